@@ -1,0 +1,29 @@
+# make demo   denoise a simulated camera picture and look at it
+# make test   lint, types and the whole test suite
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.ready
+
+.PHONY: demo test test-slow lint clean
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test]"
+	touch $@
+
+demo: $(READY)
+	$(VENV)/bin/unnoise demo -o demo
+
+lint: $(READY)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+test: lint
+	$(VENV)/bin/python -m pytest -m "not slow and not gpu"
+
+test-slow: $(READY)
+	$(VENV)/bin/python -m pytest -m "slow"
+
+clean:
+	rm -rf $(VENV) demo

@@ -1,0 +1,47 @@
+"""NumPy files: bare arrays, mapped on reading and on writing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from unnoise.image import Image, check_pixels
+from unnoise.io.reader import Pixels, reading
+from unnoise.io.writer import Layout, reserve
+
+
+def read(path: Path, axes: str | None = None) -> Image:
+    """Map a ``.npy`` file; axes are inferred where only one reading is possible.
+
+    Raises
+    ------
+    InputError
+        For damaged files, and arrays that hold no real numbers.
+    AxesError
+        If the axes are ambiguous or do not fit.
+    """
+    with reading(path, "NPY"):
+        with open(path, "rb") as file:
+            version = npy.read_magic(file)
+            header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+            shape, _, dtype = header(file)
+        check_pixels(shape, dtype, path.name)
+        data: NDArray = npy.open_memmap(path, mode="r")
+    pixels = data if dtype.isnative else Pixels(lambda: data, shape, dtype)
+    return replace(Image.from_array(pixels, axes), path=path, metadata={"source": "npy"})
+
+
+def prepare(path: Path, like: Image, dtype: np.dtype) -> Layout:
+    """How to lay out a ``.npy`` file; every image fits."""
+
+    def layout(part: Path) -> tuple[NDArray, Callable[[], object]]:
+        array = npy.open_memmap(part, mode="w+", dtype=dtype, shape=like.shape)
+        reserve(part)
+        return array, array.flush
+
+    return layout

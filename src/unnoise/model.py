@@ -1,0 +1,208 @@
+"""A model: settings, statistics and weights; what `train` returns and `predict` applies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import DTypeLike, NDArray
+from torch import Tensor
+
+from unnoise.config import Config
+from unnoise.errors import ModelError
+from unnoise.image import Image, cast
+from unnoise.nets import UNet
+from unnoise.normalize import Affine
+
+if TYPE_CHECKING:
+    import os
+
+
+@dataclass(frozen=True)
+class Model:
+    """A trained denoiser.
+
+    Attributes
+    ----------
+    config : Config
+        Every setting, with ``ndim`` and ``training.steps`` or ``training.minutes`` resolved.
+    affine : Affine
+        Per-channel statistics of the training data.
+    channels : tuple of int
+        The channels that are denoised; the others (constant, transparency) are copied.
+    patch : tuple of int
+        Shape of the training patches, (y, x) or (z, y, x).
+    weights : mapping of str to Tensor
+        Weights of the net, on the CPU.
+    origin : mapping
+        Where the model comes from: axes, pixel size, files, versions, steps, held-out loss.
+
+    Examples
+    --------
+    >>> import unnoise
+    >>> noisy = np.random.default_rng(0).poisson(9.0, size=(64, 64)).astype(np.uint16)
+    >>> model = unnoise.train([noisy], steps=2)
+    >>> model.predict(noisy).dtype
+    dtype('uint16')
+    """
+
+    config: Config
+    affine: Affine
+    channels: tuple[int, ...]
+    patch: tuple[int, ...]
+    weights: Mapping[str, Tensor]
+    origin: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def ndim(self) -> int:
+        """Space dimensions of the net."""
+        return len(self.patch)
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether one net sees all channels at once."""
+        return self.config.net.channels == "joint"
+
+    @property
+    def n_channels(self) -> int:
+        """Channels of the images the model was made for, copied ones included."""
+        return len(self.affine.mean)
+
+    def with_weights(self, weights: Mapping[str, Tensor]) -> Model:
+        """The same model with other weights."""
+        return replace(self, weights=weights)
+
+    def check(self, image: Image) -> None:
+        """Refuse an image that the model was not made for.
+
+        Raises
+        ------
+        ModelError
+            For another number of channels, too few dimensions or too small an image.
+        """
+        n = image.sizes
+        if n["C"] != self.n_channels:
+            raise ModelError(
+                f"the model was trained on {_count(self.n_channels, 'channel')} but {image.name} "
+                f"has {_count(n['C'], 'channel')} (axes {image.axes}, shape {image.shape}); train "
+                f"a model on such images, or give its axes with --axes"
+            )
+        if self.ndim == 3 and n["Z"] == 1:
+            raise ModelError(
+                f"the model is three-dimensional but {image.name} has no Z slices (axes "
+                f"{image.axes}, shape {image.shape}); give the right --axes or train a 2D model"
+            )
+
+    def predict(
+        self,
+        image: Image | NDArray,
+        *,
+        axes: str | None = None,
+        device: str = "auto",
+        dtype: DTypeLike | None = None,
+        tta: bool = False,
+    ) -> NDArray:
+        """Denoise an image in memory.
+
+        Parameters
+        ----------
+        image : Image or ndarray
+            Noisy image.
+        axes : str, optional
+            Axes of an array, e.g. ``"ZYX"``, where they are ambiguous.
+        device : str
+            ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        dtype : dtype, optional
+            Type of the result; by default that of the image, rounded and clipped to its range.
+        tta : bool
+            Average over the eight flips and rotations in YX: slightly better, eight times slower.
+
+        Returns
+        -------
+        ndarray
+            Clean image with the shape and axes of the input.
+
+        Raises
+        ------
+        ModelError
+            If the model does not fit the image.
+        """
+        from unnoise import axes as ax
+        from unnoise.predict import predict
+
+        image = as_image(image, axes)
+        out = np.empty(image.shape, dtype or image.dtype)
+        for block in predict(self, image, device=device, tta=tta):
+            place = ax.from_canonical(block.values, image.axes)
+            out[ax.index(image.axes, block.where)] = cast(place, out.dtype)
+        return out
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write the model folder.
+
+        Raises
+        ------
+        InputError
+            If the place cannot be written or is not a model folder.
+        """
+        from unnoise import checkpoint
+
+        checkpoint.save(folder, self)
+
+
+def as_image(image: Image | NDArray, axes: str | None = None) -> Image:
+    """An array as an image; an image with other axes if they are given."""
+    if isinstance(image, Image):
+        return image.with_axes(axes) if axes else image
+    return Image.from_array(image, axes)
+
+
+def build_net(model: Model) -> UNet:
+    """The net of a model with its weights, on the CPU.
+
+    Raises
+    ------
+    ModelError
+        If the weights do not fit the settings.
+    """
+    net = _net(model.config, model.ndim, model.channels)
+    if model.weights:
+        try:
+            net.load_state_dict(dict(model.weights))
+        except RuntimeError as error:
+            raise ModelError(
+                f"the weights do not fit the net described in config.yaml ({error}); the model "
+                f"folder is damaged or was edited: train again"
+            ) from error
+    return net
+
+
+def new_weights(config: Config, ndim: int, channels: Sequence[int]) -> dict[str, Tensor]:
+    """Random weights for a new run, drawn from the seed."""
+    return dict(_net(config, ndim, channels).state_dict())
+
+
+def _net(config: Config, ndim: int, channels: Sequence[int]) -> UNet:
+    """The net of the settings; the global random state is left as it was."""
+    net = config.net
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.training.seed)
+        return UNet(
+            channels=len(channels) if net.channels == "joint" else 1,
+            ndim=ndim,
+            depth=net.depth,
+            filters=net.filters,
+            kernel=net.kernel,
+            unshuffle=net.unshuffle,
+            batch_norm=net.batch_norm,
+            residual=net.residual,
+            activation=net.activation,
+            last_activation=net.last_activation,
+        )
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

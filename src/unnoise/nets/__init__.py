@@ -1,0 +1,5 @@
+"""Networks."""
+
+from unnoise.nets.unet import UNet
+
+__all__ = ["UNet"]

@@ -1,0 +1,159 @@
+"""Prediction: tiles in, clean tiles out, as a generator that closing cancels."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unnoise.axes import Where
+from unnoise.device import autocast, free_memory, pick, place
+from unnoise.image import Image
+from unnoise.model import Model, build_net
+from unnoise.tiling import Tile, choose, mirror, tiles
+
+MEMORY_SHARE, MAX_MEMORY = 0.25, 400e6
+"""A tile may take this share of the free memory and, on CPUs, at most this many bytes: larger
+tiles save little, since the halo of a 1,000-pixel tile costs a fifth."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A finished piece of the result.
+
+    Attributes
+    ----------
+    where : mapping
+        Region of the image by letter.
+    values : ndarray, float64, STCZYX
+        Clean pixels in the units of the image.
+    done, total : int
+        Pieces finished so far and in all.
+    """
+
+    where: Where
+    values: NDArray[np.float64]
+    done: int
+    total: int
+
+
+def predict(
+    model: Model,
+    image: Image,
+    *,
+    device: str = "auto",
+    tile: tuple[int, ...] | None = None,
+    tta: bool = False,
+) -> Iterator[Block]:
+    """Denoise an image piece by piece.
+
+    Parameters
+    ----------
+    model : Model
+        Trained model.
+    image : Image
+        Noisy image; only the pieces needed are read.
+    device : str
+        ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    tile : tuple of int, optional
+        Tile shape (y, x) or (z, y, x); by default as large as the free memory allows.
+    tta : bool
+        Average over the eight flips and rotations in YX.
+
+    Yields
+    ------
+    Block
+        Every pixel of the image exactly once. The result does not depend on `tile`.
+
+    Raises
+    ------
+    ModelError
+        If the model does not fit the image.
+
+    Examples
+    --------
+    >>> import unnoise
+    >>> noisy = np.random.default_rng(0).poisson(9.0, size=(40, 64)).astype(np.uint16)
+    >>> model = unnoise.train([noisy], steps=2)
+    >>> [b.values.shape for b in predict(model, Image.from_array(noisy), tile=(32, 64))]
+    [(1, 1, 1, 1, 32, 64), (1, 1, 1, 1, 8, 64)]
+    """
+    model.check(image)
+    where_to = pick(device)
+    net = place(build_net(model), where_to).eval()
+    n = image.sizes
+    shape = tuple(n[letter] for letter in "ZYX"[-model.ndim :])
+    if tile is None:
+        channels = len(model.channels) * (2 if model.is_joint else 1)
+        room = free_memory(where_to) * MEMORY_SHARE
+        room = room if where_to.type == "cuda" else min(room, MAX_MEMORY)
+        tile = choose(shape, net.radius, net.grid, room / (net.memory() * channels))
+    plan = list(tiles(shape, tile, net.radius, net.grid))
+    stacks = list(
+        itertools.product(range(n["S"]), range(n["T"]), range(n["Z"]) if model.ndim == 2 else [-1])
+    )
+    total = len(plan) * len(stacks)
+    for done, ((s, t, z), piece) in enumerate(itertools.product(stacks, plan), 1):
+        where: dict[str, int | slice] = {"S": s, "T": t}
+        if model.ndim == 2:
+            where["Z"] = slice(z, z + 1)
+        noisy = _read(image, where, piece, model.ndim)
+        values = _denoise(net, model, noisy, piece, where_to, tta)
+        where |= dict(zip("ZYX"[-model.ndim :], piece.write, strict=True))
+        shaped = values[None, None] if model.ndim == 3 else values[None, None, :, None]
+        yield Block(where, shaped, done, total)
+
+
+def _read(image: Image, where: dict[str, int | slice], piece: Tile, ndim: int) -> NDArray:
+    """The mirrored read region of a tile, shape (c, *space)."""
+    letters = "ZYX"[-ndim:]
+    n = image.sizes
+    inside, picks = {}, []
+    for letter, region in zip(letters, piece.read, strict=True):
+        positions = mirror(region.start, region.stop, n[letter])
+        low = int(positions.min())
+        inside[letter] = slice(low, int(positions.max()) + 1)
+        picks.append(positions - low)
+    block = image.read({**where, **inside})[0, 0]
+    if ndim == 2:
+        block = block[:, 0]
+    return np.asarray(block[np.ix_(np.arange(block.shape[0]), *picks)])
+
+
+def _denoise(
+    net: torch.nn.Module,
+    model: Model,
+    noisy: NDArray,
+    piece: Tile,
+    device: torch.device,
+    tta: bool,
+) -> NDArray[np.float64]:
+    """One tile through the net, in image units; copied channels pass as they are."""
+    channels = list(model.channels)
+    x = torch.from_numpy(model.affine.apply(noisy)[channels])
+    x = x.unsqueeze(0 if model.is_joint else 1).to(device)
+    with torch.inference_mode(), autocast(device):
+        y = _eightfold(net, x) if tta else net(x)
+    y = y.float().cpu().squeeze(0 if model.is_joint else 1)
+    keep = (slice(None), *piece.keep)
+    values = noisy[keep].astype(np.float64)
+    clean = np.zeros(noisy.shape, np.float32)[keep]
+    clean[channels] = y.numpy()[keep]
+    values[channels] = model.affine.invert(clean)[channels]
+    return values
+
+
+def _eightfold(net: torch.nn.Module, x: Tensor) -> Tensor:
+    """Mean over the eight symmetries of the square in YX, each undone afterwards."""
+    total = torch.zeros_like(x)
+    for turns in range(4):
+        for flip in (False, True):
+            seen = torch.rot90(x, turns, (-2, -1))
+            y = net(seen.flip(-1) if flip else seen)
+            total += torch.rot90(y.flip(-1) if flip else y, -turns, (-2, -1))
+    return total / 8

@@ -1,0 +1,159 @@
+"""Random crops straight from the images, their augmentation, and the held-out pixels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unnoise.image import Image
+from unnoise.normalize import Affine
+
+HELD_OUT_BOX = 64
+"""One pixel in every box of this many is held out: 1.6 %, a box of 8x8 in 2D and 4x4x4 in 3D."""
+
+
+class Crops:
+    """Patches from anywhere in the images, normalised, never copied into an array of patches.
+
+    A held-out pixel is one that validation hides and compares; it is never a training target.
+    Which pixels are held out is a pure function of the seed and the position, so it costs no
+    memory and any crop of any image knows its own.
+
+    Parameters
+    ----------
+    images : sequence of Image
+        Images with the same number of channels.
+    affine : Affine
+        Normalisation.
+    patch : tuple of int
+        Patch shape (y, x) or (z, y, x).
+    channels : sequence of int
+        Channels to denoise; constant and transparency channels are left out.
+    augment : bool
+        Flips and rotations by 90 degrees in YX; the patch must then be square in YX.
+    seed : int
+        Seed of the held-out pixels.
+    """
+
+    def __init__(
+        self,
+        images: Sequence[Image],
+        affine: Affine,
+        *,
+        patch: tuple[int, ...],
+        channels: Sequence[int],
+        augment: bool,
+        seed: int,
+    ) -> None:
+        self.images, self.affine, self.patch = images, affine, patch
+        self.channels, self.augment, self.seed = list(channels), augment, seed
+        weights = np.array([math.prod(image.sizes.values()) for image in images], np.float64)
+        self._weights = weights / weights.sum()
+
+    def batch(
+        self, size: int, rng: np.random.Generator
+    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Draw `size` patches: values and held-out pixels, each of shape (size, c, *patch)."""
+        x = np.empty((size, len(self.channels), *self.patch), np.float32)
+        held = np.empty(x.shape, np.bool_)
+        for i in range(size):
+            crop, held_out = self._crop(rng)
+            if self.augment:
+                turns, flip = int(rng.integers(4)), bool(rng.integers(2))
+                crop, held_out = _turn(crop, turns, flip), _turn(held_out, turns, flip)
+            x[i], held[i] = crop, held_out
+        return x, held
+
+    def _crop(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        which = int(rng.choice(len(self.images), p=self._weights))
+        image = self.images[which]
+        n = image.sizes
+        s, t = int(rng.integers(n["S"])), int(rng.integers(n["T"]))
+        y, x = (
+            int(rng.integers(n[letter] - size + 1))
+            for letter, size in zip("YX", self.patch[-2:], strict=True)
+        )
+        depth = self.patch[0] if len(self.patch) == 3 else 1
+        z = int(rng.integers(n["Z"] - depth + 1))
+        block = image.read(
+            {
+                "S": s,
+                "T": t,
+                "Z": slice(z, z + depth),
+                "Y": slice(y, y + self.patch[-2]),
+                "X": slice(x, x + self.patch[-1]),
+            }
+        )[0, 0]
+        plane: tuple[int, ...] = (which, s, t)
+        origin: tuple[int, ...] = (z, y, x)
+        if len(self.patch) == 2:
+            block, plane, origin = block[:, 0], (which, s, t, z), (y, x)
+        values = self.affine.apply(block)[self.channels]
+        held = [
+            held_out(origin, self.patch, (self.seed, *plane, channel)) for channel in self.channels
+        ]
+        return values, np.stack(held)
+
+
+def _turn(a: NDArray, turns: int, flip: bool) -> NDArray:
+    """One of the eight symmetries of the square in YX."""
+    return np.rot90(a[..., ::-1] if flip else a, turns, axes=(-2, -1))
+
+
+def held_out(
+    origin: tuple[int, ...], shape: tuple[int, ...], key: tuple[int, ...]
+) -> NDArray[np.bool_]:
+    """Held-out pixels of a region: one in every box of a grid fixed to the image.
+
+    Parameters
+    ----------
+    origin, shape : tuple of int
+        Region in the coordinates of the image.
+    key : tuple of int
+        Seed and identity of the plane or stack.
+
+    Returns
+    -------
+    ndarray of bool, of the given shape
+
+    Examples
+    --------
+    >>> whole = held_out((0, 0), (64, 64), (0, 0))
+    >>> int(whole.sum()), bool((held_out((5, 9), (20, 20), (0, 0)) == whole[5:25, 9:29]).all())
+    (64, True)
+    """
+    side = round(HELD_OUT_BOX ** (1 / len(shape)))
+    first = [o // side for o in origin]
+    count = [(o + n - 1) // side - f + 1 for o, n, f in zip(origin, shape, first, strict=True)]
+    state = np.zeros([1] * len(shape), np.uint64)
+    for value in key:
+        state = _mix(state + np.uint64(value))
+    for axis, (f, c) in enumerate(zip(first, count, strict=True)):
+        along = np.arange(f, f + c, dtype=np.uint64)
+        state = _mix(state + along.reshape([-1 if a == axis else 1 for a in range(len(shape))]))
+    spot = (state % np.uint64(side ** len(shape))).astype(np.intp)  # position in every box
+    boxes = np.zeros((*count, side ** len(shape)), np.bool_)
+    np.put_along_axis(boxes, spot[..., None], True, axis=-1)
+    # (by, bx, side * side) -> (by * side, bx * side)
+    cells = boxes.reshape((*count, *[side] * len(shape)))
+    order = [
+        a
+        for pair in zip(range(len(shape)), range(len(shape), 2 * len(shape)), strict=True)
+        for a in pair
+    ]
+    full = cells.transpose(order).reshape([c * side for c in count])
+    cut = tuple(
+        slice(o - f * side, o - f * side + n) for o, f, n in zip(origin, first, shape, strict=True)
+    )
+    return full[cut]
+
+
+def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The splitmix64 finaliser (Steele, Lea, Flood, OOPSLA 2014)."""
+    x = x + np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
