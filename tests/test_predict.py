@@ -82,13 +82,13 @@ def test_tiles_do_not_change_the_eightfold_mean() -> None:
 
 def test_the_whole_image_is_the_net_on_the_mirrored_image() -> None:
     model = untrained(depth=1, unshuffle=1)
-    x = np.random.default_rng(0).normal(3, 2, (32, 48)).astype(np.float32)
+    x = np.random.default_rng(0).normal(3, 2, (33, 48)).astype(np.float32)
     net = build_net(model).eval()
-    pad = 64
-    padded = np.pad((x - 3) / 2, pad, mode="reflect")
+    pad = net.grid[0]  # 33 rows are first completed to the grid of 2, then mirrored by it
+    padded = np.pad((x - 3) / 2, ((pad, pad + 1), (pad, pad)), mode="reflect")
     with torch.no_grad():
         y = net(torch.from_numpy(padded)[None, None])[0, 0].numpy()
-    expected = y[pad:-pad, pad:-pad] * 2 + 3
+    expected = y[pad : -pad - 1, pad:-pad] * 2 + 3
     np.testing.assert_allclose(whole(model, Image.from_array(x)), expected, atol=1e-4)
 
 

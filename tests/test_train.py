@@ -17,7 +17,7 @@ from unnoise.methods import METHODS, Noise2Void
 from unnoise.metrics import psnr
 from unnoise.model import Model
 from unnoise.plan import plan
-from unnoise.train import LOSSES, N_VALIDATIONS, Run, schedule
+from unnoise.train import LOSSES, N_VALIDATIONS, STEPS_PER_VALIDATION, Run, schedule
 
 CPU = torch.device("cpu")
 
@@ -160,9 +160,9 @@ def test_budget_in_minutes_ends_in_time_and_validates() -> None:
 
 
 def test_the_best_held_out_weights_are_kept() -> None:
-    run = start(scene()[1], steps=60)
+    run = start(scene()[1], steps=3 * STEPS_PER_VALIDATION)
     finish(run)
-    assert len(run.history) == N_VALIDATIONS
+    assert [h["step"] for h in run.history] == [50, 100, 150]
     assert run.best == min(h["held_out"] for h in run.history)
 
 

@@ -64,10 +64,10 @@ class Training(_Frozen):
     takes about two minutes on two CPU cores."""
     minutes: Annotated[float, Field(gt=0)] | None = None
     """Length of the run in minutes of wall time; the schedule fits itself to it."""
-    batch_size: Annotated[int, Field(ge=1)] = 8
-    """Patches per step."""
-    patch: Annotated[int, Field(ge=16)] = 64
-    """Side of the square patches in Y and X."""
+    batch_size: Annotated[int, Field(ge=1)] | None = None
+    """Patches per step; 8 in 2D and 4 in 3D unless set. Small batches win on CPUs."""
+    patch: Annotated[int, Field(ge=16)] | None = None
+    """Side of the square patches in Y and X; 64 in 2D and 32 in 3D unless set."""
     patch_z: Annotated[int, Field(ge=4)] = 16
     """Length of 3D patches in Z."""
     loss: Literal["mse", "mae"] = "mse"

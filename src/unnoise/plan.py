@@ -37,17 +37,25 @@ def plan(images: Sequence[Image], config: Config | None = None) -> Model:
         raise InputError("there are no images to train on; give at least one")
     _check_alike(images)
     ndim = config.ndim or choose_ndim(images)
+    config = config.replace(ndim=ndim, training=_lengths(config, ndim))
     patch = choose_patch(images, ndim, config)
     affine = fit(images)
     alpha = images[0].alpha
     channels = tuple(int(c) for c in np.flatnonzero(affine.std) if c != alpha)
     if not channels:
         raise InputError("every colour channel is constant, so there is nothing to denoise")
-    training = config.training
-    steps = training.steps or (None if training.minutes else DEFAULT_STEPS[ndim])
-    config = config.replace(ndim=ndim, training={"steps": steps})
     weights = new_weights(config, ndim, channels)
     return Model(config, affine, channels, patch, weights, _origin(images))
+
+
+def _lengths(config: Config, ndim: int) -> dict[str, int | None]:
+    """Patch, batch and steps, where the settings leave them open."""
+    t = config.training
+    return {
+        "patch": t.patch or {2: 64, 3: 32}[ndim],
+        "batch_size": t.batch_size or {2: 8, 3: 4}[ndim],
+        "steps": t.steps or (None if t.minutes else DEFAULT_STEPS[ndim]),
+    }
 
 
 def _check_alike(images: Sequence[Image]) -> None:
@@ -81,6 +89,7 @@ def choose_patch(images: Sequence[Image], ndim: int, config: Config) -> tuple[in
         For a 3D net on images with fewer than 4 slices.
     """
     smallest = {k: min(image.sizes[k] for image in images) for k in "ZYX"}
+    assert config.training.patch is not None
     side = _shrink(config.training.patch, min(smallest["Y"], smallest["X"]), MIN_SIDE)
     if ndim == 2:
         return (side, side)

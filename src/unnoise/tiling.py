@@ -1,7 +1,8 @@
 """Integer geometry of tiles. No pixels here.
 
-A tile is read with a halo at least as wide as the net can look, its read region starts and ends
-on the net's grid, and beyond the image pixels are mirrored. So a tiled prediction does exactly
+Think of the image as mirrored at its borders by a margin, up to the net's grid. A tile is read
+from that larger image with a halo at least as wide as the net can look, cut off where the larger
+image ends, and its read region starts and ends on the grid. So a tiled prediction does exactly
 the arithmetic of an untiled one.
 """
 
@@ -46,31 +47,40 @@ def tiles(
     tile : tuple of int
         Kept part of a tile; rounded up to the grid.
     halo : tuple of int
-        Context on each side; rounded up to the grid.
+        Context towards other tiles; rounded up to the grid.
     grid : tuple of int
-        Period of the net.
+        Period of the net; also the margin by which the image is mirrored.
 
     Examples
     --------
-    >>> [(t.read[0].start, t.read[0].stop, t.write[0]) for t in tiles((20,), (16,), (3,), (4,))]
-    [(-4, 20, slice(0, 16, None)), (12, 24, slice(16, 20, None))]
+    >>> [(t.read[0].start, t.read[0].stop, t.write[0]) for t in tiles((20,), (8,), (6,), (4,))]
+    [(-4, 16, slice(0, 8, None)), (0, 24, slice(8, 16, None)), (8, 24, slice(16, 20, None))]
     """
-    spans = []
-    for size, length, context, period in zip(shape, tile, halo, grid, strict=True):
-        length, context = (max(-(-v // period), 1) * period for v in (length, context))
-        spans.append(
-            [_span(a, min(a + length, size), context, period) for a in range(0, size, length)]
-        )
+    spans = [
+        [
+            _span(start, min(start + length, size), size, context, period)
+            for length, context in [(_up(max(side, 1), period), _up(reach, period))]
+            for start in range(0, size, length)
+        ]
+        for size, side, reach, period in zip(shape, tile, halo, grid, strict=True)
+    ]
     for parts in itertools.product(*spans):
         read, keep, write = zip(*parts, strict=True)
         yield Tile(read, keep, write)
 
 
-def _span(start: int, stop: int, context: int, period: int) -> tuple[slice, slice, slice]:
+def _up(length: int, period: int) -> int:
+    """The next multiple of the period."""
+    return -(-length // period) * period
+
+
+def _span(
+    start: int, stop: int, size: int, context: int, period: int
+) -> tuple[slice, slice, slice]:
     """(read, keep, write) along one dimension."""
-    end = start + -(-(stop - start) // period) * period
-    read = slice(start - context, end + context)
-    return read, slice(context, context + stop - start), slice(start, stop)
+    first = max(start - context, -period)
+    last = min(start + _up(stop - start, period) + context, _up(size, period) + period)
+    return slice(first, last), slice(start - first, stop - first), slice(start, stop)
 
 
 def mirror(start: int, stop: int, size: int) -> NDArray[np.intp]:

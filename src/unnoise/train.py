@@ -20,9 +20,11 @@ from unnoise.model import Model, build_net
 from unnoise.sampling import Crops
 
 N_VALIDATIONS = 20
-"""Validations in a run, evenly spaced over its budget."""
-N_HELD_OUT = 32_768
+"""Most validations in a run, evenly spaced over its budget."""
+N_HELD_OUT = 16_384
 """Held-out pixels in a validation: their mean squared error is known to about 1 %."""
+STEPS_PER_VALIDATION = 50
+"""Fewest steps between validations: each costs about three steps."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,8 @@ class Run:
             augment=t.augment,
             seed=t.seed,
         )
+        assert t.batch_size is not None  # resolved by the plan
+        self._batch_size = t.batch_size
         self.net = place(build_net(model), device)
         self.average = [p.detach().clone() for p in _floats(self.net)]
         self.optimizer = torch.optim.AdamW(
@@ -100,7 +104,7 @@ class Run:
         self.scaler = torch.amp.GradScaler("cuda", enabled=half(device) == torch.float16)
         self.rng = np.random.default_rng(t.seed)
         self.generator = torch.Generator(device).manual_seed(t.seed)
-        self.step, self.seconds, self.validations = 0, 0.0, 0
+        self.step, self.seconds, self.validated = 0, 0.0, 0.0
         self.loss: float | None = None
         self.best: float | None = None
         self.best_weights = {k: v.cpu() for k, v in model.weights.items()}
@@ -121,11 +125,17 @@ class Run:
             started = time.perf_counter()
             self._step()
             self.seconds += time.perf_counter() - started
-            if self.fraction >= (self.validations + 1) / N_VALIDATIONS:
+            if self.fraction >= self._next_validation():
                 started = time.perf_counter()
                 self.validate()
                 self.seconds += time.perf_counter() - started
             yield self.progress()
+
+    def _next_validation(self) -> float:
+        """The share of the budget at which the next validation is due."""
+        expected = self.config.steps or self.step / max(self.fraction, 1e-9)
+        n = min(max(int(expected) // STEPS_PER_VALIDATION, 1), N_VALIDATIONS)
+        return (math.floor(self.validated * n + 1e-9) + 1) / n
 
     def progress(self) -> Progress:
         """Where the run stands."""
@@ -146,7 +156,7 @@ class Run:
         t = self.config
         for group in self.optimizer.param_groups:
             group["lr"] = t.learning_rate * schedule(self.fraction, t.warmup)
-        values, held_out = self.crops.batch(t.batch_size, self.rng)
+        values, held_out = self.crops.batch(self._batch_size, self.rng)
         x, held = self._fold(values), self._fold(held_out)
         noisy, target, weight = self.method.batch(x, held, self.generator)
         self.net.train()
@@ -173,7 +183,7 @@ class Run:
 
     def validate(self) -> float:
         """Loss of the averaged weights on the held-out pixels; the best weights are kept."""
-        self.validations = math.floor(self.fraction * N_VALIDATIONS + 1e-9)
+        self.validated = self.fraction
         weights = {k: v.clone() for k, v in self.net.state_dict().items()}
         with torch.no_grad():
             torch._foreach_copy_(_floats(self.net), self.average)
@@ -212,7 +222,7 @@ class Run:
         pixels = sum(math.prod(image.sizes.values()) for image in self.crops.images)
         wanted = min(N_HELD_OUT, max(pixels // 32, 64))
         while count < wanted:
-            values, held_out = self.crops.batch(self.config.batch_size, rng)
+            values, held_out = self.crops.batch(self._batch_size, rng)
             x, held = self._fold(values, "cpu"), self._fold(held_out, "cpu")
             batches.append(self.method.validation(x, held, generator))
             count += int(held.sum())
@@ -249,7 +259,7 @@ class Run:
             "generator": self.generator.get_state(),
             "step": self.step,
             "seconds": self.seconds,
-            "validations": self.validations,
+            "validated": self.validated,
             "loss": self.loss,
             "best": self.best,
             "history": self.history,
@@ -272,7 +282,7 @@ class Run:
         self.average = [a.to(self.device) for a in state["average"]]
         self.rng.bit_generator.state = state["rng"]
         self.generator.set_state(state["generator"].cpu())
-        for name in ("step", "seconds", "validations", "loss", "best", "best_weights", "history"):
+        for name in ("step", "seconds", "validated", "loss", "best", "best_weights", "history"):
             setattr(self, name, state[name])
 
 

@@ -186,6 +186,11 @@ def output_path(
     name if `out` is a folder, ends with a slash or takes the results of `several` inputs; or to
     `out` itself.
 
+    Raises
+    ------
+    InputError
+        If `out` is the name of one image file for several inputs.
+
     Examples
     --------
     >>> output_path(Path("data/cells.ome.tif")).as_posix()
@@ -196,7 +201,10 @@ def output_path(
     if out is None:
         stem, ome, suffix = _split(source.name)
         return source.with_name(f"{stem}_denoised{ome}{suffix}")
-    is_folder = several or os.path.isdir(out) or os.fspath(out).endswith(("/", os.sep))
+    is_folder = os.path.isdir(out) or os.fspath(out).endswith(("/", os.sep))
+    if several and not is_folder and Path(out).suffix.lower() in FORMATS:
+        raise InputError(f"{out} names one file for several inputs; name a folder with -o {out}/")
+    is_folder = is_folder or several
     return Path(out) / source.name if is_folder else Path(out)
 
 
@@ -224,9 +232,10 @@ def _images(files: list[Path], otherwise: str) -> list[Path]:
     images = [f for f in files if f.suffix.lower() in FORMATS and not f.name.startswith(".")]
     if not images:
         raise InputError(f"{otherwise} image files; known suffixes are {', '.join(FORMATS)}")
-    return sorted(images, key=lambda f: [int(s) if s.isdigit() else s for s in _pieces(f)])
+    return sorted(images, key=_natural)
 
 
-def _pieces(path: Path) -> list[str]:
-    """Text and digits of a path in turn, so that keys compare text with text."""
-    return re.split(r"([0-9]+)", str(path).lower())
+def _natural(path: Path) -> list[str | int]:
+    """A key that sorts ``t2`` before ``t10``: text and numbers in turn."""
+    pieces = re.split(r"([0-9]+)", str(path).lower())
+    return [int(piece) if i % 2 else piece for i, piece in enumerate(pieces)]

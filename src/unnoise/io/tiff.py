@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -81,10 +82,12 @@ def _problems() -> Iterator[list[str]]:
     Messages about single tags are left out: the pixels do not depend on private tags.
     """
     problems: list[str] = []
+    thread = threading.get_ident()
 
     def collect(record: logging.LogRecord) -> bool:
         text = record.getMessage()
-        if record.levelno >= logging.ERROR and not text.startswith(("<TiffTag", "<tifffile.read")):
+        own = record.thread == thread and not text.startswith(("<TiffTag", "<tifffile.read"))
+        if own and record.levelno >= logging.ERROR:
             problems.append(re.sub(r"<tifffile[^>]*> ", "", text))
         return False
 
@@ -132,8 +135,11 @@ def _pixels(path: Path, series: tifffile.TiffPageSeries) -> ArrayLike:
 
 
 def _decode(path: Path) -> NDArray:
-    with reading(path, "TIFF"), _problems(), tifffile.TiffFile(path) as tif:
-        return tif.series[0].asarray()
+    with reading(path, "TIFF"), _problems() as problems, tifffile.TiffFile(path) as tif:
+        pixels = tif.series[0].asarray()
+        if problems:
+            raise ValueError(problems[0])
+        return pixels
 
 
 def _axes(series: tifffile.TiffPageSeries, given: str | None) -> tuple[str, int | None]:
@@ -225,12 +231,13 @@ def flavour(source: str, axes: str, shape: tuple[int, ...], dtype: np.dtype, sam
     return next(name for name in wanted if fits[name])
 
 
-def _storage(image: Image) -> str:
+def _storage(image: Image, dtype: np.dtype) -> str:
     """How C is stored in TIFF: see `flavour`."""
+    if image.sizes["C"] == 1 or dtype == np.bool_:  # tifffile packs the bits of samples wrongly
+        return ""
     if image.axes.endswith("C"):
         return "rgb" if image.is_rgb and image.sizes["C"] == 3 else "contig"
-    planar = image.metadata.get("samples") and image.axes.endswith("CYX")
-    return "separate" if planar and image.sizes["C"] > 1 else ""
+    return "separate" if image.metadata.get("samples") and image.axes.endswith("CYX") else ""
 
 
 def prepare(path: Path, like: Image, dtype: np.dtype) -> Layout:
@@ -244,13 +251,17 @@ def prepare(path: Path, like: Image, dtype: np.dtype) -> Layout:
     if dtype.itemsize > 8:
         raise InputError(f"{path}: TIFF holds no {dtype}; write float64, or .npy with -o")
     source = "ome" if ".ome." in path.name.lower() else like.metadata.get("source", "")
-    samples = _storage(like)
+    samples = _storage(like, dtype)
     dialect = flavour(source, like.axes, like.shape, dtype, samples)
     keywords: dict[str, Any] = getattr(tiff_meta, dialect)(like)
     keywords |= {"imagej": dialect == "imagej", "ome": dialect == "ome"}
     nbytes = int(np.prod(like.shape, dtype=np.int64)) * dtype.itemsize
     keywords |= {"bigtiff": nbytes > CLASSIC_LIMIT} | _photometric(like, dtype, dialect, samples)
-    if keywords["metadata"] is not None:
+    pages = like.axes.replace("C", "") if samples else like.axes
+    if dialect == source == "plain" and pages == "YX":
+        text = like.metadata.get("extras", {}).get("description")
+        keywords |= {"metadata": None} | ({"description": text} if text else {})
+    else:
         # In tifffile S are samples of a pixel; our independent images are an unknown series I.
         own = like.axes.replace("S", "I")
         keywords["metadata"] |= {"axes": own.replace("C", "S") if samples else own}

@@ -125,8 +125,11 @@ def ome(image: Image) -> dict[str, Any]:
     """Keywords of `tifffile.imwrite` for the metadata of an OME-TIFF."""
     extras = image.metadata.get("extras", {}) if image.metadata.get("source") == "ome" else {}
     meta = dict(extras)
-    if not extras and len(image.channel_names) == image.sizes["C"]:
-        meta["Channel"] = {"Name": list(image.channel_names)}
+    count = 1 if image.metadata.get("samples") else image.sizes["C"]
+    if len(meta.get("Channel", ())) != count:  # the axes were given anew, or nothing is known
+        meta.pop("Channel", None)
+        if len(image.channel_names) == count:
+            meta["Channel"] = {"Name": list(image.channel_names)}
     for letter, size in image.scale.items():
         name, unit = OME_SIZES[letter], image.units.get(letter, "")
         unit = OME_UNITS.get(unit, unit)
@@ -164,12 +167,8 @@ def plain(image: Image) -> dict[str, Any]:
         "channel_names": list(image.channel_names),
     }
     keywords: dict[str, Any] = {"metadata": {"unnoise": own}, "resolutionunit": "NONE"}
-    if image.metadata.get("source") == "plain" and image.axes in ("YX", "YXC", "CYX"):
-        keywords |= {"metadata": None}
-        if image.metadata.get("extras", {}).get("description"):
-            keywords["description"] = image.metadata["extras"]["description"]
-    if "X" in image.scale and "Y" in image.scale:
-        unit = image.units.get("X", "")
+    unit = image.units.get("X", "")
+    if "X" in image.scale and "Y" in image.scale and image.units.get("Y", "") == unit:
         factor = CENTIMETRES.get(unit, 1.0)
         keywords["resolution"] = tuple(1 / (image.scale[a] * factor) for a in "XY")
         if unit == "inch" or unit in CENTIMETRES:

@@ -1,0 +1,59 @@
+"""How long until work starts: ``import unnoise``, ``--help``, and the first training step.
+
+    python benchmarks/startup.py
+
+Every figure is the median of fresh processes after one warm-up, files in the cache.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+from common import record
+
+RUNS = 7
+
+
+def seconds(command: list[str]) -> tuple[float, float, float]:
+    """(min, median, max) wall seconds of a command."""
+    times = []
+    for _ in range(RUNS + 1):
+        start = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        times.append(time.perf_counter() - start)
+    return min(times[1:]), statistics.median(times[1:]), max(times[1:])
+
+
+def main() -> None:
+    python = sys.executable
+    bare = seconds([python, "-c", "pass"])[1]
+    with tempfile.TemporaryDirectory() as folder:
+        noisy = Path(folder) / "noisy.tif"
+        tifffile.imwrite(noisy, np.random.default_rng(0).poisson(9, (512, 512)).astype(np.uint16))
+        cli = [python, "-m", "unnoise.cli"]
+        train = [*cli, "train", str(noisy), "--steps", "1", "-q", "--overwrite"]
+        rows = []
+        for name, command in {
+            "import unnoise (over bare python)": [python, "-c", "import unnoise"],
+            "unnoise --help": [*cli, "--help"],
+            "unnoise denoise --help": [*cli, "denoise", "--help"],
+            "command to first step, end of process": [*train, "-o", str(Path(folder) / "m")],
+        }.items():
+            low, middle, high = (
+                t - (bare if "over bare" in name else 0.0) for t in seconds(command)
+            )
+            rows.append({"what": name, "min_s": low, "median_s": middle, "max_s": high})
+            print(f"{name:40s} median {middle:.3f} s ({low:.3f} to {high:.3f})", flush=True)
+    record("startup", {"runs": RUNS}, rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""Laws of the held-out pixels and of the crops, on images whose values are their coordinates."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from unnoise.image import Image
+from unnoise.normalize import Affine
+from unnoise.sampling import HELD_OUT_BOX, Crops, held_out
+
+Shape = tuple[int, ...]
+KEY = (3, 0, 1, 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("origin", "shape", "side"),
+    [((0, 0), (64, 96), 8), ((2**40, 8000), (64, 64), 8), ((400, 0, 4), (16, 8, 32), 4)],
+)
+def test_every_box_holds_out_one_pixel(origin: Shape, shape: Shape, side: int) -> None:
+    assert side ** len(shape) == HELD_OUT_BOX
+    mask = held_out(origin, shape, KEY)
+    assert (mask.shape, mask.dtype) == (shape, np.bool_)
+    for corner in itertools.product(*(range(0, n, side) for n in shape)):
+        assert mask[tuple(slice(c, c + side) for c in corner)].sum() == 1
+
+
+@given(st.data(), st.integers(2, 3))
+@settings(deadline=None)
+def test_overlapping_crops_agree(data: st.DataObject, n: int) -> None:
+    full = (70, 61) if n == 2 else (17, 30, 25)
+    origin = tuple(data.draw(st.integers(0, f - 1)) for f in full)
+    shape = tuple(data.draw(st.integers(1, f - o)) for f, o in zip(full, origin, strict=True))
+    cut = tuple(slice(o, o + s) for o, s in zip(origin, shape, strict=True))
+    whole = held_out((0,) * n, full, KEY)
+    np.testing.assert_array_equal(held_out(origin, shape, KEY), whole[cut])
+
+
+@pytest.mark.parametrize(("shape", "side"), [((1024, 1024), 8), ((64, 128, 128), 4)])
+def test_positions_in_the_box_are_uniform_and_unrelated_between_boxes(
+    shape: Shape, side: int
+) -> None:
+    spots = np.argwhere(held_out((0,) * len(shape), shape, KEY))
+    box, place = spots // side, spots % side
+    flat = np.ravel_multi_index(tuple(place.T), (side,) * len(shape))
+    assert stats.chisquare(np.bincount(flat, minlength=HELD_OUT_BOX)).pvalue > 1e-4
+    order = np.empty([n // side for n in shape], int)
+    order[tuple(box.T)] = flat
+    for axis in range(len(shape)):
+        a, b = np.delete(order, 0, axis).ravel(), np.delete(order, -1, axis).ravel()
+        table = np.histogram2d(a // 8, b // 8, bins=8)[0]
+        assert stats.chi2_contingency(table).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("position", range(len(KEY)))
+def test_every_part_of_the_key_gives_other_pixels(position: int) -> None:
+    other = list(KEY)
+    other[position] += 1
+    a, b = (held_out((0, 0), (512, 512), tuple(key)) for key in (KEY, other))
+    shared = int((a & b).sum())  # 4096 boxes that agree by chance, 1 in 64
+    assert abs(shared - 64) < 5 * 8
+
+
+class Coordinates:
+    """A lazy image of any size whose pixels are their own flat index; remembers the largest read."""
+
+    def __init__(self, shape: Shape) -> None:
+        self.shape, self.dtype, self.largest = shape, np.dtype(np.float64), 0
+
+    def __getitem__(self, where: tuple[slice, ...]) -> np.ndarray:
+        ranges = [np.arange(n)[w] for w, n in zip(where, self.shape, strict=True)]
+        block = np.ravel_multi_index(np.ix_(*ranges), self.shape)
+        self.largest = max(self.largest, block.size)
+        return block.astype(np.float64)
+
+
+def crops(*arrays: Any, axes: str, patch: Shape, **options: Any) -> Crops:
+    images = [Image.from_array(a, axes) for a in arrays]
+    n = images[0].sizes["C"]
+    # Exact in float32: integers below 2^24, a shift by an integer, a power of two.
+    affine = Affine(np.arange(5.0, 5.0 + n), np.full(n, 4.0))
+    options = {"channels": range(n), "augment": False, "seed": 3} | options
+    return Crops(images, affine, patch=patch, **options)
+
+
+def decode(source: Crops, x: np.ndarray, axes: str, shape: Shape) -> dict[str, np.ndarray]:
+    """The coordinates (letter -> array of the shape of x) that the values of patches stand for."""
+    channel = np.array(source.channels).reshape(1, -1, *[1] * (x.ndim - 2))
+    flat = np.rint(x.astype(np.float64) * 4 + 5 + channel).astype(int)
+    return dict(zip(axes, np.unravel_index(flat, shape), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("axes", "shape", "patch"),
+    [
+        ("TZYXCS", (2, 3, 20, 24, 3, 2), (16, 16)),
+        ("CSZYXT", (3, 2, 6, 20, 24, 2), (4, 16, 16)),
+    ],
+)
+@pytest.mark.parametrize("augment", [False, True])
+def test_patches_are_pixels_of_the_image_and_masks_ride_along(
+    axes: str, shape: Shape, patch: Shape, augment: bool
+) -> None:
+    data = np.arange(np.prod(shape)).reshape(shape)
+    source = crops(data, axes=axes, patch=patch, channels=[0, 2], augment=augment)
+    x, held = source.batch(600, np.random.default_rng(0))
+    assert x.shape == held.shape == (600, 2, *patch)
+    assert (x.dtype, held.dtype) == (np.float32, np.bool_)
+    at = decode(source, x, axes, shape)
+    assert (at["C"] == np.array([0, 2]).reshape(1, 2, *[1] * len(patch))).all()
+    space = tuple(range(1, x.ndim))
+    fixed = "ST" if len(patch) == 3 else "STZ"
+    assert all((np.ptp(at[letter], axis=space) == 0).all() for letter in fixed)
+    if len(patch) == 3:
+        assert (np.diff(at["Z"], axis=2) == 1).all()
+    first = {letter: at[letter][(slice(None), *[0] * (x.ndim - 1))] for letter in "STZYX"}
+    visited = set(zip(*(first[letter].tolist() for letter in "STZ"), strict=True))
+    assert len(visited) == 12  # S 2, T 2, and Z 3: three planes, or six less four and one
+    # Y runs along the rows or the columns of a patch, up or down, and X along the other.
+    turns: Counter[Shape] = Counter()
+    for i in range(len(x)):
+        steps = [
+            np.unique(np.diff(at[letter][i], axis=along)).tolist()
+            for letter, along in itertools.product("YX", (-2, -1))
+        ]
+        assert all(len(step) == 1 for step in steps)
+        turns[tuple(step[0] for step in steps)] += 1
+    signs = list(itertools.product((1, -1), repeat=2))
+    symmetries = {(a, 0, 0, b) for a, b in signs} | {(0, a, b, 0) for a, b in signs}
+    assert set(turns) == (symmetries if augment else {(1, 0, 0, 1)})
+    assert stats.chisquare(list(turns.values())).pvalue > 1e-4 or not augment
+    # A pixel is held out wherever it appears, or nowhere; every box seen whole has one.
+    known = np.full(shape, -1)
+    for i in range(len(x)):
+        places = tuple(at[letter][i] for letter in axes)
+        assert ((known[places] == -1) | (known[places] == held[i])).all()
+        known[places] = held[i]
+    plane = np.moveaxis(known, [axes.index(letter) for letter in "STCZYX"], range(6))
+    box = (1, 8, 8) if len(patch) == 2 else (4, 4, 4)
+    n_whole = 0
+    for stack in plane.reshape(-1, *plane.shape[3:]):
+        grid = (range(0, n - b + 1, b) for n, b in zip(stack.shape, box, strict=True))
+        for corner in itertools.product(*grid):
+            inside = stack[tuple(slice(o, o + b) for o, b in zip(corner, box, strict=True))]
+            if (inside >= 0).all():
+                n_whole += 1
+                assert inside.sum() == 1
+    assert n_whole > 30
+
+
+def test_nothing_is_read_but_the_patches() -> None:
+    lazy = Coordinates((2, 1500, 1500))
+    source = crops(lazy, axes="CYX", patch=(32, 32))
+    assert lazy.largest == 0
+    x, _ = source.batch(50, np.random.default_rng(0))
+    assert lazy.largest == 2 * 32 * 32
+    at = decode(source, x, "CYX", lazy.shape)
+    origins = np.stack([at[letter][:, 0, 0, 0] for letter in "YX"])
+    assert len({tuple(o) for o in origins.T.tolist()}) == 50
+
+
+def test_origins_are_uniform_to_the_very_last() -> None:
+    source = crops(Coordinates((21, 35)), axes="YX", patch=(16, 16))
+    x, _ = source.batch(3000, np.random.default_rng(0))
+    at = decode(source, x, "YX", (21, 35))
+    for letter, n in (("Y", 6), ("X", 20)):
+        counts = np.bincount(at[letter][:, 0, 0, 0], minlength=n)
+        assert len(counts) == n
+        assert stats.chisquare(counts).pvalue > 1e-4
+
+
+def test_images_are_drawn_by_their_number_of_pixels() -> None:
+    arrays = [np.full((16, 20), 1.0), np.full((32, 40), 2.0), np.full((64, 80), 3.0)]
+    source = crops(*arrays, axes="YX", patch=(16, 16))
+    x, held = source.batch(2100, np.random.default_rng(0))
+    which = np.rint(x[:, 0, 0, 0] * 4 + 5).astype(int) - 1
+    counts = np.bincount(which, minlength=3)
+    assert stats.chisquare(counts, [100, 400, 1600]).pvalue > 1e-4
+    # The smallest image, at its left border: the same hole pattern every time, and not the others'.
+    assert len({m.tobytes() for m in held[which == 0]}) <= 5
+
+
+def test_the_generator_decides_the_batch_and_the_seed_the_held_out_pixels() -> None:
+    image = np.random.default_rng(0).normal(size=(40, 40))
+    options: dict[str, Any] = {"axes": "YX", "patch": (16, 16), "augment": True}
+    a, b = (crops(image, **options).batch(8, np.random.default_rng(5)) for _ in range(2))
+    np.testing.assert_array_equal(a[0], b[0])
+    np.testing.assert_array_equal(a[1], b[1])
+    other = crops(image, **options).batch(8, np.random.default_rng(6))
+    assert (a[0] != other[0]).any()
+    seeded = crops(image, seed=4, **options).batch(8, np.random.default_rng(5))
+    np.testing.assert_array_equal(a[0], seeded[0])
+    assert (a[1] != seeded[1]).any()
+    source, rng = crops(image, **options), np.random.default_rng(5)
+    assert (source.batch(8, rng)[0] != source.batch(8, rng)[0]).any()
