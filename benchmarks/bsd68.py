@@ -17,7 +17,6 @@ from pathlib import Path
 
 import imagecodecs
 import numpy as np
-import torch
 
 from common import data, record
 from unnoise.api import budget
@@ -71,7 +70,6 @@ def main() -> None:
         "steps": run.step,
         "wall_s": wall,
         "cpu_s": use.ru_utime + use.ru_stime,
-        "threads": torch.get_num_threads(),
         "noisy": float(np.mean([psnr(x, t, data_range=255) for x, t in test])),
     }
     for name, tta in (("psnr", False), ("psnr_8_fold", True)):

@@ -139,7 +139,7 @@ def test_cast_never_wraps_around_whatever_floats_come(name: str, source: type) -
 
 
 def test_cast_to_bool_and_floats() -> None:
-    x = np.array([-1.0, 0.0, 0.4, 0.5, 1.0, 7.0])
+    x = np.array([-1.0, 0.0, 0.375, 0.5, 1.0, 7.0])
     assert cast(x, bool).tolist() == [False, False, False, True, True, True]
     half = cast(np.array([-np.inf, -1e6, 65504.0, 65519.0, 1e6, 1 / 3]), np.float16)
     assert half.dtype == np.float16

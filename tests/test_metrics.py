@@ -49,7 +49,8 @@ def test_scale_invariant_psnr_is_psnr_after_least_squares(seed: int) -> None:
     expected = peak_signal_noise_ratio(truth, fitted, data_range=float(np.ptp(truth)))
     assert scale_invariant_psnr(image, truth) == pytest.approx(expected, rel=1e-10)
     # No other map comes closer to the truth.
-    for a, b in [(1, 0), (1 / 0.7, -12 / 0.7), *(coefficients + [[0.01, 0], [0, 1]])]:
+    slope, offset = coefficients
+    for a, b in [(1, 0), (1 / 0.7, -12 / 0.7), (slope * 1.01, offset), (slope, offset + 1)]:
         other = psnr(a * image + b, truth, data_range=float(np.ptp(truth)))
         assert other < scale_invariant_psnr(image, truth)
 

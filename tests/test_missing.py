@@ -61,7 +61,9 @@ def test_every_missing_pixel_is_counted_and_the_message_says_so(axes: str, dtype
     assert checked(full) is full
 
 
-@pytest.mark.parametrize("axes", ["YX", "XY", "YXC", "CYX", "SYX", "TCZYX"])
+@pytest.mark.parametrize(
+    "axes", ["YX", "XY", "YXC", "CYX", "SYX", "TCZYX", "ZCYX", "TZCYX", "ZYXC"]
+)
 def test_filling_is_plane_by_plane_and_leaves_finite_pixels_alone(axes: str) -> None:
     sizes = {"Y": 48, "X": 64}
     shape = tuple(sizes.get(letter, 2) for letter in ax.CANONICAL if letter in axes)

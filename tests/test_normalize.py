@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -105,7 +106,7 @@ class Rows:
 
 @pytest.mark.parametrize(
     ("shape", "axes"),
-    [((400, 16, 16), "ZYX"), ((10, 4, 40, 64), "TZYX"), ((320, 320), "YX"), ((2, 256, 200), "TYX")],
+    [((400, 16, 16), "ZYX"), ((30, 7, 20, 24), "TZYX"), ((320, 320), "YX"), ((2, 256, 200), "TYX")],
 )
 def test_large_images_contribute_an_even_share(
     shape: tuple[int, ...], axes: str, monkeypatch: pytest.MonkeyPatch
@@ -131,5 +132,5 @@ def test_constant_channels_are_marked_and_constant_images_refused(value: float) 
     z = affine.apply(x)
     np.testing.assert_allclose(z[0], 0, atol=1e-6)
     np.testing.assert_allclose(affine.invert(z)[0], value, rtol=1e-12)
-    with pytest.raises(InputError, match=f"every pixel is {value:g}"):
+    with pytest.raises(InputError, match=re.escape(f"every pixel is {value:g})")):
         fit([Image.from_array(x[:1], "CYX")])

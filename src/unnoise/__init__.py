@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from unnoise.image import Image as Image
     from unnoise.io import open as open
     from unnoise.io import save as save
+    from unnoise.missing import fill_missing as fill_missing
     from unnoise.model import Model as Model
 
 __version__ = "0.1.0"
@@ -34,12 +35,24 @@ _HOME = {
     "load": "unnoise.api",
     "open": "unnoise.io",
     "save": "unnoise.io",
+    "fill_missing": "unnoise.missing",
     "Config": "unnoise.config",
     "Image": "unnoise.image",
     "Model": "unnoise.model",
 }
 
-__all__ = ["Config", "Image", "Model", "__version__", "denoise", "load", "open", "save", "train"]
+__all__ = [
+    "Config",
+    "Image",
+    "Model",
+    "__version__",
+    "denoise",
+    "fill_missing",
+    "load",
+    "open",
+    "save",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from unnoise import checkpoint
 from unnoise.config import Config
 from unnoise.device import pick
-from unnoise.image import Image
+from unnoise.image import Image, as_image
 from unnoise.missing import checked
-from unnoise.model import Model, as_image
+from unnoise.model import Model
 from unnoise.plan import plan
 from unnoise.train import Run
 

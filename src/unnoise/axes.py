@@ -149,7 +149,7 @@ def index(axes: str, where: Where) -> tuple[slice, ...]:
     (slice(3, 4, None), slice(None, None, None), slice(0, 8, None))
     """
     region = (where.get(letter, slice(None)) for letter in axes)
-    return tuple(slice(r, r + 1) if isinstance(r, int) else r for r in region)
+    return tuple(r if isinstance(r, slice) else slice(r, r + 1 or None) for r in region)
 
 
 def to_canonical(block: NDArray, axes: str) -> NDArray:

@@ -10,17 +10,19 @@ Every file is written beside its place and moved over it, so a folder is whole a
 
 from __future__ import annotations
 
+import io
 import json
 import os
-from collections.abc import Callable, Sequence
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 import yaml
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load as deserialize
+from safetensors.torch import save as serialize
 
 from unnoise.config import Config
 from unnoise.errors import InputError, ModelError
@@ -36,9 +38,17 @@ FORMAT = 1
 
 
 def save(
-    folder: str | os.PathLike[str], model: Model, run: Run | None = None, *, finished: bool = False
+    folder: str | os.PathLike[str],
+    model: Model,
+    run: Run | None = None,
+    *,
+    finished: bool = False,
+    fresh: bool = False,
 ) -> None:
     """Write a model, its log, and the state of its run unless that is finished.
+
+    A new folder appears whole. In an existing one file after file is replaced, or with `fresh`
+    the whole folder, whatever it held.
 
     Raises
     ------
@@ -47,6 +57,36 @@ def save(
     """
     place = Path(folder)
     check_place(place, overwrite=True)
+    in_place = place.exists() and not fresh
+    target = place if in_place else _beside(place, "part")
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for name, content in _files(model, run, finished).items():
+            path = target / name
+            if content is None:
+                path.unlink(missing_ok=True)
+            else:
+                part = path.with_name(f".{name}.{os.getpid()}.part")
+                try:
+                    part.write_bytes(content)
+                    os.replace(part, path)
+                finally:
+                    part.unlink(missing_ok=True)
+        if not in_place:
+            old = _beside(place, "old")
+            if place.exists():
+                os.replace(place, old)
+            os.replace(target, place)
+            shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise _unwritable(place, error) from error
+    finally:
+        if not in_place:
+            shutil.rmtree(target, ignore_errors=True)
+
+
+def _files(model: Model, run: Run | None, finished: bool) -> dict[str, bytes | None]:
+    """Content of every file of the folder; None for those that must not be there."""
     values = {
         "format": FORMAT,
         "config": model.config.model_dump(),
@@ -56,25 +96,30 @@ def save(
         "patch": list(model.patch),
         "origin": dict(model.origin),
     }
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-        _replace(place / WEIGHTS, lambda path: save_file(_contiguous(model), path))
-        _replace(
-            place / CONFIG,
-            lambda path: path.write_text(yaml.safe_dump(values, sort_keys=False), "utf-8"),
-        )
-        if run is not None:
-            lines = "".join(json.dumps(line) + "\n" for line in run.history)
-            _replace(place / LOG, lambda path: path.write_text(lines, "utf-8"))
-        if run is not None and not finished:
-            _replace(place / RESUME, lambda path: torch.save(run.state(), path))
-        else:
-            (place / RESUME).unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"the model cannot be written to {place}: {error.strerror or error}; free some space "
-            f"or choose another folder with -o"
-        ) from error
+    state = None
+    if run is not None and not finished:
+        buffer = io.BytesIO()  # torch.save reports a full disk as a RuntimeError
+        torch.save(run.state(), buffer)
+        state = buffer.getvalue()
+    history = run.history if run is not None else []
+    return {
+        WEIGHTS: serialize({name: w.contiguous() for name, w in model.weights.items()}),
+        CONFIG: yaml.safe_dump(values, sort_keys=False).encode(),
+        LOG: "".join(json.dumps(line) + "\n" for line in history).encode() if history else None,
+        RESUME: state,
+    }
+
+
+def _beside(place: Path, suffix: str) -> Path:
+    """A hidden name in the same folder, for the moment of a change."""
+    return place.with_name(f".{place.name}.{os.getpid()}.{suffix}")
+
+
+def _unwritable(place: Path, error: OSError) -> InputError:
+    return InputError(
+        f"the model cannot be written to {place}: {error.strerror or error}; free some space or "
+        f"choose another folder with -o"
+    )
 
 
 def check_place(folder: Path, *, overwrite: bool) -> None:
@@ -83,18 +128,26 @@ def check_place(folder: Path, *, overwrite: bool) -> None:
     Raises
     ------
     InputError
+        Also if the place cannot be written at all.
     """
-    if folder.exists() and not folder.is_dir():
+    if os.path.exists(folder) and not folder.is_dir():
         raise InputError(f"{folder} is a file, not a model folder; choose another name with -o")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / CONFIG).exists():
+    has_model = os.path.exists(folder / CONFIG)
+    if folder.is_dir() and any(folder.iterdir()) and not has_model:
         raise InputError(
             f"{folder} holds other files and is no model folder; choose a new name with -o"
         )
-    if (folder / CONFIG).exists() and not overwrite:
+    if has_model and not overwrite:
         raise InputError(
             f"the model {folder} exists; add --overwrite, choose another name with -o, or go on "
             f"with it: unnoise train --resume {folder}"
         )
+    probe = _beside(folder, "part")
+    try:
+        probe.mkdir(parents=True)
+        probe.rmdir()
+    except OSError as error:
+        raise _unwritable(folder, error) from error
 
 
 def is_resumable(folder: Path) -> bool:
@@ -147,7 +200,7 @@ def load(folder: str | os.PathLike[str]) -> Model:
             affine=Affine(np.array(values["mean"], float), np.array(values["std"], float)),
             channels=tuple(int(c) for c in values["channels"]),
             patch=tuple(int(p) for p in values["patch"]),
-            weights=load_file(place / WEIGHTS),
+            weights=deserialize((place / WEIGHTS).read_bytes()),
             origin=values["origin"],
         )
     except ModelError:
@@ -176,6 +229,7 @@ def _check_whole(place: Path, model: Model) -> None:
         len(model.affine.std) == n
         and len(model.patch) in (2, 3)
         and bool(model.channels)
+        and bool(model.weights)
         and all(0 <= c < n for c in model.channels)
         and bool(np.isfinite([model.affine.mean, model.affine.std]).all())
         and all(bool(torch.isfinite(w).all()) for w in model.weights.values())
@@ -188,15 +242,17 @@ def _check_whole(place: Path, model: Model) -> None:
     build_net(model)
 
 
-def load_run(folder: str | os.PathLike[str], images: Sequence[Image], device: torch.device) -> Run:
-    """The unfinished run of a model folder, ready to go on.
+def load_run(
+    folder: str | os.PathLike[str], model: Model, images: Sequence[Image], device: torch.device
+) -> Run:
+    """The unfinished run of a model loaded from a folder, ready to go on.
 
     Raises
     ------
     InputError
         If the folder has no resumable state or the images are not those of the run.
     """
-    place, model = Path(folder), load(folder)
+    place = Path(folder)
     if not (place / RESUME).is_file():
         raise ModelError(f"{place} has no {RESUME}, so its training cannot go on; train anew")
     try:
@@ -215,20 +271,6 @@ def load_run(folder: str | os.PathLike[str], images: Sequence[Image], device: to
     run = Run(images, model, device)
     run.restore(state)
     return run
-
-
-def _contiguous(model: Model) -> dict[str, torch.Tensor]:
-    return {name: weight.contiguous() for name, weight in model.weights.items()}
-
-
-def _replace(path: Path, write: Callable[[Path], Any]) -> None:
-    """Write beside the place, then move over it."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        write(part)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _first_line(error: Exception) -> str:

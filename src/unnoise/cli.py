@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -14,7 +16,7 @@ from unnoise.errors import InputError, UnnoiseError
 
 if TYPE_CHECKING:
     from unnoise.config import Config
-    from unnoise.jobs import Event
+    from unnoise.events import Event
 
 app = typer.Typer(
     name="unnoise",
@@ -150,7 +152,8 @@ def train(
     Ctrl-C leaves a usable model; unnoise train --resume my.model goes on with it.
     """
     if resume is not None:
-        if out or minutes or steps or axes or three_d is not None or preset != "fast":
+        chosen = [out, minutes, steps, axes, three_d is not None, preset != "fast", overwrite, seed]
+        if any(chosen) or nan != "refuse":
             raise InputError(
                 "--resume goes on with the settings of its model folder; leave out the other "
                 "training options"
@@ -228,49 +231,71 @@ def _config(
     return config if three_d is None else config.replace(ndim=3 if three_d else 2)
 
 
-def _show(events: Iterator[Event], quiet: bool) -> None:
-    """Run a job and show its events; a stopped one exits as a shell expects of Ctrl-C."""
-    from unnoise.jobs import Stopped
+class Interrupted(UnnoiseError):
+    """The user stopped a job; shells expect 128 + SIGINT."""
+
+    exit_code = 130
+
+
+def _show(events: Generator[Event], quiet: bool) -> None:
+    """Run a job and show its events; a stopped one raises."""
+    from unnoise.events import Stopped
     from unnoise.progress import reporter
 
     stopped = None
-    with reporter(quiet) as report:
+    with reporter(quiet) as report, contextlib.closing(events):
         for event in events:
             report(event)
             stopped = event if isinstance(event, Stopped) else None
     if stopped is not None:
-        print(stopped.text, file=sys.stderr)
-        raise typer.Exit(130)
+        raise Interrupted(stopped.text)
+
+
+_UsageProblem: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+"""Typer's own errors about options; where their class lives differs between its versions."""
 
 
 def main() -> NoReturn:
     """Run the command line and turn errors into one sentence and an exit code."""
     debug = "--debug" in sys.argv
+    # Threads that wait must sleep: spinning ones made steps 2 to 25 times slower when another
+    # program held a core. OpenMP reads this when PyTorch loads.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")  # 3D pooling is missing on MPS
+    code: Any = 0
     try:
-        app(standalone_mode=True)
-    except KeyboardInterrupt:
-        if debug:
-            raise
-        _fail("stopped by Ctrl-C; unfinished files were removed, finished ones stay", 130)
+        code = app(standalone_mode=False)
+    except _UsageProblem as error:
+        error.show()
+        sys.exit(2)
+    except (KeyboardInterrupt, typer.Abort):
+        code = Interrupted.exit_code
     except UnnoiseError as error:
         if debug:
             raise
         _fail(f"unnoise: {error}", error.exit_code)
-    except MemoryError as error:
+    except OSError as error:
         if debug:
             raise
+        where = f" {error.filename}" if error.filename else ""
         _fail(
-            f"unnoise: not enough memory ({error}); close other programs or use a smaller image", 1
+            f"unnoise: the system refused{where}: {error.strerror or error}; choose another file "
+            f"or place",
+            2,
         )
     except Exception as error:
         if debug:
             raise
+        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+            _fail("unnoise: not enough memory; close other programs or use a smaller image", 1)
         _fail(
             f"unnoise: unexpected {type(error).__name__}: {error}; please report this with the "
             f"output of the same command with --debug",
             1,
         )
-    sys.exit(0)
+    if code == Interrupted.exit_code:  # typer turns Ctrl-C into this code without a word
+        _fail("stopped by Ctrl-C; unfinished files were removed, finished ones stay", code)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _fail(text: str, code: int) -> NoReturn:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +12,8 @@ from unnoise import io
 from unnoise.api import budget
 from unnoise.device import pick
 from unnoise.errors import InputError
+from unnoise.events import Event, Message, Saved
 from unnoise.image import Image
-from unnoise.jobs import Event, Message, Saved
 from unnoise.metrics import psnr
 from unnoise.plan import plan
 from unnoise.sample import noisy_and_truth
@@ -23,7 +23,7 @@ STEPS = 700
 """About a minute on two cores."""
 
 
-def run(folder: Path, *, steps: int | None = None, device: str = "auto") -> Iterator[Event]:
+def run(folder: Path, *, steps: int | None = None, device: str = "auto") -> Generator[Event]:
     """Denoise the sample, tell its PSNR before and after, write pictures and the TIFF files.
 
     Raises

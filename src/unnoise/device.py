@@ -35,7 +35,12 @@ def pick(name: str = "auto") -> torch.device:
         return torch.device(next((k for k, available in has.items() if available), "cpu"))
     if not has.get(kind, True):
         raise InputError(f"this machine has no {kind} device; use --device cpu or --device auto")
-    return torch.device(name)
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except RuntimeError as error:
+        raise InputError(f"device '{name}' cannot be used; use --device auto") from error
+    return device
 
 
 def place(net: UNet, device: torch.device) -> UNet:
@@ -61,7 +66,8 @@ def half(device: torch.device) -> torch.dtype:
     """The 16-bit type of autocast: bfloat16 where CUDA has it, otherwise float16 (or float32)."""
     if device.type != "cuda":
         return torch.float32
-    return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
+    # Older cards emulate bfloat16, slowly.
+    return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
 
 
 def free_memory(device: torch.device) -> int:

@@ -79,16 +79,12 @@ class Image:
         InputError
             For arrays that hold no real numbers or no pixels, or whose axes are ambiguous.
         """
-        data = array if hasattr(array, "dtype") and hasattr(array, "shape") else np.asarray(array)
+        own = isinstance(getattr(array, "dtype", None), np.dtype)
+        data = array if own else np.asarray(array)
         check_pixels(data.shape, np.dtype(data.dtype), "the array")
-        if axes is None:
-            axes = ax.infer(tuple(data.shape))
-            is_rgb = axes == "YXC"
-        else:
-            axes = ax.check(axes, tuple(data.shape))
-            is_rgb = False
-        alpha = 3 if is_rgb and data.shape[-1] == 4 else None
-        return cls(data, axes, is_rgb=is_rgb, alpha=alpha)
+        shape = tuple(data.shape)
+        axes = ax.infer(shape) if axes is None else ax.check(axes, shape)
+        return cls(data, axes, is_rgb=axes.endswith("YXC") and shape[-1] in (3, 4))
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -123,11 +119,22 @@ class Image:
         AxesError
             If the letters do not fit the shape.
         """
-        return replace(self, axes=ax.check(axes, self.shape))
+        axes = ax.check(axes, self.shape)
+        same = axes.find("C") == self.axes.find("C")
+        return replace(
+            self, axes=axes, is_rgb=self.is_rgb and same, alpha=self.alpha if same else None
+        )
 
     def with_data(self, data: ArrayLike) -> Image:
         """Other pixels of the same shape under the same description."""
         return replace(self, data=data)
+
+
+def as_image(image: Image | NDArray, axes: str | None = None) -> Image:
+    """An array as an image; an image with other axes if they are given."""
+    if isinstance(image, Image):
+        return image.with_axes(axes) if axes else image
+    return Image.from_array(image, axes)
 
 
 def check_pixels(shape: tuple[int, ...], dtype: np.dtype, name: str) -> None:
@@ -164,6 +171,6 @@ def cast(block: NDArray, dtype: DTypeLike) -> NDArray:
         # The largest float64 that still fits: 2**64 - 1 rounds up to 2**64 and would wrap around.
         top = np.nextafter(float(info.max), 0) if float(info.max) > info.max else float(info.max)
         block = np.clip(np.rint(block.astype(np.float64)), float(info.min), top)
-    elif dtype == np.float16:
+    elif dtype.kind == "f" and dtype.itemsize == 2:
         block = np.clip(block, -65504, 65504)
     return np.asarray(block.astype(dtype))

@@ -5,15 +5,13 @@ Closing a generator cancels its job: temporary files go, finished files stay.
 
 from __future__ import annotations
 
-import signal
-import threading
+import os
+import shutil
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType, TracebackType
-from typing import Any
 
 import numpy as np
 
@@ -21,48 +19,16 @@ from unnoise import checkpoint, io
 from unnoise.config import Config
 from unnoise.device import pick
 from unnoise.errors import InputError
+from unnoise.events import Event, Interrupt, Message, Predicting, Saved, Stopped
 from unnoise.image import Image
 from unnoise.missing import checked
 from unnoise.model import Model
 from unnoise.plan import choose_ndim, describe, plan
 from unnoise.predict import predict
-from unnoise.train import Progress, Run
+from unnoise.train import Run
 
 SAVE_EVERY = 60.0
 """Seconds between two saves of a running training."""
-
-
-@dataclass(frozen=True)
-class Message:
-    """Something worth telling."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Predicting:
-    """A piece of an image is done."""
-
-    path: Path
-    done: int
-    total: int
-
-
-@dataclass(frozen=True)
-class Saved:
-    """A result lies on disk."""
-
-    path: Path
-
-
-@dataclass(frozen=True)
-class Stopped:
-    """The job was stopped early; the text says what is left."""
-
-    text: str
-
-
-Event = Message | Progress | Predicting | Saved | Stopped
 
 
 @dataclass(frozen=True)
@@ -109,14 +75,22 @@ class Writing:
     def paths(self, inputs: Sequence[Path]) -> list[Path]:
         """The result of every input, refused early if it cannot be written."""
         paths = [io.output_path(path, self.out, several=len(inputs) > 1) for path in inputs]
-        seen: dict[Path, Path] = {}
+        sources = {_real(path): path for path in inputs}
+        seen: dict[str, Path] = {}
         for source, path in zip(inputs, paths, strict=True):
-            if path in seen:
+            real = _real(path)
+            if real in seen:
                 raise InputError(
-                    f"{source} and {seen[path]} would both be written to {path}; denoise them in "
+                    f"{source} and {seen[real]} would both be written to {path}; denoise them in "
                     f"two runs with different -o"
                 )
-            seen[path] = source
+            if real in sources:
+                raise InputError(
+                    f"the result of {source} would be written to {path}, which is an input, and "
+                    f"inputs are never overwritten; name only the noisy files, or choose a folder "
+                    f"with -o"
+                )
+            seen[real] = source
         return paths
 
     def type_of(self, image: Image) -> np.dtype:
@@ -132,35 +106,9 @@ class Writing:
         return dtype
 
 
-@dataclass
-class Interrupt:
-    """Turns the first Ctrl-C (or SIGTERM) within a ``with`` into a request; the second one kills.
-
-    A front end without signals sets `requested` itself.
-    """
-
-    requested: bool = False
-    _old: dict[int, Any] = field(default_factory=dict)
-
-    def __enter__(self) -> Interrupt:
-        if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._old[number] = signal.signal(number, self._handle)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        while self._old:
-            signal.signal(*self._old.popitem())
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
+def _real(path: Path) -> str:
+    """One name per file, on disks that ignore case too."""
+    return os.path.normcase(os.path.realpath(path))
 
 
 def denoise_files(
@@ -172,7 +120,7 @@ def denoise_files(
     each: bool = False,
     save_model: str | None = None,
     device: str = "auto",
-) -> Iterator[Event]:
+) -> Generator[Event]:
     """Train on the files themselves and write their clean versions.
 
     Files with the same channels and dimensions share one model, unless `each` is set.
@@ -185,11 +133,10 @@ def denoise_files(
     paths = io.find(inputs)
     targets = writing.paths(paths)
     images = [reading.open(path) for path in paths]
-    for image, target in zip(images, targets, strict=True):
-        io.create(target, image, dtype=writing.type_of(image), overwrite=writing.overwrite)
-    pick(device)
+    _check_outputs(images, targets, writing)
+    yield from _notes(images)
     groups = _groups(images, each, config)
-    models = [plan([images[i] for i in group], config) for group in groups]
+    models = [_plan([images[i] for i in group], config, reading) for group in groups]
     if save_model and len(groups) > 1:
         raise InputError(
             f"the images need {len(groups)} models, so one --save-model folder cannot hold them; "
@@ -199,29 +146,64 @@ def denoise_files(
         checkpoint.check_place(Path(save_model), overwrite=writing.overwrite)
     for group, model in zip(groups, models, strict=True):
         members = [images[i] for i in group]
-        names = members[0].name if len(members) == 1 else f"{len(members)} images"
-        yield Message(f"{names}: {describe(model, members)}")
+        yield _description(members, model)
         run = Run(members, model, pick(device))
-        interrupt = Interrupt()
-        with interrupt:
+        with Interrupt() as interrupt:
             for progress in run:
                 yield progress
                 if interrupt.requested:
                     break
+            if save_model and run.fraction == 1:
+                checkpoint.save(save_model, run.model(), run, finished=True, fresh=True)
+                yield Saved(Path(save_model))
+            for i in [] if interrupt.requested else group:
+                for event in _predict_file(run.model(), images[i], targets[i], writing, device):
+                    yield event
+                    if interrupt.requested:
+                        break
+                if interrupt.requested:
+                    break
             if interrupt.requested:
-                folder = Path(save_model) if save_model else _free(targets[group[0]])
-                checkpoint.save(folder, run.model(), run)
-                yield Stopped(
-                    f"stopped at step {run.step}; the model so far is in {folder}: go on with "
-                    f"unnoise train --resume {folder}, or use it with unnoise predict {folder}"
-                )
+                yield _stopped(run, Path(save_model) if save_model else _free(targets[group[0]]))
                 return
-        trained = run.model()
-        if save_model:
-            checkpoint.save(save_model, trained)
-            yield Saved(Path(save_model))
-        for i in group:
-            yield from _predict_file(trained, images[i], targets[i], writing, device)
+
+
+def _stopped(run: Run, folder: Path) -> Stopped:
+    """Keep what was trained, and say how to use it."""
+    finished = run.fraction == 1
+    checkpoint.save(folder, run.model(), run, finished=finished, fresh=True)
+    on = "" if finished else f"go on with unnoise train --resume {folder}, or "
+    return Stopped(
+        f"stopped at step {run.step}; the model so far is in {folder}: {on}use it with unnoise "
+        f"predict {folder} IMAGES"
+    )
+
+
+def _plan(images: Sequence[Image], config: Config, reading: Reading) -> Model:
+    """The model a run starts from, with what resuming needs to read the images again."""
+    model = plan(images, config)
+    return replace(model, origin={**model.origin, "reading": vars(reading)})
+
+
+def _description(images: Sequence[Image], model: Model) -> Message:
+    names = images[0].name if len(images) == 1 else f"{len(images)} images"
+    return Message(f"{names}: {describe(model, images)}")
+
+
+def _check_outputs(images: Sequence[Image], targets: Sequence[Path], writing: Writing) -> None:
+    """Find out before long work whether all results can be written."""
+    needed: dict[Path, int] = defaultdict(int)
+    for image, target in zip(images, targets, strict=True):
+        dtype = writing.type_of(image)
+        output = io.create(target, image, dtype=dtype, overwrite=writing.overwrite)
+        output.check()
+        needed[target.parent] += output.nbytes
+    for folder, size in needed.items():
+        if shutil.disk_usage(folder).free < size:
+            raise InputError(
+                f"no space left on the disk for the results in {folder} (they need "
+                f"{size / 1e9:.1f} GB); free some space or choose another place with -o"
+            )
 
 
 def train_files(
@@ -232,7 +214,7 @@ def train_files(
     reading: Reading,
     overwrite: bool = False,
     device: str = "auto",
-) -> Iterator[Event]:
+) -> Generator[Event]:
     """Train one model on all files and write its folder.
 
     Raises
@@ -243,16 +225,15 @@ def train_files(
     place = Path(folder)
     checkpoint.check_place(place, overwrite=overwrite)
     images = [reading.open(path) for path in io.find(inputs)]
-    model = plan(images, config)
-    model = replace(model, origin={**model.origin, "reading": vars(reading)})
-    names = images[0].name if len(images) == 1 else f"{len(images)} images"
-    yield Message(f"{names}: {describe(model, images)}")
-    yield from _train(Run(images, model, pick(device)), place)
+    yield from _notes(images)
+    model = _plan(images, config, reading)
+    yield _description(images, model)
+    yield from _train(Run(images, model, pick(device)), place, fresh=True)
 
 
 def resume(
     folder: str | Path, inputs: Sequence[str | Path] = (), *, device: str = "auto"
-) -> Iterator[Event]:
+) -> Generator[Event]:
     """Go on with an interrupted training; the result is that of the uninterrupted run.
 
     Raises
@@ -267,9 +248,10 @@ def resume(
         return
     paths = io.find(inputs) if inputs else checkpoint.data_paths(place, model)
     reading = Reading(**model.origin.get("reading", {}))
-    run = checkpoint.load_run(place, [reading.open(path) for path in paths], pick(device))
+    images = [reading.open(path) for path in paths]
+    run = checkpoint.load_run(place, model, images, pick(device))
     yield Message(f"{place}: going on after step {run.step}")
-    yield from _train(run, place)
+    yield from _train(run, place, fresh=False)
 
 
 def predict_files(
@@ -279,7 +261,7 @@ def predict_files(
     reading: Reading,
     writing: Writing,
     device: str = "auto",
-) -> Iterator[Event]:
+) -> Generator[Event]:
     """Denoise files with a trained model.
 
     Raises
@@ -291,40 +273,52 @@ def predict_files(
     paths = io.find(inputs)
     targets = writing.paths(paths)
     pick(device)
-    for path, target in zip(paths, targets, strict=True):
-        image = io.open(path, axes=reading.axes)
+    images = [io.open(path, axes=reading.axes) for path in paths]
+    for image in images:
         model.check(image)
-        io.create(target, image, dtype=writing.type_of(image), overwrite=writing.overwrite)
-    for path, target in zip(paths, targets, strict=True):
-        yield from _predict_file(model, reading.open(path), target, writing, device)
+    _check_outputs(images, targets, writing)
+    for image, target in zip(images, targets, strict=True):
+        image = checked(image, reading.nan)
+        yield from _notes([image])
+        yield from _predict_file(model, image, target, writing, device)
 
 
-def _train(run: Run, folder: Path) -> Iterator[Event]:
-    """Train to the end or to Ctrl-C, saving now and then."""
-    saved = time.monotonic()
-    with Interrupt() as interrupt:
-        checkpoint.save(folder, run.model(), run)
-        for progress in run:
-            yield progress
-            if interrupt.requested:
-                break
-            if time.monotonic() - saved > SAVE_EVERY:
-                checkpoint.save(folder, run.model(), run)
-                saved = time.monotonic()
-        if interrupt.requested and run.fraction < 1:
-            checkpoint.save(folder, run.model(), run)
-            yield Stopped(
-                f"stopped at step {run.step}; {folder} holds a usable model: go on with unnoise "
-                f"train --resume {folder}"
-            )
-            return
-        checkpoint.save(folder, run.model(), run, finished=True)
+def _train(run: Run, folder: Path, *, fresh: bool) -> Generator[Event]:
+    """Train to the end or to Ctrl-C, saving now and then.
+
+    Whatever is in the folder stays until there is something trained to replace it with.
+    """
+    saved, saved_step = time.monotonic(), 0 if fresh else run.step
+
+    def save(finished: bool = False) -> None:
+        nonlocal fresh, saved, saved_step
+        checkpoint.save(folder, run.model(), run, finished=finished, fresh=fresh)
+        fresh, saved, saved_step = False, time.monotonic(), run.step
+
+    try:
+        with Interrupt() as interrupt:
+            for progress in run:
+                yield progress
+                if interrupt.requested and run.fraction < 1:
+                    save()
+                    yield Stopped(
+                        f"stopped at step {run.step}; {folder} holds a usable model: go on with "
+                        f"unnoise train --resume {folder}"
+                    )
+                    return
+                if time.monotonic() - saved > SAVE_EVERY:
+                    save()
+            save(finished=True)
+    except KeyboardInterrupt:
+        left = f"{folder} holds the model of step {saved_step}"
+        yield Stopped(f"stopped at once; {left if saved_step else 'no model was written'}")
+        return
     yield Saved(folder)
 
 
 def _predict_file(
     model: Model, image: Image, target: Path, writing: Writing, device: str
-) -> Iterator[Event]:
+) -> Generator[Event]:
     """Denoise one image into its file."""
     dtype = writing.type_of(image)
     with io.create(target, like=image, dtype=dtype, overwrite=writing.overwrite) as out:
@@ -332,6 +326,13 @@ def _predict_file(
             out.write(block.where, block.values)
             yield Predicting(target, block.done, block.total)
     yield Saved(target)
+
+
+def _notes(images: Sequence[Image]) -> Generator[Message]:
+    """What the readers want people to know."""
+    for image in images:
+        if "note" in image.metadata:
+            yield Message(f"{image.name}: {image.metadata['note']}")
 
 
 def _groups(images: Sequence[Image], each: bool, config: Config) -> list[list[int]]:

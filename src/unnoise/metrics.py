@@ -22,7 +22,8 @@ def psnr(image: ArrayLike, truth: ArrayLike, *, data_range: float) -> float:
     28.13
     """
     error = np.asarray(image, np.float64) - np.asarray(truth, np.float64)
-    return float(10 * np.log10(data_range**2 / np.mean(error**2)))
+    mean = float(np.mean(error**2))
+    return float(10 * np.log10(data_range**2 / mean)) if mean else float("inf")
 
 
 def scale_invariant_psnr(image: ArrayLike, truth: ArrayLike) -> float:

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from unnoise.config import Config
 from unnoise.errors import ModelError
-from unnoise.image import Image, cast
+from unnoise.image import Image, as_image, cast
+from unnoise.missing import checked
 from unnoise.nets import UNet
 from unnoise.normalize import Affine
 
@@ -71,9 +72,9 @@ class Model:
         """Channels of the images the model was made for, copied ones included."""
         return len(self.affine.mean)
 
-    def with_weights(self, weights: Mapping[str, Tensor]) -> Model:
-        """The same model with other weights."""
-        return replace(self, weights=weights)
+    def with_weights(self, weights: Mapping[str, Tensor], **origin: Any) -> Model:
+        """The same model with other weights, and where they come from."""
+        return replace(self, weights=weights, origin={**self.origin, **origin})
 
     def check(self, image: Image) -> None:
         """Refuse an image that the model was not made for.
@@ -133,7 +134,7 @@ class Model:
         from unnoise import axes as ax
         from unnoise.predict import predict
 
-        image = as_image(image, axes)
+        image = checked(as_image(image, axes))
         out = np.empty(image.shape, dtype or image.dtype)
         for block in predict(self, image, device=device, tta=tta):
             place = ax.from_canonical(block.values, image.axes)
@@ -151,13 +152,6 @@ class Model:
         from unnoise import checkpoint
 
         checkpoint.save(folder, self)
-
-
-def as_image(image: Image | NDArray, axes: str | None = None) -> Image:
-    """An array as an image; an image with other axes if they are given."""
-    if isinstance(image, Image):
-        return image.with_axes(axes) if axes else image
-    return Image.from_array(image, axes)
 
 
 def build_net(model: Model) -> UNet:
@@ -189,7 +183,7 @@ def _net(config: Config, ndim: int, channels: Sequence[int]) -> UNet:
     """The net of the settings; the global random state is left as it was."""
     net = config.net
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(config.training.seed)
+        torch.default_generator.manual_seed(config.training.seed)
         return UNet(
             channels=len(channels) if net.channels == "joint" else 1,
             ndim=ndim,

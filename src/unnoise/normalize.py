@@ -12,7 +12,7 @@ from unnoise.errors import InputError
 from unnoise.image import Image
 
 MAX_PIXELS = 2**26
-"""Pixels of one image that enter the statistics; larger images contribute evenly spaced planes."""
+"""Pixels of one image that enter the statistics; larger images contribute a sample."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,10 @@ class Affine:
 
     mean: NDArray[np.float64]
     std: NDArray[np.float64]
+
+    def select(self, channels: list[int]) -> Affine:
+        """The statistics of some channels."""
+        return Affine(self.mean[channels], self.std[channels])
 
     def apply(self, x: NDArray) -> NDArray[np.float32]:
         """Normalise a block of shape (C, *space).
@@ -66,7 +70,7 @@ def planes(image: Image) -> Iterator[NDArray]:
 def fit(images: Iterable[Image]) -> Affine:
     """Mean and standard deviation per channel over all pixels of all images.
 
-    Images above `MAX_PIXELS` contribute evenly spaced planes and rows. The moments of the parts
+    Images above `MAX_PIXELS` contribute some of their planes or rows. The moments of the parts
     are joined by the parallel formula of Chan, Golub and LeVeque (1983), which does not cancel.
 
     Raises
@@ -77,7 +81,7 @@ def fit(images: Iterable[Image]) -> Affine:
     count, mean, m2 = 0.0, np.zeros(1), np.zeros(1)
     for image in images:
         n = image.sizes
-        step = max(1, n["S"] * n["T"] * n["Z"] * n["Y"] * n["X"] // MAX_PIXELS)
+        step = -(-n["S"] * n["T"] * n["Z"] * n["Y"] * n["X"] // MAX_PIXELS)
         for i, plane in enumerate(_some(image, step)):
             x = plane.reshape(plane.shape[0], -1).astype(np.float64)
             part_mean, part_m2 = x.mean(1), x.var(1) * x.shape[1]
@@ -99,11 +103,18 @@ def fit(images: Iterable[Image]) -> Affine:
 
 
 def _some(image: Image, step: int) -> Iterator[NDArray]:
-    """Every `step`-th plane, or every `step`-th row where there are few planes."""
+    """About one in `step` pixels: planes drawn at random, or evenly spaced rows of few planes.
+
+    Random planes, because evenly spaced ones can all fall on the same slice of every stack.
+    """
     n = image.sizes
     n_planes = n["S"] * n["T"] * n["Z"]
-    rows = slice(None) if n_planes >= step else slice(None, None, step)
-    for i in range(0, n_planes, step if n_planes >= step else 1):
+    rows, which = slice(None), np.arange(n_planes)
+    if n_planes >= 16 * step:
+        which = np.sort(np.random.default_rng(0).permutation(n_planes)[: n_planes // step])
+    elif step > 1:
+        rows = slice(min(step // 2, n["Y"] - 1), None, step)
+    for i in which.tolist():
         s, rest = divmod(i, n["T"] * n["Z"])
         t, z = divmod(rest, n["Z"])
         yield image.read({"S": s, "T": t, "Z": z, "Y": rows})[0, 0, :, 0]

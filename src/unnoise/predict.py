@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unnoise.axes import Where
-from unnoise.device import autocast, free_memory, pick, place
+from unnoise.device import free_memory, pick, place
 from unnoise.image import Image
 from unnoise.model import Model, build_net
 from unnoise.tiling import Tile, choose, mirror, tiles
 
-MEMORY_SHARE, MAX_MEMORY = 0.25, 400e6
-"""A tile may take this share of the free memory and, on CPUs, at most this many bytes: larger
-tiles save little, since the halo of a 1,000-pixel tile costs a fifth."""
+MEMORY_SHARE = 0.25
+"""A tile may take this share of the free memory ..."""
+MAX_MEMORY = {2: 400e6, 3: 2e9}
+"""... and on CPUs at most this many bytes: the halo of a 1,000-pixel tile costs only a fifth more,
+while that of a 3D tile can cost many times its kept part."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def predict(
     if tile is None:
         channels = len(model.channels) * (2 if model.is_joint else 1)
         room = free_memory(where_to) * MEMORY_SHARE
-        room = room if where_to.type == "cuda" else min(room, MAX_MEMORY)
+        room = room if where_to.type == "cuda" else min(room, MAX_MEMORY[model.ndim])
         tile = choose(shape, net.radius, net.grid, room / (net.memory() * channels))
     plan = list(tiles(shape, tile, net.radius, net.grid))
     stacks = list(
@@ -137,7 +139,8 @@ def _denoise(
     channels = list(model.channels)
     x = torch.from_numpy(model.affine.apply(noisy)[channels])
     x = x.unsqueeze(0 if model.is_joint else 1).to(device)
-    with torch.inference_mode(), autocast(device):
+    # Full precision on GPUs too: 16-bit floats would leave 8 significant bits of the counts.
+    with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
         y = _eightfold(net, x) if tta else net(x)
     y = y.float().cpu().squeeze(0 if model.is_joint else 1)
     keep = (slice(None), *piece.keep)

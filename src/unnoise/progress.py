@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from unnoise.jobs import Event, Message, Predicting, Saved
+from unnoise.events import Event, Message, Predicting, Saved
 from unnoise.train import Progress
 
 if TYPE_CHECKING:

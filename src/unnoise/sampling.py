@@ -32,6 +32,8 @@ class Crops:
         Patch shape (y, x) or (z, y, x).
     channels : sequence of int
         Channels to denoise; constant and transparency channels are left out.
+    one_by_one : bool
+        Whether a patch holds one of the channels, drawn at random, instead of all.
     augment : bool
         Flips and rotations by 90 degrees in YX; the patch must then be square in YX.
     seed : int
@@ -45,11 +47,13 @@ class Crops:
         *,
         patch: tuple[int, ...],
         channels: Sequence[int],
+        one_by_one: bool = False,
         augment: bool,
         seed: int,
     ) -> None:
         self.images, self.affine, self.patch = images, affine, patch
-        self.channels, self.augment, self.seed = list(channels), augment, seed
+        self.channels, self.one_by_one = list(channels), one_by_one
+        self.augment, self.seed = augment, seed
         weights = np.array([math.prod(image.sizes.values()) for image in images], np.float64)
         self._weights = weights / weights.sum()
 
@@ -57,7 +61,8 @@ class Crops:
         self, size: int, rng: np.random.Generator
     ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Draw `size` patches: values and held-out pixels, each of shape (size, c, *patch)."""
-        x = np.empty((size, len(self.channels), *self.patch), np.float32)
+        n_channels = 1 if self.one_by_one else len(self.channels)
+        x = np.empty((size, n_channels, *self.patch), np.float32)
         held = np.empty(x.shape, np.bool_)
         for i in range(size):
             crop, held_out = self._crop(rng)
@@ -78,6 +83,9 @@ class Crops:
         )
         depth = self.patch[0] if len(self.patch) == 3 else 1
         z = int(rng.integers(n["Z"] - depth + 1))
+        channels = self.channels
+        if self.one_by_one:
+            channels = [channels[int(rng.integers(len(channels)))]]
         block = image.read(
             {
                 "S": s,
@@ -91,10 +99,8 @@ class Crops:
         origin: tuple[int, ...] = (z, y, x)
         if len(self.patch) == 2:
             block, plane, origin = block[:, 0], (which, s, t, z), (y, x)
-        values = self.affine.apply(block)[self.channels]
-        held = [
-            held_out(origin, self.patch, (self.seed, *plane, channel)) for channel in self.channels
-        ]
+        values = self.affine.select(channels).apply(block[channels])
+        held = [held_out(origin, self.patch, (self.seed, *plane, c)) for c in channels]
         return values, np.stack(held)
 
 

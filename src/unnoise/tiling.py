@@ -9,6 +9,7 @@ the arithmetic of an untiled one.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -115,7 +116,10 @@ def choose(
     tile = [-(-n // g) * g for n, g in zip(shape, grid, strict=True)]
 
     def pixels() -> int:
-        return int(np.prod([t + 2 * h for t, h in zip(tile, halo, strict=True)]))
+        return math.prod(
+            min(t + 2 * _up(h, g), _up(n, g) + 2 * g)
+            for t, h, g, n in zip(tile, halo, grid, shape, strict=True)
+        )
 
     while pixels() > max_pixels and any(t > g for t, g in zip(tile, grid, strict=True)):
         axis = max(range(len(tile)), key=lambda a: tile[a] / grid[a])

@@ -88,11 +88,10 @@ class Run:
             model.affine,
             patch=model.patch,
             channels=model.channels,
+            one_by_one=not model.is_joint,
             augment=t.augment,
             seed=t.seed,
         )
-        assert t.batch_size is not None  # resolved by the plan
-        self._batch_size = t.batch_size
         self.net = place(build_net(model), device)
         self.average = [p.detach().clone() for p in _floats(self.net)]
         self.optimizer = torch.optim.AdamW(
@@ -156,8 +155,8 @@ class Run:
         t = self.config
         for group in self.optimizer.param_groups:
             group["lr"] = t.learning_rate * schedule(self.fraction, t.warmup)
-        values, held_out = self.crops.batch(self._batch_size, self.rng)
-        x, held = self._fold(values), self._fold(held_out)
+        values, held_out = self.crops.batch(t.batch_size, self.rng)
+        x, held = (torch.from_numpy(a).to(self.device) for a in (values, held_out))
         noisy, target, weight = self.method.batch(x, held, self.generator)
         self.net.train()
         with autocast(self.device):
@@ -222,34 +221,30 @@ class Run:
         pixels = sum(math.prod(image.sizes.values()) for image in self.crops.images)
         wanted = min(N_HELD_OUT, max(pixels // 32, 64))
         while count < wanted:
-            values, held_out = self.crops.batch(self._batch_size, rng)
-            x, held = self._fold(values, "cpu"), self._fold(held_out, "cpu")
+            values, held_out = self.crops.batch(self.config.batch_size, rng)
+            x, held = torch.from_numpy(values), torch.from_numpy(held_out)
             batches.append(self.method.validation(x, held, generator))
             count += int(held.sum())
         return batches
-
-    def _fold(self, patches: np.ndarray, device: torch.device | str | None = None) -> Tensor:
-        """Patches to the device; independent channels become patches of their own."""
-        x = torch.from_numpy(patches).to(device or self.device)
-        return x if self._model.is_joint else x.flatten(0, 1).unsqueeze(1)
 
     def model(self) -> Model:
         """The model with the best weights so far; before the first validation, the average.
 
         Asking for it changes nothing in the run.
         """
-        if self.best is not None or not self.step:
-            return self._model.with_weights(self.best_weights)
-        floats = iter(self.average)
-        weights = {
-            k: next(floats).cpu().clone() if v.is_floating_point() else v.cpu().clone()
-            for k, v in self.net.state_dict().items()
-        }
-        return self._model.with_weights(weights)
+        weights = self.best_weights
+        if self.best is None and self.step:
+            floats = iter(self.average)
+            weights = {
+                k: next(floats).cpu().clone() if v.is_floating_point() else v.cpu().clone()
+                for k, v in self.net.state_dict().items()
+            }
+        return self._model.with_weights(weights, steps=self.step, held_out=self.best)
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on, as tensors and plain values."""
         return {
+            "device": self.device.type,
             "net": self.net.state_dict(),
             "average": self.average,
             "best_weights": self.best_weights,
@@ -273,15 +268,23 @@ class Run:
         InputError
             If the state belongs to another net.
         """
+        trained_on = state.get("device")
+        if trained_on != self.device.type:
+            raise InputError(
+                f"the training ran on {trained_on} and can only go on there: add --device "
+                f"{trained_on}"
+            )
         try:
             self.net.load_state_dict(state["net"])
             self.optimizer.load_state_dict(state["optimizer"])
-        except (RuntimeError, ValueError, KeyError) as error:
-            raise InputError(f"the saved training state does not fit its model: {error}") from error
-        self.scaler.load_state_dict(state["scaler"])
-        self.average = [a.to(self.device) for a in state["average"]]
-        self.rng.bit_generator.state = state["rng"]
-        self.generator.set_state(state["generator"].cpu())
+            self.scaler.load_state_dict(state["scaler"])
+            self.average = [a.to(self.device) for a in state["average"]]
+            self.rng.bit_generator.state = state["rng"]
+            self.generator.set_state(state["generator"].cpu())
+        except (RuntimeError, ValueError, KeyError, TypeError) as error:
+            raise InputError(
+                f"the saved training state does not fit its model ({error}); train anew"
+            ) from error
         for name in ("step", "seconds", "validated", "loss", "best", "best_weights", "history"):
             setattr(self, name, state[name])
 

@@ -33,7 +33,7 @@ def test_any_stack_comes_back(size: tuple[int, ...], unshuffle: int) -> None:
 def reference_parameters(
     ndim: int, depth: int, filters: int, kernel: int, channels: int, norm: bool
 ) -> int:
-    """Parameters of csbdeep's unet_block with n_conv_per_depth=2 and a 1x1 head, counted by hand."""
+    """Parameters of csbdeep's unet_block (two convolutions a level) with a 1x1 head."""
 
     def conv(i: int, o: int) -> int:
         return i * o * kernel**ndim + (2 * o if norm else o)

@@ -31,8 +31,8 @@ def read(path: Path, axes: str | None = None) -> Image:
             header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
             shape, _, dtype = header(file)
         check_pixels(shape, dtype, path.name)
-        data: NDArray = npy.open_memmap(path, mode="r")
-    pixels = data if dtype.isnative else Pixels(lambda: data, shape, dtype)
+        npy.open_memmap(path, mode="r")  # finds out whether all bytes are there
+    pixels = Pixels(lambda: npy.open_memmap(path, mode="r"), shape, dtype)
     return replace(Image.from_array(pixels, axes), path=path, metadata={"source": "npy"})
 
 

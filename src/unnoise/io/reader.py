@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import weakref
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,15 @@ from numpy.typing import NDArray
 
 from unnoise.errors import InputError
 
+MAX_OPEN, MAX_DECODED = 100, 2e9
+"""Arrays, and bytes of decoded ones, that stay open: every map holds a file descriptor."""
+_open: OrderedDict[int, NDArray] = OrderedDict()
+
 
 class Pixels:
-    """Pixels that are decoded once, at the first access, and leave in the native byte order.
+    """Pixels that are decoded or mapped when needed, and leave in the native byte order.
+
+    Only the last used ones stay open, so folders of any size can be trained on.
 
     Parameters
     ----------
@@ -37,12 +44,20 @@ class Pixels:
         self.shape = shape
         self.dtype = dtype.newbyteorder("=")
 
-    @cached_property
-    def _array(self) -> NDArray:
-        return self._load()
-
     def __getitem__(self, index: Any, /) -> NDArray:
-        return np.asarray(self._array[index], dtype=self.dtype)
+        array = _open.get(id(self))
+        if array is None:
+            array = _open[id(self)] = self._load()
+            weakref.finalize(self, _open.pop, id(self), None)
+        _open.move_to_end(id(self))
+        while len(_open) > 1 and (len(_open) > MAX_OPEN or _decoded() > MAX_DECODED):
+            _open.popitem(last=False)
+        return np.asarray(array[index], dtype=self.dtype)
+
+
+def _decoded() -> int:
+    """Bytes of the open arrays that fill memory; maps do not."""
+    return sum(array.nbytes for array in _open.values() if not isinstance(array, np.memmap))
 
 
 @contextmanager

@@ -130,8 +130,7 @@ def _pixels(path: Path, series: tifffile.TiffPageSeries) -> ArrayLike:
     offset = None if series.is_multifile or series.transform else series.dataoffset
     if offset is None:
         return Pixels(lambda: _decode(path), shape, dtype)
-    data: NDArray = np.memmap(path, dtype, "r", offset, shape)
-    return data if dtype.isnative else Pixels(lambda: data, shape, dtype)
+    return Pixels(lambda: np.memmap(path, dtype, "r", offset, shape), shape, dtype)
 
 
 def _decode(path: Path) -> NDArray:

@@ -52,6 +52,21 @@ class Writer:
         self._array: NDArray | None = None
         self._finish: Callable[[], object] | None = None
 
+    def check(self) -> None:
+        """Find out now, before long work, whether the file could be written.
+
+        Raises
+        ------
+        InputError
+            If the folder cannot be made or written, or its disk has too little space.
+        """
+        with self._removing_on_error():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._part.touch()
+            self._part.unlink()
+            if shutil.disk_usage(self.path.parent).free < self.nbytes:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
     def __enter__(self) -> Writer:
         with self._removing_on_error():
             self.path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,55 @@
+"""Running the command line inside the test process, as a shell would."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from unnoise.cli import main
+
+
+@dataclass(frozen=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Run ``unnoise ARGUMENTS`` in an empty folder; returns exit code and output."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> Result:
+        monkeypatch.setattr(sys, "argv", ["unnoise", *map(str, arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main()
+        text = capsys.readouterr()
+        return Result(int(stop.value.code or 0), text.out, text.err)
+
+    return call
+
+
+@pytest.fixture
+def noisy(tmp_path: Path) -> Path:
+    """A small ImageJ image of Poisson noise with a pixel size."""
+    path = tmp_path / "cells.tif"
+    x = np.random.default_rng(0).poisson(20, (48, 56)).astype(np.uint16)
+    tifffile.imwrite(
+        path,
+        x,
+        imagej=True,
+        resolution=(4.0, 4.0),
+        metadata={"axes": "YX", "unit": "um"},
+    )
+    return path

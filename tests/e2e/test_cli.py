@@ -1,0 +1,263 @@
+"""The commands of the README, from file to file."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+import yaml
+
+import unnoise
+
+from .conftest import Run
+
+
+def test_denoise_writes_beside_the_input_and_says_what_it_does(run: Run, noisy: Path) -> None:
+    before = noisy.read_bytes()
+    result = run("denoise", noisy, "--steps", 2)
+    assert result.code == 0, result.err
+    assert "axes YX, 2D net, patches 48x48, 2 steps" in result.err
+    assert "step 2/2" in result.err
+    assert "left" in result.err
+    assert f"wrote {noisy.with_name('cells_denoised.tif')}" in result.err
+    assert noisy.read_bytes() == before
+    with tifffile.TiffFile(noisy.with_name("cells_denoised.tif")) as tif:
+        assert tif.series[0].axes == "YX"
+        assert tif.series[0].shape == (48, 56)
+        assert tif.series[0].dtype == np.uint16
+        assert tif.pages[0].tags["XResolution"].value == (4, 1)
+        assert tif.imagej_metadata["unit"] == "um"
+
+
+def test_quiet_prints_nothing(run: Run, noisy: Path) -> None:
+    result = run("denoise", noisy, "--steps", 1, "-q")
+    assert (result.code, result.out, result.err) == (0, "", "")
+
+
+def test_same_seed_same_file_and_float_on_request(run: Run, noisy: Path) -> None:
+    for name, seed in (("a.tif", 0), ("b.tif", 0), ("c.tif", 1)):
+        options = ("--steps", 3, "--seed", seed, "--dtype", "float32", "-q", "--no-tta")
+        assert run("denoise", noisy, "-o", name, *options).code == 0
+    a, b, c = (tifffile.imread(n) for n in ("a.tif", "b.tif", "c.tif"))
+    assert a.dtype == np.float32
+    assert np.array_equal(a, b)
+    assert not np.array_equal(a, c)
+
+
+def test_several_files_share_a_net_and_go_to_a_folder(run: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name, shape in (("a", (40, 48)), ("b", (48, 40)), ("rgb", (40, 40, 3))):
+        rgb = {"photometric": "rgb"} if len(shape) == 3 else {}
+        tifffile.imwrite(folder / f"{name}.tif", rng.poisson(9, shape).astype(np.uint8), **rgb)
+    result = run("denoise", folder, "-o", "out", "--steps", 1)
+    assert result.code == 0, result.err
+    assert "2 images: axes YX" in result.err
+    assert "3 channels one by one" in result.err
+    assert sorted(p.name for p in Path("out").iterdir()) == ["a.tif", "b.tif", "rgb.tif"]
+    each = run("denoise", folder / "a.tif", folder / "b.tif", "-o", "each/", "--each", "--steps", 1)
+    assert each.code == 0
+    assert each.err.count("2D net") == 2
+
+
+def test_train_predict_and_the_python_calls_agree(run: Run, noisy: Path) -> None:
+    assert run("train", noisy, "-o", "my.model", "--steps", 3).code == 0
+    assert run("predict", "my.model", noisy, "-o", "clean.tif").code == 0
+    clean = tifffile.imread("clean.tif")
+    x = tifffile.imread(noisy)
+    assert np.array_equal(unnoise.load("my.model").predict(x), clean)
+    again = unnoise.train([unnoise.open(noisy)], steps=3)
+    assert np.array_equal(again.predict(x), clean)
+    again.save("copy.model")
+    assert np.array_equal(unnoise.load("copy.model").predict(x), clean)
+
+
+def test_model_folder_is_readable_and_holds_nothing_pickled(run: Run, noisy: Path) -> None:
+    assert run("train", noisy, "-o", "m", "--steps", 2).code == 0
+    assert sorted(p.name for p in Path("m").iterdir()) == [
+        "config.yaml",
+        "log.jsonl",
+        "weights.safetensors",
+    ]
+    values = yaml.safe_load(Path("m/config.yaml").read_text())
+    x = tifffile.imread(noisy)
+    assert values["mean"] == pytest.approx([x.mean()])
+    assert values["std"] == pytest.approx([x.std()])
+    assert values["origin"]["scale"] == {"X": 0.25, "Y": 0.25}
+    assert values["config"]["training"]["steps"] == 2
+    assert json.loads(Path("m/log.jsonl").read_text().splitlines()[-1])["step"] == 2
+
+
+def test_resume_from_the_command_line_equals_the_uninterrupted_run(
+    run: Run, noisy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from unnoise import jobs
+
+    assert run("train", noisy, "-o", "whole", "--steps", 12).code == 0
+
+    class StopsAtFive(jobs.Interrupt):
+        """A front end that asks for the stop itself, as a button would."""
+
+        asked = 0
+
+        @property
+        def requested(self) -> bool:  # type: ignore[override]
+            self.asked += 1
+            return self.asked >= 5
+
+        @requested.setter
+        def requested(self, value: bool) -> None: ...
+
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "Interrupt", StopsAtFive)
+        stopped = run("train", noisy, "-o", "broken", "--steps", 12)
+    assert stopped.code == 130
+    assert "stopped at step 5" in stopped.err
+    assert "unnoise train --resume broken" in stopped.err
+    assert Path("broken/resume.pt").exists()
+    assert set(torch.load("broken/resume.pt", weights_only=True)) > {"net", "optimizer", "rng"}
+    assert run("predict", "broken", noisy, "-o", "early.tif").code == 0
+    assert run("train", "--resume", "broken").code == 0
+    a, b = unnoise.load("whole").weights, unnoise.load("broken").weights
+    assert all(torch.equal(a[k], b[k]) for k in a)
+    assert "nothing is left to train" in run("train", "--resume", "broken").err
+
+
+def test_ctrl_c_leaves_a_usable_model(tmp_path: Path, noisy: Path) -> None:
+    """A real SIGINT to a real process, in the middle of the training."""
+    command = [sys.executable, "-u", "-m", "unnoise.cli", "denoise", str(noisy), "--steps", "99999"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "training: step" in line:
+            process.send_signal(subprocess.signal.SIGINT)  # type: ignore[attr-defined]
+            break
+    err = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(60) == 130
+    folder = tmp_path / "cells_denoised.model"
+    assert "unnoise train --resume" in err
+    assert unnoise.load(folder).predict(tifffile.imread(noisy)).shape == (48, 56)
+    assert (folder / "resume.pt").exists()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["cells.tif", "cells_denoised.model"]
+
+
+@pytest.mark.parametrize(
+    ("name", "axes", "shape"),
+    [("stack3d/cells3d_nuclei_20x128x128__noisy.tif", "ZYX", (20, 128, 128))],
+)
+def test_stack_in_3d_comes_back(
+    run: Run, shared_data: Path, name: str, axes: str, shape: tuple[int, ...]
+) -> None:
+    result = run(
+        "denoise", shared_data / name, "--axes", axes, "-o", "o.tif", "--steps", 1, "--no-tta"
+    )
+    assert result.code == 0, result.err
+    assert "3D net (20 Z slices)" in result.err
+    flat = run(
+        "denoise",
+        shared_data / name,
+        "--axes",
+        axes,
+        "--2d",
+        "-o",
+        "f.tif",
+        "--steps",
+        1,
+        "--no-tta",
+    )
+    assert "2D net slice by slice (20 Z slices; --3d for a 3D net)" in flat.err
+    for out in ("o.tif", "f.tif"):
+        with tifffile.TiffFile(out) as tif:
+            assert tif.series[0].axes == axes
+            assert tif.series[0].shape == shape
+            assert tif.series[0].dtype == np.uint16
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "xyc_16bit__nuclei_golgi.tif",
+        "xy_rgb__cells.tif",
+        "xyzc_16bit__spots.tif",
+        "xyt_8bit_polyp.tif",
+        "test_image.ome.tif",
+        "FOV7_HV110_P0500510000.ome.tiff",
+    ],
+)
+def test_real_files_keep_axes_shape_type_and_scale(run: Run, shared_data: Path, name: str) -> None:
+    source = shared_data / "formats" / "imagej_ome" / name
+    result = run("denoise", source, "-o", name, "--steps", 1, "--no-tta", "--2d")
+    assert result.code == 0, result.err
+
+    def facts(path: Path) -> tuple[object, ...]:
+        image = unnoise.open(path)
+        with tifffile.TiffFile(path) as tif:
+            series = tif.series[0]
+            kind = (tif.is_imagej, tif.is_ome)
+        return (
+            kind,
+            series.axes,
+            series.shape,
+            series.dtype,
+            {k: pytest.approx(v, rel=1e-6) for k, v in image.scale.items()},
+            image.units,
+            image.channel_names,
+        )
+
+    assert facts(source) == facts(Path(name))
+
+
+def test_photographs_and_arrays(run: Run, tmp_path: Path) -> None:
+    import imagecodecs
+
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(0, 255, (40, 48, 3), dtype=np.uint8)
+    (tmp_path / "p.png").write_bytes(imagecodecs.png_encode(rgb))
+    (tmp_path / "p.jpg").write_bytes(imagecodecs.jpeg_encode(rgb))
+    np.save(tmp_path / "a.npy", rng.normal(5, 1, (40, 48)).astype(np.float32))
+    for name in ("p.png", "p.jpg", "a.npy"):
+        assert run("denoise", name, "--steps", 1, "--no-tta").code == 0
+    assert imagecodecs.png_decode((tmp_path / "p_denoised.png").read_bytes()).shape == rgb.shape
+    assert imagecodecs.jpeg_decode((tmp_path / "p_denoised.jpg").read_bytes()).shape == rgb.shape
+    clean = np.load(tmp_path / "a_denoised.npy")
+    assert (clean.shape, clean.dtype) == ((40, 48), np.float32)
+
+
+def test_demo_prints_the_gain_and_writes_the_pictures(run: Run) -> None:
+    result = run("demo", "-o", "d", "--steps", 3)
+    assert result.code == 0, result.err
+    assert "PSNR before" in result.out + result.err
+    assert sorted(p.name for p in Path("d").iterdir()) == [
+        "before_after.png",
+        "coins_denoised.tif",
+        "coins_noisy.tif",
+    ]
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["denoise", "--help"]])
+def test_help_and_import_do_not_load_torch(arguments: list[str]) -> None:
+    code = (
+        "import sys\nfrom unnoise.cli import main\n"
+        "try: main()\nexcept SystemExit as stop: assert not stop.code\n"
+        "assert not {'torch', 'numpy', 'pydantic'} & set(sys.modules), 'heavy import'"
+    )
+    subprocess.run([sys.executable, "-c", code, *arguments], check=True, capture_output=True)
+    code = "import sys, unnoise; assert not {'torch', 'numpy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_options_that_exclude_each_other(run: Run, noisy: Path) -> None:
+    both = run("denoise", noisy, "--steps", 2, "--minutes", 1)
+    assert both.code == 2
+    assert "minutes or steps" in both.err
+    assert run("train", noisy).code == 2
+    assert run("train", "-o", "m").code == 2
+    assert run("train", "--resume", "m", "--steps", 3).code == 2

@@ -1,0 +1,81 @@
+"""The commands and snippets of the documentation run, with short budgets."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+
+from unnoise import cli, plan
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def blocks(name: str, language: str) -> list[str]:
+    """The fenced blocks of a language in a file."""
+    text = (ROOT / name).read_text("utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The files that the README talks about."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(plan, "DEFAULT_STEPS", {2: 1, 3: 1})
+    rng = np.random.default_rng(0)
+    (tmp_path / "folder").mkdir()
+    for name in ("cells.tif", "big.tif", "folder/one.tif", "folder/two.tif"):
+        tifffile.imwrite(name, rng.poisson(9, (48, 48)).astype(np.uint16))
+    tifffile.imwrite("stack.tif", rng.poisson(9, (16, 32, 32)).astype(np.uint16))
+    return tmp_path
+
+
+def test_commands_of_the_readme(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [line for block in blocks("README.md", "console") for line in block.splitlines()]
+    commands = [line.split("#")[0] for line in lines if line.startswith("unnoise ")]
+    assert len(commands) >= 6
+    for command in commands:
+        words = shlex.split(command.replace("--minutes 3", "--steps 1"))
+        words = [str(q) for w in words for q in (sorted(data.glob(w)) if "*" in w else [w])]
+        monkeypatch.setattr(sys, "argv", [*words, "--quiet"])
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        assert not stop.value.code, command
+    for result in ("cells_denoised.tif", "out/one.tif", "clean.tif", "my.model", "big_clean.tif"):
+        assert (data / result).exists()
+
+
+@pytest.mark.parametrize("name", ["README.md"])
+def test_snippets_run(name: str, data: Path) -> None:
+    rng = np.random.default_rng(0)
+    a, b, c = rng.poisson(9, (3, 48, 48)).astype(np.uint16)
+    names = {"noisy_array": a, "a": a, "b": b, "c": c}
+    snippets = blocks(name, "python")
+    assert snippets
+    for snippet in snippets:
+        exec(compile(snippet.replace("minutes=5", "steps=1"), name, "exec"), names)
+    assert names["clean"].shape == (48, 48)
+    assert tifffile.imread("cells_clean.tif").shape == (48, 48)
+
+
+def test_links_of_the_documentation_lead_somewhere() -> None:
+    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)\)", path.read_text("utf-8")):
+            if "://" not in target:
+                assert (path.parent / target).exists(), f"{path.name}: {target}"
+
+
+def test_citation_and_version_agree() -> None:
+    import yaml
+
+    import unnoise
+
+    cff = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    assert cff["version"] == unnoise.__version__
+    assert "Noise2Void" in cff["references"][0]["title"]
+    assert f"\n## {unnoise.__version__}" in (ROOT / "CHANGELOG.md").read_text("utf-8")
