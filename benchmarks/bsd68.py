@@ -25,7 +25,7 @@ from unnoise.device import pick
 from unnoise.image import Image
 from unnoise.metrics import psnr
 from unnoise.plan import plan
-from unnoise.train import Run
+from unnoise.training import Run
 
 
 def noisy_images(folder: Path, sigma: float, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:

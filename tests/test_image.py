@@ -68,7 +68,7 @@ def test_real_numbers_are_accepted_and_kept_as_they_are(dtype: str) -> None:
     assert image.read().dtype == np.dtype(dtype)
 
 
-def test_colour_and_transparency_are_recognised_only_where_axes_are_inferred() -> None:
+def test_colour_is_recognised_where_channels_come_last_and_transparency_never() -> None:
     facts = [
         (image.axes, image.is_rgb, image.alpha)
         for image in (
@@ -80,7 +80,7 @@ def test_colour_and_transparency_are_recognised_only_where_axes_are_inferred() -
     ]
     assert facts == [
         ("YXC", True, None),
-        ("YXC", True, 3),
+        ("YXC", True, None),
         ("YXZ", False, None),
         ("YX", False, None),
     ]

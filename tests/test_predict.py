@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -138,7 +140,7 @@ def test_constant_and_transparent_channels_are_copied() -> None:
     rng = np.random.default_rng(0)
     x = rng.integers(0, 255, (32, 32, 4), dtype=np.uint8)
     x[..., 1] = 77
-    image = Image.from_array(x)
+    image = replace(Image.from_array(x), alpha=3)
     model = plan([image], Config().replace(net={"filters": 4}))
     assert model.channels == (0, 2)
     y = model.predict(image)

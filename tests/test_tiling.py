@@ -113,7 +113,8 @@ def test_chosen_tiles_fit_the_memory_unless_they_are_the_smallest(
     assert all(t % g == 0 and g <= t <= w for t, g, w in zip(tile, period, whole, strict=True))
 
     def pixels(side: Shape) -> int:
-        return math.prod(t + 2 * h for t, h in zip(side, halo, strict=True))
+        sides = zip(side, halo, whole, period, strict=True)
+        return math.prod(min(t + 2 * h, w + 2 * g) for t, h, w, g in sides)
 
     assert pixels(tile) <= max_pixels or tile == period
     if pixels(whole) <= max_pixels:

@@ -16,7 +16,7 @@ from unnoise.image import Image, as_image
 from unnoise.missing import checked
 from unnoise.model import Model
 from unnoise.plan import plan
-from unnoise.train import Run
+from unnoise.training import Run
 
 
 def train(

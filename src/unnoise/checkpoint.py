@@ -30,7 +30,7 @@ from unnoise.image import Image
 from unnoise.model import Model, build_net
 from unnoise.normalize import Affine
 from unnoise.plan import fingerprint
-from unnoise.train import Run
+from unnoise.training import Run
 
 CONFIG, WEIGHTS, RESUME, LOG = "config.yaml", "weights.safetensors", "resume.pt", "log.jsonl"
 FORMAT = 1

@@ -17,7 +17,7 @@ from unnoise.image import Image
 from unnoise.metrics import psnr
 from unnoise.plan import plan
 from unnoise.sample import noisy_and_truth
-from unnoise.train import Run
+from unnoise.training import Run
 
 STEPS = 700
 """About a minute on two cores."""

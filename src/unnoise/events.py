@@ -9,7 +9,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
-from unnoise.train import Progress
+from unnoise.training import Progress
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from unnoise.missing import checked
 from unnoise.model import Model
 from unnoise.plan import choose_ndim, describe, plan
 from unnoise.predict import predict
-from unnoise.train import Run
+from unnoise.training import Run
 
 SAVE_EVERY = 60.0
 """Seconds between two saves of a running training."""

@@ -168,8 +168,8 @@ def build_net(model: Model) -> UNet:
             net.load_state_dict(dict(model.weights))
         except RuntimeError as error:
             raise ModelError(
-                f"the weights do not fit the net described in config.yaml ({error}); the model "
-                f"folder is damaged or was edited: train again"
+                "the weights do not fit the net described in config.yaml, so the model folder is "
+                "damaged or was edited; restore it from a copy or train again"
             ) from error
     return net
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from unnoise.events import Event, Message, Predicting, Saved
-from unnoise.train import Progress
+from unnoise.training import Progress
 
 if TYPE_CHECKING:
     from rich.progress import TaskID

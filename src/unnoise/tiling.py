@@ -106,22 +106,30 @@ def choose(
 ) -> tuple[int, ...]:
     """The largest tile whose read region stays below `max_pixels`.
 
-    The longest side is halved until the tile fits; tiles never get smaller than the grid.
+    The longest side is halved until the tile fits, though never below the grid.
 
     Examples
     --------
     >>> choose((4096, 1024), (48, 48), (8, 8), 1.5e6)
     (1024, 1024)
     """
-    tile = [-(-n // g) * g for n, g in zip(shape, grid, strict=True)]
+    whole = [_up(n, g) for n, g in zip(shape, grid, strict=True)]
+    tile = list(whole)
 
-    def pixels() -> int:
+    def pixels(sides: list[int]) -> int:
         return math.prod(
-            min(t + 2 * _up(h, g), _up(n, g) + 2 * g)
-            for t, h, g, n in zip(tile, halo, grid, shape, strict=True)
+            min(t + 2 * _up(h, g), w + 2 * g)
+            for t, h, g, w in zip(sides, halo, grid, whole, strict=True)
         )
 
-    while pixels() > max_pixels and any(t > g for t, g in zip(tile, grid, strict=True)):
+    while pixels(tile) > max_pixels and any(t > g for t, g in zip(tile, grid, strict=True)):
         axis = max(range(len(tile)), key=lambda a: tile[a] / grid[a])
-        tile[axis] = -(-tile[axis] // (2 * grid[axis])) * grid[axis]
+        tile[axis] = _up(tile[axis] // 2, grid[axis])
+    # Where the read region was cut off at the border, halving may not have saved a pixel.
+    for axis in range(len(tile)):
+        while tile[axis] < whole[axis]:
+            longer = [*tile[:axis], min(2 * tile[axis], whole[axis]), *tile[axis + 1 :]]
+            if pixels(longer) > max_pixels:
+                break
+            tile = longer
     return tuple(tile)

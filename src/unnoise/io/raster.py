@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from unnoise import axes as ax
 from unnoise.errors import InputError
 from unnoise.image import Image, check_pixels
-from unnoise.io.reader import reading
+from unnoise.io.reader import Pixels, reading
 from unnoise.io.writer import Layout
 
 INCH = 0.0254
@@ -48,7 +48,7 @@ def read(path: Path, axes: str | None = None) -> Image:
     letters = ax.check(axes or "YXC"[: pixels.ndim], pixels.shape)
     colours = pixels.shape[-1] if letters[-1] == "C" else 1
     return Image(
-        pixels,
+        Pixels(lambda: decode(path)[0], pixels.shape, pixels.dtype),
         letters,
         scale=scale,
         units=dict.fromkeys(scale, unit),

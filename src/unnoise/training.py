@@ -68,6 +68,7 @@ class Run:
 
     Examples
     --------
+    >>> from unnoise.config import Config
     >>> from unnoise.plan import plan
     >>> image = Image.from_array(np.random.default_rng(0).normal(size=(64, 64)))
     >>> config = Config().replace(training={"steps": 2}, net={"filters": 4})

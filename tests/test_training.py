@@ -17,7 +17,7 @@ from unnoise.methods import METHODS, Noise2Void
 from unnoise.metrics import psnr
 from unnoise.model import Model
 from unnoise.plan import plan
-from unnoise.train import LOSSES, N_VALIDATIONS, STEPS_PER_VALIDATION, Run, schedule
+from unnoise.training import LOSSES, N_VALIDATIONS, STEPS_PER_VALIDATION, Run, schedule
 
 CPU = torch.device("cpu")
 
