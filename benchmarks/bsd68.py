@@ -20,7 +20,7 @@ import numpy as np
 
 from common import data, record
 from unnoise.api import budget
-from unnoise.config import Config
+from unnoise.config import PRESETS, Config
 from unnoise.device import pick
 from unnoise.image import Image
 from unnoise.metrics import psnr
@@ -42,12 +42,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--steps", type=int)
-    parser.add_argument("--recipe", choices=("fast", "paper"), default="fast")
+    parser.add_argument("--recipe", choices=tuple(PRESETS), default="thorough")
     parser.add_argument("--sigma", type=float, default=25.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")
     args = parser.parse_args()
-    if args.recipe == "fast" and args.minutes is None and args.steps is None:
+    if args.recipe != "paper" and args.minutes is None and args.steps is None:
         args.minutes = 20.0
     folder = data("natural")
     config = budget(Config.preset(args.recipe), args.minutes, args.steps, args.seed)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
 import pytest
 
+import unnoise
 from unnoise import axes as ax
 from unnoise.errors import InputError
 from unnoise.image import Image
@@ -123,3 +125,25 @@ def test_nothing_finite_and_unknown_choices_are_refused() -> None:
         checked(Image.from_array(x), nan="fill")
     with pytest.raises(InputError, match=r"'drop'.*refuse or fill"):
         checked(Image.from_array(np.ones((32, 32))), nan="drop")
+
+
+def test_python_calls_refuse_missing_pixels_and_fill_them_on_request() -> None:
+    x = np.random.default_rng(0).normal(size=(32, 32)).astype(np.float32)
+    model = unnoise.train(x, steps=1)
+    x[5, 5] = np.nan
+    for call in (unnoise.denoise, unnoise.train, model.predict):
+        with pytest.raises(InputError, match=r"1 NaN or infinite pixels.*unnoise\.fill_missing"):
+            call(x)
+    filled = unnoise.fill_missing(x)
+    assert np.isfinite(model.predict(filled)).all()
+    assert np.isnan(x[5, 5])
+    stack = np.stack([x, x])
+    assert np.array_equal(unnoise.fill_missing(stack, axes="ZYX")[1], filled)
+
+
+def test_wide_holes_take_seconds_not_minutes() -> None:
+    plane = np.full((600, 600), np.nan)
+    plane[:40, :40] = 3.0
+    start = time.perf_counter()
+    np.testing.assert_allclose(fill(plane), 3.0)
+    assert time.perf_counter() - start < 5

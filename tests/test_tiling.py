@@ -128,3 +128,14 @@ def test_chosen_tiles_fit_the_memory_unless_they_are_the_smallest(
         assert any(pixels(side) > max_pixels for side in doubled)
     first = next(tiles(tuple(shape), tile, halo, period))  # what is read is what was counted
     assert math.prod(r.stop - r.start for r in first.read) <= pixels(tile)
+
+
+@pytest.mark.parametrize("shape", [(16, 512, 512), (32, 512, 512), (20, 128, 128), (64, 256, 256)])
+def test_stacks_compute_few_pixels_for_nothing(shape: Shape) -> None:
+    """With 2 GB for a tile of the default 3D net, the halos cost less than 1.5 times the stack."""
+    halo, grid = (23, 47, 47), (4, 8, 8)
+    tile = choose(shape, halo, grid, 2e9 / 290)
+    read = sum(
+        math.prod(r.stop - r.start for r in piece.read) for piece in tiles(shape, tile, halo, grid)
+    )
+    assert read < 2.5 * math.prod(shape)

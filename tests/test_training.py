@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from unnoise.config import Config
+from unnoise.errors import InputError
 from unnoise.image import Image
 from unnoise.methods import METHODS, Noise2Void
 from unnoise.metrics import psnr
@@ -196,3 +197,38 @@ def test_it_denoises_a_stack_in_3d() -> None:
     peak = float(np.ptp(truth))
     clean = model.predict(x, axes="ZYX", dtype=np.float64)
     assert psnr(clean, truth, data_range=peak) - psnr(x, truth, data_range=peak) > 4
+
+
+def test_a_run_goes_on_only_on_its_kind_of_device() -> None:
+    run = start(scene()[1], steps=2)
+    state = run.state() | {"device": "cuda"}
+    with pytest.raises(InputError, match="add --device cuda"):
+        run.restore(state)
+    with pytest.raises(InputError, match="does not fit its model"):
+        run.restore(run.state() | {"generator": torch.zeros(3, dtype=torch.uint8)})
+
+
+@pytest.mark.parametrize(("channels", "width"), [("independent", 1), ("joint", 3)])
+def test_a_step_costs_the_same_for_any_number_of_independent_channels(
+    channels: str, width: int
+) -> None:
+    x = np.random.default_rng(0).normal(size=(3, 40, 40))
+    config = Config().replace(net={"filters": 4, "channels": channels}, training={"steps": 1})
+    image = Image.from_array(x, "CYX")
+    run = Run([image], plan([image], config), CPU)
+    values, held_out = run.crops.batch(6, run.rng)
+    assert values.shape == held_out.shape == (6, width, 32, 32)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
+def test_cuda_gives_what_the_cpu_gives() -> None:
+    truth, x = scene(128)
+    small = {"filters": 4, "depth": 1}
+    config = Config().replace(training={"patch": 32, "steps": 400}, net=small)
+    image = Image.from_array(x)
+    model = finish(Run([image], plan([image], config), torch.device("cuda")))
+    on_cpu, on_cuda = (model.predict(x, dtype=np.float64, device=d) for d in ("cpu", "cuda"))
+    np.testing.assert_allclose(on_cpu, on_cuda, atol=1e-3)
+    peak = float(np.ptp(truth))
+    assert psnr(on_cuda, truth, data_range=peak) - psnr(x, truth, data_range=peak) > 5

@@ -6,7 +6,6 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from unnoise import checkpoint
@@ -65,7 +64,9 @@ def train(
     >>> model.predict(noisy[0]).shape
     (64, 64)
     """
-    several = [images] if isinstance(images, (Image, np.ndarray)) else list(images)
+    several: list[Any] = [images]
+    if isinstance(images, Sequence) and not isinstance(images, str):
+        several = list(images)
     opened = [checked(as_image(image, axes)) for image in several]
     run = Run(opened, plan(opened, budget(config, minutes, steps, seed)), pick(device))
     for _ in run:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -134,6 +135,8 @@ def as_image(image: Image | NDArray, axes: str | None = None) -> Image:
     """An array as an image; an image with other axes if they are given."""
     if isinstance(image, Image):
         return image.with_axes(axes) if axes else image
+    if isinstance(image, (str, os.PathLike)):
+        raise InputError(f"{image} is a name, not an image; open it with unnoise.open")
     return Image.from_array(image, axes)
 
 

@@ -20,7 +20,7 @@ MIN_SIDE = 16
 """Smallest image in Y and X."""
 MIN_SLICES = 16
 """From this many Z slices on, a 3D net is chosen by itself."""
-DEFAULT_STEPS = {2: 1700, 3: 500}
+DEFAULT_STEPS = {2: 2200, 3: 500}
 """Steps that take about two minutes on two cores with the default net."""
 
 

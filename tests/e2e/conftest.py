@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import tifffile
 
+from unnoise import jobs
 from unnoise.cli import main
+from unnoise.events import Interrupt
 
 
 @dataclass(frozen=True)
@@ -53,3 +55,24 @@ def noisy(tmp_path: Path) -> Path:
         metadata={"axes": "YX", "unit": "um"},
     )
     return path
+
+
+@pytest.fixture
+def stop_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Make the next jobs stop after so many events, as a button of a front end would."""
+
+    def arrange(events: int) -> None:
+        class Button(jobs.Interrupt):
+            asked = 0
+
+            @property
+            def requested(self) -> bool:  # type: ignore[override]
+                self.asked += 1
+                return self.asked >= events
+
+            @requested.setter
+            def requested(self, value: bool) -> None: ...
+
+        monkeypatch.setattr(jobs, "Interrupt", Button if events else Interrupt)
+
+    return arrange

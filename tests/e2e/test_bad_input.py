@@ -135,6 +135,26 @@ def test_model_folder_does_not_swallow_other_folders(run: Run, tmp_path: Path, n
     assert_refused(run("train", noisy, "-o", "photos", "--overwrite"), "no model folder")
 
 
+def test_a_result_never_replaces_another_input(run: Run, tmp_path: Path, noisy: Path) -> None:
+    other = tmp_path / "cells_denoised.tif"
+    shutil.copy(noisy, other)
+    before = other.read_bytes()
+    result = run("denoise", noisy, other, "--overwrite", "--steps", 1)
+    assert_refused(result, "cells_denoised.tif, which is an input", "never overwritten")
+    (tmp_path / "sub").mkdir()
+    shutil.copy(noisy, tmp_path / "sub")
+    result = run("denoise", noisy, "sub/cells.tif", "-o", "out", "--overwrite", "--steps", 1)
+    assert_refused(result, "would both be written to", "two runs")
+    assert other.read_bytes() == before
+
+
+STOP = (
+    "import unnoise.jobs\nfrom unnoise.events import Interrupt\n"
+    "Interrupt.__enter__ = lambda self: (setattr(self, 'requested', True), self)[1]"
+)
+"""Code that makes a training stop after its first step, so that its state is saved."""
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX file size limits")
 def test_full_disk_removes_the_temporary_file(tmp_path: Path, noisy: Path) -> None:
     """A file size limit makes the operating system itself refuse the write."""
@@ -148,10 +168,13 @@ def test_full_disk_removes_the_temporary_file(tmp_path: Path, noisy: Path) -> No
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert_refused(Result(done.returncode, done.stdout, done.stderr), "big_denoised.tif", "-o")
     assert nothing_new(tmp_path, "big.tif", "cells.tif")
-    command = [sys.executable, "-c", code, "train", "big.tif", "-o", "m", "--steps", "1"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert_refused(Result(done.returncode, done.stdout, done.stderr), "m", "-o")
-    assert nothing_new(tmp_path, "big.tif", "cells.tif")
+    # Weights take 1.4 MB, the state of a run four times as much: the second limit hits that.
+    for limit in ("100_000", "2_000_000"):
+        limited = code.replace("100_000", limit).replace("import unnoise.jobs", STOP)
+        command = [sys.executable, "-c", limited, "train", "big.tif", "-o", "m", "--steps", "5"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert_refused(Result(done.returncode, done.stdout, done.stderr), "m", "-o")
+        assert nothing_new(tmp_path, "big.tif", "cells.tif")
 
 
 @pytest.fixture
@@ -220,7 +243,7 @@ def test_damaged_or_changed_runs_do_not_resume(
 
 
 def test_unknown_names_list_the_known_ones(run: Run, noisy: Path) -> None:
-    assert_refused(run("denoise", noisy, "--preset", "slow"), "fast, paper")
+    assert_refused(run("denoise", noisy, "--preset", "slow"), "fast, thorough, paper")
     assert_refused(run("denoise", noisy, "--device", "tpu"), "auto, cpu, cuda, mps")
     assert_refused(run("denoise", noisy, "--dtype", "float31"), "float32")
     assert_refused(run("denoise", "a.xyz"), "no such file")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ import torch
 import yaml
 
 import unnoise
+from unnoise.training import Run as Training
 
 from .conftest import Run
 
@@ -95,39 +98,75 @@ def test_model_folder_is_readable_and_holds_nothing_pickled(run: Run, noisy: Pat
     assert json.loads(Path("m/log.jsonl").read_text().splitlines()[-1])["step"] == 2
 
 
+def equal(a: str, b: str) -> bool:
+    x, y = unnoise.load(a).weights, unnoise.load(b).weights
+    return all(torch.equal(x[k], y[k]) for k in x)
+
+
 def test_resume_from_the_command_line_equals_the_uninterrupted_run(
-    run: Run, noisy: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, noisy: Path, stop_after: Callable[[int], None]
 ) -> None:
-    from unnoise import jobs
-
     assert run("train", noisy, "-o", "whole", "--steps", 12).code == 0
-
-    class StopsAtFive(jobs.Interrupt):
-        """A front end that asks for the stop itself, as a button would."""
-
-        asked = 0
-
-        @property
-        def requested(self) -> bool:  # type: ignore[override]
-            self.asked += 1
-            return self.asked >= 5
-
-        @requested.setter
-        def requested(self, value: bool) -> None: ...
-
-    with monkeypatch.context() as patch:
-        patch.setattr(jobs, "Interrupt", StopsAtFive)
-        stopped = run("train", noisy, "-o", "broken", "--steps", 12)
+    stop_after(5)
+    stopped = run("train", noisy, "-o", "broken", "--steps", 12)
     assert stopped.code == 130
     assert "stopped at step 5" in stopped.err
     assert "unnoise train --resume broken" in stopped.err
-    assert Path("broken/resume.pt").exists()
     assert set(torch.load("broken/resume.pt", weights_only=True)) > {"net", "optimizer", "rng"}
     assert run("predict", "broken", noisy, "-o", "early.tif").code == 0
+    stop_after(0)
     assert run("train", "--resume", "broken").code == 0
-    a, b = unnoise.load("whole").weights, unnoise.load("broken").weights
-    assert all(torch.equal(a[k], b[k]) for k in a)
+    assert equal("whole", "broken")
     assert "nothing is left to train" in run("train", "--resume", "broken").err
+
+
+def test_stopped_denoise_goes_on_with_the_same_reading(
+    run: Run, tmp_path: Path, stop_after: Callable[[int], None]
+) -> None:
+    x = np.random.default_rng(0).normal(5, 1, (3, 32, 32)).astype(np.float32)
+    x[0, 3, 4] = np.nan
+    np.save(tmp_path / "s.npy", x)
+    options = ("--axes", "ZYX", "--nan", "fill", "--steps", 9)
+    assert run("train", "s.npy", *options, "-o", "whole").code == 0
+    stop_after(4)
+    stopped = run("denoise", "s.npy", *options)
+    assert stopped.code == 130
+    assert not Path("s_denoised.npy").exists()
+    stop_after(0)
+    assert run("train", "--resume", "s_denoised.model").code == 0
+    assert equal("whole", "s_denoised.model")
+
+
+def test_stopping_while_predicting_keeps_the_finished_model(
+    run: Run, noisy: Path, stop_after: Callable[[int], None]
+) -> None:
+    stop_after(7)  # 3 steps, then tiles
+    stopped = run("denoise", noisy, "--steps", 3, "--no-tta")
+    assert stopped.code == 130
+    assert "the model so far is in" in stopped.err
+    assert "--resume" not in stopped.err
+    assert not Path("cells_denoised.tif").exists()
+    assert run("predict", "cells_denoised.model", noisy).code == 0
+
+
+def test_overwriting_a_model_keeps_the_old_one_until_there_is_a_new_one(
+    run: Run, noisy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run("train", noisy, "-o", "m", "--steps", 3).code == 0
+    before = {p.name: p.read_bytes() for p in Path("m").iterdir()}
+
+    def broken(self: Training) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Training, "_step", broken)
+        stopped = run("train", noisy, "-o", "m", "--steps", 5, "--overwrite")
+    assert stopped.code == 130
+    assert "no model was written" in stopped.err
+    assert {p.name: p.read_bytes() for p in Path("m").iterdir()} == before
+    assert run("train", noisy, "-o", "m", "--steps", 5, "--overwrite").code == 0
+    assert unnoise.load("m").origin["steps"] == 5
+    assert sorted(p.name for p in Path().iterdir()) == ["cells.tif", "m"]
 
 
 def test_ctrl_c_leaves_a_usable_model(tmp_path: Path, noisy: Path) -> None:
@@ -137,7 +176,7 @@ def test_ctrl_c_leaves_a_usable_model(tmp_path: Path, noisy: Path) -> None:
     assert process.stderr is not None
     for line in process.stderr:
         if "training: step" in line:
-            process.send_signal(subprocess.signal.SIGINT)  # type: ignore[attr-defined]
+            process.send_signal(signal.SIGINT)
             break
     err = process.stderr.read()
     process.stderr.close()
