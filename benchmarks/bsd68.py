@@ -42,7 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float)
     parser.add_argument("--steps", type=int)
-    parser.add_argument("--recipe", choices=tuple(PRESETS), default="thorough")
+    parser.add_argument("--recipe", choices=tuple(PRESETS), default="fast")
     parser.add_argument("--sigma", type=float, default=25.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="auto")

@@ -61,7 +61,7 @@ Dtype = Annotated[
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing results.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.", min=0)]
-Preset = Annotated[str, typer.Option(help="Settings: fast; thorough, for 10 minutes and more; paper, for hours.")]
+Preset = Annotated[str, typer.Option(help="Settings: fast, or paper (the reference's, hours).")]
 Tta = Annotated[
     bool,
     typer.Option("--tta/--no-tta", help="Average eight flips and rotations: better, 8x slower."),

@@ -108,7 +108,7 @@ class Config(_Frozen):
 
     @classmethod
     def preset(cls, name: str) -> Config:
-        """Settings by name: ``fast`` (the default), ``thorough`` or ``paper``.
+        """Settings by name: ``fast`` (the default) or ``paper``.
 
         Raises
         ------
@@ -159,8 +159,6 @@ class Config(_Frozen):
 
 PRESETS: dict[str, dict[str, Any]] = {
     "fast": {},
-    # For budgets of ten minutes and more: a wider net, and more of the context left visible.
-    "thorough": {"blind_spots": {"percent": 12.0}, "net": {"filters": 48}},
     # The BSD68 recipe of the reference notebook: 200 epochs of 400 steps. Its learning rate was
     # halved on plateaus; ours falls as a cosine. Its window included the centre; ours never does.
     "paper": {

@@ -243,7 +243,7 @@ def test_damaged_or_changed_runs_do_not_resume(
 
 
 def test_unknown_names_list_the_known_ones(run: Run, noisy: Path) -> None:
-    assert_refused(run("denoise", noisy, "--preset", "slow"), "fast, thorough, paper")
+    assert_refused(run("denoise", noisy, "--preset", "slow"), "fast, paper")
     assert_refused(run("denoise", noisy, "--device", "tpu"), "auto, cpu, cuda, mps")
     assert_refused(run("denoise", noisy, "--dtype", "float31"), "float32")
     assert_refused(run("denoise", "a.xyz"), "no such file")
