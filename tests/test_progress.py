@@ -24,7 +24,8 @@ EVENTS = [
 
 def shown(monkeypatch: pytest.MonkeyPatch, *, terminal: bool, quiet: bool = False) -> str:
     text = io.StringIO()
-    console = Console(file=text, force_terminal=terminal, width=200, soft_wrap=True)
+    options = {"width": 200, "soft_wrap": True, "highlight": False}
+    console = Console(file=text, force_terminal=terminal, **options)
     monkeypatch.setattr(progress, "Console", lambda **options: console)
     with progress.reporter(quiet) as report:
         for event in EVENTS:

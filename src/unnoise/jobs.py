@@ -5,6 +5,7 @@ Closing a generator cancels its job: temporary files go, finished files stay.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import time
@@ -157,10 +158,12 @@ def denoise_files(
                 checkpoint.save(save_model, run.model(), run, finished=True, fresh=True)
                 yield Saved(Path(save_model))
             for i in [] if interrupt.requested else group:
-                for event in _predict_file(run.model(), images[i], targets[i], writing, device):
-                    yield event
-                    if interrupt.requested:
-                        break
+                job = _predict_file(run.model(), images[i], targets[i], writing, device)
+                with contextlib.closing(job):
+                    for event in job:
+                        yield event
+                        if interrupt.requested:
+                            break
                 if interrupt.requested:
                     break
             if interrupt.requested:
