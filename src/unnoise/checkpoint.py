@@ -1,4 +1,4 @@
-"""The model folder: everything a model is, readable without unnoise, nothing pickled.
+"""The model folder: everything a model is, readable without unnoise.
 
 ``config.yaml``          settings, statistics, axes, pixel size, versions, data
 ``weights.safetensors``  weights of the net

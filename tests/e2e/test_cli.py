@@ -82,7 +82,7 @@ def test_train_predict_and_the_python_calls_agree(run: Run, noisy: Path) -> None
     assert np.array_equal(unnoise.load("copy.model").predict(x), clean)
 
 
-def test_model_folder_is_readable_and_holds_nothing_pickled(run: Run, noisy: Path) -> None:
+def test_finished_model_folder_is_readable_and_holds_nothing_pickled(run: Run, noisy: Path) -> None:
     assert run("train", noisy, "-o", "m", "--steps", 2).code == 0
     assert sorted(p.name for p in Path("m").iterdir()) == [
         "config.yaml",
