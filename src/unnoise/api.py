@@ -11,17 +11,20 @@ from numpy.typing import NDArray
 from unnoise import checkpoint
 from unnoise.config import Config
 from unnoise.device import pick
+from unnoise.errors import InputError
 from unnoise.image import Image, as_image
 from unnoise.missing import checked
 from unnoise.model import Model
 from unnoise.plan import plan
-from unnoise.training import Run
+from unnoise.training import start
 
 
 def train(
     images: Image | NDArray | Sequence[Image | NDArray],
+    targets: Image | NDArray | Sequence[Image | NDArray] | None = None,
     *,
     axes: str | None = None,
+    method: str | None = None,
     minutes: float | None = None,
     steps: int | None = None,
     seed: int | None = None,
@@ -34,8 +37,13 @@ def train(
     ----------
     images : Image, ndarray or sequence of them
         Noisy images with the same channels.
+    targets : Image, ndarray or sequence of them, optional
+        The second images of pairs, one per image: noisy for the method ``n2n``, clean for
+        ``care``.
     axes : str, optional
         Axes of arrays, e.g. ``"ZYX"``, where they are ambiguous.
+    method : str, optional
+        ``n2v`` by default; ``unnoise methods`` lists all.
     minutes, steps : number, optional
         Length of the training, one or the other; by default about two minutes on two cores.
         Only a budget in steps gives the same result again.
@@ -64,11 +72,12 @@ def train(
     >>> model.predict(noisy[0]).shape
     (64, 64)
     """
-    several: list[Any] = [images]
-    if isinstance(images, Sequence) and not isinstance(images, str):
-        several = list(images)
-    opened = [checked(as_image(image, axes)) for image in several]
-    run = Run(opened, plan(opened, budget(config, minutes, steps, seed)), pick(device))
+    settings = budget(of_method(config, method), minutes, steps, seed)
+    opened = [checked(as_image(image, axes)) for image in _several(images)]
+    partners = None
+    if targets is not None:
+        partners = [checked(as_image(image, axes)) for image in _several(targets)]
+    run = start(opened, plan(opened, settings, partners), pick(device), partners)
     for _ in run:
         pass
     return run.model()
@@ -76,22 +85,25 @@ def train(
 
 def denoise(
     image: Image | NDArray,
+    targets: Image | NDArray | None = None,
     *,
     axes: str | None = None,
+    method: str | None = None,
     minutes: float | None = None,
     steps: int | None = None,
     seed: int | None = None,
     config: Config | None = None,
     device: str = "auto",
 ) -> NDArray:
-    """Denoise an image with a net trained on the image itself (Noise2Void).
+    """Denoise an image with a net trained on the image itself.
 
     Parameters are those of `train`.
 
     Returns
     -------
     ndarray
-        Clean image with the shape, axes and dtype of the input.
+        Clean image with the shape, axes and dtype of the input; with the method ``care``, of the
+        clean target.
 
     Raises
     ------
@@ -104,10 +116,29 @@ def denoise(
     >>> noisy = np.random.default_rng(0).normal(100, 5, size=(64, 64)).astype(np.float32)
     >>> unnoise.denoise(noisy, steps=2).dtype
     dtype('float32')
+    >>> unnoise.denoise(noisy, method="gaussian").shape
+    (64, 64)
     """
     opened = as_image(image, axes)
-    model = train(opened, minutes=minutes, steps=steps, seed=seed, config=config, device=device)
-    return model.predict(opened, device=device, tta=True)
+    target = None if targets is None else as_image(targets, axes)
+    model = train(
+        opened,
+        target,
+        method=method,
+        minutes=minutes,
+        steps=steps,
+        seed=seed,
+        config=config,
+        device=device,
+    )
+    dtype = opened.dtype if target is None or model.target_affine is None else target.dtype
+    return model.predict(opened, device=device, dtype=dtype, tta=True)
+
+
+def _several(images: Any) -> list[Any]:
+    if isinstance(images, Sequence) and not isinstance(images, str):
+        return list(images)
+    return [images]
 
 
 def load(folder: str | os.PathLike[str]) -> Model:
@@ -119,6 +150,24 @@ def load(folder: str | os.PathLike[str]) -> Model:
         If it is no model folder or is damaged.
     """
     return checkpoint.load(folder)
+
+
+def of_method(config: Config | None, method: str | None) -> Config:
+    """Settings of a method, or given ones, which must not contradict it.
+
+    Raises
+    ------
+    InputError
+        For an unknown method, or settings made for another one.
+    """
+    if config is None:
+        return Config.preset(method=method or "n2v")
+    if method is not None and method != config.method:
+        raise InputError(
+            f"the settings are for the method {config.method}, not {method}; leave out one of "
+            f"the two"
+        )
+    return config
 
 
 def budget(
@@ -134,8 +183,6 @@ def budget(
     InputError
         If both minutes and steps are given.
     """
-    from unnoise.errors import InputError
-
     if minutes is not None and steps is not None:
         raise InputError("a budget is either minutes or steps; give one of the two")
     changes: dict[str, Any] = {"seed": seed}

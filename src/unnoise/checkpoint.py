@@ -16,6 +16,7 @@ import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,13 +25,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load as deserialize
 from safetensors.torch import save as serialize
 
+from unnoise.calibration import Calibration
 from unnoise.config import Config
 from unnoise.errors import InputError, ModelError
 from unnoise.image import Image
 from unnoise.model import Model, build_net
 from unnoise.normalize import Affine
 from unnoise.plan import fingerprint
-from unnoise.training import Run
+from unnoise.training import Run, start
 
 CONFIG, WEIGHTS, RESUME, LOG = "config.yaml", "weights.safetensors", "resume.pt", "log.jsonl"
 FORMAT = 1
@@ -40,7 +42,7 @@ FORMAT = 1
 def save(
     folder: str | os.PathLike[str],
     model: Model,
-    run: Run | None = None,
+    run: Run | Calibration | None = None,
     *,
     finished: bool = False,
     fresh: bool = False,
@@ -85,13 +87,14 @@ def save(
             shutil.rmtree(target, ignore_errors=True)
 
 
-def _files(model: Model, run: Run | None, finished: bool) -> dict[str, bytes | None]:
+def _files(model: Model, run: Run | Calibration | None, finished: bool) -> dict[str, bytes | None]:
     """Content of every file of the folder; None for those that must not be there."""
     values = {
         "format": FORMAT,
-        "config": model.config.model_dump(),
+        "config": model.config.values(),
         "mean": model.affine.mean.tolist(),
         "std": model.affine.std.tolist(),
+        **_target_statistics(model.target_affine),
         "channels": list(model.channels),
         "patch": list(model.patch),
         "origin": dict(model.origin),
@@ -110,8 +113,20 @@ def _files(model: Model, run: Run | None, finished: bool) -> dict[str, bytes | N
     }
 
 
+def _target_statistics(affine: Affine | None) -> dict[str, list[float]]:
+    """Statistics of clean images, where the model has some."""
+    if affine is None:
+        return {}
+    return {"target_mean": affine.mean.tolist(), "target_std": affine.std.tolist()}
+
+
+def _affine(values: Any, prefix: str = "") -> Affine:
+    return Affine(np.array(values[f"{prefix}mean"], float), np.array(values[f"{prefix}std"], float))
+
+
 def _beside(place: Path, suffix: str) -> Path:
     """A hidden name in the same folder, for the moment of a change."""
+    place = Path(os.path.abspath(place))  # "." has no name
     return place.with_name(f".{place.name}.{os.getpid()}.{suffix}")
 
 
@@ -137,6 +152,8 @@ def check_place(folder: Path, *, overwrite: bool) -> None:
         raise InputError(
             f"{folder} holds other files and is no model folder; choose a new name with -o"
         )
+    if folder.is_dir() and not has_model and folder.samefile(os.curdir):
+        raise InputError(f"{folder} is the current folder; choose a new name with -o")
     if has_model and not overwrite:
         raise InputError(
             f"the model {folder} exists; add --overwrite, choose another name with -o, or go on "
@@ -155,20 +172,21 @@ def is_resumable(folder: Path) -> bool:
     return (folder / RESUME).is_file()
 
 
-def data_paths(folder: Path, model: Model) -> list[Path]:
-    """The files a model was trained on.
+def data_paths(folder: Path, model: Model, what: str = "data") -> list[Path]:
+    """The files a model was trained on, or their ``targets``.
 
     Raises
     ------
     InputError
         If it was trained on arrays, or files are gone.
     """
-    paths = [entry["path"] for entry in model.origin.get("data", [])]
+    paths = [entry["path"] for entry in model.origin.get(what, [])]
     gone = [path for path in paths if path is None or not Path(path).is_file()]
     if gone or not paths:
-        what = "arrays in memory" if None in paths or not paths else f"{gone[0]}, which is gone"
+        lost = "arrays in memory" if None in paths or not paths else f"{gone[0]}, which is gone"
+        again = " --targets TARGETS" if "targets" in model.origin else ""
         raise InputError(
-            f"{folder} was trained on {what}; name its images again: unnoise train IMAGES "
+            f"{folder} was trained on {lost}; name its images again: unnoise train IMAGES{again} "
             f"--resume {folder}"
         )
     return [Path(path) for path in paths]
@@ -197,11 +215,12 @@ def load(folder: str | os.PathLike[str]) -> Model:
             raise ModelError(f"{place} was written by a newer unnoise; update unnoise to read it")
         model = Model(
             config=Config.parse(values["config"]),
-            affine=Affine(np.array(values["mean"], float), np.array(values["std"], float)),
+            affine=_affine(values),
+            target_affine=_affine(values, "target_") if "target_mean" in values else None,
             channels=tuple(int(c) for c in values["channels"]),
             patch=tuple(int(p) for p in values["patch"]),
             weights=deserialize((place / WEIGHTS).read_bytes()),
-            origin=values["origin"],
+            origin=dict(values["origin"]),
         )
     except ModelError:
         raise
@@ -226,13 +245,19 @@ def _check_whole(place: Path, model: Model) -> None:
     """Statistics, channels and weights must fit each other and be finite."""
     n = len(model.affine.mean)
     fits = (
-        len(model.affine.std) == n
-        and len(model.patch) in (2, 3)
+        len(model.patch) in (2, 3)
         and bool(model.channels)
         and bool(model.weights)
         and all(0 <= c < n for c in model.channels)
-        and bool(np.isfinite([model.affine.mean, model.affine.std]).all())
+        and all(
+            len(a.mean) == len(a.std) == n and bool(np.isfinite([a.mean, a.std]).all())
+            for a in (model.affine, model.target_affine)
+            if a is not None
+        )
         and all(bool(torch.isfinite(w).all()) for w in model.weights.values())
+        and not (
+            model.config.is_classical and any(float(w.min()) <= 0 for w in model.weights.values())
+        )
     )
     if not fits:
         raise ModelError(
@@ -243,8 +268,12 @@ def _check_whole(place: Path, model: Model) -> None:
 
 
 def load_run(
-    folder: str | os.PathLike[str], model: Model, images: Sequence[Image], device: torch.device
-) -> Run:
+    folder: str | os.PathLike[str],
+    model: Model,
+    images: Sequence[Image],
+    device: torch.device,
+    targets: Sequence[Image] | None = None,
+) -> Run | Calibration:
     """The unfinished run of a model loaded from a folder, ready to go on.
 
     Raises
@@ -262,13 +291,13 @@ def load_run(
             f"{place / RESUME} is damaged ({_first_line(error)}); the model itself still works, "
             f"but its training cannot go on"
         ) from error
-    now = fingerprint(images)
+    now = fingerprint([*images, *(targets or [])])
     if model.origin.get("fingerprint") != now:
         raise InputError(
             f"the images are not the ones {place} was trained on, so its training cannot go on "
             f"with them; give the same images, or train a new model"
         )
-    run = Run(images, model, device)
+    run = start(images, model, device, targets)
     run.restore(state)
     return run
 

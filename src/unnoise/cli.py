@@ -60,8 +60,39 @@ Dtype = Annotated[
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing results.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-Seed = Annotated[int, typer.Option(help="Seed of everything random.", min=0)]
+Seed = Annotated[int | None, typer.Option(help="Seed of everything random; 0 by default.", min=0)]
 Preset = Annotated[str, typer.Option(help="Settings: fast, or paper (the reference's, hours).")]
+Method = Annotated[
+    str | None, typer.Option(help="Method (default n2v); unnoise methods lists them.")
+]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", help="Settings file, as unnoise config METHOD prints it."),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="One setting, e.g. mask.percent=5; may be repeated."
+    ),
+]
+Targets = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Second images of pairs: noisy for n2n, clean for care. A folder, or repeated files."
+    ),
+]
+Pairs = Annotated[
+    str | None,
+    typer.Option(help="Noise2Noise between neighbours along this axis: T, S or Z."),
+]
+Struct = Annotated[
+    str | None,
+    typer.Option(help="structN2V mask: horizontal:9, vertical:9, cross:5, square:3 or z:3."),
+]
+Uncertainty = Annotated[
+    str | None,
+    typer.Option(help="Also write the standard deviation of every pixel: a file or folder."),
+]
 Tta = Annotated[
     bool,
     typer.Option("--tta/--no-tta", help="Average eight flips and rotations: better, 8x slower."),
@@ -98,8 +129,15 @@ def denoise(
         str | None, typer.Option(help="Keep the trained model in this folder.")
     ] = None,
     overwrite: Overwrite = False,
+    uncertainty: Uncertainty = None,
+    method: Method = None,
+    targets: Targets = None,
+    pairs: Pairs = None,
+    struct: Struct = None,
     preset: Preset = "fast",
-    seed: Seed = 0,
+    config: ConfigFile = None,
+    set_: Set = None,
+    seed: Seed = None,
     device: Device = "auto",
     quiet: Quiet = False,
     debug: Debug = False,
@@ -111,13 +149,14 @@ def denoise(
     """
     from unnoise import jobs
 
-    config = _config(preset, minutes, steps, seed, three_d)
+    settings = _settings(method, preset, config, pairs, struct, set_)
     _show(
         jobs.denoise_files(
             inputs,
-            config,
+            _budget(settings, minutes, steps, seed, three_d),
             reading=jobs.Reading(axes, nan),
-            writing=jobs.Writing(out, dtype, overwrite, tta),
+            writing=jobs.Writing(out, dtype, overwrite, tta, uncertainty),
+            targets=targets,
             each=each,
             save_model=save_model,
             device=device,
@@ -141,8 +180,17 @@ def train(
     three_d: ThreeD = None,
     nan: Nan = "refuse",
     overwrite: Overwrite = False,
+    method: Method = None,
+    targets: Targets = None,
+    pairs: Pairs = None,
+    struct: Struct = None,
     preset: Preset = "fast",
-    seed: Seed = 0,
+    config: ConfigFile = None,
+    set_: Set = None,
+    log: Annotated[
+        list[str] | None, typer.Option(help="Also log to tensorboard or wandb; may be repeated.")
+    ] = None,
+    seed: Seed = None,
     device: Device = "auto",
     quiet: Quiet = False,
     debug: Debug = False,
@@ -152,15 +200,29 @@ def train(
     Ctrl-C leaves a usable model; unnoise train --resume my.model goes on with it.
     """
     if resume is not None:
-        chosen = [out, minutes, steps, axes, three_d is not None, preset != "fast", overwrite, seed]
-        if any(chosen) or nan != "refuse":
+        chosen = [
+            out,
+            minutes,
+            steps,
+            axes,
+            three_d,
+            method,
+            pairs,
+            struct,
+            config,
+            set_,
+            log,
+            seed,
+        ]
+        changed = preset != "fast" or overwrite or nan != "refuse"
+        if changed or any(option is not None and option != [] for option in chosen):
             raise InputError(
                 "--resume goes on with the settings of its model folder; leave out the other "
                 "training options"
             )
         from unnoise import jobs
 
-        _show(jobs.resume(resume, inputs or [], device=device), quiet)
+        _show(jobs.resume(resume, inputs or [], targets=targets, device=device), quiet)
         return
     if not inputs:
         raise InputError("no images to train on; name files or folders, or use --resume MODEL")
@@ -168,10 +230,18 @@ def train(
         raise InputError("say where the model goes: add -o my.model")
     from unnoise import jobs
 
-    config = _config(preset, minutes, steps, seed, three_d)
-    reading = jobs.Reading(axes, nan)
+    settings = _settings(method, preset, config, pairs, struct, set_)
     _show(
-        jobs.train_files(inputs, out, config, reading=reading, overwrite=overwrite, device=device),
+        jobs.train_files(
+            inputs,
+            out,
+            _budget(settings, minutes, steps, seed, three_d),
+            reading=jobs.Reading(axes, nan),
+            targets=targets,
+            overwrite=overwrite,
+            device=device,
+            loggers=log or [],
+        ),
         quiet,
     )
 
@@ -185,6 +255,7 @@ def predict(
     nan: Nan = "refuse",
     dtype: Dtype = None,
     tta: Tta = False,
+    uncertainty: Uncertainty = None,
     overwrite: Overwrite = False,
     device: Device = "auto",
     quiet: Quiet = False,
@@ -198,7 +269,7 @@ def predict(
             model,
             inputs,
             reading=jobs.Reading(axes, nan),
-            writing=jobs.Writing(out, dtype, overwrite, tta),
+            writing=jobs.Writing(out, dtype, overwrite, tta, uncertainty),
             device=device,
         ),
         quiet,
@@ -221,13 +292,92 @@ def demo(
     _show(demonstration.run(out, steps=steps, device=device), quiet)
 
 
-def _config(
-    preset: str, minutes: float | None, steps: int | None, seed: int, three_d: bool | None
+@app.command()
+def methods() -> None:
+    """List the methods: what they do, what they assume and what they cost."""
+    import shutil
+    import textwrap
+
+    from unnoise.presets import METHODS
+
+    width = max(shutil.get_terminal_size().columns, 60)
+    for name, entry in METHODS.items():
+        text = f"{entry.line}. Assumes {entry.assumes}. Time: {entry.cost}."
+        print(textwrap.fill(text, width, initial_indent=f"{name:<11}", subsequent_indent=" " * 11))
+    print("\nTimes are relative to n2v, which takes about two minutes on two cores by default.")
+
+
+@app.command("config")
+def print_config(
+    method: Annotated[str, typer.Argument(help="Method; unnoise methods lists them.")] = "n2v",
+    preset: Preset = "fast",
+    set_: Set = None,
+    debug: Debug = False,
+) -> None:
+    """Print every setting of a method with its default: unnoise config n2v2 > run.yaml."""
+    print(_settings(method, preset, None, None, None, set_).to_yaml(comments=True), end="")
+
+
+@app.command("plot-history")
+def plot_history(
+    model: Annotated[str, typer.Argument(help="Model folder.", show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Picture; default: history.png in MODEL.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Draw the loss and the held-out loss of a training, and write them as a CSV table."""
+    from unnoise import history
+
+    for path in history.write(model, out):
+        print(f"wrote {path}")
+
+
+def _settings(
+    method: str | None,
+    preset: str,
+    file: Path | None,
+    pairs: str | None,
+    struct: str | None,
+    assignments: list[str] | None,
 ) -> Config:
-    from unnoise.api import budget
+    """Settings of a file or of a method and preset, with single ones changed."""
+    from unnoise.api import of_method
     from unnoise.config import Config
 
-    config = budget(Config.preset(preset), minutes, steps, seed)
+    if file is not None:
+        if preset != "fast":
+            raise InputError("settings come from --config or from --preset; give one of the two")
+        try:
+            config = Config.from_yaml(file.read_text("utf-8"))
+        except (OSError, UnicodeError) as error:
+            raise InputError(
+                f"cannot read the settings file {file} ({getattr(error, 'strerror', error)}); "
+                f"make one with unnoise config n2v > run.yaml"
+            ) from error
+        config = of_method(config, method)
+    else:
+        implied = "n2n" if pairs is not None else "structn2v" if struct is not None else "n2v"
+        config = Config.preset(preset, method or implied)
+    if pairs is not None:
+        config = config.set(f"pairs.axis={pairs.upper()}")
+    if struct is not None:
+        config = config.set(f"mask.struct={struct}")
+    for assignment in assignments or []:
+        config = config.set(assignment)
+    return config
+
+
+def _budget(
+    config: Config,
+    minutes: float | None,
+    steps: int | None,
+    seed: int | None,
+    three_d: bool | None,
+) -> Config:
+    from unnoise.api import budget
+
+    config = budget(config, minutes, steps, seed)
     return config if three_d is None else config.replace(ndim=3 if three_d else 2)
 
 

@@ -1,114 +1,84 @@
-"""Every setting of a run, with its default. The only module that holds defaults."""
+"""Every setting of a run; `settings` and `presets` beside it hold the defaults."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import textwrap
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ValidationError, model_validator
 
+from unnoise import structure
 from unnoise.errors import InputError
+from unnoise.presets import BLIND_SPOT, CLASSICAL, DEFAULTS, METHODS, PRESETS
+from unnoise.settings import LIKELIHOODS, Frozen, Mask, Net, Pairs, Revisible, Training
 
 
-class _Frozen(BaseModel):
-    """Settings cannot change once made, and unknown keys are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class BlindSpots(_Frozen):
-    """Which pixels are hidden and what replaces them.
-
-    Examples
-    --------
-    >>> BlindSpots().percent
-    25.0
-    """
-
-    percent: Annotated[float, Field(ge=0.05, le=50)] = 25.0
-    """Share of hidden pixels in percent. Dense masks win at equal time (docs/benchmarks.md)."""
-    replacement: Literal["uniform"] = "uniform"
-    """What replaces a hidden pixel."""
-    radius: Annotated[int, Field(ge=1, le=15)] = 2
-    """Half side, in pixels, of the window that replacements are drawn from."""
-
-
-class Net(_Frozen):
-    """The U-Net. The defaults are the fast net; ``Config.preset("paper")`` is the reference's."""
-
-    depth: Annotated[int, Field(ge=1, le=6)] = 2
-    """Number of poolings."""
-    filters: Annotated[int, Field(ge=1, le=512)] = 32
-    """Filters of the first level; they double with every pooling."""
-    kernel: Literal[3, 5, 7] = 3
-    """Side of the convolution kernels."""
-    unshuffle: Literal[1, 2, 4] = 2
-    """Side of the YX cells that a stem moves into channels; 1 is the reference net."""
-    batch_norm: bool = False
-    """Batch normalisation after every convolution."""
-    residual: bool = False
-    """Whether the net predicts a correction that is added to its input."""
-    activation: Literal["relu", "leaky_relu"] = "leaky_relu"
-    """Activation inside the net."""
-    last_activation: Literal["linear", "relu"] = "linear"
-    """Activation of the output, which is in normalised units."""
-    channels: Literal["independent", "joint"] = "independent"
-    """Independent channels pass the net one by one; a joint net sees all, and leaks their noise."""
-
-
-class Training(_Frozen):
-    """The loop and its budget."""
-
-    steps: Annotated[int, Field(ge=1)] | None = None
-    """Length of the run in optimiser steps; when neither this nor `minutes` is set, a number that
-    takes about two minutes on two CPU cores."""
-    minutes: Annotated[float, Field(gt=0)] | None = None
-    """Length of the run in minutes of wall time; the schedule fits itself to it."""
-    batch_size: Annotated[int, Field(ge=1)] = 4
-    """Patches per step. Small batches win on CPUs: 4 beat 8 by 0.1 dB at equal pixels."""
-    patch: Annotated[int, Field(ge=16)] | None = None
-    """Side of the square patches in Y and X; 64 in 2D and 32 in 3D unless set."""
-    patch_z: Annotated[int, Field(ge=4)] = 16
-    """Length of 3D patches in Z."""
-    loss: Literal["mse", "mae"] = "mse"
-    """Error on the blind spots."""
-    learning_rate: Annotated[float, Field(gt=0)] = 1.5e-3
-    """Highest learning rate of AdamW. 3e-3 diverged after 1,000 steps."""
-    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.03
-    """Share of the run in which the learning rate rises; then it falls to zero as a cosine."""
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
-    """Decoupled weight decay."""
-    ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
-    """Decay of the moving average of the weights."""
-    clip: Annotated[float, Field(gt=0)] = 1.0
-    """Largest norm of the gradient."""
-    augment: bool = True
-    """Flips and rotations by 90 degrees in YX."""
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    """Seed of everything random."""
-
-
-class Config(_Frozen):
-    """All settings of a run.
+class Config(Frozen):
+    """All settings of a run. Sections that a method does not use are None.
 
     Examples
     --------
     >>> config = Config.preset("paper")
     >>> config.net.filters, config.training.batch_size, config.training.steps
     (96, 128, 80000)
+    >>> Config(method="n2v2").mask.replacement
+    'median'
     """
 
-    method: Literal["n2v"] = "n2v"
-    """Training method."""
+    method: Literal[
+        "n2v",
+        "n2v2",
+        "structn2v",
+        "n2n",
+        "care",
+        "b2u",
+        "gaussian",
+        "nlm",
+        "tv",
+        "wavelet",
+        "bm3d",
+    ] = "n2v"
+    """Training method; `unnoise methods` describes them."""
     ndim: Literal[2, 3] | None = None
     """Dimensions of the net: 2, 3, or chosen from the number of Z slices."""
-    blind_spots: BlindSpots = BlindSpots()
-    net: Net = Net()
+    mask: Mask | None = None
+    b2u: Revisible | None = None
+    pairs: Pairs | None = None
+    net: Net | None = None
     training: Training = Training()
 
+    @model_validator(mode="before")
     @classmethod
-    def preset(cls, name: str) -> Config:
-        """Settings by name: ``fast`` (the default) or ``paper``.
+    def _fill(cls, values: Any) -> Any:
+        """Put the defaults of the method under the given values."""
+        if not isinstance(values, Mapping):
+            return values
+        method = values.get("method", "n2v")
+        return _merge(DEFAULTS.get(method, {}) if isinstance(method, str) else {}, values)
+
+    @model_validator(mode="after")
+    def _possible(self) -> Config:
+        """Refuse combinations that cannot work."""
+        for section, users in SECTIONS.items():
+            if (getattr(self, section) is not None) != (self.method in users):
+                if self.method in users:
+                    raise InputError(f"the method {self.method} needs the settings '{section}'")
+                raise InputError(
+                    f"the method {self.method} has no settings '{section}'; they belong to "
+                    f"{', '.join(users)}"
+                )
+        for refused, reason in _impossible(self):
+            if refused:
+                raise InputError(reason)
+        if self.mask is not None and self.mask.struct is not None:
+            self.footprint(self.ndim or 3)
+        return self
+
+    @classmethod
+    def preset(cls, name: str = "fast", method: str = "n2v") -> Config:
+        """Settings by name and method: ``fast`` (the default) or ``paper``.
 
         Raises
         ------
@@ -117,7 +87,9 @@ class Config(_Frozen):
         """
         if name not in PRESETS:
             raise InputError(f"unknown preset '{name}'; the presets are {', '.join(PRESETS)}")
-        return cls.parse(PRESETS[name])
+        if method not in METHODS:
+            raise InputError(f"unknown method '{method}'; the methods are {', '.join(METHODS)}")
+        return cls.parse({"method": method, **PRESETS[name].get(method, {})})
 
     @classmethod
     def parse(cls, values: dict[str, Any]) -> Config:
@@ -133,8 +105,31 @@ class Config(_Frozen):
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
-            subject = f"setting '{where}'" if where else "the settings"
-            raise InputError(f"{subject}: {first['msg']}") from error
+            subject = f"setting '{where}'"
+            message = first["msg"].removeprefix("Value error, ")
+            if first["type"] == "extra_forbidden":
+                message = f"there is no such setting{_nearest(first['loc'])}"
+            text = f"{subject}: {message}" if where else message
+            raise InputError(text) from error
+
+    @classmethod
+    def from_yaml(cls, text: str) -> Config:
+        """Settings out of a YAML text: as `to_yaml` writes it, or of a model folder.
+
+        Raises
+        ------
+        InputError
+            If it is no YAML, or a setting is unknown or impossible.
+        """
+        try:
+            values = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            problem = " ".join(str(error).split())
+            raise InputError(f"the settings are not valid YAML ({problem})") from error
+        if not isinstance(values, dict):
+            raise InputError("the settings must be 'name: value' lines, as unnoise config prints")
+        inner = values.get("config") if "format" in values else None  # of a model folder
+        return cls.parse(inner if isinstance(inner, dict) else values)
 
     def replace(self, **changes: dict[str, Any] | Any) -> Config:
         """A copy with changed settings; nested ones as dictionaries, None values left alone.
@@ -152,31 +147,192 @@ class Config(_Frozen):
                 values[key] = change
         return self.parse(values)
 
-    def to_yaml(self) -> str:
-        """The settings as YAML, every default included."""
-        return str(yaml.safe_dump(self.model_dump(), sort_keys=False))
+    def set(self, assignment: str) -> Config:
+        """A copy with one setting changed by a text like ``mask.percent=5``; null means None.
+
+        Raises
+        ------
+        InputError
+            If there is no such setting or the value cannot be.
+
+        Examples
+        --------
+        >>> Config().set("mask.percent=5").mask.percent
+        5.0
+        """
+        path, equals, text = assignment.partition("=")
+        if not equals or not path:
+            raise InputError(f"'{assignment}' is no setting; write it as mask.percent=5")
+        values = self.model_dump()
+        inner = values
+        *sections, key = path.strip().split(".")
+        if path.strip() == "method":
+            raise InputError("the method cannot be changed by --set; use --method")
+        for section in sections:
+            if inner.get(section) is None:
+                inner[section] = {}
+            inner = inner[section]
+            if not isinstance(inner, dict):
+                raise InputError(f"setting '{path}': there is no such setting")
+        try:
+            inner[key] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise InputError(f"'{text}' is no value for the setting {path}") from error
+        return self.parse(values)
+
+    def to_yaml(self, *, comments: bool = False) -> str:
+        """The settings as YAML, every default included; with `comments`, each one explained."""
+        values = self.values()
+        if not comments:
+            return str(yaml.safe_dump(values, sort_keys=False))
+        lines: list[str] = []
+        for key, value in values.items():
+            if isinstance(value, dict):
+                section = getattr(self, key)
+                lines += ["", *_comment(_summary(type(section)), 0), f"{key}:"]
+                for name, inner in value.items():
+                    lines += _comment(type(section).model_fields[name].description, 2)
+                    lines.append(_assign(name, inner, 2))
+            else:
+                lines += [*_comment(type(self).model_fields[key].description, 0)]
+                lines.append(_assign(key, value, 0))
+        return "\n".join(lines) + "\n"
+
+    def values(self) -> dict[str, Any]:
+        """Plain values of the settings that the method uses, ready for YAML."""
+        used = self.model_dump(mode="json")
+        if self.is_classical:
+            del used["training"]
+        return {k: v for k, v in used.items() if v is not None or k not in SECTIONS}
+
+    @property
+    def is_classical(self) -> bool:
+        """Whether the method is a filter that is calibrated, not trained."""
+        return self.method in CLASSICAL
+
+    @property
+    def is_probabilistic(self) -> bool:
+        """Whether the net predicts a mean and a scale."""
+        return self.training.loss in LIKELIHOODS
+
+    @property
+    def needs_pairs(self) -> bool:
+        """Whether the method learns from two images of a scene."""
+        return self.method in ("n2n", "care")
+
+    def footprint(self, ndim: int) -> Any:
+        """The structN2V mask as a boolean array of `ndim` dimensions, or None."""
+        if self.mask is None or self.mask.struct is None:
+            return None
+        return structure.parse(self.mask.struct, ndim)
+
+    def symmetries(self, ndim: int) -> tuple[tuple[int, bool], ...]:
+        """The (turns, flip) in YX that keep the direction of structured noise."""
+        return structure.symmetries(self.footprint(ndim))
 
 
-PRESETS: dict[str, dict[str, Any]] = {
-    "fast": {},
-    # The BSD68 recipe of the reference notebook: 200 epochs of 400 steps. Its learning rate was
-    # halved on plateaus; ours falls as a cosine. Its window included the centre; ours never does.
-    "paper": {
-        "blind_spots": {"percent": 0.198, "radius": 2},
-        "net": {
-            "depth": 2,
-            "filters": 96,
-            "kernel": 3,
-            "unshuffle": 1,
-            "batch_norm": True,
-            "residual": True,
-            "activation": "relu",
-        },
-        "training": {
-            "steps": 80_000,
-            "batch_size": 128,
-            "learning_rate": 4e-4,
-            "weight_decay": 0.0,
-        },
-    },
+TRAINED = tuple(method for method in METHODS if method not in CLASSICAL)
+SECTIONS: dict[str, tuple[str, ...]] = {
+    "mask": BLIND_SPOT,
+    "b2u": ("b2u",),
+    "pairs": ("n2n",),
+    "net": TRAINED,
 }
+"""Which methods use which sections."""
+
+MAX_MEAN = 6.25
+"""Percent up to which `mean` is safe: at 25 % the hidden noise can be solved for, at 6.25 % not."""
+
+
+def _impossible(c: Config) -> list[tuple[bool, str]]:
+    """Combinations that cannot work, and why."""
+    t, net, struct = c.training, c.net, c.mask.struct if c.mask else None
+    return [
+        (
+            t.steps is not None and t.minutes is not None,
+            "a budget is either training.steps or training.minutes; set one of the two",
+        ),
+        (
+            struct is not None and c.method != "structn2v",
+            f"mask.struct belongs to the method structn2v, not {c.method}; change the method",
+        ),
+        (
+            struct is None and c.method == "structn2v",
+            "structn2v needs mask.struct, the direction in which noise is correlated, e.g. "
+            "horizontal:9",
+        ),
+        (
+            c.mask is not None and c.mask.replacement == "mean" and c.mask.percent > MAX_MEAN,
+            f"mask.replacement mean needs mask.percent of at most {MAX_MEAN:g}: in denser masks "
+            f"the means of windows that overlap give the hidden pixels away",
+        ),
+        (
+            t.patience is not None and t.schedule == "cosine",
+            "early stopping (training.patience) cannot go with the cosine schedule, whose last "
+            "part decides; choose training.schedule plateau, halving or constant",
+        ),
+        (
+            c.is_probabilistic and c.method == "b2u",
+            f"the loss {t.loss} cannot go with b2u, whose target is not a noisy pixel; choose mse",
+        ),
+        (
+            net is not None and net.z_poolings is not None and net.z_poolings > net.depth,
+            "net.z_poolings is larger than net.depth, the number of all poolings",
+        ),
+        (
+            net is not None and net.z_poolings is not None and c.ndim == 2,
+            "net.z_poolings is for 3D nets; leave it out or set ndim to 3",
+        ),
+        (
+            c.b2u is not None and c.b2u.phases > c.b2u.side ** (c.ndim or 3),
+            "b2u.phases is larger than the number of phases of the grid, b2u.side ** ndim",
+        ),
+        (
+            c.is_classical and t.model_copy(update={"seed": 0}) != Training(),
+            f"{c.method} is calibrated, not trained, so no training setting applies; leave out "
+            f"minutes, steps and other training settings",
+        ),
+        (
+            c.method == "bm3d" and c.ndim == 3,
+            "bm3d works on planes; add --2d (ndim: 2) or choose another method",
+        ),
+    ]
+
+
+def _merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested mappings, those of `over` winning."""
+    result = dict(under)
+    for key, value in over.items():
+        plain = value.model_dump() if isinstance(value, BaseModel) else value
+        below = result.get(key)
+        nested = isinstance(below, Mapping) and isinstance(plain, Mapping)
+        result[key] = _merge(below, plain) if nested else plain  # type: ignore[arg-type]
+    return result
+
+
+def _nearest(loc: tuple[int | str, ...]) -> str:
+    """A hint at the setting that was probably meant."""
+    import difflib
+
+    model: Any = Config
+    sections = {"mask": Mask, "b2u": Revisible, "pairs": Pairs, "net": Net, "training": Training}
+    if len(loc) > 1:
+        model = sections.get(str(loc[0]), Config)
+    close = difflib.get_close_matches(str(loc[-1]), model.model_fields, 1, 0.5)
+    return (
+        f"; did you mean '{close[0]}'?" if close else f"; known are {', '.join(model.model_fields)}"
+    )
+
+
+def _summary(section: type[BaseModel]) -> str:
+    return (section.__doc__ or "").strip().splitlines()[0]
+
+
+def _comment(text: str | None, indent: int) -> list[str]:
+    lines = textwrap.wrap(" ".join((text or "").replace("`", "").split()), 94 - indent)
+    return [" " * indent + "# " + line for line in lines]
+
+
+def _assign(name: str, value: Any, indent: int) -> str:
+    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False)
+    return f"{' ' * indent}{name}: {text.removesuffix('...' + chr(10)).strip()}"

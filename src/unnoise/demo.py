@@ -17,7 +17,7 @@ from unnoise.image import Image
 from unnoise.metrics import psnr
 from unnoise.plan import plan
 from unnoise.sample import noisy_and_truth
-from unnoise.training import Run
+from unnoise.training import start
 
 STEPS = 700
 """About a minute on two cores."""
@@ -43,7 +43,7 @@ def run(folder: Path, *, steps: int | None = None, device: str = "auto") -> Gene
         "a simulated camera sees scikit-image's coins: 1 to 31 photons a pixel, gain 2, read "
         "noise 2 electrons, offset 100"
     )
-    training = Run([image], plan([image], budget(None, None, steps or STEPS, None)), pick(device))
+    training = start([image], plan([image], budget(None, None, steps or STEPS, None)), pick(device))
     yield from training
     clean = training.model().predict(noisy, dtype=np.float32, device=device, tta=True)
     for name, pixels in (("noisy", noisy), ("denoised", clean)):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 import torch
 
 from unnoise.errors import InputError
-from unnoise.nets import UNet
+
+Net = TypeVar("Net", bound=torch.nn.Module)
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -43,15 +44,15 @@ def pick(name: str = "auto") -> torch.device:
     return device
 
 
-def place(net: UNet, device: torch.device) -> UNet:
+def place(net: Net, device: torch.device) -> Net:
     """A net on its device, channels last where that is faster (1.4 times on CPU)."""
     net = net.to(device)
     if device.type == "mps":
         return net
-    layout = torch.channels_last if net.ndim == 2 else torch.channels_last_3d
+    layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
     for tensor in net.parameters():
-        if tensor.ndim == net.ndim + 2:
-            tensor.data = tensor.data.contiguous(memory_format=layout)
+        if tensor.ndim in layouts:
+            tensor.data = tensor.data.contiguous(memory_format=layouts[tensor.ndim])
     return net
 
 

@@ -17,16 +17,18 @@ from pathlib import Path
 import numpy as np
 
 from unnoise import checkpoint, io
+from unnoise.calibration import Calibration
 from unnoise.config import Config
 from unnoise.device import pick
 from unnoise.errors import InputError
 from unnoise.events import Event, Interrupt, Message, Predicting, Saved, Stopped
 from unnoise.image import Image
+from unnoise.loggers import make as make_logger
 from unnoise.missing import checked
 from unnoise.model import Model
 from unnoise.plan import choose_ndim, describe, plan
 from unnoise.predict import predict
-from unnoise.training import Run
+from unnoise.training import Run, start
 
 SAVE_EVERY = 60.0
 """Seconds between two saves of a running training."""
@@ -66,17 +68,20 @@ class Writing:
         Whether existing results may be replaced.
     tta : bool
         Average over the eight flips and rotations.
+    uncertainty : str or None
+        File or folder for the standard deviation of every pixel (probabilistic nets).
     """
 
     out: str | None = None
     dtype: str | None = None
     overwrite: bool = False
     tta: bool = False
+    uncertainty: str | None = None
 
-    def paths(self, inputs: Sequence[Path]) -> list[Path]:
+    def paths(self, inputs: Sequence[Path], targets: Sequence[Path] = ()) -> list[Path]:
         """The result of every input, refused early if it cannot be written."""
         paths = [io.output_path(path, self.out, several=len(inputs) > 1) for path in inputs]
-        sources = {_real(path): path for path in inputs}
+        sources = {_real(path) for path in (*inputs, *targets)}
         seen: dict[str, Path] = {}
         for source, path in zip(inputs, paths, strict=True):
             real = _real(path)
@@ -93,6 +98,21 @@ class Writing:
                 )
             seen[real] = source
         return paths
+
+    def spreads(
+        self, inputs: Sequence[Path], results: Sequence[Path], targets: Sequence[Path] = ()
+    ) -> list[Path | None]:
+        """Where the standard deviation of every input goes, if anywhere."""
+        if self.uncertainty is None:
+            return [None] * len(inputs)
+        paths = Writing(self.uncertainty).paths(inputs, targets)
+        clash = {_real(path) for path in results} & {_real(path) for path in paths}
+        if clash:
+            raise InputError(
+                f"the result and its uncertainty would both be written to {clash.pop()}; choose "
+                f"another place with --uncertainty"
+            )
+        return list(paths)
 
     def type_of(self, image: Image) -> np.dtype:
         """The dtype of the result."""
@@ -118,6 +138,7 @@ def denoise_files(
     *,
     reading: Reading,
     writing: Writing,
+    targets: Sequence[str | Path] | None = None,
     each: bool = False,
     save_model: str | None = None,
     device: str = "auto",
@@ -132,12 +153,22 @@ def denoise_files(
         Before any training, if an input or an output place cannot be used.
     """
     paths = io.find(inputs)
-    targets = writing.paths(paths)
+    seconds = io.find(targets or [])
+    results = writing.paths(paths, seconds)
+    spreads = writing.spreads(paths, results, seconds)
+    if writing.uncertainty is not None and not config.is_probabilistic:
+        config = _with_uncertainty(config)
     images = [reading.open(path) for path in paths]
-    _check_outputs(images, targets, writing)
+    partners = yield from _open_targets(paths, targets, reading, config)
+    writing = _typed(writing, config, partners)
+    _check_outputs(images, results, spreads, writing)
     yield from _notes(images)
     groups = _groups(images, each, config)
-    models = [_plan([images[i] for i in group], config, reading) for group in groups]
+    members = [
+        ([images[i] for i in group], [partners[i] for i in group] if partners else None)
+        for group in groups
+    ]
+    models = [_plan(*pair, config, reading) for pair in members]
     if save_model and len(groups) > 1:
         raise InputError(
             f"the images need {len(groups)} models, so one --save-model folder cannot hold them; "
@@ -145,20 +176,21 @@ def denoise_files(
         )
     if save_model:
         checkpoint.check_place(Path(save_model), overwrite=writing.overwrite)
-    for group, model in zip(groups, models, strict=True):
-        members = [images[i] for i in group]
-        yield _description(members, model)
-        run = Run(members, model, pick(device))
+    for group, pair, model in zip(groups, members, models, strict=True):
+        yield _description(pair[0], model)
+        run = start(pair[0], model, pick(device), pair[1])
         with Interrupt() as interrupt:
             for progress in run:
                 yield progress
                 if interrupt.requested:
                     break
+            if run.fraction == 1:
+                yield from _verdict(run)
             if save_model and run.fraction == 1:
                 checkpoint.save(save_model, run.model(), run, finished=True, fresh=True)
                 yield Saved(Path(save_model))
             for i in [] if interrupt.requested else group:
-                job = _predict_file(run.model(), images[i], targets[i], writing, device)
+                job = _predict_file(run.model(), images[i], results[i], spreads[i], writing, device)
                 with contextlib.closing(job):
                     for event in job:
                         yield event
@@ -167,11 +199,76 @@ def denoise_files(
                 if interrupt.requested:
                     break
             if interrupt.requested:
-                yield _stopped(run, Path(save_model) if save_model else _free(targets[group[0]]))
+                folder = Path(save_model) if save_model else _free(results[group[0]])
+                yield _stopped(run, folder)
                 return
 
 
-def _stopped(run: Run, folder: Path) -> Stopped:
+def _with_uncertainty(config: Config) -> Config:
+    """The settings with a loss that predicts a spread; only asked for, never by itself."""
+    if config.is_classical or config.method == "b2u":
+        raise InputError(f"the method {config.method} predicts no uncertainty; choose n2v")
+    if config.training.loss != "mse":
+        raise InputError(
+            f"the loss {config.training.loss} predicts no uncertainty; choose gaussian or laplace"
+        )
+    return config.replace(training={"loss": "gaussian"})
+
+
+def _typed(writing: Writing, config: Config, targets: Sequence[Image] | None) -> Writing:
+    """With clean targets the result has their type, because it has their units."""
+    if config.method != "care" or not targets or writing.dtype is not None:
+        return writing
+    return replace(writing, dtype=str(targets[0].dtype))
+
+
+def _open_targets(
+    paths: Sequence[Path],
+    targets: Sequence[str | Path] | None,
+    reading: Reading,
+    config: Config,
+) -> Generator[Event, None, list[Image] | None]:
+    """The second image of every pair: of the same name, or the same place in the order."""
+    if targets is None:
+        return None
+    found = io.find(targets)
+    if len(found) != len(paths):
+        raise InputError(
+            f"the numbers of images ({len(paths)}) and of targets ({len(found)}) differ; give one "
+            f"target for each image"
+        )
+    names = {path.stem: path for path in found}
+    alike = sorted(names) == sorted(path.stem for path in paths)
+    if alike and all(_real(path) != _real(names[path.stem]) for path in paths):
+        found = [names[path.stem] for path in paths]
+    elif len(found) > 1:
+        yield Message(
+            f"images and targets are paired in order, not by name: {paths[0].name} with "
+            f"{found[0].name}, {paths[1].name} with {found[1].name}, ..."
+        )
+    for path, other in zip(paths, found, strict=True):
+        if _real(path) == _real(other):
+            raise InputError(
+                f"{path} would be its own target, from which nothing can be learned; give other "
+                f"files with --targets"
+            )
+    return [reading.open(path) for path in found]
+
+
+def _verdict(run: Run | Calibration) -> Generator[Event]:
+    """What a finished run says about itself, beyond its loss."""
+    if isinstance(run, Run) and run.stopped:
+        yield Message(f"stopped early at step {run.step}: the held-out loss no longer falls")
+    found = run.model().origin.get("calibration")
+    if found:
+        yield Message(
+            f"uncertainty on held-out pixels: {found['inside_50']:.0%} inside the 50 % interval, "
+            f"{found['inside_95']:.0%} inside the 95 % interval, variance "
+            f"{found['variance_ratio']:.2f} times the predicted one"
+        )
+
+
+def _stopped(run: Run | Calibration, folder: Path) -> Stopped:
     """Keep what was trained, and say how to use it."""
     finished = run.fraction == 1
     checkpoint.save(folder, run.model(), run, finished=finished, fresh=True)
@@ -182,9 +279,11 @@ def _stopped(run: Run, folder: Path) -> Stopped:
     )
 
 
-def _plan(images: Sequence[Image], config: Config, reading: Reading) -> Model:
+def _plan(
+    images: Sequence[Image], targets: Sequence[Image] | None, config: Config, reading: Reading
+) -> Model:
     """The model a run starts from, with what resuming needs to read the images again."""
-    model = plan(images, config)
+    model = plan(images, config, targets)
     return replace(model, origin={**model.origin, "reading": vars(reading)})
 
 
@@ -193,14 +292,20 @@ def _description(images: Sequence[Image], model: Model) -> Message:
     return Message(f"{names}: {describe(model, images)}")
 
 
-def _check_outputs(images: Sequence[Image], targets: Sequence[Path], writing: Writing) -> None:
+def _check_outputs(
+    images: Sequence[Image],
+    targets: Sequence[Path],
+    spreads: Sequence[Path | None],
+    writing: Writing,
+) -> None:
     """Find out before long work whether all results can be written."""
     needed: dict[Path, int] = defaultdict(int)
-    for image, target in zip(images, targets, strict=True):
-        dtype = writing.type_of(image)
-        output = io.create(target, image, dtype=dtype, overwrite=writing.overwrite)
-        output.check()
-        needed[target.parent] += output.nbytes
+    for image, target, spread in zip(images, targets, spreads, strict=True):
+        for place, dtype in ((target, writing.type_of(image)), (spread, np.dtype(np.float32))):
+            if place is not None:
+                output = io.create(place, image, dtype=dtype, overwrite=writing.overwrite)
+                output.check()
+                needed[place.parent] += output.nbytes
     for folder, size in needed.items():
         if shutil.disk_usage(folder).free < size:
             raise InputError(
@@ -215,8 +320,10 @@ def train_files(
     config: Config,
     *,
     reading: Reading,
+    targets: Sequence[str | Path] | None = None,
     overwrite: bool = False,
     device: str = "auto",
+    loggers: Sequence[str] = (),
 ) -> Generator[Event]:
     """Train one model on all files and write its folder.
 
@@ -227,15 +334,23 @@ def train_files(
     """
     place = Path(folder)
     checkpoint.check_place(place, overwrite=overwrite)
-    images = [reading.open(path) for path in io.find(inputs)]
+    paths = io.find(inputs)
+    images = [reading.open(path) for path in paths]
+    partners = yield from _open_targets(paths, targets, reading, config)
     yield from _notes(images)
-    model = _plan(images, config, reading)
+    model = _plan(images, partners, config, reading)
+    model = replace(model, origin={**model.origin, "loggers": list(loggers)})
     yield _description(images, model)
-    yield from _train(Run(images, model, pick(device)), place, fresh=True)
+    run = start(images, model, pick(device), partners)
+    yield from _train(run, place, fresh=True)
 
 
 def resume(
-    folder: str | Path, inputs: Sequence[str | Path] = (), *, device: str = "auto"
+    folder: str | Path,
+    inputs: Sequence[str | Path] = (),
+    *,
+    targets: Sequence[str | Path] | None = None,
+    device: str = "auto",
 ) -> Generator[Event]:
     """Go on with an interrupted training; the result is that of the uninterrupted run.
 
@@ -252,7 +367,13 @@ def resume(
     paths = io.find(inputs) if inputs else checkpoint.data_paths(place, model)
     reading = Reading(**model.origin.get("reading", {}))
     images = [reading.open(path) for path in paths]
-    run = checkpoint.load_run(place, model, images, pick(device))
+    partners = None
+    if targets is not None:
+        partners = yield from _open_targets(paths, targets, reading, model.config)
+    elif model.origin.get("targets"):
+        names = checkpoint.data_paths(place, model, "targets")
+        partners = [reading.open(path) for path in names]
+    run = checkpoint.load_run(place, model, images, pick(device), partners)
     yield Message(f"{place}: going on after step {run.step}")
     yield from _train(run, place, fresh=False)
 
@@ -273,25 +394,41 @@ def predict_files(
         Before any work, if the model, an input or an output place cannot be used.
     """
     model = checkpoint.load(folder)
+    if writing.uncertainty is not None:
+        model.check_probabilistic()
+    if writing.dtype is None and "target_dtype" in model.origin and model.target_affine:
+        writing = replace(writing, dtype=str(model.origin["target_dtype"]))
     paths = io.find(inputs)
-    targets = writing.paths(paths)
+    results = writing.paths(paths)
+    spreads = writing.spreads(paths, results)
     pick(device)
     images = [io.open(path, axes=reading.axes) for path in paths]
     for image in images:
         model.check(image)
-    _check_outputs(images, targets, writing)
-    for image, target in zip(images, targets, strict=True):
+    _check_outputs(images, results, spreads, writing)
+    for image, result, spread in zip(images, results, spreads, strict=True):
         image = checked(image, reading.nan)
         yield from _notes([image])
-        yield from _predict_file(model, image, target, writing, device)
+        yield from _predict_file(model, image, result, spread, writing, device)
 
 
-def _train(run: Run, folder: Path, *, fresh: bool) -> Generator[Event]:
+def _train(run: Run | Calibration, folder: Path, *, fresh: bool) -> Generator[Event]:
     """Train to the end or to Ctrl-C, saving now and then.
 
     Whatever is in the folder stays until there is something trained to replace it with.
     """
     saved, saved_step = time.monotonic(), 0 if fresh else run.step
+    logged = len(run.history)
+    names = run.model().origin.get("loggers", ())
+    place = Path(f"{os.path.abspath(folder)}.logs")  # the folder itself is replaced whole
+    if names:
+        place.mkdir(parents=True, exist_ok=True)
+    try:
+        loggers = [make_logger(name, place, run.model().config.values()) for name in names]
+    except InputError:
+        with contextlib.suppress(OSError):
+            place.rmdir()  # unless it holds an earlier log
+        raise
 
     def save(finished: bool = False) -> None:
         nonlocal fresh, saved, saved_step
@@ -302,6 +439,10 @@ def _train(run: Run, folder: Path, *, fresh: bool) -> Generator[Event]:
         with Interrupt() as interrupt:
             for progress in run:
                 yield progress
+                for line in run.history[logged:]:
+                    for logger in loggers:
+                        logger.log(line)
+                logged = len(run.history)
                 if interrupt.requested and run.fraction < 1:
                     save()
                     yield Stopped(
@@ -316,19 +457,41 @@ def _train(run: Run, folder: Path, *, fresh: bool) -> Generator[Event]:
         left = f"{folder} holds the model of step {saved_step}"
         yield Stopped(f"stopped at once; {left if saved_step else 'no model was written'}")
         return
+    finally:
+        for logger in loggers:
+            logger.close()
+    for logger in loggers:
+        if logger.problem:
+            yield Message(logger.problem)
+    yield from _verdict(run)
     yield Saved(folder)
 
 
 def _predict_file(
-    model: Model, image: Image, target: Path, writing: Writing, device: str
+    model: Model,
+    image: Image,
+    target: Path,
+    spread: Path | None,
+    writing: Writing,
+    device: str,
 ) -> Generator[Event]:
-    """Denoise one image into its file."""
-    dtype = writing.type_of(image)
-    with io.create(target, like=image, dtype=dtype, overwrite=writing.overwrite) as out:
+    """Denoise one image into its file, and its standard deviations into another."""
+    with contextlib.ExitStack() as stack:
+        out = stack.enter_context(
+            io.create(target, image, dtype=writing.type_of(image), overwrite=writing.overwrite)
+        )
+        std = spread and stack.enter_context(
+            io.create(spread, image, dtype=np.dtype(np.float32), overwrite=writing.overwrite)
+        )
         for block in predict(model, image, device=device, tta=writing.tta):
             out.write(block.where, block.values)
+            if std:
+                assert block.std is not None
+                std.write(block.where, block.std)
             yield Predicting(target, block.done, block.total)
     yield Saved(target)
+    if spread:
+        yield Saved(spread)
 
 
 def _notes(images: Sequence[Image]) -> Generator[Message]:
@@ -344,7 +507,7 @@ def _groups(images: Sequence[Image], each: bool, config: Config) -> list[list[in
         return [[i] for i in range(len(images))]
     groups: dict[tuple[int, int | None, int], list[int]] = defaultdict(list)
     for i, image in enumerate(images):
-        groups[image.sizes["C"], image.alpha, config.ndim or choose_ndim([image])].append(i)
+        groups[image.sizes["C"], image.alpha, choose_ndim([image], config)].append(i)
     return list(groups.values())
 
 

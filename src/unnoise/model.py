@@ -15,11 +15,15 @@ from unnoise.config import Config
 from unnoise.errors import ModelError
 from unnoise.image import Image, as_image, cast
 from unnoise.missing import checked
-from unnoise.nets import UNet
+from unnoise.nets import PerChannel, UNet
+from unnoise.nets.classical import Filter
 from unnoise.normalize import Affine
 
 if TYPE_CHECKING:
     import os
+
+DenoisingNet = UNet | PerChannel | Filter
+"""What turns noisy patches into clean ones."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +42,8 @@ class Model:
         Shape of the training patches, (y, x) or (z, y, x).
     weights : mapping of str to Tensor
         Weights of the net, on the CPU.
+    target_affine : Affine, optional
+        Statistics of the clean images (CARE), whose units the result has.
     origin : mapping
         Where the model comes from: axes, pixel size, files, versions, steps, held-out loss.
 
@@ -55,6 +61,7 @@ class Model:
     channels: tuple[int, ...]
     patch: tuple[int, ...]
     weights: Mapping[str, Tensor]
+    target_affine: Affine | None = None
     origin: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -63,9 +70,9 @@ class Model:
         return len(self.patch)
 
     @property
-    def is_joint(self) -> bool:
-        """Whether one net sees all channels at once."""
-        return self.config.net.channels == "joint"
+    def is_one_by_one(self) -> bool:
+        """Whether channels pass the net one by one instead of all at once."""
+        return self.config.net is None or self.config.net.channels == "independent"
 
     @property
     def n_channels(self) -> int:
@@ -131,15 +138,77 @@ class Model:
         ModelError
             If the model does not fit the image.
         """
+        image = checked(as_image(image, axes))
+        (clean,) = self._apply(image, device, [np.dtype(dtype or image.dtype)], tta)
+        return clean
+
+    def uncertainty(
+        self,
+        image: Image | NDArray,
+        *,
+        axes: str | None = None,
+        device: str = "auto",
+        tta: bool = False,
+    ) -> tuple[NDArray, NDArray[np.float32]]:
+        """Denoise an image in memory, with a standard deviation for every pixel.
+
+        It is the spread of noisy pixels (clean ones with CARE) around the prediction: the noise
+        together with what the net cannot know. ``origin["calibration"]`` says how it compares
+        with the held-out pixels.
+
+        Parameters are those of `predict`.
+
+        Returns
+        -------
+        tuple of ndarray
+            Clean image, with the type of the input, and standard deviation, float32, in its units.
+
+        Raises
+        ------
+        ModelError
+            If the model does not fit the image or predicts no uncertainty.
+
+        Examples
+        --------
+        >>> import unnoise
+        >>> config = unnoise.Config().set("training.loss=gaussian")
+        >>> noisy = np.random.default_rng(0).normal(size=(64, 64))
+        >>> model = unnoise.train(noisy, steps=2, config=config)
+        >>> clean, std = model.uncertainty(noisy)
+        >>> std.shape, bool((std > 0).all())
+        ((64, 64), True)
+        """
+        self.check_probabilistic()
+        image = checked(as_image(image, axes))
+        clean, std = self._apply(image, device, [image.dtype, np.dtype(np.float32)], tta)
+        return clean, std
+
+    def _apply(self, image: Image, device: str, dtypes: list[np.dtype], tta: bool) -> list[NDArray]:
+        """The clean image and, with a second type, its standard deviation."""
         from unnoise import axes as ax
         from unnoise.predict import predict
 
-        image = checked(as_image(image, axes))
-        out = np.empty(image.shape, dtype or image.dtype)
+        out = [np.empty(image.shape, dtype) for dtype in dtypes]
         for block in predict(self, image, device=device, tta=tta):
-            place = ax.from_canonical(block.values, image.axes)
-            out[ax.index(image.axes, block.where)] = cast(place, out.dtype)
+            for whole, values in zip(out, (block.values, block.std), strict=False):
+                assert values is not None
+                place = ax.from_canonical(values, image.axes)
+                whole[ax.index(image.axes, block.where)] = cast(place, whole.dtype)
         return out
+
+    def check_probabilistic(self) -> None:
+        """Refuse a model without uncertainties.
+
+        Raises
+        ------
+        ModelError
+            If the net predicts no scale.
+        """
+        if not self.config.is_probabilistic:
+            raise ModelError(
+                "the model predicts no uncertainty; train one with --set training.loss=gaussian "
+                "(or laplace)"
+            )
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the model folder.
@@ -154,7 +223,7 @@ class Model:
         checkpoint.save(folder, self)
 
 
-def build_net(model: Model) -> UNet:
+def build_net(model: Model) -> DenoisingNet:
     """The net of a model with its weights, on the CPU.
 
     Raises
@@ -179,23 +248,39 @@ def new_weights(config: Config, ndim: int, channels: Sequence[int]) -> dict[str,
     return dict(_net(config, ndim, channels).state_dict())
 
 
-def _net(config: Config, ndim: int, channels: Sequence[int]) -> UNet:
+def _net(config: Config, ndim: int, channels: Sequence[int]) -> DenoisingNet:
     """The net of the settings; the global random state is left as it was."""
     net = config.net
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(config.training.seed)
+    if net is None:
+        return Filter(config.method, ndim)
+
+    def make(width: int = 1) -> UNet:
         return UNet(
-            channels=len(channels) if net.channels == "joint" else 1,
+            channels=width,
             ndim=ndim,
             depth=net.depth,
             filters=net.filters,
             kernel=net.kernel,
+            convs=net.convs,
             unshuffle=net.unshuffle,
+            pool=net.pool,
+            z_poolings=net.z_poolings,
+            upsample=net.upsample,
+            top_skip=net.top_skip,
             batch_norm=net.batch_norm,
+            dropout=net.dropout,
             residual=net.residual,
             activation=net.activation,
             last_activation=net.last_activation,
+            outputs=2 if config.is_probabilistic else 1,
+            eps=config.training.eps,
         )
+
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(config.training.seed)
+        if net.channels == "separate":
+            return PerChannel(make, len(channels))
+        return make(len(channels) if net.channels == "joint" else 1)
 
 
 def _count(n: int, noun: str) -> str:

@@ -52,6 +52,10 @@ class Affine:
         mean, std = self._over(x)
         return np.asarray(x * std + mean)
 
+    def scale(self, x: NDArray) -> NDArray[np.float64]:
+        """Take normalised standard deviations of shape (C, *space) to the units of the image."""
+        return np.asarray(x * self._over(x)[1], np.float64)
+
     def _over(self, x: NDArray) -> tuple[NDArray, NDArray]:
         shape = (-1,) + (1,) * (x.ndim - 1)
         std = np.where(self.std > 0, self.std, 1.0)

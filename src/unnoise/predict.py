@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,9 @@ from torch import Tensor
 from unnoise.axes import Where
 from unnoise.device import free_memory, pick, place
 from unnoise.image import Image
-from unnoise.model import Model, build_net
+from unnoise.losses import SPREADS
+from unnoise.model import DenoisingNet, Model, build_net
+from unnoise.nets.classical import Filter
 from unnoise.tiling import Tile, choose, mirror, tiles
 
 MEMORY_SHARE = 0.25
@@ -34,6 +36,8 @@ class Block:
         Region of the image by letter.
     values : ndarray, float64, STCZYX
         Clean pixels in the units of the image.
+    std : ndarray, float64, STCZYX, or None
+        Standard deviations, if the net predicts them; 0 in copied channels.
     done, total : int
         Pieces finished so far and in all.
     """
@@ -42,6 +46,7 @@ class Block:
     values: NDArray[np.float64]
     done: int
     total: int
+    std: NDArray[np.float64] | None = None
 
 
 def predict(
@@ -65,7 +70,8 @@ def predict(
     tile : tuple of int, optional
         Tile shape (y, x) or (z, y, x); by default as large as the free memory allows.
     tta : bool
-        Average over the eight flips and rotations in YX.
+        Average over the eight flips and rotations in YX, or those that keep the direction of
+        structured noise.
 
     Yields
     ------
@@ -90,12 +96,15 @@ def predict(
     net = place(build_net(model), where_to).eval()
     n = image.sizes
     shape = tuple(n[letter] for letter in "ZYX"[-model.ndim :])
-    if tile is None:
-        channels = len(model.channels) * (2 if model.is_joint else 1)
+    halo, grid = net.radius, net.grid
+    if isinstance(net, Filter) and net.whole:  # it sees whole planes, or whole stacks
+        tile, halo = shape, (0,) * len(shape)
+    elif tile is None:
+        channels = len(model.channels) * (1 if model.is_one_by_one else 2)
         room = free_memory(where_to) * MEMORY_SHARE
         room = room if where_to.type == "cuda" else min(room, MAX_MEMORY[model.ndim])
-        tile = choose(shape, net.radius, net.grid, room / (net.memory() * channels))
-    plan = list(tiles(shape, tile, net.radius, net.grid))
+        tile = choose(shape, halo, grid, room / (net.memory() * channels))
+    plan = list(tiles(shape, tile, halo, grid))
     stacks = list(
         itertools.product(range(n["S"]), range(n["T"]), range(n["Z"]) if model.ndim == 2 else [-1])
     )
@@ -105,10 +114,12 @@ def predict(
         if model.ndim == 2:
             where["Z"] = slice(z, z + 1)
         noisy = _read(image, where, piece, model.ndim)
-        values = _denoise(net, model, noisy, piece, where_to, tta)
+        results = _denoise(net, model, noisy, piece, where_to, tta)
         where |= dict(zip("ZYX"[-model.ndim :], piece.write, strict=True))
-        shaped = values[None, None] if model.ndim == 3 else values[None, None, :, None]
-        yield Block(where, shaped, done, total)
+        clean, *std = (
+            a[None, None] if model.ndim == 3 else a[None, None, :, None] for a in results
+        )
+        yield Block(where, clean, done, total, std[0] if std else None)
 
 
 def _read(image: Image, where: dict[str, int | slice], piece: Tile, ndim: int) -> NDArray:
@@ -128,35 +139,55 @@ def _read(image: Image, where: dict[str, int | slice], piece: Tile, ndim: int) -
 
 
 def _denoise(
-    net: torch.nn.Module,
+    net: DenoisingNet,
     model: Model,
     noisy: NDArray,
     piece: Tile,
     device: torch.device,
     tta: bool,
-) -> NDArray[np.float64]:
-    """One tile through the net, in image units; copied channels pass as they are."""
+) -> list[NDArray[np.float64]]:
+    """One tile through the net, in image units: clean values and, if predicted, their spread.
+
+    Copied channels pass as they are.
+    """
     channels = list(model.channels)
     x = torch.from_numpy(model.affine.apply(noisy)[channels])
-    x = x.unsqueeze(0 if model.is_joint else 1).to(device)
+    x = x.unsqueeze(1 if model.is_one_by_one else 0).to(device)
+    symmetries = model.config.symmetries(model.ndim) if tta else ((0, False),)
     # Full precision on GPUs too: 16-bit floats would leave 8 significant bits of the counts.
     with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
-        y = _eightfold(net, x) if tta else net(x)
-    y = y.float().cpu().squeeze(0 if model.is_joint else 1)
+        parts = _averaged(net, x, symmetries, model.config.training.loss)
     keep = (slice(None), *piece.keep)
-    values = noisy[keep].astype(np.float64)
-    clean = np.zeros(noisy.shape, np.float32)[keep]
-    clean[channels] = y.numpy()[keep]
-    values[channels] = model.affine.invert(clean)[channels]
-    return values
+    affine = model.target_affine or model.affine
+    results: list[NDArray[np.float64]] = []
+    for part, start in zip(parts, (noisy, np.zeros_like(noisy)), strict=False):
+        values = start[keep].astype(np.float64)
+        clean = np.zeros(noisy.shape, np.float32)[keep]
+        clean[channels] = part.float().cpu().squeeze(1 if model.is_one_by_one else 0).numpy()[keep]
+        scaled = affine.invert(clean) if not results else affine.scale(clean)
+        values[channels] = scaled[channels]
+        results.append(values)
+    return results
 
 
-def _eightfold(net: torch.nn.Module, x: Tensor) -> Tensor:
-    """Mean over the eight symmetries of the square in YX, each undone afterwards."""
-    total = torch.zeros_like(x)
-    for turns in range(4):
-        for flip in (False, True):
-            seen = torch.rot90(x, turns, (-2, -1))
-            y = net(seen.flip(-1) if flip else seen)
-            total += torch.rot90(y.flip(-1) if flip else y, -turns, (-2, -1))
-    return total / 8
+def _averaged(
+    net: DenoisingNet, x: Tensor, symmetries: Sequence[tuple[int, bool]], loss: str
+) -> list[Tensor]:
+    """Mean over symmetries of the square in YX, each undone afterwards.
+
+    Of a probabilistic net also the standard deviation: the root of the mean variance.
+    """
+    total, variance = torch.zeros_like(x), torch.zeros_like(x)
+    spread = SPREADS.get(loss)
+    for turns, flip in symmetries:
+        seen = torch.rot90(x, turns, (-2, -1))
+        y = net(seen.flip(-1) if flip else seen)
+        y = torch.rot90(y.flip(-1) if flip else y, -turns, (-2, -1))
+        if spread is None:
+            total += y
+        else:
+            centre, scale = y.chunk(2, 1)
+            total += centre
+            variance += spread * scale**2
+    n = len(symmetries)
+    return [total / n] if spread is None else [total / n, (variance / n).sqrt()]

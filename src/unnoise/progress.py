@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from unnoise.events import Event, Message, Predicting, Saved
-from unnoise.training import Progress
+from unnoise.events import Event, Message, Predicting, Progress, Saved
 
 if TYPE_CHECKING:
     from rich.progress import TaskID

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,44 @@ from unnoise.normalize import Affine
 
 HELD_OUT_BOX = 64
 """One pixel in every box of this many is held out: 1.6 %, a box of 8x8 in 2D and 4x4x4 in 3D."""
+
+
+@dataclass(frozen=True)
+class Partners:
+    """Where the second image of every pair comes from.
+
+    Attributes
+    ----------
+    affine : Affine
+        Normalisation of the second images.
+    images : sequence of Image, optional
+        One partner per training image, of the same sizes.
+    axis : str, optional
+        Instead of `images`: the next position along this axis is the partner.
+    """
+
+    affine: Affine
+    images: Sequence[Image] | None = None
+    axis: str | None = None
+
+
+@dataclass(frozen=True)
+class Patches:
+    """A batch, every array of shape (b, c, *patch).
+
+    Attributes
+    ----------
+    noisy : ndarray, float32
+        Normalised values.
+    target : ndarray, float32
+        Those of the partners; `noisy` itself where there are none.
+    held_out : ndarray, bool
+        Pixels kept for validation.
+    """
+
+    noisy: NDArray[np.float32]
+    target: NDArray[np.float32]
+    held_out: NDArray[np.bool_]
 
 
 class Crops:
@@ -34,10 +73,12 @@ class Crops:
         Channels to denoise; constant and transparency channels are left out.
     one_by_one : bool
         Whether a patch holds one of the channels, drawn at random, instead of all.
-    augment : bool
-        Flips and rotations by 90 degrees in YX; the patch must then be square in YX.
+    symmetries : sequence of (int, bool)
+        Quarter turns and flips in YX to draw from; the patch must then be square in YX.
     seed : int
         Seed of the held-out pixels.
+    partners : Partners, optional
+        The second images of pairs.
     """
 
     def __init__(
@@ -48,60 +89,81 @@ class Crops:
         patch: tuple[int, ...],
         channels: Sequence[int],
         one_by_one: bool = False,
-        augment: bool,
+        symmetries: Sequence[tuple[int, bool]] = ((0, False),),
         seed: int,
+        partners: Partners | None = None,
     ) -> None:
         self.images, self.affine, self.patch = images, affine, patch
         self.channels, self.one_by_one = list(channels), one_by_one
-        self.augment, self.seed = augment, seed
+        self.symmetries, self.seed, self.partners = list(symmetries), seed, partners
         weights = np.array([math.prod(image.sizes.values()) for image in images], np.float64)
         self._weights = weights / weights.sum()
 
-    def batch(
-        self, size: int, rng: np.random.Generator
-    ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Draw `size` patches: values and held-out pixels, each of shape (size, c, *patch)."""
-        n_channels = 1 if self.one_by_one else len(self.channels)
-        x = np.empty((size, n_channels, *self.patch), np.float32)
-        held = np.empty(x.shape, np.bool_)
+    def batch(self, size: int, rng: np.random.Generator) -> Patches:
+        """Draw `size` patches."""
+        shape = (size, 1 if self.one_by_one else len(self.channels), *self.patch)
+        noisy = np.empty(shape, np.float32)
+        target = noisy if self.partners is None else np.empty(shape, np.float32)
+        held = np.empty(shape, np.bool_)
         for i in range(size):
-            crop, held_out = self._crop(rng)
-            if self.augment:
-                turns, flip = int(rng.integers(4)), bool(rng.integers(2))
-                crop, held_out = _turn(crop, turns, flip), _turn(held_out, turns, flip)
-            x[i], held[i] = crop, held_out
-        return x, held
+            parts = self._crop(rng)
+            turns, flip = self.symmetries[int(rng.integers(len(self.symmetries)))]
+            for whole, part in zip((noisy, held, target), parts, strict=False):
+                whole[i] = _turn(part, turns, flip)
+        return Patches(noisy, target, held)
 
-    def _crop(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    def _crop(self, rng: np.random.Generator) -> tuple[NDArray, ...]:
+        """Noisy values, held-out pixels and, in pairs, the partner's values of a random place."""
         which = int(rng.choice(len(self.images), p=self._weights))
-        image = self.images[which]
-        n = image.sizes
-        s, t = int(rng.integers(n["S"])), int(rng.integers(n["T"]))
+        n = self.images[which].sizes
+        axis = self.partners.axis if self.partners else None
+        at = {k: int(rng.integers(n[k] - (k == axis))) for k in "ST"}
         y, x = (
             int(rng.integers(n[letter] - size + 1))
             for letter, size in zip("YX", self.patch[-2:], strict=True)
         )
         depth = self.patch[0] if len(self.patch) == 3 else 1
-        z = int(rng.integers(n["Z"] - depth + 1))
+        z = at["Z"] = int(rng.integers(n["Z"] - depth + 1 - (axis == "Z")))
         channels = self.channels
         if self.one_by_one:
             channels = [channels[int(rng.integers(len(channels)))]]
-        block = image.read(
-            {
-                "S": s,
-                "T": t,
-                "Z": slice(z, z + depth),
-                "Y": slice(y, y + self.patch[-2]),
-                "X": slice(x, x + self.patch[-1]),
-            }
-        )[0, 0]
-        plane: tuple[int, ...] = (which, s, t)
         origin: tuple[int, ...] = (z, y, x)
         if len(self.patch) == 2:
-            block, plane, origin = block[:, 0], (which, s, t, z), (y, x)
-        values = self.affine.select(channels).apply(block[channels])
-        held = [held_out(origin, self.patch, (self.seed, *plane, c)) for c in channels]
-        return values, np.stack(held)
+            origin = (y, x)
+        # Either image of a pair may be the target, so both hold out the same pixels.
+        key = [which, *(0 if k == axis else at[k] for k in "STZ"[: 5 - len(self.patch)])]
+        held = [held_out(origin, self.patch, (self.seed, *key, c)) for c in channels]
+        noisy = self._read(self.images[which], at, (y, x), channels, self.affine)
+        if self.partners is None:
+            return noisy, np.stack(held)
+        image = self.images[which] if axis else (self.partners.images or self.images)[which]
+        beside = {k: i + (k == axis) for k, i in at.items()}
+        target = self._read(image, beside, (y, x), channels, self.partners.affine)
+        return noisy, np.stack(held), target
+
+    def _read(
+        self,
+        image: Image,
+        at: dict[str, int],
+        corner: tuple[int, int],
+        channels: list[int],
+        affine: Affine,
+    ) -> NDArray[np.float32]:
+        """A normalised patch, shape (c, *patch)."""
+        depth = self.patch[0] if len(self.patch) == 3 else 1
+        (y, x), (height, width) = corner, self.patch[-2:]
+        block = image.read(
+            {
+                "S": at["S"],
+                "T": at["T"],
+                "Z": slice(at["Z"], at["Z"] + depth),
+                "Y": slice(y, y + height),
+                "X": slice(x, x + width),
+            }
+        )[0, 0]
+        if len(self.patch) == 2:
+            block = block[:, 0]
+        return affine.select(channels).apply(block[channels])
 
 
 def _turn(a: NDArray, turns: int, flip: bool) -> NDArray:

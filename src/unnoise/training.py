@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from unnoise.calibration import Calibration
 from unnoise.device import autocast, half, place
 from unnoise.errors import InputError, UnnoiseError
+from unnoise.events import Progress
 from unnoise.image import Image
-from unnoise.methods import METHODS
+from unnoise.losses import CALIBRATION, CALIBRATIONS, ERRORS, mean
+from unnoise.methods import METHODS, Batch, Step
 from unnoise.model import Model, build_net
-from unnoise.sampling import Crops
+from unnoise.sampling import Crops, Partners, Patches
+from unnoise.schedule import OPTIMIZERS, Patience, schedule, standard_error
 
 N_VALIDATIONS = 20
 """Most validations in a run, evenly spaced over its budget."""
@@ -25,33 +28,6 @@ N_HELD_OUT = 16_384
 """Held-out pixels in a validation: their mean squared error is known to about 1 %."""
 STEPS_PER_VALIDATION = 50
 """Fewest steps between validations: each costs about three steps."""
-
-
-@dataclass(frozen=True)
-class Progress:
-    """What a running training reports after every step.
-
-    Attributes
-    ----------
-    step, steps : int
-        Steps done and expected in all; the latter is an estimate when the budget is in minutes.
-    fraction : float
-        Share of the budget that is spent, 0 to 1.
-    seconds, remaining : float
-        Time spent and expected.
-    loss : float or None
-        Smoothed training loss in normalised units; None before the first step.
-    held_out : float or None
-        Latest loss on the held-out pixels.
-    """
-
-    step: int
-    steps: int
-    fraction: float
-    seconds: float
-    remaining: float
-    loss: float | None
-    held_out: float | None
 
 
 class Run:
@@ -65,6 +41,10 @@ class Run:
         From `unnoise.plan.plan`: settings and statistics; its weights are where the run starts.
     device : torch.device
         Where to compute.
+    targets : sequence of Image, optional
+        The second images of pairs, one per training image.
+    clock : callable
+        Seconds, for budgets in minutes; benchmarks pass the time of the processor instead.
 
     Examples
     --------
@@ -77,34 +57,41 @@ class Run:
     [1, 2]
     """
 
-    def __init__(self, images: Sequence[Image], model: Model, device: torch.device) -> None:
-        config, self.device, self._model = model.config, device, model
+    def __init__(
+        self,
+        images: Sequence[Image],
+        model: Model,
+        device: torch.device,
+        targets: Sequence[Image] | None = None,
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        config, self.device, self._model, self.clock = model.config, device, model, clock
         t = self.config = config.training
-        blind = config.blind_spots
-        self.method = METHODS[config.method](
-            percent=blind.percent, radius=blind.radius, replacement=blind.replacement
-        )
+        self.method = METHODS[config.method](config, model.ndim)
+        # Blind2Unblind's blind risk does not see what its last, visible phase gains.
+        self.keeps_last = config.method == "b2u"
         self.crops = Crops(
             images,
             model.affine,
             patch=model.patch,
             channels=model.channels,
-            one_by_one=not model.is_joint,
-            augment=t.augment,
+            one_by_one=model.is_one_by_one,
+            symmetries=config.symmetries(model.ndim) if t.augment else ((0, False),),
             seed=t.seed,
+            partners=_partners(model, targets),
         )
         self.net = place(build_net(model), device)
         self.average = [p.detach().clone() for p in _floats(self.net)]
-        self.optimizer = torch.optim.AdamW(
-            self.net.parameters(),
-            lr=t.learning_rate,
-            betas=(0.9, 0.99),
-            weight_decay=t.weight_decay,
-        )
+        self.optimizer = OPTIMIZERS[t.optimizer](self.net.parameters(), t)
         self.scaler = torch.amp.GradScaler("cuda", enabled=half(device) == torch.float16)
         self.rng = np.random.default_rng(t.seed)
         self.generator = torch.Generator(device).manual_seed(t.seed)
         self.step, self.seconds, self.validated = 0, 0.0, 0.0
+        self.factor = 1.0
+        self.lower = Patience()
+        self.significant = Patience()
+        self.stopped = False
         self.loss: float | None = None
         self.best: float | None = None
         self.best_weights = {k: v.cpu() for k, v in model.weights.items()}
@@ -113,29 +100,39 @@ class Run:
 
     @property
     def fraction(self) -> float:
-        """Share of the budget that is spent."""
+        """Share of the budget that is spent; 1 after early stopping."""
+        if self.stopped:
+            return 1.0
         if self.config.minutes is not None:
             return min(self.seconds / (60 * self.config.minutes), 1.0)
         assert self.config.steps is not None
         return min(self.step / self.config.steps, 1.0)
 
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the next step."""
+        t = self.config
+        return t.learning_rate * self.factor * schedule(self.fraction, t.warmup, t.schedule)
+
     def __iter__(self) -> Iterator[Progress]:
         """Train until the budget is spent, yielding after every step; closing stops the run."""
         while self.fraction < 1:
-            started = time.perf_counter()
+            started = self.clock()
             self._step()
-            self.seconds += time.perf_counter() - started
-            if self.fraction >= self._next_validation():
-                started = time.perf_counter()
+            self.seconds += self.clock() - started
+            if self._is_due():
+                started = self.clock()
                 self.validate()
-                self.seconds += time.perf_counter() - started
+                self.seconds += self.clock() - started
             yield self.progress()
 
-    def _next_validation(self) -> float:
-        """The share of the budget at which the next validation is due."""
+    def _is_due(self) -> bool:
+        """Whether it is time for a validation; the end of the run always is."""
+        if self.config.validate_every is not None:
+            return self.step % self.config.validate_every == 0 or self.fraction == 1
         expected = self.config.steps or self.step / max(self.fraction, 1e-9)
         n = min(max(int(expected) // STEPS_PER_VALIDATION, 1), N_VALIDATIONS)
-        return (math.floor(self.validated * n + 1e-9) + 1) / n
+        return self.fraction >= (math.floor(self.validated * n + 1e-9) + 1) / n
 
     def progress(self) -> Progress:
         """Where the run stands."""
@@ -143,7 +140,7 @@ class Run:
         total = self.seconds / fraction if fraction > 0 else math.nan
         return Progress(
             step=self.step,
-            steps=self.config.steps or max(self.step, round(self.step / max(fraction, 1e-9))),
+            steps=self.step if self.stopped else self._expected(fraction),
             fraction=fraction,
             seconds=self.seconds,
             remaining=max(total - self.seconds, 0.0),
@@ -151,22 +148,27 @@ class Run:
             held_out=self.history[-1]["held_out"] if self.history else None,
         )
 
+    def _expected(self, fraction: float) -> int:
+        """Steps of the whole run."""
+        return self.config.steps or max(self.step, round(self.step / max(fraction, 1e-9)))
+
     def _step(self) -> None:
         """One optimiser step."""
         t = self.config
         for group in self.optimizer.param_groups:
-            group["lr"] = t.learning_rate * schedule(self.fraction, t.warmup)
-        values, held_out = self.crops.batch(t.batch_size, self.rng)
-        x, held = (torch.from_numpy(a).to(self.device) for a in (values, held_out))
-        noisy, target, weight = self.method.batch(x, held, self.generator)
+            group["lr"] = self.learning_rate
         self.net.train()
+        noisy, target, weight = self.method.batch(
+            self._prepared(self.crops.batch(t.batch_size, self.rng), self.generator, self.device)
+        )
         with autocast(self.device):
             prediction = self.net(noisy)
-        loss = LOSSES[t.loss](prediction.float(), target, weight)
+        loss = mean(ERRORS[t.loss](prediction.float(), target), weight)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        self.scaler.unscale_(self.optimizer)
-        torch.nn.utils.clip_grad_norm_(self.net.parameters(), t.clip)
+        if t.clip is not None:
+            self.scaler.unscale_(self.optimizer)
+            torch.nn.utils.clip_grad_norm_(self.net.parameters(), t.clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         self.step += 1
@@ -181,14 +183,30 @@ class Run:
             )
         self.loss = value if self.loss is None else 0.98 * self.loss + 0.02 * value
 
+    def _prepared(self, patches: Patches, generator: torch.Generator, device: torch.device) -> Step:
+        """Patches as tensors for the method."""
+        x = torch.from_numpy(patches.noisy).to(device)
+        y = x if patches.target is patches.noisy else torch.from_numpy(patches.target).to(device)
+        held_out = torch.from_numpy(patches.held_out).to(device)
+        return Step(x, y, held_out, generator, self.fraction, self._see)
+
+    def _see(self, x: Tensor) -> Tensor:
+        """What the net of the moment makes of patches."""
+        with torch.no_grad(), autocast(self.device):
+            seen: Tensor = self.net(x)
+        return seen.float()
+
     def validate(self) -> float:
         """Loss of the averaged weights on the held-out pixels; the best weights are kept."""
+        t = self.config
+        rate = self.learning_rate
         self.validated = self.fraction
         weights = {k: v.clone() for k, v in self.net.state_dict().items()}
         with torch.no_grad():
             torch._foreach_copy_(_floats(self.net), self.average)
-        loss = self._held_out_loss()
-        if self.best is None or loss <= self.best:
+        losses, extra = self._held_out_losses()
+        loss, half_width = losses.mean().item(), 1.96 * standard_error(losses)
+        if self.best is None or loss <= self.best or self.keeps_last:
             self.best = loss
             self.best_weights = {k: v.cpu().clone() for k, v in self.net.state_dict().items()}
         self.net.load_state_dict(weights)
@@ -196,25 +214,40 @@ class Run:
             {
                 "step": self.step,
                 "seconds": round(self.seconds, 3),
+                "learning_rate": rate,
                 "loss": self.loss if self.loss is not None else math.nan,
                 "held_out": loss,
+                "held_out_low": loss - half_width,
+                "held_out_high": loss + half_width,
+                **extra,
             }
         )
+        self.lower.see(losses, confidence=0.0)
+        if t.schedule == "plateau" and self.lower.waited >= t.plateau_patience:
+            self.factor *= t.plateau_factor
+            self.lower.waited = 0
+        self.significant.see(losses, confidence=1.96)
+        if t.patience is not None and self.significant.waited >= t.patience:
+            self.stopped = True
         return loss
 
-    def _held_out_loss(self) -> float:
+    def _held_out_losses(self) -> tuple[Tensor, dict[str, float]]:
+        """The loss of every validation patch and, of a probabilistic net, its calibration."""
         self.net.eval()
-        error = count = 0.0
+        losses, deviations = [], []
         with torch.no_grad():
             for noisy, target, weight in self._held_out:
                 with autocast(self.device):
                     prediction = self.net(noisy.to(self.device)).float().cpu()
-                n = weight.sum().item()
-                error += LOSSES[self.config.loss](prediction, target, weight).item() * n
-                count += n
-        return error / count
+                error = weight * ERRORS[self.config.loss](prediction, target)
+                losses.append(error.flatten(1).sum(1) / weight.flatten(1).sum(1))
+                if self.config.loss in CALIBRATIONS:
+                    centre, scale = prediction.chunk(2, 1)
+                    deviations.append(((target - centre) / scale)[weight > 0])
+        extra = CALIBRATIONS[self.config.loss](torch.cat(deviations)) if deviations else {}
+        return torch.cat(losses).double(), extra
 
-    def _validation_batches(self) -> list[tuple[Tensor, Tensor, Tensor]]:
+    def _validation_batches(self) -> list[Batch]:
         """Fixed patches with their held-out pixels hidden, enough for `N_HELD_OUT` of them."""
         rng = np.random.default_rng([self.config.seed, 1])
         generator = torch.Generator().manual_seed(self.config.seed + 1)
@@ -222,10 +255,10 @@ class Run:
         pixels = sum(math.prod(image.sizes.values()) for image in self.crops.images)
         wanted = min(N_HELD_OUT, max(pixels // 32, 64))
         while count < wanted:
-            values, held_out = self.crops.batch(self.config.batch_size, rng)
-            x, held = torch.from_numpy(values), torch.from_numpy(held_out)
-            batches.append(self.method.validation(x, held, generator))
-            count += int(held.sum())
+            patches = self.crops.batch(min(self.config.batch_size, 16), rng)
+            step = self._prepared(patches, generator, torch.device("cpu"))
+            batches.append(self.method.validation(step))
+            count += int(patches.held_out.sum())
         return batches
 
     def model(self) -> Model:
@@ -240,7 +273,10 @@ class Run:
                 k: next(floats).cpu().clone() if v.is_floating_point() else v.cpu().clone()
                 for k, v in self.net.state_dict().items()
             }
-        return self._model.with_weights(weights, steps=self.step, held_out=self.best)
+        kept = next((h for h in reversed(self.history) if h["held_out"] == self.best), {})
+        calibration = {k: kept[k] for k in CALIBRATION if k in kept}
+        origin = {"calibration": calibration} if calibration else {}
+        return self._model.with_weights(weights, steps=self.step, held_out=self.best, **origin)
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on, as tensors and plain values."""
@@ -248,17 +284,13 @@ class Run:
             "device": self.device.type,
             "net": self.net.state_dict(),
             "average": self.average,
-            "best_weights": self.best_weights,
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "rng": self.rng.bit_generator.state,
             "generator": self.generator.get_state(),
-            "step": self.step,
-            "seconds": self.seconds,
-            "validated": self.validated,
-            "loss": self.loss,
-            "best": self.best,
-            "history": self.history,
+            "lower": vars(self.lower),
+            "significant": vars(self.significant),
+            **{name: getattr(self, name) for name in PLAIN},
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -282,38 +314,47 @@ class Run:
             self.average = [a.to(self.device) for a in state["average"]]
             self.rng.bit_generator.state = state["rng"]
             self.generator.set_state(state["generator"].cpu())
+            self.lower, self.significant = (Patience(**state[k]) for k in ("lower", "significant"))
+            for name in PLAIN:
+                setattr(self, name, state[name])
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
             raise InputError(
                 f"the saved training state does not fit its model ({error}); train anew"
             ) from error
-        for name in ("step", "seconds", "validated", "loss", "best", "best_weights", "history"):
-            setattr(self, name, state[name])
 
 
-def schedule(fraction: float, warmup: float) -> float:
-    """Factor of the learning rate: a linear rise, then a cosine to zero.
-
-    Examples
-    --------
-    >>> schedule(0.05, 0.1), schedule(0.1, 0.1), round(schedule(1.0, 0.1), 6)
-    (0.51, 1.0, 0.0)
-    """
-    if fraction < warmup:
-        return max(fraction / warmup, 0.0) * 0.98 + 0.02
-    return 0.5 * (1 + math.cos(math.pi * (fraction - warmup) / (1 - warmup)))
-
-
-def mse(y: Tensor, t: Tensor, w: Tensor) -> Tensor:
-    """Weighted mean squared error."""
-    return (w * (y - t) ** 2).sum() / w.sum().clamp(min=1)
+PLAIN = (
+    "step",
+    "seconds",
+    "validated",
+    "factor",
+    "stopped",
+    "loss",
+    "best",
+    "best_weights",
+    "history",
+)
+"""Attributes of a run that are saved as they are."""
 
 
-def mae(y: Tensor, t: Tensor, w: Tensor) -> Tensor:
-    """Weighted mean absolute error."""
-    return (w * (y - t).abs()).sum() / w.sum().clamp(min=1)
+def start(
+    images: Sequence[Image],
+    model: Model,
+    device: torch.device,
+    targets: Sequence[Image] | None = None,
+) -> Run | Calibration:
+    """The run of a model: a training, or the calibration of a classic filter."""
+    if model.config.is_classical:
+        return Calibration(images, model)
+    return Run(images, model, device, targets)
 
 
-LOSSES = {"mse": mse, "mae": mae}
+def _partners(model: Model, targets: Sequence[Image] | None) -> Partners | None:
+    """Where the second images of pairs are."""
+    if not model.config.needs_pairs:
+        return None
+    axis = model.config.pairs.axis if model.config.pairs else None
+    return Partners(model.target_affine or model.affine, targets, axis)
 
 
 def _floats(net: torch.nn.Module) -> list[Tensor]:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tifffile
 
+import unnoise
 from unnoise import jobs
 from unnoise.cli import main
 from unnoise.events import Interrupt
@@ -76,3 +77,37 @@ def stop_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
         monkeypatch.setattr(jobs, "Interrupt", Button if events else Interrupt)
 
     return arrange
+
+
+TINY = ("--set", "net.filters=4", "--set", "net.depth=1")
+"""Options that make a net train in milliseconds."""
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[..., Path]:
+    """Write Poisson noise as TIFF: shape, axes (with RGB ending in S) and pixel size."""
+
+    def make(
+        name: str, shape: tuple[int, ...], axes: str, seed: int = 0, dtype: str = "uint16"
+    ) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        x = np.random.default_rng(seed).poisson(20, shape).astype(dtype)
+        if axes == "YXS":
+            tifffile.imwrite(path, x, photometric="rgb", resolution=(4.0, 4.0))
+        else:
+            facts = {"axes": axes, "unit": "um", **({"spacing": 0.5} if "Z" in axes else {})}
+            tifffile.imwrite(path, x, imagej=True, resolution=(4.0, 4.0), metadata=facts)
+        return path
+
+    return make
+
+
+def facts(path: str | Path) -> tuple[object, ...]:
+    """What must survive denoising besides the pixels: kind, axes, shape, type and scale."""
+    image = unnoise.open(path)
+    with tifffile.TiffFile(path) as tif:
+        series = tif.series[0]
+        resolution = tif.pages[0].tags["XResolution"].value
+        kind = (tif.is_imagej, series.axes, series.shape, str(series.dtype), resolution)
+    return (kind, image.axes, dict(image.scale), dict(image.units), image.channel_names)

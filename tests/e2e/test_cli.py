@@ -62,7 +62,7 @@ def test_several_files_share_a_net_and_go_to_a_folder(run: Run, tmp_path: Path) 
         tifffile.imwrite(folder / f"{name}.tif", rng.poisson(9, shape).astype(np.uint8), **rgb)
     result = run("denoise", folder, "-o", "out", "--steps", 1)
     assert result.code == 0, result.err
-    assert "2 images: axes YX" in result.err
+    assert "2 images: n2v, axes YX" in result.err
     assert "3 channels one by one" in result.err
     assert sorted(p.name for p in Path("out").iterdir()) == ["a.tif", "b.tif", "rgb.tif"]
     each = run("denoise", folder / "a.tif", folder / "b.tif", "-o", "each/", "--each", "--steps", 1)

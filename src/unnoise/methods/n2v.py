@@ -1,4 +1,11 @@
-"""Noise2Void (Krull, Buchholz, Jug, CVPR 2019): predict hidden pixels from their neighbours."""
+"""Noise2Void and its family: predict hidden pixels from their neighbours.
+
+Krull, Buchholz, Jug: Noise2Void - Learning Denoising from Single Noisy Images, CVPR 2019.
+Broaddus, Krull, Weigert, Schmidt, Myers: Removing Structured Noise with Self-Supervised
+Blind-Spot Networks (structN2V), ISBI 2020.
+Hoeck, Buchholz, Brachmann, Jug, Freytag: N2V2, ECCV workshops 2022: the same training with median
+replacement; the rest of it is in the net.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from unnoise.blindspot import REPLACEMENTS, stratified
+from unnoise.blindspot import PATTERNS, REPLACEMENTS, hide_structure
+from unnoise.methods.step import Batch, Step
 
 
 @dataclass(frozen=True)
@@ -20,42 +28,34 @@ class Noise2Void:
         Share of hidden pixels.
     radius : int
         Half side of the window that replacements come from.
-    replacement : str
-        A name out of `unnoise.blindspot.REPLACEMENTS`.
+    replacement, pattern : str
+        Names out of `unnoise.blindspot.REPLACEMENTS` and `PATTERNS`.
+    struct : Tensor of bool, optional
+        Footprint of odd sides whose pixels around every spot are hidden too (structN2V).
     """
 
     percent: float
     radius: int
     replacement: str = "uniform"
+    pattern: str = "stratified"
+    struct: Tensor | None = None
 
-    def batch(
-        self, x: Tensor, held_out: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Turn noisy patches into (input, target, weight).
+    def batch(self, step: Step) -> Batch:
+        """Turn noisy patches into (input, target, weight)."""
+        planes = step.x.flatten(0, 1)
+        mask = PATTERNS[self.pattern](tuple(planes.shape), self.percent, step.generator)
+        hidden = self._hide(planes, mask, step.generator).view_as(step.x)
+        return hidden, step.x, (mask.view_as(step.x) & ~step.held_out).to(step.x.dtype)
 
-        Parameters
-        ----------
-        x : Tensor, shape (b, c, *space)
-            Noisy patches, normalised.
-        held_out : Tensor, bool, shape (b, c, *space)
-            Pixels kept for validation: they may be hidden but are never a target.
-        generator : torch.Generator
-            Source of randomness on the device of `x`.
+    def validation(self, step: Step) -> Batch:
+        """Like `batch`, with exactly the held-out pixels (and their structure) hidden."""
+        planes, mask = step.x.flatten(0, 1), step.held_out.flatten(0, 1)
+        hidden = self._hide(planes, mask, step.generator).view_as(step.x)
+        return hidden, step.x, step.held_out.to(step.x.dtype)
 
-        Returns
-        -------
-        tuple of Tensor
-            Input with blind spots, target and weight, each of shape (b, c, *space).
-        """
-        planes = x.flatten(0, 1)
-        mask = stratified(tuple(planes.shape), self.percent, generator)
-        hidden = REPLACEMENTS[self.replacement](planes, mask, self.radius, generator)
-        return hidden.view_as(x), x, (mask.view_as(x) & ~held_out).to(x.dtype)
-
-    def validation(
-        self, x: Tensor, held_out: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Like `batch`, with exactly the held-out pixels hidden."""
-        mask = held_out.flatten(0, 1)
-        hidden = REPLACEMENTS[self.replacement](x.flatten(0, 1), mask, self.radius, generator)
-        return hidden.view_as(x), x, held_out.to(x.dtype)
+    def _hide(self, planes: Tensor, mask: Tensor, generator: torch.Generator) -> Tensor:
+        struct = None if self.struct is None else self.struct.to(planes.device)
+        hidden = REPLACEMENTS[self.replacement](planes, mask, self.radius, generator, struct)
+        if struct is None:
+            return hidden
+        return hide_structure(hidden, planes, mask, struct, generator)

@@ -1,5 +1,7 @@
 """Networks."""
 
-from unnoise.nets.unet import UNet
+from unnoise.nets.blurpool import MaxBlurPool
+from unnoise.nets.per_channel import PerChannel
+from unnoise.nets.unet import ACTIVATIONS, UNet
 
-__all__ = ["UNet"]
+__all__ = ["ACTIVATIONS", "MaxBlurPool", "PerChannel", "UNet"]

@@ -1,25 +1,39 @@
 """The U-Net of Noise2Void in two and three dimensions; imports torch only.
 
-Its levels follow the reference (csbdeep's ``unet_block``): two convolutions per level, maximum
-pooling, nearest upsampling, concatenation, a 1x1 head. A stem may first move the pixels of every
-``unshuffle x unshuffle`` cell in YX into channels (Shi et al., CVPR 2016), so that the expensive
-first level works on a quarter of the positions.
+By default its levels follow the reference (csbdeep's ``unet_block``): two convolutions per level,
+maximum pooling, nearest upsampling, concatenation, a 1x1 head. A stem may first move the pixels of
+every ``unshuffle x unshuffle`` cell in YX into channels (Shi et al., CVPR 2016), so that the
+expensive first level works on a quarter of the positions. ``pool="blur", top_skip=False`` is the
+net of N2V2 (Hoeck et al., ECCV workshops 2022), without the checkerboard pattern.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from unnoise.nets.blurpool import MaxBlurPool
+
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "linear": nn.Identity,
     "relu": nn.ReLU,
     "leaky_relu": lambda: nn.LeakyReLU(0.1),
+    "elu": nn.ELU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+}
+POOLS: dict[str, Callable[[int, tuple[int, ...]], nn.Module]] = {
+    "max": lambda ndim, stride: (nn.MaxPool2d if ndim == 2 else nn.MaxPool3d)(stride),
+    "blur": MaxBlurPool,
+}
+UPSAMPLES: dict[str, dict[int, str]] = {
+    "nearest": {2: "nearest", 3: "nearest"},
+    "linear": {2: "bilinear", 3: "trilinear"},
 }
 
 
@@ -29,7 +43,7 @@ class UNet(nn.Module):
     Parameters
     ----------
     channels : int
-        Number of input and output channels.
+        Number of input channels, and of clean output channels.
     ndim : int
         Number of space dimensions, 2 or 3.
     depth : int
@@ -46,6 +60,25 @@ class UNet(nn.Module):
         Add the input to the output.
     activation, last_activation : str
         Names out of `ACTIVATIONS`.
+    convs : int
+        Convolutions per level and side.
+    dropout : float
+        Share of the values that training sets to 0 after each activation.
+    pool : str
+        ``max``, or ``blur`` for `MaxBlurPool`.
+    upsample : str
+        ``nearest``, or ``linear`` for bilinear and trilinear.
+    top_skip : bool
+        Keep the skip connection of the first level. Through it noise can pass to the output
+        unpooled; N2V2 goes without.
+    z_poolings : int, optional
+        In 3D, how many of the poolings halve Z as well as YX, the deepest ones: where Z is
+        sampled coarsely, the finer dimensions are pooled first. By default all.
+    outputs : int
+        1 for the value; 2 for mean and scale, a result of 2 * channels: the means of all
+        channels, then their scales, which are positive.
+    eps : float
+        The smallest scale.
 
     Attributes
     ----------
@@ -55,11 +88,18 @@ class UNet(nn.Module):
     radius : tuple of int
         Per space dimension, how far in pixels an output may look.
 
+    Raises
+    ------
+    ValueError
+        For an unknown name or a number out of range.
+
     Examples
     --------
     >>> net = UNet(channels=1, ndim=2, depth=2, filters=8)
     >>> net(torch.zeros(1, 1, 37, 50)).shape
     torch.Size([1, 1, 37, 50])
+    >>> UNet(channels=1, ndim=3, depth=2, filters=8, z_poolings=1).grid
+    (2, 4, 4)
     """
 
     def __init__(
@@ -75,9 +115,27 @@ class UNet(nn.Module):
         residual: bool = False,
         activation: str = "relu",
         last_activation: str = "linear",
+        convs: int = 2,
+        dropout: float = 0.0,
+        pool: str = "max",
+        upsample: str = "nearest",
+        top_skip: bool = True,
+        z_poolings: int | None = None,
+        outputs: int = 1,
+        eps: float = 1e-3,
     ) -> None:
         super().__init__()
-        self.ndim, self.unshuffle, self.residual = ndim, unshuffle, residual
+        _one_of("activation", activation, ACTIVATIONS)
+        _one_of("last_activation", last_activation, ACTIVATIONS)
+        _one_of("pool", pool, POOLS)
+        _one_of("upsample", upsample, UPSAMPLES)
+        _one_of("convs", convs, range(1, 5))
+        _one_of("outputs", outputs, (1, 2))
+        if ndim == 3 and z_poolings is not None:
+            _one_of("z_poolings", z_poolings, range(depth + 1))
+        self.channels, self.ndim, self.unshuffle = channels, ndim, unshuffle
+        self.residual, self.top_skip = residual, top_skip
+        self.outputs, self.eps = outputs, eps
         conv = nn.Conv2d if ndim == 2 else nn.Conv3d
         norm = nn.BatchNorm2d if ndim == 2 else nn.BatchNorm3d
 
@@ -86,30 +144,37 @@ class UNet(nn.Module):
             for i, o in itertools.pairwise(widths):
                 layers.append(conv(i, o, kernel, padding=kernel // 2, bias=not batch_norm))
                 layers += [norm(o)] if batch_norm else []
-                layers.append(ACTIVATIONS[activation]())
+                active = ACTIVATIONS[activation]()
+                # Both in one layer, so that dropout does not rename the weights.
+                layers.append(nn.Sequential(active, nn.Dropout(dropout)) if dropout else active)
             return nn.Sequential(*layers)
 
         cell = channels * unshuffle**2
         width = [filters * 2**n for n in range(depth + 1)]
         below = [width[max(n - 1, 0)] for n in range(depth + 1)]  # what level n hands upwards
+        inner = [[width[n]] * (convs - 1) for n in range(depth + 1)]
         self.down = nn.ModuleList(
-            block(cell if n == 0 else width[n - 1], width[n], width[n]) for n in range(depth)
+            block(cell if n == 0 else width[n - 1], *inner[n], width[n]) for n in range(depth)
         )
-        self.middle = block(width[depth - 1], width[depth], below[depth])
+        self.middle = block(width[depth - 1], *inner[depth], below[depth])
         self.up = nn.ModuleList(
-            block(2 * width[n], width[n], below[n]) for n in reversed(range(depth))
+            block((2 if n or top_skip else 1) * width[n], *inner[n], below[n])
+            for n in reversed(range(depth))
         )
-        self.pool = nn.MaxPool2d(2) if ndim == 2 else nn.MaxPool3d(2)
-        self.head = conv(width[0], cell, 1)
+        flat = 0 if ndim == 2 or z_poolings is None else depth - z_poolings
+        self.strides = [(1 if n < flat else 2, 2, 2)[-ndim:] for n in range(depth)]
+        self.pools = nn.ModuleList(POOLS[pool](ndim, stride) for stride in self.strides)
+        self.mode = UPSAMPLES[upsample][ndim]
+        self.head = conv(width[0], outputs * cell, 1)
         self.last = ACTIVATIONS[last_activation]()
 
         stem = (1,) * (ndim - 2) + (unshuffle, unshuffle)
-        self.grid = tuple(s * 2**depth for s in stem)
-        # Two convolutions on the way down and two on the way up at every level but the lowest, two
-        # there, each looking kernel // 2 cells of its level far; the upsampling to the lowest
-        # level's cells adds at most a cell less one pixel.
-        looks = sum(4 * 2**n for n in range(depth)) + 2 * 2**depth
-        self.radius = tuple(s * (looks * (kernel // 2) + 2**depth) - 1 for s in stem)
+        axes = list(zip(stem, zip(*self.strides, strict=True), strict=True))
+        self.grid = tuple(u * math.prod(strides) for u, strides in axes)
+        look = convs * (kernel // 2)
+        self.radius = tuple(
+            _reach(u, strides, look, pool == "blur", upsample == "linear") for u, strides in axes
+        )
 
         for module in self.modules():
             if isinstance(module, conv):
@@ -119,6 +184,9 @@ class UNet(nn.Module):
         # A small head starts the net near the mean of the data instead of at loud random values.
         with torch.no_grad():
             self.head.weight.mul_(0.1)
+            if outputs == 2 and self.head.bias is not None:
+                # softplus(0.5413) = 1: the scale starts at that of normalised data.
+                self.head.bias[cell:] = math.log(math.e - 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Denoise patches of shape (b, channels, *space)."""
@@ -127,19 +195,23 @@ class UNet(nn.Module):
         if any(padding):
             x = F.pad(x, [p for q in reversed(padding) for p in (0, q)], mode="replicate")
         h: Tensor = self._unshuffle(x)
-        skips = []
-        for down in self.down:
+        skips: list[Tensor | None] = []
+        for down, pool in zip(self.down, self.pools, strict=True):
             h = down(h)
-            skips.append(h)
-            h = self.pool(h)
+            skips.append(h if skips or self.top_skip else None)
+            h = pool(h)
         h = self.middle(h)
-        for up in self.up:
-            h = F.interpolate(h, scale_factor=2.0, mode="nearest")
-            h = up(torch.cat([h, skips.pop()], 1))
-        y: Tensor = self._shuffle(self.head(h))
+        for up, stride in zip(self.up, reversed(self.strides), strict=True):
+            h = F.interpolate(h, scale_factor=tuple(map(float, stride)), mode=self.mode)
+            skip = skips.pop()
+            h = up(h if skip is None else torch.cat([h, skip], 1))
+        raw = self._shuffle(self.head(h))  # (b, outputs * channels, *space)
+        y: Tensor = raw[:, : self.channels]
         if self.residual:
             y = y + x
         y = self.last(y)
+        if self.outputs == 2:
+            y = torch.cat([y, F.softplus(raw[:, self.channels :]) + self.eps], 1)
         for axis, length in enumerate(size, 2):
             y = y.narrow(axis, 0, length)
         return y
@@ -171,4 +243,34 @@ class UNet(nn.Module):
         library and two outputs live at once.
         """
         width = self.head.in_channels
-        return 4 * (6 * width / self.unshuffle**2 + 4) * math.sqrt(2)
+        return 4 * (6 * width / self.unshuffle**2 + 4 * self.outputs) * math.sqrt(2)
+
+
+def _one_of(name: str, value: object, known: Iterable[object]) -> None:
+    """Refuse a value that is not among the known ones."""
+    known = list(known)
+    if value not in known:
+        raise ValueError(f"{name} is {value!r}; choose one of {', '.join(map(str, known))}")
+
+
+def _reach(unshuffle: int, strides: Sequence[int], look: int, blur: bool, linear: bool) -> int:
+    """How far in pixels an output may look along one axis: follow its sight through the levels.
+
+    `look` is how far the convolutions of a level look in cells of that level.
+    """
+    farthest = 0
+    for pixel in range(unshuffle * math.prod(strides)):
+        low = high = pixel // unshuffle  # first and last cell that this output depends on
+        for stride in strides:
+            low, high = low - look, high + look
+            if stride == 2:
+                # Linear: cell 2j lies between j - 1 and j below, cell 2j + 1 between j and j + 1.
+                low, high = (low - linear) // 2, (high + linear) // 2
+        low, high = low - look, high + look
+        for stride in reversed(strides):
+            if stride == 2:
+                low, high = 2 * low - blur, 2 * high + 1 + blur
+            low, high = low - look, high + look
+        first, last = low * unshuffle, high * unshuffle + unshuffle - 1
+        farthest = max(farthest, pixel - first, last - pixel)
+    return farthest

@@ -1,0 +1,179 @@
+"""Optional sinks for the records of a training: TensorBoard and Weights & Biases.
+
+A sink is a convenience. Whatever goes wrong in it, a full disk or a lost connection, must not end
+a training that has run for hours: the sink falls silent and keeps the reason in `Logger.problem`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from unnoise.errors import InputError
+
+
+class Logger(ABC):
+    """Where the records of a training go besides its model folder.
+
+    Attributes
+    ----------
+    problem : str or None
+        Why the logger fell silent, in one sentence; None while it works.
+    """
+
+    problem: str | None = None
+    _is_open = True
+
+    def log(self, record: Mapping[str, float]) -> None:
+        """Pass on the finite numbers of a record at its ``step``; never raises, see `problem`."""
+        if self.problem is not None or not self._is_open:
+            return
+        step = record.get("step", 0)
+        try:
+            values = {k: float(v) for k, v in record.items() if k != "step" and _is_finite(v)}
+            self._write(int(step), values)
+        except Exception as error:  # whatever the package raises
+            self.problem = (
+                f"logging stopped at step {step} ({_reason(error)}); the training goes on"
+            )
+
+    def close(self) -> None:
+        """Complete what was written; never raises, and a second time does nothing."""
+        if not self._is_open:
+            return
+        self._is_open = False
+        try:
+            self._finish()
+        except Exception as error:
+            self.problem = self.problem or (
+                f"the log may lack its end ({_reason(error)}); the model is not affected"
+            )
+
+    @abstractmethod
+    def _write(self, step: int, values: dict[str, float]) -> None:
+        """Write a record; may raise anything."""
+
+    @abstractmethod
+    def _finish(self) -> None:
+        """Complete what was written; may raise anything."""
+
+
+class TensorBoard(Logger):
+    """Event files for TensorBoard in the model folder; watch with ``tensorboard --logdir FOLDER``.
+
+    Parameters
+    ----------
+    folder : Path
+        Model folder; the files go to its folder ``tensorboard``.
+    settings : dict
+        Settings of the training, shown as text.
+    """
+
+    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
+        _import("tensorboard", "tensorboard")
+        module = _import("torch.utils.tensorboard", "tensorboard")
+        self._writer = module.SummaryWriter(str(folder / "tensorboard"))
+        rows = "".join(f"| {key} | {value} |\n" for key, value in settings.items())
+        self._writer.add_text("settings", "| setting | value |\n|---|---|\n" + rows)
+
+    def _write(self, step: int, values: dict[str, float]) -> None:
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+        self._writer.flush()  # a record comes every few seconds at most, and someone is watching
+
+    def _finish(self) -> None:
+        self._writer.close()
+
+
+class WandB(Logger):
+    """A run in the project ``unnoise`` of Weights & Biases.
+
+    Its environment variables decide where it goes, e.g. ``WANDB_MODE=offline`` into files only.
+
+    Parameters
+    ----------
+    folder : Path
+        Model folder; it names the run and takes its files.
+    settings : dict
+        Settings of the training.
+    """
+
+    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
+        module = _import("wandb", "wandb")
+        self._run = module.init(
+            project="unnoise", dir=str(folder), config=settings, name=folder.name
+        )
+
+    def _write(self, step: int, values: dict[str, float]) -> None:
+        self._run.log(values, step=step)
+
+    def _finish(self) -> None:
+        self._run.finish()
+
+
+LOGGERS = {"tensorboard": TensorBoard, "wandb": WandB}
+
+
+def make(name: str, folder: Path, settings: dict[str, Any]) -> Logger:
+    """Open a logger by name.
+
+    Parameters
+    ----------
+    name : str
+        Name out of `LOGGERS`.
+    folder : Path
+        Model folder, already saved once: it does not count as one with only a log in it.
+    settings : dict
+        Settings of the training, as plain values.
+
+    Returns
+    -------
+    Logger
+        Ready to log.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name, its package is not installed, or it cannot start.
+
+    Examples
+    --------
+    >>> make("paper", Path("model"), {})
+    Traceback (most recent call last):
+        ...
+    unnoise.errors.InputError: unknown logger 'paper'; choose tensorboard or wandb
+    """
+    if name not in LOGGERS:
+        raise InputError(f"unknown logger '{name}'; choose {' or '.join(LOGGERS)}")
+    try:
+        return LOGGERS[name](folder, settings)
+    except InputError:
+        raise
+    except Exception as error:  # better now than after the first hour
+        raise InputError(
+            f"--log {name} cannot start ({_reason(error)}); mend that, or leave --log {name} out"
+        ) from error
+
+
+def _import(module: str, package: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise InputError(
+            f"--log {package} needs the package {package}: pip install {package}"
+        ) from error
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _reason(error: Exception) -> str:
+    """The kind of an error and the first line of its message."""
+    first = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__

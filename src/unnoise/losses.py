@@ -1,0 +1,56 @@
+"""Errors of predictions, and how well predicted scales are calibrated."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from torch import Tensor
+
+
+def mean(error: Tensor, weight: Tensor) -> Tensor:
+    """Weighted mean of an error."""
+    return (weight * error).sum() / weight.sum().clamp(min=1)
+
+
+def gaussian(y: Tensor, t: Tensor) -> Tensor:
+    """Negative log-likelihood of a normal distribution, without its constant."""
+    centre, scale = y.chunk(2, 1)
+    return 0.5 * ((t - centre) / scale) ** 2 + scale.log()
+
+
+def laplace(y: Tensor, t: Tensor) -> Tensor:
+    """Negative log-likelihood of a Laplace distribution, without its constant."""
+    centre, scale = y.chunk(2, 1)
+    return (t - centre).abs() / scale + scale.log()
+
+
+ERRORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "mse": lambda y, t: (y - t) ** 2,
+    "mae": lambda y, t: (y - t).abs(),
+    "gaussian": gaussian,
+    "laplace": laplace,
+}
+"""Error of every pixel, from prediction and target; the likelihoods predict mean and scale."""
+
+CALIBRATION = ("variance_ratio", "inside_50", "inside_95")
+
+
+def _calibration(z: Tensor, loss: str, half: float, most: float) -> dict[str, float]:
+    """How deviations in units of the predicted scale compare with their distribution.
+
+    The ratio of actual to predicted variance should be 1; the shares of pixels inside the central
+    50 % and 95 % intervals should be 0.5 and 0.95.
+    """
+    inside = [(z.abs() <= limit).float().mean().item() for limit in (half, most)]
+    return dict(zip(CALIBRATION, [(z**2).mean().item() / SPREADS[loss], *inside], strict=True))
+
+
+CALIBRATIONS: dict[str, Callable[[Tensor], dict[str, float]]] = {
+    "gaussian": lambda z: _calibration(z, "gaussian", 0.674490, 1.959964),
+    "laplace": lambda z: _calibration(z, "laplace", math.log(2), math.log(20)),
+}
+"""The calibration check of every likelihood, from deviations in units of its scale."""
+
+SPREADS: dict[str, float] = {"gaussian": 1.0, "laplace": 2.0}
+"""Variance of a likelihood in units of its squared scale."""

@@ -1,0 +1,41 @@
+"""What a training method is given in a step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Step:
+    """A batch of normalised patches, and what a method may ask of the run.
+
+    Attributes
+    ----------
+    x : Tensor, shape (b, c, *space)
+        Noisy patches.
+    y : Tensor, shape (b, c, *space)
+        The second images of pairs; `x` itself where there are none.
+    held_out : Tensor, bool, shape (b, c, *space)
+        Pixels kept for validation: they may be hidden but are never a target.
+    generator : torch.Generator
+        Source of randomness on the device of `x`.
+    fraction : float
+        Share of the run that is done, 0 to 1.
+    see : callable
+        The net of the moment, without gradients: patches in, predictions out.
+    """
+
+    x: Tensor
+    y: Tensor
+    held_out: Tensor
+    generator: torch.Generator
+    fraction: float
+    see: Callable[[Tensor], Tensor]
+
+
+Batch = tuple[Tensor, Tensor, Tensor]
+"""(input, target, weight), each of shape (b, c, *space)."""

@@ -1,0 +1,178 @@
+"""The sections of the settings, every one with its default."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+REPLACEMENT_ALIASES = {
+    "uniform_withCP": "uniform_with_centre",
+    "uniform_withoutCP": "uniform",
+    "normal_withoutCP": "normal_without_centre",
+}
+"""The reference implementation's names of what replaces a hidden pixel."""
+
+LIKELIHOODS = ("gaussian", "laplace")
+"""Losses for which the net predicts a mean and a scale."""
+
+
+class Frozen(BaseModel):
+    """Settings cannot change once made, and unknown keys are refused."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class Mask(Frozen):
+    """Which pixels are hidden and what replaces them (n2v, n2v2, structn2v).
+
+    Examples
+    --------
+    >>> Mask(replacement="uniform_withCP").replacement
+    'uniform_with_centre'
+    """
+
+    percent: Annotated[float, Field(ge=0.05, le=50)] = 25.0
+    """Share of hidden pixels in percent. Dense masks win at equal time (docs/benchmarks.md)."""
+    pattern: Literal["stratified", "grid"] = "stratified"
+    """One random spot in every box of a grid, or a lattice with a random phase."""
+    replacement: Literal[
+        "uniform",
+        "uniform_with_centre",
+        "normal_without_centre",
+        "normal_additive",
+        "normal_fitted",
+        "identity",
+        "mean",
+        "median",
+    ] = "uniform"
+    """What replaces a hidden pixel: a neighbour (uniform, uniform_with_centre,
+    normal_without_centre), a random number (normal_additive, normal_fitted), the mean or median of
+    the neighbours, or the pixel itself (identity)."""
+    radius: Annotated[int, Field(ge=1, le=15)] = 2
+    """Half side, in pixels, of the window that replacements are drawn from."""
+    struct: str | list[Any] | None = None
+    """structN2V: pixels hidden around every spot, as horizontal:9, vertical:9, cross:5, square:3,
+    z:3, or as nested lists of 0 and 1 with odd sides."""
+
+    @field_validator("replacement", mode="before")
+    @classmethod
+    def _alias(cls, value: Any) -> Any:
+        return REPLACEMENT_ALIASES.get(value, value) if isinstance(value, str) else value
+
+
+class Revisible(Frozen):
+    """Blind2Unblind (Wang et al., CVPR 2022): grid masks and the weight of the visible output."""
+
+    side: Annotated[int, Field(ge=2, le=8)] = 2
+    """Side of the cells in which one pixel is hidden; the published side is 4."""
+    phases: Annotated[int, Field(ge=1)] = 1
+    """How many of the side ** ndim phases of the grid are drawn for a patch in a step. All of them
+    is the published method; each costs as much as a step of Noise2Void."""
+    beta: tuple[Annotated[float, Field(ge=0)], Annotated[float, Field(ge=0)]] = (2.0, 20.0)
+    """Weight of the visible output at the start and at the end."""
+    ramp: Annotated[float, Field(ge=0, lt=1)] = 0.8
+    """Share of the run after which the weight rises."""
+    eta: Annotated[float, Field(gt=0)] = 1.0
+    """Weight of the blind loss beside the re-visible one."""
+
+
+class Pairs(Frozen):
+    """Noise2Noise (Lehtinen et al., ICML 2018): where the second noisy image comes from."""
+
+    axis: Literal["S", "T", "Z"] | None = None
+    """Neighbours along this axis are two looks at the same scene; None: a second set of files."""
+    both_directions: bool = True
+    """Whether either image of a pair may be input and target."""
+
+
+class Net(Frozen):
+    """The U-Net. The defaults are the fast net; the preset ``paper`` is the reference's."""
+
+    depth: Annotated[int, Field(ge=1, le=6)] = 2
+    """Number of poolings."""
+    filters: Annotated[int, Field(ge=1, le=512)] = 32
+    """Filters of the first level; they double with every pooling."""
+    kernel: Literal[3, 5, 7] = 3
+    """Side of the convolution kernels."""
+    convs: Annotated[int, Field(ge=1, le=4)] = 2
+    """Convolutions per level."""
+    unshuffle: Literal[1, 2, 4] = 2
+    """Side of the YX cells that a stem moves into channels; 1 is the reference net."""
+    pool: Literal["max", "blur"] = "max"
+    """Maximum pooling, or the anti-aliased MaxBlurPool of N2V2."""
+    z_poolings: Annotated[int, Field(ge=0, le=6)] | None = None
+    """How many of the poolings of a 3D net, the deepest, also halve Z; all unless set."""
+    upsample: Literal["nearest", "linear"] = "nearest"
+    """Interpolation on the way up."""
+    top_skip: bool = True
+    """The skip connection of the highest level; N2V2 drops it (skip_skipone)."""
+    batch_norm: bool = False
+    """Batch normalisation after every convolution."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    """Share of activations dropped while training."""
+    residual: bool = False
+    """Whether the net predicts a correction that is added to its input."""
+    activation: Literal["relu", "leaky_relu", "elu", "gelu", "silu"] = "leaky_relu"
+    """Activation inside the net."""
+    last_activation: Literal["linear", "relu"] = "linear"
+    """Activation of the output, which is in normalised units."""
+    channels: Literal["independent", "separate", "joint"] = "independent"
+    """Channels pass one net one by one (independent), each has a net of its own (separate), or one
+    net sees all (joint), which leaks their noise into each other."""
+
+
+class Training(Frozen):
+    """The loop and its budget."""
+
+    steps: Annotated[int, Field(ge=1)] | None = None
+    """Length of the run in optimiser steps; when neither this nor `minutes` is set, a number that
+    takes about two minutes on two CPU cores."""
+    minutes: Annotated[float, Field(gt=0)] | None = None
+    """Length of the run in minutes of wall time; the schedule fits itself to it."""
+    batch_size: Annotated[int, Field(ge=1)] = 4
+    """Patches per step. Small batches win on CPUs: 4 beat 8 by 0.1 dB at equal pixels."""
+    patch: Annotated[int, Field(ge=16)] | None = None
+    """Side of the square patches in Y and X; 64 in 2D and 32 in 3D unless set."""
+    patch_z: Annotated[int, Field(ge=4)] = 16
+    """Length of 3D patches in Z."""
+    loss: Literal["mse", "mae", "gaussian", "laplace"] = "mse"
+    """Error where there is a target; with gaussian or laplace, the negative log-likelihood of a
+    predicted mean and scale, which gives an uncertainty."""
+    eps: Annotated[float, Field(gt=0)] = 1e-3
+    """Smallest predicted scale, in normalised units."""
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    """Optimiser; sgd has Nesterov momentum 0.9."""
+    learning_rate: Annotated[float, Field(gt=0)] = 1.5e-3
+    """Highest learning rate. With AdamW 3e-3 diverged after 1,000 steps."""
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (
+        0.9,
+        0.99,
+    )
+    """Decay rates of the moments of Adam and AdamW."""
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
+    """Weight decay, decoupled in AdamW."""
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.03
+    """Share of the run in which the learning rate rises."""
+    schedule: Literal["cosine", "plateau", "halving", "constant"] = "cosine"
+    """The learning rate after the warm-up: to zero as a cosine, times `plateau_factor` when the
+    held-out loss stops falling, halved after 20, 40, 60 and 80 % of the run, or constant."""
+    plateau_patience: Annotated[int, Field(ge=1)] = 10
+    """Validations without a lower held-out loss before the plateau schedule acts."""
+    plateau_factor: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    """Factor of the plateau schedule."""
+    validate_every: Annotated[int, Field(ge=1)] | None = None
+    """Steps between validations; 20 evenly spaced ones (fewer in short runs) unless set."""
+    patience: Annotated[int, Field(ge=1)] | None = None
+    """Early stopping: validations without a significantly lower held-out loss (95 % confidence,
+    paired by patch) before the run ends; None trains to the end of the budget."""
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    """Decay of the moving average of the weights; 0 keeps the weights themselves."""
+    clip: Annotated[float, Field(gt=0)] | None = 1.0
+    """Largest norm of the gradient."""
+    augment: bool = True
+    """Flips and rotations by 90 degrees in YX, as far as a structN2V mask allows them."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Seed of everything random."""
