@@ -257,6 +257,20 @@ def test_what_only_fits_stacks_is_refused_for_planes() -> None:
         plan([image], thin)
 
 
+def test_slow_nets_get_fewer_steps_unless_told() -> None:
+    image = noise((32, 32), "YX")
+    slow = Config().set("net.unshuffle=1")
+    fewer = plan([image], slow).config.training.steps
+    assert fewer is not None
+    assert 0 < fewer < DEFAULT_STEPS[2]
+    assert plan([image], slow.set("training.steps=9000")).config.training.steps == 9000
+
+
+def test_the_axis_of_the_pairs_is_told() -> None:
+    image = noise((3, 32, 32), "TYX")
+    assert "pairs along T" in describe(plan([image], along("T")), [image])
+
+
 def test_the_hidden_structure_is_told() -> None:
     image = noise((32, 32), "YX")
     assert "structn2v (hides 1x5 pixels)" in describe(

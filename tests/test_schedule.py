@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from typing import Any
 
@@ -160,12 +159,11 @@ def test_it_waits_one_by_one_and_starts_anew_after_an_improvement() -> None:
     rng = np.random.default_rng(0)
     patience = Patience()
     waited = []
-    for shift in (0, 0.1, 0, -0.1, -0.05, -0.1, -0.099, -0.3, -0.3):
-        patience.see(losses(rng, shift, 1e-6), 1.96)
+    for shift in (0, 0.1, 0.05, -0.1, -0.05, -0.09, -0.3, -0.2):
+        patience.see(losses(rng, shift), 1.96)
         waited.append(patience.waited)
-    assert waited[:5] == [0, 1, 2, 0, 1] or waited[:5] == [0, 1, 0, 0, 1]
-    assert waited[6] == waited[4] + 2
-    assert waited[7] == 0
+    # 0.05 is lower than 0.1, but not lower than the lowest.
+    assert waited == [0, 1, 2, 0, 1, 2, 0, 1]
 
 
 def test_small_gains_add_up() -> None:
@@ -196,4 +194,3 @@ def test_a_monotone_fall_never_waits_and_a_monotone_rise_always() -> None:
         for k in range(10):
             patience.see(torch.linspace(1, 2, 7) + sign * k, 1.96)
         assert patience.waited == expected
-    assert all(a < b for a, b in itertools.pairwise(range(3)))

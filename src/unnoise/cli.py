@@ -304,7 +304,8 @@ def methods() -> None:
     for name, entry in METHODS.items():
         text = f"{entry.line}. Assumes {entry.assumes}. Time: {entry.cost}."
         print(textwrap.fill(text, width, initial_indent=f"{name:<11}", subsequent_indent=" " * 11))
-    print("\nTimes are relative to n2v, which takes about two minutes on two cores by default.")
+    scale = "Times are relative to n2v, which takes about two minutes on two cores by default."
+    print(f"\n{textwrap.fill(scale, width)}")
 
 
 @app.command("config")

@@ -124,9 +124,11 @@ def _check_matching(images: Sequence[Image], targets: Sequence[Image]) -> None:
 def _lengths(config: Config, ndim: int) -> dict[str, int | None]:
     """Patch, batch and steps, where the settings leave them open."""
     t = config.training
+    full_size = config.net is not None and config.net.unshuffle == 1
+    steps = max(DEFAULT_STEPS[ndim] // (4 if full_size else 1), 1)  # its steps take 4 to 5 times
     return {
         "patch": t.patch or {2: 64, 3: 32}[ndim],
-        "steps": t.steps or (None if t.minutes else DEFAULT_STEPS[ndim]),
+        "steps": t.steps or (None if t.minutes else steps),
     }
 
 
@@ -234,6 +236,8 @@ def describe(model: Model, images: Sequence[Image]) -> str:
     footprint = config.footprint(model.ndim)
     if footprint is not None:
         how += f" (hides {structure.describe(footprint)} pixels)"
+    if config.pairs is not None and config.pairs.axis is not None:
+        how += f" (pairs along {config.pairs.axis})"
     return f"{how}, axes {images[0].axes}, {kind}{channels}, patches {patch}, {length}"
 
 
