@@ -108,7 +108,7 @@ def spots(steps: int) -> Case:
             pair = np.asarray(second, np.float32) if method == "n2n" else None
             result = denoised(length, noisy, method, targets=pair)
             over = [float((p - ground)[y, x].mean()) for p in (noisy, result)]
-            kept = f"{100 * over[1] / height:.0f} %"
+            kept = f"{round(100 * over[1] / height)} %"
             values = (f"{length:,}", f"{over[0]:.0f}", f"{over[1]:.0f}", kept)
             table.append((name, method, *values))
             if method == "n2v":
@@ -138,7 +138,7 @@ def stripes(steps: int) -> Case:
     }
     table: Rows = [("picture", "PSNR, dB", "noise left")]
     for name, x in {"noisy": noisy, **results}.items():
-        table.append((name, db(x, truth), f"{100 * left(x - truth, sigma * noise):.0f} %"))
+        table.append((name, db(x, truth), f"{round(100 * left(x - truth, sigma * noise))} %"))
     shown = {"noisy": noisy, **dict(list(results.items())[:2]), "truth": truth}
     row = [Panel(_with_db(t, p, truth), p[20:148, 20:148], 0, 255) for t, p in shown.items()]
     return Case([row], table)
@@ -154,23 +154,28 @@ def _with_db(title: str, x: Picture, truth: Picture) -> str:
 
 
 def correlated(steps: int) -> Case:
-    """Noise of the same strength, independent, blurred over 3x3 pixels, or through JPEG."""
+    """Noise of the same strength, independent, blurred over 3x3 pixels, or after JPEG."""
     from imagecodecs import jpeg_decode, jpeg_encode
 
-    def jpeg(x: Picture) -> Picture:
+    def jpeg(x: Picture, quality: int) -> Picture:
         values = np.clip(np.rint(x), 0, 255).astype(np.uint8)
-        return jpeg_decode(jpeg_encode(values, level=75)).astype(np.float64)
+        return jpeg_decode(jpeg_encode(values, level=quality)).astype(np.float64)
 
     truth, sigma = camera(), 25.0
     white = sigma * np.random.default_rng(3).standard_normal(truth.shape)
     blurred = 3 * ndimage.uniform_filter(white, 3, mode="wrap")
-    inputs = {"independent": truth + white, "blurred": truth + blurred, "JPEG": jpeg(truth + white)}
+    inputs = {
+        "independent": truth + white,
+        "blurred": truth + blurred,
+        "JPEG 75": jpeg(truth + white, 75),
+        "JPEG 25": jpeg(truth + white, 25),
+    }
     table: Rows = [("noise", "treatment", "noisy, dB", "result, dB", "gain, dB", "noise left")]
     before, after = [], []
 
     def add(name: str, treatment: str, noisy: Picture, result: Picture) -> None:
         gain = psnr(result, truth, data_range=255) - psnr(noisy, truth, data_range=255)
-        share = f"{100 * left(result - truth, noisy - truth):.0f} %"
+        share = f"{round(100 * left(result - truth, noisy - truth))} %"
         table.append((name, treatment, db(noisy, truth), db(result, truth), f"{gain:+.2f}", share))
 
     for name, noisy in inputs.items():
@@ -179,8 +184,8 @@ def correlated(steps: int) -> Case:
         for row, title, p in ((before, name, noisy), (after, "n2v", result)):
             row.append(Panel(_with_db(title, p, truth), p[20:148, 20:148], 0, 255))
         if name == "independent":
-            first = jpeg(result)
-    add("JPEG", "n2v, then JPEG", inputs["JPEG"], first)
+            first = jpeg(result, 25)
+    add("independent", "n2v, then JPEG 25", inputs["independent"], first)
     square = {"mask": {"struct": "square:5"}}
     add(
         "blurred",
@@ -217,12 +222,10 @@ def hot(steps: int) -> Case:
     noisy = truth + 10 * rng.standard_normal(truth.shape)
     where = rng.random(truth.shape) < 0.005
     noisy[where] += 300
-    plain = {"net": {"unshuffle": 1}}
     runs: dict[str, dict[str, Any]] = {
         "n2v": {},
+        "n2v on whole pixels": {"net": {"unshuffle": 1}},  # as n2v2, and as slow
         "n2v2": {"method": "n2v2"},
-        "n2v, plain U-Net": plain,
-        "n2v2, plain U-Net": {"method": "n2v2", **plain},
     }
     table: Rows = [("picture", "PSNR, dB", "checkerboard", "error around hot pixels")]
     near = ndimage.binary_dilation(where, iterations=3)
@@ -239,26 +242,31 @@ def hot(steps: int) -> Case:
 
 
 def texture(steps: int) -> Case:
-    """Fine texture under strong noise, and how many pixels the net learns it from."""
-    picture = samples.brick().astype(np.float64)
-    table: Rows = [("noise", "trained on", "noisy, dB", "result, dB", "texture kept")]
-    rows = []
+    """How many pixels the net learns from, and what strong noise leaves of a fine texture."""
+    head = ("picture", "noise", "trained on", "noisy, dB", "result, dB", "texture kept")
+    table: Rows = [head]
     middle = slice(224, 288)
-    truth = picture[middle, middle]
-    for sigma in (15.0, 50.0):
-        noise = sigma * np.random.default_rng(6).standard_normal(picture.shape)
-        noisy = picture + noise
-        row = [Panel(f"noise {sigma:.0f}", noisy[middle, middle], 40, 220)]
-        for side in (64, 128, 512):
+    rows = []
+    for name, runs in (
+        ("brick", ((50, 64), (50, 128), (50, 512))),
+        ("grass", ((15, 512), (50, 512))),
+    ):
+        picture = getattr(samples, name)().astype(np.float64)
+        truth = picture[middle, middle]
+        row: list[Panel] = []
+        for sigma, side in runs:
+            noisy = picture + sigma * np.random.default_rng(6).standard_normal(picture.shape)
             part = slice(256 - side // 2, 256 + side // 2)
             model = trained(steps, noisy[part, part])
             seen = np.asarray(noisy[192:320, 192:320], np.float32)
             result = model.predict(seen, device="cpu")[32:96, 32:96]
             values = (db(noisy[middle, middle], truth), db(result, truth))
-            kept = f"{100 * detail(result, truth):.0f} %"
-            table.append((f"{sigma:.0f}", f"{side}x{side}", *values, kept))
-            row.append(Panel(f"n2v from {side}x{side}", result, 40, 220))
-        rows.append([*row, Panel("truth", truth, 40, 220)])
+            kept = f"{round(100 * detail(result, truth))} %"
+            table.append((name, str(sigma), f"{side}x{side}", *values, kept))
+            if side == runs[0][1]:  # noise that was not shown yet
+                row.append(Panel(f"{name}, noise {sigma}", noisy[middle, middle], 20, 230))
+            row.append(Panel(f"n2v from {side}x{side}", result, 20, 230))
+        rows.append([*row, Panel("truth", truth, 20, 230)])
     return Case(rows, table)
 
 

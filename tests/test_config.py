@@ -310,6 +310,16 @@ def test_set_changes_one_setting(method: str, assignment: str, value: Any) -> No
     assert before == Config.preset(method=method)
 
 
+def test_settings_that_go_together_are_set_together() -> None:
+    timed = Config.preset("paper").set("training.steps=null", "training.minutes=3")
+    assert (timed.training.steps, timed.training.minutes) == (None, 3)
+    assert Config().set("mask.percent=5", "mask.replacement=mean").mask.replacement == "mean"
+    assert Config().set("mask.radius=3", "mask.radius=4").mask.radius == 4, "the last one wins"
+    assert Config().set() == Config()
+    with pytest.raises(InputError, match="either"):
+        Config().set("training.steps=3", "training.minutes=3")
+
+
 @pytest.mark.parametrize(
     ("assignment", "reason"),
     [

@@ -360,13 +360,9 @@ def _settings(
     else:
         implied = "n2n" if pairs is not None else "structn2v" if struct is not None else "n2v"
         config = Config.preset(preset, method or implied)
-    if pairs is not None:
-        config = config.set(f"pairs.axis={pairs.upper()}")
-    if struct is not None:
-        config = config.set(f"mask.struct={struct}")
-    for assignment in assignments or []:
-        config = config.set(assignment)
-    return config
+    chosen = [] if pairs is None else [f"pairs.axis={pairs.upper()}"]
+    chosen += [] if struct is None else [f"mask.struct={struct}"]
+    return config.set(*chosen, *(assignments or []))
 
 
 def _budget(

@@ -147,37 +147,38 @@ class Config(Frozen):
                 values[key] = change
         return self.parse(values)
 
-    def set(self, assignment: str) -> Config:
-        """A copy with one setting changed by a text like ``mask.percent=5``; null means None.
+    def set(self, *assignments: str) -> Config:
+        """A copy with settings changed by texts like ``mask.percent=5``; null means None.
 
         Raises
         ------
         InputError
-            If there is no such setting or the value cannot be.
+            If there is no such setting, or the values cannot be together.
 
         Examples
         --------
         >>> Config().set("mask.percent=5").mask.percent
         5.0
         """
-        path, equals, text = assignment.partition("=")
-        if not equals or not path:
-            raise InputError(f"'{assignment}' is no setting; write it as mask.percent=5")
         values = self.model_dump()
-        inner = values
-        *sections, key = path.strip().split(".")
-        if path.strip() == "method":
-            raise InputError("the method cannot be changed by --set; use --method")
-        for section in sections:
-            if inner.get(section) is None:
-                inner[section] = {}
-            inner = inner[section]
-            if not isinstance(inner, dict):
-                raise InputError(f"setting '{path}': there is no such setting")
-        try:
-            inner[key] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise InputError(f"'{text}' is no value for the setting {path}") from error
+        for assignment in assignments:
+            path, equals, text = assignment.partition("=")
+            *sections, key = path.strip().split(".")
+            if not equals or not key:
+                raise InputError(f"'{assignment}' is no setting; write it as mask.percent=5")
+            if not sections and key == "method":
+                raise InputError("the method cannot be changed by --set; use --method")
+            inner = values
+            for section in sections:
+                if inner.get(section) is None:
+                    inner[section] = {}
+                inner = inner[section]
+                if not isinstance(inner, dict):
+                    raise InputError(f"setting '{path}': there is no such setting")
+            try:
+                inner[key] = yaml.safe_load(text)
+            except yaml.YAMLError as error:
+                raise InputError(f"'{text}' is no value for the setting {path}") from error
         return self.parse(values)
 
     def to_yaml(self, *, comments: bool = False) -> str:

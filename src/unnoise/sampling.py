@@ -112,6 +112,29 @@ class Crops:
                 whole[i] = _turn(part, turns, flip)
         return Patches(noisy, target, held)
 
+    def overlap(self) -> float:
+        """Chance that a pixel of a patch also lies in another patch drawn later.
+
+        Examples
+        --------
+        >>> from unnoise.image import Image
+        >>> image, one = Image.from_array(np.zeros((64, 64))), Affine(np.zeros(1), np.ones(1))
+        >>> Crops([image], one, patch=(64, 64), channels=[0], seed=0).overlap()
+        1.0
+        """
+        total = 0.0
+        for weight, image in zip(self._weights, self.images, strict=True):
+            n = image.sizes
+            planes = math.prod(n[k] for k in "STZ"[: 5 - len(self.patch)])
+            chance = weight**2 / planes / (len(self.channels) if self.one_by_one else 1)
+            for letter, size in zip("ZYX"[-len(self.patch) :], self.patch, strict=True):
+                starts = n[letter] - size + 1
+                covered = np.convolve(np.ones(starts), np.ones(size)) / starts
+                # A pixel of a patch is at a position with a chance in proportion to `covered`.
+                chance *= float((covered**2).sum() / covered.sum())
+            total += chance
+        return float(total)
+
     def _crop(self, rng: np.random.Generator) -> tuple[NDArray, ...]:
         """Noisy values, held-out pixels and, in pairs, the partner's values of a random place."""
         which = int(rng.choice(len(self.images), p=self._weights))

@@ -41,9 +41,9 @@ class Patience:
         self.waited, self.lowest = 0, losses
 
 
-def standard_error(x: Tensor) -> float:
-    """Standard error of the mean."""
-    return (x.std() / math.sqrt(len(x))).item() if len(x) > 1 else 0.0
+def standard_error(x: Tensor, repeats: float = 1.0) -> float:
+    """Standard error of the mean of correlated values, `repeats` of which tell as much as one."""
+    return (x.std() * math.sqrt(repeats / len(x))).item() if len(x) > 1 else 0.0
 
 
 def schedule(fraction: float, warmup: float, shape: str = "cosine") -> float:

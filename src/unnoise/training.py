@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -158,11 +159,11 @@ class Run:
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate
         self.net.train()
-        noisy, target, weight = self.method.batch(
-            self._prepared(self.crops.batch(t.batch_size, self.rng), self.generator, self.device)
-        )
-        with autocast(self.device):
-            prediction = self.net(noisy)
+        step = self._prepared(self.crops.batch(t.batch_size, self.rng), self.generator, self.device)
+        with self._dropout():
+            noisy, target, weight = self.method.batch(step)
+            with autocast(self.device):
+                prediction = self.net(noisy)
         loss = mean(ERRORS[t.loss](prediction.float(), target), weight)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
@@ -182,6 +183,18 @@ class Run:
                 f"learning rate (now {t.learning_rate:g})"
             )
         self.loss = value if self.loss is None else 0.98 * self.loss + 0.02 * value
+
+    @contextlib.contextmanager
+    def _dropout(self) -> Iterator[None]:
+        """Dropout knows only the global generator: seed it for a step, and then put it back."""
+        if not self._model.config.net or not self._model.config.net.dropout:
+            yield
+            return
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            device = self.generator.device
+            seed = torch.randint(2**62, (1,), generator=self.generator, device=device)
+            torch.manual_seed(int(seed))
+            yield
 
     def _prepared(self, patches: Patches, generator: torch.Generator, device: torch.device) -> Step:
         """Patches as tensors for the method."""
@@ -205,7 +218,7 @@ class Run:
         with torch.no_grad():
             torch._foreach_copy_(_floats(self.net), self.average)
         losses, extra = self._held_out_losses()
-        loss, half_width = losses.mean().item(), 1.96 * standard_error(losses)
+        loss, half_width = losses.mean().item(), 1.96 * standard_error(losses, self._repeats)
         if self.best is None or loss <= self.best or self.keeps_last:
             self.best = loss
             self.best_weights = {k: v.cpu().clone() for k, v in self.net.state_dict().items()}
@@ -259,6 +272,11 @@ class Run:
             step = self._prepared(patches, generator, torch.device("cpu"))
             batches.append(self.method.validation(step))
             count += int(patches.held_out.sum())
+        # Patches of small images overlap, so their losses are correlated: a mean of n of them has
+        # 1 + (n - 1) rho times the variance, and their spread shows 1 - rho of it (Kish, 1965).
+        n_patches = sum(len(batch[0]) for batch in batches)
+        rho = min(self.crops.overlap(), 0.95)
+        self._repeats = (1 + (n_patches - 1) * rho) / (1 - rho)
         return batches
 
     def model(self) -> Model:

@@ -163,7 +163,6 @@ def test_settings_that_cannot_be(
     assert nothing_new(tmp_path, "cells.tif")
 
 
-@pytest.mark.xfail(reason="--set is checked one after the other, not together", strict=True)
 def test_the_order_of_set_does_not_count(run: Run, cells: Path) -> None:
     for i, more in enumerate(
         (

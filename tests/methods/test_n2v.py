@@ -205,6 +205,21 @@ def test_in_dense_masks_no_value_stands_in_its_own_place(
         assert n2v.batch(step(other))[0][*place] == noisy[*place]
 
 
+@pytest.mark.parametrize(("space", "struct"), [case for case in CASES if case[1] is not None])
+@pytest.mark.parametrize("name", sorted(CENTRE_BLIND))
+def test_a_spot_is_not_replaced_by_what_is_under_its_footprint(
+    space: tuple[int, ...], struct: NDArray, name: str
+) -> None:
+    """The noise there is that of the spot, which structN2V is all about."""
+    held = lone_spots(space)
+    x = torch.randn(held.shape, generator=seeded(1), requires_grad=True)
+    noisy = method(struct, replacement=name).validation(step(x, held))[0]
+    (grad,) = torch.autograd.grad(noisy[held].sum(), x)
+    hidden = torch.from_numpy(under(held.numpy(), struct))
+    assert (grad[hidden] == 0).all()
+    assert (grad[~hidden] != 0).any()
+
+
 @pytest.mark.parametrize("space", SPACES)
 def test_with_a_structure_spots_are_nowhere_in_the_input(space: tuple[int, ...]) -> None:
     """Their neighbours hold their noise, so a spot may not even stand elsewhere in the patch."""
