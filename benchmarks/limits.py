@@ -243,30 +243,34 @@ def hot(steps: int) -> Case:
 
 def texture(steps: int) -> Case:
     """How many pixels the net learns from, and what strong noise leaves of a fine texture."""
-    head = ("picture", "noise", "trained on", "noisy, dB", "result, dB", "texture kept")
+    head = ("picture", "noise", "trained on", "net", "noisy, dB", "result, dB", "texture kept")
     table: Rows = [head]
     middle = slice(224, 288)
     rows = []
+    # Noise, side of the square to train on, filters of the net, and its steps.
+    small, full = (16, steps), (32, 2 * steps)
     for name, runs in (
-        ("brick", ((50, 64), (50, 128), (50, 512))),
-        ("grass", ((15, 512), (50, 512))),
+        ("brick", ((50, 64, *small), (50, 128, *small), (50, 512, *small))),
+        ("grass", ((15, 512, *small), (50, 512, *small), (15, 512, *full))),
     ):
         picture = getattr(samples, name)().astype(np.float64)
         truth = picture[middle, middle]
-        row: list[Panel] = []
-        for sigma, side in runs:
+        row: dict[str, Panel] = {}
+        for sigma, side, filters, length in runs:
             noisy = picture + sigma * np.random.default_rng(6).standard_normal(picture.shape)
             part = slice(256 - side // 2, 256 + side // 2)
-            model = trained(steps, noisy[part, part])
+            model = trained(length, noisy[part, part], net={"filters": filters})
             seen = np.asarray(noisy[192:320, 192:320], np.float32)
             result = model.predict(seen, device="cpu")[32:96, 32:96]
             values = (db(noisy[middle, middle], truth), db(result, truth))
             kept = f"{round(100 * detail(result, truth))} %"
-            table.append((name, str(sigma), f"{side}x{side}", *values, kept))
-            if side == runs[0][1]:  # noise that was not shown yet
-                row.append(Panel(f"{name}, noise {sigma}", noisy[middle, middle], 20, 230))
-            row.append(Panel(f"n2v from {side}x{side}", result, 20, 230))
-        rows.append([*row, Panel("truth", truth, 20, 230)])
+            net = f"{filters} filters, {length:,} steps"
+            table.append((name, str(sigma), f"{side}x{side}", net, *values, kept))
+            if filters == 16:
+                shown = ((f"{name}, noise {sigma}", noisy[middle, middle]),)
+                shown += ((f"n2v of {sigma} from {side}x{side}", result),)
+                row |= {title: Panel(title, p, 20, 230) for title, p in shown}
+        rows.append([*row.values(), Panel("truth", truth, 20, 230)])
     return Case(rows, table)
 
 

@@ -18,7 +18,7 @@ from unnoise.image import Image
 from unnoise.model import Model, build_net, new_weights
 from unnoise.normalize import Affine
 from unnoise.plan import plan
-from unnoise.predict import predict
+from unnoise.predict import _averaged, predict
 
 
 def untrained(
@@ -162,3 +162,21 @@ def test_closing_the_generator_stops_reading() -> None:
     assert next(blocks).total == 16
     blocks.close()
     assert next(blocks, None) is None
+
+
+def test_averaging_shows_the_net_only_what_keeps_a_structured_mask() -> None:
+    """A diagonal footprint survives a flip with a quarter turn, in that order alone."""
+    config = Config.preset(method="structn2v").replace(
+        mask={"struct": [[1, 1, 0], [1, 1, 0], [0, 0, 0]]}
+    )
+    footprint = torch.from_numpy(config.footprint(2)).float()[None, None]
+    seen = []
+
+    def net(x: torch.Tensor) -> torch.Tensor:
+        seen.append(x)
+        return x
+
+    (mean,) = _averaged(net, footprint, config.symmetries(2), "mse")  # type: ignore[arg-type]
+    assert len(seen) == 2
+    assert all(torch.equal(x, footprint) for x in seen)
+    assert torch.equal(mean, footprint)

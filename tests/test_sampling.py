@@ -302,3 +302,25 @@ def test_both_images_of_a_pair_hold_out_the_same_pixels(
     boxes = np.prod(patch) // HELD_OUT_BOX
     for a, b in itertools.combinations(masks.values(), 2):
         assert (a & b).sum() < boxes / 64 + 6 * np.sqrt(boxes / 64) + 4  # chance alone
+
+
+@pytest.mark.parametrize(
+    ("axes", "shapes", "patch"),
+    [
+        ("YX", [(40, 50), (30, 64)], (16, 16)),
+        ("TCYX", [(3, 2, 30, 40)], (16, 16)),
+        ("CZYX", [(2, 8, 24, 20)], (4, 16, 16)),
+    ],
+)
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_the_overlap_is_the_share_of_a_patch_that_another_one_holds(
+    axes: str, shapes: list[Shape], patch: Shape, one_by_one: bool
+) -> None:
+    # Every pixel of all images has a value of its own, so the patches tell what they share.
+    images = [np.arange(np.prod(shape)).reshape(shape) + 1e5 * i for i, shape in enumerate(shapes)]
+    source = crops(*images, axes=axes, patch=patch, one_by_one=one_by_one)
+    n = len(source.channels)
+    source.affine = Affine(np.zeros(n), np.ones(n))
+    patches = [set(p.ravel().tolist()) for p in source.batch(150, np.random.default_rng(0)).noisy]
+    shared = [len(a & b) / len(a) for a, b in itertools.combinations(patches, 2)]
+    assert source.overlap() == pytest.approx(np.mean(shared), rel=0.15)

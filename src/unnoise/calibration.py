@@ -55,7 +55,8 @@ class Calibration:
             seed=model.config.training.seed,
         )
         rng = np.random.default_rng(model.config.training.seed)
-        self._planes = list(crops.batch(N_PATCHES, rng).noisy[:, 0].astype(np.float64))
+        n = 1 if crops.overlap() == 1 else N_PATCHES  # there may be one patch only
+        self._planes = list(crops.batch(n, rng).noisy[:, 0].astype(np.float64))
         self._candidates = candidates(model.config.method, self._planes)
         self.step, self.seconds = 0, 0.0
         self.history: list[dict[str, float]] = []

@@ -13,6 +13,30 @@ import typer
 
 from unnoise import __version__
 from unnoise.errors import InputError, UnnoiseError
+from unnoise.options import (
+    Axes,
+    ConfigFile,
+    Debug,
+    Device,
+    Dtype,
+    Inputs,
+    Method,
+    Minutes,
+    Nan,
+    Out,
+    Overwrite,
+    Pairs,
+    Preset,
+    Quiet,
+    Seed,
+    Set,
+    Steps,
+    Struct,
+    Targets,
+    ThreeD,
+    Tta,
+    Uncertainty,
+)
 
 if TYPE_CHECKING:
     from unnoise.config import Config
@@ -27,78 +51,6 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,  # plain help comes up in half the time
 )
-
-Inputs = Annotated[list[str], typer.Argument(help="Image files or folders.", show_default=False)]
-Out = Annotated[
-    str | None,
-    typer.Option(
-        "-o",
-        "--out",
-        help="Result: a file, or a folder for several. Default: beside "
-        "the input, as NAME_denoised.",
-    ),
-]
-Minutes = Annotated[
-    float | None, typer.Option(help="Training time in minutes (default: about 2 on two cores).")
-]
-Steps = Annotated[int | None, typer.Option(help="Training length in steps, for repeatable runs.")]
-Axes = Annotated[
-    str | None,
-    typer.Option(help="Axes of the image out of STCZYX, e.g. ZYX; default: from the file."),
-]
-ThreeD = Annotated[
-    bool | None,
-    typer.Option(
-        "--3d/--2d",
-        help="3D net, or 2D slice by slice. Default: 3D from 16 slices on.",
-        show_default=False,
-    ),
-]
-Nan = Annotated[str, typer.Option(help="NaN and infinite pixels: refuse, or fill from around.")]
-Dtype = Annotated[
-    str | None, typer.Option(help="Type of the result, e.g. float32. Default: as the input.")
-]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing results.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-Seed = Annotated[int | None, typer.Option(help="Seed of everything random; 0 by default.", min=0)]
-Preset = Annotated[str, typer.Option(help="Settings: fast, or paper (the reference's, hours).")]
-Method = Annotated[
-    str | None, typer.Option(help="Method (default n2v); unnoise methods lists them.")
-]
-ConfigFile = Annotated[
-    Path | None,
-    typer.Option("--config", help="Settings file, as unnoise config METHOD prints it."),
-]
-Set = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set", metavar="KEY=VALUE", help="One setting, e.g. mask.percent=5; may be repeated."
-    ),
-]
-Targets = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="Second images of pairs: noisy for n2n, clean for care. A folder, or repeated files."
-    ),
-]
-Pairs = Annotated[
-    str | None,
-    typer.Option(help="Noise2Noise between neighbours along this axis: T, S or Z."),
-]
-Struct = Annotated[
-    str | None,
-    typer.Option(help="structN2V mask: horizontal:9, vertical:9, cross:5, square:3 or z:3."),
-]
-Uncertainty = Annotated[
-    str | None,
-    typer.Option(help="Also write the standard deviation of every pixel: a file or folder."),
-]
-Tta = Annotated[
-    bool,
-    typer.Option("--tta/--no-tta", help="Average eight flips and rotations: better, 8x slower."),
-]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of errors.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -147,15 +99,15 @@ def denoise(
     unnoise denoise cells.tif writes cells_denoised.tif beside it, with the same axes, pixel size
     and type. Several images share one net; --each trains one for every image.
     """
-    from unnoise import jobs
+    from unnoise import jobs, places
 
     settings = _settings(method, preset, config, pairs, struct, set_)
     _show(
         jobs.denoise_files(
             inputs,
             _budget(settings, minutes, steps, seed, three_d),
-            reading=jobs.Reading(axes, nan),
-            writing=jobs.Writing(out, dtype, overwrite, tta, uncertainty),
+            reading=places.Reading(axes, nan),
+            writing=places.Writing(out, dtype, overwrite, tta, uncertainty),
             targets=targets,
             each=each,
             save_model=save_model,
@@ -220,7 +172,7 @@ def train(
                 "--resume goes on with the settings of its model folder; leave out the other "
                 "training options"
             )
-        from unnoise import jobs
+        from unnoise import jobs, places
 
         _show(jobs.resume(resume, inputs or [], targets=targets, device=device), quiet)
         return
@@ -228,7 +180,7 @@ def train(
         raise InputError("no images to train on; name files or folders, or use --resume MODEL")
     if out is None:
         raise InputError("say where the model goes: add -o my.model")
-    from unnoise import jobs
+    from unnoise import jobs, places
 
     settings = _settings(method, preset, config, pairs, struct, set_)
     _show(
@@ -236,7 +188,7 @@ def train(
             inputs,
             out,
             _budget(settings, minutes, steps, seed, three_d),
-            reading=jobs.Reading(axes, nan),
+            reading=places.Reading(axes, nan),
             targets=targets,
             overwrite=overwrite,
             device=device,
@@ -262,14 +214,14 @@ def predict(
     debug: Debug = False,
 ) -> None:
     """Denoise images with a trained model: unnoise predict my.model big.tif -o big_clean.tif."""
-    from unnoise import jobs
+    from unnoise import jobs, places
 
     _show(
         jobs.predict_files(
             model,
             inputs,
-            reading=jobs.Reading(axes, nan),
-            writing=jobs.Writing(out, dtype, overwrite, tta, uncertainty),
+            reading=places.Reading(axes, nan),
+            writing=places.Writing(out, dtype, overwrite, tta, uncertainty),
             device=device,
         ),
         quiet,

@@ -140,6 +140,8 @@ class Config(Frozen):
         10
         """
         values = self.model_dump()
+        if changes.get("method", self.method) != self.method:
+            raise InputError("the method cannot be replaced; use Config.preset(method=...)")
         for key, change in changes.items():
             if isinstance(change, dict) and isinstance(values.get(key), dict):
                 values[key] |= {k: v for k, v in change.items() if v is not None}
@@ -273,8 +275,13 @@ def _impossible(c: Config) -> list[tuple[bool, str]]:
             "part decides; choose training.schedule plateau, halving or constant",
         ),
         (
-            c.is_probabilistic and c.method == "b2u",
+            t.loss != "mse" and c.method == "b2u",
             f"the loss {t.loss} cannot go with b2u, whose target is not a noisy pixel; choose mse",
+        ),
+        (
+            t.patience is not None and c.method == "b2u",
+            "early stopping (training.patience) cannot go with b2u, whose held-out loss does not "
+            "see what its last phase gains; leave it out",
         ),
         (
             net is not None and net.z_poolings is not None and net.z_poolings > net.depth,

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import time
 from collections import defaultdict
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,110 +25,13 @@ from unnoise.image import Image
 from unnoise.loggers import make as make_logger
 from unnoise.missing import checked
 from unnoise.model import Model
+from unnoise.places import Reading, Writing, check_outputs, open_targets, typed
 from unnoise.plan import choose_ndim, describe, plan
 from unnoise.predict import predict
 from unnoise.training import Run, start
 
 SAVE_EVERY = 60.0
 """Seconds between two saves of a running training."""
-
-
-@dataclass(frozen=True)
-class Reading:
-    """How input files are read.
-
-    Attributes
-    ----------
-    axes : str or None
-        Axes that override those of the files.
-    nan : str
-        ``refuse`` or ``fill``.
-    """
-
-    axes: str | None = None
-    nan: str = "refuse"
-
-    def open(self, path: Path) -> Image:
-        """Open and check an image."""
-        return checked(io.open(path, axes=self.axes), self.nan)
-
-
-@dataclass(frozen=True)
-class Writing:
-    """Where and how results are written.
-
-    Attributes
-    ----------
-    out : str or None
-        File or folder; by default beside the input.
-    dtype : str or None
-        Type of the pixels; by default that of the input.
-    overwrite : bool
-        Whether existing results may be replaced.
-    tta : bool
-        Average over the eight flips and rotations.
-    uncertainty : str or None
-        File or folder for the standard deviation of every pixel (probabilistic nets).
-    """
-
-    out: str | None = None
-    dtype: str | None = None
-    overwrite: bool = False
-    tta: bool = False
-    uncertainty: str | None = None
-
-    def paths(self, inputs: Sequence[Path], targets: Sequence[Path] = ()) -> list[Path]:
-        """The result of every input, refused early if it cannot be written."""
-        paths = [io.output_path(path, self.out, several=len(inputs) > 1) for path in inputs]
-        sources = {_real(path) for path in (*inputs, *targets)}
-        seen: dict[str, Path] = {}
-        for source, path in zip(inputs, paths, strict=True):
-            real = _real(path)
-            if real in seen:
-                raise InputError(
-                    f"{source} and {seen[real]} would both be written to {path}; denoise them in "
-                    f"two runs with different -o"
-                )
-            if real in sources:
-                raise InputError(
-                    f"the result of {source} would be written to {path}, which is an input, and "
-                    f"inputs are never overwritten; name only the noisy files, or choose a folder "
-                    f"with -o"
-                )
-            seen[real] = source
-        return paths
-
-    def spreads(
-        self, inputs: Sequence[Path], results: Sequence[Path], targets: Sequence[Path] = ()
-    ) -> list[Path | None]:
-        """Where the standard deviation of every input goes, if anywhere."""
-        if self.uncertainty is None:
-            return [None] * len(inputs)
-        paths = Writing(self.uncertainty).paths(inputs, targets)
-        clash = {_real(path) for path in results} & {_real(path) for path in paths}
-        if clash:
-            raise InputError(
-                f"the result and its uncertainty would both be written to {clash.pop()}; choose "
-                f"another place with --uncertainty"
-            )
-        return list(paths)
-
-    def type_of(self, image: Image) -> np.dtype:
-        """The dtype of the result."""
-        try:
-            dtype = np.dtype(self.dtype or image.dtype)
-        except TypeError as error:
-            raise InputError(
-                f"unknown dtype '{self.dtype}'; try uint8, uint16 or float32"
-            ) from error
-        if dtype.kind not in "buif":
-            raise InputError(f"an image cannot have dtype {dtype}; try uint8, uint16 or float32")
-        return dtype
-
-
-def _real(path: Path) -> str:
-    """One name per file, on disks that ignore case too."""
-    return os.path.normcase(os.path.realpath(path))
 
 
 def denoise_files(
@@ -159,9 +61,9 @@ def denoise_files(
     if writing.uncertainty is not None and not config.is_probabilistic:
         config = _with_uncertainty(config)
     images = [reading.open(path) for path in paths]
-    partners = yield from _open_targets(paths, targets, reading, config)
-    writing = _typed(writing, config, partners)
-    _check_outputs(images, results, spreads, writing)
+    partners = yield from open_targets(paths, targets, reading, config)
+    writing = typed(writing, config, partners)
+    check_outputs(images, results, spreads, writing)
     yield from _notes(images)
     groups = _groups(images, each, config)
     members = [
@@ -215,46 +117,6 @@ def _with_uncertainty(config: Config) -> Config:
     return config.replace(training={"loss": "gaussian"})
 
 
-def _typed(writing: Writing, config: Config, targets: Sequence[Image] | None) -> Writing:
-    """With clean targets the result has their type, because it has their units."""
-    if config.method != "care" or not targets or writing.dtype is not None:
-        return writing
-    return replace(writing, dtype=str(targets[0].dtype))
-
-
-def _open_targets(
-    paths: Sequence[Path],
-    targets: Sequence[str | Path] | None,
-    reading: Reading,
-    config: Config,
-) -> Generator[Event, None, list[Image] | None]:
-    """The second image of every pair: of the same name, or the same place in the order."""
-    if targets is None:
-        return None
-    found = io.find(targets)
-    if len(found) != len(paths):
-        raise InputError(
-            f"the numbers of images ({len(paths)}) and of targets ({len(found)}) differ; give one "
-            f"target for each image"
-        )
-    names = {path.stem: path for path in found}
-    alike = sorted(names) == sorted(path.stem for path in paths)
-    if alike and all(_real(path) != _real(names[path.stem]) for path in paths):
-        found = [names[path.stem] for path in paths]
-    elif len(found) > 1:
-        yield Message(
-            f"images and targets are paired in order, not by name: {paths[0].name} with "
-            f"{found[0].name}, {paths[1].name} with {found[1].name}, ..."
-        )
-    for path, other in zip(paths, found, strict=True):
-        if _real(path) == _real(other):
-            raise InputError(
-                f"{path} would be its own target, from which nothing can be learned; give other "
-                f"files with --targets"
-            )
-    return [reading.open(path) for path in found]
-
-
 def _verdict(run: Run | Calibration) -> Generator[Event]:
     """What a finished run says about itself, beyond its loss."""
     if isinstance(run, Run) and run.stopped:
@@ -292,28 +154,6 @@ def _description(images: Sequence[Image], model: Model) -> Message:
     return Message(f"{names}: {describe(model, images)}")
 
 
-def _check_outputs(
-    images: Sequence[Image],
-    targets: Sequence[Path],
-    spreads: Sequence[Path | None],
-    writing: Writing,
-) -> None:
-    """Find out before long work whether all results can be written."""
-    needed: dict[Path, int] = defaultdict(int)
-    for image, target, spread in zip(images, targets, spreads, strict=True):
-        for place, dtype in ((target, writing.type_of(image)), (spread, np.dtype(np.float32))):
-            if place is not None:
-                output = io.create(place, image, dtype=dtype, overwrite=writing.overwrite)
-                output.check()
-                needed[place.parent] += output.nbytes
-    for folder, size in needed.items():
-        if shutil.disk_usage(folder).free < size:
-            raise InputError(
-                f"no space left on the disk for the results in {folder} (they need "
-                f"{size / 1e9:.1f} GB); free some space or choose another place with -o"
-            )
-
-
 def train_files(
     inputs: Sequence[str | Path],
     folder: str | Path,
@@ -336,7 +176,7 @@ def train_files(
     checkpoint.check_place(place, overwrite=overwrite)
     paths = io.find(inputs)
     images = [reading.open(path) for path in paths]
-    partners = yield from _open_targets(paths, targets, reading, config)
+    partners = yield from open_targets(paths, targets, reading, config)
     yield from _notes(images)
     model = _plan(images, partners, config, reading)
     model = replace(model, origin={**model.origin, "loggers": list(loggers)})
@@ -369,7 +209,7 @@ def resume(
     images = [reading.open(path) for path in paths]
     partners = None
     if targets is not None:
-        partners = yield from _open_targets(paths, targets, reading, model.config)
+        partners = yield from open_targets(paths, targets, reading, model.config)
     elif model.origin.get("targets"):
         names = checkpoint.data_paths(place, model, "targets")
         partners = [reading.open(path) for path in names]
@@ -405,7 +245,7 @@ def predict_files(
     images = [io.open(path, axes=reading.axes) for path in paths]
     for image in images:
         model.check(image)
-    _check_outputs(images, results, spreads, writing)
+    check_outputs(images, results, spreads, writing)
     for image, result, spread in zip(images, results, spreads, strict=True):
         image = checked(image, reading.nan)
         yield from _notes([image])

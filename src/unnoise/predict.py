@@ -180,9 +180,9 @@ def _averaged(
     total, variance = torch.zeros_like(x), torch.zeros_like(x)
     spread = SPREADS.get(loss)
     for turns, flip in symmetries:
-        seen = torch.rot90(x, turns, (-2, -1))
-        y = net(seen.flip(-1) if flip else seen)
-        y = torch.rot90(y.flip(-1) if flip else y, -turns, (-2, -1))
+        y = net(torch.rot90(x.flip(-1) if flip else x, turns, (-2, -1)))
+        y = torch.rot90(y, -turns, (-2, -1))
+        y = y.flip(-1) if flip else y
         if spread is None:
             total += y
         else:
