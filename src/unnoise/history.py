@@ -208,6 +208,8 @@ def _figure(records: Sequence[Mapping[str, float]], title: str) -> Figure:
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
+    if len(set(step)) == 1:  # an axis without length would repeat its one label
+        axes.set_xlim(step[0] - 1, step[0] + 1)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}"))
     axes.set_xlabel("step")
