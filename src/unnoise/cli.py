@@ -36,10 +36,11 @@ from unnoise.options import (
     ThreeD,
     Tta,
     Uncertainty,
+    settings_of,
+    with_budget,
 )
 
 if TYPE_CHECKING:
-    from unnoise.config import Config
     from unnoise.events import Event
 
 app = typer.Typer(
@@ -101,11 +102,11 @@ def denoise(
     """
     from unnoise import jobs, places
 
-    settings = _settings(method, preset, config, pairs, struct, set_)
+    settings = settings_of(method, preset, config, pairs, struct, set_)
     _show(
         jobs.denoise_files(
             inputs,
-            _budget(settings, minutes, steps, seed, three_d),
+            with_budget(settings, minutes, steps, seed, three_d),
             reading=places.Reading(axes, nan),
             writing=places.Writing(out, dtype, overwrite, tta, uncertainty),
             targets=targets,
@@ -182,12 +183,12 @@ def train(
         raise InputError("say where the model goes: add -o my.model")
     from unnoise import jobs, places
 
-    settings = _settings(method, preset, config, pairs, struct, set_)
+    settings = settings_of(method, preset, config, pairs, struct, set_)
     _show(
         jobs.train_files(
             inputs,
             out,
-            _budget(settings, minutes, steps, seed, three_d),
+            with_budget(settings, minutes, steps, seed, three_d),
             reading=places.Reading(axes, nan),
             targets=targets,
             overwrite=overwrite,
@@ -268,7 +269,7 @@ def print_config(
     debug: Debug = False,
 ) -> None:
     """Print every setting of a method with its default: unnoise config n2v2 > run.yaml."""
-    print(_settings(method, preset, None, None, None, set_).to_yaml(comments=True), end="")
+    print(settings_of(method, preset, None, None, None, set_).to_yaml(comments=True), end="")
 
 
 @app.command("plot-history")
@@ -284,50 +285,6 @@ def plot_history(
 
     for path in history.write(model, out):
         print(f"wrote {path}")
-
-
-def _settings(
-    method: str | None,
-    preset: str,
-    file: Path | None,
-    pairs: str | None,
-    struct: str | None,
-    assignments: list[str] | None,
-) -> Config:
-    """Settings of a file or of a method and preset, with single ones changed."""
-    from unnoise.api import of_method
-    from unnoise.config import Config
-
-    if file is not None:
-        if preset != "fast":
-            raise InputError("settings come from --config or from --preset; give one of the two")
-        try:
-            config = Config.from_yaml(file.read_text("utf-8"))
-        except (OSError, UnicodeError) as error:
-            raise InputError(
-                f"cannot read the settings file {file} ({getattr(error, 'strerror', error)}); "
-                f"make one with unnoise config n2v > run.yaml"
-            ) from error
-        config = of_method(config, method)
-    else:
-        implied = "n2n" if pairs is not None else "structn2v" if struct is not None else "n2v"
-        config = Config.preset(preset, method or implied)
-    chosen = [] if pairs is None else [f"pairs.axis={pairs.upper()}"]
-    chosen += [] if struct is None else [f"mask.struct={struct}"]
-    return config.set(*chosen, *(assignments or []))
-
-
-def _budget(
-    config: Config,
-    minutes: float | None,
-    steps: int | None,
-    seed: int | None,
-    three_d: bool | None,
-) -> Config:
-    from unnoise.api import budget
-
-    config = budget(config, minutes, steps, seed)
-    return config if three_d is None else config.replace(ndim=3 if three_d else 2)
 
 
 class Interrupted(UnnoiseError):

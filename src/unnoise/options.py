@@ -1,11 +1,16 @@
-"""The options that commands share."""
+"""The options that commands share, and the settings they add up to."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from unnoise.errors import InputError
+
+if TYPE_CHECKING:
+    from unnoise.config import Config
 
 Inputs = Annotated[list[str], typer.Argument(help="Image files or folders.", show_default=False)]
 Out = Annotated[
@@ -78,3 +83,48 @@ Tta = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of errors.")]
+
+
+def settings_of(
+    method: str | None,
+    preset: str,
+    file: Path | None,
+    pairs: str | None,
+    struct: str | None,
+    assignments: list[str] | None,
+) -> Config:
+    """Settings of a file or of a method and preset, with single ones changed."""
+    from unnoise.api import of_method
+    from unnoise.config import Config
+
+    if file is not None:
+        if preset != "fast":
+            raise InputError("settings come from --config or from --preset; give one of the two")
+        try:
+            config = Config.from_yaml(file.read_text("utf-8"))
+        except (OSError, UnicodeError) as error:
+            raise InputError(
+                f"cannot read the settings file {file} ({getattr(error, 'strerror', error)}); "
+                f"make one with unnoise config n2v > run.yaml"
+            ) from error
+        config = of_method(config, method)
+    else:
+        implied = "n2n" if pairs is not None else "structn2v" if struct is not None else "n2v"
+        config = Config.preset(preset, method or implied)
+    chosen = [] if pairs is None else [f"pairs.axis={pairs.upper()}"]
+    chosen += [] if struct is None else [f"mask.struct={struct}"]
+    return config.set(*chosen, *(assignments or []))
+
+
+def with_budget(
+    config: Config,
+    minutes: float | None,
+    steps: int | None,
+    seed: int | None,
+    three_d: bool | None,
+) -> Config:
+    """Settings with what the options of budget, seed and dimensions say put in."""
+    from unnoise.api import budget
+
+    config = budget(config, minutes, steps, seed)
+    return config if three_d is None else config.replace(ndim=3 if three_d else 2)
