@@ -185,7 +185,7 @@ def test_yaml_brings_every_setting_back(config: Config) -> None:
         assert Config.parse(values) == Config.from_yaml(text) == config
         # Every default of every section that the method uses is written out, and nothing else.
         used = SECTIONS[config.method] | (set() if classical else {"training"})
-        assert set(values) == {"method", "ndim"} | used
+        assert set(values) == {"method", "ndim", "centre", "noise_model"} | used
         for group in used:
             assert set(values[group]) == set(type(getattr(config, group)).model_fields)
     # What the file says is what `values` says, which is plain: no tuples, no enumerations.
@@ -207,7 +207,7 @@ def test_every_setting_is_explained_above_its_line(preset: str, method: str) -> 
             group = group or (found[2] if line.endswith(":") else "")
         else:
             assert line == "" or line.lstrip().startswith("# ")
-    every = {"method", "ndim"}
+    every = {"method", "ndim", "centre", "noise_model"}
     for section, values in config.values().items():
         if isinstance(values, dict):
             every |= {section, *(f"{section}.{key}" for key in values)}

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from unnoise.api import train as train
     from unnoise.config import Config as Config
     from unnoise.image import Image as Image
+    from unnoise.inspection import NoiseReport as NoiseReport
+    from unnoise.inspection import inspect as inspect
     from unnoise.io import open as open
     from unnoise.io import save as save
     from unnoise.missing import fill_missing as fill_missing
@@ -36,8 +38,10 @@ _HOME = {
     "open": "unnoise.io",
     "save": "unnoise.io",
     "fill_missing": "unnoise.missing",
+    "inspect": "unnoise.inspection",
     "Config": "unnoise.config",
     "Image": "unnoise.image",
+    "NoiseReport": "unnoise.inspection",
     "Model": "unnoise.model",
 }
 
@@ -45,9 +49,11 @@ __all__ = [
     "Config",
     "Image",
     "Model",
+    "NoiseReport",
     "__version__",
     "denoise",
     "fill_missing",
+    "inspect",
     "load",
     "open",
     "save",

@@ -9,13 +9,16 @@ from typing import Any
 from numpy.typing import NDArray
 
 from unnoise import checkpoint
+from unnoise.auto import Auto
 from unnoise.config import Config
 from unnoise.device import pick
 from unnoise.errors import InputError
 from unnoise.image import Image, as_image
+from unnoise.inspection import NoiseReport
 from unnoise.missing import checked
 from unnoise.model import Model
 from unnoise.plan import plan
+from unnoise.selfcheck import finished
 from unnoise.training import start
 
 
@@ -43,7 +46,8 @@ def train(
     axes : str, optional
         Axes of arrays, e.g. ``"ZYX"``, where they are ambiguous.
     method : str, optional
-        ``n2v`` by default; ``unnoise methods`` lists all.
+        ``auto`` by default: the noise is measured and the method chosen (`unnoise.inspect` shows
+        how). ``unnoise methods`` lists all.
     minutes, steps : number, optional
         Length of the training, one or the other; by default about two minutes on two cores.
         Only a budget in steps gives the same result again.
@@ -72,15 +76,26 @@ def train(
     >>> model.predict(noisy[0]).shape
     (64, 64)
     """
-    settings = budget(of_method(config, method), minutes, steps, seed)
+    settings: Config | Auto
+    if config is None and method in (None, "auto"):
+        settings = Auto(minutes=minutes, steps=steps, seed=seed)
+        budget(None, minutes, steps, seed)  # refuses what cannot be before any image is read
+    else:
+        settings = budget(of_method(config, method), minutes, steps, seed)
     opened = [checked(as_image(image, axes)) for image in _several(images)]
     partners = None
     if targets is not None:
         partners = [checked(as_image(image, axes)) for image in _several(targets)]
+    reports: tuple[NoiseReport, ...] = ()
+    if isinstance(settings, Auto):
+        if not opened or partners is not None:
+            plan(opened, settings.provisional, partners)  # says what is missing or superfluous
+        choice = settings.resolve(opened)
+        settings, reports = choice.config, choice.reports
     run = start(opened, plan(opened, settings, partners), pick(device), partners)
     for _ in run:
         pass
-    return run.model()
+    return finished(run.model(), opened, reports, run.device)[0]
 
 
 def denoise(

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 
 from unnoise.errors import InputError
 from unnoise.events import Progress
@@ -58,7 +59,7 @@ class Calibration:
         n = 1 if crops.overlap() == 1 else N_PATCHES  # there may be one patch only
         self._planes = list(crops.batch(n, rng).noisy[:, 0].astype(np.float64))
         self._candidates = candidates(model.config.method, self._planes)
-        self.step, self.seconds = 0, 0.0
+        self.step, self.seconds, self.device = 0, 0.0, torch.device("cpu")
         self.history: list[dict[str, float]] = []
 
     @property

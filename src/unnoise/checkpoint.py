@@ -26,6 +26,7 @@ from safetensors.torch import load as deserialize
 from safetensors.torch import save as serialize
 
 from unnoise.calibration import Calibration
+from unnoise.centre import Centre
 from unnoise.config import Config
 from unnoise.errors import InputError, ModelError
 from unnoise.image import Image
@@ -98,6 +99,7 @@ def _files(model: Model, run: Run | Calibration | None, finished: bool) -> dict[
         "channels": list(model.channels),
         "patch": list(model.patch),
         "origin": dict(model.origin),
+        **({} if model.centre is None else {"centre": model.centre.to_dict()}),
     }
     state = None
     if run is not None and not finished:
@@ -221,10 +223,12 @@ def load(folder: str | os.PathLike[str]) -> Model:
             patch=tuple(int(p) for p in values["patch"]),
             weights=deserialize((place / WEIGHTS).read_bytes()),
             origin=dict(values["origin"]),
+            centre=Centre.from_dict(values["centre"]) if "centre" in values else None,
         )
     except ModelError:
         raise
     except (
+        InputError,
         yaml.YAMLError,
         SafetensorError,
         OSError,
@@ -255,6 +259,7 @@ def _check_whole(place: Path, model: Model) -> None:
             if a is not None
         )
         and all(bool(torch.isfinite(w).all()) for w in model.weights.values())
+        and (model.centre is None or len(model.centre.models) == len(model.channels))
         and not (
             model.config.is_classical and any(float(w.min()) <= 0 for w in model.weights.values())
         )

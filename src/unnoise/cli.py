@@ -23,11 +23,13 @@ from unnoise.options import (
     Method,
     Minutes,
     Nan,
+    NoiseModel,
     Out,
     Overwrite,
     Pairs,
     Preset,
     Quiet,
+    Report,
     Seed,
     Set,
     Steps,
@@ -37,7 +39,8 @@ from unnoise.options import (
     Tta,
     Uncertainty,
     settings_of,
-    with_budget,
+    wanted,
+    with_noise_model,
 )
 
 if TYPE_CHECKING:
@@ -83,6 +86,8 @@ def denoise(
     ] = None,
     overwrite: Overwrite = False,
     uncertainty: Uncertainty = None,
+    report: Report = True,
+    noise_model: NoiseModel = None,
     method: Method = None,
     targets: Targets = None,
     pairs: Pairs = None,
@@ -102,17 +107,19 @@ def denoise(
     """
     from unnoise import jobs, places
 
-    settings = settings_of(method, preset, config, pairs, struct, set_)
+    set_ = with_noise_model(set_, noise_model)
+    settings = wanted(method, preset, config, pairs, struct, set_, minutes, steps, seed, three_d)
     _show(
         jobs.denoise_files(
             inputs,
-            with_budget(settings, minutes, steps, seed, three_d),
+            settings,
             reading=places.Reading(axes, nan),
             writing=places.Writing(out, dtype, overwrite, tta, uncertainty),
             targets=targets,
             each=each,
             save_model=save_model,
             device=device,
+            reporting=places.Reporting(report, command_line()),
         ),
         quiet,
     )
@@ -133,6 +140,8 @@ def train(
     three_d: ThreeD = None,
     nan: Nan = "refuse",
     overwrite: Overwrite = False,
+    report: Report = True,
+    noise_model: NoiseModel = None,
     method: Method = None,
     targets: Targets = None,
     pairs: Pairs = None,
@@ -175,7 +184,9 @@ def train(
             )
         from unnoise import jobs, places
 
-        _show(jobs.resume(resume, inputs or [], targets=targets, device=device), quiet)
+        reporting = places.Reporting(report, command_line())
+        job = jobs.resume(resume, inputs or [], targets=targets, device=device, reporting=reporting)
+        _show(job, quiet)
         return
     if not inputs:
         raise InputError("no images to train on; name files or folders, or use --resume MODEL")
@@ -183,17 +194,19 @@ def train(
         raise InputError("say where the model goes: add -o my.model")
     from unnoise import jobs, places
 
-    settings = settings_of(method, preset, config, pairs, struct, set_)
+    set_ = with_noise_model(set_, noise_model)
+    settings = wanted(method, preset, config, pairs, struct, set_, minutes, steps, seed, three_d)
     _show(
         jobs.train_files(
             inputs,
             out,
-            with_budget(settings, minutes, steps, seed, three_d),
+            settings,
             reading=places.Reading(axes, nan),
             targets=targets,
             overwrite=overwrite,
             device=device,
             loggers=log or [],
+            reporting=places.Reporting(report, command_line()),
         ),
         quiet,
     )
@@ -209,6 +222,7 @@ def predict(
     dtype: Dtype = None,
     tta: Tta = False,
     uncertainty: Uncertainty = None,
+    report: Report = True,
     overwrite: Overwrite = False,
     device: Device = "auto",
     quiet: Quiet = False,
@@ -224,9 +238,63 @@ def predict(
             reading=places.Reading(axes, nan),
             writing=places.Writing(out, dtype, overwrite, tta, uncertainty),
             device=device,
+            reporting=places.Reporting(report, command_line()),
         ),
         quiet,
     )
+
+
+@app.command()
+def inspect(
+    inputs: Inputs,
+    axes: Axes = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON: an object, or a list for several images.")
+    ] = False,
+    html: Annotated[
+        Path | None, typer.Option(help="Also write a report with pictures and curves: a file.")
+    ] = None,
+    overwrite: Overwrite = False,
+    debug: Debug = False,
+) -> None:
+    """Measure the noise of images and say which method suits them: unnoise inspect cells.tif.
+
+    Noise curve, correlation, clipping, hot pixels, stripes, traces of compression; takes seconds.
+    """
+    from unnoise import inspect_job
+
+    print(
+        inspect_job.run(
+            inputs, axes, as_json=as_json, html=html, overwrite=overwrite, command=command_line()
+        )
+    )
+
+
+@app.command()
+def calibrate(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            help="Frames: repeats of a still scene, or dark and bright frames.", show_default=False
+        ),
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Camera file to write, camera.json.")],
+    axes: Axes = None,
+    kind: Annotated[
+        str,
+        typer.Option(help="auto, poisson_gauss, curve, histogram or mixture."),
+    ] = "auto",
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Measure the noise of a camera from frames: unnoise calibrate frames/ -o camera.json.
+
+    unnoise denoise cells.tif --noise-model camera.json uses it.
+    """
+    from unnoise.calibrate_job import calibrate_files
+
+    _show(calibrate_files(inputs, out, axes=axes, kind=kind, overwrite=overwrite), quiet)
 
 
 @app.command()
@@ -285,6 +353,13 @@ def plot_history(
 
     for path in history.write(model, out):
         print(f"wrote {path}")
+
+
+def command_line() -> str:
+    """What was typed, ready to be typed again."""
+    import shlex
+
+    return shlex.join(["unnoise", *sys.argv[1:]])
 
 
 class Interrupted(UnnoiseError):

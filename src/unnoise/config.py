@@ -43,6 +43,12 @@ class Config(Frozen):
     """Training method; `unnoise methods` describes them."""
     ndim: Literal[2, 3] | None = None
     """Dimensions of the net: 2, 3, or chosen from the number of Z slices."""
+    centre: bool = False
+    """Whether the pixel itself is used too, where a test on held-out pixels shows that it helps
+    (n2v, n2v2, structn2v)."""
+    noise_model: str | None = None
+    """File of unnoise calibrate with the noise of the camera, instead of what is measured on the
+    images; the pixel itself is then used as with centre."""
     mask: Mask | None = None
     b2u: Revisible | None = None
     pairs: Pairs | None = None
@@ -299,6 +305,11 @@ def _impossible(c: Config) -> list[tuple[bool, str]]:
             c.is_classical and t.model_copy(update={"seed": 0}) != Training(),
             f"{c.method} is calibrated, not trained, so no training setting applies; leave out "
             f"minutes, steps and other training settings",
+        ),
+        (
+            c.centre and c.method not in BLIND_SPOT,
+            f"the pixel itself (centre) can be brought back after a blind spot only, and "
+            f"{c.method} has none; leave centre out",
         ),
         (
             c.method == "bm3d" and c.ndim == 3,

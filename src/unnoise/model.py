@@ -11,6 +11,7 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
+from unnoise.centre import Centre
 from unnoise.config import Config
 from unnoise.errors import ModelError
 from unnoise.image import Image, as_image, cast
@@ -46,6 +47,8 @@ class Model:
         Statistics of the clean images (CARE), whose units the result has.
     origin : mapping
         Where the model comes from: axes, pixel size, files, versions, steps, held-out loss.
+    centre : Centre, optional
+        How the pixel itself is brought back after its blind prediction.
 
     Examples
     --------
@@ -63,6 +66,7 @@ class Model:
     weights: Mapping[str, Tensor]
     target_affine: Affine | None = None
     origin: Mapping[str, Any] = field(default_factory=dict)
+    centre: Centre | None = None
 
     @property
     def ndim(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ import typer
 from unnoise.errors import InputError
 
 if TYPE_CHECKING:
+    from unnoise.auto import Auto
     from unnoise.config import Config
 
 Inputs = Annotated[list[str], typer.Argument(help="Image files or folders.", show_default=False)]
@@ -47,7 +49,8 @@ Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random; 0 by default.", min=0)]
 Preset = Annotated[str, typer.Option(help="Settings: fast, or paper (the reference's, hours).")]
 Method = Annotated[
-    str | None, typer.Option(help="Method (default n2v); unnoise methods lists them.")
+    str | None,
+    typer.Option(help="Method (default auto: measured, then chosen); unnoise methods lists them."),
 ]
 ConfigFile = Annotated[
     Path | None,
@@ -80,6 +83,13 @@ Uncertainty = Annotated[
 Tta = Annotated[
     bool,
     typer.Option("--tta/--no-tta", help="Average eight flips and rotations: better, 8x slower."),
+]
+Report = Annotated[
+    bool, typer.Option("--report/--no-report", help="Write report.html beside the result.")
+]
+NoiseModel = Annotated[
+    Path | None,
+    typer.Option(help="Noise of the camera, as unnoise calibrate wrote it; default: measured."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of errors.")]
@@ -114,6 +124,47 @@ def settings_of(
     chosen = [] if pairs is None else [f"pairs.axis={pairs.upper()}"]
     chosen += [] if struct is None else [f"mask.struct={struct}"]
     return config.set(*chosen, *(assignments or []))
+
+
+def wanted(
+    method: str | None,
+    preset: str,
+    file: Path | None,
+    pairs: str | None,
+    struct: str | None,
+    assignments: list[str] | None,
+    minutes: float | None,
+    steps: int | None,
+    seed: int | None,
+    three_d: bool | None,
+) -> Config | Auto:
+    """The settings, or ``auto``, which waits for the images: the default."""
+    explicit = (file, pairs, struct)
+    implied = method is None and preset == "fast" and all(option is None for option in explicit)
+    if not implied and method != "auto":
+        settings = settings_of(method, preset, file, pairs, struct, assignments)
+        return with_budget(settings, minutes, steps, seed, three_d)
+    if preset != "fast" or any(option is not None for option in explicit):
+        raise InputError(
+            "auto chooses the settings itself; leave out --preset, --config, --pairs and --struct, "
+            "or name a method"
+        )
+    from unnoise.auto import Auto
+
+    ndim = None if three_d is None else 3 if three_d else 2
+    auto = Auto(tuple(assignments or ()), minutes, steps, seed, ndim)
+    auto.provisional  # noqa: B018  what cannot work is refused before any file is opened
+    return auto
+
+
+def with_noise_model(assignments: list[str] | None, path: Path | None) -> list[str]:
+    """The settings with the camera file among them, checked."""
+    if path is None:
+        return list(assignments or ())
+    from unnoise.noise.camera import Camera
+
+    Camera.load(path)
+    return [*(assignments or ()), f"noise_model={json.dumps(str(path.absolute()))}"]
 
 
 def with_budget(

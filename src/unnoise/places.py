@@ -112,6 +112,37 @@ class Writing:
         return dtype
 
 
+@dataclass(frozen=True)
+class Reporting:
+    """Whether a run writes its report, and what the report says of it.
+
+    Attributes
+    ----------
+    wanted : bool
+    command : str
+        What repeats the run.
+    """
+
+    wanted: bool = True
+    command: str = ""
+
+    def place(self, results: Sequence[Path], *, overwrite: bool) -> Path:
+        """Beside a single result, or in the folder of several; a free name unless replacing."""
+        first = results[0]
+        path = first.with_name("report.html")
+        if len(results) == 1:
+            path = first.with_name(f"{first.stem}.report.html")
+        if overwrite or not path.exists():
+            return path
+        stem = path.name.removesuffix(".html")
+        numbered = (path.with_name(f"{stem}_{n}.html") for n in range(2, 10_000))
+        return next(name for name in numbered if not name.exists())
+
+
+REPORTING = Reporting()
+"""A report without a command: what scripts get."""
+
+
 def _real(path: Path) -> str:
     """One name per file, on disks that ignore case too."""
     return os.path.normcase(os.path.realpath(path))

@@ -38,6 +38,9 @@ class Block:
         Clean pixels in the units of the image.
     std : ndarray, float64, STCZYX, or None
         Standard deviations, if the net predicts them; 0 in copied channels.
+    error : ndarray, float64, STCZYX, or None
+        Standard deviation of the result around the clean image where the pixel itself was brought
+        back; 0 in copied channels.
     done, total : int
         Pieces finished so far and in all.
     """
@@ -47,6 +50,7 @@ class Block:
     done: int
     total: int
     std: NDArray[np.float64] | None = None
+    error: NDArray[np.float64] | None = None
 
 
 def predict(
@@ -96,7 +100,8 @@ def predict(
     net = place(build_net(model), where_to).eval()
     n = image.sizes
     shape = tuple(n[letter] for letter in "ZYX"[-model.ndim :])
-    halo, grid = net.radius, net.grid
+    window = model.centre.radius if model.centre else 0
+    halo, grid = tuple(r + window for r in net.radius), net.grid
     if isinstance(net, Filter) and net.whole:  # it sees whole planes, or whole stacks
         tile, halo = shape, (0,) * len(shape)
     elif tile is None:
@@ -114,12 +119,36 @@ def predict(
         if model.ndim == 2:
             where["Z"] = slice(z, z + 1)
         noisy = _read(image, where, piece, model.ndim)
-        results = _denoise(net, model, noisy, piece, where_to, tta)
+        results = _denoise(net, model, noisy, where_to, tta)
+        error = None
+        if model.centre is not None:
+            results[0], error = _with_centre(model, noisy, results[0], piece, shape)
         where |= dict(zip("ZYX"[-model.ndim :], piece.write, strict=True))
-        clean, *std = (
-            a[None, None] if model.ndim == 3 else a[None, None, :, None] for a in results
-        )
-        yield Block(where, clean, done, total, std[0] if std else None)
+        clean = _canonical(results[0], piece)
+        std = _canonical(results[1], piece) if len(results) > 1 else None
+        errors = None if error is None else _canonical(error, piece)
+        yield Block(where, clean, done, total, std, errors)
+
+
+def _canonical(values: NDArray[np.float64], piece: Tile) -> NDArray[np.float64]:
+    """The kept part of a tile (c, *space) as an STCZYX block."""
+    kept = values[(slice(None), *piece.keep)]
+    return kept[None, None] if len(piece.keep) == 3 else kept[None, None, :, None]
+
+
+def _with_centre(
+    model: Model, noisy: NDArray, blind: NDArray, piece: Tile, shape: tuple[int, ...]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Bring the pixels back; what is mirrored beyond the border does not count as surroundings."""
+    assert model.centre is not None
+    channels = list(model.channels)
+    inside = [
+        (np.arange(read.start, read.stop) >= 0) & (np.arange(read.start, read.stop) < size)
+        for read, size in zip(piece.read, shape, strict=True)
+    ]
+    clean, error = blind.copy(), np.zeros_like(blind)
+    clean[channels], error[channels] = model.centre.apply(noisy[channels], blind[channels], inside)
+    return clean, error
 
 
 def _read(image: Image, where: dict[str, int | slice], piece: Tile, ndim: int) -> NDArray:
@@ -142,7 +171,6 @@ def _denoise(
     net: DenoisingNet,
     model: Model,
     noisy: NDArray,
-    piece: Tile,
     device: torch.device,
     tta: bool,
 ) -> list[NDArray[np.float64]]:
@@ -157,13 +185,12 @@ def _denoise(
     # Full precision on GPUs too: 16-bit floats would leave 8 significant bits of the counts.
     with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
         parts = _averaged(net, x, symmetries, model.config.training.loss)
-    keep = (slice(None), *piece.keep)
     affine = model.target_affine or model.affine
     results: list[NDArray[np.float64]] = []
     for part, start in zip(parts, (noisy, np.zeros_like(noisy)), strict=False):
-        values = start[keep].astype(np.float64)
-        clean = np.zeros(noisy.shape, np.float32)[keep]
-        clean[channels] = part.float().cpu().squeeze(1 if model.is_one_by_one else 0).numpy()[keep]
+        values = start.astype(np.float64)
+        clean = np.zeros(noisy.shape, np.float32)
+        clean[channels] = part.float().cpu().squeeze(1 if model.is_one_by_one else 0).numpy()
         scaled = affine.invert(clean) if not results else affine.scale(clean)
         values[channels] = scaled[channels]
         results.append(values)

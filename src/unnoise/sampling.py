@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -153,9 +153,8 @@ class Crops:
         origin: tuple[int, ...] = (z, y, x)
         if len(self.patch) == 2:
             origin = (y, x)
-        # Either image of a pair may be the target, so both hold out the same pixels.
-        key = [which, *(0 if k == axis else at[k] for k in "STZ"[: 5 - len(self.patch)])]
-        held = [held_out(origin, self.patch, (self.seed, *key, c)) for c in channels]
+        key = (self.seed, *key_of(which, at, len(self.patch), axis))
+        held = [held_out(origin, self.patch, (*key, c)) for c in channels]
         noisy = self._read(self.images[which], at, (y, x), channels, self.affine)
         if self.partners is None:
             return noisy, np.stack(held)
@@ -192,6 +191,14 @@ class Crops:
 def _turn(a: NDArray, turns: int, flip: bool) -> NDArray:
     """One of the eight symmetries of the square in YX."""
     return np.rot90(a[..., ::-1] if flip else a, turns, axes=(-2, -1))
+
+
+def key_of(which: int, at: Mapping[str, int], ndim: int, axis: str | None) -> tuple[int, ...]:
+    """What identifies the plane or stack of a patch, for `held_out`.
+
+    Either image of a pair may be the target, so both hold out the same pixels.
+    """
+    return (which, *(0 if k == axis else at[k] for k in "STZ"[: 5 - ndim]))
 
 
 def held_out(

@@ -12,7 +12,7 @@ import pytest
 import tifffile
 
 import unnoise
-from unnoise import jobs
+from unnoise import jobs, training_job
 from unnoise.cli import main
 from unnoise.events import Interrupt
 
@@ -74,7 +74,8 @@ def stop_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
             @requested.setter
             def requested(self, value: bool) -> None: ...
 
-        monkeypatch.setattr(jobs, "Interrupt", Button if events else Interrupt)
+        for module in (jobs, training_job):
+            monkeypatch.setattr(module, "Interrupt", Button if events else Interrupt)
 
     return arrange
 

@@ -1,0 +1,397 @@
+"""The pixel itself: what a blind spot throws away, brought back where that is safe.
+
+A blind prediction f of variance t around the clean pixel, and the pixel y with noise of variance s,
+are two independent measurements. Their best linear combination is ``f + t / (t + s) * (y - f)``
+(the posterior mean of Laine et al. 2019 and Krull et al. 2020 for a normal prior). s is the noise
+model at f; t is what the squared residuals around a pixel, without the pixel itself, have in excess
+of s. Since neither weight nor prediction knows the noise of the pixel, the risk is known without
+bias: ``E (y - x)^2 + 2 w s - s`` (Stein 1981; affine as in Cha and Moon, N-AIDE 2018).
+
+`fit` tries widths and strictnesses on pixels that training never had as targets, and keeps the
+pixel out unless it wins. A noise level that is too low would let noise back in; so the test does
+not believe the noise model where the blind residuals of calm places show more. And locally stronger
+noise looks like lost structure to any such sum of squares: a small win counts only where the
+residuals that would come back are alike from pixel to pixel, as structure is and noise is not.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from unnoise.errors import InputError
+from unnoise.noise.density import Model as NoiseModel
+from unnoise.noise.models import Curve, from_dict
+
+WIDTHS = (2.0, 4.0, 8.0)
+"""Standard deviations in pixels of the window that the residuals are averaged over."""
+STRICTNESS = (0.0, 1.0, 2.0)
+"""Standard errors by which the residuals must exceed the noise."""
+TRUNCATE = 3.0
+CALM = 0.2
+"""Share of pixels of an intensity, those of the calmest surroundings, that bound the noise."""
+BINS = 16
+WIN = 0.003
+"""The risk must fall by this share of the noise variance ..."""
+CLEAR = 0.05
+"""... and by this share, more than an error of the noise level explains, or else ..."""
+ALIKE = 0.04
+"""... what comes back must be alike from pixel to pixel by this correlation more than the rest."""
+
+
+@dataclass(frozen=True)
+class Centre:
+    """How the pixel itself is used.
+
+    Attributes
+    ----------
+    models : tuple of noise models
+        One per denoised channel, in image units.
+    ceilings : tuple of Curve
+        Variance of the blind residuals in calm places: the noise is taken to be no less.
+    scatter : tuple of float
+        Variance of a squared residual in units of its mean squared, 2 for normal noise.
+    width, strictness : float
+        Out of `WIDTHS` and `STRICTNESS`.
+
+    Examples
+    --------
+    >>> flat = Curve((0.0, 1.0), (1.0, 1.0))
+    >>> centre = Centre((flat,), (flat,), (2.0,), 2.0, 2.0)
+    >>> noise = np.random.default_rng(0).normal(size=(1, 64, 64))
+    >>> x, error = centre.apply(noise, np.zeros_like(noise))  # nothing but noise: nothing back
+    >>> float(np.abs(x).mean()) < 0.02
+    True
+    """
+
+    models: tuple[NoiseModel, ...]
+    ceilings: tuple[Curve, ...]
+    scatter: tuple[float, ...]
+    width: float
+    strictness: float
+
+    @property
+    def radius(self) -> int:
+        """How far in pixels the window reaches."""
+        return reach(self.width)
+
+    def apply(
+        self, noisy: NDArray, blind: NDArray, inside: Sequence[NDArray[np.bool_]] | None = None
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Bring the pixels back.
+
+        Parameters
+        ----------
+        noisy, blind : ndarray, shape (c, *space)
+            Pixels and their blind predictions, in image units.
+        inside : sequence of ndarray of bool, optional
+            Per axis of space, which positions lie in the image and are not mirrored.
+
+        Returns
+        -------
+        clean, error : ndarray, float64, shape (c, *space)
+            Estimate, and the standard deviation that it should have around the clean pixel.
+        """
+        clean, error = np.empty(noisy.shape), np.empty(noisy.shape)
+        for i, (y, f) in enumerate(zip(noisy, blind, strict=True)):
+            prior = self.prior(i, y, f, inside)
+            clean[i], variance = self.models[i].posterior(y, f, prior)
+            error[i] = np.sqrt(variance)
+        return clean, error
+
+    def prior(
+        self,
+        channel: int,
+        noisy: NDArray,
+        blind: NDArray,
+        inside: Sequence[NDArray[np.bool_]] | None = None,
+    ) -> NDArray[np.float64]:
+        """Variance of the clean pixel around its blind prediction, for one channel."""
+        noise = self.noise(channel, blind)
+        excess = (np.asarray(noisy, np.float64) - blind) ** 2 / noise - 1
+        mean, count = surroundings(excess, self.width, inside)
+        mean = mean - self.strictness * np.sqrt(self.scatter[channel] / count)
+        return np.asarray(noise * np.maximum(mean, 0.0))
+
+    def noise(self, channel: int, blind: NDArray) -> NDArray[np.float64]:
+        """Noise variance, at least that of the blind residuals in calm places."""
+        return np.maximum(
+            self.models[channel].variance(blind), self.ceilings[channel].variance(blind)
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for a file."""
+        return {
+            "models": [model.to_dict() for model in self.models],
+            "ceilings": [ceiling.to_dict() for ceiling in self.ceilings],
+            "scatter": list(self.scatter),
+            "width": self.width,
+            "strictness": self.strictness,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Centre:
+        """Read what `to_dict` wrote.
+
+        Raises
+        ------
+        InputError, KeyError, TypeError, ValueError
+            If something is missing or out of range.
+        """
+        ceilings = tuple(from_dict(v) for v in values["ceilings"])
+        if not all(isinstance(c, Curve) for c in ceilings):
+            raise InputError("the ceilings of the noise must be curves")
+        centre = cls(
+            models=tuple(from_dict(v) for v in values["models"]),
+            ceilings=ceilings,  # type: ignore[arg-type]
+            scatter=tuple(float(v) for v in values["scatter"]),
+            width=float(values["width"]),
+            strictness=float(values["strictness"]),
+        )
+        n = len(centre.models)
+        if not (len(centre.ceilings) == len(centre.scatter) == n and 0 < centre.width <= 64):
+            raise InputError("the settings of the centre pixel do not fit each other")
+        return centre
+
+
+def reach(width: float) -> int:
+    """Radius in pixels of a window."""
+    return int(TRUNCATE * width + 0.5)
+
+
+def surroundings(
+    values: NDArray, width: float, inside: Sequence[NDArray[np.bool_]] | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Gaussian mean around every pixel without the pixel itself, and how many it is worth.
+
+    Parameters
+    ----------
+    values : ndarray, shape (*space)
+    width : float
+        Standard deviation of the window in pixels.
+    inside : sequence of ndarray of bool, optional
+        Per axis, which positions count.
+
+    Returns
+    -------
+    mean, count : ndarray, shape (*space)
+
+    Examples
+    --------
+    >>> x = np.zeros((9, 9)); x[4, 4] = 5
+    >>> mean, count = surroundings(x, 1.0)
+    >>> float(mean[4, 4]), bool(mean[4, 5] > 0)
+    (0.0, True)
+    """
+    kernel = np.exp(-0.5 * (np.arange(-reach(width), reach(width) + 1) / width) ** 2)
+    middle = kernel[reach(width)]
+    weight = np.ones((1,) * values.ndim)
+    square = np.ones((1,) * values.ndim)
+    total = np.asarray(values, np.float64)
+    for axis, size in enumerate(values.shape):
+        there = np.ones(size) if inside is None else inside[axis].astype(np.float64)
+        shape = [-1 if a == axis else 1 for a in range(values.ndim)]
+        total = total * there.reshape(shape)
+        total = ndimage.correlate1d(total, kernel, axis=axis, mode="constant")
+        weight = weight * np.convolve(there, kernel, "same")[_fit(size, kernel)].reshape(shape)
+        square = square * np.convolve(there, kernel**2, "same")[_fit(size, kernel)].reshape(shape)
+    own = middle**values.ndim
+    rest = np.maximum(weight - own, 1e-12)
+    count = rest**2 / np.maximum(square - own**2, 1e-12)
+    return (total - own * values) / rest, np.maximum(count, 1.0)
+
+
+def _fit(size: int, kernel: NDArray) -> slice:
+    """Where the positions are in what `numpy.convolve` returns, which is as long as the longer."""
+    start = (max(size, len(kernel)) - size) // 2
+    return slice(start, start + size)
+
+
+@dataclass(frozen=True)
+class Region:
+    """A piece of an image with its predictions, one channel, in image units.
+
+    Attributes
+    ----------
+    noisy, seen : ndarray, shape (*space)
+        Pixels, and what the net makes of them.
+    held_out : ndarray of bool
+        Pixels that were never a training target.
+    blind : ndarray
+        What the net makes of them when they are hidden; only valid at `held_out`.
+    """
+
+    noisy: NDArray
+    seen: NDArray
+    held_out: NDArray[np.bool_]
+    blind: NDArray
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the pixel itself is used, and what the test said.
+
+    Attributes
+    ----------
+    used : bool
+    risk_blind, risk : float
+        Mean squared errors against the clean image as shares of the noise variance, estimated on
+        held-out pixels, of the blind prediction and of the best combination.
+    error : float
+        Standard error of their difference.
+    alike : float
+        Correlation of neighbouring residuals where the pixel would come back, above elsewhere.
+    why : str
+        One sentence.
+    """
+
+    used: bool
+    risk_blind: float
+    risk: float
+    error: float
+    alike: float
+    why: str
+
+
+def fit(
+    models: Sequence[NoiseModel], regions: Sequence[Sequence[Region]]
+) -> tuple[Centre | None, Verdict]:
+    """Choose how to use the pixel itself, or not to.
+
+    Parameters
+    ----------
+    models : sequence of noise models
+        One per denoised channel.
+    regions : sequence of sequences of Region
+        For each channel, pieces of the images.
+
+    Returns
+    -------
+    Centre or None
+        None where the pixel does not win.
+    Verdict
+        Why.
+    """
+    ceilings, scatter = [], []
+    for model, pieces in zip(models, regions, strict=True):
+        ceiling = ceiling_of(pieces)
+        ceilings.append(ceiling)
+        ratios = np.concatenate(
+            [
+                ((p.noisy - p.seen) ** 2 / _noise(model, ceiling, p.seen)).ravel()[::3]
+                for p in pieces
+            ]
+        )
+        scatter.append(float(np.clip(ratios.var() / max(ratios.mean() ** 2, 1e-12), 1.0, 50.0)))
+    best: tuple[float, float, float, Centre] | None = None
+    for width in WIDTHS:
+        for strictness in STRICTNESS:
+            centre = Centre(tuple(models), tuple(ceilings), tuple(scatter), width, strictness)
+            change, error = _change(centre, regions)
+            if best is None or change < best[0]:
+                best = (change, error, _alike(centre, regions), centre)
+    assert best is not None
+    change, error, alike, centre = best
+    blind = _blind_risk(centre, regions)
+    wins = change + 2 * error < -WIN
+    used = wins and (change < -CLEAR or alike > ALIKE)
+    if used:
+        why = (
+            f"the pixel itself is used: on held-out pixels the estimated error falls from "
+            f"{max(blind, 0):.1%} to {max(blind + change, 0):.1%} of the noise variance"
+        )
+    elif wins:
+        why = (
+            "the pixel itself is left out: what it would bring back cannot be told from locally "
+            "stronger noise"
+        )
+    else:
+        why = "the pixel itself is left out: it does not lower the error on held-out pixels"
+    verdict = Verdict(used, blind, blind + change, error, alike, why)
+    return (centre if used else None), verdict
+
+
+def _noise(model: NoiseModel, ceiling: Curve, signal: NDArray) -> NDArray[np.float64]:
+    return np.maximum(model.variance(signal), ceiling.variance(signal))
+
+
+def ceiling_of(pieces: Sequence[Region]) -> Curve:
+    """Variance of the residuals by intensity, from the pixels of the calmest surroundings.
+
+    Which pixels those are is told by their neighbours, so their own noise has no say.
+    """
+    signal, square, around = [], [], []
+    for piece in pieces:
+        squares = (piece.noisy - piece.seen) ** 2
+        signal.append(piece.seen.ravel())
+        square.append(squares.ravel())
+        around.append(surroundings(squares, 3.0)[0].ravel())
+    s, q, a = (np.concatenate(parts) for parts in (signal, square, around))
+    n_bins = int(np.clip(len(s) // 500, 1, BINS))
+    knots: list[tuple[float, float]] = []
+    for group in np.array_split(np.argsort(s, kind="stable"), n_bins):
+        calm = group[np.argsort(a[group], kind="stable")[: max(int(CALM * len(group)), 1)]]
+        knots.append((float(s[group].mean()), max(float(q[calm].mean()), 1e-12)))
+    rising = [knots[0], *(b for a, b in itertools.pairwise(knots) if b[0] > a[0])]
+    if len(rising) == 1:
+        rising.append((rising[0][0] + 1.0, rising[0][1]))
+    levels, variances = (np.array(column) for column in zip(*rising, strict=True))
+    return Curve(levels, variances)
+
+
+def _change(centre: Centre, regions: Sequence[Sequence[Region]]) -> tuple[float, float]:
+    """By how much the risk changes, as a share of the noise variance, and its standard error.
+
+    With x the estimate and w its slope in the pixel: (y - x)^2 - (y - f)^2 + 2 w s.
+    """
+    changes, noises = [], []
+    for c, pieces in enumerate(regions):
+        for piece in pieces:
+            at = piece.held_out
+            prior = centre.prior(c, piece.noisy, piece.seen)[at]
+            y, f = piece.noisy[at].astype(np.float64), piece.blind[at].astype(np.float64)
+            noise = centre.noise(c, f)
+            step = 0.05 * np.sqrt(noise)
+            x = centre.models[c].posterior(y, f, prior)[0]
+            slope = (centre.models[c].posterior(y + step, f, prior)[0] - x) / step
+            # Units of the noise, so that channels of any brightness count alike.
+            scale = noise.mean()
+            changes.append(((y - x) ** 2 - (y - f) ** 2 + 2 * slope * noise) / scale)
+            noises.append(noise / scale)
+    change = np.concatenate(changes)
+    return float(change.mean()), float(change.std() / np.sqrt(max(len(change), 1)))
+
+
+def _blind_risk(centre: Centre, regions: Sequence[Sequence[Region]]) -> float:
+    """Mean squared error of the blind prediction as a share of the noise variance."""
+    risks = []
+    for c, pieces in enumerate(regions):
+        for piece in pieces:
+            at = piece.held_out
+            noise = centre.noise(c, piece.blind[at])
+            risks.append(((piece.noisy - piece.blind)[at] ** 2 - noise) / noise.mean())
+    return float(np.concatenate(risks).mean())
+
+
+def _alike(centre: Centre, regions: Sequence[Sequence[Region]]) -> float:
+    """Sum over axes of the correlation of neighbouring residuals: weighted by w less by 1 - w."""
+    products = np.zeros((2, 8))
+    for c, pieces in enumerate(regions):
+        for piece in pieces:
+            prior = centre.prior(c, piece.noisy, piece.seen)
+            noise = centre.noise(c, piece.seen)
+            residual = (piece.noisy - piece.seen) / np.sqrt(noise)
+            for which, weight in enumerate((prior / (prior + noise), noise / (prior + noise))):
+                for axis in range(residual.ndim):
+                    r, w = (np.moveaxis(a, axis, 0) for a in (residual, weight))
+                    pair = np.sqrt(w[1:] * w[:-1])
+                    products[which, 2 * axis] += (pair * r[1:] * r[:-1]).sum()
+                    products[which, 2 * axis + 1] += (pair * (r[1:] ** 2 + r[:-1] ** 2)).sum() / 2
+    ratio = products[:, ::2] / np.maximum(products[:, 1::2], 1e-12)
+    return float((ratio[0] - ratio[1]).sum())

@@ -1,0 +1,1 @@
+"""What the noise of an image is like, measured from the image itself."""

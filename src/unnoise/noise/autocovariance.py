@@ -1,0 +1,126 @@
+"""Autocovariance of noise in blocks without texture: which blocks, and how their trend is undone.
+
+Every block loses its quadratic surface, which holds slow changes of the scene and a little of the
+noise. What this does to an autocovariance is linear, so a system of equations takes it back.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+SHARE = 0.15
+"""Share of the blocks that is used: the calmest."""
+FEWEST = 30
+
+
+def detrended(planes: NDArray, side: int) -> tuple[NDArray, NDArray, tuple[int, int, int]]:
+    """Blocks without their quadratic surface, their variance, and how they lie."""
+    n, height, width = planes.shape
+    rows, columns = height // side, width // side
+    cut = planes[:, : rows * side, : columns * side].astype(np.float64)
+    blocks = cut.reshape(n, rows, side, columns, side).transpose(0, 1, 3, 2, 4)
+    flat = blocks.reshape(-1, side * side)
+    flat = flat - flat.mean(1, keepdims=True)  # large offsets must not cancel
+    basis = _surface(side)
+    flat = flat - (flat @ basis) @ basis.T
+    power = (flat**2).sum(1) / (side * side - basis.shape[1])
+    return flat.reshape(-1, side, side), power, (n, rows, columns)
+
+
+def means(planes: NDArray, side: int) -> NDArray[np.float64]:
+    """Mean intensity of every block."""
+    n, height, width = planes.shape
+    rows, columns = height // side, width // side
+    cut = planes[:, : rows * side, : columns * side].astype(np.float64)
+    return np.asarray(cut.reshape(n, rows, side, columns, side).mean((2, 4)).ravel())
+
+
+def calm(
+    blocks: NDArray, power: NDArray, grid: tuple[int, int, int], planes: NDArray, side: int
+) -> NDArray[np.bool_]:
+    """Which blocks have the least texture, judged by the neighbours of each."""
+    fine = blocks[:, 1:, 1:] - blocks[:, 1:, :-1] - blocks[:, :-1, 1:] + blocks[:, :-1, :-1]
+    floor = 1e-9 * max(float(power.max()), 1e-300)
+    ratio = np.log((power + floor) / ((fine**2).mean((1, 2)) / 4 + floor)).reshape(grid)
+    n, rows, columns = grid
+    cut = planes[:, : rows * side, : columns * side]
+    ends = (cut <= planes.min()) | (cut >= planes.max())
+    clipped = ends.reshape(n, rows, side, columns, side).mean((2, 4)).ravel()
+    alive = power > 1e-6 * float(np.median(power[power > 0])) if (power > 0).any() else power > 0
+    usable = alive & (clipped < 0.05)
+    if usable.sum() < FEWEST:
+        usable = alive & (clipped < 0.9)
+    if usable.sum() < 4:
+        return np.asarray(usable)
+    around = np.ones((1, 3, 3))
+    around[0, 1, 1] = 0
+    living = usable.reshape(grid).astype(np.float64)
+    weight = ndimage.convolve(living, around, mode="constant")
+    judged = ndimage.convolve(living * ratio, around, mode="constant") / np.maximum(weight, 1)
+    score = np.where(weight > 0, judged, ratio).ravel()  # a block alone is judged by itself
+    share = min(max(SHARE, FEWEST / usable.sum()), 1.0)
+    return np.asarray(usable & (score <= np.quantile(score[usable], share)))
+
+
+def fade(planes: NDArray, power: NDArray, chosen: NDArray, side: int) -> float:
+    """Median variance of the quarters of the chosen blocks, over that of the blocks."""
+    if side == 8:
+        return 1.0
+    n, height, width = planes.shape
+    rows, columns = height // side, width // side
+    _, small, _ = detrended(planes[:, : rows * side, : columns * side], side // 2)
+    quarters = small.reshape(n, rows, 2, columns, 2).mean((2, 4)).ravel()
+    return float(np.median(quarters[chosen] / power[chosen]))
+
+
+@functools.cache
+def _surface(side: int) -> NDArray[np.float64]:
+    """An orthonormal basis of the quadratic surfaces on a block."""
+    t = np.linspace(-1, 1, side)
+    y, x = np.meshgrid(t, t, indexing="ij")
+    terms = [y**i * x**j for i in range(3) for j in range(3 - i)]
+    basis: NDArray[np.float64] = np.linalg.qr(np.stack(terms, -1).reshape(side * side, -1))[0]
+    return basis
+
+
+def autocovariance(blocks: NDArray, reach: int) -> NDArray[np.float64]:
+    """Sums of products by lag within every block, shape (blocks, reach + 1, 2 reach + 1)."""
+    side = blocks.shape[-1]
+    spectrum = np.fft.rfft2(blocks, s=(2 * side, 2 * side))
+    sums = np.fft.irfft2(np.abs(spectrum) ** 2, s=(2 * side, 2 * side))
+    lags = np.arange(-reach, reach + 1)
+    picked: NDArray[np.float64] = sums[:, np.arange(reach + 1)[:, None], lags[None]]
+    return np.roll(picked, -reach, axis=2)  # so that index x means lag x, also below 0
+
+
+@functools.cache
+def mixing(side: int, reach: int) -> tuple[list[tuple[int, int]], NDArray[np.float64]]:
+    """Lags of a half plane, and how autocovariances of noise turn into sums after detrending.
+
+    With the projection P on what the surface leaves, noise of covariance C gives the sums
+    ``sum_i (P C P)[i, i + lag]``, which is linear in C.
+    """
+    lags = [(y, x) for y in range(reach + 1) for x in range(-reach, reach + 1) if (y, x) >= (0, 0)]
+    basis = _surface(side)
+    project = np.eye(side * side) - basis @ basis.T
+    row, column = np.divmod(np.arange(side * side), side)
+
+    def pairs(y: int, x: int) -> tuple[NDArray, NDArray]:
+        inside = (row + y < side) & (column + x >= 0) & (column + x < side)
+        first = np.flatnonzero(inside)
+        return first, first + y * side + x
+
+    matrix = np.zeros((len(lags), len(lags)))
+    for j, lag in enumerate(lags):
+        first, second = pairs(*lag)
+        # P C P for a C of ones at (first, second) and (second, first), without forming C.
+        half = project[:, first] @ project[second]
+        covariance = half if lag == (0, 0) else half + half.T
+        for i, other in enumerate(lags):
+            a, b = pairs(*other)
+            matrix[i, j] = covariance[a, b].sum()
+    return lags, matrix

@@ -1,0 +1,358 @@
+"""How the noise of a pixel is correlated with that of its neighbours, told apart from texture.
+
+Blocks without texture are chosen by what their eight neighbours show, which says nothing about
+their own noise. A quadratic surface is taken out of each, and the autocovariance that this leaves
+is turned back into that of the noise by solving the linear equations of the projection. What
+texture is left is told apart twice: it is as much alike along the diagonal as along the axes, and
+a high-pass across an axis takes most of it away but leaves the correlation along this axis as it
+is, for noise along one axis as for any noise whose autocorrelation is a product over the axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from unnoise.noise.autocovariance import autocovariance, calm, detrended, fade, means, mixing
+from unnoise.noise.curve import HIGH, SIDE
+
+REACH = 6
+"""Largest lag that is measured."""
+ACT = 0.065
+"""Correlation with a neighbour, above that of texture, from which a method must respect it."""
+TEXTURE = 0.35
+"""Largest share of `smooth` that texture keeps after the high-pass (BSD68, sigma 5 to 25)."""
+ORDER = 4
+"""Differences of this order are the high-pass."""
+ACROSS, KEPT = 0.15, 0.6
+"""`ACT` and `TEXTURE` between planes, where a specimen at rest is less easily told apart."""
+DEEP = 4
+"""Largest lag between planes."""
+FADE = 0.3
+"""Least `fade` of noise: 0.37 where it is blurred with sigma 1.5, below 0.1 for smooth scenes."""
+WEAK = 0.04
+"""Correlation from which it is worth a word."""
+MASK = 0.08
+"""Lags with at least this correlation belong into the mask of structN2V."""
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """Autocorrelation of the noise by lag.
+
+    Attributes
+    ----------
+    rho : ndarray, shape (2 r + 1, 2 r + 1)
+        Correlation by lag in (y, x); 1 in the centre.
+    error : ndarray
+        Standard errors.
+    excess : mapping
+        By letter (Y, X and, of stacks, Z or T): correlation with the next pixel along that axis
+        above what smooth texture explains, and its standard error.
+    fine : mapping
+        By letter: correlation with the next pixels along that axis, from lag 0 on, after a
+        high-pass across it.
+    smooth : float
+        Share of the measured variance with a smooth autocorrelation up to lag 0: about 1 where
+        nothing is independent from pixel to pixel.
+    fade : float
+        Variance in blocks of half the side over that in whole blocks: 1 for white noise, little
+        where all that was measured is the bend of a smooth scene.
+    signal, variance : ndarray, shape (blocks,)
+        Mean intensity and noise variance of every block that entered, in units of the image.
+
+    Examples
+    --------
+    >>> y = np.random.default_rng(0).normal(size=(1, 128, 128))
+    >>> measure(y).along, measure(ndimage.uniform_filter1d(y, 5, axis=2)).along
+    ((), ('X',))
+    """
+
+    rho: NDArray[np.float64]
+    error: NDArray[np.float64]
+    excess: Mapping[str, tuple[float, float]]
+    fine: Mapping[str, NDArray[np.float64]]
+    smooth: float
+    fade: float
+    signal: NDArray[np.float64]
+    variance: NDArray[np.float64]
+
+    @property
+    def along(self) -> tuple[str, ...]:
+        """Axes along which the noise is correlated beyond doubt, in the order TZYX."""
+        found = self._beyond(ACT)
+        r = len(self.rho) // 2
+        for letter, lag in (("Y", (r + 1, r)), ("X", (r, r + 1))):
+            value, error = self.rho[lag], self.error[lag]
+            # Noise blurred widely is as smooth as texture, but then no pixel has noise of its own.
+            if self.smooth > 0.9 and self.fade > FADE and value > max(0.3, 4 * error):
+                found.add(letter)
+        return tuple(letter for letter in "TZYX" if letter in found)
+
+    @property
+    def weak(self) -> tuple[str, ...]:
+        """Axes with a correlation that is certain but too small to act on."""
+        found = self._beyond(WEAK) - set(self.along)
+        return tuple(letter for letter in "TZYX" if letter in found)
+
+    def _beyond(self, least: float) -> set[str]:
+        """Axes with more than a correlation, its error and what texture may explain."""
+        found = set()
+        for letter, (value, error) in self.excess.items():
+            if letter in "YX":
+                needed, left = least, self.fine[letter][1]
+                certain = self.fade > FADE and left > max(least, TEXTURE * self.smooth)
+            else:
+                needed = least * ACROSS / ACT
+                certain = value > KEPT * self.smooth
+            if certain and value > max(needed, 4 * error):
+                found.add(letter)
+        return found
+
+    @property
+    def texture(self) -> float:
+        """Share of the measured variance that is texture of the picture, where it can be told."""
+        r = len(self.rho) // 2
+        plane = [k for k in self.along if k in "YX"]
+        if len(plane) == 1:
+            # Noise along one axis only: beside it lies nothing but texture, and what that is at
+            # lag 0 follows from its first two lags across.
+            across = self.rho[:, r] if plane[0] == "X" else self.rho[r]
+            first, second = across[r + 1], across[r + 2]
+            return float(np.clip(1.5 * first - 0.5 * second, 0, min(max(first, 0) * 1.5, 0.9)))
+        if plane and r == REACH:
+            # Along both: what is left at the largest lags, where noise has faded first.
+            ring = np.concatenate([self.rho[0], self.rho[-1], self.rho[:, 0], self.rho[:, -1]])
+            return float(np.clip(ring.mean(), 0, 0.9))
+        return 0.0
+
+    @property
+    def neighbours(self) -> NDArray[np.float64]:
+        """Correlation of the noise alone: what texture explains is taken out."""
+        r = len(self.rho) // 2
+        plane = [k for k in self.along if k in "YX"]
+        clean = np.zeros_like(self.rho)
+        whole = self.texture
+        if len(plane) == 1:
+            turned, target = (m if plane[0] == "X" else m.T for m in (self.rho, clean))
+            beside = np.maximum((turned[r - 1] + turned[r + 1]) / 2, 0)
+            target[r] = np.clip((turned[r] - beside) / (1 - whole), -1, 1)
+        elif plane:
+            clean = np.clip((self.rho - whole) / (1 - whole), -1, 1)
+        clean[r, r] = 1
+        return clean
+
+    def joined(self, other: Correlation, letter: str) -> Correlation:
+        """With the correlation along one more axis, taken from another measurement."""
+        if letter not in other.excess:
+            return self
+        return replace(
+            self,
+            excess={**self.excess, letter: other.excess[letter]},
+            fine={**self.fine, letter: other.fine[letter]},
+        )
+
+    def reach(self, letter: str) -> int:
+        """Pixels to either side along an axis over which the noise is correlated."""
+        if letter not in self.along:
+            return 0
+        far = np.flatnonzero(self.fine[letter] < MASK)
+        return max(int(far[0]) - 1 if len(far) else len(self.fine[letter]) - 1, 1)
+
+    def mask(self) -> NDArray[np.bool_] | None:
+        """The structN2V footprint: all lags at which the noise is correlated, without gaps.
+
+        Returns
+        -------
+        ndarray of bool with odd sides, or None
+            In YX; None where the noise is independent in the plane.
+        """
+        if not any(k in "YX" for k in self.along):
+            return None
+        r = len(self.rho) // 2
+        rho = self.neighbours
+        wanted = rho > np.maximum(MASK, 3 * self.error)
+        wanted[r, r] = True
+        wanted |= wanted[::-1, ::-1]
+        # No further along each axis than the high-passed noise reaches: beyond lies texture.
+        for letter, turned in (("Y", wanted), ("X", wanted.T)):
+            end = self.reach(letter)
+            turned[: r - end] = turned[r + end + 1 :] = False
+        labels, _ = ndimage.label(wanted, np.ones((3, 3)))
+        wanted = labels == labels[r, r]
+        for axis in (0, 1):  # fill every row and column between its ends
+            first = np.maximum.accumulate(wanted, axis)
+            last = np.flip(np.maximum.accumulate(np.flip(wanted, axis), axis), axis)
+            wanted = first & last
+        if wanted.sum() == 1:
+            for letter, lag in (("Y", (r + 1, r)), ("X", (r, r + 1))):
+                if letter in self.along:
+                    wanted[lag] = wanted[2 * r - lag[0], 2 * r - lag[1]] = True
+        rows, columns = (np.flatnonzero(wanted.any(axis)) for axis in (1, 0))
+        return wanted[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def measure(planes: NDArray, letter: str | None = None) -> Correlation | None:
+    """Autocorrelation of the noise of one channel.
+
+    Parameters
+    ----------
+    planes : ndarray, shape (n, y, x)
+        Noisy planes of at least 16x16 pixels.
+    letter : str, optional
+        ``Z`` or ``T`` if the planes follow each other along this axis; then the correlation
+        between neighbouring planes is measured too.
+
+    Returns
+    -------
+    Correlation or None
+        None where too few blocks are not constant or clipped.
+    """
+    side = 16 if min(planes.shape[1:]) >= 64 else 8
+    reach = REACH if side == 16 else 2
+    blocks, power, grid = detrended(planes, side)
+    chosen = calm(blocks, power, grid, planes, side)
+    if chosen.sum() < 4:
+        return None
+    scaled = blocks[chosen] / np.sqrt(power[chosen])[:, None, None]
+    lags, matrix = mixing(side, reach)
+    sums = autocovariance(scaled, reach)
+    values = np.linalg.solve(matrix, np.stack([sums[:, y, x] for y, x in lags], 0)).T
+    mean = values.mean(0)
+    n = max(len(values), 2)
+    spread = values.std(0, ddof=1) / np.sqrt(n) if len(values) > 1 else np.ones_like(mean)
+    size = 2 * reach + 1
+    rho, error = np.zeros((size, size)), np.zeros((size, size))
+    for (y, x), value, e in zip(lags, mean / mean[0], spread / mean[0], strict=True):
+        rho[reach + y, reach + x] = rho[reach - y, reach - x] = value
+        error[reach + y, reach + x] = error[reach - y, reach - x] = e
+    error[reach, reach] = 0
+    excess = _excess(values / mean[0], lags)
+    profiles = _fine(rho)
+    if letter is not None and len(planes) > 1:
+        steps = range(1, min(DEEP, len(planes) - 1) + 1)
+        found = [_across(blocks, power, chosen, len(planes), step) for step in steps]
+        excess[letter] = found[0]
+        profiles[letter] = np.array([1.0, *(value for value, _ in found)])
+    return Correlation(
+        rho=rho,
+        error=error,
+        excess=excess,
+        fine=profiles,
+        smooth=_smooth(rho, reach),
+        fade=fade(planes, power, chosen, side),
+        signal=means(planes, side)[chosen],
+        # Detrending takes a little of correlated noise with it: mean[0] puts that back.
+        variance=power[chosen] * mean[0],
+    )
+
+
+def _excess(values: NDArray, lags: list[tuple[int, int]]) -> dict[str, tuple[float, float]]:
+    """Correlation with the next pixel in Y and X above that of its diagonal neighbours.
+
+    Texture that an objective has blurred is as much alike along the diagonal as along the axes;
+    noise is not, whether it lies along one axis or is the product of both. Errors come from the
+    spread over blocks, shape (blocks, lags).
+    """
+    at = {lag: values[:, i] for i, lag in enumerate(lags)}
+    corner = (at[1, 1] + at[1, -1]) / 2
+    if corner.mean() < 0:  # noise of alternating sign is no texture
+        corner = np.zeros_like(corner)
+    found = {}
+    for letter, lag in (("Y", (1, 0)), ("X", (0, 1))):
+        above = at[lag] - corner
+        error = above.std(ddof=1) / np.sqrt(len(above)) if len(above) > 1 else 1.0
+        found[letter] = (float(above.mean()), float(error))
+    return found
+
+
+def _fine(rho: NDArray) -> dict[str, NDArray[np.float64]]:
+    """Correlation with the next pixels in Y and X after differences across.
+
+    The autocorrelation of the high-passed noise is that of the noise convolved, across the axis,
+    with the autocorrelation of the filter, so no pixel has to be filtered.
+    """
+    r = len(rho) // 2
+    order = min(ORDER, r)
+    kernel = (np.poly1d([1.0, -1.0]) ** order).c
+    weights = np.convolve(kernel, kernel[::-1])
+    found = {}
+    for letter, turned in (("Y", rho.T), ("X", rho)):
+        profile = weights @ turned[r - order : r + order + 1, r:]
+        found[letter] = profile / profile[0] if profile[0] > 0 else np.eye(1, r + 1)[0]
+    return found
+
+
+def _smooth(rho: NDArray, r: int) -> float:
+    """What a Gaussian through the nearest lags says of lag 0: rho(1, 0) rho(0, 1) / rho(1, 1)."""
+    corner = (rho[r + 1, r + 1] + rho[r + 1, r - 1]) / 2
+    y, x = rho[r + 1, r], rho[r, r + 1]
+    if min(y, x, corner) <= 0.05:
+        return 0.0
+    return float(min(y * x / corner, 1.0))
+
+
+def _across(
+    blocks: NDArray, power: NDArray, chosen: NDArray, planes: int, step: int
+) -> tuple[float, float]:
+    """Correlation of pixels with those some planes on, and its standard error.
+
+    Both planes are high-passed along Y and X first: a specimen that stays the same from plane to
+    plane is smooth, a pattern of the detector and noise smeared along the axis are not.
+    """
+    side = blocks.shape[-1]
+    stack = blocks.reshape(planes, -1, side, side)
+    scale = np.sqrt(np.maximum(power, 1e-300)).reshape(planes, -1)
+    use = chosen.reshape(planes, -1)
+    both = use[:-step] & use[step:]
+    if both.sum() < 4:
+        alive = (power > 0).reshape(planes, -1)
+        both = (use[:-step] | use[step:]) & alive[:-step] & alive[step:]
+    if both.sum() < 4:
+        return 0.0, 1.0
+    a, b = (
+        stack[part][both] / scale[part][both][:, None, None]
+        for part in (slice(None, -step), slice(step, None))
+    )
+    low = (a * b).mean((1, 2))
+    a, b = (np.diff(np.diff(x, ORDER, axis=1), ORDER, axis=2) for x in (a, b))
+    norm = float(np.sqrt((a**2).mean() * (b**2).mean()))
+    if norm <= 0:
+        return 0.0, 1.0
+    high = (a * b).mean((1, 2)) / norm
+    values = high if high.mean() < low.mean() else low
+    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
+
+
+def high_share(rho: NDArray) -> float:
+    """Noise power in the measured cosine coefficients of `curve`, relative to white noise.
+
+    Parameters
+    ----------
+    rho : ndarray, shape (2 r + 1, 2 r + 1)
+        Autocorrelation of the noise.
+
+    Examples
+    --------
+    >>> white = np.zeros((13, 13))
+    >>> white[6, 6] = 1
+    >>> round(high_share(white), 6)
+    1.0
+    """
+    from scipy import fft
+
+    r = len(rho) // 2
+    i, j = np.indices((SIDE, SIDE))
+    position = np.stack([i.ravel(), j.ravel()], 1)
+    lag = position[:, None] - position[None]
+    covariance = np.where(
+        (np.abs(lag) <= r).all(2), rho[tuple(np.clip(lag + r, 0, 2 * r).transpose(2, 0, 1))], 0.0
+    )
+    one = fft.dct(np.eye(SIDE), axis=0, norm="ortho")
+    basis = np.einsum("ay,bx->abyx", one, one).reshape(SIDE * SIDE, -1)
+    power = np.einsum("ki,ij,kj->k", basis, covariance, basis)
+    return float(power[(i + j >= HIGH).ravel()].mean())

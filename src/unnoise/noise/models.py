@@ -1,0 +1,289 @@
+"""What a camera adds to the signal: models of the noise of one channel, in image units."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import gammaln, logsumexp
+
+from unnoise.errors import InputError
+from unnoise.noise.density import CHUNK, TINY, Model, check_curve, expect, wiener
+
+LOW_COUNT = 20.0
+"""Photons below which the exact Poisson-Gauss mixture replaces the normal approximation."""
+FLOOR = 1e-10
+"""Density, per standard deviation, below which no value of a table or mixture falls (outliers)."""
+
+
+class _Normal(Model):
+    """Noise that is normal with a variance that depends on the signal."""
+
+    def _log_likelihood(self, y: NDArray, s: NDArray) -> NDArray:
+        v = self._variance(s)
+        return np.asarray(-((y - s) ** 2 / v + np.log(2 * np.pi * v)) / 2)
+
+    def _posterior(self, y: NDArray, m: NDArray, t: NDArray) -> tuple[NDArray, NDArray]:
+        # The noise variance is taken at the prior mean, which is blind to the pixel's own noise:
+        # the weight is then independent of that noise, so means survive at low counts.
+        return wiener(y, m, t, self._variance(m))
+
+
+@dataclass(frozen=True, eq=False)
+class PoissonGauss(_Normal):
+    """Photon counts times a gain, plus an offset and normal read noise (Foi et al., TIP 2008).
+
+    The variance at signal s is ``gain * (s - offset) + read_variance``. Where fewer than 20 photons
+    are expected the likelihood is the exact mixture over photon numbers. Its peaks are widened to a
+    standard deviation of gain / sqrt(2 pi), so that cameras without read noise have a density too.
+
+    Parameters
+    ----------
+    gain : float
+        Grey levels per photo-electron, 0 for constant noise.
+    offset : float
+        Grey level without light.
+    read_variance : float
+        Variance without light, in squared grey levels.
+
+    Examples
+    --------
+    >>> camera = PoissonGauss(gain=2.0, offset=100.0, read_variance=9.0)
+    >>> float(camera.variance(150.0))
+    109.0
+    >>> mean, variance = camera.posterior(noisy=170.0, mean=150.0, variance=109.0)
+    >>> float(mean), float(variance)
+    (160.0, 54.5)
+    """
+
+    kind: ClassVar[str] = "poisson_gauss"
+    gain: float
+    offset: float
+    read_variance: float
+
+    def _check(self) -> None:
+        expect(all(np.ndim(v) == 0 for v in vars(self).values()), self.kind, "three numbers")
+        expect(
+            self.gain >= 0 and self.read_variance >= 0,
+            self.kind,
+            "a gain and a variance of 0 or more",
+        )
+
+    def _variance(self, s: NDArray) -> NDArray:
+        least = max(1e-4 * self.gain**2, TINY)  # a ten-thousandth of a photon
+        return np.maximum(self.gain * (s - self.offset) + self.read_variance, least)
+
+    def _log_likelihood(self, y: NDArray, s: NDArray) -> NDArray:
+        result = super()._log_likelihood(y, s)
+        if self.gain == 0:
+            return result
+        low = (s - self.offset) / self.gain < LOW_COUNT
+        counts = np.maximum((s[low] - self.offset) / self.gain, 1e-12)
+        electrons = (y[low] - self.offset) / self.gain
+        exact = np.empty(len(counts))
+        for start in range(0, len(counts), CHUNK):
+            part = slice(start, start + CHUNK)
+            exact[part] = self._mixture(electrons[part], counts[part])
+        result = np.array(result)
+        result[low] = exact - math.log(self.gain)
+        return result
+
+    def _mixture(self, electrons: NDArray, counts: NDArray) -> NDArray:
+        """Log of sum_k Poisson(k; counts) Normal(electrons; k, read variance), in electrons."""
+        v = max(self.read_variance / self.gain**2, 1 / (2 * np.pi))
+        top = float(counts.max())
+        k = np.arange(int(top + 8 * math.sqrt(top) + 12))
+        poisson = k * np.log(counts[:, None]) - counts[:, None] - gammaln(k + 1)
+        normal = -((electrons[:, None] - k) ** 2 / v + math.log(2 * math.pi * v)) / 2
+        return np.asarray(logsumexp(poisson + normal, axis=1))
+
+
+@dataclass(frozen=True, eq=False)
+class Curve(_Normal):
+    """Normal noise whose variance is piecewise linear between knots, and constant beyond them.
+
+    Parameters
+    ----------
+    knots, variances : array, shape (knots,)
+        Rising signals and the variance at each.
+
+    Examples
+    --------
+    >>> Curve(knots=[0.0, 10.0], variances=[1.0, 3.0]).variance([5.0, 20.0])
+    array([2., 3.])
+    """
+
+    kind: ClassVar[str] = "curve"
+    knots: NDArray[np.float64]
+    variances: NDArray[np.float64]
+
+    def _check(self) -> None:
+        check_curve(self.kind, self.knots, self.variances)
+
+    def _variance(self, s: NDArray) -> NDArray:
+        return np.asarray(np.interp(s, self.knots, self.variances))
+
+
+@dataclass(frozen=True, eq=False)
+class Histogram(Model):
+    """A table of p(noisy | signal) (PN2V, Krull et al., Frontiers in Computer Science 2020).
+
+    A row per knot holds the density of the residual in standard deviations,
+    ``(noisy - signal) / sqrt(variance)``, linear between the places of `residuals`. Shapes and
+    variances are interpolated over the signal. In these units rows hardly change from knot to
+    knot, so interpolating between them neither widens nor shifts the noise, as it would in a table
+    of grey levels. Beyond the table the density is a small constant.
+
+    Parameters
+    ----------
+    knots, variances : array, shape (knots,)
+        Rising signals and the variance at each.
+    residuals : array, shape (n,)
+        Evenly spaced places.
+    density : array, shape (knots, n)
+        Not negative; every row is scaled to integral 1 when the model is made.
+    """
+
+    kind: ClassVar[str] = "histogram"
+    knots: NDArray[np.float64]
+    variances: NDArray[np.float64]
+    residuals: NDArray[np.float64]
+    density: NDArray[np.float64]
+
+    def _check(self) -> None:
+        check_curve(self.kind, self.knots, self.variances)
+        steps = np.diff(self.residuals)
+        even = self.residuals.ndim == 1 and steps.size and (steps > 0).all()
+        expect(even and np.allclose(steps, steps[0]), self.kind, "evenly spaced residuals")
+        shape = (len(self.knots), len(self.residuals))
+        expect(self.density.shape == shape, self.kind, f"a density of shape {shape}")
+        expect((self.density >= 0).all(), self.kind, "a density that is not negative")
+        area = self.density.sum(axis=1, keepdims=True) * steps[0]
+        expect((area > 0).all(), self.kind, "a density with a value above 0 in every row")
+        if not np.allclose(area, 1, rtol=1e-12, atol=0):  # so that reading a file changes no bit
+            object.__setattr__(self, "density", self.density / area)
+
+    def _variance(self, s: NDArray) -> NDArray:
+        return np.asarray(np.interp(s, self.knots, self.variances))
+
+    def _log_likelihood(self, y: NDArray, s: NDArray) -> NDArray:
+        variance = self._variance(s)
+        row, up = _between(self.knots, s)
+        n = len(self.residuals)
+        place = (y - s) / np.sqrt(variance) - self.residuals[0]
+        place = place / (self.residuals[-1] - self.residuals[0]) * (n - 1)
+        column = np.clip(place.astype(np.int64), 0, n - 2)
+        right = place - column
+        table = self.density.ravel()
+        at = row * n + column
+        lower = table[at] * (1 - right) + table[at + 1] * right
+        at = np.minimum(row + 1, len(self.knots) - 1) * n + column
+        upper = table[at] * (1 - right) + table[at + 1] * right
+        value = np.where((place >= 0) & (place <= n - 1), lower + up * (upper - lower), 0)
+        return np.asarray(np.log(value + FLOOR) - np.log(variance) / 2)
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture(Model):
+    """A mixture of normals that depends on the signal (PPN2V, Prakash et al., ISBI 2020).
+
+    Weights, means and widths are piecewise linear between knots. Means and widths count in
+    standard deviations, ``sqrt(variances)``, from the signal.
+
+    Parameters
+    ----------
+    knots, variances : array, shape (knots,)
+        Rising signals and a variance at each, the unit of means and sigmas.
+    weights, means, sigmas : array, shape (knots, components)
+        Weights are scaled to sum 1 at every knot.
+
+    Examples
+    --------
+    >>> camera = Mixture([0.0], [4.0], weights=[[1.0]], means=[[0.0]], sigmas=[[1.0]])
+    >>> camera.variance([7.0])
+    array([4.])
+    """
+
+    kind: ClassVar[str] = "mixture"
+    knots: NDArray[np.float64]
+    variances: NDArray[np.float64]
+    weights: NDArray[np.float64]
+    means: NDArray[np.float64]
+    sigmas: NDArray[np.float64]
+
+    def _check(self) -> None:
+        check_curve(self.kind, self.knots, self.variances)
+        shapes = {self.weights.shape, self.means.shape, self.sigmas.shape}
+        alike = len(shapes) == 1 and self.weights.ndim == 2 and self.weights.size > 0
+        expect(
+            alike and len(self.weights) == len(self.knots),
+            self.kind,
+            "weights, means and sigmas of shape (knots, components)",
+        )
+        expect((self.sigmas > 0).all(), self.kind, "sigmas above 0")
+        total = self.weights.sum(axis=1, keepdims=True)
+        expect((self.weights >= 0).all() and (total > 0).all(), self.kind, "weights of sum 1")
+        if not np.allclose(total, 1, rtol=1e-12, atol=0):
+            object.__setattr__(self, "weights", self.weights / total)
+
+    def _at(self, signal: NDArray) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+        """Scale, weights, means and sigmas at every signal; the components come first."""
+        curves = (self.weights, self.means, self.sigmas)
+        w, m, s = (np.stack([np.interp(signal, self.knots, c) for c in a.T]) for a in curves)
+        # Weights and means interpolated one by one would shift the mean between knots.
+        mean = np.interp(signal, self.knots, (self.weights * self.means).sum(axis=1))
+        m += mean - (w * m).sum(axis=0)
+        return np.sqrt(np.interp(signal, self.knots, self.variances)), w, m, s
+
+    def _variance(self, s: NDArray) -> NDArray:
+        scale, w, m, sigma = self._at(s)
+        second, first = (w * (sigma**2 + m**2)).sum(axis=0), (w * m).sum(axis=0)
+        return np.asarray(scale**2 * (second - first**2))
+
+    def _log_likelihood(self, y: NDArray, s: NDArray) -> NDArray:
+        scale, w, m, sigma = self._at(s)
+        z = (y - s) / scale
+        total: NDArray = np.zeros(z.shape)
+        for k in range(len(w)):  # a loop over components keeps memory at one array
+            total += w[k] / sigma[k] * np.exp(-(((z - m[k]) / sigma[k]) ** 2) / 2)
+        return np.asarray(np.log(total / math.sqrt(2 * math.pi) + FLOOR) - np.log(scale))
+
+
+KINDS: dict[str, type[Model]] = {m.kind: m for m in (PoissonGauss, Curve, Histogram, Mixture)}
+"""Name in files -> model."""
+
+
+def from_dict(values: Any) -> Model:
+    """A model from what `Model.to_dict` returns.
+
+    Raises
+    ------
+    InputError
+        For unknown kinds, missing or unknown fields, and values that do not fit.
+
+    Examples
+    --------
+    >>> from_dict({"kind": "poisson_gauss", "gain": 2, "offset": 0, "read_variance": 1})
+    PoissonGauss(gain=2.0, offset=0.0, read_variance=1.0)
+    """
+    if not isinstance(values, dict) or values.get("kind") not in list(KINDS):
+        found = values.get("kind") if isinstance(values, dict) else values
+        raise InputError(f"unknown noise model {found!r:.60}; known are {', '.join(KINDS)}")
+    model = KINDS[values["kind"]]
+    names = {f.name for f in fields(model)}  # type: ignore[arg-type]
+    if set(values) - {"kind"} != names:
+        raise InputError(
+            f"the noise model {model.kind} has the fields {sorted(set(values) - {'kind'})} but "
+            f"needs {sorted(names)}; calibrate again"
+        )
+    return model(**{name: values[name] for name in names})
+
+
+def _between(knots: NDArray, signal: NDArray) -> tuple[NDArray, NDArray]:
+    """Index of the knot below, and the share of the way to the next; ends are held."""
+    place = np.interp(signal, knots, np.arange(len(knots), dtype=np.float64))
+    row = np.minimum(place.astype(np.int64), max(len(knots) - 2, 0))
+    return row, place - row

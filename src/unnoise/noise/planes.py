@@ -1,0 +1,136 @@
+"""Which planes of an image are looked at: few enough for seconds, whatever its size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unnoise.image import Image
+from unnoise.missing import count as count_missing
+from unnoise.missing import fill
+
+MAX_PIXELS = 2**21
+"""Pixels of an image that are looked at; of images of many channels a quarter of this in each."""
+MAX_PLANES = 16
+WIDEST, RUN_WIDEST = 1448, 720
+"""Largest sides of planes, alone and in runs along an axis."""
+FEWEST = 4
+"""Planes of a run, if there are as many: fewer show no fixed pattern."""
+ALL = 2**26
+"""Images of at most this many pixels are searched for missing pixels as a whole."""
+
+
+def sampled(image: Image, c: int) -> NDArray:
+    """Planes of a channel, spread over the image.
+
+    Parameters
+    ----------
+    image : Image
+        Any image.
+    c : int
+        Channel.
+
+    Returns
+    -------
+    ndarray, shape (n, y, x), dtype of the image
+        At most `MAX_PLANES` planes, cut to their middle; missing pixels filled, planes of
+        nothing else left out.
+
+    Examples
+    --------
+    >>> sampled(Image.from_array(np.zeros((40, 32, 32)), axes="ZYX"), 0).shape
+    (16, 32, 32)
+    """
+    n = image.sizes
+    part = min(n["C"], 4)
+    widest = int(WIDEST / part**0.5)
+    height, width = min(n["Y"], widest), min(n["X"], widest)
+    total = n["S"] * n["T"] * n["Z"]
+    wanted = min(int(np.clip(MAX_PIXELS // (part * height * width), 1, MAX_PLANES)), total)
+    # From the middles of equal parts: the ends of stacks and movies are often empty.
+    which = ((np.arange(wanted) + 0.5) * total / wanted).astype(int)
+    s, t, z = np.unravel_index(which, (n["S"], n["T"], n["Z"]))
+    places = [dict(zip("STZ", place, strict=True)) for place in np.stack([s, t, z], 1).tolist()]
+    planes = _planes(image, c, places, height, width)
+    kept = [plane for plane in planes if np.isfinite(plane).any()]
+    return np.stack([_finite(plane) for plane in (kept or planes)])
+
+
+def run(image: Image, c: int, axis: str) -> NDArray:
+    """Neighbouring planes along an axis, from its middle.
+
+    Parameters
+    ----------
+    image : Image
+        Any image.
+    c : int
+        Channel.
+    axis : str
+        ``S``, ``T`` or ``Z``.
+
+    Returns
+    -------
+    ndarray, shape (n, y, x), dtype of the image
+        At most `MAX_PLANES` planes; missing pixels filled.
+
+    Examples
+    --------
+    >>> y = np.arange(9.0)[:, None, None] + np.zeros((9, 512, 512))
+    >>> run(Image.from_array(y, axes="ZYX"), 0, "Z")[:, 0, 0]
+    array([0., 1., 2., 3., 4., 5., 6., 7.])
+    """
+    n = image.sizes
+    height, width = min(n["Y"], RUN_WIDEST), min(n["X"], RUN_WIDEST)
+    count = min(int(np.clip(MAX_PIXELS // (height * width), FEWEST, MAX_PLANES)), n[axis])
+    start = (n[axis] - count) // 2
+    middle = {k: n[k] // 2 for k in "STZ"}
+    places = [middle | {axis: start + i} for i in range(count)]
+    return np.stack([_finite(plane) for plane in _planes(image, c, places, height, width)])
+
+
+def missing(image: Image) -> int:
+    """NaN and infinite pixels; of huge images those in the planes that are looked at.
+
+    Parameters
+    ----------
+    image : Image
+        Any image.
+
+    Examples
+    --------
+    >>> missing(Image.from_array(np.full((32, 32), np.nan)))
+    1024
+    """
+    if image.dtype.kind != "f":
+        return 0
+    if np.prod([float(size) for size in image.shape]) <= ALL:
+        return count_missing(image)
+    n = image.sizes
+    middle = {k: n[k] // 2 for k in "STZ"}
+    cut = _middle(image, min(n["Y"], WIDEST), min(n["X"], WIDEST))
+    block = image.read({**middle, **cut})
+    return int(block.size - np.isfinite(block).sum())
+
+
+def _planes(
+    image: Image, c: int, places: Sequence[dict[str, int]], height: int, width: int
+) -> list[NDArray]:
+    """Planes at the given positions, cut to their middle."""
+    cut = _middle(image, height, width)
+    return [np.asarray(image.read({**place, **cut, "C": c})[0, 0, 0, 0]) for place in places]
+
+
+def _finite(plane: NDArray) -> NDArray:
+    """A plane without missing pixels; of zeros if all are missing."""
+    if plane.dtype.kind != "f":
+        return plane
+    return np.asarray(np.nan_to_num(fill(plane), posinf=0, neginf=0))
+
+
+def _middle(image: Image, height: int, width: int) -> dict[str, slice]:
+    """The middle of the planes, in step with the blocks of JPEG and the mosaics of cameras."""
+    n = image.sizes
+    y, x = ((size - part) // 32 * 16 for size, part in ((n["Y"], height), (n["X"], width)))
+    return {"Y": slice(y, y + height), "X": slice(x, x + width)}

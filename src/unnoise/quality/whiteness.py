@@ -1,0 +1,261 @@
+"""Is what was removed only noise? The residual must be white and must not know the specimen."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import fft, ndimage, stats
+
+from unnoise.errors import InputError
+from unnoise.quality import blocks
+from unnoise.quality.blocks import Interval
+
+FEWEST_PAIRS = 30
+"""Lags with fewer pairs of pixels are not judged."""
+
+WIDTH = 4.0
+"""Width (sigma, in pixels) of the window of the map of lost structure."""
+
+
+@dataclass(frozen=True, eq=False)
+class Whiteness:
+    """The autocorrelation of a normalised residual.
+
+    Parameters
+    ----------
+    rho : ndarray
+        Autocorrelation by lag, of shape ``(2 reach + 1,) * ndim``, lag 0 in the centre.
+    largest : float
+        The entry of largest size off the centre.
+    at : tuple of int
+        Its lag in pixels; the opposite lag has the same value.
+    limit : float
+        What the largest size stays below in 95 % of white residuals.
+    p : float
+        Probability of correlations as large as these if the residual were white.
+    share : float
+        Share of the pixels used.
+    """
+
+    rho: NDArray[np.float64]
+    largest: float
+    at: tuple[int, ...]
+    limit: float
+    p: float
+    share: float
+
+
+@dataclass(frozen=True, eq=False)
+class Leak:
+    """How far structure of the specimen is left in the residual.
+
+    Parameters
+    ----------
+    correlation : Interval
+        Of the excess energy of the residual with the structure of the clean image; above 0,
+        structure was lost.
+    energy : float
+        Mean of r^2 / variance over all pixels: 1 for a perfect result.
+    map : ndarray
+        Local mean of r^2 / variance, in the shape of the image: about 1 is fine, above 1 structure
+        was lost, below 1 noise was kept.
+    significance : ndarray
+        How many standard errors the map is from 1; look where it exceeds 4 in size.
+    """
+
+    correlation: Interval
+    energy: float
+    map: NDArray[np.float64]
+    significance: NDArray[np.float64]
+
+
+def whiteness(
+    residual: ArrayLike, variance: ArrayLike, *, mask: ArrayLike | None = None, reach: int = 5
+) -> Whiteness:
+    """Autocorrelation of ``z = residual / sqrt(variance)``, and whether it could be chance.
+
+    The autocovariance of each lag is divided by its number of pairs, so it is unbiased however the
+    mask is shaped. Its standard error is estimated from the squares of the pairs, so it holds for
+    heavy tails and where the variance is wrong (White, Econometrica 1980). The p value is that of
+    ``sum_lags (sum z z')^2 / sum (z z')^2``, which is chi-square for white residuals.
+
+    Large images make tiny correlations significant: look at `largest` too; below 0.05 it rarely
+    matters. The residual of a real denoiser is never quite white: its error follows the noise of
+    the neighbours.
+
+    Parameters
+    ----------
+    residual : array-like (y, x) or (z, y, x)
+        Noisy minus clean image.
+    variance : array-like
+        Noise variance, one number or one per pixel, in squared image units.
+    mask : array-like of bool, optional
+        Pixels to use, e.g. those not clipped.
+    reach : int
+        Largest lag in pixels along each axis.
+
+    Raises
+    ------
+    InputError
+        If shapes do not fit or values are not finite.
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(0).normal(size=(64, 64))
+    >>> whiteness(noise, 1.0).p > 0.05
+    True
+    >>> w = whiteness(noise + np.roll(noise, 1, axis=1), 2.0)
+    >>> w.at, round(w.largest, 1)
+    ((0, 1), 0.5)
+    """
+    (r,) = blocks.pixels(residual)
+    if reach < 1:
+        raise InputError(f"the reach is {reach} pixels; it must be 1 or more")
+    v = blocks.variances(variance, r.shape)
+    used = v > 0
+    if mask is not None:
+        if np.shape(mask) != r.shape:
+            raise InputError(
+                f"the mask has the shape {np.shape(mask)} and the residual {r.shape}; "
+                "pass one value per pixel"
+            )
+        used &= np.asarray(mask, bool)
+    z = np.divide(r, np.sqrt(v), out=np.zeros(r.shape), where=used)
+    n = int(used.sum())
+    rounding = 1e-9 * float(np.abs(z).max())  # that alone is no residual
+    z = np.where(used, z - z.sum() / max(n, 1), 0.0)
+    spread = math.sqrt(float((z**2).sum()) / max(n, 1))
+    white = z / spread if spread > rounding else np.zeros(r.shape)
+    pairs = np.rint(_autocorrelation(used.astype(np.float64), reach))
+    products = _autocorrelation(white, reach)
+    squares = _autocorrelation(white**2, reach)
+    judged = (pairs >= FEWEST_PAIRS) & (squares > 1e-6 * max(n, 1))
+    rho = np.divide(products, pairs, out=np.zeros(pairs.shape), where=judged)
+    half = np.arange(rho.size).reshape(rho.shape) > rho.size // 2  # the other half is its mirror
+    half &= judged
+    chi2 = float((products[half] ** 2 / squares[half]).sum())
+    lags = int(half.sum())
+    best = np.unravel_index(np.argmax(np.where(half, np.abs(rho), -1)), rho.shape)
+    error = float((np.sqrt(squares[half]) / pairs[half]).max(initial=0))
+    return Whiteness(
+        rho=rho,
+        largest=float(rho[best]) if lags else 0.0,
+        at=tuple(int(i) - reach for i in best) if lags else (0,) * r.ndim,
+        limit=error * float(stats.norm.isf(0.025 / max(lags, 1))),
+        p=float(stats.chi2.sf(chi2, lags)) if lags else 1.0,
+        share=n / r.size,
+    )
+
+
+def leak(noisy: ArrayLike, clean: ArrayLike, variance: ArrayLike) -> Leak:
+    """Does structure of the specimen remain in the residual ``r = noisy - clean``?
+
+    Correlates the excess energy ``r^2 / variance - 1`` with the rank of the gradient of the clean
+    image over the noise (Gaussian derivatives of 1.5 px). The excess has mean zero for any noise of
+    that variance, bright or dark. Derivatives give the pixel itself no weight, so noise left in the
+    clean image does not correlate by itself. The interval is a block jackknife.
+
+    The variance must not be computed from the noisy pixel itself (noise that is high by chance
+    would look small); compute it from the clean image. In a clean image without any gradient the
+    correlation cannot be told: 0, from -1 to 1; look at `energy` then.
+
+    Parameters
+    ----------
+    noisy, clean : array-like (y, x) or (z, y, x)
+        Before and after denoising, in image units.
+    variance : array-like
+        Noise variance, one number or one per pixel.
+
+    Raises
+    ------
+    InputError
+        If shapes do not fit or values are not finite.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> truth = np.kron(rng.normal(size=(8, 8)), np.full((16, 16), 5.0))
+    >>> noisy = truth + rng.normal(size=truth.shape)
+    >>> leak(noisy, truth, 1.0).correlation.significant
+    False
+    >>> leak(noisy, ndimage.gaussian_filter(truth, 2), 1.0).correlation.low > 0
+    True
+    """
+    y, x = blocks.pixels(noisy, clean)
+    v = blocks.variances(variance, y.shape)
+    used = v > 0
+    energy = np.divide((y - x) ** 2, v, out=np.zeros(y.shape), where=used)
+    length = blocks.side(y.shape)
+    count = blocks.sums(used, length)
+    n = float(count.sum())
+    mean = float(energy.sum() / n) if n else 1.0
+    smooth, significance = _map(energy, used, length)
+    return Leak(_correlation(energy - mean, x, v, used, length), mean, smooth, significance)
+
+
+def _autocorrelation(x: NDArray, reach: int) -> NDArray[np.float64]:
+    """Sum over pixels of x(p) x(p + lag) for lags up to `reach`, without wrapping round."""
+    size = [fft.next_fast_len(n + reach, real=True) for n in x.shape]
+    axes = tuple(range(x.ndim))
+    spectrum = fft.rfftn(x, size, axes=axes)
+    full = fft.irfftn(np.abs(spectrum) ** 2, size, axes=axes)
+    for axis, (n, padded) in enumerate(zip(x.shape, size, strict=True)):
+        lags = np.arange(-reach, reach + 1)
+        full = np.take(full, lags % padded, axis=axis)
+        absent = np.abs(lags) >= n  # a thin axis has no such pairs
+        full[(slice(None),) * axis + (absent,)] = 0
+    return np.asarray(full)
+
+
+def _correlation(
+    excess: NDArray, clean: NDArray, v: NDArray, used: NDArray, length: int
+) -> Interval:
+    """Correlation of the excess energy with the rank of the structure."""
+    scale = max(1.0, float(np.abs(clean).max()))
+    slope = ndimage.gaussian_gradient_magnitude(clean - clean.mean(), 1.5)
+    slope[slope < 1e-12 * scale] = 0  # rounding of a flat image is no structure
+    e = np.where(used, excess, 0.0)
+    g = np.zeros(e.shape)
+    if used.any():
+        ranks = stats.rankdata(slope[used] / np.sqrt(v[used]))
+        g[used] = ranks / ranks.size - ranks.mean() / ranks.size
+    moments = np.stack([blocks.sums(q, length) for q in (used, e, g, e * e, g * g, e * g)])
+
+    def correlation(m: NDArray) -> NDArray:
+        n, se, sg, see, sgg, seg = m
+        safe = np.maximum(n, 1)
+        power = (see - se**2 / safe) * (sgg - sg**2 / safe)
+        root = np.sqrt(np.maximum(power, 0))
+        zeros = np.zeros(root.shape)
+        covariance = seg - se * sg / safe
+        return np.asarray(np.divide(covariance, root, out=zeros, where=root > 1e-9))
+
+    value, error, degrees = blocks.jackknife(correlation, moments)
+    if not (g.any() and e.any()):
+        return Interval(0.0, -1.0, 1.0)
+    reach = blocks.quantile(degrees) * error
+    return Interval(value, max(-1.0, value - reach), min(1.0, value + reach))
+
+
+def _map(energy: NDArray, used: NDArray, length: int) -> tuple[NDArray, NDArray]:
+    """Local mean of the energy, and its distance from 1 in standard errors.
+
+    The spread of single pixels is 2 for Gaussian noise and more for photon counts; the median over
+    blocks is not moved by the few blocks with lost structure.
+    """
+    filled = ndimage.gaussian_filter(used.astype(np.float64), WIDTH, mode="constant")
+    total = ndimage.gaussian_filter(energy, WIDTH, mode="constant")
+    # the square of a Gaussian window is one of width / sqrt(2), of mass (2 width sqrt(pi))^-ndim
+    narrow = ndimage.gaussian_filter(used.astype(np.float64), WIDTH / math.sqrt(2), mode="constant")
+    known = narrow > 1e-6  # else too far from any pixel used
+    mean = np.divide(total, filled, out=np.ones(total.shape), where=known)
+    mass = narrow / (2 * WIDTH * math.sqrt(math.pi)) ** energy.ndim
+    count, first, second = (blocks.sums(q, length) for q in (used, energy, energy**2))
+    full = count > 1
+    spread = second[full] / count[full] - (first[full] / count[full]) ** 2
+    error = np.sqrt(max(2.0, float(np.median(spread)) if full.any() else 2.0) * np.maximum(mass, 0))
+    distance = np.divide((mean - 1) * filled, error, out=np.zeros(mean.shape), where=known)
+    return mean, distance

@@ -1,0 +1,26 @@
+"""The report of a run: one HTML file that opens from disk and needs no network."""
+
+from __future__ import annotations
+
+from unnoise.report.content import (
+    Chart,
+    HeatMap,
+    Number,
+    Page,
+    Picture,
+    Section,
+    Series,
+)
+from unnoise.report.page import render, write
+
+__all__ = [
+    "Chart",
+    "HeatMap",
+    "Number",
+    "Page",
+    "Picture",
+    "Section",
+    "Series",
+    "render",
+    "write",
+]

@@ -1,0 +1,254 @@
+"""After training: what the net makes of pixels it never had as targets."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from unnoise.centre import Region, Verdict, fit
+from unnoise.device import place
+from unnoise.errors import InputError
+from unnoise.image import Image
+from unnoise.inspection import NoiseReport, inspect
+from unnoise.known import remember
+from unnoise.methods import METHODS, Step
+from unnoise.model import Model, build_net
+from unnoise.noise.camera import Camera
+from unnoise.noise.density import Model as NoiseModel
+from unnoise.noise.models import Curve
+from unnoise.presets import BLIND_SPOT
+from unnoise.sampling import held_out, key_of
+
+BUDGET = 2**19
+"""Pixels of all regions together: some seconds."""
+SIDES = {2: (512, 512), 3: (16, 176, 176)}
+KNOTS = 33
+
+
+def finished(
+    model: Model,
+    images: Sequence[Image],
+    reports: Sequence[NoiseReport],
+    device: torch.device,
+) -> tuple[Model, list[str], Sequence[NoiseReport]]:
+    """What is still to do with a trained model, and what to tell about it.
+
+    Parameters
+    ----------
+    model : Model
+        Trained.
+    images : sequence of Image
+        Its training images.
+    reports : sequence of NoiseReport
+        What was measured before; measured now where it is needed and missing.
+    device : torch.device
+        Where to compute.
+    """
+    reports = reports or measured(images)
+    noise = of_camera(model, images[0].alpha) or noise_models(reports, model)
+    told = []
+    config = model.config
+    wanted = config.method in BLIND_SPOT and (config.centre or config.noise_model is not None)
+    if wanted and any(n is None for n in noise):
+        told = ["the pixel itself is left out: the noise could not be measured"]
+    elif wanted:
+        model, verdict = with_centre(model, images, [n for n in noise if n is not None], device)
+        told = [verdict.why]
+    repeated = dependence(model, images, noise, device)
+    known = remember(images, reports, model.channels, noise, repeated, model.config.training.seed)
+    return replace(model, origin={**model.origin, "known": known.to_dict()}), told, reports
+
+
+def of_camera(model: Model, alpha: int | None) -> list[NoiseModel | None] | None:
+    """The noise models of the camera file in the settings, one per denoised channel.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or is for another number of channels.
+    """
+    if model.config.noise_model is None:
+        return None
+    colours = [c for c in range(model.n_channels) if c != alpha]
+    models = Camera.load(model.config.noise_model).models(len(colours))
+    return [models[colours.index(c)] for c in model.channels]
+
+
+def dependence(
+    model: Model,
+    images: Sequence[Image],
+    noise: Sequence[NoiseModel | None],
+    device: torch.device,
+) -> list[float]:
+    """Share of the noise of a pixel that its own estimate repeats, per channel.
+
+    The divergence of Stein's estimate by a random direction (Ramani, Blu, Unser, IEEE Transactions
+    on Image Processing 2008): ``E z (g(y + e z) - g(y)) / (e E z^2)``.
+    """
+    rng = np.random.default_rng([model.config.training.seed, 5])
+    where, at, corner, sides = _somewhere(images, model.ndim, rng)
+    noisy = _read(images[where], at, corner, sides, model).astype(np.float64)
+    scale = np.array(
+        [
+            np.sqrt(float(n.variance(y).mean()) if n is not None else float(y.var()))
+            for n, y in zip(noise, noisy, strict=True)
+        ]
+    ).reshape(-1, *(1,) * model.ndim)
+    z = scale * rng.standard_normal(noisy.shape)
+    net = place(build_net(model), device).eval()
+
+    def result(y: NDArray) -> NDArray[np.float64]:
+        x = torch.from_numpy(model.affine.select(list(model.channels)).apply(y))
+        with torch.inference_mode():
+            values = _values(net, x.unsqueeze(1 if model.is_one_by_one else 0).to(device), model)
+        return values if model.centre is None else model.centre.apply(y, values)[0]
+
+    step = 0.1
+    change = (result(noisy + step * z) - result(noisy)) / step
+    axes = tuple(range(1, noisy.ndim))
+    ratio = (z * change).mean(axes) / np.maximum((z**2).mean(axes), 1e-300)
+    return [float(v) for v in ratio]
+
+
+def measured(images: Sequence[Image]) -> list[NoiseReport]:
+    """What can be measured of the first, the middle and the last image."""
+    found = []
+    for i in sorted({0, len(images) // 2, len(images) - 1}):
+        with contextlib.suppress(InputError):
+            found.append(inspect(images[i]))
+    return found
+
+
+def with_centre(
+    model: Model, images: Sequence[Image], noise: Sequence[NoiseModel], device: torch.device
+) -> tuple[Model, Verdict]:
+    """The model with the pixel itself brought back, where held-out pixels show that it helps.
+
+    Parameters
+    ----------
+    model : Model
+        Trained with n2v, n2v2 or structn2v.
+    images : sequence of Image
+        Its training images.
+    noise : sequence of noise models
+        One per denoised channel.
+    device : torch.device
+        Where to compute.
+    """
+    centre, verdict = fit(noise, regions(model, images, device))
+    described = {
+        "used": verdict.used,
+        "risk_blind": verdict.risk_blind,
+        "risk": verdict.risk,
+        "alike": verdict.alike,
+    }
+    return replace(model, centre=centre, origin={**model.origin, "centre": described}), verdict
+
+
+def regions(model: Model, images: Sequence[Image], device: torch.device) -> list[list[Region]]:
+    """Pieces of the training images with predictions, for every denoised channel."""
+    assert model.config.method in BLIND_SPOT
+    net = place(build_net(model), device).eval()
+    method = METHODS[model.config.method](model.config, model.ndim)
+    seed = model.config.training.seed
+    generator = torch.Generator(device).manual_seed(seed + 2)
+    rng = np.random.default_rng([seed, 2])
+    found: list[list[Region]] = [[] for _ in model.channels]
+    spent = 0
+    seen: set[tuple[object, ...]] = set()
+    while spent < BUDGET:
+        where, at, corner, sides = _somewhere(images, model.ndim, rng)
+        key = (where, *at.values(), *corner)
+        if key in seen:  # small images have few places
+            break
+        seen.add(key)
+        noisy = _read(images[where], at, corner, sides, model)
+        held = np.stack(
+            [
+                held_out(corner, sides, (seed, *key_of(where, at, model.ndim, None), c))
+                for c in model.channels
+            ]
+        )
+        x, mask = (
+            torch.from_numpy(a).unsqueeze(1 if model.is_one_by_one else 0).to(device)
+            for a in (model.affine.select(list(model.channels)).apply(noisy), held)
+        )
+        step = Step(x, x, mask, generator, 1.0, net)
+        hidden = method.validation(step)[0]
+        with torch.inference_mode():
+            plain, blind = (_values(net, t, model) for t in (x, hidden))
+        for c in range(len(model.channels)):
+            found[c].append(Region(noisy[c].astype(np.float64), plain[c], held[c], blind[c]))
+        spent += math.prod(sides) * len(model.channels)
+    return found
+
+
+def _values(net: torch.nn.Module, x: torch.Tensor, model: Model) -> NDArray[np.float64]:
+    """Predictions in image units, shape (channels, *space)."""
+    y = net(x)
+    if model.config.is_probabilistic:
+        y = y.chunk(2, 1)[0]
+    y = y.float().cpu().squeeze(1 if model.is_one_by_one else 0).numpy()
+    return model.affine.select(list(model.channels)).invert(y)
+
+
+def _somewhere(
+    images: Sequence[Image], ndim: int, rng: np.random.Generator
+) -> tuple[int, dict[str, int], tuple[int, ...], tuple[int, ...]]:
+    """A random image, position along S, T and Z, corner and sides of a piece."""
+    which = int(rng.integers(len(images)))
+    n = images[which].sizes
+    letters = "ZYX"[-ndim:]
+    sides = tuple(min(n[k], side) for k, side in zip(letters, SIDES[ndim], strict=True))
+    corner = tuple(
+        int(rng.integers(n[k] - side + 1)) for k, side in zip(letters, sides, strict=True)
+    )
+    at = {k: int(rng.integers(n[k])) for k in "ST"}
+    at["Z"] = corner[0] if ndim == 3 else int(rng.integers(n["Z"]))
+    return which, at, corner, sides
+
+
+def _read(
+    image: Image,
+    at: dict[str, int],
+    corner: tuple[int, ...],
+    sides: tuple[int, ...],
+    model: Model,
+) -> NDArray:
+    """The denoised channels of a piece, shape (channels, *space)."""
+    where: dict[str, int | slice] = dict(at)
+    for k, start, side in zip("ZYX"[-model.ndim :], corner, sides, strict=True):
+        where[k] = slice(start, start + side)
+    block: NDArray = image.read(where)[0, 0][list(model.channels)]
+    return block if model.ndim == 3 else block[:, 0]
+
+
+def noise_models(reports: Sequence[NoiseReport], model: Model) -> list[NoiseModel | None]:
+    """The measured noise of every denoised channel: the mean of what the reports say.
+
+    None for a channel whose noise could not be measured.
+    """
+    found: list[NoiseModel | None] = []
+    for c in model.channels:
+        curves = [
+            channel.curve
+            for report in reports
+            for channel in report.channels
+            if channel.index == c and channel.curve is not None
+        ]
+        if not curves:
+            found.append(None)
+            continue
+        low = min(float(curve.signal.min()) for curve in curves)
+        high = max(float(curve.signal.max()) for curve in curves)
+        middle, half = (low + high) / 2, max((high - low), 1e-6 * abs(high) + 1e-9)
+        # Lines go on beyond the intensities of calm places: bright spots are seldom calm.
+        knots = np.linspace(middle - half, middle + 2 * half, KNOTS)
+        found.append(Curve(knots, np.mean([curve.at(knots) for curve in curves], axis=0)))
+    return found

@@ -1,0 +1,176 @@
+"""Training to the end or to Ctrl-C, with what belongs to it: choice, saving, logs, report."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from unnoise import checkpoint
+from unnoise.auto import Auto, Choice
+from unnoise.calibration import Calibration
+from unnoise.config import Config
+from unnoise.errors import InputError
+from unnoise.events import Event, Interrupt, Message, Saved, Stopped
+from unnoise.image import Image
+from unnoise.inspection import NoiseReport
+from unnoise.loggers import make as make_logger
+from unnoise.model import Model
+from unnoise.places import REPORTING, Reading, Reporting
+from unnoise.plan import describe, plan
+from unnoise.report import Page
+from unnoise.report import write as write_page
+from unnoise.reporting import Shown, of_results
+from unnoise.results import show_training
+from unnoise.selfcheck import finished
+from unnoise.training import Run
+
+SAVE_EVERY = 60.0
+"""Seconds between two saves of a running training."""
+
+
+def choose(images: Sequence[Image], settings: Config | Auto) -> Choice:
+    """The settings as they are, or those that auto chooses for the images."""
+    return settings.resolve(images) if isinstance(settings, Auto) else Choice(settings, (), "")
+
+
+def verdict(run: Run | Calibration) -> Generator[Event]:
+    """What a finished run says about itself, beyond its loss."""
+    if isinstance(run, Run) and run.stopped:
+        yield Message(f"stopped early at step {run.step}: the held-out loss no longer falls")
+    found = run.model().origin.get("calibration")
+    if found:
+        yield Message(
+            f"uncertainty on held-out pixels: {found['inside_50']:.0%} inside the 50 % interval, "
+            f"{found['inside_95']:.0%} inside the 95 % interval, variance "
+            f"{found['variance_ratio']:.2f} times the predicted one"
+        )
+
+
+def planned(
+    images: Sequence[Image], targets: Sequence[Image] | None, config: Config, reading: Reading
+) -> Model:
+    """The model a run starts from, with what resuming needs to read the images again."""
+    model = plan(images, config, targets)
+    return replace(model, origin={**model.origin, "reading": vars(reading)})
+
+
+def description(images: Sequence[Image], model: Model) -> Message:
+    """What is about to be trained."""
+    names = images[0].name if len(images) == 1 else f"{len(images)} images"
+    return Message(f"{names}: {describe(model, images)}")
+
+
+def notes(images: Sequence[Image]) -> Generator[Message]:
+    """What the readers want people to know."""
+    for image in images:
+        if "note" in image.metadata:
+            yield Message(f"{image.name}: {image.metadata['note']}")
+
+
+def train(
+    run: Run | Calibration,
+    folder: Path,
+    images: Sequence[Image],
+    reports: Sequence[NoiseReport],
+    *,
+    why: str = "",
+    fresh: bool,
+    reporting: Reporting = REPORTING,
+) -> Generator[Event]:
+    """Train to the end or to Ctrl-C, saving now and then.
+
+    Whatever is in the folder stays until there is something trained to replace it with.
+    """
+    saved, saved_step = time.monotonic(), 0 if fresh else run.step
+    logged = len(run.history)
+    names = run.model().origin.get("loggers", ())
+    place = Path(f"{os.path.abspath(folder)}.logs")  # the folder itself is replaced whole
+    if names:
+        place.mkdir(parents=True, exist_ok=True)
+    try:
+        loggers = [make_logger(name, place, run.model().config.values()) for name in names]
+    except InputError:
+        with contextlib.suppress(OSError):
+            place.rmdir()  # unless it holds an earlier log
+        raise
+
+    def save(model: Model | None = None) -> None:
+        nonlocal fresh, saved, saved_step
+        done = model is not None
+        checkpoint.save(folder, model or run.model(), run, finished=done, fresh=fresh)
+        fresh, saved, saved_step = False, time.monotonic(), run.step
+
+    try:
+        with Interrupt() as interrupt:
+            for progress in run:
+                yield progress
+                for line in run.history[logged:]:
+                    for logger in loggers:
+                        logger.log(line)
+                logged = len(run.history)
+                if interrupt.requested and run.fraction < 1:
+                    save()
+                    yield Stopped(
+                        f"stopped at step {run.step}; {folder} holds a usable model: go on with "
+                        f"unnoise train --resume {folder}"
+                    )
+                    return
+                if time.monotonic() - saved > SAVE_EVERY:
+                    save()
+            model, told, reports = finished(run.model(), images, reports, run.device)
+            save(model)
+    except KeyboardInterrupt:
+        left = f"{folder} holds the model of step {saved_step}"
+        yield Stopped(f"stopped at once; {left if saved_step else 'no model was written'}")
+        return
+    finally:
+        for logger in loggers:
+            logger.close()
+    for logger in loggers:
+        if logger.problem:
+            yield Message(logger.problem)
+    yield from verdict(run)
+    yield from (Message(line) for line in told)
+    yield Saved(folder)
+    if reporting.wanted:
+        shown = [show_training(model, image, str(run.device)) for image in images[:1]]
+        lines = [line for line in (why, *told) if line]
+        page = page_of(model, run.history, shown, reports, lines, reporting, "Training")
+        yield from reported(folder / "report.html", page)
+
+
+def page_of(
+    model: Model,
+    history: Sequence[Mapping[str, float]],
+    shown: Sequence[Shown],
+    reports: Sequence[NoiseReport],
+    why: Sequence[str],
+    reporting: Reporting,
+    what: str,
+) -> Page:
+    """The report of a run."""
+    first = shown[0].title if shown else ""
+    return of_results(
+        shown,
+        reports,
+        title=f"{what}: {first}" + (f" and {len(shown) - 1} more" if len(shown) > 1 else ""),
+        why=why,
+        history=history,
+        settings=model.config.to_yaml(),
+        seed=model.config.training.seed,
+        command=reporting.command,
+    )
+
+
+def reported(path: Path, page: Page) -> Generator[Event]:
+    """Write the report; the results are safe already, so a full disk only costs the report."""
+    try:
+        write_page(path, page)
+    except InputError as error:
+        yield Message(f"no report was written: {error}")
+        return
+    yield Saved(path)
