@@ -1,13 +1,14 @@
 """``auto`` against n2v, n2v2 and structn2v with the same budget, on every shared pair.
 
-    python benchmarks/auto.py --seconds 30          # CPU seconds of one thread per training
+    python benchmarks/auto.py --seconds 15          # CPU seconds of one thread per training
     python benchmarks/auto.py --part 0/2          # every second pair, for two processes
     python benchmarks/auto.py table                 # the table of all parts that were run
 
 Every image is denoised on its own. ``structn2v`` gets the mask that was measured, or horizontal:9
 where none was. The measure is the scale-invariant PSNR, since most files were stretched
 separately. The goal: auto is at least the best of the three less 0.2 dB, and never below the noisy
-image. The time that auto spends on measuring and checking is not part of the budget; it is printed.
+image. Predictions average the eight symmetries, as `unnoise denoise` does. The time that auto
+spends on measuring and checking is not part of the budget; it is printed.
 """
 
 from __future__ import annotations
@@ -129,7 +130,7 @@ def table(seed: int) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", nargs="?", choices=("run", "table"), default="run")
-    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--seconds", type=float, default=15.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--part", default="0/1", help="i/n: every n-th pair, from the i-th on")
     parser.add_argument("--only", nargs="*", help="names that contain one of these")

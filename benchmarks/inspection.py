@@ -6,9 +6,9 @@
 minus clean (affinely fitted) where the clean image is flat, above that of the diagonal, or what is
 known of the instrument: above 0.065 correlated, below 0.04 independent, between them left out.
 
-    python benchmarks/inspection.py
+    python benchmarks/inspect.py
 
-The name is not ``inspect.py``, which would hide the standard module from all scripts beside it.
+`inspect.py` beside it is its entry point; the name there is that of a standard module.
 """
 
 from __future__ import annotations

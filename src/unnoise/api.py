@@ -18,7 +18,7 @@ from unnoise.inspection import NoiseReport
 from unnoise.missing import checked
 from unnoise.model import Model
 from unnoise.plan import plan
-from unnoise.selfcheck import finished
+from unnoise.selfcheck import finished, of_camera
 from unnoise.training import start
 
 
@@ -92,7 +92,9 @@ def train(
             plan(opened, settings.provisional, partners)  # says what is missing or superfluous
         choice = settings.resolve(opened)
         settings, reports = choice.config, choice.reports
-    run = start(opened, plan(opened, settings, partners), pick(device), partners)
+    planned = plan(opened, settings, partners)
+    of_camera(planned, opened[0].alpha)  # refuses a camera that does not fit before any training
+    run = start(opened, planned, pick(device), partners)
     for _ in run:
         pass
     return finished(run.model(), opened, reports, run.device)[0]

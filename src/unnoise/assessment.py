@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from unnoise.centre import surroundings
 from unnoise.known import Known
 from unnoise.quality import (
     Bias,
@@ -30,6 +31,8 @@ STRANGE = 0.05
 """Share of unfamiliar pixels from which the result deserves a warning; 1 % is chance."""
 SMALL = 10.0
 """Integer images dimmer than this lose their fractions by rounding."""
+WINDOW = 8.0
+"""Standard deviation, in pixels, of the window of the expected error."""
 LEFT = 0.15
 """Correlation of the residual with its neighbours from which a word is due."""
 
@@ -110,6 +113,8 @@ def assess(
     model = known.noise[channel]
     independent = not set(known.correlated[channel]) & set("YX")
     variance = None if model is None else model.variance(clean)
+    if error is None and variance is not None:
+        error = expected_error(noisy, clean, variance)
     estimate = white = structure = before = after = None
     fine: tuple[float | None, float | None] = (None, None)
     if variance is not None:
@@ -147,6 +152,15 @@ def assess(
             known.correlated[channel], estimate, white, structure, bias, strange, rounded, clean
         ),
     )
+
+
+def expected_error(noisy: NDArray, clean: NDArray, variance: NDArray) -> NDArray[np.float64]:
+    """Standard deviation of a blind result around the clean image, from the residuals around.
+
+    The mean squared residual of the surroundings less the noise variance, where that is positive.
+    """
+    excess, _ = surroundings((noisy - clean) ** 2 / variance - 1, WINDOW)
+    return np.asarray(np.sqrt(variance * np.maximum(excess, 0.0)))
 
 
 def _warnings(

@@ -155,7 +155,12 @@ class Centre:
             strictness=float(values["strictness"]),
         )
         n = len(centre.models)
-        if not (len(centre.ceilings) == len(centre.scatter) == n and 0 < centre.width <= 64):
+        fits = (
+            len(centre.ceilings) == len(centre.scatter) == n
+            and all(0 <= v < np.inf for v in (*centre.scatter, centre.strictness))
+            and 0 < centre.width <= 64
+        )
+        if not fits:
             raise InputError("the settings of the centre pixel do not fit each other")
         return centre
 
@@ -199,18 +204,13 @@ def surroundings(
         shape = [-1 if a == axis else 1 for a in range(values.ndim)]
         total = total * there.reshape(shape)
         total = ndimage.correlate1d(total, kernel, axis=axis, mode="constant")
-        weight = weight * np.convolve(there, kernel, "same")[_fit(size, kernel)].reshape(shape)
-        square = square * np.convolve(there, kernel**2, "same")[_fit(size, kernel)].reshape(shape)
+        middle_part = slice(reach(width), reach(width) + size)  # "same" means the longer of the two
+        weight = weight * np.convolve(there, kernel)[middle_part].reshape(shape)
+        square = square * np.convolve(there, kernel**2)[middle_part].reshape(shape)
     own = middle**values.ndim
     rest = np.maximum(weight - own, 1e-12)
     count = rest**2 / np.maximum(square - own**2, 1e-12)
     return (total - own * values) / rest, np.maximum(count, 1.0)
-
-
-def _fit(size: int, kernel: NDArray) -> slice:
-    """Where the positions are in what `numpy.convolve` returns, which is as long as the longer."""
-    start = (max(size, len(kernel)) - size) // 2
-    return slice(start, start + size)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,16 @@ from pydantic import BaseModel, ValidationError, model_validator
 from unnoise import structure
 from unnoise.errors import InputError
 from unnoise.presets import BLIND_SPOT, CLASSICAL, DEFAULTS, METHODS, PRESETS
-from unnoise.settings import LIKELIHOODS, Frozen, Mask, Net, Pairs, Revisible, Training
+from unnoise.settings import (
+    LIKELIHOODS,
+    Frozen,
+    Mask,
+    Net,
+    Pairs,
+    Recorruption,
+    Revisible,
+    Training,
+)
 
 
 class Config(Frozen):
@@ -34,6 +43,7 @@ class Config(Frozen):
         "n2n",
         "care",
         "b2u",
+        "r2r",
         "gaussian",
         "nlm",
         "tv",
@@ -48,9 +58,10 @@ class Config(Frozen):
     (n2v, n2v2, structn2v)."""
     noise_model: str | None = None
     """File of unnoise calibrate with the noise of the camera, instead of what is measured on the
-    images; the pixel itself is then used as with centre."""
+    images; the pixel itself is then used as with centre. With r2r, the noise that is split."""
     mask: Mask | None = None
     b2u: Revisible | None = None
+    recorruption: Recorruption | None = None
     pairs: Pairs | None = None
     net: Net | None = None
     training: Training = Training()
@@ -237,6 +248,8 @@ class Config(Frozen):
 
     def symmetries(self, ndim: int) -> tuple[tuple[int, bool], ...]:
         """The (turns, flip) in YX that keep the direction of structured noise."""
+        if self.recorruption is not None and self.recorruption.correlated:
+            return ((0, False), (2, False))  # an autocorrelation is the same after a half turn
         return structure.symmetries(self.footprint(ndim))
 
 
@@ -244,6 +257,7 @@ TRAINED = tuple(method for method in METHODS if method not in CLASSICAL)
 SECTIONS: dict[str, tuple[str, ...]] = {
     "mask": BLIND_SPOT,
     "b2u": ("b2u",),
+    "recorruption": ("r2r",),
     "pairs": ("n2n",),
     "net": TRAINED,
 }
@@ -283,6 +297,18 @@ def _impossible(c: Config) -> list[tuple[bool, str]]:
         (
             t.loss != "mse" and c.method == "b2u",
             f"the loss {t.loss} cannot go with b2u, whose target is not a noisy pixel; choose mse",
+        ),
+        (
+            t.loss != "mse" and c.method == "r2r",
+            f"the loss {t.loss} cannot go with r2r, whose target is noisier than the image; choose "
+            f"mse",
+        ),
+        (
+            c.recorruption is not None
+            and c.recorruption.kind == "thinning"
+            and c.recorruption.correlated is True,
+            "recorruption.correlated cannot go with thinning, as photons are independent; leave "
+            "it out or set recorruption.kind to gaussian",
         ),
         (
             t.patience is not None and c.method == "b2u",
@@ -334,7 +360,14 @@ def _nearest(loc: tuple[int | str, ...]) -> str:
     import difflib
 
     model: Any = Config
-    sections = {"mask": Mask, "b2u": Revisible, "pairs": Pairs, "net": Net, "training": Training}
+    sections = {
+        "mask": Mask,
+        "b2u": Revisible,
+        "recorruption": Recorruption,
+        "pairs": Pairs,
+        "net": Net,
+        "training": Training,
+    }
     if len(loc) > 1:
         model = sections.get(str(loc[0]), Config)
     close = difflib.get_close_matches(str(loc[-1]), model.model_fields, 1, 0.5)

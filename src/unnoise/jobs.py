@@ -9,6 +9,7 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Generator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from unnoise import checkpoint, io
@@ -21,6 +22,7 @@ from unnoise.events import Event, Interrupt, Message, Saved, Stopped
 from unnoise.image import Image
 from unnoise.inspection import NoiseReport
 from unnoise.missing import checked
+from unnoise.model import Model
 from unnoise.places import (
     REPORTING,
     Reading,
@@ -33,7 +35,7 @@ from unnoise.places import (
 from unnoise.plan import choose_ndim
 from unnoise.reporting import Shown
 from unnoise.results import predict_file
-from unnoise.selfcheck import finished
+from unnoise.selfcheck import finished, of_camera
 from unnoise.training import Run, start
 from unnoise.training_job import (
     choose,
@@ -131,12 +133,12 @@ def denoise_files(
                     break
             if interrupt.requested:
                 folder = Path(save_model) if save_model else _free(results[group[0]])
-                yield _stopped(run, folder)
+                yield _stopped(run, final, folder)
                 return
     if shown is not None:
         path = reporting.place(results, overwrite=writing.overwrite)
-        page = page_of(final, run.history, shown, measured, lines, reporting, "Denoising")
-        yield from reported(path, page)
+        parts = (final, run.history, shown, measured, lines, reporting, "Denoising")
+        yield from reported(path, partial(page_of, *parts))
 
 
 def _with_uncertainty(settings: Config | Auto) -> Config | Auto:
@@ -155,11 +157,11 @@ def _with_uncertainty(settings: Config | Auto) -> Config | Auto:
     return config.replace(training={"loss": "gaussian"})
 
 
-def _stopped(run: Run | Calibration, folder: Path) -> Stopped:
+def _stopped(run: Run | Calibration, model: Model, folder: Path) -> Stopped:
     """Keep what was trained, and say how to use it."""
-    finished = run.fraction == 1
-    checkpoint.save(folder, run.model(), run, finished=finished, fresh=True)
-    on = "" if finished else f"go on with unnoise train --resume {folder}, or "
+    done = run.fraction == 1
+    checkpoint.save(folder, model, run, finished=done, fresh=True)
+    on = "" if done else f"go on with unnoise train --resume {folder}, or "
     return Stopped(
         f"stopped at step {run.step}; the model so far is in {folder}: {on}use it with unnoise "
         f"predict {folder} IMAGES"
@@ -233,6 +235,7 @@ def resume(
     elif model.origin.get("targets"):
         names = checkpoint.data_paths(place, model, "targets")
         partners = [reading.open(path) for path in names]
+    of_camera(model, images[0].alpha)  # its file may be gone by now
     run = checkpoint.load_run(place, model, images, pick(device), partners)
     yield Message(f"{place}: going on after step {run.step}")
     yield from train(run, place, images, (), fresh=False, reporting=reporting)
@@ -275,7 +278,8 @@ def predict_files(
     if shown is not None:
         path = reporting.place(results, overwrite=writing.overwrite)
         lines = [f"with the model {folder}"]
-        yield from reported(path, page_of(model, [], shown, [], lines, reporting, "Prediction"))
+        page = partial(page_of, model, [], shown, [], lines, reporting, "Prediction")
+        yield from reported(path, page)
 
 
 def _groups(images: Sequence[Image], each: bool, config: Config) -> list[list[int]]:

@@ -17,6 +17,7 @@ from unnoise.errors import InputError
 from unnoise.image import Image
 from unnoise.model import Model, new_weights
 from unnoise.normalize import fit
+from unnoise.recorruption import with_noise
 
 MIN_SIDE = 16
 """Smallest image in Y and X."""
@@ -49,7 +50,7 @@ def plan(
     ------
     InputError
         If there are no images, they differ in channels, one is too small or constant, or pairs
-        are missing, superfluous or do not fit.
+        are missing, superfluous or do not fit, or noise that the method needs cannot be measured.
     """
     config = config or Config()
     if not images:
@@ -73,7 +74,8 @@ def plan(
         raise InputError("every colour channel is constant, so there is nothing to denoise")
     weights = new_weights(config, ndim, channels)
     origin = _origin(images, targets)
-    return Model(config, affine, channels, patch, weights, target_affine, origin)
+    model = Model(config, affine, channels, patch, weights, target_affine, origin)
+    return with_noise(model, images)
 
 
 def _check_pairs(images: Sequence[Image], targets: Sequence[Image] | None, config: Config) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -98,7 +97,8 @@ def _result_sections(shown: Shown) -> list[Section]:
     """Pictures, numbers and charts of a plane."""
     part = (slice(None), *shown.judged)
     noisy, clean = shown.noisy[part], shown.clean[part]
-    error = None if shown.error is None else shown.error[part]
+    spreads = [a.error for a in shown.assessments if a.error is not None]
+    error = np.stack(spreads) if spreads and len(spreads) == len(shown.names) else None
     found: Sequence[Assessment | None] = shown.assessments or [None] * len(shown.names)
     pictures = []
     if noisy.shape != shown.noisy.shape:  # the whole first, then the part with maps
@@ -285,18 +285,6 @@ def _training(history: Sequence[Mapping[str, float]]) -> Section:
         "cannot reach 0.",
     )
     return Section("Training", charts=(chart,))
-
-
-def free_name(path: Path, *, overwrite: bool) -> Path:
-    """The path, or the next free number where it exists and may not be replaced."""
-    if overwrite or not path.exists():
-        return path
-    stem, suffix = path.stem, path.suffix
-    return next(
-        candidate
-        for n in range(2, 10_000)
-        if not (candidate := path.with_name(f"{stem}_{n}{suffix}")).exists()
-    )
 
 
 def scale_of(image: Any) -> tuple[float, str] | None:

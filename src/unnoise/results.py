@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from unnoise import io
 from unnoise.assessment import assess
-from unnoise.events import Event, Predicting, Saved
+from unnoise.events import Event, Message, Predicting, Saved
 from unnoise.image import Image
 from unnoise.known import Known
 from unnoise.model import Model
@@ -126,7 +126,10 @@ def predict_file(
         yield Saved(spread)
     if plane is not None and shown is not None:
         rounded = writing.type_of(image).kind in "ui"
-        shown.append(show(model, plane, device, rounded=rounded))
+        try:
+            shown.append(show(model, plane, device, rounded=rounded))
+        except Exception as error:  # the result is safe, so whatever fails only costs the report
+            yield Message(f"{image.name} is left out of the report: {error}")
 
 
 def show(model: Model, plane: Plane, device: str, *, rounded: bool = False) -> Shown:

@@ -37,7 +37,7 @@ class Partners:
 
 @dataclass(frozen=True)
 class Patches:
-    """A batch, every array of shape (b, c, *patch).
+    """A batch, arrays of shape (b, c, *patch) but for the last.
 
     Attributes
     ----------
@@ -47,11 +47,14 @@ class Patches:
         Those of the partners; `noisy` itself where there are none.
     held_out : ndarray, bool
         Pixels kept for validation.
+    channel : ndarray, int64, shape (b, c)
+        Which of the denoised channels every plane is.
     """
 
     noisy: NDArray[np.float32]
     target: NDArray[np.float32]
     held_out: NDArray[np.bool_]
+    channel: NDArray[np.int64]
 
 
 class Crops:
@@ -105,12 +108,13 @@ class Crops:
         noisy = np.empty(shape, np.float32)
         target = noisy if self.partners is None else np.empty(shape, np.float32)
         held = np.empty(shape, np.bool_)
+        channel = np.empty(shape[:2], np.int64)
         for i in range(size):
-            parts = self._crop(rng)
+            channel[i], parts = self._crop(rng)
             turns, flip = self.symmetries[int(rng.integers(len(self.symmetries)))]
             for whole, part in zip((noisy, held, target), parts, strict=False):
                 whole[i] = _turn(part, turns, flip)
-        return Patches(noisy, target, held)
+        return Patches(noisy, target, held, channel)
 
     def overlap(self) -> float:
         """Chance that a pixel of a patch also lies in another patch drawn later.
@@ -135,8 +139,8 @@ class Crops:
             total += chance
         return float(total)
 
-    def _crop(self, rng: np.random.Generator) -> tuple[NDArray, ...]:
-        """Noisy values, held-out pixels and, in pairs, the partner's values of a random place."""
+    def _crop(self, rng: np.random.Generator) -> tuple[list[int], tuple[NDArray, ...]]:
+        """Channels and noisy values, held-out pixels, partner's values (pairs) of some place."""
         which = int(rng.choice(len(self.images), p=self._weights))
         n = self.images[which].sizes
         axis = self.partners.axis if self.partners else None
@@ -147,9 +151,10 @@ class Crops:
         )
         depth = self.patch[0] if len(self.patch) == 3 else 1
         z = at["Z"] = int(rng.integers(n["Z"] - depth + 1 - (axis == "Z")))
-        channels = self.channels
+        which_channels = list(range(len(self.channels)))
         if self.one_by_one:
-            channels = [channels[int(rng.integers(len(channels)))]]
+            which_channels = [int(rng.integers(len(self.channels)))]
+        channels = [self.channels[i] for i in which_channels]
         origin: tuple[int, ...] = (z, y, x)
         if len(self.patch) == 2:
             origin = (y, x)
@@ -157,11 +162,11 @@ class Crops:
         held = [held_out(origin, self.patch, (*key, c)) for c in channels]
         noisy = self._read(self.images[which], at, (y, x), channels, self.affine)
         if self.partners is None:
-            return noisy, np.stack(held)
+            return which_channels, (noisy, np.stack(held))
         image = self.images[which] if axis else (self.partners.images or self.images)[which]
         beside = {k: i + (k == axis) for k, i in at.items()}
         target = self._read(image, beside, (y, x), channels, self.partners.affine)
-        return noisy, np.stack(held), target
+        return which_channels, (noisy, np.stack(held), target)
 
     def _read(
         self,

@@ -79,6 +79,22 @@ class Revisible(Frozen):
     """Weight of the blind loss beside the re-visible one."""
 
 
+class Recorruption(Frozen):
+    """Recorrupted-to-Recorrupted (Pang et al., CVPR 2021): how a noisy image is split in two."""
+
+    kind: Literal["gaussian", "thinning"] = "gaussian"
+    """Normal noise is added to one part and taken from the other, or every photon goes to one of
+    the two (Monroy et al., CVPR 2025)."""
+    alpha: Annotated[float, Field(gt=0, le=10)] = 0.5
+    """Share of the noise that is added to the input (gaussian). The variance of the input is
+    1 + alpha**2 times, that of the target 1 + 1 / alpha**2 times that of the image."""
+    share: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Share of the photons in the target (thinning); 0.2 is as alpha = 0.5."""
+    correlated: bool | None = None
+    """Whether what is added is correlated as the noise was measured to be (gaussian); None: where
+    it is. Patches are then turned by half turns only."""
+
+
 class Pairs(Frozen):
     """Noise2Noise (Lehtinen et al., ICML 2018): where the second noisy image comes from."""
 

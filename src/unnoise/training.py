@@ -20,6 +20,7 @@ from unnoise.image import Image
 from unnoise.losses import CALIBRATION, CALIBRATIONS, ERRORS, mean
 from unnoise.methods import METHODS, Batch, Step
 from unnoise.model import Model, build_net
+from unnoise.recorruption import noise_of
 from unnoise.sampling import Crops, Partners, Patches
 from unnoise.schedule import OPTIMIZERS, Patience, schedule, standard_error
 
@@ -69,7 +70,7 @@ class Run:
     ) -> None:
         config, self.device, self._model, self.clock = model.config, device, model, clock
         t = self.config = config.training
-        self.method = METHODS[config.method](config, model.ndim)
+        self.method = METHODS[config.method](config, model.ndim, noise_of(model))
         # Blind2Unblind's blind risk does not see what its last, visible phase gains.
         self.keeps_last = config.method == "b2u"
         self.crops = Crops(
@@ -201,7 +202,8 @@ class Run:
         x = torch.from_numpy(patches.noisy).to(device)
         y = x if patches.target is patches.noisy else torch.from_numpy(patches.target).to(device)
         held_out = torch.from_numpy(patches.held_out).to(device)
-        return Step(x, y, held_out, generator, self.fraction, self._see)
+        channel = torch.from_numpy(patches.channel).to(device)
+        return Step(x, y, held_out, generator, self.fraction, self._see, channel)
 
     def _see(self, x: Tensor) -> Tensor:
         """What the net of the moment makes of patches."""

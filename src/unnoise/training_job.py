@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from unnoise.report import Page
 from unnoise.report import write as write_page
 from unnoise.reporting import Shown, of_results
 from unnoise.results import show_training
-from unnoise.selfcheck import finished
+from unnoise.selfcheck import finished, of_camera
 from unnoise.training import Run
 
 SAVE_EVERY = 60.0
@@ -55,6 +55,7 @@ def planned(
 ) -> Model:
     """The model a run starts from, with what resuming needs to read the images again."""
     model = plan(images, config, targets)
+    of_camera(model, images[0].alpha)  # refuses a camera that does not fit before any training
     return replace(model, origin={**model.origin, "reading": vars(reading)})
 
 
@@ -137,9 +138,12 @@ def train(
     yield from (Message(line) for line in told)
     yield Saved(folder)
     if reporting.wanted:
-        shown = [show_training(model, image, str(run.device)) for image in images[:1]]
         lines = [line for line in (why, *told) if line]
-        page = page_of(model, run.history, shown, reports, lines, reporting, "Training")
+
+        def page() -> Page:
+            shown = [show_training(model, image, str(run.device)) for image in images[:1]]
+            return page_of(model, run.history, shown, reports, lines, reporting, "Training")
+
         yield from reported(folder / "report.html", page)
 
 
@@ -166,11 +170,11 @@ def page_of(
     )
 
 
-def reported(path: Path, page: Page) -> Generator[Event]:
-    """Write the report; the results are safe already, so a full disk only costs the report."""
+def reported(path: Path, page: Callable[[], Page]) -> Generator[Event]:
+    """Write the report; the results are safe already, so whatever fails only costs the report."""
     try:
-        write_page(path, page)
-    except InputError as error:
+        write_page(path, page())
+    except Exception as error:
         yield Message(f"no report was written: {error}")
         return
     yield Saved(path)

@@ -64,7 +64,8 @@ def test_several_files_share_a_net_and_go_to_a_folder(run: Run, tmp_path: Path) 
     assert result.code == 0, result.err
     assert "2 images: n2v, axes YX" in result.err
     assert "3 channels one by one" in result.err
-    assert sorted(p.name for p in Path("out").iterdir()) == ["a.tif", "b.tif", "rgb.tif"]
+    names = ["a.tif", "b.tif", "report.html", "rgb.tif"]
+    assert sorted(p.name for p in Path("out").iterdir()) == names
     each = run("denoise", folder / "a.tif", folder / "b.tif", "-o", "each/", "--each", "--steps", 1)
     assert each.code == 0
     assert each.err.count("2D net") == 2
@@ -87,6 +88,7 @@ def test_finished_model_folder_is_readable_and_holds_nothing_pickled(run: Run, n
     assert sorted(p.name for p in Path("m").iterdir()) == [
         "config.yaml",
         "log.jsonl",
+        "report.html",
         "weights.safetensors",
     ]
     values = yaml.safe_load(Path("m/config.yaml").read_text())

@@ -346,6 +346,7 @@ def test_tensorboard_gets_every_validation_also_after_resuming(
     assert sorted(p.name for p in Path("m").iterdir()) == [
         "config.yaml",
         "log.jsonl",
+        "report.html",
         "weights.safetensors",
     ]
 

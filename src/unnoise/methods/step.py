@@ -27,6 +27,8 @@ class Step:
         Share of the run that is done, 0 to 1.
     see : callable
         The net of the moment, without gradients: patches in, predictions out.
+    channel : Tensor, int64, shape (b, c), optional
+        Which of the denoised channels every plane is; all of them in order unless given.
     """
 
     x: Tensor
@@ -35,6 +37,7 @@ class Step:
     generator: torch.Generator
     fraction: float
     see: Callable[[Tensor], Tensor]
+    channel: Tensor | None = None
 
 
 Batch = tuple[Tensor, Tensor, Tensor]

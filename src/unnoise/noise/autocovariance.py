@@ -53,7 +53,7 @@ def calm(
     alive = power > 1e-6 * float(np.median(power[power > 0])) if (power > 0).any() else power > 0
     usable = alive & (clipped < 0.05)
     if usable.sum() < FEWEST:
-        usable = alive & (clipped < 0.9)
+        usable = alive & (clipped < 0.98)
     if usable.sum() < 4:
         return np.asarray(usable)
     around = np.ones((1, 3, 3))

@@ -28,6 +28,12 @@ CALM = 0.92
 """Blocks with at most this share of the expected low-frequency energy are without texture."""
 LEAK = 1.0
 """Most of the low-frequency energy of texture that may be found at high frequencies: all of it."""
+RISE = 0.02
+"""Most that the high frequencies of blocks with texture may exceed those of blocks without."""
+BUSY = 1.5
+"""Low-frequency energy, over that of noise, that noise alone hardly ever has."""
+SHELLS, MUCH = (256.0, 64.0, 16.0, 4.0, 2.0), 16
+"""Low-frequency energies, over that of noise, up to which this is tried."""
 TEXTURE = 0.015
 """Relative error that texture leaves behind (BSD68, sigma 10: 2 %; sigma 25: 0.7 %)."""
 FEWEST = 200
@@ -162,8 +168,12 @@ def _calm(
     groups: list[NDArray], mean: NDArray, low: NDArray, high: NDArray, curve: PhotonTransfer
 ) -> tuple[NDArray, NDArray, NDArray, int]:
     """Variance and its error per range, from blocks whose low frequencies hold noise alone."""
-    ratio = low / curve.at(mean)
+    expected = curve.at(mean)
+    ratio = low / expected
     limit = max(CALM, float(np.quantile(ratio, min(FEWEST / len(ratio), 1.0))))
+    wider = _wider(groups, ratio, high / expected, limit)
+    leak = LEAK if wider == limit else RISE / wider
+    limit = wider
     rows = []
     total = 0
     for group in groups:
@@ -174,10 +184,36 @@ def _calm(
         values = high[calm]
         # Blocks overlap, so their mean is known as if there were 0.4 times as many.
         error = float(values.std() / np.sqrt(0.4 * len(calm)))
-        textured = LEAK * max(float(low[calm].mean()) - float(values.mean()), 0.0)
+        textured = leak * max(float(low[calm].mean()) - float(values.mean()), 0.0)
         rows.append((mean[calm].mean(), values.mean(), np.hypot(error, textured)))
     signal, variance, errors = (np.array(column) for column in zip(*rows, strict=True))
     return signal, variance, np.hypot(errors, TEXTURE * variance), total
+
+
+def _wider(groups: list[NDArray], ratio: NDArray, high: NDArray, limit: float) -> float:
+    """The largest limit up to which more low-frequency energy brings no more at high ones.
+
+    Smooth texture, as a microscope blurs it, leaves the high frequencies alone, and whole ranges
+    of intensity may hold nothing else. Blocks with texture are compared with the calmest fifth of
+    the same range; `high` is that over its expectation.
+    """
+    for wider in SHELLS:
+        rises, weights = [0.0], [0.0]
+        for group in groups:
+            r, values = ratio[group], high[group]
+            calm = max(limit, float(np.quantile(r, 0.2)))
+            below, shell = values[r <= calm], values[(r > max(calm, BUSY)) & (r <= wider)]
+            if min(len(below), len(shell)) >= 8:
+                rises.append(float(shell.mean() / below.mean()) - 1)
+                weights.append(1 / (1 / len(below) + 1 / len(shell)))
+        total = sum(weights)
+        # A mean of 16 squared coefficients has a relative variance of 2/16; blocks overlap.
+        error = (0.125 / 0.4 / max(total, 1e-9)) ** 0.5
+        # Texture that leaks at all would leak much where there is so much of it.
+        allowed, least = (RISE / 2 + error, 2 * RISE) if wider >= MUCH else (RISE / 2, RISE)
+        if error < least and np.dot(rises, weights) / total < allowed:
+            return max(limit, wider)
+    return limit
 
 
 def of_blocks(signal: NDArray, variance: NDArray) -> PhotonTransfer:
@@ -225,7 +261,7 @@ def _blocks(planes: NDArray) -> tuple[NDArray, NDArray, NDArray]:
         clipped = ((windows <= bottom) | (windows >= top)).mean((1, 2))
         parts.append((windows, clipped))
     # A clipped pixel has no noise. In dim counts the darkest value is common: then all blocks stay.
-    limit = 0.05 if sum((c <= 0.05).sum() for _, c in parts) >= FEWEST else 0.9
+    limit = 0.05 if sum((c <= 0.05).sum() for _, c in parts) >= FEWEST else 0.98
     columns: list[tuple[NDArray, NDArray, NDArray]] = []
     for windows, clipped in parts:
         windows = windows[clipped <= limit]
@@ -269,7 +305,7 @@ def _fitted(signal: NDArray, variance: NDArray, error: NDArray, blocks: int) -> 
     weights = 1 / error**2
     line = np.maximum(slope * signal + intercept, 0.2 * variance)
     level = float((line if p > 0.01 else variance).mean())  # bins hold equally many blocks
-    if half > abs(slope):  # no dependence: all bins measure the same level
+    if half >= abs(slope):  # no dependence: all bins measure the same level
         level = float((weights * variance).sum() / weights.sum())
     level_error = float(np.hypot(1 / np.sqrt((weights * level**2).sum()), TEXTURE))
     return PhotonTransfer(

@@ -90,6 +90,8 @@ def linear(
     around = np.stack([planes[at[0], at[1] + y, at[2] + x] for y, x in lags], 1).astype(np.float64)
     target, around = target - centre, around - centre
     gram = around.T @ around / count
+    if np.trace(gram) <= 0:
+        return None
     # A small ridge: neighbours of a constant picture are all alike.
     weights = np.linalg.solve(
         gram + 1e-6 * np.trace(gram) / len(lags) * np.eye(len(lags)), around.T @ target / count

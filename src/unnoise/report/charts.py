@@ -47,6 +47,10 @@ def chart(content: Chart) -> str:
     return _figure(content.title, drawing, content.note, _legend(content.series))
 
 
+WEAKEST = 0.1
+"""The colours of a map of correlations reach at least so far."""
+
+
 def heat_map(content: HeatMap) -> str:
     """Correlation by lag as an HTML figure; lag 0, which is 1 by definition, is left grey."""
     values = np.asarray(content.values, dtype=np.float64)
@@ -57,6 +61,8 @@ def heat_map(content: HeatMap) -> str:
     others = values.copy()
     others[centre[0], centre[1]] = np.nan
     scale = signed_scale(others)
+    if scale.high < WEAKEST:  # chance must not look like correlation
+        scale = signed_scale(others, WEAKEST / 2)
     tall, wide = values.shape
     cell = min((BOTTOM - TOP) / tall, (RIGHT - LEFT - 70) / wide)
     left, top = LEFT + 12, TOP
