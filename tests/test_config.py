@@ -19,6 +19,7 @@ SECTIONS = {
     "n2n": {"pairs", "net"},
     "care": {"net"},
     "b2u": {"b2u", "net"},
+    "r2r": {"recorruption", "net"},
     **{method: set() for method in ("gaussian", "nlm", "tv", "wavelet", "bm3d")},
 }
 CLASSICAL = ("gaussian", "nlm", "tv", "wavelet", "bm3d")

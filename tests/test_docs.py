@@ -35,17 +35,22 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in names:
         tifffile.imwrite(name, rng.poisson(9, (48, 48)).astype(np.uint16))
     movie = rng.poisson(9, (4, 32, 32)).astype(np.uint16)
-    tifffile.imwrite("movie.tif", movie, imagej=True, metadata={"axes": "TYX"})
+    for name in ("movie.tif", "frames.tif"):
+        tifffile.imwrite(name, movie, imagej=True, metadata={"axes": "TYX"})
     tifffile.imwrite("stack.tif", rng.poisson(9, (16, 32, 32)).astype(np.uint16))
     return tmp_path
 
 
 RESULTS = {
     "README.md": "cells_denoised.tif out/one.tif clean.tif my.model big_clean.tif n2v2.tif s.tif "
-    "movie_clean.tif care.model std.tif",
+    "movie_clean.tif care.model std.tif cells_denoised.report.html camera.json",
+    "docs/know_your_noise.md": "noise.json noise.html camera.json c.tif c.report.html",
     "docs/methods.md": "cells_denoised.tif s.tif n.tif care.model n2n.model b.tif l.tif std.tif "
     "run.yaml my.model other.model",
 }
+
+
+QUIET = ("denoise", "train", "predict", "demo", "calibrate")
 
 
 @pytest.mark.parametrize("name", sorted(RESULTS))
@@ -54,12 +59,12 @@ def test_commands_run(
 ) -> None:
     lines = [line for block in blocks(name, "console") for line in block.splitlines()]
     commands = [line.split("#")[0] for line in lines if line.startswith("unnoise ")]
-    assert len(commands) >= 6
+    assert len(commands) >= 5
     for command in commands:
         command, _, redirected = command.replace("--minutes 3", "--steps 1").partition(" > ")
         words = shlex.split(command)
         words = [str(q) for w in words for q in (sorted(data.glob(w)) if "*" in w else [w])]
-        quiet = ["--quiet"] if words[1] in ("denoise", "train", "predict", "demo") else []
+        quiet = ["--quiet"] if words[1] in QUIET else []
         monkeypatch.setattr(sys, "argv", [*words, *quiet])
         with pytest.raises(SystemExit) as stop:
             cli.main()
@@ -71,7 +76,7 @@ def test_commands_run(
         assert (data / result).exists()
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/methods.md"])
+@pytest.mark.parametrize("name", ["README.md", "docs/methods.md", "docs/know_your_noise.md"])
 def test_snippets_run(name: str, data: Path) -> None:
     rng = np.random.default_rng(0)
     a, b, c = rng.poisson(9, (3, 48, 48)).astype(np.uint16)
@@ -81,6 +86,9 @@ def test_snippets_run(name: str, data: Path) -> None:
     for snippet in snippets:
         short = snippet.replace("minutes=5", "steps=1").replace("steps=200", "steps=1")
         exec(compile(short, name, "exec"), names)
+    if name == "docs/know_your_noise.md":
+        assert names["report"].method == "n2v"
+        return
     assert names["clean"].shape == (48, 48)
     if name == "README.md":
         assert tifffile.imread("cells_clean.tif").shape == (48, 48)

@@ -107,6 +107,7 @@ RECIPES: dict[str, tuple[Config, str]] = {
     "n2n": (small("n2n"), "YX"),
     "care": (small("care"), "YX"),
     "b2u": (small("b2u").replace(b2u={"phases": 2, "ramp": 0.1}), "YX"),
+    "r2r": (small("r2r"), "YX"),
     "gaussian": (small(loss="gaussian"), "YX"),
     "separate": (small(net={"channels": "separate"}), "CYX"),
     "joint": (small(net={"channels": "joint"}, optimizer="adam"), "CYX"),

@@ -41,7 +41,7 @@ WIN = 0.003
 """The risk must fall by this share of the noise variance ..."""
 CLEAR = 0.05
 """... and by this share, more than an error of the noise level explains, or else ..."""
-ALIKE = 0.04
+ALIKE = 0.02
 """... what comes back must be alike from pixel to pixel by this correlation more than the rest."""
 
 

@@ -146,7 +146,7 @@ def _with_uncertainty(settings: Config | Auto) -> Config | Auto:
     config = settings.provisional if isinstance(settings, Auto) else settings
     if config.is_probabilistic:
         return settings
-    if config.is_classical or config.method == "b2u":
+    if config.is_classical or config.method in ("b2u", "r2r"):
         raise InputError(f"the method {config.method} predicts no uncertainty; choose n2v")
     if config.training.loss != "mse":
         raise InputError(

@@ -35,6 +35,7 @@ TRAINED: dict[str, tuple[str, ...]] = {
     "n2n along T": ("--pairs", "T"),
     "care": ("--method", "care", "--targets", "clean.tif"),
     "b2u": ("--method", "b2u"),
+    "r2r": ("--method", "r2r"),
 }
 CLASSICAL = {name: ("--method", name) for name in ("gaussian", "nlm", "tv", "wavelet", "bm3d")}
 PACKAGES = {"wavelet": "pywt", "bm3d": "bm3d"}
