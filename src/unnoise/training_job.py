@@ -122,6 +122,8 @@ def train(
                     return
                 if time.monotonic() - saved > SAVE_EVERY:
                     save()
+            if run.seconds > SAVE_EVERY:
+                save()  # long training must survive whatever fails from here on
             model, told, reports = finished(run.model(), images, reports, run.device)
             save(model)
     except KeyboardInterrupt:
