@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -31,6 +32,8 @@ STRANGE = 0.05
 """Share of unfamiliar pixels from which the result deserves a warning; 1 % is chance."""
 SMALL = 10.0
 """Integer images dimmer than this lose their fractions by rounding."""
+LEVEL = 0.02
+"""Relative error of the noise variance of real pictures beyond what the fit knows (W2S: 2 %)."""
 WINDOW = 8.0
 """Standard deviation, in pixels, of the window of the expected error."""
 LEFT = 0.15
@@ -121,13 +124,15 @@ def assess(
         structure = leak(noisy, clean, variance)
         white = whiteness(noisy - clean, variance)
         if independent:
+            learned, doubt = known.memorised[channel]
+            share_of_noise = 2 * known.dependence[channel] + learned
             estimate = gain(
                 noisy,
                 clean,
                 variance,
-                relative_error=known.relative_error[channel],
+                relative_error=math.hypot(known.relative_error[channel], doubt, LEVEL),
                 blind=False,
-                correction=2 * known.dependence[channel] * float(variance.mean()),
+                correction=share_of_noise * float(variance.mean()),
             )
             if denoise is not None and min(noisy.shape) >= 32:
                 first, second = gaussian_split(noisy, variance, np.random.default_rng([seed, 4]))

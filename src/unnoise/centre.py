@@ -13,8 +13,8 @@ not believe the noise model where the blind residuals of calm places show more. 
 noise looks like lost structure to any such sum of squares: a small win counts only where the
 residuals that would come back are alike from pixel to pixel, as structure is and noise is not.
 
-Where noise is correlated f knows a part of the noise n of its pixel. The change of the risk that the
-test finds is then too high by ``2 w E f n``, so it errs towards leaving the pixel out.
+Where noise is correlated f knows a part of the noise n of its pixel. The change of the risk that
+the test finds is then too high by ``2 w E f n``, so it errs towards leaving the pixel out.
 """
 
 from __future__ import annotations

@@ -14,6 +14,8 @@ from unnoise.noise.density import Model as NoiseModel
 from unnoise.noise.models import from_dict
 from unnoise.quality import Familiar, fit
 
+UNKNOWN = (0.01, 0.02)
+"""What is memorised where it cannot be measured: little, give or take."""
 LOOKS = 3
 """Images whose looks are remembered."""
 SIDE = 512
@@ -33,6 +35,9 @@ class Known:
         Axes along which the noise is correlated, e.g. ``"X"``.
     dependence : tuple of float
         Share of the noise of a pixel that its own estimate repeats, 0 behind a blind spot.
+    memorised : tuple of (float, float)
+        By how much the squared residual is larger where pixels were never a training target, as a
+        share of the noise variance, and its standard error: what the weights know of the noise.
     familiar : tuple of Familiar
         What the images look like.
     """
@@ -41,6 +46,7 @@ class Known:
     relative_error: tuple[float, ...]
     correlated: tuple[str, ...]
     dependence: tuple[float, ...]
+    memorised: tuple[tuple[float, float], ...]
     familiar: tuple[Familiar, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -50,6 +56,7 @@ class Known:
             "relative_error": list(self.relative_error),
             "correlated": list(self.correlated),
             "dependence": list(self.dependence),
+            "memorised": [list(pair) for pair in self.memorised],
             "familiar": [_plain(asdict(f)) for f in self.familiar],
         }
 
@@ -61,6 +68,7 @@ class Known:
             relative_error=tuple(map(float, values["relative_error"])),
             correlated=tuple(map(str, values["correlated"])),
             dependence=tuple(map(float, values["dependence"])),
+            memorised=tuple((float(v), float(e)) for v, e in values["memorised"]),
             familiar=tuple(Familiar(**v) for v in values["familiar"]),
         )
 
@@ -72,8 +80,10 @@ def remember(
     noise: Sequence[NoiseModel | None],
     dependence: Sequence[float],
     seed: int,
+    memorised: Sequence[tuple[float, float]] | None = None,
 ) -> Known:
     """Look at the images once more, for later comparison."""
+    memorised = memorised or [UNKNOWN] * len(channels)
     picked = [images[i] for i in sorted({0, len(images) // 2, len(images) - 1})][:LOOKS]
     rng = np.random.default_rng([seed, 3])
     looks, errors, axes = [], [], []
@@ -85,7 +95,14 @@ def remember(
         errors.append(float(np.mean(known)) if known else 1.0)
         letters = {axis for x in found for axis in x.axes}
         axes.append("".join(k for k in "TZYX" if k in letters))
-    return Known(tuple(noise), tuple(errors), tuple(axes), tuple(dependence), tuple(looks))
+    return Known(
+        noise=tuple(noise),
+        relative_error=tuple(errors),
+        correlated=tuple(axes),
+        dependence=tuple(dependence),
+        memorised=tuple(memorised),
+        familiar=tuple(looks),
+    )
 
 
 def _spread(planes: Any) -> list[Any]:

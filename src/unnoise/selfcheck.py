@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from unnoise.centre import Region, Verdict, fit
+from unnoise.centre import Region, Verdict, fit, surroundings
 from unnoise.device import place
 from unnoise.errors import InputError
 from unnoise.image import Image
 from unnoise.inspection import NoiseReport, inspect
-from unnoise.known import remember
+from unnoise.known import UNKNOWN, remember
 from unnoise.methods import METHODS, Step
 from unnoise.model import Model, build_net
 from unnoise.noise.camera import Camera
@@ -28,7 +28,7 @@ from unnoise.sampling import held_out, key_of
 BUDGET = 2**19
 """Pixels of all regions together: some seconds."""
 SIDES = {2: (512, 512), 3: (16, 176, 176)}
-KNOTS = 33
+KNOTS = 97
 
 
 def finished(
@@ -57,11 +57,16 @@ def finished(
     wanted = config.method in BLIND_SPOT and (config.centre or config.noise_model is not None)
     if wanted and any(n is None for n in noise):
         told = ["the pixel itself is left out: the noise could not be measured"]
-    elif wanted:
-        model, verdict = with_centre(model, images, [n for n in noise if n is not None], device)
+    pieces = regions(model, images, device) if config.method in BLIND_SPOT else None
+    if wanted and not told and pieces is not None:
+        model, verdict = with_centre(model, pieces, [n for n in noise if n is not None])
         told = [verdict.why]
     repeated = dependence(model, images, noise, device)
-    known = remember(images, reports, model.channels, noise, repeated, model.config.training.seed)
+    memory = None
+    if pieces is not None:
+        memory = [memorised(parts, n) for parts, n in zip(pieces, noise, strict=True)]
+    seed = model.config.training.seed
+    known = remember(images, reports, model.channels, noise, repeated, seed, memory)
     return replace(model, origin={**model.origin, "known": known.to_dict()}), told, reports
 
 
@@ -78,6 +83,28 @@ def of_camera(model: Model, alpha: int | None) -> list[NoiseModel | None] | None
     colours = [c for c in range(model.n_channels) if c != alpha]
     models = Camera.load(model.config.noise_model).models(len(colours))
     return [models[colours.index(c)] for c in model.channels]
+
+
+def memorised(pieces: Sequence[Region], noise: NoiseModel | None) -> tuple[float, float]:
+    """How much of the noise the weights know, and its standard error, in noise variances.
+
+    Pixels that were training targets have smaller residuals than held-out ones by what the net
+    learned by heart. The residual of a plain mean of the neighbours has the same noise of the pixel
+    and learned nothing: taken off, most of the scatter goes (a control variate).
+    """
+    held, trained = [], []
+    for piece in pieces:
+        y = piece.noisy
+        variance = np.full(y.shape, y.var()) if noise is None else noise.variance(piece.seen)
+        plain = surroundings(y, 1.0)[0]
+        difference = ((y - piece.seen) ** 2 - (y - plain) ** 2) / variance
+        held.append(difference[piece.held_out])
+        trained.append(difference[~piece.held_out])
+    h, t = np.concatenate(held), np.concatenate(trained)
+    if len(h) < 30:
+        return UNKNOWN
+    error = float(np.hypot(h.std() / np.sqrt(len(h)), t.std() / np.sqrt(len(t))))
+    return float(h.mean() - t.mean()), error
 
 
 def dependence(
@@ -126,7 +153,7 @@ def measured(images: Sequence[Image]) -> list[NoiseReport]:
 
 
 def with_centre(
-    model: Model, images: Sequence[Image], noise: Sequence[NoiseModel], device: torch.device
+    model: Model, pieces: Sequence[Sequence[Region]], noise: Sequence[NoiseModel]
 ) -> tuple[Model, Verdict]:
     """The model with the pixel itself brought back, where held-out pixels show that it helps.
 
@@ -134,14 +161,12 @@ def with_centre(
     ----------
     model : Model
         Trained with n2v, n2v2 or structn2v.
-    images : sequence of Image
-        Its training images.
+    pieces : sequence of sequences of Region
+        From `regions`.
     noise : sequence of noise models
         One per denoised channel.
-    device : torch.device
-        Where to compute.
     """
-    centre, verdict = fit(noise, regions(model, images, device))
+    centre, verdict = fit(noise, pieces)
     described = {
         "used": verdict.used,
         "risk_blind": verdict.risk_blind,
@@ -247,8 +272,10 @@ def noise_models(reports: Sequence[NoiseReport], model: Model) -> list[NoiseMode
             continue
         low = min(float(curve.signal.min()) for curve in curves)
         high = max(float(curve.signal.max()) for curve in curves)
-        middle, half = (low + high) / 2, max((high - low), 1e-6 * abs(high) + 1e-9)
-        # Lines go on beyond the intensities of calm places: bright spots are seldom calm.
-        knots = np.linspace(middle - half, middle + 2 * half, KNOTS)
+        span = max(high - low, 1e-6 * abs(high) + 1e-9)
+        # Dense where the picture is, since a line bends where it meets its floor; and beyond, as
+        # lines go on where no place is calm: bright spots seldom are.
+        inside = np.linspace(low - span / 2, high, KNOTS)
+        knots = np.append(inside, high + span * np.array([0.5, 1.0, 2.0]))
         found.append(Curve(knots, np.mean([curve.at(knots) for curve in curves], axis=0)))
     return found
