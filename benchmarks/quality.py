@@ -2,6 +2,7 @@
 
     python benchmarks/quality.py --seconds 10       # pairs with independent noise
     python benchmarks/quality.py counts             # means of photon counts, simulated
+    python benchmarks/quality.py truths             # how well truths and pictures agree
 
 For every pair with independent noise, one Noise2Void net is trained for so many CPU seconds of one
 thread as ``auto`` does it; the report's estimate of the PSNR gain and its interval are compared
@@ -92,6 +93,28 @@ def line(row: dict[str, Any]) -> str:
     )
 
 
+def truths() -> list[dict[str, Any]]:
+    """By how much block averages of the truth differ from those of the picture beyond noise.
+
+    As a share of the noise variance: what drift, bleaching and a bent response add to the error of
+    any result.
+    """
+    rows = []
+    print("| image | difference of 8x8 averages |\n|---|---|")
+    for name, noisy, truth in pairs():
+        if name.split("/")[0] not in INDEPENDENT:
+            continue
+        slope, offset = np.polyfit(truth.ravel().astype(float), noisy.ravel().astype(float), 1)
+        error = noisy - (slope * truth + offset)
+        height, width = (size // 8 * 8 for size in error.shape)
+        cells = error[:height, :width].reshape(height // 8, 8, width // 8, 8)
+        noise = cells.var((1, 3), ddof=1).mean() / 64
+        share = float(((cells.mean((1, 3)) ** 2).mean() - noise) / (error**2).mean())
+        rows.append({"image": name, "share": share})
+        print(f"| {name} | {share:+.2%} |")
+    return rows
+
+
 def counts(seed: int) -> list[dict[str, Any]]:
     """Photon counts of different brightness: does the mean of the result stay?"""
     rows = []
@@ -112,12 +135,15 @@ def counts(seed: int) -> list[dict[str, Any]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", nargs="?", choices=("pairs", "counts"), default="pairs")
+    parser.add_argument("what", nargs="?", choices=("pairs", "counts", "truths"), default="pairs")
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="*", help="names that contain one of these")
     args = parser.parse_args()
     torch.set_num_threads(1)
+    if args.what == "truths":
+        record("quality_truths", vars(args), truths())
+        return
     if args.what == "counts":
         record(f"quality_counts_seed{args.seed}", vars(args), counts(args.seed))
         return

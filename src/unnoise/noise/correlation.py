@@ -24,7 +24,7 @@ REACH = 6
 """Largest lag that is measured."""
 ACT = 0.065
 """Correlation with a neighbour, above that of texture, from which a method must respect it."""
-TEXTURE = 0.4
+TEXTURE = 0.42
 """Largest share of `smooth` that texture keeps after the high-pass (BSD68, sigma 5 to 25)."""
 ORDER = 4
 """Differences of this order are the high-pass."""
