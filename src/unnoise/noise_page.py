@@ -123,7 +123,7 @@ def noise_numbers(channel: ChannelNoise) -> list[Number]:
             Number(
                 "noise, standard deviation",
                 f"{sd:.3g} grey levels",
-                f"{sd - half:.3g} to {sd + half:.3g}",
+                f"{max(sd - half, 0):.3g} to {sd + half:.3g}",
                 "mean over the picture",
             )
         )
