@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from unnoise import __version__
+from unnoise import __version__, noise_commands
 from unnoise.errors import InputError, UnnoiseError
+from unnoise.noise_commands import command_line
 from unnoise.options import (
     Axes,
     ConfigFile,
@@ -109,7 +110,7 @@ def denoise(
 
     set_ = with_noise_model(set_, noise_model)
     settings = wanted(method, preset, config, pairs, struct, set_, minutes, steps, seed, three_d)
-    _show(
+    show(
         jobs.denoise_files(
             inputs,
             settings,
@@ -186,7 +187,7 @@ def train(
 
         reporting = places.Reporting(report, command_line())
         job = jobs.resume(resume, inputs or [], targets=targets, device=device, reporting=reporting)
-        _show(job, quiet)
+        show(job, quiet)
         return
     if not inputs:
         raise InputError("no images to train on; name files or folders, or use --resume MODEL")
@@ -196,7 +197,7 @@ def train(
 
     set_ = with_noise_model(set_, noise_model)
     settings = wanted(method, preset, config, pairs, struct, set_, minutes, steps, seed, three_d)
-    _show(
+    show(
         jobs.train_files(
             inputs,
             out,
@@ -231,7 +232,7 @@ def predict(
     """Denoise images with a trained model: unnoise predict my.model big.tif -o big_clean.tif."""
     from unnoise import jobs, places
 
-    _show(
+    show(
         jobs.predict_files(
             model,
             inputs,
@@ -244,57 +245,8 @@ def predict(
     )
 
 
-@app.command()
-def inspect(
-    inputs: Inputs,
-    axes: Axes = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print JSON: an object, or a list for several images.")
-    ] = False,
-    html: Annotated[
-        Path | None, typer.Option(help="Also write a report with pictures and curves: a file.")
-    ] = None,
-    overwrite: Overwrite = False,
-    debug: Debug = False,
-) -> None:
-    """Measure the noise of images and say which method suits them: unnoise inspect cells.tif.
-
-    Noise curve, correlation, clipping, hot pixels, stripes, traces of compression; takes seconds.
-    """
-    from unnoise import inspect_job
-
-    print(
-        inspect_job.run(
-            inputs, axes, as_json=as_json, html=html, overwrite=overwrite, command=command_line()
-        )
-    )
-
-
-@app.command()
-def calibrate(
-    inputs: Annotated[
-        list[str],
-        typer.Argument(
-            help="Frames: repeats of a still scene, or dark and bright frames.", show_default=False
-        ),
-    ],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Camera file to write, camera.json.")],
-    axes: Axes = None,
-    kind: Annotated[
-        str,
-        typer.Option(help="auto, poisson_gauss, curve, histogram or mixture."),
-    ] = "auto",
-    overwrite: Overwrite = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
-) -> None:
-    """Measure the noise of a camera from frames: unnoise calibrate frames/ -o camera.json.
-
-    unnoise denoise cells.tif --noise-model camera.json uses it.
-    """
-    from unnoise.calibrate_job import calibrate_files
-
-    _show(calibrate_files(inputs, out, axes=axes, kind=kind, overwrite=overwrite), quiet)
+app.command()(noise_commands.inspect)
+app.command()(noise_commands.calibrate)
 
 
 @app.command()
@@ -310,7 +262,7 @@ def demo(
     """Denoise a simulated camera picture with known truth; print PSNR, write before and after."""
     from unnoise import demo as demonstration
 
-    _show(demonstration.run(out, steps=steps, device=device), quiet)
+    show(demonstration.run(out, steps=steps, device=device), quiet)
 
 
 @app.command()
@@ -357,20 +309,13 @@ def plot_history(
         print(f"wrote {path}")
 
 
-def command_line() -> str:
-    """What was typed, ready to be typed again."""
-    import shlex
-
-    return shlex.join(["unnoise", *sys.argv[1:]])
-
-
 class Interrupted(UnnoiseError):
     """The user stopped a job; shells expect 128 + SIGINT."""
 
     exit_code = 130
 
 
-def _show(events: Generator[Event], quiet: bool) -> None:
+def show(events: Generator[Event], quiet: bool) -> None:
     """Run a job and show its events; a stopped one raises."""
     from unnoise.events import Stopped
     from unnoise.progress import reporter
