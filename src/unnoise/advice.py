@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 
 from unnoise import structure
 from unnoise.noise.correlation import FADE
+from unnoise.presets import DEFAULT_STEPS, MIN_SLICES
 
 if TYPE_CHECKING:
     from unnoise.image import Image
     from unnoise.inspection import ChannelNoise
     from unnoise.noise.frames import Repeats
 
-MIN_SLICES = 16
-"""From this many Z slices on a 3D net is chosen, as in `unnoise.plan`."""
 WIDE = 0.7
 """A mask in two directions costs much detail: its linear risk must be this much lower."""
 ALONG = 1.1
@@ -32,7 +31,6 @@ STEP_FLOPS = {2: 4.2e9, 3: 1.7e10}
 """Floating point operations of a step of the default nets."""
 EFFICIENCY = 0.5
 """Speed of training on two cores over that of a small matrix product, within a factor of two."""
-DEFAULT_STEPS = {2: 2200, 3: 500}
 
 
 @dataclass(frozen=True)

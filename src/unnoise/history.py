@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unnoise.errors import InputError
+from unnoise.whole import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LOG = "log.jsonl"
+REMEDY = "choose another place with -o"
 FORMATS = (".png", ".pdf", ".svg")
 TRAINING, HELD_OUT = "#9a9a9a", "#1f5fa8"
 """Colours: what the net was fitted to stands back, what it is judged by in front."""
@@ -143,7 +145,7 @@ def plot(
         _figure(records, title).savefig(
             content, format=suffix[1:], dpi=160, metadata=undated.get(suffix)
         )
-    _write_whole(place, content.getvalue())
+    write_whole(place, content.getvalue(), REMEDY)
 
 
 def write(
@@ -172,7 +174,7 @@ def write(
     table = picture.with_suffix(".csv")
     records = read(folder)
     plot(records, picture, title=Path(folder).resolve().name)
-    _write_whole(table, to_csv(records).encode())
+    write_whole(table, to_csv(records).encode(), REMEDY)
     return table, picture
 
 
@@ -246,17 +248,3 @@ def _duration(seconds: float) -> str:
     if seconds < 60:
         return f"{seconds:.0f} s"
     return f"{minutes} min" if minutes < 120 else f"{hours} h {minutes % 60} min"
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write a file beside its place and move it there."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content)
-        os.replace(part, path)
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be written: {error.strerror or error}; choose another place with -o"
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)

@@ -17,14 +17,11 @@ from unnoise.errors import InputError
 from unnoise.image import Image
 from unnoise.model import Model, new_weights
 from unnoise.normalize import fit
+from unnoise.presets import DEFAULT_STEPS, MIN_SLICES
 from unnoise.recorruption import with_noise
 
 MIN_SIDE = 16
 """Smallest image in Y and X."""
-MIN_SLICES = 16
-"""From this many Z slices on, a 3D net is chosen by itself."""
-DEFAULT_STEPS = {2: 2200, 3: 500}
-"""Steps that take about two minutes on two cores with the default net."""
 
 CALIBRATION_SIDE = {2: 256, 3: 96}
 """Side of the patches on which classic filters are calibrated."""

@@ -80,6 +80,11 @@ BLIND_SPOT = ("n2v", "n2v2", "structn2v")
 CLASSICAL = ("gaussian", "nlm", "tv", "wavelet", "bm3d")
 """Filters that are calibrated, not trained."""
 
+MIN_SLICES = 16
+"""From this many Z slices on, a 3D net is chosen by itself."""
+DEFAULT_STEPS = {2: 2200, 3: 500}
+"""Steps, by dimensions, that take about two minutes on two cores with the default net."""
+
 DEFAULTS: dict[str, dict[str, Any]] = {
     "n2v": {"mask": {}, "net": {}},
     # Hoeck, Buchholz, Brachmann, Jug, Freytag: N2V2, ECCV workshops 2022.

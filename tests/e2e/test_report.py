@@ -301,3 +301,12 @@ def test_the_report_of_a_run_in_a_browser(run: Run, cells: Path, browser: Any) -
     assert browser.complaints() == []
     assert browser.requests() == [path.as_uri()]
     assert "estimated" in browser.run("document.body.innerText")
+
+
+def test_the_report_of_a_large_noisy_image_stays_below_5_mb(run: Run, tmp_path: Path) -> None:
+    """The whole plane and its middle with all maps are both shown; noise compresses badly."""
+    rng = np.random.default_rng(0)
+    tifffile.imwrite(tmp_path / "big.tif", rng.poisson(80, (2048, 2048)).astype(np.uint16))
+    assert run("denoise", "big.tif", *TINY, "--steps", "1", "--no-tta", "-q").code == 0
+    size = (tmp_path / "big_denoised.report.html").stat().st_size
+    assert 1_000_000 < size < 5_000_000

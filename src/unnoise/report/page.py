@@ -14,16 +14,17 @@ from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
-from unnoise.errors import InputError
 from unnoise.report.charts import chart, heat_map
 from unnoise.report.colour import RAMPS
 from unnoise.report.content import Chart, Number, Page, Picture, Section
 from unnoise.report.pictures import views
 from unnoise.report.text import escape
 from unnoise.report.viewer import viewer
+from unnoise.whole import write_whole
 
-ONE_PICTURE = 3_300_000
-"""Bytes of images for one picture; base64 makes 4.4 MB of them, so the file stays below 5 MB."""
+ONE_SECTION = 3_300_000
+"""Bytes of images for the pictures of a section, such as the whole of a file and its middle; base64
+makes 4.4 MB of them, so the report of one file stays below 5 MB."""
 
 ALL_PICTURES = 8_500_000
 MOST_PICTURES = 60
@@ -89,19 +90,7 @@ def write(path: str | os.PathLike[str], page: Page) -> None:
     InputError
         If the file cannot be written.
     """
-    path = Path(path)
-    content = render(page).encode("utf-8")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        part.write_bytes(content)
-        os.replace(part, path)
-    except OSError as error:
-        raise InputError(
-            f"{path} cannot be written: {error.strerror or error}; choose another place for the "
-            f"report"
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(Path(path), render(page).encode(), "choose another place for the report")
 
 
 def _asset(name: str) -> str:
@@ -134,12 +123,15 @@ def _sections(page: Page) -> Iterator[str]:
     number = 0
     for place, section in enumerate(page.sections):
         figures = []
-        for picture in section.pictures:
+        room = float(ONE_SECTION)
+        for i, picture in enumerate(section.pictures):
             if number == MOST_PICTURES:
                 figures.append(_not_shown(picture))
                 continue
-            seen = views(picture, int(min(ONE_PICTURE, left / (waiting - number))))
-            left -= sum(len(layer.uri) for view in seen for layer in view.layers) * 3 / 4
+            fair = min(room / (len(section.pictures) - i), left / (waiting - number))
+            seen = views(picture, int(fair))
+            taken = sum(len(layer.uri) for view in seen for layer in view.layers) * 3 / 4
+            left, room = left - taken, room - taken
             figures.append(viewer(picture, seen, number))
             number += 1
         yield _section(section, "".join(figures), place)
