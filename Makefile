@@ -1,10 +1,11 @@
 # make demo   denoise a simulated camera picture and look at it
 # make test   lint, types and the whole test suite
+# make bench-quick   a bit of every benchmark, below 10 minutes
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slow lint clean
+.PHONY: demo test test-slow bench-quick lint clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -24,6 +25,9 @@ test: lint
 
 test-slow: $(READY)
 	$(VENV)/bin/python -m pytest -m "slow"
+
+bench-quick: $(READY)
+	$(VENV)/bin/python benchmarks/run.py --suite quick
 
 clean:
 	rm -rf $(VENV) demo

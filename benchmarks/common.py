@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does
 
 HERE = Path(__file__).resolve().parent
 DATA = HERE.parents[1] / "shared" / "data"
+RESULTS = Path(os.environ.get("UNNOISE_RESULTS", HERE / "results"))
+"""Where records go; run.py --suite quick sets another folder, so that it replaces nothing."""
 
 
 def data(group: str) -> Path:
@@ -34,17 +37,61 @@ def processor() -> str:
         return platform.processor()
 
 
-def record(name: str, settings: dict[str, Any], rows: list[dict[str, Any]]) -> Path:
-    """Write results with command, date, machine and versions to ``benchmarks/results``."""
+def command() -> str:
+    """The command that is running, as somebody would type it."""
+    return "python " + " ".join([f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+
+
+def origin() -> dict[str, str]:
+    """Command and date, for rows of a record that several calls fill."""
+    return {"command": command(), "date": datetime.date.today().isoformat()}
+
+
+def record(
+    name: str,
+    settings: dict[str, Any],
+    rows: list[dict[str, Any]],
+    *,
+    peers: Mapping[str, str] | None = None,
+    missing: Iterable[str] = (),
+    spread: Any = None,
+) -> Path:
+    """Write results with command, date, machine, versions, seed and spread to `RESULTS`.
+
+    Parameters
+    ----------
+    name : str
+        Of the file, without its ending.
+    settings, rows
+        Plain values. A setting ``seed`` or ``seeds`` is repeated at the top.
+    peers : mapping, optional
+        Versions of the peers that took part.
+    missing : iterable of str
+        Peers that should have taken part but are not installed.
+    spread : optional
+        How far repetitions lie apart, where it is not in the rows.
+    """
     values = {
-        "command": "python " + " ".join([f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
-        "date": datetime.date.today().isoformat(),
+        **origin(),
         "machine": f"{processor()}, {os.cpu_count()} cores",
-        "versions": {p: version(p) for p in ("unnoise", "torch", "numpy")},
+        "threads": int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)),
+        "versions": {p: version(p) for p in ("unnoise", "torch", "numpy")} | dict(peers or {}),
+        "seed": settings.get("seed", settings.get("seeds")),
+        "spread": spread,
         "settings": settings,
         "rows": rows,
     }
-    path = HERE / "results" / f"{name}.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(values, indent=1) + "\n")
+    if missing := sorted(missing):
+        values["missing"] = missing
+    path = RESULTS / f"{name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".part{os.getpid()}")
+    part.write_text(json.dumps(values, indent=1, default=str) + "\n")
+    part.replace(path)
     return path
+
+
+def recorded(name: str) -> list[dict[str, Any]]:
+    """The rows of a record, or none where there is no record yet."""
+    path = RESULTS / f"{name}.json"
+    return json.loads(path.read_text())["rows"] if path.exists() else []

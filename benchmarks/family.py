@@ -42,7 +42,8 @@ from unnoise.image import Image
 from unnoise.metrics import psnr, scale_invariant_psnr
 from unnoise.plan import plan
 from unnoise.presets import CLASSICAL, METHODS
-from unnoise.training import Run, start
+from unnoise.runs import start
+from unnoise.training import Run
 
 Score = Callable[[np.ndarray, np.ndarray], float]
 Pictures = list[np.ndarray]

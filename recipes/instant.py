@@ -5,8 +5,8 @@
     python recipes/instant.py --export                    # weights into the package
 
 Sources: the photographs that scikit-image bundles (without `camera` and `coins`, which benchmarks
-report), Train400, dead leaves and simulated microscopy of `scenes.py`. Levels are drawn between 3 and
-120 of 255. The run stops at any time (Ctrl-C) and goes on with --resume.
+report), Train400, dead leaves and simulated microscopy of `scenes.py`. Levels are drawn between 3
+and 120 of 255. The run stops at any time (Ctrl-C) and goes on with --resume.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ import skimage
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import save_file
-
 from scenes import dead_leaves, microscopy, warped
+
 from unnoise.nets.gaussian import BLOCKS, WIDTHS, GaussianNet
 
 PHOTOGRAPHS = (
@@ -104,8 +104,9 @@ class Pool:
 
 def noise_levels(size: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """Standard deviations, shape (size, 1, 1, 1): most between 10 and 55, some anywhere."""
-    low, high = np.where(rng.random(size) < 0.6, 10.0, SIGMA[0]), np.where(
-        rng.random(size) < 0.5, 55.0, SIGMA[1]
+    low, high = (
+        np.where(rng.random(size) < 0.6, 10.0, SIGMA[0]),
+        np.where(rng.random(size) < 0.5, 55.0, SIGMA[1]),
     )
     drawn = np.exp(rng.uniform(np.log(low), np.log(high)))
     return drawn.astype(np.float32).reshape(-1, 1, 1, 1)
@@ -127,7 +128,9 @@ class Training:
 
     def advance(self, pool: Pool, rng: np.random.Generator, fraction: float) -> float:
         """One step; the loss weighs levels alike: squared errors grow like sigma ** 1.3."""
-        rate = self.rate * min(1.0, (self.step + 1) / 200) * 0.5 * (1 + math.cos(math.pi * fraction))
+        rate = (
+            self.rate * min(1.0, (self.step + 1) / 200) * 0.5 * (1 + math.cos(math.pi * fraction))
+        )
         for group in self.optimizer.param_groups:
             group["lr"] = max(rate, 1e-6)
         # Many small steps first, then larger batches, at last larger crops, nearer to whole images.
@@ -205,7 +208,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--hours", type=float, help="length of the run (CPU hours of a thread)")
     parser.add_argument("--train400", type=Path, help="folder of Train400 pictures")
-    parser.add_argument("--validate", type=Path, help="folder of pictures to report on while it runs")
+    parser.add_argument(
+        "--validate", type=Path, help="folder of pictures to report on while it runs"
+    )
     parser.add_argument("--folder", type=Path, default=Path("instant_run"))
     parser.add_argument("--widths", type=int, nargs="+", default=WIDTHS)
     parser.add_argument("--blocks", type=int, nargs="+", default=BLOCKS)
@@ -222,7 +227,9 @@ def main() -> None:
         weights = Training.load(path, args).averaged().state_dict()
         half = {k: v.half().contiguous() for k, v in weights.items()}
         save_file(half, SHIPPED / "gaussian.safetensors")
-        print(f"{SHIPPED / 'gaussian.safetensors'}: {sum(v.numel() for v in half.values())} weights")
+        print(
+            f"{SHIPPED / 'gaussian.safetensors'}: {sum(v.numel() for v in half.values())} weights"
+        )
         return
     if args.resume:
         run = Training.load(path, args)

@@ -88,8 +88,11 @@ def filaments(side: int, rng: np.random.Generator) -> Scene:
         y = rng.uniform(0, side) + np.cumsum(0.5 * np.sin(angle))
         x = rng.uniform(0, side) + np.cumsum(0.5 * np.cos(angle))
         inside = (y >= 0) & (y < side - 1) & (x >= 0) & (x < side - 1)
-        np.add.at(image, (y[inside].round().astype(int), x[inside].round().astype(int)),
-                  np.float32(rng.gamma(3.0, 0.3)))
+        np.add.at(
+            image,
+            (y[inside].round().astype(int), x[inside].round().astype(int)),
+            np.float32(rng.gamma(3.0, 0.3)),
+        )
     return gaussian_filter(image, rng.uniform(0.3, 1.2))
 
 
@@ -131,7 +134,9 @@ def microscopy(side: int, rng: np.random.Generator) -> Scene:
         part = kinds[kind](side, rng)
         top = float(np.quantile(part, 0.995)) or 1.0
         image += part / top * rng.uniform(0.3, 1.0)
-    haze = gaussian_filter(image, rng.uniform(6, 25)) + 0.3 * _texture(side, rng) * rng.uniform(0, 0.2)
+    haze = gaussian_filter(image, rng.uniform(6, 25)) + 0.3 * _texture(side, rng) * rng.uniform(
+        0, 0.2
+    )
     image = gaussian_filter(image, rng.uniform(0.5, 2.2)) + rng.uniform(0, 0.8) * haze
     image -= image.min()
     image /= float(np.quantile(image, 0.999)) or 1.0

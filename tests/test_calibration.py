@@ -15,7 +15,7 @@ from unnoise.errors import InputError
 from unnoise.image import Image
 from unnoise.nets.classical import FILTERS
 from unnoise.plan import plan
-from unnoise.training import start
+from unnoise.runs import start
 
 NEEDS = {"wavelet": "pywt", "bm3d": "bm3d"}
 

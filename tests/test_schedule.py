@@ -1,25 +1,23 @@
-"""Laws of the learning rate, the optimisers and the patience."""
+"""Laws of the learning rate and the patience."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 
-from unnoise.schedule import OPTIMIZERS, SHAPES, Patience, schedule, standard_error
+from unnoise.schedule import SHAPES, Patience, schedule, standard_error
 from unnoise.settings import Training
 
 # ---- The learning rate ----
 
 
-def test_the_tables_offer_what_the_settings_allow() -> None:
+def test_the_table_offers_what_the_settings_allow() -> None:
     fields = Training.model_fields
     assert set(SHAPES) == set(fields["schedule"].annotation.__args__)
-    assert set(OPTIMIZERS) == set(fields["optimizer"].annotation.__args__)
 
 
 @pytest.mark.parametrize("shape", sorted(SHAPES))
@@ -59,43 +57,6 @@ def test_halving_halves_at_every_fifth(fraction: float, factor: float) -> None:
 @pytest.mark.parametrize("shape", ["constant", "plateau"])
 def test_constant_stays_and_plateau_leaves_it_to_the_validations(shape: str) -> None:
     assert {schedule(f, 0.1, shape) for f in np.linspace(0.1, 1, 50)} == {1}
-
-
-# ---- Optimisers ----
-
-
-def one_step(name: str, **settings: Any) -> tuple[torch.optim.Optimizer, torch.Tensor]:
-    p = torch.nn.Parameter(torch.tensor([1.0, -2.0, 3.0], dtype=torch.float64))
-    optimizer = OPTIMIZERS[name]([p], Training(optimizer=name, **settings))
-    p.grad = torch.tensor([0.5, 0.25, -4.0], dtype=torch.float64)
-    optimizer.step()
-    return optimizer, p.detach()
-
-
-@pytest.mark.parametrize(
-    ("name", "kind"), [("adamw", torch.optim.AdamW), ("adam", torch.optim.Adam)]
-)
-def test_adam_has_the_settings(name: str, kind: type[torch.optim.Optimizer]) -> None:
-    settings = {"learning_rate": 0.01, "betas": (0.8, 0.7), "weight_decay": 0.1}
-    optimizer, p = one_step(name, **settings)
-    assert type(optimizer) is kind
-    (group,) = optimizer.param_groups
-    assert (group["lr"], group["betas"], group["weight_decay"]) == (0.01, (0.8, 0.7), 0.1)
-    # By hand: in the first step the corrected moments are g and g ** 2, so it goes by lr.
-    start, g = np.array([1.0, -2.0, 3.0]), np.array([0.5, 0.25, -4.0])
-    if name == "adamw":  # decay apart from the gradient
-        expected = start * (1 - 0.01 * 0.1) - 0.01 * np.sign(g)
-    else:
-        expected = start - 0.01 * np.sign(g + 0.1 * start)
-    np.testing.assert_allclose(p, expected, atol=1e-8)
-
-
-def test_sgd_has_nesterov_momentum() -> None:
-    optimizer, p = one_step("sgd", learning_rate=0.01, weight_decay=0.1)
-    assert type(optimizer) is torch.optim.SGD
-    start, g = np.array([1.0, -2.0, 3.0]), np.array([0.5, 0.25, -4.0])
-    decayed = g + 0.1 * start
-    np.testing.assert_allclose(p, start - 0.01 * (decayed + 0.9 * decayed), rtol=1e-12)
 
 
 # ---- Patience ----

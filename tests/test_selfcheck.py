@@ -43,7 +43,7 @@ def scene(shape: tuple[int, ...] = (64, 72), seed: int = 0) -> NDArray:
 
 def model_of(x: NDArray, config: Config, axes: str | None = None) -> tuple[Model, Image]:
     """A model as a run leaves it, untrained: its net is blind whatever its weights are."""
-    from unnoise.training import start
+    from unnoise.runs import start
 
     image = Image.from_array(x, axes)
     run = start([image], plan([image], config), CPU)

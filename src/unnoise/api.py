@@ -18,8 +18,8 @@ from unnoise.inspection import NoiseReport
 from unnoise.missing import checked
 from unnoise.model import Model
 from unnoise.plan import plan
+from unnoise.runs import start
 from unnoise.selfcheck import finished, of_camera
-from unnoise.training import start
 
 
 def train(
@@ -92,7 +92,7 @@ def train(
             plan(opened, settings.provisional, partners)  # says what is missing or superfluous
         choice = settings.resolve(opened)
         settings, reports = choice.config, choice.reports
-    planned = plan(opened, settings, partners)
+    planned = plan(opened, settings, partners, reports)
     of_camera(planned, opened[0].alpha)  # refuses a camera that does not fit before any training
     run = start(opened, planned, pick(device), partners)
     for _ in run:

@@ -25,7 +25,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load as deserialize
 from safetensors.torch import save as serialize
 
-from unnoise.calibration import Calibration
 from unnoise.centre import Centre
 from unnoise.config import Config
 from unnoise.errors import InputError, ModelError
@@ -33,7 +32,7 @@ from unnoise.image import Image
 from unnoise.model import Model, build_net
 from unnoise.normalize import Affine
 from unnoise.plan import fingerprint
-from unnoise.training import Run, start
+from unnoise.runs import AnyRun, start
 
 CONFIG, WEIGHTS, RESUME, LOG = "config.yaml", "weights.safetensors", "resume.pt", "log.jsonl"
 FORMAT = 1
@@ -43,7 +42,7 @@ FORMAT = 1
 def save(
     folder: str | os.PathLike[str],
     model: Model,
-    run: Run | Calibration | None = None,
+    run: AnyRun | None = None,
     *,
     finished: bool = False,
     fresh: bool = False,
@@ -88,7 +87,7 @@ def save(
             shutil.rmtree(target, ignore_errors=True)
 
 
-def _files(model: Model, run: Run | Calibration | None, finished: bool) -> dict[str, bytes | None]:
+def _files(model: Model, run: AnyRun | None, finished: bool) -> dict[str, bytes | None]:
     """Content of every file of the folder; None for those that must not be there."""
     values = {
         "format": FORMAT,
@@ -278,7 +277,7 @@ def load_run(
     images: Sequence[Image],
     device: torch.device,
     targets: Sequence[Image] | None = None,
-) -> Run | Calibration:
+) -> AnyRun:
     """The unfinished run of a model loaded from a folder, ready to go on.
 
     Raises

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError, model_validator
 
 from unnoise import structure
 from unnoise.errors import InputError
-from unnoise.presets import BLIND_SPOT, CLASSICAL, DEFAULTS, METHODS, PRESETS
+from unnoise.presets import BLIND_SPOT, CLASSICAL, DEFAULTS, METHODS, PRESETS, SHIPPED
 from unnoise.settings import (
     LIKELIHOODS,
     Frozen,
@@ -37,6 +37,8 @@ class Config(Frozen):
     """
 
     method: Literal[
+        "instant",
+        "adapted",
         "n2v",
         "n2v2",
         "structn2v",
@@ -221,7 +223,7 @@ class Config(Frozen):
     def values(self) -> dict[str, Any]:
         """Plain values of the settings that the method uses, ready for YAML."""
         used = self.model_dump(mode="json")
-        if self.is_classical:
+        if not self.is_trained:
             del used["training"]
         return {k: v for k, v in used.items() if v is not None or k not in SECTIONS}
 
@@ -229,6 +231,16 @@ class Config(Frozen):
     def is_classical(self) -> bool:
         """Whether the method is a filter that is calibrated, not trained."""
         return self.method in CLASSICAL
+
+    @property
+    def is_shipped(self) -> bool:
+        """Whether the method starts from the weights of the package."""
+        return self.method in SHIPPED
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether weights are trained, so that budgets and other training settings apply."""
+        return not self.is_classical and self.method != "instant"
 
     @property
     def is_probabilistic(self) -> bool:
@@ -253,13 +265,13 @@ class Config(Frozen):
         return structure.symmetries(self.footprint(ndim))
 
 
-TRAINED = tuple(method for method in METHODS if method not in CLASSICAL)
+WITH_NET = tuple(method for method in METHODS if method not in (*CLASSICAL, *SHIPPED))
 SECTIONS: dict[str, tuple[str, ...]] = {
     "mask": BLIND_SPOT,
     "b2u": ("b2u",),
     "recorruption": ("r2r",),
     "pairs": ("n2n",),
-    "net": TRAINED,
+    "net": WITH_NET,
 }
 """Which methods use which sections."""
 
@@ -328,7 +340,7 @@ def _impossible(c: Config) -> list[tuple[bool, str]]:
             "b2u.phases is larger than the number of phases of the grid, b2u.side ** ndim",
         ),
         (
-            c.is_classical and t.model_copy(update={"seed": 0}) != Training(),
+            not c.is_trained and t.model_copy(update={"seed": 0}) != Training(),
             f"{c.method} is calibrated, not trained, so no training setting applies; leave out "
             f"minutes, steps and other training settings",
         ),
@@ -336,6 +348,14 @@ def _impossible(c: Config) -> list[tuple[bool, str]]:
             c.centre and c.method not in BLIND_SPOT,
             f"the pixel itself (centre) can be brought back after a blind spot only, and "
             f"{c.method} has none; leave centre out",
+        ),
+        (
+            c.is_shipped and c.ndim == 3,
+            f"{c.method} works on planes; add --2d (ndim: 2) or choose another method",
+        ),
+        (
+            t.loss != "mse" and c.method == "adapted",
+            f"the loss {t.loss} cannot go with adapted, whose net predicts no spread; choose mse",
         ),
         (
             c.method == "bm3d" and c.ndim == 3,

@@ -16,8 +16,8 @@ from unnoise.events import Event, Message, Saved
 from unnoise.image import Image
 from unnoise.metrics import psnr
 from unnoise.plan import plan
+from unnoise.runs import start
 from unnoise.sample import noisy_and_truth
-from unnoise.training import start
 
 STEPS = 700
 """About a minute on two cores."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import sys
 from typing import Any, TypeVar
 
 import psutil
@@ -52,7 +54,10 @@ def place(net: Net, device: torch.device) -> Net:
     layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
     for tensor in net.parameters():
         if tensor.ndim in layouts:
-            tensor.data = tensor.data.contiguous(memory_format=layouts[tensor.ndim])
+            # Not `contiguous`: of one channel it keeps strides that say channels first, and the
+            # first convolution would then reorder every map (6 instead of 2 ms of a step).
+            layout = torch.empty_like(tensor, memory_format=layouts[tensor.ndim])
+            tensor.data = layout.copy_(tensor.data)
     return net
 
 
@@ -69,6 +74,27 @@ def half(device: torch.device) -> torch.dtype:
         return torch.float32
     # Older cards emulate bfloat16, slowly.
     return torch.bfloat16 if torch.cuda.get_device_capability(device) >= (8, 0) else torch.float16
+
+
+def keep_memory() -> None:
+    """Ask the C library to keep freed memory for the next step instead of returning it.
+
+    The maps of every step (or tile) are as large as those of the one before. By default glibc hands
+    them back to the system, which clears every page before it gives it out again: a tenth of a step
+    of the plain net, a fifth of a tile. It stays so for the rest of the process. With other C
+    libraries this does nothing.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(M_MMAP_THRESHOLD, KEPT)
+        libc.mallopt(M_TRIM_THRESHOLD, KEPT)
+
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
+KEPT = 2**30
+"""Blocks below this size, and at most so much free memory, stay with the process."""
 
 
 def free_memory(device: torch.device) -> int:

@@ -12,9 +12,8 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from unnoise import checkpoint, io
+from unnoise import backends, checkpoint, io
 from unnoise.auto import Auto
-from unnoise.calibration import Calibration
 from unnoise.config import Config
 from unnoise.device import pick
 from unnoise.errors import InputError
@@ -35,8 +34,8 @@ from unnoise.places import (
 from unnoise.plan import choose_ndim
 from unnoise.reporting import Shown
 from unnoise.results import predict_file
+from unnoise.runs import AnyRun, start
 from unnoise.selfcheck import finished, of_camera
-from unnoise.training import Run, start
 from unnoise.training_job import (
     choose,
     description,
@@ -70,6 +69,7 @@ def denoise_files(
     InputError
         Before any training, if an input or an output place cannot be used.
     """
+    backends.check(writing.backend, device)
     paths = io.find(inputs)
     seconds = io.find(targets or [])
     results = writing.paths(paths, seconds)
@@ -89,9 +89,11 @@ def denoise_files(
     ]
     choices = [choose(pair[0], settings) for pair in members]
     models = [
-        planned(*pair, choice.config, reading)
-        for pair, choice in zip(members, choices, strict=True)
+        planned(*pair, choice, reading) for pair, choice in zip(members, choices, strict=True)
     ]
+    if writing.backend == "onnx":
+        for model in models:
+            backends.exported(model)  # refuses what cannot be, before any training
     if save_model and len(groups) > 1:
         raise InputError(
             f"the images need {len(groups)} models, so one --save-model folder cannot hold them; "
@@ -157,7 +159,7 @@ def _with_uncertainty(settings: Config | Auto) -> Config | Auto:
     return config.replace(training={"loss": "gaussian"})
 
 
-def _stopped(run: Run | Calibration, model: Model, folder: Path) -> Stopped:
+def _stopped(run: AnyRun, model: Model, folder: Path) -> Stopped:
     """Keep what was trained, and say how to use it."""
     done = run.fraction == 1
     checkpoint.save(folder, model, run, finished=done, fresh=True)
@@ -195,7 +197,7 @@ def train_files(
     partners = yield from open_targets(paths, targets, reading, config)
     yield from notes(images)
     chosen = choose(images, settings)
-    model = planned(images, partners, chosen.config, reading)
+    model = planned(images, partners, chosen, reading)
     model = replace(model, origin={**model.origin, "loggers": list(loggers)})
     if chosen.why:
         yield Message(chosen.why)
@@ -257,6 +259,7 @@ def predict_files(
     InputError
         Before any work, if the model, an input or an output place cannot be used.
     """
+    backends.check(writing.backend, device)
     model = checkpoint.load(folder)
     if writing.uncertainty is not None:
         model.check_probabilistic()

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
+from unnoise import shipped
 from unnoise.centre import Centre
 from unnoise.config import Config
 from unnoise.errors import ModelError
@@ -18,12 +19,13 @@ from unnoise.image import Image, as_image, cast
 from unnoise.missing import checked
 from unnoise.nets import PerChannel, UNet
 from unnoise.nets.classical import Filter
+from unnoise.nets.stabilised import Stabilised
 from unnoise.normalize import Affine
 
 if TYPE_CHECKING:
     import os
 
-DenoisingNet = UNet | PerChannel | Filter
+DenoisingNet = UNet | PerChannel | Filter | Stabilised
 """What turns noisy patches into clean ones."""
 
 
@@ -76,6 +78,8 @@ class Model:
     @property
     def is_one_by_one(self) -> bool:
         """Whether channels pass the net one by one instead of all at once."""
+        if self.config.is_shipped:  # every channel has a transform of its own
+            return False
         return self.config.net is None or self.config.net.channels == "independent"
 
     @property
@@ -116,6 +120,7 @@ class Model:
         device: str = "auto",
         dtype: DTypeLike | None = None,
         tta: bool = False,
+        backend: str = "torch",
     ) -> NDArray:
         """Denoise an image in memory.
 
@@ -131,6 +136,8 @@ class Model:
             Type of the result; by default that of the image, rounded and clipped to its range.
         tta : bool
             Average over the eight flips and rotations in YX: slightly better, eight times slower.
+        backend : str
+            ``torch``, or ``onnx`` for ONNX Runtime on the CPU (``pip install 'unnoise[export]'``).
 
         Returns
         -------
@@ -143,7 +150,7 @@ class Model:
             If the model does not fit the image.
         """
         image = checked(as_image(image, axes))
-        (clean,) = self._apply(image, device, [np.dtype(dtype or image.dtype)], tta)
+        (clean,) = self._apply(image, device, [np.dtype(dtype or image.dtype)], tta, backend)
         return clean
 
     def uncertainty(
@@ -187,13 +194,20 @@ class Model:
         clean, std = self._apply(image, device, [image.dtype, np.dtype(np.float32)], tta)
         return clean, std
 
-    def _apply(self, image: Image, device: str, dtypes: list[np.dtype], tta: bool) -> list[NDArray]:
+    def _apply(
+        self,
+        image: Image,
+        device: str,
+        dtypes: list[np.dtype],
+        tta: bool,
+        backend: str = "torch",
+    ) -> list[NDArray]:
         """The clean image and, with a second type, its standard deviation."""
         from unnoise import axes as ax
         from unnoise.predict import predict
 
         out = [np.empty(image.shape, dtype) for dtype in dtypes]
-        for block in predict(self, image, device=device, tta=tta):
+        for block in predict(self, image, device=device, tta=tta, backend=backend):
             for whole, values in zip(out, (block.values, block.std), strict=False):
                 assert values is not None
                 place = ax.from_canonical(values, image.axes)
@@ -248,13 +262,18 @@ def build_net(model: Model) -> DenoisingNet:
 
 
 def new_weights(config: Config, ndim: int, channels: Sequence[int]) -> dict[str, Tensor]:
-    """Random weights for a new run, drawn from the seed."""
-    return dict(_net(config, ndim, channels).state_dict())
+    """Weights for a new run: random ones, drawn from the seed, or those of the package."""
+    weights = dict(_net(config, ndim, channels).state_dict())
+    if config.is_shipped:
+        weights |= {f"net.{name}": weight for name, weight in shipped.gaussian().items()}
+    return weights
 
 
 def _net(config: Config, ndim: int, channels: Sequence[int]) -> DenoisingNet:
     """The net of the settings; the global random state is left as it was."""
     net = config.net
+    if config.is_shipped:
+        return Stabilised(len(channels))
     if net is None:
         return Filter(config.method, ndim)
 

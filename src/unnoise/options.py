@@ -84,6 +84,9 @@ Tta = Annotated[
     bool,
     typer.Option("--tta/--no-tta", help="Average eight flips and rotations: better, 8x slower."),
 ]
+Backend = Annotated[
+    str, typer.Option(help="What computes the prediction: torch, or onnx (ONNX Runtime, CPU).")
+]
 Report = Annotated[
     bool, typer.Option("--report/--no-report", help="Write report.html beside the result.")
 ]

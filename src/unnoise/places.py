@@ -55,6 +55,8 @@ class Writing:
         Average over the eight flips and rotations.
     uncertainty : str or None
         File or folder for the standard deviation of every pixel (probabilistic nets).
+    backend : str
+        What computes the prediction, out of `unnoise.backends.BACKENDS`.
     """
 
     out: str | None = None
@@ -62,6 +64,7 @@ class Writing:
     overwrite: bool = False
     tta: bool = False
     uncertainty: str | None = None
+    backend: str = "torch"
 
     def paths(self, inputs: Sequence[Path], targets: Sequence[Path] = ()) -> list[Path]:
         """The result of every input, refused early if it cannot be written."""

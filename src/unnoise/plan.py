@@ -15,10 +15,12 @@ from unnoise import structure
 from unnoise.config import Config
 from unnoise.errors import InputError
 from unnoise.image import Image
+from unnoise.inspection import NoiseReport
 from unnoise.model import Model, new_weights
 from unnoise.normalize import fit
-from unnoise.presets import DEFAULT_STEPS, MIN_SLICES
+from unnoise.presets import ADAPTED_STEPS, DEFAULT_STEPS, MIN_SLICES
 from unnoise.recorruption import with_noise
+from unnoise.stabilising import stabilised
 
 MIN_SIDE = 16
 """Smallest image in Y and X."""
@@ -31,6 +33,7 @@ def plan(
     images: Sequence[Image],
     config: Config | None = None,
     targets: Sequence[Image] | None = None,
+    reports: Sequence[NoiseReport] = (),
 ) -> Model:
     """Resolve everything a run needs to know, and return the model it starts from.
 
@@ -42,6 +45,8 @@ def plan(
         Settings.
     targets : sequence of Image, optional
         The second images of pairs (n2n, care), one per image.
+    reports : sequence of NoiseReport
+        What was measured of the images; measured now where it is needed and missing.
 
     Raises
     ------
@@ -56,7 +61,7 @@ def plan(
     _check_pairs(images, targets, config)
     ndim = choose_ndim(images, config)
     config = config.replace(ndim=ndim)
-    if not config.is_classical:
+    if config.is_trained:
         config = config.replace(training=_lengths(config, ndim))
     patch = choose_patch(images, ndim, config)
     _check_batch_norm(config, patch)
@@ -72,7 +77,9 @@ def plan(
     weights = new_weights(config, ndim, channels)
     origin = _origin(images, targets)
     model = Model(config, affine, channels, patch, weights, target_affine, origin)
-    return with_noise(model, images)
+    if config.is_shipped:
+        return stabilised(model, images, reports)
+    return with_noise(model, images, reports)
 
 
 def _check_pairs(images: Sequence[Image], targets: Sequence[Image] | None, config: Config) -> None:
@@ -125,6 +132,8 @@ def _lengths(config: Config, ndim: int) -> dict[str, int | None]:
     t = config.training
     full_size = config.net is not None and config.net.unshuffle == 1
     steps = max(DEFAULT_STEPS[ndim] // (4 if full_size else 1), 1)  # its steps take 4 to 5 times
+    if config.is_shipped:
+        steps = ADAPTED_STEPS
     return {
         "patch": t.patch or {2: 64, 3: 32}[ndim],
         "steps": t.steps or (None if t.minutes else steps),
@@ -151,12 +160,14 @@ def _check_alike(images: Sequence[Image]) -> None:
 def choose_ndim(images: Sequence[Image], config: Config | None = None) -> int:
     """3 if every image has at least `MIN_SLICES` slices, otherwise 2: slice by slice.
 
-    Always 2 where slices are the pairs of Noise2Noise, and for bm3d, which works on planes.
+    Always 2 where slices are the pairs of Noise2Noise, and for methods that work on planes.
     """
     if config is not None and config.ndim is not None:
         return config.ndim
     flat = config is not None and (
-        config.method == "bm3d" or (config.pairs is not None and config.pairs.axis == "Z")
+        config.method == "bm3d"
+        or config.is_shipped
+        or (config.pairs is not None and config.pairs.axis == "Z")
     )
     return 3 if not flat and min(image.sizes["Z"] for image in images) >= MIN_SLICES else 2
 
@@ -176,8 +187,8 @@ def choose_patch(images: Sequence[Image], ndim: int, config: Config) -> tuple[in
             min(CALIBRATION_SIDE[ndim], smallest["X"]),
         )
         return sides if ndim == 2 else (min(16, smallest["Z"]), *sides)
-    assert config.training.patch is not None
-    side = _shrink(config.training.patch, min(smallest["Y"], smallest["X"]), MIN_SIDE)
+    wanted = config.training.patch or 64  # instant has no training to set it
+    side = _shrink(wanted, min(smallest["Y"], smallest["X"]), MIN_SIDE)
     if ndim == 2:
         return (side, side)
     if smallest["Z"] < 4:
@@ -225,7 +236,7 @@ def describe(model: Model, images: Sequence[Image]) -> str:
     channels = f", {len(model.channels)} channels {way}" if len(model.channels) > 1 else ""
     copied = model.n_channels - len(model.channels)
     channels += f", {copied} constant or transparency channel copied" if copied else ""
-    if config.is_classical:
+    if not config.is_trained:
         kind = "slice by slice" if n["Z"] > 1 and model.ndim == 2 else f"{model.ndim}D"
         return f"{config.method}, axes {images[0].axes}, {kind}{channels}, calibrated on itself"
     budget = config.training

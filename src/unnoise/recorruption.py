@@ -22,7 +22,7 @@ GROWTH = 1.1
 """Photon noise has at least this ratio of variances a standard deviation beside the mean signal."""
 
 
-def with_noise(model: Model, images: Sequence[Image]) -> Model:
+def with_noise(model: Model, images: Sequence[Image], reports: Sequence[NoiseReport] = ()) -> Model:
     """The model of a run with r2r and the noise it needs, as plain values; others as they are.
 
     So a run that goes on has the noise of its beginning, whatever is measured by then.
@@ -33,6 +33,8 @@ def with_noise(model: Model, images: Sequence[Image]) -> Model:
         Untrained.
     images : sequence of Image
         Its training images.
+    reports : sequence of NoiseReport
+        What was measured of them, where it was.
 
     Raises
     ------
@@ -42,7 +44,7 @@ def with_noise(model: Model, images: Sequence[Image]) -> Model:
     settings = model.config.recorruption
     if settings is None:
         return model
-    reports = measured(images)
+    reports = reports or measured(images)
     noise = of_camera(model, images[0].alpha) or noise_models(reports, model)
     known = [n for n in noise if n is not None]
     if len(known) < len(noise):
@@ -73,6 +75,8 @@ def with_noise(model: Model, images: Sequence[Image]) -> Model:
 
 def noise_of(model: Model) -> tuple[Noise, ...]:
     """The noise of every denoised channel in normalised units; empty for other methods."""
+    if model.config.is_shipped and "recorruption" not in model.origin:
+        return _of_transform(model)
     found = []
     for c, values in zip(model.channels, model.origin.get("recorruption", ()), strict=False):
         noise, rho = from_dict(values["noise"]), values["rho"]
@@ -87,6 +91,12 @@ def noise_of(model: Model) -> tuple[Noise, ...]:
             )
         )
     return tuple(found)
+
+
+def _of_transform(model: Model) -> tuple[Noise, ...]:
+    """The noise that the transforms of a model take for granted."""
+    rows = zip(model.weights["knots"].numpy(), model.weights["log_sigma"].numpy(), strict=True)
+    return tuple(Noise(np.exp(2 * np.interp(SIGNALS, at, sigma))) for at, sigma in rows)
 
 
 def _line(noise: NoiseModel, mean: float, std: float) -> tuple[float, float]:

@@ -113,7 +113,8 @@ def predict_file(
         std = spread and stack.enter_context(
             io.create(spread, image, dtype=np.dtype(np.float32), overwrite=writing.overwrite)
         )
-        for block in predict(model, image, device=device, tta=writing.tta):
+        job = predict(model, image, device=device, tta=writing.tta, backend=writing.backend)
+        for block in job:
             out.write(block.where, block.values)
             if std:
                 assert block.std is not None

@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from unnoise.image import Image
 from unnoise.normalize import Affine
 
+KNOWN = 2**22
+"""Held-out pixels of images of at most so many pixels and channels in all are kept, not made anew
+for every crop: 2 % of a step."""
 HELD_OUT_BOX = 64
 """One pixel in every box of this many is held out: 1.6 %, a box of 8x8 in 2D and 4x4x4 in 3D."""
 
@@ -101,6 +104,8 @@ class Crops:
         self.symmetries, self.seed, self.partners = list(symmetries), seed, partners
         weights = np.array([math.prod(image.sizes.values()) for image in images], np.float64)
         self._weights = weights / weights.sum()
+        self._keeps = weights.sum() <= KNOWN
+        self._known: dict[tuple[int, ...], NDArray[np.bool_]] = {}
 
     def batch(self, size: int, rng: np.random.Generator) -> Patches:
         """Draw `size` patches."""
@@ -159,7 +164,8 @@ class Crops:
         if len(self.patch) == 2:
             origin = (y, x)
         key = (self.seed, *key_of(which, at, len(self.patch), axis))
-        held = [held_out(origin, self.patch, (*key, c)) for c in channels]
+        space = tuple(n[letter] for letter in "ZYX"[-len(self.patch) :])
+        held = [self._held(origin, space, (*key, c)) for c in channels]
         noisy = self._read(self.images[which], at, (y, x), channels, self.affine)
         if self.partners is None:
             return which_channels, (noisy, np.stack(held))
@@ -167,6 +173,17 @@ class Crops:
         beside = {k: i + (k == axis) for k, i in at.items()}
         target = self._read(image, beside, (y, x), channels, self.partners.affine)
         return which_channels, (noisy, np.stack(held), target)
+
+    def _held(
+        self, origin: tuple[int, ...], space: tuple[int, ...], key: tuple[int, ...]
+    ) -> NDArray[np.bool_]:
+        """The held-out pixels of a patch."""
+        if not self._keeps:
+            return held_out(origin, self.patch, key)
+        if key not in self._known:
+            self._known[key] = held_out((0,) * len(space), space, key)
+        at = zip(origin, self.patch, strict=True)
+        return self._known[key][tuple(slice(o, o + size) for o, size in at)]
 
     def _read(
         self,

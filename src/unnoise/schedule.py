@@ -1,15 +1,12 @@
-"""The learning rate over a run, the optimisers, and how long to wait for a better loss."""
+"""The learning rate over a run, and how long to wait for a better loss."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
-
-from unnoise.settings import Training
 
 
 @dataclass
@@ -68,15 +65,3 @@ SHAPES: dict[str, Callable[[float], float]] = {
     "constant": lambda f: 1.0,
 }
 """The learning rate after the warm-up, as a factor."""
-
-OPTIMIZERS: dict[str, Callable[[Iterable[Tensor], Training], torch.optim.Optimizer]] = {
-    "adamw": lambda p, t: torch.optim.AdamW(
-        p, lr=t.learning_rate, betas=t.betas, weight_decay=t.weight_decay
-    ),
-    "adam": lambda p, t: torch.optim.Adam(
-        p, lr=t.learning_rate, betas=t.betas, weight_decay=t.weight_decay
-    ),
-    "sgd": lambda p, t: torch.optim.SGD(
-        p, lr=t.learning_rate, momentum=0.9, nesterov=True, weight_decay=t.weight_decay
-    ),
-}

@@ -12,17 +12,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unnoise.calibration import Calibration
-from unnoise.device import autocast, half, place
+from unnoise.device import autocast, half, keep_memory, place
 from unnoise.errors import InputError, UnnoiseError
 from unnoise.events import Progress
 from unnoise.image import Image
 from unnoise.losses import CALIBRATION, CALIBRATIONS, ERRORS, mean
 from unnoise.methods import METHODS, Batch, Step
 from unnoise.model import Model, build_net
+from unnoise.optimizer import OPTIMIZERS
 from unnoise.recorruption import noise_of
 from unnoise.sampling import Crops, Partners, Patches
-from unnoise.schedule import OPTIMIZERS, Patience, schedule, standard_error
+from unnoise.schedule import Patience, schedule, standard_error
 
 N_VALIDATIONS = 20
 """Most validations in a run, evenly spaced over its budget."""
@@ -71,8 +71,8 @@ class Run:
         config, self.device, self._model, self.clock = model.config, device, model, clock
         t = self.config = config.training
         self.method = METHODS[config.method](config, model.ndim, noise_of(model))
-        # Blind2Unblind's blind risk does not see what its last, visible phase gains.
-        self.keeps_last = config.method == "b2u"
+        # A blind risk does not see what their nets gain from the pixel itself.
+        self.keeps_last = config.method in ("b2u", "adapted")
         self.crops = Crops(
             images,
             model.affine,
@@ -84,7 +84,8 @@ class Run:
             partners=_partners(model, targets),
         )
         self.net = place(build_net(model), device)
-        self.average = [p.detach().clone() for p in _floats(self.net)]
+        self._followed = _floats(self.net)  # the tensors themselves: they change in place
+        self.average = [p.detach().clone() for p in self._followed]
         self.optimizer = OPTIMIZERS[t.optimizer](self.net.parameters(), t)
         self.scaler = torch.amp.GradScaler("cuda", enabled=half(device) == torch.float16)
         self.rng = np.random.default_rng(t.seed)
@@ -118,6 +119,7 @@ class Run:
 
     def __iter__(self) -> Iterator[Progress]:
         """Train until the budget is spent, yielding after every step; closing stops the run."""
+        keep_memory()
         while self.fraction < 1:
             started = self.clock()
             self._step()
@@ -157,8 +159,7 @@ class Run:
     def _step(self) -> None:
         """One optimiser step."""
         t = self.config
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate
+        self.optimizer.param_groups[0]["lr"] = self.learning_rate
         self.net.train()
         step = self._prepared(self.crops.batch(t.batch_size, self.rng), self.generator, self.device)
         with self._dropout():
@@ -166,17 +167,17 @@ class Run:
             with autocast(self.device):
                 prediction = self.net(noisy)
         loss = mean(ERRORS[t.loss](prediction.float(), target), weight)
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad()
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         if t.clip is not None:
-            self.scaler.unscale_(self.optimizer)
+            self.scaler.unscale_(self.optimizer)  # type: ignore[arg-type]
             torch.nn.utils.clip_grad_norm_(self.net.parameters(), t.clip)
-        self.scaler.step(self.optimizer)
+        self.scaler.step(self.optimizer)  # type: ignore[arg-type]  # as much as scalers ask for
         self.scaler.update()
         self.step += 1
         # A young average follows the weights closely, an old one slowly.
         decay = min(t.ema, (1 + self.step) / (10 + self.step))
-        torch._foreach_lerp_(self.average, _floats(self.net), 1 - decay)
+        torch._foreach_lerp_(self.average, self._followed, 1 - decay)
         value = loss.item()
         if not math.isfinite(value):
             raise UnnoiseError(
@@ -218,7 +219,7 @@ class Run:
         self.validated = self.fraction
         weights = {k: v.clone() for k, v in self.net.state_dict().items()}
         with torch.no_grad():
-            torch._foreach_copy_(_floats(self.net), self.average)
+            torch._foreach_copy_(self._followed, self.average)
         losses, extra = self._held_out_losses()
         loss, half_width = losses.mean().item(), 1.96 * standard_error(losses, self._repeats)
         if self.best is None or loss <= self.best or self.keeps_last:
@@ -355,18 +356,6 @@ PLAIN = (
     "history",
 )
 """Attributes of a run that are saved as they are."""
-
-
-def start(
-    images: Sequence[Image],
-    model: Model,
-    device: torch.device,
-    targets: Sequence[Image] | None = None,
-) -> Run | Calibration:
-    """The run of a model: a training, or the calibration of a classic filter."""
-    if model.config.is_classical:
-        return Calibration(images, model)
-    return Run(images, model, device, targets)
 
 
 def _partners(model: Model, targets: Sequence[Image] | None) -> Partners | None:

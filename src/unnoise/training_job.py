@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from unnoise import checkpoint
+from unnoise.adaptation import Adaptation
 from unnoise.auto import Auto, Choice
-from unnoise.calibration import Calibration
 from unnoise.config import Config
 from unnoise.errors import InputError
 from unnoise.events import Event, Interrupt, Message, Saved, Stopped
@@ -25,6 +25,7 @@ from unnoise.report import Page
 from unnoise.report import write as write_page
 from unnoise.reporting import Shown, of_results
 from unnoise.results import show_training
+from unnoise.runs import AnyRun
 from unnoise.selfcheck import finished, of_camera
 from unnoise.training import Run
 
@@ -37,10 +38,12 @@ def choose(images: Sequence[Image], settings: Config | Auto) -> Choice:
     return settings.resolve(images) if isinstance(settings, Auto) else Choice(settings, (), "")
 
 
-def verdict(run: Run | Calibration) -> Generator[Event]:
+def verdict(run: AnyRun) -> Generator[Event]:
     """What a finished run says about itself, beyond its loss."""
     if isinstance(run, Run) and run.stopped:
         yield Message(f"stopped early at step {run.step}: the held-out loss no longer falls")
+    if isinstance(run, Adaptation):
+        yield Message(_road(run))
     found = run.model().origin.get("calibration")
     if found:
         yield Message(
@@ -50,11 +53,21 @@ def verdict(run: Run | Calibration) -> Generator[Event]:
         )
 
 
+def _road(run: Adaptation) -> str:
+    """Which road the user gets, and why."""
+    model = run.model()
+    risks = ", ".join(f"{name} {value:.5g}" for name, value in model.origin["risks"].items())
+    return f"road taken: {model.origin['road']}, by the estimated risk on held-out pixels ({risks})"
+
+
 def planned(
-    images: Sequence[Image], targets: Sequence[Image] | None, config: Config, reading: Reading
+    images: Sequence[Image],
+    targets: Sequence[Image] | None,
+    choice: Choice,
+    reading: Reading,
 ) -> Model:
     """The model a run starts from, with what resuming needs to read the images again."""
-    model = plan(images, config, targets)
+    model = plan(images, choice.config, targets, choice.reports)
     of_camera(model, images[0].alpha)  # refuses a camera that does not fit before any training
     return replace(model, origin={**model.origin, "reading": vars(reading)})
 
@@ -73,7 +86,7 @@ def notes(images: Sequence[Image]) -> Generator[Message]:
 
 
 def train(
-    run: Run | Calibration,
+    run: AnyRun,
     folder: Path,
     images: Sequence[Image],
     reports: Sequence[NoiseReport],

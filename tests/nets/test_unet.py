@@ -375,6 +375,7 @@ def test_upsampling_is_that_of_scipy(zoom: tuple[int, ...], upsample: str, order
     net = some_net(
         ndim=len(zoom), depth=1, convs=1, top_skip=False, upsample=upsample, z_poolings=deep
     )
+    net.joined = False  # a net that joins never makes the upsampled map
     seen: list[Tensor] = []
     net.middle.register_forward_hook(lambda _, x, y: seen.append(y.detach()))
     net.up[0].register_forward_pre_hook(lambda _, x: seen.append(x[0].detach()))
@@ -398,3 +399,35 @@ def test_upsampling_is_that_of_scipy(zoom: tuple[int, ...], upsample: str, order
 def test_unknown_options_are_refused(option: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         some_net(**option)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"ndim": 2},
+        {"ndim": 2, "kernel": 5, "convs": 1},
+        {"ndim": 2, "kernel": 1},
+        {"ndim": 2, "unshuffle": 2, "channels": 2, "outputs": 2},
+        {"ndim": 2, "pool": "blur", "top_skip": False},
+        {"ndim": 2, "batch_norm": True, "activation": "relu"},
+        {"ndim": 3},
+        {"ndim": 3, "z_poolings": 1},
+        {"ndim": 3, "z_poolings": 0, "top_skip": False},
+        {"ndim": 2, "upsample": "linear"},
+        {"ndim": 3, "upsample": "linear", "top_skip": False},
+    ],
+    ids=str,
+)
+def test_joining_changes_neither_values_nor_gradients(settings: dict[str, Any]) -> None:
+    net = some_net(**settings).double()
+    x = noise(2, settings.get("channels", 1), *(13, 22, 17)[-settings["ndim"] :]).double()
+    found = []
+    for net.joined in (True, False):
+        net.zero_grad()
+        y = net(x)
+        (y**3).sum().backward()
+        found.append((y.detach(), [p.grad for p in net.parameters()]))
+    (fast, gradients), (slow, expected) = found
+    torch.testing.assert_close(fast, slow, rtol=1e-10, atol=1e-12)
+    for a, b in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-9 * float(b.abs().max()))

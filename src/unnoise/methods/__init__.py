@@ -9,15 +9,18 @@ import torch
 
 from unnoise.config import Config
 from unnoise.errors import InputError
+from unnoise.methods.adapted import Adapted
 from unnoise.methods.b2u import Blind2Unblind
 from unnoise.methods.care import Care
 from unnoise.methods.n2n import Noise2Noise
 from unnoise.methods.n2v import Noise2Void
 from unnoise.methods.r2r import Noise, Recorrupted, additive, thinning
 from unnoise.methods.step import Batch, Step
+from unnoise.nets.stabilised import ALPHA
 
 __all__ = [
     "METHODS",
+    "Adapted",
     "Batch",
     "Blind2Unblind",
     "Care",
@@ -79,6 +82,10 @@ def _recorrupted(config: Config, ndim: int, noise: Sequence[Noise] = ()) -> Meth
     return Recorrupted(additive(r2r.alpha, noise))
 
 
+def _adapted(config: Config, ndim: int, noise: Sequence[Noise] = ()) -> Method:
+    return Adapted(additive(ALPHA, noise))
+
+
 METHODS: dict[str, Build] = {
     "n2v": _noise2void,
     "n2v2": _noise2void,
@@ -87,5 +94,6 @@ METHODS: dict[str, Build] = {
     "care": _care,
     "b2u": _blind2unblind,
     "r2r": _recorrupted,
+    "adapted": _adapted,
 }
 """From settings, dimensions of the net and noise to the method."""

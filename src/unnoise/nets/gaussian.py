@@ -126,5 +126,7 @@ class GaussianNet(nn.Module):
 def _reach(blocks: Sequence[int]) -> int:
     """How far in pixels an output looks: convolutions of every level in pixels of that level."""
     last = len(blocks) - 1
-    cells = sum(2**n * 2 * count * (1 if n == last else 2) for n, count in enumerate(blocks))
-    return 2 * (cells + 2 + 2 ** (last + 1)) + 1
+    cells = 2 + 2 * 2**last  # stem, head, and the cells that a position of a lower level covers
+    for level, count in enumerate(blocks):
+        cells += 2**level * 2 * count * (1 if level == last else 2)
+    return int(2 * cells + 1)

@@ -8,6 +8,8 @@ parameters are (Herbreteau and Unser, Noise2VST, ICCV 2025, use such a spline to
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -15,6 +17,8 @@ from unnoise.nets.gaussian import GaussianNet
 
 KNOTS = 97
 """Knots of the transform of a channel."""
+ALPHA = 0.5
+"""Share of the noise that fine-tuning adds to its inputs (methods/adapted.py)."""
 LEVEL = 0.1
 """Noise as the Gaussian net sees it: 25 of 255, where it was trained most."""
 
@@ -35,8 +39,6 @@ class Stabilised(nn.Module):
         Logarithm of the standard deviation of the noise at the knots.
     shift : Tensor, shape (channels, KNOTS)
         What is added to a result at the knots: the mean of what noisy pixels show there.
-    level : float
-        Standard deviation of the noise after the transform; 1, or more for recorrupted images.
     grid, radius : tuple of int
         Those of the net.
 
@@ -47,17 +49,25 @@ class Stabilised(nn.Module):
     torch.Size([1, 2, 20, 31])
     """
 
+    knots: Tensor
+    log_sigma: Tensor
+    shift: Tensor
+
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.channels = channels
         self.net = GaussianNet()
-        self.level = 1.0
         # Normalised values have mean 0 and standard deviation 1.
         knots = torch.linspace(-5, 15, KNOTS).repeat(channels, 1)
         self.register_buffer("knots", knots)
         self.register_buffer("log_sigma", torch.full((channels, KNOTS), -1.0))
         self.register_buffer("shift", torch.zeros(channels, KNOTS))
         self.grid, self.radius = self.net.grid, self.net.radius
+
+    @property
+    def level(self) -> float:
+        """Standard deviation of the noise after the transform: 1, or that of recorrupted images."""
+        return math.sqrt(1 + ALPHA**2) if self.training else 1.0
 
     def forward(self, x: Tensor) -> Tensor:
         """Denoise patches of normalised values, shape (b, channels, y, x)."""

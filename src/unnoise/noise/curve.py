@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
-from scipy import fft, stats
+from scipy import fft, special
 
 SIDE = 8
 """Side of the blocks."""
@@ -298,7 +298,7 @@ def _fitted(signal: NDArray, variance: NDArray, error: NDArray, blocks: int) -> 
     left = (variance - slope * signal - intercept)[kept] / error[kept]
     degrees = int(kept.sum()) - 2
     chi2 = float((left**2).sum())
-    p = float(stats.chi2.sf(chi2, degrees)) if degrees > 0 else 1.0
+    p = float(special.chdtrc(degrees, chi2)) if degrees > 0 else 1.0
     if degrees > 0:
         covariance = covariance * max(chi2 / degrees, 1.0)
     half = 1.96 * float(np.sqrt(covariance[0, 0]))

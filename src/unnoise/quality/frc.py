@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import fft, ndimage
-from scipy.signal import windows
 
 from unnoise.errors import InputError
 from unnoise.quality import blocks
@@ -170,6 +169,8 @@ def _smooth(curve: Frc) -> NDArray[np.float64]:
 
 def _faded(image: NDArray) -> NDArray[np.float64]:
     """The image less its weighted mean, times the window."""
+    from scipy.signal import windows  # 0.1 s to load, after the training
+
     window = np.ones(())
     for n in image.shape:  # n + 2 samples without their zero ends, so that thin axes survive
         window = window[..., None] * windows.tukey(n + 2, TAPER)[1:-1]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import fft, ndimage, stats
+from scipy import fft, ndimage
 
 from unnoise.errors import InputError
 from unnoise.quality import blocks
@@ -111,6 +111,8 @@ def whiteness(
     >>> w.at, round(w.largest, 1)
     ((0, 1), 0.5)
     """
+    from scipy import stats  # 0.4 s to load, after the training
+
     (r,) = blocks.pixels(residual)
     if reach < 1:
         raise InputError(f"the reach is {reach} pixels; it must be 1 or more")
@@ -214,6 +216,8 @@ def _correlation(
     excess: NDArray, clean: NDArray, v: NDArray, used: NDArray, length: int
 ) -> Interval:
     """Correlation of the excess energy with the rank of the structure."""
+    from scipy import stats  # 0.4 s to load, after the training
+
     scale = max(1.0, float(np.abs(clean).max()))
     slope = ndimage.gaussian_gradient_magnitude(clean - clean.mean(), 1.5)
     slope[slope < 1e-12 * scale] = 0  # rounding of a flat image is no structure

@@ -1,0 +1,195 @@
+"""Write the tables and plots of docs/benchmarks.md out of the stored results.
+
+    python benchmarks/tables.py            # rewrites what lies between markers, and docs/images
+    python benchmarks/tables.py --check    # exit status 1 if the document is not up to date
+    python benchmarks/tables.py --print --results benchmarks/results/quick
+
+Markers are ``<!-- begin: NAME -->`` and ``<!-- end: NAME -->``; the rest of the document is
+written by hand. What has no result says so, with the command that measures it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+import goals
+import plots
+from common import HERE
+from stored import Results, Score
+
+DOCUMENT = HERE.parent / "docs" / "benchmarks.md"
+ROADS = {
+    "noisy": "noisy",
+    "nlm": "non-local means, J-invariant",
+    "bm3d": "BM3D, level told",
+    "vst_bm3d": "VST-BM3D, measured line",
+    "vst_bm3d_oracle": "VST-BM3D, oracle line",
+    "n2v": "n2v, tuned",
+    "careamics_n2v": "CAREamics N2V, tuned",
+    "careamics_n2v2": "CAREamics N2V2, tuned",
+    "instant": "**instant**",
+    "adapted": "**adapted**",
+    "scratch": "**from scratch (auto)**",
+}
+"""Methods of real.py for people; `scratch_METHOD` follows them."""
+PEERS = {"peer careamics": "CAREamics N2V, tuned", "peer n2v": "n2v, tuned"}
+
+
+def missing(command: str) -> str:
+    """What stands where a result is missing."""
+    return f"not measured: `python benchmarks/{command}`"
+
+
+def called(method: str) -> str:
+    """A method for people."""
+    return ROADS.get(method) or f"**from scratch ({method.removeprefix('scratch_')})**"
+
+
+def bsd68(results: Results) -> str:
+    """PSNR against time in the runs of bsd68.py."""
+    if not results.bsd68:
+        return missing("run.py --suite bsd68")
+    head = "method, budget min, after min, PSNR dB, sd, CPU s, wall s, clock, seeds, date"
+    lines = [f"| {head.replace(', ', ' | ')} |", "|" + "---|" * 10]
+    for (name, budget, minutes, clock), s in sorted(results.bsd68.items()):
+        who = PEERS.get(name, f"**{name}**")
+        lines.append(
+            f"| {who} | {budget:g} | {minutes:g} | {s.psnr:.2f} | {deviation(s)} | {s.cpu_s:.0f} | "
+            f"{s.wall_s:.0f} | {clock} | {', '.join(map(str, s.seeds))} | {s.date} |"
+        )
+    return "\n".join(lines)
+
+
+def deviation(score: Score) -> str:
+    return "" if np.isnan(score.std) else f"{score.std:.2f}"
+
+
+def real(results: Results, *sets: str) -> str:
+    """One column per image, one line per method and budget, and the mean."""
+    images = results.images(*sets)
+    if not images:
+        return missing("run.py --suite " + {"gigadb": "fmd"}.get(sets[0], sets[0]))
+    order = list(ROADS)
+    known = {(m, t) for i, m, t in results.real if i in images}
+    place = {m: order.index(m) if m in order else len(order) for m, _ in known}
+    short = [image.split("/")[1].replace("confocal_BPAE_", "") for image in images]
+    mean = ["mean"] if len(images) > 1 else []
+    lines = [
+        "| " + " | ".join(["method", "budget, s", *short, *mean, "CPU s", "wall s"]) + " |",
+        "|" + "---|" * (len(short) + len(mean) + 4),
+    ]
+    for method, t in sorted(known, key=lambda k: (place[k[0]], k[0], k[1] or 0)):
+        scores = [results.one(i, method, t) for i in images]
+        there = [s for s in scores if s]
+        cells = [f"{s.psnr:.2f}" if s else "" for s in scores]
+        if mean:
+            whole = len(there) == len(images)
+            cells.append(f"{np.mean([s.psnr for s in there]):.2f}" if whole else "")
+        budget = "" if t is None else f"{t:g}"
+        spent = [f"{max(getattr(s, k) for s in there):.0f}" for k in ("cpu_s", "wall_s")]
+        spent = spent if method != "noisy" else ["", ""]
+        lines.append("| " + " | ".join([called(method), budget, *cells, *spent]) + " |")
+    every = {s.date for key, s in results.real.items() if key[0] in images}
+    seeds = {seed for key, s in results.real.items() if key[0] in images for seed in s.seeds}
+    gone = {name for record in results.named("real_seed") for name in record.get("missing", [])}
+    lines += [f"\n{name} is missing: it could not be run." for name in sorted(gone)]
+    numbers = ", ".join(map(str, sorted(seeds)))
+    dates = " to ".join(sorted({min(every), max(every)}))
+    lines += ["", f"{dates}, one thread, seeds {numbers}; seconds are the longest of the images."]
+    return "\n".join(lines)
+
+
+def throughput(results: Results) -> str:
+    """CPU seconds a step and Mpixel/s, and ratios turn by turn."""
+    record = results.records.get("throughput")
+    if record is None:
+        return missing("run.py --suite throughput")
+    lines = ["| what | who | median | range | unit |", "|---|---|---|---|---|"]
+    for r in record["rows"]:
+        what = {"step": "step, batch 16 (default net: 4)", "predict": "prediction"}[r["what"]]
+        lines.append(
+            f"| {what} | {r['who']} | {r['median']:.3g} | {r['low']:.3g} to {r['high']:.3g} | "
+            f"{r['unit']} |"
+        )
+    lines += ["", _origin(record)]
+    return "\n".join(lines)
+
+
+def _origin(record: dict) -> str:
+    versions = ", ".join(f"{k} {v}" for k, v in record["versions"].items())
+    gone = "".join(f"; {name} is missing" for name in record.get("missing", []))
+    return f"{record['date']}, {record['machine']}; {versions}{gone}; `{record['command']}`."
+
+
+def pictures(results: Results) -> str:
+    """Links to the plots that there are results for."""
+    there = [p for p in plots.PLOTS if p.series(results)]
+    if not there:
+        return missing("run.py --suite all")
+    return "\n\n".join(f"![{p.title}](images/{p.name}.svg)" for p in there)
+
+
+SECTIONS: dict[str, Callable[[Results], str]] = {
+    "goals": goals.table,
+    "plots": pictures,
+    "bsd68": bsd68,
+    "w2s": lambda r: real(r, "w2s"),
+    "fmd": lambda r: real(r, "fmd", "gigadb"),
+    "camera": lambda r: real(r, "camera"),
+    "throughput": throughput,
+}
+"""What the document may hold between markers."""
+
+
+def regenerated(text: str, results: Results) -> str:
+    """The document with every marked part written anew.
+
+    Raises
+    ------
+    ValueError
+        For a marker without its end, or a part that is not in `SECTIONS`.
+    """
+    begun = re.findall(r"^<!-- begin: (\w+) -->$", text, re.MULTILINE)
+    for name in begun:
+        if name not in SECTIONS:
+            raise ValueError(f"there is no part '{name}'; the parts are {', '.join(SECTIONS)}")
+        begin, end = f"<!-- begin: {name} -->", f"<!-- end: {name} -->"
+        before, _, rest = text.partition(begin)
+        inside, found, after = rest.partition(end)
+        if not found or "<!-- begin:" in inside:
+            raise ValueError(f"the marker '{begin}' has no end")
+        text = f"{before}{begin}\n{SECTIONS[name](results)}\n{end}{after}"
+    return text
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--results", type=Path, default=HERE / "results")
+    parser.add_argument("--document", type=Path, default=DOCUMENT)
+    parser.add_argument("--check", action="store_true", help="change nothing, say what would")
+    parser.add_argument("--print", action="store_true", help="print the tables, change nothing")
+    args = parser.parse_args()
+    results = Results(args.results)
+    if args.print:
+        for name, section in SECTIONS.items():
+            if name != "plots":
+                print(f"\n{name}\n\n{section(results)}")
+        return
+    old = args.document.read_text("utf-8")
+    new = regenerated(old, results)
+    if args.check:
+        sys.exit(f"{args.document.name} is not up to date" if new != old else 0)
+    args.document.write_text(new, "utf-8")
+    for path in plots.draw(results, args.document.parent / "images"):
+        print(f"wrote {path}")
+    print(f"wrote {args.document}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,266 @@
+"""The adapted road: the shipped net, fine-tuned, against a net trained from scratch.
+
+Four stages share the budget: the transform is calibrated (instant), the shipped net is fine-tuned
+by recorruption, a small net is trained from scratch by Noise2Void, and the better of the two gets
+the rest. The least estimated risk on held-out pixels decides what the user gets.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from unnoise import contest
+from unnoise.centre import ceiling_of
+from unnoise.config import Config
+from unnoise.errors import InputError
+from unnoise.events import Progress
+from unnoise.image import Image
+from unnoise.model import Model, new_weights
+from unnoise.noise.density import Model as NoiseModel
+from unnoise.noise.models import from_dict
+from unnoise.selfcheck import regions, with_centre
+from unnoise.stabilising import Instant
+from unnoise.training import Run
+
+SHARES = (0.3, 0.3, 0.4)
+"""Shares of the budget: fine-tuning, from scratch, and the better of the two once more."""
+STEPS_EACH = 2.5
+"""Steps from scratch that take as long as one of fine-tuning."""
+ROADS = ("instant", "adapted", "self-trained")
+
+
+class Adaptation:
+    """A run of several stages, in the shape of a training run.
+
+    Parameters
+    ----------
+    images : sequence of Image
+        Noisy images.
+    model : Model
+        From `unnoise.plan.plan`, for the method ``adapted``.
+    device : torch.device
+        Where to compute.
+    clock : callable
+        Seconds, for budgets in minutes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from unnoise.config import Config
+    >>> from unnoise.plan import plan
+    >>> image = Image.from_array(np.random.default_rng(0).normal(size=(64, 64)))
+    >>> config = Config(method="adapted").replace(training={"steps": 4})
+    >>> run = Adaptation([image], plan([image], config), torch.device("cpu"))
+    >>> for progress in run: pass
+    >>> progress.fraction, sorted(run.risks) == sorted(ROADS)
+    (1.0, True)
+    """
+
+    def __init__(
+        self,
+        images: Sequence[Image],
+        model: Model,
+        device: torch.device,
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._images, self._planned, self.device, self._clock = images, model, device, clock
+        self._first = Instant(images, model, device)
+        self._stages: list[Model] = []  # what the finished stages gave
+        self._run: Run | None = None
+        self._final: list[tuple[str, Model, dict[str, float]]] = []
+        self._ceiling: list[NoiseModel] = []  # the most noise that there can be
+        self._places = contest.pieces(images, model.config.training.seed)
+        self.risks: dict[str, float] = {}
+        self.step, self.seconds = 0, 0.0
+        self.history: list[dict[str, float]] = []
+
+    @property
+    def stopped(self) -> bool:
+        """It never stops early."""
+        return False
+
+    @property
+    def fraction(self) -> float:
+        """Share of the budget that is spent."""
+        if len(self._stages) == 1 + len(SHARES):
+            return 1.0
+        done = sum(SHARES[: max(len(self._stages) - 1, 0)])
+        if self._run is None:
+            return done
+        return min(done + SHARES[len(self._stages) - 1] * self._run.fraction, 0.999)
+
+    def __iter__(self) -> Iterator[Progress]:
+        """Go through the stages, yielding after every step."""
+        started = self._clock() - self.seconds
+        if not self._stages:
+            for _ in self._first:
+                self.seconds = self._clock() - started
+                yield self._progress(None)
+            self._stages.append(self._first.model())
+        while len(self._stages) < 1 + len(SHARES):
+            if self._run is None:
+                self._run = self._next(self.seconds)
+            first = self.step - self._run.step
+            for progress in self._run:
+                self.step = first + progress.step
+                self.seconds = self._clock() - started
+                if self._run.fraction < 1:
+                    yield self._progress(self._run)
+            self._finish(self._run)
+            self._run = None
+            self.seconds = self._clock() - started
+            yield self._progress(None)
+
+    def _progress(self, run: Run | None) -> Progress:
+        fraction = self.fraction
+        rest = self.seconds / fraction - self.seconds if fraction > 0 else float("nan")
+        return Progress(
+            step=self.step,
+            steps=self.step if fraction == 1 else round(self.step / max(fraction, 1e-3)),
+            fraction=fraction,
+            seconds=self.seconds,
+            remaining=max(rest, 0.0),
+            loss=run.loss if run else None,
+            held_out=self.history[-1]["held_out"] if self.history else None,
+        )
+
+    def _next(self, spent: float) -> Run:
+        """The run of the stage that comes next."""
+        at = len(self._stages) - 1
+        start = (lambda: self._stages[0], self._scratch, self._better)[at]()
+        t = self._planned.config.training
+        share = SHARES[at]
+        if t.minutes is not None:
+            left = sum(SHARES[at:])
+            budget = {"minutes": max(t.minutes - spent / 60, 0.01) * share / left}
+        else:
+            assert t.steps is not None
+            each = 1.0 if start.config.method == "adapted" else STEPS_EACH
+            budget = {"steps": max(round(t.steps * share * each), 1)}
+        values = start.config.model_dump()
+        values["training"] |= {"minutes": None, "steps": None, **budget}
+        if at == 2:
+            values["training"]["learning_rate"] /= 2  # it goes on from good weights
+        model = replace(start, config=Config.parse(values))
+        return Run(self._images, model, self.device, clock=self._clock)
+
+    def _scratch(self) -> Model:
+        """An untrained net of Noise2Void for the same images."""
+        planned = self._planned
+        t = planned.config.training
+        config = Config(method="n2v", ndim=2, centre=True).replace(
+            training={"seed": t.seed, "patch": t.patch}
+        )
+        weights = new_weights(config, 2, planned.channels)
+        return replace(planned, config=config, weights=weights)
+
+    def _finish(self, run: Run) -> None:
+        """Keep what a stage gave, and judge it."""
+        model = run.model()
+        if model.config.method == "n2v":
+            model = self._seen(model)
+        self._stages.append(model)
+        self.history += [
+            {**line, "step": line["step"] + self.step - run.step} for line in run.history
+        ]
+        if len(self._stages) == len(ROADS):
+            self.risks = dict(zip(ROADS, map(self._risk, self._stages), strict=True))
+
+    def _seen(self, model: Model) -> Model:
+        """A blind-spot model with the pixel itself; what it leaves is the most noise there can be.
+
+        Blind residuals hold all of the noise, and what the net did not know. With such a variance
+        `contest.risk` is too high for results that use the pixel itself, never too low: noise that
+        was measured too weak (clipped dark pixels) made recorruption keep noise, and praised it.
+        """
+        found = regions(model, self._images, self.device)
+        if not self._ceiling:
+            self._ceiling = [ceiling_of(parts, 1.0) for parts in found]
+        noise = _noise(self._planned)
+        return with_centre(model, found, noise)[0] if noise else model
+
+    def _risk(self, model: Model) -> float:
+        return contest.risk(model, self._places, self._ceiling, self.device)
+
+    def _better(self) -> Model:
+        """What gets the rest of the budget."""
+        adapted = self.risks["adapted"] < self.risks["self-trained"]
+        return self._stages[1] if adapted else self._stages[2]
+
+    def model(self) -> Model:
+        """The model of the least risk; before the end, the instant or the adapted one."""
+        if not self._stages:
+            return self._first.model()
+        if self.fraction < 1:
+            if self._run is not None and len(self._stages) == 1:
+                return self._run.model()
+            return self._stages[min(1, len(self._stages) - 1)]
+        name, last, risks = self._verdict()
+        config = last.config.model_dump()
+        t = self._planned.config.training
+        config["training"] |= {"minutes": t.minutes, "steps": t.steps}
+        origin = {**last.origin, "road": name, "risks": risks, "steps": self.step}
+        return replace(last, config=Config.parse(config), origin=origin)
+
+    def _verdict(self) -> tuple[str, Model, dict[str, float]]:
+        """The road taken, its model, and the risk of every road."""
+        if not self._final:
+            risks, models = dict(self.risks), dict(zip(ROADS, self._stages, strict=False))
+            last = self._stages[-1]
+            name = "adapted" if last.config.method == "adapted" else "self-trained"
+            risk = self._risk(last)
+            if risk < risks[name]:  # otherwise the rest of the budget did not help
+                risks[name], models[name] = risk, last
+            best = min(ROADS, key=lambda road: risks[road])
+            self._final.append((best, models[best], risks))
+        return self._final[0]
+
+    def state(self) -> dict[str, Any]:
+        """Everything needed to go on, as tensors and plain values; stages are repeated whole."""
+        return {
+            "step": self.step,
+            "seconds": self.seconds,
+            "history": self.history,
+            "risks": self.risks,
+            "stages": [
+                {"method": m.config.method, "weights": dict(m.weights)} for m in self._stages
+            ],
+            "run": None if self._run is None else self._run.state(),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on, as if the run had not stopped.
+
+        Raises
+        ------
+        InputError
+            If the state belongs to something else.
+        """
+        try:
+            self.history, self.risks = list(state["history"]), dict(state["risks"])
+            self.seconds = float(state["seconds"])
+            for stage in state["stages"]:
+                scratch = stage["method"] == "n2v"
+                model = self._scratch() if scratch else self._planned
+                model = model.with_weights(stage["weights"])
+                self._stages.append(self._seen(model) if scratch else model)
+            run = state["run"]
+            if run is not None:
+                self._run = self._next(self.seconds - float(run["seconds"]))
+                self._run.restore(run)
+            self.step = int(state["step"])
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise InputError(
+                f"the saved training state does not fit its model ({error}); train anew"
+            ) from error
+
+
+def _noise(model: Model) -> list[NoiseModel]:
+    """The measured noise of every denoised channel; empty where it could not be measured."""
+    return [from_dict(values["noise"]) for values in model.origin.get("recorruption", ())]

@@ -1,0 +1,216 @@
+"""The tables follow from the stored results, and what the suites call exists."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+BENCHMARKS = ROOT / "benchmarks"
+DOCUMENT = ROOT / "docs" / "benchmarks.md"
+
+
+@pytest.fixture(autouse=True)
+def path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Modules of benchmarks/, behind all others: one is called inspect."""
+    monkeypatch.setattr(sys, "path", [*sys.path, str(BENCHMARKS), str(BENCHMARKS / "peers")])
+
+
+def module(name: str) -> ModuleType:
+    return importlib.import_module(name)
+
+
+def write(folder: Path, name: str, rows: list[dict[str, Any]], **settings: Any) -> None:
+    values = {
+        "command": "python benchmarks/made_up.py",
+        "date": "2026-11-25",
+        "machine": "none",
+        "versions": {"unnoise": "0"},
+        "settings": settings,
+        "rows": rows,
+    }
+    (folder / f"{name}.json").write_text(json.dumps(values))
+
+
+def scored(image: str, method: str, psnr: float, seconds: float | None = None) -> dict[str, Any]:
+    spent = {"cpu_s": seconds or 5.0, "wall_s": 6.0}
+    row = {"image": image, "method": method, "psnr": psnr, "seconds": seconds, "seed": 0}
+    return {**row, **spent, "date": "2026-11-25"}
+
+
+@pytest.fixture
+def made_up(tmp_path: Path) -> Path:
+    """A folder of results with known answers."""
+    rows = []
+    for i in range(12):
+        image = f"w2s/{i:03d}_0"
+        rows += [
+            scored(image, "vst_bm3d", 30.0 + i),
+            scored(image, "vst_bm3d_oracle", 30.2 + i),  # the better one counts
+            scored(image, "scratch", 30.6 + i, 60.0),  # + 0.4: reached
+            scored(image, "scratch", 30.8 + i, 300.0),  # + 0.6: short
+        ]
+    for image in ("fmd/B", "fmd/G", "fmd/R", "gigadb/actin", "gigadb/membrane"):
+        rows += [
+            scored(image, "vst_bm3d", 30.0),
+            scored(image, "adapted", 31.0, 60.0),
+            scored(image, "careamics_n2v", 29.0, 600.0) | {"psnr_8_fold": 30.9},
+            scored(image, "careamics_n2v2", 28.0, 600.0),
+        ]
+    rows += [scored("camera/camera", "instant", 29.9), scored("camera/camera", "bm3d", 29.87)]
+    write(tmp_path, "real_seed0", rows)
+    run = [
+        {"minutes": 15, "final": False, "psnr": 27.7, "cpu_s": 1700, "wall_s": 900},
+        {"minutes": 60.01, "final": True, "psnr": 28.4, "psnr_8_fold": 28.65, "cpu_s": 7000},
+    ]
+    for seed in (0, 1):
+        shared = {"minutes": 60, "recipe": "fast", "method": "b2u", "sigma": 25.0, "seed": seed}
+        write(tmp_path, f"bsd68_fast_b2u_60min_seed{seed}", run, **shared)
+    turns = {"unit": "times careamics", "who": "unnoise, net of careamics", "turns": [0.6, 0.8]}
+    step = {"what": "step", "median": 0.7, "low": 0.6, "high": 0.8}
+    write(tmp_path, "throughput", [turns | step], side=2048)
+    return tmp_path
+
+
+def rows_of(table: str) -> dict[str, list[str]]:
+    """Cells of the goals by what is wanted."""
+    cells = [[c.strip() for c in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
+    return {row[1]: row for row in cells}
+
+
+def test_the_document_follows_from_the_stored_results() -> None:
+    tables, stored = module("tables"), module("stored")
+    text = DOCUMENT.read_text("utf-8")
+    results = stored.Results(BENCHMARKS / "results")
+    assert tables.regenerated(text, results) == text, "run python benchmarks/tables.py"
+
+
+def test_every_part_has_its_markers() -> None:
+    text = DOCUMENT.read_text("utf-8")
+    for name in module("tables").SECTIONS:
+        assert text.count(f"<!-- begin: {name} -->") == text.count(f"<!-- end: {name} -->") == 1
+
+
+def test_goals_are_judged_by_the_results(made_up: Path) -> None:
+    goals = rows_of(module("goals").table(module("stored").Results(made_up)))
+    verdict = {wanted: row[3] for wanted, row in goals.items()}
+    assert verdict["VST-BM3D + 0.3 dB in 60 s"] == "reached"
+    assert verdict["VST-BM3D + 0.8 dB in 5 min"] == "**short**"
+    assert verdict["29.87 dB (BM3D, level told) in 10 s"] == "reached"
+    assert verdict["28.0 dB in 15 min"] == "**short**"
+    assert verdict["28.6 dB in 60 min"] == "reached"
+    assert verdict["at most 0.75 times CAREamics"] == "reached"
+    assert verdict["at most 0.75 times n2v"] == ""
+    assert goals["28.6 dB in 60 min"][5] == "0, 1"
+    assert "+0.40 dB (scratch)" in goals["VST-BM3D + 0.3 dB in 60 s"][2]
+    fmd = goals["above VST-BM3D, and CAREamics N2V and N2V2 given 10 times the time"]
+    assert fmd[3] == "reached"
+    assert "+0.10 to +0.10 dB" in fmd[2]  # over CAREamics with the average that it lacks
+
+
+def test_what_is_not_measured_says_so_with_its_command(tmp_path: Path) -> None:
+    goals, suites = module("goals"), module("run").SUITES
+    rows = rows_of(goals.table(module("stored").Results(tmp_path)))
+    assert len(rows) == len(goals.GOALS)
+    for row in rows.values():
+        assert row[2] == "not measured"
+        words = row[-1].strip("`").split()
+        assert words[:3] == ["python", "benchmarks/run.py", "--suite"]
+        assert words[3] in suites
+
+
+def test_an_incomplete_set_does_not_reach_its_goal(made_up: Path) -> None:
+    path = made_up / "real_seed0.json"
+    values = json.loads(path.read_text())
+    values["rows"] = [r for r in values["rows"] if "w2s/003" not in r["image"]]
+    path.write_text(json.dumps(values))
+    row = rows_of(module("goals").table(module("stored").Results(made_up)))
+    assert row["VST-BM3D + 0.3 dB in 60 s"][3] == "**short**"
+    assert "11 of 12 images" in row["VST-BM3D + 0.3 dB in 60 s"][2]
+
+
+def test_tables_are_the_same_the_second_time(made_up: Path) -> None:
+    tables, results = module("tables"), module("stored").Results(made_up)
+    names = tables.SECTIONS
+    text = "\n".join(f"<!-- begin: {n} -->\noutdated words\n<!-- end: {n} -->\nkept" for n in names)
+    once = tables.regenerated(text, results)
+    assert tables.regenerated(once, results) == once
+    assert "outdated words" not in once
+    assert once.count("kept") == len(names)
+    with pytest.raises(ValueError, match="no part 'nonsense'"):
+        tables.regenerated("<!-- begin: nonsense -->\n<!-- end: nonsense -->", results)
+    with pytest.raises(ValueError, match="has no end"):
+        tables.regenerated("<!-- begin: goals -->\n", results)
+
+
+def test_plots_are_small_and_the_same_the_second_time(made_up: Path, tmp_path: Path) -> None:
+    plots, results = module("plots"), module("stored").Results(made_up)
+    first = plots.draw(results, tmp_path / "a")
+    second = plots.draw(results, tmp_path / "b")
+    assert [p.stem for p in first] == ["bsd68", "w2s", "camera"]
+    for one, other in zip(first, second, strict=True):
+        assert one.read_bytes() == other.read_bytes()
+        assert one.stat().st_size < 200_000
+
+
+def test_run_lists_its_suites_and_their_scripts_exist() -> None:
+    command = [sys.executable, str(BENCHMARKS / "run.py"), "--list"]
+    text = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    run = module("run")
+    for name, suite in {**run.SUITES, "quick": run.TRIAL}.items():
+        assert f"\n{name} (" in f"\n{text}"
+        for _, line in suite.commands:
+            script, *_ = shlex.split(line)
+            assert (BENCHMARKS / script).exists()
+    assert run.TRIAL.minutes < 10
+
+
+def test_a_record_can_be_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    common = module("common")
+    monkeypatch.setattr(common, "RESULTS", tmp_path / "new")
+    assert common.recorded("trial") == []
+    path = common.record(
+        "trial", {"seed": 3}, [{"psnr": 1.0}], peers={"bm3d": "4"}, missing={"n2v"}
+    )
+    assert common.recorded("trial") == [{"psnr": 1.0}]
+    values = json.loads(path.read_text())
+    assert values["seed"] == 3
+    assert values["versions"]["bm3d"] == "4"
+    assert values["missing"] == ["n2v"]
+    assert [p.name for p in path.parent.iterdir()] == ["trial.json"]
+
+
+@pytest.mark.parametrize(("gain", "b"), [(2.0, 0.0), (2.0, 30.0), (5.0, -100.0)])
+def test_the_inverse_of_the_anscombe_transform_is_unbiased(gain: float, b: float) -> None:
+    """Against a simulated camera: the mean of transformed noisy values leads to the signal."""
+    peer = module("bm3d_denoise")
+    rng = np.random.default_rng(0)
+    offset = max(-b / gain, 0.0)
+    for photons in (5.0, 20.0, 100.0):
+        signal = gain * photons + offset
+        noisy = gain * rng.poisson(photons, 200_000) + offset
+        noisy = noisy + np.sqrt(max(b, 0.0)) * rng.standard_normal(len(noisy))
+        z = peer.anscombe(noisy, gain, b)
+        assert abs(z.std() - 1) < 0.05
+        assert abs(peer.inverse(z.mean(), gain, b) - signal) < 0.01 * gain * photons
+
+
+def test_the_oracle_line_is_that_of_the_simulation() -> None:
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:256, :256] / 256
+    photons = 5 + 40 * x + 30 * np.sin(6 * y) ** 2
+    noisy = 2 * rng.poisson(photons) + 3 * rng.standard_normal(x.shape)
+    a, b = module("oracle").line(noisy, 0.5 * photons + 7)
+    assert a == pytest.approx(2, rel=0.05)
+    assert b == pytest.approx(9, abs=6)
+    a, b = module("oracle").line(100 + 5 * rng.standard_normal(x.shape), photons)
+    assert a * np.ptp(photons) + b == pytest.approx(25, rel=0.1)
