@@ -172,15 +172,13 @@ class Training:
         """Go on; --hours, where given, is the new length of the whole run."""
         state = torch.load(path, weights_only=True)
         args.widths, args.blocks = state["widths"], state["blocks"]
+        args.hours, args.rate = args.hours or state["hours"], args.rate or state["rate"]
         run = cls(args)
         run.net.load_state_dict(state["net"])
         run.optimizer.load_state_dict(state["optimizer"])
         run.average = state["average"]
-        for name in STATE:
-            setattr(run, name, state[name])
-        run.hours = args.hours or run.hours
-        run.rate = args.rate or run.rate
-        run.sittings += 1
+        run.seed, run.step, run.seconds = state["seed"], state["step"], state["seconds"]
+        run.sittings = state["sittings"] + 1
         return run
 
 

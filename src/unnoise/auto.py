@@ -10,12 +10,16 @@ from unnoise.config import Config
 from unnoise.errors import InputError
 from unnoise.image import Image
 from unnoise.inspection import NoiseReport
+from unnoise.plan import choose_ndim
 from unnoise.presets import BLIND_SPOT
 from unnoise.selfcheck import measured
 
 MASKED = 13.5
 """Percent of pixels hidden by the spots of a structN2V mask and its footprint together: 1x3 masks
 were best at 4.5 % (OCT), 1x9 ones at 1.5 % (stripes)."""
+
+SECONDS = 30.0
+"""Up to this budget the shipped net is used as it is; a fine-tuning needs more."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,26 @@ def choose(images: Sequence[Image], ndim: int | None = None) -> Choice:
     return Choice(config, tuple(reports), line)
 
 
+def road(
+    choice: Choice, images: Sequence[Image], minutes: float | None, ndim: int | None
+) -> Choice:
+    """Put the shipped net in the place of plain Noise2Void where its assumptions hold.
+
+    Independent noise of measured strength, planes, and a budget in minutes or none: seconds are
+    enough for the instant road; with more, three roads share the time and the best is taken.
+    """
+    if choice.config.method != "n2v" or not choice.reports or choice.config.noise_model:
+        return choice
+    flat = (ndim or choose_ndim(images, choice.config)) == 2
+    independent = not any(c.axes for report in choice.reports for c in report.channels)
+    if not (flat and independent):
+        return choice
+    method = "instant" if minutes is not None and minutes <= SECONDS / 60 else "adapted"
+    told = "seconds are enough for the shipped net" if method == "instant" else "three roads race"
+    why = choice.why.replace("auto: n2v;", f"auto: {method}, as {told};", 1)
+    return Choice(Config.preset(method=method), choice.reports, why)
+
+
 def _with(method: str, settings: Sequence[str], ndim: int | None) -> Config:
     """Settings of a method, as advised."""
     config = Config.preset(method=method)
@@ -129,6 +153,8 @@ class Auto:
             If settings that the user made do not belong to the method.
         """
         choice = choose(images, self.ndim)
+        if self.steps is None and not self.assignments:  # these are settings of a training
+            choice = road(choice, images, self.minutes, self.ndim)
         try:
             config = self._budgeted(choice.config.set(*self.assignments))
         except InputError as error:
@@ -140,5 +166,6 @@ class Auto:
     def _budgeted(self, config: Config) -> Config:
         from unnoise.api import budget
 
-        config = budget(config, self.minutes, self.steps, self.seed)
+        minutes = self.minutes if config.is_trained else None
+        config = budget(config, minutes, self.steps, self.seed)
         return config if self.ndim is None else config.replace(ndim=self.ndim)

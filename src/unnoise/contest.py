@@ -1,10 +1,10 @@
 """Which of several models is the best for an image, judged without the truth.
 
 Where the noise variance v is known, the risk of any result f(y) is, but for a constant,
-``E (y - f)^2 + 2 E v df/dy`` (Stein, Annals of Statistics 1981), the divergence by a random direction
-(Ramani, Blu, Unser, IEEE TIP 2008). Behind a blind spot the second part is 0. The first is taken at
-pixels that were never a training target, so that noise known by heart does not count. Errors of v
-touch only the second part, and of two models only its difference.
+``E (y - f)^2 + 2 E v df/dy`` (Stein, Annals of Statistics 1981), the divergence by a random
+direction (Ramani, Blu, Unser, IEEE TIP 2008). Behind a blind spot the second part is 0. The first
+is taken at pixels that were never a training target, so that noise known by heart does not count.
+Errors of v touch only the second part, and of two models only its difference.
 """
 
 from __future__ import annotations
