@@ -148,7 +148,8 @@ class Training:
         self.optimizer.step()
         self.step += 1
         decay = min(0.999, (1 + self.step) / (10 + self.step))
-        torch._foreach_lerp_(self.average, list(self.net.parameters()), 1 - decay)
+        with torch.no_grad():
+            torch._foreach_lerp_(self.average, list(self.net.parameters()), 1 - decay)
         return loss.item()
 
     def averaged(self) -> GaussianNet:
@@ -176,7 +177,7 @@ class Training:
         run = cls(args)
         run.net.load_state_dict(state["net"])
         run.optimizer.load_state_dict(state["optimizer"])
-        run.average = state["average"]
+        run.average = [weight.detach() for weight in state["average"]]
         run.seed, run.step, run.seconds = state["seed"], state["step"], state["seconds"]
         run.sittings = state["sittings"] + 1
         return run
@@ -205,7 +206,7 @@ def validate(net: GaussianNet, folder: Path, sigmas: tuple[float, ...], limit: i
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--hours", type=float, help="length of the run (CPU hours of a thread)")
-    parser.add_argument("--train400", type=Path, help="folder of Train400 pictures")
+    parser.add_argument("--train400", type=Path, help="folder of Train400 pictures; again to go on")
     parser.add_argument(
         "--validate", type=Path, help="folder of pictures to report on while it runs"
     )

@@ -210,6 +210,34 @@ def test_the_camera_file_becomes_a_setting(tmp_path: Any) -> None:
         with_noise_model(None, tmp_path / "gone.json")
 
 
+@pytest.mark.parametrize(
+    ("given", "method"),
+    [
+        ({}, "adapted"),
+        ({"minutes": 5.0}, "adapted"),
+        ({"minutes": 0.2}, "instant"),
+        ({"steps": 3}, "n2v"),
+        ({"minutes": 0.2, "shipped": False}, "n2v"),
+        ({"assignments": ("mask.percent=5",)}, "n2v"),
+    ],
+)
+def test_the_road_follows_from_the_budget(given: dict[str, Any], method: str) -> None:
+    images = [Image.from_array(smooth((96, 96)) + 10 * white((96, 96)))]
+    choice = Auto(seed=4, **given).resolve(images)
+    assert choice.config.method == method
+    assert choice.config.training.seed == 4
+    assert f"auto: {method}" in choice.why
+    if method == "adapted":
+        assert choice.config.training.minutes == given.get("minutes")
+
+
+def test_the_shipped_net_is_for_planes_with_independent_noise() -> None:
+    deep = smooth((16, 48, 48)) + 10 * white((16, 48, 48))
+    assert Auto().resolve([Image.from_array(deep, axes="ZYX")]).config.method == "n2v"
+    assert Auto(ndim=2).resolve([Image.from_array(deep, axes="ZYX")]).config.method == "adapted"
+    assert Auto(minutes=0.1).resolve([Image.from_array(rows())]).config.method == "structn2v"
+
+
 # --- the calls of a script ----------------------------------------------------------------------
 
 

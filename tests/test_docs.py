@@ -27,6 +27,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The files that the README talks about."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(plan, "DEFAULT_STEPS", {2: 1, 3: 1})
+    monkeypatch.setattr(plan, "ADAPTED_STEPS", 4)
     rng = np.random.default_rng(0)
     names = ["cells.tif", "big.tif"]
     for folder in ("folder", "low", "high", "again"):

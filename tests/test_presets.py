@@ -145,8 +145,8 @@ def test_n2v2_is_n2v_with_four_changes() -> None:
 def test_tables_of_methods_agree() -> None:
     names = list(METHODS)
     assert list(get_args(Config.model_fields["method"].annotation)) == names
-    assert set(DEFAULTS) | set(CLASSICAL) == set(names)
-    assert set(TRAINED) == set(names) - set(CLASSICAL) == set(DEFAULTS)
+    assert set(DEFAULTS) | set(CLASSICAL) | {"instant"} == set(names)
+    assert set(TRAINED) == set(names) - set(CLASSICAL) - {"instant"} == set(DEFAULTS)
     assert set(FILTERS) == set(CLASSICAL)
     assert set(BLIND_SPOT) < set(TRAINED)
     for preset in PRESETS.values():

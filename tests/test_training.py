@@ -22,14 +22,14 @@ from unnoise.methods import Noise2Void, Step
 from unnoise.metrics import psnr
 from unnoise.model import Model, build_net
 from unnoise.plan import plan
-from unnoise.presets import CLASSICAL
+from unnoise.presets import CLASSICAL, SHIPPED
 from unnoise.presets import METHODS as NAMES
 from unnoise.sampling import Crops
 from unnoise.training import N_VALIDATIONS, STEPS_PER_VALIDATION, Run, schedule
 
 CPU = torch.device("cpu")
 SMALL = {"filters": 4, "depth": 1}
-TRAINED = [name for name in NAMES if name not in CLASSICAL]
+TRAINED = [name for name in NAMES if name not in (*CLASSICAL, *SHIPPED)]
 
 
 def scene(size: int = 96, sigma: float = 0.5, seed: int = 0) -> tuple[NDArray, NDArray]:

@@ -199,14 +199,18 @@ class Adaptation:
             return self._first.model()
         if self.fraction < 1:
             if self._run is not None and len(self._stages) == 1:
-                return self._run.model()
-            return self._stages[min(1, len(self._stages) - 1)]
+                return self._whole(self._run.model())
+            return self._whole(self._stages[min(1, len(self._stages) - 1)])
         name, last, risks = self._verdict()
-        config = last.config.model_dump()
+        origin = {**last.origin, "road": name, "risks": risks, "steps": self.step}
+        return replace(self._whole(last), origin=origin)
+
+    def _whole(self, model: Model) -> Model:
+        """The model of a stage under the budget of all stages, from which a stopped run goes on."""
+        config = model.config.model_dump()
         t = self._planned.config.training
         config["training"] |= {"minutes": t.minutes, "steps": t.steps}
-        origin = {**last.origin, "road": name, "risks": risks, "steps": self.step}
-        return replace(last, config=Config.parse(config), origin=origin)
+        return replace(model, config=Config.parse(config))
 
     def _verdict(self) -> tuple[str, Model, dict[str, float]]:
         """The road taken, its model, and the risk of every road."""

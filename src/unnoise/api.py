@@ -49,7 +49,8 @@ def train(
         ``auto`` by default: the noise is measured and the method chosen (`unnoise.inspect` shows
         how). ``unnoise methods`` lists all.
     minutes, steps : number, optional
-        Length of the training, one or the other; by default about two minutes on two cores.
+        Length of the training, one or the other; by default one to two minutes on two cores. With
+        ``auto``, up to half a minute is the instant road, without training.
         Only a budget in steps gives the same result again.
     seed : int, optional
         Seed of everything random; 0 by default.

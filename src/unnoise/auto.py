@@ -131,6 +131,8 @@ class Auto:
         Settings that the user made, as ``mask.percent=5``.
     minutes, steps, seed, ndim
         As on the command line.
+    shipped : bool
+        Whether the net of the package may be chosen.
     """
 
     assignments: tuple[str, ...] = ()
@@ -138,6 +140,7 @@ class Auto:
     steps: int | None = None
     seed: int | None = None
     ndim: int | None = None
+    shipped: bool = True
 
     @property
     def provisional(self) -> Config:
@@ -153,7 +156,9 @@ class Auto:
             If settings that the user made do not belong to the method.
         """
         choice = choose(images, self.ndim)
-        if self.steps is None and not self.assignments:  # these are settings of a training
+        if (
+            self.shipped and self.steps is None and not self.assignments
+        ):  # these are settings of a training
             choice = road(choice, images, self.minutes, self.ndim)
         try:
             config = self._budgeted(choice.config.set(*self.assignments))

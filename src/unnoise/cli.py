@@ -277,7 +277,10 @@ def methods() -> None:
     from unnoise.presets import METHODS
 
     width = max(shutil.get_terminal_size().columns, 60)
-    auto = "The default: measures the noise, then chooses n2v, n2v2, structn2v or n2n and says why."
+    auto = (
+        "The default: measures the noise, then chooses by it and by the time: instant (up to half "
+        "a minute), adapted, n2v, n2v2, structn2v or n2n, and says why."
+    )
     print(textwrap.fill(auto, width, initial_indent="auto       ", subsequent_indent=" " * 11))
     for name, entry in METHODS.items():
         text = f"{entry.line}. Assumes {entry.assumes}. Time: {entry.cost}."

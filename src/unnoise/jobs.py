@@ -70,6 +70,8 @@ def denoise_files(
         Before any training, if an input or an output place cannot be used.
     """
     backends.check(writing.backend, device)
+    if writing.backend == "onnx" and isinstance(settings, Auto):
+        settings = replace(settings, shipped=False)  # its transform cannot be exported
     paths = io.find(inputs)
     seconds = io.find(targets or [])
     results = writing.paths(paths, seconds)

@@ -230,9 +230,12 @@ class Instant:
                 seen.append([torch.cat([f[i] for f in found], -1) for i in (1, 2)])
         best = int(risks[1] <= risks[0])
         self._net.log_sigma = options[best].clone()
+        # patches of a small image show the same pixels, which tell as much as one of them
+        copies = 1 + (N_JUDGES - 1) * self._crops.overlap()
+        predicted, noisy = seen[best]
         self._net.shift = torch.stack(
             [
-                _shift(knots, *(values[:, c].flatten() for values in seen[best]))
+                _shift(knots, predicted[:, c].flatten(), noisy[:, c].flatten(), copies)
                 for c, knots in enumerate(self._net.knots)
             ]
         )
@@ -265,11 +268,12 @@ class Instant:
             raise InputError("the saved state does not fit its model; start anew")
 
 
-def _shift(knots: Tensor, predicted: Tensor, noisy: Tensor) -> Tensor:
+def _shift(knots: Tensor, predicted: Tensor, noisy: Tensor, copies: float = 1.0) -> Tensor:
     """What to add to results so that, at every signal, they have the mean of the noisy pixels.
 
     Noise has zero mean and a hidden pixel cannot see its own: so the mean difference at a
-    predicted value is the bias of the way back. It is smoothed and shrunk by its own error.
+    predicted value is the bias of the way back. It is smoothed and shrunk by its own error, of
+    pixels that occur so many times each.
     """
     edges = torch.quantile(predicted, torch.linspace(0, 1, 17, device=predicted.device))
     which = torch.bucketize(predicted, edges[1:-1])
@@ -277,7 +281,7 @@ def _shift(knots: Tensor, predicted: Tensor, noisy: Tensor) -> Tensor:
     difference = noisy - predicted
     mean = torch.bincount(which, difference, minlength=16) / count
     variance = torch.bincount(which, (difference - mean[which]) ** 2, minlength=16) / count
-    error = variance / count
+    error = copies * variance / count
     mean = mean * mean**2 / (mean**2 + 2 * error + 1e-12)
     centre = torch.bincount(which, predicted, minlength=16) / count
     kept = torch.bincount(which, minlength=16) > 0

@@ -83,6 +83,8 @@ def _recorrupted(config: Config, ndim: int, noise: Sequence[Noise] = ()) -> Meth
 
 
 def _adapted(config: Config, ndim: int, noise: Sequence[Noise] = ()) -> Method:
+    if not noise:
+        raise InputError("adapted needs the noise of every channel; train with unnoise.train")
     return Adapted(additive(ALPHA, noise))
 
 

@@ -1,0 +1,243 @@
+"""Laws of the adapted road: stages, judgement, going on, noise that is known badly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from unnoise import checkpoint, selfcheck, stabilising
+from unnoise.adaptation import ROADS, SHARES, Adaptation
+from unnoise.config import Config
+from unnoise.errors import InputError
+from unnoise.image import Image
+from unnoise.model import Model
+from unnoise.noise.models import PoissonGauss
+from unnoise.plan import plan
+from unnoise.runs import start
+from unnoise.stabilising import Instant
+
+CPU = torch.device("cpu")
+STEPS = 10
+SMALL = {"steps": STEPS, "patch": 16, "batch_size": 4}
+
+
+@pytest.fixture(autouse=True)
+def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A calibration that is over at once."""
+    monkeypatch.setattr(stabilising, "STEPS", 6)
+
+
+def scene(side: int = 32) -> NDArray[np.float64]:
+    rng = np.random.default_rng(3)
+    field = ndimage.gaussian_filter(rng.standard_normal((side, side)), 3, mode="wrap")
+    return 25 + 12 * field / field.std() * (field > 0) + 10 * (field > field.std())
+
+
+def photons(side: int = 32, seed: int = 0) -> NDArray[np.uint16]:
+    return np.random.default_rng(seed).poisson(scene(side)).astype(np.uint16)
+
+
+def made(array: NDArray, axes: str | None = None, **training: Any) -> Adaptation:
+    image = Image.from_array(array, axes)
+    config = Config.parse({"method": "adapted", "training": {**SMALL, **training}})
+    run = start([image], plan([image], config), CPU)
+    assert isinstance(run, Adaptation)
+    return run
+
+
+def finished(run: Adaptation) -> Adaptation:
+    for _ in run:
+        pass
+    return run
+
+
+def result(model: Model, array: NDArray, axes: str | None = None) -> NDArray:
+    return model.predict(array, axes=axes, dtype=np.float64, device="cpu")
+
+
+def test_goes_through_all_stages_and_takes_the_least_risk() -> None:
+    array = photons()
+    run = made(array)
+    lines = list(run)
+    fractions = [line.fraction for line in lines]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == run.fraction == 1
+    assert all(f < 1 for f in fractions[:-1])
+    assert [line.step for line in lines] == sorted(line.step for line in lines)
+    assert lines[-1].step == lines[-1].steps == run.step
+    assert lines[-1].remaining == 0
+    assert not run.stopped
+    assert sum(SHARES) == pytest.approx(1)
+    model = run.model()
+    risks = model.origin["risks"]
+    assert set(run.risks) == set(risks) == set(ROADS)
+    assert np.isfinite(list(risks.values())).all()
+    assert model.origin["road"] == min(risks, key=risks.__getitem__)
+    assert all(risks[road] <= run.risks[road] for road in ROADS)  # the rest never does harm
+    assert model.config.training.steps == STEPS
+    assert [line["step"] for line in run.history] == sorted(line["step"] for line in run.history)
+    assert np.isfinite(result(model, array)).all()
+
+
+@pytest.mark.parametrize("road", ROADS)
+def test_the_road_of_least_risk_is_what_the_user_gets(
+    monkeypatch: pytest.MonkeyPatch, road: str
+) -> None:
+    def preferring(self: Adaptation, model: Model) -> float:
+        """Instant is the only one with weights that no step changed."""
+        first = self._stages[0]
+        if model.config.method == "n2v":
+            return 1.0 if road == "self-trained" else 2.0
+        if model is first:
+            return 1.0 if road == "instant" else 2.0
+        return 1.0 if road == "adapted" else 2.0
+
+    monkeypatch.setattr(Adaptation, "_risk", preferring)
+    array = photons()
+    run = finished(made(array))
+    model = run.model()
+    assert model.origin["road"] == road
+    assert model.config.method == ("n2v" if road == "self-trained" else "adapted")
+    instant = finished_instant(array)
+    same = all(torch.equal(instant[k], model.weights.get(k, torch.tensor(0))) for k in instant)
+    assert same == (road == "instant")
+
+
+def finished_instant(array: NDArray) -> dict[str, torch.Tensor]:
+    """The calibrated model alone, with the patches of these tests."""
+    image = Image.from_array(array)
+    config = Config.parse({"method": "adapted", "training": SMALL})
+    first = Instant([image], plan([image], config), CPU)
+    for _ in first:
+        pass
+    return dict(first.model().weights)
+
+
+def test_the_same_seed_gives_the_same_result() -> None:
+    first, again = (finished(made(photons())) for _ in range(2))
+    assert first.risks == again.risks
+    assert np.array_equal(result(first.model(), photons()), result(again.model(), photons()))
+
+
+STOPS = {"calibration": 0, "fine-tuning": 1, "from scratch": 2, "the better": 3}
+"""Stages that were finished when the run was stopped."""
+
+
+@pytest.mark.parametrize("stage", STOPS)
+def test_going_on_equals_the_uninterrupted_run(tmp_path: Path, stage: str) -> None:
+    """Through a model folder, as the command line does it."""
+    array = photons()
+    whole = finished(made(array))
+    broken = made(array)
+    events = 0
+    for _ in broken:
+        inside = broken._run is not None or not broken._stages
+        events += len(broken._stages) == STOPS[stage] and inside
+        if events == 2:
+            break
+    assert events == 2
+    checkpoint.save(tmp_path / "m", broken.model(), broken)
+    model = checkpoint.load(tmp_path / "m")
+    assert model.config.training.steps == STEPS
+    assert np.isfinite(result(model, array)).all()
+    run = checkpoint.load_run(tmp_path / "m", model, [Image.from_array(array)], CPU)
+    assert isinstance(run, Adaptation)
+    assert (run.step, run.fraction) == (broken.step, broken.fraction) or stage == "calibration"
+    finished(run)
+    assert run.step == whole.step
+    assert run.risks == whole.risks
+    expected, got = whole.model(), run.model()
+    assert got.origin["risks"] == expected.origin["risks"]
+    assert got.config == expected.config
+    assert all(torch.equal(w, got.weights[k]) for k, w in expected.weights.items())
+    lines = [[{**line, "seconds": 0} for line in r.history] for r in (whole, run)]
+    assert lines[0] == lines[1]
+
+
+def test_between_two_stages_it_can_stop_too() -> None:
+    array = photons()
+    whole, broken = finished(made(array)), made(array)
+    for _ in broken:
+        if len(broken._stages) == 2:
+            break
+    assert broken._run is None
+    run = made(array)
+    run.restore(broken.state())
+    assert run.fraction == pytest.approx(SHARES[0])
+    assert finished(run).risks == whole.risks
+
+
+def test_a_state_of_something_else_is_refused() -> None:
+    with pytest.raises(InputError, match="does not fit"):
+        made(photons()).restore({"step": 3})
+
+
+def test_a_budget_in_minutes_is_shared() -> None:
+    """With a clock that ticks a second at every look."""
+    ticks = iter(range(100_000))
+    image = Image.from_array(photons())
+    training = {"patch": 16, "batch_size": 2, "minutes": 3.0}
+    config = Config.parse({"method": "adapted", "training": training})
+    run = Adaptation([image], plan([image], config), CPU, clock=lambda: float(next(ticks)))
+    finished(run)
+    assert run.fraction == 1
+    assert 100 < run.seconds < 400
+    assert run.model().config.training.minutes == 3.0
+
+
+@pytest.mark.parametrize(
+    ("axes", "shape"), [("CYX", (2, 24, 24)), ("ZYX", (9, 20, 24)), ("YXC", (20, 24, 3))]
+)
+def test_channels_and_stacks(axes: str, shape: tuple[int, ...]) -> None:
+    array = np.random.default_rng(0).poisson(20, shape).astype(np.uint8)
+    run = finished(made(array, axes, steps=3))
+    assert run.model().ndim == 2
+    clean = result(run.model(), array, axes)
+    assert clean.shape == shape
+    assert np.isfinite(clean).all()
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.arange(256.0).reshape(16, 16),
+        (np.random.default_rng(0).random((16, 40)) > 0.5).astype(np.uint8),
+        (65535 - np.random.default_rng(0).poisson(3, (24, 24))).astype(np.uint16),
+        np.stack([photons(16), np.full((16, 16), 3)]),
+    ],
+    ids=["ramp", "binary", "saturated", "constant channel"],
+)
+def test_images_whose_noise_cannot_be_measured_give_numbers(array: NDArray) -> None:
+    axes = "CYX" if array.ndim == 3 else "YX"
+    run = finished(made(array, axes, steps=3))
+    assert np.isfinite(list(run.risks.values())).all()
+    clean = result(run.model(), array, axes)
+    assert np.isfinite(clean).all()
+    if array.ndim == 3:
+        assert (clean[1] == 3).all()
+
+
+@pytest.mark.parametrize("factor", [0.1, 10.0])
+def test_noise_that_is_known_badly_does_little_harm(
+    monkeypatch: pytest.MonkeyPatch, factor: float
+) -> None:
+    """Measured ten times too weak or too strong: the result is about that of the best road."""
+    noise = PoissonGauss(gain=factor, offset=0.0, read_variance=0.0)
+
+    def wrong(reports: Any, model: Model) -> list[PoissonGauss]:
+        return [noise for _ in model.channels]
+
+    for module in (stabilising, selfcheck):
+        monkeypatch.setattr(module, "noise_models", wrong)
+    clean, noisy = scene(64), photons(64)
+    run = finished(made(noisy, steps=60))
+    errors = [((result(m, noisy) - clean) ** 2).mean() for m in run._stages[:3]]
+    chosen = ((result(run.model(), noisy) - clean) ** 2).mean()
+    assert chosen < 1.25 * min(errors[0], errors[2])
+    assert chosen < 0.6 * ((noisy - clean) ** 2).mean()
