@@ -71,6 +71,7 @@ def test_goes_through_all_stages_and_takes_the_least_risk() -> None:
     assert all(f < 1 for f in fractions[:-1])
     assert [line.step for line in lines] == sorted(line.step for line in lines)
     assert lines[-1].step == lines[-1].steps == run.step
+    assert all(line.remaining >= 0 for line in lines)  # a clock shows no NaN
     assert lines[-1].remaining == 0
     assert not run.stopped
     assert sum(SHARES) == pytest.approx(1)
@@ -182,13 +183,13 @@ def test_a_budget_in_minutes_is_shared() -> None:
     """With a clock that ticks a second at every look."""
     ticks = iter(range(100_000))
     image = Image.from_array(photons())
-    training = {"patch": 16, "batch_size": 2, "minutes": 3.0}
+    training = {"patch": 16, "batch_size": 2, "minutes": 1.0}
     config = Config.parse({"method": "adapted", "training": training})
     run = Adaptation([image], plan([image], config), CPU, clock=lambda: float(next(ticks)))
     finished(run)
     assert run.fraction == 1
-    assert 100 < run.seconds < 400
-    assert run.model().config.training.minutes == 3.0
+    assert 40 < run.seconds < 150
+    assert run.model().config.training.minutes == 1.0
 
 
 @pytest.mark.parametrize(
@@ -223,11 +224,16 @@ def test_images_whose_noise_cannot_be_measured_give_numbers(array: NDArray) -> N
         assert (clean[1] == 3).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("factor", [0.1, 10.0])
 def test_noise_that_is_known_badly_does_little_harm(
     monkeypatch: pytest.MonkeyPatch, factor: float
 ) -> None:
-    """Measured ten times too weak or too strong: the result is about that of the best road."""
+    """Measured ten times too weak or too strong: the result is about that of the best road.
+
+    With as many steps as make the net from scratch learn something: after 60, which leave it as
+    wrong as the noisy image, it still wins where the noise is told too weak.
+    """
     noise = PoissonGauss(gain=factor, offset=0.0, read_variance=0.0)
 
     def wrong(reports: Any, model: Model) -> list[PoissonGauss]:
@@ -236,7 +242,7 @@ def test_noise_that_is_known_badly_does_little_harm(
     for module in (stabilising, selfcheck):
         monkeypatch.setattr(module, "noise_models", wrong)
     clean, noisy = scene(64), photons(64)
-    run = finished(made(noisy, steps=60))
+    run = finished(made(noisy, steps=160))
     errors = [((result(m, noisy) - clean) ** 2).mean() for m in run._stages[:3]]
     chosen = ((result(run.model(), noisy) - clean) ** 2).mean()
     assert chosen < 1.25 * min(errors[0], errors[2])

@@ -151,7 +151,9 @@ def test_a_run_goes_on_where_it_ended(recipe: ModuleType, tmp_path: Path) -> Non
     whole = recipe.Training(arguments())
     steps(whole, 1)
     whole.save(tmp_path / "state.pt")
-    again = recipe.Training.load(tmp_path / "state.pt", arguments(widths=(8,), hours=None, rate=None))
+    again = recipe.Training.load(
+        tmp_path / "state.pt", arguments(widths=(8,), hours=None, rate=None)
+    )
     assert (again.widths, again.step, again.hours, again.sittings) == ((4, 6), 2, 1.0, 1)
     steps(whole, 2)
     steps(again, 2)

@@ -99,7 +99,7 @@ def test_starts_as_the_run_of_its_method() -> None:
 
 
 def test_history_is_no_worse_than_the_first_guess() -> None:
-    for array in (photons(32), np.random.default_rng(1).normal(size=(32, 32))):
+    for array in (photons(24), np.random.default_rng(1).normal(size=(16, 16))):
         run = calibrated(array)
         first, last = run.history
         assert (first["step"], last["step"]) == (0, stabilising.STEPS)
@@ -118,7 +118,7 @@ def test_an_image_gains_and_keeps_its_brightness() -> None:
 
 @pytest.mark.usefixtures("few_steps")
 def test_the_same_seed_gives_the_same_result() -> None:
-    noisy = photons(80)  # larger than a patch, so that there is something to draw
+    noisy = photons(70)  # larger than a patch, so that there is something to draw
     first, again = (calibrated(noisy).model().weights for _ in range(2))
     assert all(torch.equal(first[name], again[name]) for name in first)
     torch.manual_seed(5)

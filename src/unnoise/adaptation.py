@@ -118,8 +118,10 @@ class Adaptation:
             yield self._progress(None)
 
     def _progress(self, run: Run | None) -> Progress:
-        fraction = self.fraction
-        rest = self.seconds / fraction - self.seconds if fraction > 0 else float("nan")
+        fraction, first = self.fraction, self._first
+        # while the transform is calibrated nothing is known but what is left of that
+        spent, share = (self.seconds, fraction) if fraction else (first.seconds, first.fraction)
+        rest = spent / share - spent
         return Progress(
             step=self.step,
             steps=self.step if fraction == 1 else round(self.step / max(fraction, 1e-3)),
