@@ -47,7 +47,7 @@ WIN = 0.002
 and where the first guess was right (white noise of one level) that feigned a gain of 0.1 % and cost
 0.15 dB; where it was wrong (clipped dark pixels, W2S fields 001, 005, 013) 0.25 to 1.2 % were up to
 2 dB."""
-N_JUDGES = 48
+N_JUDGES = 24
 """Patches on which the first guess and the refinement are compared."""
 
 
