@@ -24,7 +24,7 @@ from unnoise.model import Model, new_weights
 from unnoise.noise.density import Model as NoiseModel
 from unnoise.noise.models import from_dict
 from unnoise.selfcheck import regions, with_centre
-from unnoise.stabilising import Instant
+from unnoise.stabilising import STEPS, Instant
 from unnoise.training import Run
 
 SHARES = (0.3, 0.3, 0.4)
@@ -99,7 +99,8 @@ class Adaptation:
         """Go through the stages, yielding after every step."""
         started = self._clock() - self.seconds
         if not self._stages:
-            for _ in self._first:
+            for calibrated in self._first:
+                self.step = calibrated.step
                 self.seconds = self._clock() - started
                 yield self._progress(None)
             self._stages.append(self._first.model())
@@ -124,13 +125,19 @@ class Adaptation:
         rest = spent / share - spent
         return Progress(
             step=self.step,
-            steps=self.step if fraction == 1 else round(self.step / max(fraction, 1e-3)),
+            steps=self._expected(fraction),
             fraction=fraction,
             seconds=self.seconds,
             remaining=max(rest, 0.0),
             loss=run.loss if run else None,
             held_out=self.history[-1]["held_out"] if self.history else None,
         )
+
+    def _expected(self, fraction: float) -> int:
+        """Steps of the whole run, as far as can be told: at first those of the calibration."""
+        if fraction == 1:
+            return self.step
+        return max(round(self.step / fraction), self.step) if fraction > 0 else STEPS
 
     def _next(self, spent: float) -> Run:
         """The run of the stage that comes next."""
