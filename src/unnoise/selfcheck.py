@@ -22,7 +22,7 @@ from unnoise.model import Model, build_net
 from unnoise.noise.camera import Camera
 from unnoise.noise.density import Model as NoiseModel
 from unnoise.noise.models import Curve
-from unnoise.presets import BLIND_SPOT
+from unnoise.presets import BLIND_SPOT, SHIPPED
 from unnoise.sampling import held_out, key_of
 
 BUDGET = 2**19
@@ -67,6 +67,12 @@ def finished(
         memory = [memorised(parts, n) for parts, n in zip(pieces, noise, strict=True)]
     seed = model.config.training.seed
     known = remember(images, reports, model.channels, noise, repeated, seed, memory)
+    axes = "".join(k for k in "YX" if any(k in c for c in known.correlated))
+    if axes and model.origin.get("road", config.method) in SHIPPED:
+        told.append(
+            f"the noise is correlated along {' and '.join(axes)}, which the shipped net takes for "
+            f"structure; use --method auto"
+        )
     return replace(model, origin={**model.origin, "known": known.to_dict()}), told, reports
 
 

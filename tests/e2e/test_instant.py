@@ -133,3 +133,16 @@ def test_a_model_is_for_its_kind_of_image(run: Run, write: Write, road: str) -> 
     write("wide.tif", (3, 20, 70), "ZYX")
     assert run("predict", "m", "wide.tif", "-o", "wide_clean.tif").code == 0
     assert facts("wide_clean.tif") == facts("wide.tif")
+
+
+def test_correlated_noise_is_said_to_be_kept(run: Run) -> None:
+    rng = np.random.default_rng(0)
+    white = rng.normal(size=(96, 98))
+    stripes = (white[:, 2:] + white[:, 1:-1] + white[:, :-2]) / np.sqrt(3)
+    tifffile.imwrite("stripes.tif", (100 + 20 * stripes).astype(np.float32))
+    tifffile.imwrite("white.tif", (100 + 20 * white[:, 2:]).astype(np.float32))
+    said = [
+        run("denoise", f"{name}.tif", "-o", f"{name}_clean.tif", "--method", "instant").err
+        for name in ("stripes", "white")
+    ]
+    assert ["correlated along X" in text for text in said] == [True, False]
