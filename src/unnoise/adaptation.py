@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -73,7 +74,6 @@ class Adaptation:
         self._first = Instant(images, model, device)
         self._stages: list[Model] = []  # what the finished stages gave
         self._run: Run | None = None
-        self._final: list[tuple[str, Model, dict[str, float]]] = []
         self._ceiling: list[NoiseModel] = []  # the most noise that there can be
         self._places = contest.pieces(images, model.config.training.seed)
         self.risks: dict[str, float] = {}
@@ -210,7 +210,7 @@ class Adaptation:
             if self._run is not None and len(self._stages) == 1:
                 return self._whole(self._run.model())
             return self._whole(self._stages[min(1, len(self._stages) - 1)])
-        name, last, risks = self._verdict()
+        name, last, risks = self._verdict
         origin = {**last.origin, "road": name, "risks": risks, "steps": self.step}
         return replace(self._whole(last), origin=origin)
 
@@ -221,18 +221,17 @@ class Adaptation:
         config["training"] |= {"minutes": t.minutes, "steps": t.steps}
         return replace(model, config=Config.parse(config))
 
+    @cached_property
     def _verdict(self) -> tuple[str, Model, dict[str, float]]:
-        """The road taken, its model, and the risk of every road."""
-        if not self._final:
-            risks, models = dict(self.risks), dict(zip(ROADS, self._stages, strict=False))
-            last = self._stages[-1]
-            name = "adapted" if last.config.method == "adapted" else "self-trained"
-            risk = self._risk(last)
-            if risk < risks[name]:  # otherwise the rest of the budget did not help
-                risks[name], models[name] = risk, last
-            best = min(ROADS, key=lambda road: risks[road])
-            self._final.append((best, models[best], risks))
-        return self._final[0]
+        """Of a finished run: the road taken, its model, and the risk of every road."""
+        risks, models = dict(self.risks), dict(zip(ROADS, self._stages, strict=False))
+        last = self._stages[-1]
+        name = "adapted" if last.config.method == "adapted" else "self-trained"
+        risk = self._risk(last)
+        if risk < risks[name]:  # otherwise the rest of the budget did not help
+            risks[name], models[name] = risk, last
+        best = min(ROADS, key=lambda road: risks[road])
+        return best, models[best], risks
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on, as tensors and plain values; stages are repeated whole."""

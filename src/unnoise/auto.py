@@ -156,9 +156,8 @@ class Auto:
             If settings that the user made do not belong to the method.
         """
         choice = choose(images, self.ndim)
-        if (
-            self.shipped and self.steps is None and not self.assignments
-        ):  # these are settings of a training
+        # Steps and other settings are those of a training.
+        if self.shipped and self.steps is None and not self.assignments:
             choice = road(choice, images, self.minutes, self.ndim)
         try:
             config = self._budgeted(choice.config.set(*self.assignments))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import importlib.util
 import logging
 import warnings
@@ -124,7 +123,7 @@ def exported(model: Model) -> bytes:
     InputError
         If the net cannot be exported.
     """
-    net = copy.deepcopy(build_net(model)).eval()
+    net = build_net(model).eval()
     why = "it is no network"
     if not isinstance(net, Filter):
         for part in net.modules():

@@ -23,8 +23,6 @@ from unnoise.sampling import held_out, key_of
 
 SIDE = 512
 """Side of the piece of a plane that models are judged on."""
-PIECES = 2
-"""Pieces, where there are as many."""
 PROBES = 2
 """Random directions per piece."""
 STEP = 0.1
@@ -50,7 +48,7 @@ class Piece:
 def pieces(images: Sequence[Image], seed: int) -> list[Piece]:
     """Pieces out of the middle planes of the first and the last image."""
     found = []
-    for which in sorted({0, len(images) - 1})[:PIECES]:
+    for which in sorted({0, len(images) - 1}):
         image = images[which]
         n = image.sizes
         at = {k: n[k] // 2 for k in "STZ"}

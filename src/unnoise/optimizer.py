@@ -1,24 +1,30 @@
 """The optimisers: AdamW, Adam and gradient descent with momentum, over lists of tensors at once.
 
-They are those of ``torch.optim``, whose classes load PyTorch's compiler when the first one is made:
-1.6 of the 4.3 CPU seconds from a command to its first training step. The tests compare the two.
+The steps are the functions of ``torch.optim``. Its classes load PyTorch's compiler when the first
+one is made, 1.6 of the 4.3 CPU seconds from a command to its first training step; so what they
+remember is kept here.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim.adam import adam
+from torch.optim.adamw import adamw
+from torch.optim.sgd import sgd
 
 from unnoise.settings import Training
 
 EPS = 1e-8
 MOMENTUM = 0.9
 
-Rule = Callable[[list[Tensor], list[Tensor], list[list[Tensor]], list[int], float, Training], None]
+Rule = Callable[
+    [list[Tensor], list[Tensor], list[list[Tensor]], list[Tensor], float, Training], None
+]
 """Changes weights in place: (weights, gradients, memories, steps with this one, rate, settings)."""
 
 
@@ -35,7 +41,7 @@ class Optimizer:
     settings : Training
         Rate, betas and weight decay.
     rule : Rule
-        The equations.
+        One step, which also counts it.
     memories : int
         Tensors that the rule remembers for every weight.
 
@@ -65,7 +71,7 @@ class Optimizer:
             [torch.zeros_like(w, requires_grad=False) for w in self.weights]
             for _ in range(memories)
         ]
-        self.steps = [0] * len(self.weights)
+        self.steps = [torch.tensor(0.0) for _ in self.weights]
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -78,8 +84,6 @@ class Optimizer:
         at = [i for i, weight in enumerate(self.weights) if weight.grad is not None]
         if not at:
             return
-        for i in at:
-            self.steps[i] += 1
         self.rule(
             [self.weights[i] for i in at],
             [grad for i in at if (grad := self.weights[i].grad) is not None],
@@ -104,7 +108,7 @@ class Optimizer:
         shapes = [[tuple(m.shape) for m in memory] for memory in self.memories]
         if [[tuple(m.shape) for m in memory] for memory in state["memories"]] != shapes:
             raise ValueError("the optimiser remembers weights of other shapes")
-        self.steps = [int(n) for n in state["steps"]]
+        torch._foreach_copy_(self.steps, list(state["steps"]))
         for own, memory in zip(self.memories, state["memories"], strict=True):
             torch._foreach_copy_(own, [m.to(w.device) for m, w in zip(memory, own, strict=True)])
 
@@ -113,58 +117,57 @@ def _adam(
     w: list[Tensor],
     g: list[Tensor],
     memories: list[list[Tensor]],
-    steps: list[int],
+    steps: list[Tensor],
     rate: float,
     t: Training,
-    *,
-    decoupled: bool,
+    rule: Callable[..., None],
 ) -> None:
-    """Kingma and Ba, ICLR 2015; decoupled: Loshchilov and Hutter, ICLR 2019 (AdamW)."""
-    (mean, square), (b1, b2) = memories, t.betas
-    if decoupled:
-        torch._foreach_mul_(w, 1 - rate * t.weight_decay)
-    elif t.weight_decay:
-        g = list(torch._foreach_add(g, w, alpha=t.weight_decay))
-    torch._foreach_lerp_(mean, g, 1 - b1)
-    torch._foreach_mul_(square, b2)
-    torch._foreach_addcmul_(square, g, g, 1 - b2)
-    # A young mean and square are corrected by c1 and c2. With r = sqrt(c2), a pass less than as
-    # w -= rate * (m / c1) / (sqrt(s / c2) + eps): w -= rate * r / c1 * m / (sqrt(s) + eps * r).
-    roots = [math.sqrt(1 - b2**n) for n in steps]
-    below = torch._foreach_sqrt(square)
-    torch._foreach_add_(below, [EPS * r for r in roots])
-    rates = [-rate * r / (1 - b1**n) for n, r in zip(steps, roots, strict=True)]
-    torch._foreach_addcdiv_(w, mean, below, rates)
+    """Kingma and Ba, ICLR 2015; AdamW: Loshchilov and Hutter, ICLR 2019."""
+    rule(
+        w,
+        g,
+        *memories,
+        [],  # the largest squares, of AMSGrad alone
+        steps,
+        foreach=True,
+        amsgrad=False,
+        beta1=t.betas[0],
+        beta2=t.betas[1],
+        lr=rate,
+        weight_decay=t.weight_decay,
+        eps=EPS,
+        maximize=False,
+    )
 
 
-def _adamw_rule(*args: Any) -> None:
-    _adam(*args, decoupled=True)
-
-
-def _adam_rule(*args: Any) -> None:
-    _adam(*args, decoupled=False)
-
-
-def _sgd_rule(
+def _sgd(
     w: list[Tensor],
     g: list[Tensor],
     memories: list[list[Tensor]],
-    steps: list[int],
+    steps: list[Tensor],
     rate: float,
     t: Training,
 ) -> None:
     """Gradient descent with the momentum of Nesterov (Sutskever et al., ICML 2013)."""
     (speed,) = memories
-    if t.weight_decay:
-        g = list(torch._foreach_add(g, w, alpha=t.weight_decay))
-    torch._foreach_mul_(speed, MOMENTUM)
-    torch._foreach_add_(speed, g)
-    torch._foreach_add_(w, torch._foreach_add(g, speed, alpha=MOMENTUM), alpha=-rate)
+    sgd(
+        w,
+        g,
+        speed,  # type: ignore[arg-type]  # a list of tensors is one of tensors or None
+        foreach=True,
+        weight_decay=t.weight_decay,
+        momentum=MOMENTUM,
+        lr=rate,
+        dampening=0.0,
+        nesterov=True,
+        maximize=False,
+    )
+    torch._foreach_add_(steps, 1)
 
 
 OPTIMIZERS: dict[str, Callable[[Iterable[Tensor], Training], Optimizer]] = {
-    "adamw": lambda weights, t: Optimizer(weights, t, _adamw_rule, 2),
-    "adam": lambda weights, t: Optimizer(weights, t, _adam_rule, 2),
-    "sgd": lambda weights, t: Optimizer(weights, t, _sgd_rule, 1),
+    "adamw": lambda weights, t: Optimizer(weights, t, partial(_adam, rule=adamw), 2),
+    "adam": lambda weights, t: Optimizer(weights, t, partial(_adam, rule=adam), 2),
+    "sgd": lambda weights, t: Optimizer(weights, t, _sgd, 1),
 }
 """The optimisers by name, from weights and settings."""

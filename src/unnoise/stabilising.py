@@ -26,13 +26,15 @@ from unnoise.methods.b2u import interpolate as neighbours
 from unnoise.model import Model, build_net
 from unnoise.nets.stabilised import KNOTS, Stabilised, interpolate
 from unnoise.noise.density import Model as NoiseModel
+from unnoise.optimizer import OPTIMIZERS
 from unnoise.sampling import Crops
 from unnoise.selfcheck import measured, noise_models, of_camera
+from unnoise.settings import Training
 
 STEPS = 60
 """Steps of the calibration: about 3 s of one core."""
 BATCH = 6
-RATE = 0.08
+ADAM = Training(learning_rate=0.08, betas=(0.9, 0.95), weight_decay=0.0)
 BENDS = 8
 """Parameters of the refinement per channel, spread over the signals of the image."""
 START = 0.1
@@ -145,10 +147,10 @@ class Instant:
         self._first = net.log_sigma.clone()
         patches = self._crops.batch(N_JUDGES, np.random.default_rng([seed, 8]))
         self._judges = torch.from_numpy(patches.noisy).to(device)
-        self._bends = torch.full((net.channels, BENDS), START, device=device)
+        self._bends = torch.full((net.channels, BENDS), START, device=device, requires_grad=True)
         self._at = self._places(self._judges)
-        self._moments = torch.zeros(2, *self._bends.shape, device=device)
-        self._sum = torch.zeros_like(self._bends)
+        self._optimizer = OPTIMIZERS["adam"]([self._bends], ADAM)
+        self._sum = torch.zeros_like(self._bends, requires_grad=False)
         self.step, self.seconds = 0, 0.0
         self.history: list[dict[str, float]] = []
         self._best: dict[str, Tensor] | None = None
@@ -193,26 +195,19 @@ class Instant:
         return self._first + torch.stack([interpolate(k, a, b, flat=True) for k, a, b in rows])
 
     def _advance(self) -> None:
-        """One step of Adam (Kingma and Ba, ICLR 2015) on fresh patches."""
+        """One step of Adam on fresh patches."""
         patches = self._crops.batch(BATCH, self._rng)
         x = torch.from_numpy(patches.noisy).to(self.device)
-        bends = self._bends.clone().requires_grad_()
         phase = [int(v) for v in self._rng.integers(CELL, size=2)]
-        self._net.log_sigma = self._refined(bends)
+        self._net.log_sigma = self._refined(self._bends)
         loss = self._risk(x, phase)[0]
-        (gradient,) = torch.autograd.grad(loss, bends)
-        n = self.step + 1
-        for moment, decay, value in zip(
-            self._moments, (0.9, 0.95), (gradient, gradient**2), strict=True
-        ):
-            moment.lerp_(value, 1 - decay)
-        first, second = (
-            m / (1 - decay**n) for m, decay in zip(self._moments, (0.9, 0.95), strict=True)
-        )
-        rate = RATE * (1 - self.step / STEPS) ** 0.5
-        self._bends = self._bends - rate * first / (second.sqrt() + 1e-12)
-        if n > STEPS * 0.6:  # the mean of the last steps is steadier than the last one
-            self._sum += self._bends
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        done = self.step / STEPS
+        self._optimizer.param_groups[0]["lr"] = ADAM.learning_rate * (1 - done) ** 0.5
+        self._optimizer.step()
+        if self.step + 1 > STEPS * 0.6:  # the mean of the last steps is steadier than the last one
+            self._sum += self._bends.detach()
 
     def _risk(self, x: Tensor, phase: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
         """Mean squared error at hidden pixels, the predictions there and the noisy values."""
