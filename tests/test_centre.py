@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 import unnoise
-from unnoise.centre import Centre, Region, Verdict, fit, reach, surroundings
+from unnoise.centre import Centre, Region, Verdict, fit
 from unnoise.config import Config
 from unnoise.errors import InputError, ModelError
 from unnoise.image import Image
@@ -23,6 +23,7 @@ from unnoise.model import Model
 from unnoise.noise.density import Model as NoiseModel
 from unnoise.noise.models import Curve, PoissonGauss
 from unnoise.predict import predict
+from unnoise.surroundings import reach, surroundings
 
 UNIT = Curve((0.0, 1.0), (1.0, 1.0))
 

@@ -78,7 +78,7 @@ def test_dependence_is_the_share_of_the_pixel_in_its_estimate(
 ) -> None:
     axes = "ZYX"[-len(shape) :]
     model, image = model_of(scene(shape), tiny("n2v", f"ndim={len(shape)}"), axes)
-    monkeypatch.setattr(selfcheck, "build_net", lambda model: Scaled(share))
+    monkeypatch.setattr(selfcheck, "ready", lambda model, device: Scaled(share))
     for noise in (Curve((0.0,), (30.0,)), None):
         (found,) = dependence(model, [image], [noise], CPU)
         assert found == pytest.approx(expected, abs=0.04)
@@ -91,7 +91,7 @@ def test_dependence_per_channel_counts_the_pixel_brought_back(
     s = 25.0
     x = 100 + np.sqrt(4 * s) * np.random.default_rng(0).normal(size=(2, 96, 96))
     model, image = model_of(x, tiny(), "CYX")
-    monkeypatch.setattr(selfcheck, "build_net", lambda model: Scaled(0.0))  # predicts the mean
+    monkeypatch.setattr(selfcheck, "ready", lambda model, device: Scaled(0.0))  # predicts the mean
     noise = Curve((0.0,), (s,))
     assert dependence(model, [image], [noise, noise], CPU) == pytest.approx([0, 0], abs=1e-9)
     centre = Centre((noise, noise), (noise, noise), (2.0, 2.0), 8.0, 0.0)

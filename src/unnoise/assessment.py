@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from unnoise.centre import surroundings
 from unnoise.known import Known
 from unnoise.quality import (
     Bias,
@@ -27,6 +26,7 @@ from unnoise.quality import (
     share,
     whiteness,
 )
+from unnoise.surroundings import surroundings
 
 STRANGE = 0.05
 """Share of unfamiliar pixels from which the result deserves a warning; 1 % is chance."""

@@ -16,7 +16,6 @@ from torch import Tensor
 from unnoise.errors import InputError
 from unnoise.model import DenoisingNet, Model, build_net
 from unnoise.nets import UNet
-from unnoise.nets.classical import Filter
 
 BACKENDS = ("torch", "onnx")
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
@@ -56,6 +55,25 @@ def check(backend: str, device: str = "auto") -> None:
             f"the backend onnx computes on the CPU, not on {device}; leave out --device or "
             f"--backend"
         )
+
+
+def check_model(model: Model) -> None:
+    """Refuse a model whose net cannot be exported, without the seconds that an export takes.
+
+    Raises
+    ------
+    InputError
+        For anything but a U-Net.
+    """
+    if model.config.net is None:
+        raise InputError(_refusal(model, "it is no U-Net"))
+
+
+def _refusal(model: Model, why: str) -> str:
+    return (
+        f"the net of the method {model.config.method} cannot be exported to ONNX ({why}); use "
+        f"--backend torch"
+    )
 
 
 def forward(model: Model, net: DenoisingNet, backend: str) -> Forward:
@@ -123,36 +141,32 @@ def exported(model: Model) -> bytes:
     InputError
         If the net cannot be exported.
     """
+    check_model(model)
     net = build_net(model).eval()
-    why = "it is no network"
-    if not isinstance(net, Filter):
-        for part in net.modules():
-            if isinstance(part, UNet):
-                part.joined = False  # ONNX Runtime is slow at transposed convolutions
-        channels = 1 if model.is_one_by_one else len(model.channels)
-        # Sizes of their own, so that no two are taken for one.
-        space = [period * (8 + 2 * axis) for axis, period in enumerate(net.grid)]
-        free = dict.fromkeys((0, *range(2, 2 + len(space))), torch.export.Dim.DYNAMIC)
-        example = torch.zeros(2, channels, *space)
-        try:
-            with _silent(), torch.no_grad():
-                program = torch.onnx.export(
-                    net,
-                    (example,),
-                    dynamo=True,
-                    dynamic_shapes=(free,),
-                    input_names=["x"],
-                    output_names=["y"],
-                    verbose=False,
-                )
-                assert program is not None
-                return bytes(program.model_proto.SerializeToString())
-        except Exception as error:  # the exporter raises whatever it stumbles over
-            why = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    raise InputError(
-        f"the net of the method {model.config.method} cannot be exported to ONNX ({why}); use "
-        f"--backend torch"
-    )
+    for part in net.modules():
+        if isinstance(part, UNet):
+            part.joined = False  # ONNX Runtime is slow at transposed convolutions
+    channels = 1 if model.is_one_by_one else len(model.channels)
+    # Sizes of their own, so that no two are taken for one.
+    space = [period * (8 + 2 * axis) for axis, period in enumerate(net.grid)]
+    free = dict.fromkeys((0, *range(2, 2 + len(space))), torch.export.Dim.DYNAMIC)
+    example = torch.zeros(2, channels, *space)
+    try:
+        with _silent(), torch.no_grad():
+            program = torch.onnx.export(
+                net,
+                (example,),
+                dynamo=True,
+                dynamic_shapes=(free,),
+                input_names=["x"],
+                output_names=["y"],
+                verbose=False,
+            )
+            assert program is not None
+            return bytes(program.model_proto.SerializeToString())
+    except Exception as error:  # the exporter raises whatever it stumbles over
+        why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(_refusal(model, why)) from error
 
 
 @contextlib.contextmanager

@@ -26,17 +26,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from unnoise.errors import InputError
 from unnoise.noise.density import Model as NoiseModel
 from unnoise.noise.models import Curve, from_dict
+from unnoise.surroundings import reach, surroundings
 
 WIDTHS = (2.0, 4.0, 8.0)
 """Standard deviations in pixels of the window that the residuals are averaged over."""
 STRICTNESS = (0.0, 1.0, 2.0)
 """Standard errors by which the residuals must exceed the noise."""
-TRUNCATE = 3.0
 CALM = 0.2
 """Share of pixels of an intensity, those of the calmest surroundings, that bound the noise."""
 BINS = 16
@@ -166,54 +165,6 @@ class Centre:
         if not fits:
             raise InputError("the settings of the centre pixel do not fit each other")
         return centre
-
-
-def reach(width: float) -> int:
-    """Radius in pixels of a window."""
-    return int(TRUNCATE * width + 0.5)
-
-
-def surroundings(
-    values: NDArray, width: float, inside: Sequence[NDArray[np.bool_]] | None = None
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Gaussian mean around every pixel without the pixel itself, and how many it is worth.
-
-    Parameters
-    ----------
-    values : ndarray, shape (*space)
-    width : float
-        Standard deviation of the window in pixels.
-    inside : sequence of ndarray of bool, optional
-        Per axis, which positions count.
-
-    Returns
-    -------
-    mean, count : ndarray, shape (*space)
-
-    Examples
-    --------
-    >>> x = np.zeros((9, 9)); x[4, 4] = 5
-    >>> mean, count = surroundings(x, 1.0)
-    >>> float(mean[4, 4]), bool(mean[4, 5] > 0)
-    (0.0, True)
-    """
-    kernel = np.exp(-0.5 * (np.arange(-reach(width), reach(width) + 1) / width) ** 2)
-    middle = kernel[reach(width)]
-    weight = np.ones((1,) * values.ndim)
-    square = np.ones((1,) * values.ndim)
-    total = np.asarray(values, np.float64)
-    for axis, size in enumerate(values.shape):
-        there = np.ones(size) if inside is None else inside[axis].astype(np.float64)
-        shape = [-1 if a == axis else 1 for a in range(values.ndim)]
-        total = total * there.reshape(shape)
-        total = ndimage.correlate1d(total, kernel, axis=axis, mode="constant")
-        middle_part = slice(reach(width), reach(width) + size)  # "same" means the longer of the two
-        weight = weight * np.convolve(there, kernel)[middle_part].reshape(shape)
-        square = square * np.convolve(there, kernel**2)[middle_part].reshape(shape)
-    own = middle**values.ndim
-    rest = np.maximum(weight - own, 1e-12)
-    count = rest**2 / np.maximum(square - own**2, 1e-12)
-    return (total - own * values) / rest, np.maximum(count, 1.0)
 
 
 @dataclass(frozen=True)

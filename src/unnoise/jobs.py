@@ -95,7 +95,7 @@ def denoise_files(
     ]
     if writing.backend == "onnx":
         for model in models:
-            backends.exported(model)  # refuses what cannot be, before any training
+            backends.check_model(model)  # before any training
     if save_model and len(groups) > 1:
         raise InputError(
             f"the images need {len(groups)} models, so one --save-model folder cannot hold them; "

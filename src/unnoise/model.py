@@ -14,6 +14,7 @@ from torch import Tensor
 from unnoise import shipped
 from unnoise.centre import Centre
 from unnoise.config import Config
+from unnoise.device import place
 from unnoise.errors import ModelError
 from unnoise.image import Image, as_image, cast
 from unnoise.missing import checked
@@ -259,6 +260,11 @@ def build_net(model: Model) -> DenoisingNet:
                 "damaged or was edited; restore it from a copy or train again"
             ) from error
     return net
+
+
+def ready(model: Model, device: torch.device) -> DenoisingNet:
+    """The net of a model on a device, to predict with."""
+    return place(build_net(model), device).eval()
 
 
 def new_weights(config: Config, ndim: int, channels: Sequence[int]) -> dict[str, Tensor]:

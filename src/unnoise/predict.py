@@ -14,10 +14,10 @@ from torch import Tensor
 from unnoise import backends
 from unnoise.axes import Where
 from unnoise.backends import Forward
-from unnoise.device import free_memory, keep_memory, pick, place
+from unnoise.device import free_memory, keep_memory, pick
 from unnoise.image import Image
 from unnoise.losses import SPREADS
-from unnoise.model import Model, build_net
+from unnoise.model import Model, ready
 from unnoise.nets.classical import Filter
 from unnoise.tiling import Tile, choose, mirror, tiles
 
@@ -106,7 +106,7 @@ def predict(
     model.check(image)
     backends.check(backend, device)
     where_to = pick("cpu" if backend == "onnx" else device)
-    net = place(build_net(model), where_to).eval()
+    net = ready(model, where_to)
     forward = backends.forward(model, net, backend)
     keep_memory()  # 0.8 of the time: the next tile needs maps of the same sizes
     n = image.sizes

@@ -11,19 +11,19 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from unnoise.centre import Region, Verdict, fit, surroundings
-from unnoise.device import place
+from unnoise.centre import Region, Verdict, fit
 from unnoise.errors import InputError
 from unnoise.image import Image
 from unnoise.inspection import NoiseReport, inspect
 from unnoise.known import UNKNOWN, remember
 from unnoise.methods import METHODS, Step
-from unnoise.model import Model, build_net
+from unnoise.model import Model, ready
 from unnoise.noise.camera import Camera
 from unnoise.noise.density import Model as NoiseModel
 from unnoise.noise.models import Curve
 from unnoise.presets import BLIND_SPOT, SHIPPED
 from unnoise.sampling import held_out, key_of
+from unnoise.surroundings import surroundings
 
 BUDGET = 2**19
 """Pixels of all regions together: some seconds."""
@@ -134,7 +134,7 @@ def dependence(
         ]
     ).reshape(-1, *(1,) * model.ndim)
     z = scale * rng.standard_normal(noisy.shape)
-    net = place(build_net(model), device).eval()
+    net = ready(model, device)
 
     def result(y: NDArray) -> NDArray[np.float64]:
         x = torch.from_numpy(model.affine.select(list(model.channels)).apply(y))
@@ -185,7 +185,7 @@ def with_centre(
 def regions(model: Model, images: Sequence[Image], device: torch.device) -> list[list[Region]]:
     """Pieces of the training images with predictions, for every denoised channel."""
     assert model.config.method in BLIND_SPOT
-    net = place(build_net(model), device).eval()
+    net = ready(model, device)
     method = METHODS[model.config.method](model.config, model.ndim)
     seed = model.config.training.seed
     generator = torch.Generator(device).manual_seed(seed + 2)

@@ -17,13 +17,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unnoise.device import place
 from unnoise.errors import InputError
 from unnoise.events import Progress
 from unnoise.image import Image
 from unnoise.inspection import NoiseReport
 from unnoise.methods.b2u import interpolate as neighbours
-from unnoise.model import Model, build_net
+from unnoise.model import Model, ready
 from unnoise.nets.stabilised import KNOTS, Stabilised, interpolate
 from unnoise.noise.density import Model as NoiseModel
 from unnoise.optimizer import OPTIMIZERS
@@ -141,9 +140,9 @@ class Instant:
         self._crops = crops_of(images, model)
         seed = model.config.training.seed
         self._rng = np.random.default_rng([seed, 7])
-        net = place(build_net(model), device)
+        net = ready(model, device)
         assert isinstance(net, Stabilised)
-        self._net = net.eval().requires_grad_(False)
+        self._net = net.requires_grad_(False)
         self._first = net.log_sigma.clone()
         patches = self._crops.batch(N_JUDGES, np.random.default_rng([seed, 8]))
         self._judges = torch.from_numpy(patches.noisy).to(device)
