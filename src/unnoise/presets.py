@@ -167,7 +167,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
         "n2n": _REFERENCE,
         "care": _REFERENCE,
         # Pang et al. train a DnCNN, which is batch-normalised and residual too, with alpha 0.5.
-        "r2r": _REFERENCE,
+        "r2r": {**_REFERENCE, "recorruption": {"decay": 1.0}},
         # Wang, Liu, Li, Han: Blind2Unblind, CVPR 2022, and its released training script: every
         # phase of a 4x4 grid, 48 filters, 100 epochs, 3e-4 halved after each fifth of them.
         "b2u": {

@@ -90,6 +90,9 @@ class Recorruption(Frozen):
     1 + alpha**2 times, that of the target 1 + 1 / alpha**2 times that of the image."""
     share: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """Share of the photons in the target (thinning); 0.2 is as alpha = 0.5."""
+    decay: Annotated[float, Field(gt=0, le=1)] = 0.4
+    """Share of alpha that is left at the end of a run; 1: it stays. With thinning, share follows
+    as ``alpha**2 = share / (1 - share)``."""
     correlated: bool | None = None
     """Whether what is added is correlated as the noise was measured to be (gaussian); None: where
     it is. Patches are then turned by half turns only."""

@@ -229,6 +229,31 @@ def test_the_two_parts_are_input_and_target_drawn_anew_in_every_step(
     assert torch.equal(method.validation(given)[2], held.float())
 
 
+@pytest.mark.parametrize(
+    ("fraction", "left"), [(0.0, 1.0), (0.3, 1.0), (0.6, 0.7), (0.9, 0.4), (1.0, 0.4)]
+)
+def test_the_recorruption_weakens_in_a_run_but_not_in_its_validation(
+    fraction: float, left: float
+) -> None:
+    x = torch.zeros(4, 1, 64, 64, dtype=torch.float64)
+    method = Recorrupted(additive(0.5, [constant(9.0)]), decay=0.4)
+    noisy, target, _ = method.batch(replace(step(x), fraction=fraction))
+    assert noisy.std().item() == pytest.approx(3 * 0.5 * left, rel=0.03)
+    torch.testing.assert_close(target, -noisy / (0.5 * left) ** 2)
+    checked, _, _ = method.validation(replace(step(x), fraction=fraction))
+    assert checked.std().item() == pytest.approx(3 * 0.5 * 0.4, rel=0.03)
+
+
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.6])
+def test_weaker_thinning_adds_as_little_noise_as_weaker_normal_noise(share: float) -> None:
+    """The variance of the input is 1 / (1 - p) times that of the image, or 1 + alpha**2 times."""
+    split = thinning(share, [Noise(np.ones(1), 0.05, 0.0)])
+    alpha2 = 1 / (1 - share) - 1
+    for left in (1.0, 0.4, 0.1):
+        found = 1 / (1 - split.weaker(left).share) - 1
+        assert found == pytest.approx(alpha2 * left**2)
+
+
 def test_the_channel_of_a_patch_chooses_its_noise() -> None:
     x = torch.zeros(4, 1, 64, 64)
     channel = torch.tensor([[1], [0], [0], [1]])

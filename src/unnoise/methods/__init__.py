@@ -78,8 +78,8 @@ def _recorrupted(config: Config, ndim: int, noise: Sequence[Noise] = ()) -> Meth
     if not noise:
         raise InputError("r2r needs the noise of every channel; train with unnoise.train")
     if r2r.kind == "thinning":
-        return Recorrupted(thinning(r2r.share, noise))
-    return Recorrupted(additive(r2r.alpha, noise))
+        return Recorrupted(thinning(r2r.share, noise), r2r.decay)
+    return Recorrupted(additive(r2r.alpha, noise), r2r.decay)
 
 
 def _adapted(config: Config, ndim: int, noise: Sequence[Noise] = ()) -> Method:
