@@ -55,7 +55,7 @@ from unnoise.training import Run
 
 SIGMA = 25.0
 REPORT = ("002", "007", "011", "015")
-RESERVE = {"adapted": (1.5, 10.0), "scratch": (1.5, 4.0)}
+RESERVE = {"adapted": (1.5, 14.0), "scratch": (1.5, 4.0)}
 """CPU seconds, and more for every megapixel, that a budget keeps for the check and the eightfold
 prediction after training."""
 

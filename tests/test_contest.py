@@ -12,14 +12,14 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from unnoise.contest import SIDE, Piece, pieces, risk
+from unnoise.contest import LIKE, SIDE, Judged, Piece, judge, pieces, with_copies
 from unnoise.image import Image
-from unnoise.noise.models import PoissonGauss
 from unnoise.normalize import Affine
 from unnoise.sampling import Crops
 
 CPU = torch.device("cpu")
 WIDTHS = (0.0, 0.4, 0.7, 1.0, 1.5, 2.5, 4.0)
+NORMAL = Affine(np.array([70.0]), np.array([30.0]))
 
 
 @dataclass
@@ -27,7 +27,7 @@ class Filter:
     """Anything that makes a result out of an image, in the shape of a model."""
 
     function: Callable[[NDArray], NDArray]
-    affine: Affine
+    affine: Affine = NORMAL
     channels: tuple[int, ...] = (0,)
 
     def predict(self, image: Image, *, device: str, dtype: Any) -> NDArray:
@@ -39,36 +39,44 @@ def blur(width: float) -> Callable[[NDArray], NDArray]:
     return lambda plane: ndimage.gaussian_filter(plane, width) if width else plane
 
 
+def median(plane: NDArray) -> NDArray:
+    return np.asarray(ndimage.median_filter(plane, 5))
+
+
 def scene(side: int = 128) -> NDArray[np.float64]:
     y, x = np.mgrid[:side, :side] / side
     return np.asarray(60 + 40 * np.sin(14 * x) * np.cos(9 * y) + 30 * (np.hypot(x, y) > 0.7))
 
 
-def simulated(gain: float, read: float, seed: int) -> tuple[NDArray, NDArray, PoissonGauss]:
+def simulated(gain: float, read: float, seed: int) -> tuple[NDArray, NDArray]:
+    """A clean image and photons of it, with read noise."""
     clean, rng = scene(), np.random.default_rng(seed)
     noisy = gain * rng.poisson(clean / gain) if gain else clean
     noisy = noisy + rng.normal(0, np.sqrt(read), clean.shape)
-    return clean, noisy.astype(np.float32), PoissonGauss(gain, 0.0, read)
+    return clean, noisy.astype(np.float32)
 
 
-def judged(model: Filter, noisy: NDArray, noise: PoissonGauss, seed: int = 0) -> float:
-    places = pieces([Image.from_array(noisy)], seed)
-    return risk(model, places, [noise] * len(model.channels), CPU, seed)  # type: ignore[arg-type]
+def places(noisy: NDArray, mean: NDArray, model: Filter, seed: int = 0) -> list[Piece]:
+    """With a blind prediction that is the mean of the noisy pixels."""
+    axes = "CYX" if noisy.ndim == 3 else "YX"
+    blind: Any = Filter(lambda plane: mean, model.affine, model.channels)
+    return with_copies(pieces([Image.from_array(noisy, axes)], seed), blind, CPU, seed)
+
+
+def judged(model: Any, noisy: NDArray, mean: NDArray, seed: int = 0) -> Judged:
+    return judge(model, places(noisy, mean, model, seed), CPU)
 
 
 @pytest.mark.parametrize(("gain", "read"), [(0.0, 100.0), (3.0, 9.0)])
 def test_risk_less_noise_is_the_true_error(gain: float, read: float) -> None:
-    affine = Affine(np.array([70.0]), np.array([30.0]))
-    found, true, noises = [], [], []
+    found, true = [], []
     for seed in range(6):
-        clean, noisy, noise = simulated(gain, read, seed)
+        clean, noisy = simulated(gain, read, seed)
         for width in WIDTHS:
-            model = Filter(blur(width), affine)
-            found.append(judged(model, noisy, noise, seed))
+            found.append(judged(Filter(blur(width)), noisy, clean, seed).risk)
             true.append((((blur(width)(noisy) - clean) / 30) ** 2).mean())
-        noises.append(noise.variance(clean).mean() / 30**2)
     shape = (6, len(WIDTHS))
-    risks = np.reshape(found, shape) - np.reshape(noises, (6, 1))
+    risks = np.reshape(found, shape) - (gain * scene().mean() + read) / 30**2
     errors = np.reshape(true, shape)
     scatter = risks.std(0, ddof=1) / np.sqrt(6)
     assert (np.abs(risks.mean(0) - errors.mean(0)) < 5 * scatter + 0.05 * errors.mean(0)).all()
@@ -79,40 +87,107 @@ def test_risk_less_noise_is_the_true_error(gain: float, read: float) -> None:
 
 
 def test_the_noisy_image_itself_has_twice_the_noise_and_a_blind_result_none_more() -> None:
-    clean, noisy, noise = simulated(0.0, 100.0, 0)
-    affine = Affine(np.array([70.0]), np.array([30.0]))
+    clean, noisy = simulated(0.0, 100.0, 0)
     share = 100 / 30**2
-    assert judged(Filter(lambda p: p, affine), noisy, noise) == pytest.approx(2 * share, rel=0.03)
-    truth = Filter(lambda p: clean, affine)
-    assert judged(truth, noisy, noise) == pytest.approx(share, rel=0.15)
+    assert judged(Filter(lambda p: p), noisy, clean).risk == pytest.approx(2 * share, rel=0.03)
+    truth = judged(Filter(lambda p: clean), noisy, clean)
+    assert truth.repeated == 0
+    assert truth.risk == pytest.approx(share, rel=0.15)
+
+
+def test_rare_bright_outliers_that_a_result_keeps_are_counted() -> None:
+    """Clipped noise: most pixels are 0, and the slope of the result is 0 at almost all."""
+    rng = np.random.default_rng(0)
+    amount = scene(SIDE) / 60
+    noisy = np.maximum(amount * rng.gamma(0.2, 5, amount.shape) - 0.5, 0).astype(np.float32)
+    mean = amount * 0  # clipping shifts the mean, so it is simulated
+    for _ in range(100):
+        mean += np.maximum(amount * rng.gamma(0.2, 5, amount.shape) - 0.5, 0) / 100
+    affine = Affine(np.array([noisy.mean()]), np.array([noisy.std()]))
+
+    def keeps(plane: NDArray) -> NDArray:
+        return np.where(plane > 4, plane, blur(2.0)(plane))
+
+    risks = [judged(Filter(f, affine), noisy, mean).risk for f in (blur(2.0), keeps)]
+    errors = [((f(noisy) - mean) ** 2).mean() / noisy.var() for f in (blur(2.0), keeps)]
+    assert errors[1] > 3 * errors[0]
+    assert risks[1] - risks[0] == pytest.approx(errors[1] - errors[0], rel=0.3)
+
+
+def test_a_copy_has_the_residuals_of_pixels_of_like_intensity() -> None:
+    clean, noisy = simulated(3.0, 9.0, 0)
+    (place,) = places(noisy, clean, Filter(blur(1.0)))
+    residual = noisy - clean
+    order = np.argsort(clean, axis=None, kind="stable")
+    copies = [copy[0] - clean for copy in place.copies]
+    for group in np.array_split(order, clean.size // LIKE)[::10]:
+        expected = np.sort(residual.ravel()[group])
+        for copy in copies:
+            np.testing.assert_allclose(np.sort(copy.ravel()[group]), expected, atol=1e-4)
+    for a, b in ((copies[0], copies[1]), (copies[0], residual)):
+        assert abs(np.corrcoef(a.ravel(), b.ravel())[0, 1]) < 5 / clean.size**0.5
 
 
 def test_units_do_not_matter() -> None:
-    _, noisy, _ = simulated(0.0, 100.0, 0)
+    clean, noisy = simulated(0.0, 100.0, 0)
     risks = []
     for a, b in ((1.0, 0.0), (0.01, 5.0), (200.0, -1e4)):
         affine = Affine(np.array([70.0 * a + b]), np.array([30.0 * a]))
-        noise = PoissonGauss(0.0, 0.0, 100.0 * a**2)
         moved = (a * noisy.astype(np.float64) + b).astype(np.float32)
-        risks.append(judged(Filter(blur(1.0), affine), moved, noise))
+        risks.append(judged(Filter(blur(1.0), affine), moved, a * clean + b).risk)
     assert risks == pytest.approx([risks[0]] * 3, rel=0.01)
 
 
-def test_the_same_seed_gives_the_same_directions() -> None:
-    _, noisy, noise = simulated(3.0, 9.0, 0)
-    model = Filter(blur(1.0), Affine(np.array([70.0]), np.array([30.0])))
-    assert judged(model, noisy, noise, 4) == judged(model, noisy, noise, 4)
-    assert judged(model, noisy, noise, 4) != judged(model, noisy, noise, 5)
+def test_the_same_seed_gives_the_same_copies() -> None:
+    clean, noisy = simulated(3.0, 9.0, 0)
+    one, same, other = (judged(Filter(blur(1.0)), noisy, clean, s).repeated for s in (4, 4, 5))
+    assert one == same
+    assert one != other
 
 
 def test_only_denoised_channels_count() -> None:
-    _, noisy, noise = simulated(0.0, 100.0, 0)
+    clean, noisy = simulated(3.0, 9.0, 0)
     both = np.stack([np.full_like(noisy, 9), noisy])
-    affine = Affine(np.array([9.0, 70.0]), np.array([0.0, 30.0]))
-    places = pieces([Image.from_array(both, "CYX")], 0)
-    found = risk(Filter(blur(1.0), affine, (1,)), places, [noise], CPU)  # type: ignore[arg-type]
-    single = Affine(affine.mean[1:], affine.std[1:])
-    assert found == pytest.approx(judged(Filter(blur(1.0), single), noisy, noise), rel=0.1)
+    model = Filter(blur(1.0), Affine(np.array([9.0, 70.0]), np.array([0.0, 30.0])), (1,))
+    (place,) = places(both, clean, model)
+    assert all((copy[0] == 9).all() for copy in place.copies)
+    alone = judged(Filter(blur(1.0)), noisy, clean)
+    assert judged(model, both, clean).risk == pytest.approx(alone.risk, rel=0.1)
+
+
+# Means of two
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_the_risk_of_a_mean_is_that_of_the_filter_that_means(share: float) -> None:
+    clean, noisy = simulated(0.0, 100.0, 0)
+    mean = Filter(lambda p: (1 - share) * blur(0.7)(p) + share * median(p))
+    first, second = (judged(Filter(f), noisy, clean) for f in (blur(0.7), median))
+    expected = judged(mean, noisy, clean).risk
+    assert first.with_share(second, share).risk == pytest.approx(expected)
+
+
+def test_the_best_share_has_the_least_risk_and_nearly_the_least_error() -> None:
+    clean, noisy = simulated(0.0, 400.0, 0)
+    first, second = (judged(Filter(f), noisy, clean) for f in (blur(0.8), median))
+    share = first.best_share(second)
+    assert second.best_share(first) == pytest.approx(1 - share)
+    shares = np.linspace(0, 1, 101)
+    risks = [first.with_share(second, w).risk for w in shares]
+    assert shares[np.argmin(risks)] == pytest.approx(share, abs=0.006)
+    a, b = blur(0.8)(noisy), median(noisy)
+    errors = [(((1 - w) * a + w * b - clean) ** 2).mean() for w in shares]
+    assert 0.1 < share < 0.9, "or the law would say little"
+    assert errors[round(100 * share)] < 1.02 * min(errors) < 0.97 * min(errors[0], errors[-1])
+
+
+def test_of_a_result_and_itself_or_a_worse_one_the_first_is_kept() -> None:
+    rng = np.random.default_rng(0)
+    first = Judged(rng.normal(size=5000), 0.0)
+    assert first.best_share(first) == 0
+    worse = Judged(first.residual + rng.normal(size=5000), 0.0)
+    assert first.best_share(worse) == pytest.approx(0, abs=0.03)
+    assert first.best_share(Judged(first.residual / 2, 0.0)) == 1
 
 
 # Pieces
@@ -150,10 +225,3 @@ def test_held_out_pixels_are_those_of_training(axes: str, shape: tuple[int, ...]
     assert len(pairs) > 0.8 * piece.noisy.size
     assert any(held for _, held in pairs)
     assert all(a == b for a, b in pairs)
-
-
-def test_a_piece_is_what_it_says() -> None:
-    piece = Piece(np.zeros((1, 4, 4), np.float32), np.ones((1, 4, 4), bool))
-    model = Filter(lambda p: p, Affine(np.zeros(1), np.ones(1)))
-    noise = PoissonGauss(0.0, 0.0, 1e-12)
-    assert abs(risk(model, [piece], [noise], CPU)) < 1e-6  # type: ignore[arg-type]

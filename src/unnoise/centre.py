@@ -275,11 +275,10 @@ def _noise(model: NoiseModel, ceiling: Curve, signal: NDArray) -> NDArray[np.flo
     return np.maximum(model.variance(signal), ceiling.variance(signal))
 
 
-def ceiling_of(pieces: Sequence[Region], calm_share: float = CALM) -> Curve:
+def ceiling_of(pieces: Sequence[Region]) -> Curve:
     """Variance of the residuals by intensity, from the pixels of the calmest surroundings.
 
-    Which pixels those are is told by their neighbours, so their own noise has no say. From all
-    pixels (a share of 1) it is more than the noise can be.
+    Which pixels those are is told by their neighbours, so their own noise has no say.
     """
     signal, square, around = [], [], []
     for piece in pieces:
@@ -291,7 +290,7 @@ def ceiling_of(pieces: Sequence[Region], calm_share: float = CALM) -> Curve:
     n_bins = int(np.clip(len(s) // 500, 1, BINS))
     knots: list[tuple[float, float]] = []
     for group in np.array_split(np.argsort(s, kind="stable"), n_bins):
-        calm = group[np.argsort(a[group], kind="stable")[: max(int(calm_share * len(group)), 1)]]
+        calm = group[np.argsort(a[group], kind="stable")[: max(int(CALM * len(group)), 1)]]
         knots.append((float(s[group].mean()), max(float(q[calm].mean()), 1e-12)))
     rising = [knots[0], *(b for a, b in itertools.pairwise(knots) if b[0] > a[0])]
     if len(rising) == 1:

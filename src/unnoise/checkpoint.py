@@ -14,7 +14,8 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +25,13 @@ import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load as deserialize
 from safetensors.torch import save as serialize
+from torch import Tensor
 
 from unnoise.centre import Centre
 from unnoise.config import Config
 from unnoise.errors import InputError, ModelError
 from unnoise.image import Image
-from unnoise.model import Model, build_net
+from unnoise.model import Model, Partner, build_net
 from unnoise.normalize import Affine
 from unnoise.plan import fingerprint
 from unnoise.runs import AnyRun, start
@@ -37,6 +39,8 @@ from unnoise.runs import AnyRun, start
 CONFIG, WEIGHTS, RESUME, LOG = "config.yaml", "weights.safetensors", "resume.pt", "log.jsonl"
 FORMAT = 1
 """Version of the folder's layout."""
+PARTNER = "partner."
+"""What the names of the weights of a second model begin with."""
 
 
 def save(
@@ -89,8 +93,29 @@ def save(
 
 def _files(model: Model, run: AnyRun | None, finished: bool) -> dict[str, bytes | None]:
     """Content of every file of the folder; None for those that must not be there."""
-    values = {
-        "format": FORMAT,
+    values = {"format": FORMAT, **_described(model)}
+    weights = dict(model.weights)
+    if model.partner is not None:
+        other = model.partner.model
+        values["partner"] = {"share": model.partner.share, **_described(other)}
+        weights |= {f"{PARTNER}{name}": weight for name, weight in other.weights.items()}
+    state = None
+    if run is not None and not finished:
+        buffer = io.BytesIO()  # torch.save reports a full disk as a RuntimeError
+        torch.save(run.state(), buffer)
+        state = buffer.getvalue()
+    history = run.history if run is not None else []
+    return {
+        WEIGHTS: serialize({name: w.contiguous() for name, w in weights.items()}),
+        CONFIG: yaml.safe_dump(values, sort_keys=False).encode(),
+        LOG: "".join(json.dumps(line) + "\n" for line in history).encode() if history else None,
+        RESUME: state,
+    }
+
+
+def _described(model: Model) -> dict[str, Any]:
+    """Everything but the weights, as plain values."""
+    return {
         "config": model.config.values(),
         "mean": model.affine.mean.tolist(),
         "std": model.affine.std.tolist(),
@@ -100,18 +125,20 @@ def _files(model: Model, run: AnyRun | None, finished: bool) -> dict[str, bytes 
         "origin": dict(model.origin),
         **({} if model.centre is None else {"centre": model.centre.to_dict()}),
     }
-    state = None
-    if run is not None and not finished:
-        buffer = io.BytesIO()  # torch.save reports a full disk as a RuntimeError
-        torch.save(run.state(), buffer)
-        state = buffer.getvalue()
-    history = run.history if run is not None else []
-    return {
-        WEIGHTS: serialize({name: w.contiguous() for name, w in model.weights.items()}),
-        CONFIG: yaml.safe_dump(values, sort_keys=False).encode(),
-        LOG: "".join(json.dumps(line) + "\n" for line in history).encode() if history else None,
-        RESUME: state,
-    }
+
+
+def _model(values: Mapping[str, Any], weights: Mapping[str, Tensor]) -> Model:
+    """What `_described` wrote."""
+    return Model(
+        config=Config.parse(values["config"]),
+        affine=_affine(values),
+        target_affine=_affine(values, "target_") if "target_mean" in values else None,
+        channels=tuple(int(c) for c in values["channels"]),
+        patch=tuple(int(p) for p in values["patch"]),
+        weights=weights,
+        origin=dict(values["origin"]),
+        centre=Centre.from_dict(values["centre"]) if "centre" in values else None,
+    )
 
 
 def _target_statistics(affine: Affine | None) -> dict[str, list[float]]:
@@ -214,16 +241,13 @@ def load(folder: str | os.PathLike[str]) -> Model:
         values = yaml.safe_load((place / CONFIG).read_text("utf-8"))
         if values["format"] > FORMAT:
             raise ModelError(f"{place} was written by a newer unnoise; update unnoise to read it")
-        model = Model(
-            config=Config.parse(values["config"]),
-            affine=_affine(values),
-            target_affine=_affine(values, "target_") if "target_mean" in values else None,
-            channels=tuple(int(c) for c in values["channels"]),
-            patch=tuple(int(p) for p in values["patch"]),
-            weights=deserialize((place / WEIGHTS).read_bytes()),
-            origin=dict(values["origin"]),
-            centre=Centre.from_dict(values["centre"]) if "centre" in values else None,
-        )
+        both = deserialize((place / WEIGHTS).read_bytes())
+        other = {k.removeprefix(PARTNER): w for k, w in both.items() if k.startswith(PARTNER)}
+        model = _model(values, {k: w for k, w in both.items() if not k.startswith(PARTNER)})
+        if "partner" in values:
+            second = _model(values["partner"], other)
+            partner = Partner(second, float(values["partner"]["share"]))
+            model = replace(model, partner=partner)
     except ModelError:
         raise
     except (
@@ -241,6 +265,8 @@ def load(folder: str | os.PathLike[str]) -> Model:
             f"or train again"
         ) from error
     _check_whole(place, model)
+    if model.partner is not None:
+        _check_partner(place, model, model.partner)
     return model
 
 
@@ -264,11 +290,24 @@ def _check_whole(place: Path, model: Model) -> None:
         )
     )
     if not fits:
-        raise ModelError(
-            f"the model folder {place} is damaged: its numbers do not fit each other; "
-            f"restore it from a copy or train again"
-        )
+        raise _damaged(place)
     build_net(model)
+
+
+def _check_partner(place: Path, model: Model, partner: Partner) -> None:
+    """The two models must be of one kind, and each whole."""
+    other = partner.model
+    same = other.channels == model.channels and len(other.patch) == len(model.patch)
+    if not (same and 0 <= partner.share <= 1):
+        raise _damaged(place)
+    _check_whole(place, other)
+
+
+def _damaged(place: Path) -> ModelError:
+    return ModelError(
+        f"the model folder {place} is damaged: its numbers do not fit each other; restore it from "
+        f"a copy or train again"
+    )
 
 
 def load_run(

@@ -31,6 +31,22 @@ DenoisingNet = UNet | PerChannel | Filter | Stabilised
 
 
 @dataclass(frozen=True)
+class Partner:
+    """A second model, whose results are averaged in.
+
+    Attributes
+    ----------
+    model : Model
+        For the same channels, dimensions and units; it has no partner of its own.
+    share : float
+        Weight of its results, 0 to 1; those of the first model have the rest.
+    """
+
+    model: Model
+    share: float
+
+
+@dataclass(frozen=True)
 class Model:
     """A trained denoiser.
 
@@ -52,6 +68,8 @@ class Model:
         Where the model comes from: axes, pixel size, files, versions, steps, held-out loss.
     centre : Centre, optional
         How the pixel itself is brought back after its blind prediction.
+    partner : Partner, optional
+        A second model; the result is the weighted mean of the two.
 
     Examples
     --------
@@ -70,6 +88,7 @@ class Model:
     target_affine: Affine | None = None
     origin: Mapping[str, Any] = field(default_factory=dict)
     centre: Centre | None = None
+    partner: Partner | None = None
 
     @property
     def ndim(self) -> int:
@@ -82,6 +101,14 @@ class Model:
         if self.config.is_shipped:  # every channel has a transform of its own
             return False
         return self.config.net is None or self.config.net.channels == "independent"
+
+    @property
+    def members(self) -> list[tuple[Model, float]]:
+        """The models whose weighted results make the result, and their weights."""
+        if self.partner is None:
+            return [(self, 1.0)]
+        share = self.partner.share
+        return [(replace(self, partner=None), 1 - share), (self.partner.model, share)]
 
     @property
     def n_channels(self) -> int:

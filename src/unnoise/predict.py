@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ from unnoise.backends import Forward
 from unnoise.device import free_memory, keep_memory, pick
 from unnoise.image import Image
 from unnoise.losses import SPREADS
-from unnoise.model import Model, ready
+from unnoise.model import DenoisingNet, Model, ready
 from unnoise.nets.classical import Filter
 from unnoise.tiling import Tile, choose, mirror, tiles
 
@@ -26,6 +27,10 @@ MEMORY_SHARE = 0.25
 MAX_MEMORY = {2: 400e6, 3: 2e9}
 """... and on CPUs at most this many bytes: the halo of a 1,000-pixel tile costs only a fifth more,
 while that of a 3D tile can cost many times its kept part."""
+
+
+Result = tuple[list[NDArray[np.float64]], NDArray[np.float64] | None]
+"""Of a tile, shape (c, *space): [clean, spread if predicted], and the error if there is one."""
 
 
 @dataclass(frozen=True)
@@ -106,20 +111,18 @@ def predict(
     model.check(image)
     backends.check(backend, device)
     where_to = pick("cpu" if backend == "onnx" else device)
-    net = ready(model, where_to)
-    forward = backends.forward(model, net, backend)
+    members = [_Member.of(m, share, where_to, backend) for m, share in model.members]
     keep_memory()  # 0.8 of the time: the next tile needs maps of the same sizes
     n = image.sizes
     shape = tuple(n[letter] for letter in "ZYX"[-model.ndim :])
-    window = model.centre.radius if model.centre else 0
-    halo, grid = tuple(r + window for r in net.radius), net.grid
-    if isinstance(net, Filter) and net.whole:  # it sees whole planes, or whole stacks
-        tile, halo = shape, (0,) * len(shape)
+    halo = tuple(max(sides) for sides in zip(*(m.halo for m in members), strict=True))
+    grid = tuple(math.lcm(*periods) for periods in zip(*(m.net.grid for m in members), strict=True))
+    if any(isinstance(m.net, Filter) and m.net.whole for m in members):
+        tile, halo = shape, (0,) * len(shape)  # they see whole planes, or whole stacks
     elif tile is None:
-        channels = len(model.channels) * (1 if model.is_one_by_one else 2)
         room = free_memory(where_to) * MEMORY_SHARE
         room = room if where_to.type == "cuda" else min(room, MAX_MEMORY[model.ndim])
-        tile = choose(shape, halo, grid, room / (net.memory() * channels))
+        tile = choose(shape, halo, grid, room / max(m.memory for m in members))
     plan = list(tiles(shape, tile, halo, grid))
     stacks = list(
         itertools.product(range(n["S"]), range(n["T"]), range(n["Z"]) if model.ndim == 2 else [-1])
@@ -130,15 +133,59 @@ def predict(
         if model.ndim == 2:
             where["Z"] = slice(z, z + 1)
         noisy = _read(image, where, piece, model.ndim)
-        results = _denoise(forward, model, noisy, where_to, tta)
-        error = None
-        if model.centre is not None:
-            results[0], error = _with_centre(model, noisy, results[0], piece, shape)
+        results, error = _mean(members, [m.result(noisy, piece, shape, tta) for m in members])
         where |= dict(zip("ZYX"[-model.ndim :], piece.write, strict=True))
         clean = _canonical(results[0], piece)
         std = _canonical(results[1], piece) if len(results) > 1 else None
         errors = None if error is None else _canonical(error, piece)
         yield Block(where, clean, done, total, std, errors)
+
+
+@dataclass(frozen=True)
+class _Member:
+    """A model that is ready to predict, and its weight in the mean."""
+
+    model: Model
+    share: float
+    net: DenoisingNet
+    forward: Forward
+    device: torch.device
+
+    @classmethod
+    def of(cls, model: Model, share: float, device: torch.device, backend: str) -> _Member:
+        net = ready(model, device)
+        return cls(model, share, net, backends.forward(model, net, backend), device)
+
+    @property
+    def halo(self) -> tuple[int, ...]:
+        """How far in pixels a result looks."""
+        window = self.model.centre.radius if self.model.centre else 0
+        return tuple(r + window for r in self.net.radius)
+
+    @property
+    def memory(self) -> float:
+        """Bytes per pixel of a tile."""
+        at_once = 1 if self.model.is_one_by_one else 2
+        return self.net.memory() * len(self.model.channels) * at_once
+
+    def result(self, noisy: NDArray, piece: Tile, shape: tuple[int, ...], tta: bool) -> Result:
+        """Clean values (and spreads) of a tile, and the error where the pixel was brought back."""
+        results = _denoise(self.forward, self.model, noisy, self.device, tta)
+        error = None
+        if self.model.centre is not None:
+            results[0], error = _with_centre(self.model, noisy, results[0], piece, shape)
+        return results, error
+
+
+def _mean(members: Sequence[_Member], found: Sequence[Result]) -> Result:
+    """The weighted mean of the results; only a single model can tell its spread and error."""
+    if len(found) == 1:
+        return found[0]
+    clean = found[0][0][0]
+    channels = list(members[0].model.channels)  # copied ones stay as they are, to the last bit
+    parts = [m.share * results[0][channels] for m, (results, _) in zip(members, found, strict=True)]
+    clean[channels] = np.sum(parts, axis=0)
+    return [clean], None
 
 
 def _canonical(values: NDArray[np.float64], piece: Tile) -> NDArray[np.float64]:

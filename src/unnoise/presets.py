@@ -32,7 +32,7 @@ METHODS: dict[str, Entry] = {
         "seconds",
     ),
     "adapted": Entry(
-        "starts as instant, then fine-tunes the shipped net on the images; the better is kept",
+        "as instant, the shipped net fine-tuned, and n2v; the best or a mean of two is kept",
         "as instant",
         "2 a step, few steps",
     ),

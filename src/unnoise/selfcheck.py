@@ -21,7 +21,7 @@ from unnoise.model import Model, ready
 from unnoise.noise.camera import Camera
 from unnoise.noise.density import Model as NoiseModel
 from unnoise.noise.models import Curve
-from unnoise.presets import BLIND_SPOT, SHIPPED
+from unnoise.presets import BLIND_SPOT
 from unnoise.sampling import held_out, key_of
 from unnoise.surroundings import surroundings
 
@@ -68,7 +68,7 @@ def finished(
     seed = model.config.training.seed
     known = remember(images, reports, model.channels, noise, repeated, seed, memory)
     axes = "".join(k for k in "YX" if any(k in c for c in known.correlated))
-    if axes and model.origin.get("road", config.method) in SHIPPED:
+    if axes and config.is_shipped:
         told.append(
             f"the noise is correlated along {' and '.join(axes)}, which the shipped net takes for "
             f"structure; use --method auto"
@@ -134,13 +134,16 @@ def dependence(
         ]
     ).reshape(-1, *(1,) * model.ndim)
     z = scale * rng.standard_normal(noisy.shape)
-    net = ready(model, device)
+    members = [(m, share, ready(m, device)) for m, share in model.members]
 
     def result(y: NDArray) -> NDArray[np.float64]:
-        x = torch.from_numpy(model.affine.select(list(model.channels)).apply(y))
-        with torch.inference_mode():
-            values = _values(net, x.unsqueeze(1 if model.is_one_by_one else 0).to(device), model)
-        return values if model.centre is None else model.centre.apply(y, values)[0]
+        parts = []
+        for m, share, net in members:
+            x = torch.from_numpy(m.affine.select(list(m.channels)).apply(y))
+            with torch.inference_mode():
+                values = _values(net, x.unsqueeze(1 if m.is_one_by_one else 0).to(device), m)
+            parts.append(share * (values if m.centre is None else m.centre.apply(y, values)[0]))
+        return np.asarray(np.sum(parts, axis=0))
 
     step = 0.1
     change = (result(noisy + step * z) - result(noisy)) / step
