@@ -190,9 +190,9 @@ class Adaptation:
 
     def _seen(self, model: Model) -> Model:
         """A blind-spot model with the pixel itself, once it has made the places of the contest."""
-        if not self._places[0].copies:
+        if self._places[0].mean is None:
             seed = self._planned.config.training.seed
-            self._places = contest.with_copies(self._places, model, self.device, seed)
+            self._places = contest.with_noise(self._places, model, self.device, seed)
         noise = _noise(self._planned)
         if not noise:
             return model

@@ -5,13 +5,15 @@ covariance penalty of Efron (JASA 2004): what a result repeats of the noise of i
 does not show in its residual. Behind a blind spot it is 0. The residual is taken at pixels that
 were never a training target, so that noise known by heart does not count.
 
-The covariance is measured with a second noisy image y' of the same scene:
-``E (f(y) - f(y')) (y - y') / 2``. It is made of the blind prediction and its own residuals, dealt
-out anew among pixels of like intensity. So noise of any distribution is judged by what it is, and
-no noise model has a say: Stein's formula, with slopes for the covariance, holds for normal noise
-only, and praised a net by a quarter of the noise that let the rare bright outliers of clipped dark
-pixels pass, 5 dB worse than the others (W2S field 009). What the blind prediction does not know is
-in the residuals too, so the penalty is rather too high.
+The covariance is measured by drawing the noise of single pixels anew: ``cov = E f(y') r``, where
+y' has m + r in the place of the pixel, m is a blind prediction, and r one of its residuals at
+pixels of like intensity. So noise of any distribution is judged by what it is, and no noise model
+has a say: Stein's formula, with slopes for the covariance, holds for normal noise only, and praised
+a net by a quarter of the noise that let the rare bright outliers of clipped dark pixels pass, 4 dB
+worse than the others (W2S field 009). Residuals come from calm places, as elsewhere they hold what
+the prediction does not know. And the other pixels stay as they are: around a scene that is all
+blind prediction, without its texture, nets repeat half as much (`camera`, where this way finds
+0.86 of the true covariance for every road, and their differences right).
 """
 
 from __future__ import annotations
@@ -26,13 +28,17 @@ from numpy.typing import NDArray
 from unnoise.image import Image
 from unnoise.model import Model
 from unnoise.sampling import held_out, key_of
+from unnoise.surroundings import surroundings
 
 SIDE = 512
 """Side of the piece of a plane that models are judged on."""
-COPIES = 2
-"""Second noisy images per piece."""
-LIKE = 256
-"""Pixels of like intensity, among which residuals are dealt out."""
+CELL = 4
+PHASES = ((0, 0), (1, 2), (2, 1), (3, 3))
+"""In every cell of this side the noise of one pixel at a time is drawn anew."""
+LIKE = 1024
+"""Pixels of like intensity, among which residuals are dealt out ..."""
+CALM = 0.25
+"""... from this share of them, those of the calmest surroundings."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,17 +51,20 @@ class Piece:
         All channels, image units.
     held_out : ndarray of bool, shape (c, y, x)
         Pixels that were never a training target.
-    copies : tuple of ndarray, float32, shape (c, y, x)
-        Other noisy images of the same scene.
+    mean : ndarray, float64, shape (denoised channels, y, x), optional
+        A blind prediction.
+    noise : tuple of ndarray, float64, of the shape of `mean`
+        Noise of the kind that the noisy pixels have around it.
     """
 
     noisy: NDArray[np.float32]
     held_out: NDArray[np.bool_]
-    copies: tuple[NDArray[np.float32], ...] = ()
+    mean: NDArray[np.float64] | None = None
+    noise: tuple[NDArray[np.float64], ...] = ()
 
 
 def pieces(images: Sequence[Image], seed: int) -> list[Piece]:
-    """Pieces out of the middle planes of the first and the last image, without copies."""
+    """Pieces out of the middle planes of the first and the last image, without mean and noise."""
     found = []
     for which in sorted({0, len(images) - 1}):
         image = images[which]
@@ -74,10 +83,10 @@ def pieces(images: Sequence[Image], seed: int) -> list[Piece]:
     return found
 
 
-def with_copies(
+def with_noise(
     places: Sequence[Piece], blind: Model, device: torch.device, seed: int = 0
 ) -> list[Piece]:
-    """The pieces with second noisy images.
+    """The pieces with a blind prediction and noise to add to it.
 
     Parameters
     ----------
@@ -88,31 +97,32 @@ def with_copies(
     device : torch.device
         Where to compute.
     seed : int
-        Seed of the dealing; all models are judged on the same copies, so that scatter cancels.
+        Seed of the dealing; all models are judged with the same noise, so that scatter cancels.
     """
     rng = np.random.default_rng([seed, 9])
     channels = list(blind.channels)
     found = []
     for place in places:
         mean = _result(blind, place.noisy, device)
-        made = []
-        for _ in range(COPIES):
-            copy = place.noisy.copy()
-            for c, f in zip(channels, mean, strict=True):
-                copy[c] = f + _dealt(place.noisy[c] - f, f, rng)
-            made.append(copy)
-        found.append(replace(place, copies=tuple(made)))
+        pairs = list(zip(place.noisy[channels] - mean, mean, strict=True))
+        noise = (np.stack([_dealt(r, m, rng) for r, m in pairs]) for _ in PHASES)
+        found.append(replace(place, mean=mean, noise=tuple(noise)))
     return found
 
 
 def _dealt(residual: NDArray, signal: NDArray, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Residuals, dealt out anew among pixels of like signal."""
+    """Residuals of calm places, dealt out among pixels of like signal.
+
+    How calm a place is tell its neighbours, so a residual has no say in its own choice.
+    """
+    around, _ = surroundings(residual**2, 3.0)
     order = np.argsort(signal, axis=None, kind="stable")
-    groups = np.array_split(order, max(order.size // LIKE, 1))
+    flat, restless = residual.ravel(), around.ravel()
     out = np.empty(residual.size)
-    flat = residual.ravel()
-    for group in groups:
-        out[group] = flat[rng.permutation(group)]
+    for group in np.array_split(order, max(order.size // LIKE, 1)):
+        calm = group[np.argsort(restless[group], kind="stable")]
+        calm = calm[: max(int(CALM * len(group)), 1)]
+        out[group] = rng.choice(flat[calm] - flat[calm].mean(), len(group))
     return out.reshape(residual.shape)
 
 
@@ -162,7 +172,7 @@ def judge(model: Model, places: Sequence[Piece], device: torch.device) -> Judged
     model : Model
         Two-dimensional.
     places : sequence of Piece
-        From `with_copies`, with the seed of the training.
+        From `with_noise`, with the seed of the training.
     device : torch.device
         Where to compute.
 
@@ -172,7 +182,7 @@ def judge(model: Model, places: Sequence[Piece], device: torch.device) -> Judged
     >>> noisy = np.random.default_rng(0).normal(100, 5, size=(64, 64)).astype(np.float32)
     >>> model = unnoise.train(noisy, method="gaussian")
     >>> cpu = torch.device("cpu")
-    >>> places = with_copies(pieces([Image.from_array(noisy)], 0), model, cpu)
+    >>> places = with_noise(pieces([Image.from_array(noisy)], 0), model, cpu)
     >>> judge(model, places, cpu).risk < 1.1
     True
     """
@@ -183,9 +193,16 @@ def judge(model: Model, places: Sequence[Piece], device: torch.device) -> Judged
         clean = _result(model, place.noisy, device)
         y = place.noisy[channels].astype(np.float64)
         residual.append(((y - clean) / std)[place.held_out[channels]])
-        for copy in place.copies:
-            change = clean - _result(model, copy, device)
-            repeated.append(float((change * (y - copy[channels]) / 2 / std**2).mean()))
+        assert place.mean is not None
+        for noise, (row, column) in zip(place.noise, PHASES, strict=True):
+            at = (slice(None), slice(row, None, CELL), slice(column, None, CELL))
+            other = y.copy()
+            other[at] = (place.mean + noise)[at]
+            whole = place.noisy.copy()
+            whole[channels] = other
+            # The first result knows nothing of this noise: taking it off only removes scatter.
+            change = _result(model, whole, device) - clean
+            repeated.append(float((change * noise / std**2)[at].mean()))
     return Judged(np.concatenate(residual), float(np.mean(repeated)))
 
 
