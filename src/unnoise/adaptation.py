@@ -3,7 +3,7 @@
 Four stages share the budget: the transform is calibrated (instant), the shipped net is fine-tuned
 by recorruption, a small net is trained from scratch by Noise2Void, and the better of the two gets
 the rest. The least estimated risk on held-out pixels decides what the user gets: one of them, or
-the mean of two, which err in different ways (0.1 to 0.2 dB on W2S fields 001 and 009).
+the mean of two, which err in different ways (0.2 dB on W2S fields 001_0 and 009_0).
 """
 
 from __future__ import annotations
@@ -199,6 +199,7 @@ class Adaptation:
         return with_centre(model, regions(model, self._images, self.device), noise)[0]
 
     def _judge(self, model: Model) -> Judged:
+        """Its estimated risk."""
         return contest.judge(model, self._places, self.device)
 
     def _better(self) -> Model:
@@ -242,7 +243,8 @@ class Adaptation:
         if LEAST_SHARE < share < 1 - LEAST_SHARE:
             best = f"{shipped} + {own}"
             risks[best] = judged[shipped].with_share(judged[own], share).risk
-            model = replace(models[shipped], partner=Partner(models[own], share))
+            second = replace(self._whole(models[own]), origin={})  # that of the first says it all
+            model = replace(models[shipped], partner=Partner(second, share))
         return best, model or models[best], risks
 
     def state(self) -> dict[str, Any]:

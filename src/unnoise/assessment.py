@@ -117,7 +117,7 @@ def assess(
     independent = not set(known.correlated[channel]) & set("YX")
     variance = None if model is None else model.variance(clean)
     if error is None and variance is not None:
-        error = expected_error(noisy, clean, variance)
+        error = expected_error(noisy, clean, variance, known.dependence[channel])
     estimate = white = structure = before = after = None
     fine: tuple[float | None, float | None] = (None, None)
     if variance is not None:
@@ -159,13 +159,16 @@ def assess(
     )
 
 
-def expected_error(noisy: NDArray, clean: NDArray, variance: NDArray) -> NDArray[np.float64]:
-    """Standard deviation of a blind result around the clean image, from the residuals around.
+def expected_error(
+    noisy: NDArray, clean: NDArray, variance: NDArray, repeated: float = 0.0
+) -> NDArray[np.float64]:
+    """Standard deviation of a result around the clean image, from the residuals around.
 
-    The mean squared residual of the surroundings less the noise variance, where that is positive.
+    The mean squared residual of the surroundings less the noise variance, and twice the share of
+    its own noise that a result repeats, which its residual does not show (0 behind a blind spot).
     """
     excess, _ = surroundings((noisy - clean) ** 2 / variance - 1, WINDOW)
-    return np.asarray(np.sqrt(variance * np.maximum(excess, 0.0)))
+    return np.asarray(np.sqrt(variance * np.maximum(excess + 2 * repeated, 0.0)))
 
 
 def _warnings(

@@ -87,7 +87,8 @@ def road(
     """Put the shipped net in the place of plain Noise2Void where its assumptions hold.
 
     Independent noise of measured strength, planes, and a budget in minutes or none: seconds are
-    enough for the instant road; with more, three roads share the time and the best is taken.
+    enough for the instant road; with more, three roads share the time, and the best or a mean of
+    two is taken.
     """
     if choice.config.method != "n2v" or not choice.reports or choice.config.noise_model:
         return choice

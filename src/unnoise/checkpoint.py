@@ -1,7 +1,8 @@
 """The model folder: everything a model is, readable without unnoise.
 
-``config.yaml``          settings, statistics, axes, pixel size, versions, data
-``weights.safetensors``  weights of the net
+``config.yaml``          settings, statistics, axes, pixel size, versions, data; of a mean of two
+                         also ``partner``, the second model and its share
+``weights.safetensors``  weights of the net; those of a second one are named ``partner.*``
 ``resume.pt``            state of an unfinished run, read with ``weights_only``
 ``log.jsonl``            one line per validation
 
@@ -297,13 +298,19 @@ def _check_whole(place: Path, model: Model) -> None:
 def _check_partner(place: Path, model: Model, partner: Partner) -> None:
     """The two models must be of one kind, and each whole."""
     other = partner.model
-    same = other.channels == model.channels and len(other.patch) == len(model.patch)
+    same = (
+        other.channels == model.channels
+        and len(other.patch) == len(model.patch)
+        and len(other.affine.mean) == len(model.affine.mean)
+        and other.target_affine is None is model.target_affine
+    )
     if not (same and 0 <= partner.share <= 1):
         raise _damaged(place)
     _check_whole(place, other)
 
 
 def _damaged(place: Path) -> ModelError:
+    """What to say of a folder that contradicts itself."""
     return ModelError(
         f"the model folder {place} is damaged: its numbers do not fit each other; restore it from "
         f"a copy or train again"

@@ -53,14 +53,14 @@ class Piece:
         Pixels that were never a training target.
     mean : ndarray, float64, shape (denoised channels, y, x), optional
         A blind prediction.
-    noise : tuple of ndarray, float64, of the shape of `mean`
+    noise : ndarray, float64, of the shape of `mean`, optional
         Noise of the kind that the noisy pixels have around it.
     """
 
     noisy: NDArray[np.float32]
     held_out: NDArray[np.bool_]
     mean: NDArray[np.float64] | None = None
-    noise: tuple[NDArray[np.float64], ...] = ()
+    noise: NDArray[np.float64] | None = None
 
 
 def pieces(images: Sequence[Image], seed: int) -> list[Piece]:
@@ -104,16 +104,16 @@ def with_noise(
     found = []
     for place in places:
         mean = _result(blind, place.noisy, device)
-        pairs = list(zip(place.noisy[channels] - mean, mean, strict=True))
-        noise = (np.stack([_dealt(r, m, rng) for r, m in pairs]) for _ in PHASES)
-        found.append(replace(place, mean=mean, noise=tuple(noise)))
+        residual = place.noisy[channels] - mean
+        noise = [_dealt(r, m, rng) for r, m in zip(residual, mean, strict=True)]
+        found.append(replace(place, mean=mean, noise=np.stack(noise)))
     return found
 
 
 def _dealt(residual: NDArray, signal: NDArray, rng: np.random.Generator) -> NDArray[np.float64]:
     """Residuals of calm places, dealt out among pixels of like signal.
 
-    How calm a place is tell its neighbours, so a residual has no say in its own choice.
+    How calm a place is is told by its neighbours, so a residual has no say in its own choice.
     """
     around, _ = surroundings(residual**2, 3.0)
     order = np.argsort(signal, axis=None, kind="stable")
@@ -180,10 +180,10 @@ def judge(model: Model, places: Sequence[Piece], device: torch.device) -> Judged
     --------
     >>> import unnoise
     >>> noisy = np.random.default_rng(0).normal(100, 5, size=(64, 64)).astype(np.float32)
-    >>> model = unnoise.train(noisy, method="gaussian")
+    >>> blind = unnoise.train(noisy, method="n2v", steps=2)
     >>> cpu = torch.device("cpu")
-    >>> places = with_noise(pieces([Image.from_array(noisy)], 0), model, cpu)
-    >>> judge(model, places, cpu).risk < 1.1
+    >>> places = with_noise(pieces([Image.from_array(noisy)], 0), blind, cpu)
+    >>> judge(unnoise.train(noisy, method="gaussian"), places, cpu).risk < 1.1
     True
     """
     channels = list(model.channels)
@@ -194,16 +194,17 @@ def judge(model: Model, places: Sequence[Piece], device: torch.device) -> Judged
         y = place.noisy[channels].astype(np.float64)
         residual.append(((y - clean) / std)[place.held_out[channels]])
         assert place.mean is not None
-        for noise, (row, column) in zip(place.noise, PHASES, strict=True):
+        assert place.noise is not None
+        for row, column in PHASES:
             at = (slice(None), slice(row, None, CELL), slice(column, None, CELL))
             other = y.copy()
-            other[at] = (place.mean + noise)[at]
+            other[at] = (place.mean + place.noise)[at]
             whole = place.noisy.copy()
             whole[channels] = other
             # The first result knows nothing of this noise: taking it off only removes scatter.
             change = _result(model, whole, device) - clean
-            repeated.append(float((change * noise / std**2)[at].mean()))
-    return Judged(np.concatenate(residual), float(np.mean(repeated)))
+            repeated.append((change * place.noise / std**2)[at].ravel())
+    return Judged(np.concatenate(residual), float(np.concatenate(repeated).mean()))
 
 
 def _result(model: Model, noisy: NDArray, device: torch.device) -> NDArray[np.float64]:

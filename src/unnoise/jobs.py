@@ -118,8 +118,8 @@ def denoise_files(
                     break
             final = run.model()
             if run.fraction == 1:
-                yield from verdict(run)
                 final, told, found = finished(final, pair[0], choice.reports, run.device)
+                told = [*verdict(run), *told]
                 yield from (Message(line) for line in told)
                 measured += found
                 lines += [line for line in (choice.why, *told) if line]

@@ -139,7 +139,7 @@ def show(model: Model, plane: Plane, device: str, *, rounded: bool = False) -> S
     y, x = (max((size - SIDE) // 2, 0) for size in noisy.shape[1:])
     cut = (slice(y, y + SIDE), slice(x, x + SIDE))
     known = Known.from_dict(model.origin["known"]) if "known" in model.origin else None
-    blind = replace(model, centre=None)
+    blind = replace(model, centre=None, partner=None)
     assessments = []
     for i, c in enumerate(plane.channels):
         if known is None or model.target_affine is not None:

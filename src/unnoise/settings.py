@@ -86,8 +86,8 @@ class Recorruption(Frozen):
     """Normal noise is added to one part and taken from the other, or every photon goes to one of
     the two (Monroy et al., CVPR 2025)."""
     alpha: Annotated[float, Field(gt=0, le=10)] = 0.5
-    """Share of the noise that is added to the input (gaussian). The variance of the input is
-    1 + alpha**2 times, that of the target 1 + 1 / alpha**2 times that of the image."""
+    """Share of the noise that is added to the input at first (gaussian). The variance of the input
+    is then 1 + alpha**2 times, that of the target 1 + 1 / alpha**2 times that of the image."""
     share: Annotated[float, Field(gt=0, lt=1)] = 0.2
     """Share of the photons in the target (thinning); 0.2 is as alpha = 0.5."""
     decay: Annotated[float, Field(gt=0, le=1)] = 0.4

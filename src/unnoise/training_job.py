@@ -38,26 +38,30 @@ def choose(images: Sequence[Image], settings: Config | Auto) -> Choice:
     return settings.resolve(images) if isinstance(settings, Auto) else Choice(settings, (), "")
 
 
-def verdict(run: AnyRun) -> Generator[Event]:
+def verdict(run: AnyRun) -> list[str]:
     """What a finished run says about itself, beyond its loss."""
+    told = []
     if isinstance(run, Run) and run.stopped:
-        yield Message(f"stopped early at step {run.step}: the held-out loss no longer falls")
+        told.append(f"stopped early at step {run.step}: the held-out loss no longer falls")
     if isinstance(run, Adaptation):
-        yield Message(_road(run))
+        told.append(_road(run.model()))
     found = run.model().origin.get("calibration")
     if found:
-        yield Message(
+        told.append(
             f"uncertainty on held-out pixels: {found['inside_50']:.0%} inside the 50 % interval, "
             f"{found['inside_95']:.0%} inside the 95 % interval, variance "
             f"{found['variance_ratio']:.2f} times the predicted one"
         )
+    return told
 
 
-def _road(run: Adaptation) -> str:
+def _road(model: Model) -> str:
     """Which road the user gets, and why."""
-    model = run.model()
     risks = ", ".join(f"{name} {value:.5g}" for name, value in model.origin["risks"].items())
-    return f"road taken: {model.origin['road']}, by the estimated risk on held-out pixels ({risks})"
+    road = model.origin["road"]
+    if model.partner is not None:
+        road += f" ({model.partner.share:.0%} of the latter)"
+    return f"road taken: {road}, by the estimated risk on held-out pixels ({risks})"
 
 
 def planned(
@@ -118,6 +122,10 @@ def train(
         checkpoint.save(folder, model or run.model(), run, finished=done, fresh=fresh)
         fresh, saved, saved_step = False, time.monotonic(), run.step
 
+    def goes_on() -> bool:
+        """Whether a run can start from its model: a road taken may be another net, or two."""
+        return run.fraction < 1 or not isinstance(run, Adaptation)
+
     try:
         with Interrupt() as interrupt:
             for progress in run:
@@ -133,11 +141,12 @@ def train(
                         f"unnoise train --resume {folder}"
                     )
                     return
-                if time.monotonic() - saved > SAVE_EVERY:
+                if time.monotonic() - saved > SAVE_EVERY and goes_on():
                     save()
-            if run.seconds > SAVE_EVERY:
+            if run.seconds > SAVE_EVERY and goes_on():
                 save()  # long training must survive whatever fails from here on
             model, told, reports = finished(run.model(), images, reports, run.device)
+            told = [*verdict(run), *told]
             save(model)
     except KeyboardInterrupt:
         left = f"{folder} holds the model of step {saved_step}"
@@ -149,7 +158,6 @@ def train(
     for logger in loggers:
         if logger.problem:
             yield Message(logger.problem)
-    yield from verdict(run)
     yield from (Message(line) for line in told)
     yield Saved(folder)
     if reporting.wanted:

@@ -226,7 +226,7 @@ def test_the_two_parts_are_input_and_target_drawn_anew_in_every_step(
     assert torch.equal(method.batch(step(x, held))[0], first[0]), "the generator decides"
     added = (first[0] - x).std((0, 2, *range(3, x.ndim))) / 0.5
     assert added[0] < 0.13 < 1.5 < added[1], "every channel has noise of its own"
-    assert torch.equal(method.validation(given)[2], held.float())
+    assert torch.equal(method.validation(given)[2], torch.cat([held, held]).float())
 
 
 @pytest.mark.parametrize(
@@ -444,8 +444,34 @@ def test_the_risk_of_validation_is_the_true_one_and_the_noise_of_the_target() ->
     held = torch.rand(y.shape, generator=seeded(1)) < 0.1
     noisy, target, weight = Recorrupted(additive(0.5, [constant(sd**2)])).validation(step(y, held))
     f = 0.6 * noisy + 0.1  # any net, also one that repeats the pixel
-    risk = ((f - target) ** 2)[weight > 0] - ((f - clean) ** 2)[weight > 0]
-    assert within(risk.numpy(), sd**2 * 5)
+    excess = (f - target) ** 2 - (f - torch.cat([clean, clean])) ** 2
+    first, mirrored = excess.chunk(2)
+    assert within(first[held].numpy(), sd**2 * 5)
+    assert within(mirrored[held].numpy(), sd**2 * 5)
+    assert torch.equal(weight > 0, torch.cat([held, held]))
+    torch.testing.assert_close(noisy.chunk(2)[0] + noisy.chunk(2)[1], 2 * y)
+
+
+def test_mirror_images_take_the_added_noise_out_of_the_difference_of_two_nets() -> None:
+    clean = torch.linspace(-1, 1, 64, dtype=torch.float64).expand(200, 1, 64, 64)
+    y = clean + 0.5 * torch.randn(clean.shape, generator=seeded(7), dtype=torch.float64)
+    held = torch.rand(y.shape, generator=seeded(1)) < 0.1
+    method = Recorrupted(additive(0.5, [constant(0.25)]), decay=0.4)
+    _, target, _ = method.validation(step(y, held))
+    nets = [torch.cat([clean, clean]) + shift for shift in (0.0, 0.1)]  # 0.01 apart in truth
+    one, two = ((((f - target) ** 2).chunk(2)) for f in nets)
+    single = (two[0] - one[0])[held]
+    both = ((two[0] - one[0]) + (two[1] - one[1]))[held] / 2
+    assert within(both.numpy(), 0.01)
+    assert both.std() < 0.25 * single.std()
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "thinning"])
+def test_the_settings_reach_the_method(kind: str) -> None:
+    settings = [f"recorruption.kind={kind}", "recorruption.decay=0.7"]
+    method = METHODS["r2r"](Config(method="r2r").set(*settings), 2, [constant(1.0, gain=0.1)])
+    assert isinstance(method, Recorrupted)
+    assert method.decay == 0.7
 
 
 # ---- From file to file ----
