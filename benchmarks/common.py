@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import fcntl
 import json
 import os
 import platform
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -89,6 +91,15 @@ def record(
     part.write_text(json.dumps(values, indent=1, default=str) + "\n")
     part.replace(path)
     return path
+
+
+@contextlib.contextmanager
+def alone(name: str) -> Iterator[None]:
+    """Nobody else reads and writes a record meanwhile: two runs may add rows to one file."""
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    with (RESULTS / f".{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def recorded(name: str) -> list[dict[str, Any]]:

@@ -7,7 +7,8 @@
 
 Sets: the report fields of W2S (002, 007, 011, 015), FMD confocal fov1, GigaDB (each image on its
 own, scale-invariant PSNR, since files were stretched separately), and scikit-image's `camera` with
-seeded Gaussian noise of sigma 25 (plain PSNR, peak 255). Nothing is tuned on any of them.
+seeded Gaussian noise of sigma 25 (plain PSNR, peak 255). Nothing is tuned on them but what
+docs/benchmarks.md says of `camera`; `w2s_dev` are the fields that settings may be chosen on.
 
 Roads of ours (level of the noise unknown): ``instant``, ``adapted``, and ``scratch``, the method
 that `auto` chooses or --method. A budget is CPU seconds of one thread for everything from the array
@@ -41,7 +42,7 @@ from numpy.typing import NDArray
 
 import oracle
 import peer
-from common import data, origin, record, recorded
+from common import alone, data, origin, record, recorded
 from unnoise import inspect
 from unnoise.adaptation import Adaptation
 from unnoise.api import budget, of_method, train
@@ -54,7 +55,8 @@ from unnoise.selfcheck import finished
 from unnoise.training import Run
 
 SIGMA = 25.0
-REPORT = ("002", "007", "011", "015")
+FIELDS = {"w2s": ("002", "007", "011", "015"), "w2s_dev": ("001", "005", "009", "013")}
+"""Fields of W2S that are reported, and those that settings may be chosen on."""
 RESERVE = {"adapted": (1.5, 14.0), "scratch": (1.5, 4.0)}
 """CPU seconds, and more for every megapixel, that a budget keeps for the check and the eightfold
 prediction after training."""
@@ -85,9 +87,10 @@ def cases(sets: list[str]) -> Iterator[Case]:
             noise = np.random.default_rng(0).standard_normal(truth.shape, np.float32)
             yield Case("camera/camera", truth + np.float32(SIGMA) * noise, truth, peak255)
             continue
-        for path in sorted(data(group).glob("*__noisy.png")):
+        fields = FIELDS.get(group)
+        for path in sorted(data("w2s" if fields else group).glob("*__noisy.png")):
             name = path.name.removesuffix("__noisy.png")
-            if group == "w2s" and name[:3] not in REPORT:
+            if fields and not name.startswith(fields):
                 continue
             truth = imagecodecs.imread(str(path.with_name(f"{name}__gt.png")))
             yield Case(
@@ -143,6 +146,8 @@ def trained(case: Case, road: str, method: str, seconds: float, seed: int) -> Re
             pass
         extra.update(chose=config.method, steps=run.step)
         model, *_ = finished(run.model(), images, choice.reports, cpu)
+        if "road" in model.origin:
+            extra["road"] = model.origin["road"]
         return model.predict(case.noisy, dtype=np.float32, tta=True, device="cpu")
 
     clean, spent = timed(work)
@@ -219,7 +224,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", nargs="?", choices=("run", "table"), default="run")
     groups = ["camera", "w2s", "fmd", "gigadb"]
-    parser.add_argument("--sets", nargs="+", choices=groups, default=groups)
+    parser.add_argument("--sets", nargs="+", choices=[*groups, "w2s_dev"], default=groups)
     parser.add_argument("--only", nargs="*", help="names that contain one of these")
     roads, rivals = ["instant", "adapted", "scratch"], ["bm3d", "nlm", "careamics", "n2v"]
     parser.add_argument("--roads", nargs="*", choices=roads, default=roads)
@@ -270,9 +275,8 @@ def run(args: argparse.Namespace, name: str) -> None:
             clean, extra = result
             row |= {"psnr": case.score(clean, case.truth), **extra, **origin()}
             show(row)
-            # Read again: another process may have added rows for other images meanwhile.
-            rows = [r for r in recorded(name) if key(r) != key(row)] + [row]
-            keep(rows)
+            with alone(name):  # another process may have added rows for other images meanwhile
+                keep([r for r in recorded(name) if key(r) != key(row)] + [row])
     if missing:
         keep(recorded(name))
 

@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 
-GROUPS = {"w2s": 12, "fmd": 3, "gigadb": 2, "camera": 1}
-"""Sets of real.py, and how many images each has."""
 PEER = "peer "
 """What the names of peers begin with among the methods of bsd68.py."""
 REFERENCE = ("vst_bm3d", "vst_bm3d_oracle")

@@ -140,6 +140,7 @@ SECTIONS: dict[str, Callable[[Results], str]] = {
     "plots": pictures,
     "bsd68": bsd68,
     "w2s": lambda r: real(r, "w2s"),
+    "w2s_dev": lambda r: real(r, "w2s_dev"),
     "fmd": lambda r: real(r, "fmd", "gigadb"),
     "camera": lambda r: real(r, "camera"),
     "throughput": throughput,

@@ -12,14 +12,16 @@ import yaml
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from unnoise import checkpoint, selfcheck, stabilising
+from unnoise import checkpoint, selfcheck, stabilising, training_job
 from unnoise.adaptation import ROADS, SHARES, Adaptation
 from unnoise.config import Config
 from unnoise.contest import Judged
 from unnoise.errors import InputError, ModelError
 from unnoise.image import Image
+from unnoise.jobs import resume, train_files
 from unnoise.model import Model
 from unnoise.noise.models import PoissonGauss
+from unnoise.places import Reading
 from unnoise.plan import plan
 from unnoise.predict import predict
 from unnoise.runs import start
@@ -117,6 +119,30 @@ def test_the_road_of_least_risk_is_what_the_user_gets(
     same = all(torch.equal(instant[k], model.weights.get(k, torch.tensor(0))) for k in instant)
     assert same == (road == "instant")
     assert model.partner is None
+
+
+def test_what_a_failing_check_leaves_goes_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The road taken may be a net of its own, from which no run of stages can start."""
+    source, folder = tmp_path / "x.npy", tmp_path / "m"
+    np.save(source, photons())
+    config = Config.parse({"method": "adapted", "training": SMALL})
+
+    def fails(*args: object) -> None:
+        raise RuntimeError("out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training_job, "SAVE_EVERY", 0.0)
+        patch.setattr(training_job, "finished", fails)
+        with pytest.raises(RuntimeError, match="out of memory"):
+            list(train_files([source], folder, config, reading=Reading()))
+    assert checkpoint.is_resumable(folder)
+    list(resume(folder))
+    assert not checkpoint.is_resumable(folder)
+    model = checkpoint.load(folder)
+    assert set(ROADS) <= set(model.origin["risks"])
+    assert np.isfinite(result(model, photons())).all()
 
 
 @pytest.fixture(scope="module")

@@ -183,6 +183,16 @@ def test_the_expected_error_is_the_true_error() -> None:
     assert judge(noisy, truth + side * signs).error is not None
 
 
+@pytest.mark.parametrize("kept", [0.4, 0.8])  # squares well above their scatter
+def test_the_noise_that_a_result_repeats_is_part_of_its_error(kept: float) -> None:
+    """The residual of truth + kept * noise shows 1 - kept of the noise, and hides the rest."""
+    truth = np.full((128, 128), 50.0)
+    noisy = noisy_of(truth)
+    result = truth + kept * (noisy - truth)
+    error = expected_error(noisy, result, np.full(truth.shape, SIGMA**2), kept)
+    assert np.sqrt((error**2).mean()) == pytest.approx(kept * SIGMA, rel=0.15)
+
+
 def test_a_given_error_is_kept() -> None:
     noisy = noisy_of(scene())
     given = np.ones(noisy.shape)

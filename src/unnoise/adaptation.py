@@ -3,7 +3,7 @@
 Four stages share the budget: the transform is calibrated (instant), the shipped net is fine-tuned
 by recorruption, a small net is trained from scratch by Noise2Void, and the better of the two gets
 the rest. The least estimated risk on held-out pixels decides what the user gets: one of them, or
-the mean of two, which err in different ways (0.2 dB on W2S fields 001_0 and 009_0).
+the mean of two, which err in different ways (docs/benchmarks.md).
 """
 
 from __future__ import annotations
@@ -204,9 +204,8 @@ class Adaptation:
 
     def _better(self) -> Model:
         """What gets the rest of the budget."""
-        risks = self.risks
-        adapted = risks["adapted"] < risks["self-trained"]
-        return self._stages[1] if adapted else self._stages[2]
+        adapted, own = (self._judged[road].risk for road in ROADS[1:])
+        return self._stages[1] if adapted < own else self._stages[2]
 
     def model(self) -> Model:
         """The model of the least risk; before the end, the instant or the adapted one."""
@@ -237,15 +236,15 @@ class Adaptation:
         if now.risk < judged[name].risk:  # otherwise the rest of the budget did not help
             judged[name], models[name] = now, last
         risks = {road: found.risk for road, found in judged.items()}
-        best, model = min(ROADS, key=risks.__getitem__), None
         shipped, own = min(ROADS[:2], key=risks.__getitem__), ROADS[2]
         share = judged[shipped].best_share(judged[own])
         if LEAST_SHARE < share < 1 - LEAST_SHARE:
-            best = f"{shipped} + {own}"
-            risks[best] = judged[shipped].with_share(judged[own], share).risk
+            both = f"{shipped} + {own}"
+            risks[both] = judged[shipped].with_share(judged[own], share).risk
             second = replace(self._whole(models[own]), origin={})  # that of the first says it all
-            model = replace(models[shipped], partner=Partner(second, share))
-        return best, model or models[best], risks
+            models[both] = replace(models[shipped], partner=Partner(second, share))
+        best = min(risks, key=risks.__getitem__)
+        return best, models[best], risks
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on, as tensors and plain values; stages are repeated whole."""

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from unnoise.errors import InputError
-from unnoise.model import DenoisingNet, Model, build_net
+from unnoise.model import DenoisingNet, Model, ready
 from unnoise.nets import UNet
 
 BACKENDS = ("torch", "onnx")
@@ -142,7 +142,7 @@ def exported(model: Model) -> bytes:
         If the net cannot be exported.
     """
     check_model(model)
-    net = build_net(model).eval()
+    net = ready(model, torch.device("cpu"))
     for part in net.modules():
         if isinstance(part, UNet):
             part.joined = False  # ONNX Runtime is slow at transposed convolutions

@@ -98,6 +98,16 @@ def with_noise(
         Where to compute.
     seed : int
         Seed of the dealing; all models are judged with the same noise, so that scatter cancels.
+
+    Examples
+    --------
+    >>> import unnoise
+    >>> noisy = np.random.default_rng(0).normal(100, 5, size=(64, 64)).astype(np.float32)
+    >>> blind = unnoise.train(noisy, method="n2v", steps=2)
+    >>> cpu = torch.device("cpu")
+    >>> (place,) = with_noise(pieces([Image.from_array(noisy)], 0), blind, cpu)
+    >>> place.noise.shape
+    (1, 64, 64)
     """
     rng = np.random.default_rng([seed, 9])
     channels = list(blind.channels)
@@ -136,6 +146,13 @@ class Judged:
         Noisy less clean values at the held-out pixels.
     repeated : float
         Covariance of the result with the noise of its own pixel.
+
+    Examples
+    --------
+    >>> one, two = Judged(np.array([0.0, 2.0]), 0.0), Judged(np.array([1.0, 0.0]), 0.0)
+    >>> share = one.best_share(two)
+    >>> round(share, 3), round(one.with_share(two, share).risk, 3)
+    (0.8, 0.4)
     """
 
     residual: NDArray[np.float64]

@@ -37,9 +37,19 @@ class Partner:
     Attributes
     ----------
     model : Model
-        For the same channels, dimensions and units; it has no partner of its own.
+        For the same channels, dimensions and units; it has no partner of its own. Its net has the
+        same grid, as that decides by how much an image is mirrored at its borders.
     share : float
         Weight of its results, 0 to 1; those of the first model have the rest.
+
+    Examples
+    --------
+    >>> import unnoise
+    >>> noisy = np.random.default_rng(0).normal(size=(48, 48)).astype(np.float32)
+    >>> one, two = (unnoise.train(noisy, steps=2, method="n2v", seed=s) for s in (0, 1))
+    >>> both = replace(one, partner=Partner(two, 0.25)).predict(noisy)
+    >>> bool(np.allclose(both, 0.75 * one.predict(noisy) + 0.25 * two.predict(noisy), atol=1e-5))
+    True
     """
 
     model: Model

@@ -160,7 +160,6 @@ class Run:
         """One optimiser step."""
         t = self.config
         self.optimizer.param_groups[0]["lr"] = self.learning_rate
-        self.net.train()
         step = self._prepared(self.crops.batch(t.batch_size, self.rng), self.generator, self.device)
         with self._dropout():
             noisy, target, weight = self.method.batch(step)
@@ -260,6 +259,7 @@ class Run:
                 if self.config.loss in CALIBRATIONS:
                     centre, scale = prediction.chunk(2, 1)
                     deviations.append(((target - centre) / scale)[weight > 0])
+        self.net.train()
         extra = CALIBRATIONS[self.config.loss](torch.cat(deviations)) if deviations else {}
         return torch.cat(losses).double(), extra
 

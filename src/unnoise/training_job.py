@@ -122,10 +122,6 @@ def train(
         checkpoint.save(folder, model or run.model(), run, finished=done, fresh=fresh)
         fresh, saved, saved_step = False, time.monotonic(), run.step
 
-    def goes_on() -> bool:
-        """Whether a run can start from its model: a road taken may be another net, or two."""
-        return run.fraction < 1 or not isinstance(run, Adaptation)
-
     try:
         with Interrupt() as interrupt:
             for progress in run:
@@ -141,10 +137,10 @@ def train(
                         f"unnoise train --resume {folder}"
                     )
                     return
-                if time.monotonic() - saved > SAVE_EVERY and goes_on():
+                # What ended may be another net than what a run goes on from (adapted), and the
+                # last save is no older than this.
+                if run.fraction < 1 and time.monotonic() - saved > SAVE_EVERY:
                     save()
-            if run.seconds > SAVE_EVERY and goes_on():
-                save()  # long training must survive whatever fails from here on
             model, told, reports = finished(run.model(), images, reports, run.device)
             told = [*verdict(run), *told]
             save(model)

@@ -70,7 +70,7 @@ class Recorrupted:
     average over many y1 instead; so nothing random is left in a prediction. For that the
     recorruption weakens towards the end of a run: strong at first, for targets of little noise,
     then weak, so that the net meets the noise of the image itself. From 0.5 to 0.2 gained 0.2 dB
-    over 0.5 throughout (Train400, sigma 25, held-out pictures, 4 CPU minutes).
+    over 0.5 throughout (BSD68 after 4 CPU minutes, docs/benchmarks.md).
 
     Its validation is the risk ``|f(y1) - y2|^2`` at the held-out pixels, which is the true risk of
     f(y1) plus the variance of y2, whatever the net makes of the pixel itself. There the split is
