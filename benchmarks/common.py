@@ -45,8 +45,12 @@ def command() -> str:
 
 
 def origin() -> dict[str, str]:
-    """Command and date, for rows of a record that several calls fill."""
-    return {"command": command(), "date": datetime.date.today().isoformat()}
+    """Command, date and machine, for rows of a record that several calls fill."""
+    return {
+        "command": command(),
+        "date": datetime.date.today().isoformat(),
+        "machine": f"{processor()}, {os.cpu_count()} cores",
+    }
 
 
 def record(
@@ -75,7 +79,6 @@ def record(
     """
     values = {
         **origin(),
-        "machine": f"{processor()}, {os.cpu_count()} cores",
         "threads": int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)),
         "versions": {p: version(p) for p in ("unnoise", "torch", "numpy")} | dict(peers or {}),
         "seed": settings.get("seed", settings.get("seeds")),

@@ -21,6 +21,7 @@ class Outcome:
     seeds: tuple[int, ...]
     spread: str
     date: str
+    machines: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def _outcome(text: str, reached: bool, scores: Iterable[Score], spread: str = ""
         seeds=tuple(sorted({seed for s in scores for seed in s.seeds})),
         spread=spread or ("one run" if np.isnan(std) else f"sd {std:.2f} dB"),
         date=max(s.date for s in scores),
+        machines=tuple(sorted({machine for s in scores for machine in s.machines})),
     )
 
 
@@ -153,6 +155,7 @@ def ratio(what: str, rival: str, wanted: Callable[[float], bool]) -> Callable:
             seeds=(),
             spread=f"{best['low']:.2f} to {best['high']:.2f}, {len(best['turns'])} turns",
             date=record["date"],
+            machines=(record["machine"],),
         )
 
     return measured
@@ -173,6 +176,7 @@ def fresh(what: str, most: float) -> Callable:
             seeds=(),
             spread=f"{r['min_s']:.2f} to {r['max_s']:.2f} s",
             date=record["date"],
+            machines=(record["machine"],),
         )
 
     return measured
@@ -185,7 +189,8 @@ def stack(results: Results) -> Outcome | None:
     if record is None or not rows:
         return None
     peak = max(float(r["peak_mb"]) for r in rows)
-    return Outcome(f"{peak:.0f} MB", peak < 1500, (), "one run", record["date"])
+    text = f"{peak:.0f} MB"
+    return Outcome(text, peak < 1500, (), "one run", record["date"], (record["machine"],))
 
 
 REAL = "python benchmarks/run.py --suite"
@@ -243,19 +248,25 @@ GOALS = (
 )
 
 
+def short(machine: str) -> str:
+    """The processor of a machine without what every name has."""
+    return machine.rsplit(",", 1)[0].replace("(R)", "").removesuffix(" Processor").strip()
+
+
 def table(results: Results) -> str:
     """All goals, met or short or not measured."""
     lines = [
-        "| work | goal | measured | | spread | seeds | date | command |",
-        "|---|---|---|---|---|---|---|---|",
+        "| work | goal | measured | | spread | seeds | date | processor | command |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for goal in GOALS:
         outcome = goal.measured(results)
         if outcome is None:
-            cells = ["not measured", "", "", "", ""]
+            cells = ["not measured", "", "", "", "", ""]
         else:
             seeds = ", ".join(map(str, outcome.seeds))
             verdict = "reached" if outcome.reached else "**short**"
-            cells = [outcome.text, verdict, outcome.spread, seeds, outcome.date]
+            machines = ", ".join(dict.fromkeys(map(short, outcome.machines)))
+            cells = [outcome.text, verdict, outcome.spread, seeds, outcome.date, machines]
         lines.append(f"| {' | '.join([goal.work, goal.wanted, *cells, f'`{goal.command}`'])} |")
     return "\n".join(lines)

@@ -30,6 +30,7 @@ class Score:
     seeds : tuple of int
     date : str
         Of the latest.
+    machines : tuple of str
     """
 
     psnr: float
@@ -38,6 +39,7 @@ class Score:
     wall_s: float
     seeds: tuple[int, ...]
     date: str
+    machines: tuple[str, ...]
 
 
 def score(rows: list[dict[str, Any]]) -> Score:
@@ -51,6 +53,7 @@ def score(rows: list[dict[str, Any]]) -> Score:
         wall_s=max(row.get("wall_s", 0.0) for row in rows),
         seeds=tuple(sorted(row["seed"] for row in rows)),
         date=max(row["date"] for row in rows),
+        machines=tuple(sorted({row["machine"] for row in rows})),
     )
 
 
@@ -122,7 +125,7 @@ class Results:
             for row in record["rows"]:
                 minutes = settings["minutes"] if row.get("final", True) else row["minutes"]
                 key = (name, float(settings["minutes"]), float(minutes), clock)
-                extra = {"seed": settings["seed"], "date": record["date"]}
+                extra = {"seed": settings["seed"], **{k: record[k] for k in ("date", "machine")}}
                 groups.setdefault(key, []).append(row | extra)
         return {key: score(rows) for key, rows in groups.items()}
 

@@ -44,7 +44,7 @@ def write(folder: Path, name: str, rows: list[dict[str, Any]], **settings: Any) 
 def scored(image: str, method: str, psnr: float, seconds: float | None = None) -> dict[str, Any]:
     spent = {"cpu_s": seconds or 5.0, "wall_s": 6.0}
     row = {"image": image, "method": method, "psnr": psnr, "seconds": seconds, "seed": 0}
-    return {**row, **spent, "date": "2026-11-25"}
+    return {**row, **spent, "date": "2026-11-25", "machine": "none"}
 
 
 @pytest.fixture
