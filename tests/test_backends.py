@@ -1,4 +1,4 @@
-"""Laws of the backends: ONNX Runtime computes what PyTorch computes."""
+"""Laws of the backends: all compute what PyTorch computes, and say how nearly."""
 
 from __future__ import annotations
 
@@ -73,6 +73,51 @@ def test_onnx_predicts_stacks_and_spreads_in_any_tiles() -> None:
             np.testing.assert_allclose(fast, slow, atol=1e-4 * GAIN, rtol=0)
 
 
+@pytest.fixture
+def with_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every CPU computes with bfloat16, fast or slowly."""
+    monkeypatch.setattr("unnoise.device.has_bfloat16", lambda: True)
+
+
+@pytest.mark.usefixtures("with_bfloat16")
+@pytest.mark.parametrize("name", sorted(NETS))
+def test_bfloat16_is_near_in_any_tiles_and_finer_than_its_own_steps(name: str) -> None:
+    axes, shape = ("CYX", (2, 53, 70)) if name in ("joint", "separate") else ("YX", (53, 70))
+    model, x = untrained(axes, shape, **NETS[name])
+    image = Image.from_array(x, axes=axes)
+
+    def whole(backend: str, tile: tuple[int, ...] | None = None) -> np.ndarray:
+        values = np.empty(x.shape)
+        for block in predict(model, image, tile=tile, backend=backend):
+            at = (..., block.where["Y"], block.where["X"])
+            values[at] = block.values[0, :, 0] if "C" in axes else block.values[0, 0, 0]
+        return values
+
+    slow, fast = whole("torch"), whole("bfloat16")
+    # These weights are random and loud; of trained nets it is 0.1 % (docs/performance.md).
+    assert 0 < np.sqrt(np.mean((fast - slow) ** 2)) < 0.015 * GAIN
+    np.testing.assert_allclose(whole("bfloat16", (32, 32)), fast, atol=2e-3 * GAIN, rtol=0)
+    # Rounded to bfloat16, normalised values would not change when 16 of 24 bits are cleared.
+    normalised = ((fast - x.mean()) / x.std()).astype(np.float32)
+    assert (normalised.view(np.uint32) & 0xFFFF != 0).mean() > 0.9
+
+
+def test_bfloat16_is_refused_where_it_would_be_slower(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unnoise.device.has_bfloat16", lambda: False)
+    with pytest.raises(InputError, match=r"does not compute with bfloat16 .*leave out --backend"):
+        backends.check("bfloat16", "cpu")
+
+
+@pytest.mark.usefixtures("with_bfloat16")
+def test_bfloat16_is_refused_for_a_filter() -> None:
+    x = np.random.default_rng(0).normal(size=(40, 40))
+    model = plan([Image.from_array(x)], Config.preset(method="gaussian"))
+    with pytest.raises(InputError, match=r"gaussian is a filter"):
+        model.predict(x, backend="bfloat16", device="cpu")
+    net, _ = untrained("YX", (40, 40))
+    backends.check_model(net, "bfloat16")
+
+
 @needs_onnx
 def test_the_session_is_made_once_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
     model, x = untrained("YX", (40, 40))
@@ -111,7 +156,7 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_unknown_backend_and_another_device_are_refused() -> None:
-    with pytest.raises(InputError, match="'tpu'; choose one of torch, onnx"):
+    with pytest.raises(InputError, match="'tpu'; choose one of torch, bfloat16, onnx"):
         backends.check("tpu")
 
 

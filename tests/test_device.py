@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 
-from unnoise.device import autocast, free_memory, half, pick, place
+from unnoise.device import autocast, free_memory, half, has_bfloat16, pick, place
 from unnoise.errors import InputError
 from unnoise.nets import UNet
 
@@ -30,11 +32,26 @@ def test_auto_is_a_device_that_works() -> None:
     assert torch.ones(2, device=pick()).sum().item() == 2
 
 
-def test_mixed_precision_is_for_cuda_only() -> None:
-    for name in ("cpu", "mps"):
-        device = torch.device(name)
-        assert isinstance(autocast(device), contextlib.nullcontext)
-        assert half(device) == torch.float32
+def test_16_bits_are_for_processors_that_compute_with_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cpu, mps = torch.device("cpu"), torch.device("mps")
+    for has, dtype in ((False, torch.float32), (True, torch.bfloat16)):
+        monkeypatch.setattr("unnoise.device.has_bfloat16", lambda has=has: has)
+        assert half(cpu) == dtype
+        assert half(cpu, "float32") == half(mps) == torch.float32
+        assert half(cpu, "bfloat16") == torch.bfloat16  # slow without the units, but possible
+    with pytest.raises(InputError, match=r"mps .* set training.precision=float32"):
+        half(mps, "bfloat16")
+    assert isinstance(autocast(cpu, torch.float32), contextlib.nullcontext)
+    with autocast(cpu, torch.bfloat16):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc/cpuinfo")
+def test_bfloat16_is_found_where_the_system_lists_it() -> None:
+    flags = Path("/proc/cpuinfo").read_text().split()
+    assert has_bfloat16() == bool({"avx512_bf16", "amx_bf16"} & set(flags))
 
 
 def test_placing_changes_the_layout_but_not_the_result() -> None:

@@ -40,6 +40,7 @@ BSD68 = {
     "training.patience": None,
     "training.ema": 0,
     "training.clip": None,
+    "training.precision": "float32",
     "training.augment": True,
 }
 PUBLISHED: dict[str, dict[str, Any]] = {
@@ -95,6 +96,7 @@ PUBLISHED: dict[str, dict[str, Any]] = {
         "training.warmup": 0,
         "training.ema": 0,
         "training.clip": None,
+        "training.precision": "float32",
     },
 }
 

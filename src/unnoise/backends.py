@@ -1,4 +1,4 @@
-"""What computes a prediction: PyTorch, or ONNX Runtime with the exported net."""
+"""What computes a prediction: PyTorch, in 32 or 16 bits, or ONNX Runtime with the exported net."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unnoise.device import autocast, half, pick
 from unnoise.errors import InputError
 from unnoise.model import DenoisingNet, Model, ready
 from unnoise.nets import UNet
+from unnoise.presets import CLASSICAL
 
-BACKENDS = ("torch", "onnx")
+BACKENDS = ("torch", "bfloat16", "onnx")
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 """What ``onnx`` needs: the first two write the net, the third runs it."""
 
@@ -38,11 +40,18 @@ def check(backend: str, device: str = "auto") -> None:
     >>> check("torch")
     >>> check("fpga")
     Traceback (most recent call last):
-    unnoise.errors.InputError: unknown backend 'fpga'; choose one of torch, onnx
+    unnoise.errors.InputError: unknown backend 'fpga'; choose one of torch, bfloat16, onnx
     """
     if backend not in BACKENDS:
         raise InputError(f"unknown backend '{backend}'; choose one of {', '.join(BACKENDS)}")
     if backend == "torch":
+        return
+    if backend == "bfloat16":
+        if half(pick(device)) != torch.bfloat16:
+            raise InputError(
+                "this processor does not compute with bfloat16 (AVX-512 BF16, AMX, or a CUDA card "
+                "of 2020 or later), so it would be slower; leave out --backend"
+            )
         return
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
@@ -57,15 +66,20 @@ def check(backend: str, device: str = "auto") -> None:
         )
 
 
-def check_model(model: Model) -> None:
-    """Refuse a model whose net cannot be exported, without the seconds that an export takes.
+def check_model(model: Model, backend: str) -> None:
+    """Refuse a model whose net the backend cannot run, without the seconds that an export takes.
 
     Raises
     ------
     InputError
-        For anything but a U-Net.
+        For a filter, and with ``onnx`` for anything but a U-Net.
     """
-    if model.config.net is None:
+    if backend == "bfloat16" and model.config.method in CLASSICAL:
+        raise InputError(
+            f"{model.config.method} is a filter, which bfloat16 does not speed up; leave out "
+            f"--backend"
+        )
+    if backend == "onnx" and model.config.net is None:
         raise InputError(_refusal(model, "it is no U-Net"))
 
 
@@ -86,14 +100,29 @@ def forward(model: Model, net: DenoisingNet, backend: str) -> Forward:
     net : DenoisingNet
         The net for PyTorch.
     backend : str
-        ``torch`` or ``onnx``.
+        ``torch``, ``bfloat16`` or ``onnx``.
 
     Raises
     ------
     InputError
-        If the net cannot be exported.
+        If the net cannot be exported, or is a filter.
     """
-    return net if backend == "torch" else _Session.of(model)
+    if backend == "torch":
+        return net
+    check_model(model, backend)
+    return _Session.of(model) if backend == "onnx" else _Half(net)
+
+
+class _Half:
+    """A net whose convolutions take 16-bit maps; what comes in and out has 32 bits."""
+
+    def __init__(self, net: DenoisingNet) -> None:
+        self._net = net
+
+    def __call__(self, x: Tensor) -> Tensor:
+        with autocast(x.device, torch.bfloat16):
+            y: Tensor = self._net(x)
+        return y.float()
 
 
 class _Session:
@@ -141,7 +170,7 @@ def exported(model: Model) -> bytes:
     InputError
         If the net cannot be exported.
     """
-    check_model(model)
+    check_model(model, "onnx")
     net = ready(model, torch.device("cpu"))
     for part in net.modules():
         if isinstance(part, UNet):

@@ -93,9 +93,8 @@ def denoise_files(
     models = [
         planned(*pair, choice, reading) for pair, choice in zip(members, choices, strict=True)
     ]
-    if writing.backend == "onnx":
-        for model in models:
-            backends.check_model(model)  # before any training
+    for model in models:
+        backends.check_model(model, writing.backend)  # before any training
     if save_model and len(groups) > 1:
         raise InputError(
             f"the images need {len(groups)} models, so one --save-model folder cannot hold them; "
@@ -263,6 +262,8 @@ def predict_files(
     """
     backends.check(writing.backend, device)
     model = checkpoint.load(folder)
+    for member, _ in model.members:
+        backends.check_model(member, writing.backend)
     if writing.uncertainty is not None:
         model.check_probabilistic()
     if writing.dtype is None and "target_dtype" in model.origin and model.target_affine:

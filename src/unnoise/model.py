@@ -175,7 +175,8 @@ class Model:
         tta : bool
             Average over the eight flips and rotations in YX: slightly better, eight times slower.
         backend : str
-            ``torch``, or ``onnx`` for ONNX Runtime on the CPU (``pip install 'unnoise[export]'``).
+            ``torch``, ``bfloat16`` where the processor computes with it (see `unnoise.predict`),
+            or ``onnx`` for ONNX Runtime on the CPU (``pip install 'unnoise[export]'``).
 
         Returns
         -------

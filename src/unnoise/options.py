@@ -85,7 +85,11 @@ Tta = Annotated[
     typer.Option("--tta/--no-tta", help="Average eight flips and rotations: better, 8x slower."),
 ]
 Backend = Annotated[
-    str, typer.Option(help="What computes the prediction: torch, or onnx (ONNX Runtime, CPU).")
+    str,
+    typer.Option(
+        help="What computes the prediction: torch, onnx (ONNX Runtime, CPU), or bfloat16: faster, "
+        "to 0.3 % of the contrast."
+    ),
 ]
 Report = Annotated[
     bool, typer.Option("--report/--no-report", help="Write report.html beside the result.")

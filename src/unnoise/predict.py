@@ -85,8 +85,9 @@ def predict(
         Average over the eight flips and rotations in YX, or those that keep the direction of
         structured noise.
     backend : str
-        ``torch``, or ``onnx`` for ONNX Runtime on the CPU, whose results agree to about 1e-6 of
-        the standard deviation of the image.
+        ``torch``; ``onnx`` for ONNX Runtime on the CPU, whose results agree to about 1e-6 of the
+        standard deviation of the image; or ``bfloat16``, where the processor computes with it: in
+        about half the time, and results agree to about 0.3 % of the standard deviation.
 
     Yields
     ------
@@ -98,7 +99,7 @@ def predict(
     ModelError
         If the model does not fit the image.
     InputError
-        If the backend is not installed, or the net cannot be exported to it.
+        If the backend is not installed, or not for the device or the net.
 
     Examples
     --------

@@ -144,6 +144,7 @@ _REFERENCE: dict[str, Any] = {
         "validate_every": 400,
         "ema": 0.0,
         "clip": None,
+        "precision": "float32",
     },
 }
 """The BSD68 recipe of the reference notebook: 200 epochs of 400 steps, Adam, halved on plateaus."""
@@ -185,6 +186,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
                 "schedule": "halving",
                 "ema": 0.0,
                 "clip": None,
+                "precision": "float32",
             },
         },
     },

@@ -83,11 +83,12 @@ class Run:
             seed=t.seed,
             partners=_partners(model, targets),
         )
+        self.dtype = half(device, t.precision)
         self.net = place(build_net(model), device)
         self._followed = _floats(self.net)  # the tensors themselves: they change in place
         self.average = [p.detach().clone() for p in self._followed]
         self.optimizer = OPTIMIZERS[t.optimizer](self.net.parameters(), t)
-        self.scaler = torch.amp.GradScaler("cuda", enabled=half(device) == torch.float16)
+        self.scaler = torch.amp.GradScaler("cuda", enabled=self.dtype == torch.float16)
         self.rng = np.random.default_rng(t.seed)
         self.generator = torch.Generator(device).manual_seed(t.seed)
         self.step, self.seconds, self.validated = 0, 0.0, 0.0
@@ -163,7 +164,7 @@ class Run:
         step = self._prepared(self.crops.batch(t.batch_size, self.rng), self.generator, self.device)
         with self._dropout():
             noisy, target, weight = self.method.batch(step)
-            with autocast(self.device):
+            with autocast(self.device, self.dtype):
                 prediction = self.net(noisy)
         loss = mean(ERRORS[t.loss](prediction.float(), target), weight)
         self.optimizer.zero_grad()
@@ -207,7 +208,7 @@ class Run:
 
     def _see(self, x: Tensor) -> Tensor:
         """What the net of the moment makes of patches."""
-        with torch.no_grad(), autocast(self.device):
+        with torch.no_grad(), autocast(self.device, self.dtype):
             seen: Tensor = self.net(x)
         return seen.float()
 
@@ -252,7 +253,7 @@ class Run:
         losses, deviations = [], []
         with torch.no_grad():
             for noisy, target, weight in self._held_out:
-                with autocast(self.device):
+                with autocast(self.device, self.dtype):
                     prediction = self.net(noisy.to(self.device)).float().cpu()
                 error = weight * ERRORS[self.config.loss](prediction, target)
                 losses.append(error.flatten(1).sum(1) / weight.flatten(1).sum(1))
