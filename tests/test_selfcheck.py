@@ -24,7 +24,16 @@ from unnoise.model import Model
 from unnoise.noise.camera import Camera
 from unnoise.noise.models import Curve, PoissonGauss
 from unnoise.plan import plan
-from unnoise.selfcheck import dependence, finished, measured, noise_models, of_camera, regions
+from unnoise.selfcheck import (
+    SPACING,
+    dependence,
+    finished,
+    measured,
+    noise_models,
+    of_camera,
+    pairs,
+    regions,
+)
 
 CPU = torch.device("cpu")
 TINY = ("net.filters=4", "net.depth=1", "training.steps=2", "training.patch=32")
@@ -129,6 +138,66 @@ def test_the_blind_prediction_does_not_see_its_pixel(method: str) -> None:
     assert np.array_equal(other.held_out, region.held_out)
     assert np.allclose(other.blind[at], region.blind[at], rtol=1e-5, atol=1e-4)
     assert not np.allclose(other.seen[at], region.seen[at], rtol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("method", "shape"), [("n2v", (64, 64)), ("n2v", (16, 32, 32)), ("n2v2", (64, 64))]
+)
+def test_of_a_pair_neither_prediction_knows_either_pixel(
+    method: str, shape: tuple[int, ...]
+) -> None:
+    """Then a product is bilinear: with a and b added to the two pixels it grows by a b, mixed."""
+    x = scene(shape)
+    model, _ = model_of(x, tiny(method), "ZYX"[-len(shape) :])
+
+    def products(noisy: NDArray) -> NDArray:
+        ((region,),) = regions(model, [Image.from_array(noisy, "ZYX"[-len(shape) :])], CPU)
+        return region.products
+
+    plain = products(x)
+    for axis in range(len(shape)):
+        known = np.argwhere(np.isfinite(plain[axis]))
+        first = tuple(known[len(known) // 2])
+        second = tuple(v + (a == axis) for a, v in enumerate(first))
+        a, b = x.std(), -2 * x.std()
+        found = []
+        for changes in ((a, 0), (0, b), (a, b)):
+            changed = x.copy()
+            changed[first] += changes[0]
+            changed[second] += changes[1]
+            found.append(products(changed)[axis][first])
+        mixed = found[2] - found[0] - found[1] + plain[axis][first]
+        assert mixed == pytest.approx(a * b, rel=1e-3)
+
+
+def test_pairs_are_far_from_each_other_and_within_the_piece() -> None:
+    rng = np.random.default_rng(0)
+    for shape in ((30, 41), (9, 30, 31)):
+        seen = dict.fromkeys(range(len(shape)), 0)
+        for axis, first in pairs(shape, range(len(shape)), rng):
+            seen[axis] += 1
+            assert not first.take(-1, axis).any()
+            hidden = first | np.roll(first, 1, axis)
+            assert hidden.mean() == pytest.approx(2 / 16, rel=0.3)
+            where = np.argwhere(first)
+            apart = np.abs(where[:, None] - where[None]).sum(2)
+            assert apart[apart > 0].min() >= 2 * SPACING[len(shape)]
+            assert len(set(where[:, axis] % 4)) == 1
+        assert min(seen.values()) >= 2
+
+
+def test_no_pairs_along_structure_or_correlated_noise() -> None:
+    x = scene((64, 64))
+    struct = Config.parse({"method": "structn2v", "mask": {"struct": "horizontal:5"}}).set(*TINY)
+    for config, correlated, expected in (
+        (tiny(), (), [True, True]),
+        (tiny(), ("X",), [True, False]),
+        (tiny(), ("X", "Y", "T"), [False, False]),
+        (struct, (), [True, False]),
+    ):
+        model, image = model_of(x, config)
+        ((region,),) = regions(model, [image], CPU, correlated)
+        assert [bool(np.isfinite(p).any()) for p in region.products] == expected
 
 
 @pytest.mark.parametrize(("shape", "axes"), [((50, 61), "YX"), ((17, 33, 35), "ZYX")])
@@ -251,7 +320,7 @@ def test_finished_asks_the_held_out_pixels(pairing: Any, tmp_path: Path) -> None
     again, told, _ = finished(model, [image], (), CPU)
     assert len(told) == 1
     assert "the pixel itself is" in told[0]
-    assert set(again.origin["centre"]) == {"used", "risk_blind", "risk", "alike"}
+    assert set(again.origin["centre"]) == {"used", "risk_blind", "risk", "change"}
     assert again.origin["centre"]["used"] == (again.centre is not None)
     # The net has learned nothing, so nearly everything it lost can come back.
     assert again.centre is not None

@@ -7,14 +7,19 @@ model at f; t is what the squared residuals around a pixel, without the pixel it
 of s. Since neither weight nor prediction knows the noise of the pixel, the risk is known without
 bias: ``E (y - x)^2 + 2 w s - s`` (Stein 1981; affine as in Cha and Moon, N-AIDE 2018).
 
-`fit` tries widths and strictnesses on pixels that training never had as targets, and keeps the
-pixel out unless it wins. A noise level that is too low would let noise back in; so the test does
-not believe the noise model where the blind residuals of calm places show more. And locally stronger
-noise looks like lost structure to any such sum of squares: a small win counts only where the
-residuals that would come back are alike from pixel to pixel, as structure is and noise is not.
+That needs s, though, and neither an error of the noise level nor noise that is locally stronger (in
+the corners of a vignetted picture, say) can be told from lost structure by squares of residuals. By
+products it can: hide two neighbouring pixels at once. Then neither prediction knows either noise,
+and ``E (y_i - f_i) (y_j - f_j)`` is the covariance of the errors of the two predictions, to which
+independent noise, of whatever strength, adds nothing. Errors are alike from pixel to pixel: the
+covariance was 0.5 to 1 of t on photographs. So the risk is estimated with `ALIKE` for that share,
+``-2 w c + w^2 (c + s)`` with c the covariance divided by it, and `fit` chooses by that among widths
+and strictnesses, and keeps the pixel out unless it wins clearly. On pixels that training never had
+as targets, Stein's estimate must not speak against it.
 
-Where noise is correlated f knows a part of the noise n of its pixel. The change of the risk that
-the test finds is then too high by ``2 w E f n``, so it errs towards leaving the pixel out.
+Where noise is correlated f knows a part of the noise n of its pixel. Stein's change of the risk is
+then too high by ``2 w E f n``, so it errs towards leaving the pixel out; products are taken along
+axes without correlation only, and without any such axis the pixel is left out.
 """
 
 from __future__ import annotations
@@ -39,12 +44,11 @@ STRICTNESS = (0.0, 1.0, 2.0)
 CALM = 0.2
 """Share of pixels of an intensity, those of the calmest surroundings, that bound the noise."""
 BINS = 16
-WIN = 0.003
-"""The risk must fall by this share of the noise variance ..."""
-CLEAR = 0.05
-"""... and by this share, more than an error of the noise level explains, or else ..."""
-ALIKE = 0.02
-"""... what comes back must be alike from pixel to pixel by this correlation more than the rest."""
+ALIKE = 0.8
+"""Covariance of the errors of neighbouring predictions as a share of their variance. The pixel is
+then used where products show 0.4 of what squares show, or more."""
+CERTAIN = 3.0
+"""The risk must fall by so many standard errors, since the best of nine settings is looked at."""
 
 
 @dataclass(frozen=True)
@@ -179,12 +183,16 @@ class Region:
         Pixels that were never a training target.
     blind : ndarray
         What the net makes of them when they are hidden; only valid at `held_out`.
+    products : ndarray, shape (ndim, *space)
+        For every axis, the residual of a pixel times that of the next one along the axis when both
+        are hidden; NaN where it was not measured.
     """
 
     noisy: NDArray
     seen: NDArray
     held_out: NDArray[np.bool_]
     blind: NDArray
+    products: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -197,10 +205,9 @@ class Verdict:
     risk_blind, risk : float
         Mean squared errors against the clean image as shares of the noise variance, estimated on
         held-out pixels, of the blind prediction and of the best combination.
-    error : float
-        Standard error of their difference.
-    alike : float
-        Correlation of neighbouring residuals where the pixel would come back, above elsewhere.
+    change, error : float
+        By how much the error changes, estimated from pairs of neighbours, in the same unit, and
+        the standard error of that; NaN where there is no pair.
     why : str
         One sentence.
     """
@@ -208,8 +215,8 @@ class Verdict:
     used: bool
     risk_blind: float
     risk: float
+    change: float
     error: float
-    alike: float
     why: str
 
 
@@ -243,31 +250,34 @@ def fit(
             ]
         )
         scatter.append(float(np.clip(ratios.var() / max(ratios.mean() ** 2, 1e-12), 1.0, 50.0)))
-    best: tuple[float, float, float, Centre] | None = None
+    best: tuple[float, float, Centre] | None = None
     for width in WIDTHS:
         for strictness in STRICTNESS:
             centre = Centre(tuple(models), tuple(ceilings), tuple(scatter), width, strictness)
             change, error = _change(centre, regions)
             if best is None or change < best[0]:
-                best = (change, error, _alike(centre, regions), centre)
+                best = (change, error, centre)
     assert best is not None
-    change, error, alike, centre = best
-    blind = _blind_risk(centre, regions)
-    wins = change + 2 * error < -WIN
-    used = wins and (change < -CLEAR or alike > ALIKE)
+    change, error, centre = best
+    stein, doubt = _stein(centre, regions)
+    wins = change + CERTAIN * error < 0
+    used = wins and stein < 2 * doubt
     if used:
         why = (
-            f"the pixel itself is used: on held-out pixels the estimated squared error falls by "
-            f"{-change:.1%} of the noise variance"
+            f"the pixel itself is used: by pairs of neighbours the estimated squared error falls "
+            f"by {-change:.1%} of the noise variance"
         )
     elif wins:
         why = (
-            "the pixel itself is left out: what it would bring back cannot be told from locally "
-            "stronger noise"
+            "the pixel itself is left out: on held-out pixels the estimated squared error rises "
+            "with it"
         )
+    elif np.isnan(change):
+        why = "the pixel itself is left out: the noise is correlated along all axes"
     else:
-        why = "the pixel itself is left out: it does not lower the error on held-out pixels"
-    verdict = Verdict(used, blind, blind + change, error, alike, why)
+        why = "the pixel itself is left out: pairs of neighbours do not show that it helps"
+    blind = _blind_risk(centre, regions)
+    verdict = Verdict(used, blind, blind + stein, change, error, why)
     return (centre if used else None), verdict
 
 
@@ -300,9 +310,41 @@ def ceiling_of(pieces: Sequence[Region]) -> Curve:
 
 
 def _change(centre: Centre, regions: Sequence[Sequence[Region]]) -> tuple[float, float]:
-    """By how much the risk changes, as a share of the noise variance, and its standard error.
+    """By how much the risk changes by pairs of neighbours, and its standard error.
 
-    With x the estimate and w its slope in the pixel: (y - x)^2 - (y - f)^2 + 2 w s.
+    As a share of the noise variance; NaN without pairs. The weight is the slope of the estimate
+    over two standard deviations of the noise, so that none knows the noise of its own pixel.
+    """
+    changes = [np.empty(0)]
+    for c, pieces in enumerate(regions):
+        for piece in pieces:
+            prior = centre.prior(c, piece.noisy, piece.seen)
+            noise = centre.noise(c, piece.seen)
+            f, h = piece.seen, np.sqrt(noise)
+            low, high = (centre.models[c].posterior(y, f, prior)[0] for y in (f - h, f + h))
+            weight = np.maximum(high - low, 0.0) / (2 * h)
+            for axis, products in enumerate(piece.products):
+                w, s = (_between(a, axis) for a in (weight, noise))
+                covariance = products.take(range(products.shape[axis] - 1), axis) / ALIKE
+                change = (w**2 * (covariance + s) - 2 * w * covariance) / noise.mean()
+                changes.append(change[np.isfinite(change)])
+    change = np.concatenate(changes)
+    if not len(change):
+        return np.nan, np.nan
+    return float(change.mean()), float(change.std() / np.sqrt(len(change)))
+
+
+def _between(values: NDArray, axis: int) -> NDArray[np.float64]:
+    """Geometric means of neighbours along an axis."""
+    v = np.moveaxis(values, axis, 0)
+    return np.moveaxis(np.sqrt(v[1:] * v[:-1]), 0, axis)
+
+
+def _stein(centre: Centre, regions: Sequence[Sequence[Region]]) -> tuple[float, float]:
+    """By how much the risk changes on held-out pixels, and its standard error.
+
+    As a share of the noise variance. With x the estimate and w its slope in the pixel it is
+    (y - x)^2 - (y - f)^2 + 2 w s.
     """
     changes, noises = [], []
     for c, pieces in enumerate(regions):
@@ -331,21 +373,3 @@ def _blind_risk(centre: Centre, regions: Sequence[Sequence[Region]]) -> float:
             noise = centre.noise(c, piece.blind[at])
             risks.append(((piece.noisy - piece.blind)[at] ** 2 - noise) / noise.mean())
     return float(np.concatenate(risks).mean())
-
-
-def _alike(centre: Centre, regions: Sequence[Sequence[Region]]) -> float:
-    """Sum over axes of the correlation of neighbouring residuals: weighted by w less by 1 - w."""
-    products = np.zeros((2, 8))
-    for c, pieces in enumerate(regions):
-        for piece in pieces:
-            prior = centre.prior(c, piece.noisy, piece.seen)
-            noise = centre.noise(c, piece.seen)
-            residual = (piece.noisy - piece.seen) / np.sqrt(noise)
-            for which, weight in enumerate((prior / (prior + noise), noise / (prior + noise))):
-                for axis in range(residual.ndim):
-                    r, w = (np.moveaxis(a, axis, 0) for a in (residual, weight))
-                    pair = np.sqrt(w[1:] * w[:-1])
-                    products[which, 2 * axis] += (pair * r[1:] * r[:-1]).sum()
-                    products[which, 2 * axis + 1] += (pair * (r[1:] ** 2 + r[:-1] ** 2)).sum() / 2
-    ratio = products[:, ::2] / np.maximum(products[:, 1::2], 1e-12)
-    return float((ratio[0] - ratio[1]).sum())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -29,6 +30,8 @@ BUDGET = 2**19
 """Pixels of all regions together: some seconds."""
 SIDES = {2: (512, 512), 3: (16, 176, 176)}
 KNOTS = 97
+SPACING = {2: 2, 3: 1}
+"""How far from a pair, across, a pixel is that is not hidden with it."""
 
 
 def finished(
@@ -57,7 +60,9 @@ def finished(
     wanted = config.method in BLIND_SPOT and (config.centre or config.noise_model is not None)
     if wanted and any(n is None for n in noise):
         told = ["the pixel itself is left out: the noise could not be measured"]
-    pieces = regions(model, images, device) if config.method in BLIND_SPOT else None
+    correlated = {axis for report in reports for axis in report.correlation_axes}
+    blind = config.method in BLIND_SPOT
+    pieces = regions(model, images, device, correlated) if blind else None
     if wanted and not told and pieces is not None:
         model, verdict = with_centre(model, pieces, [n for n in noise if n is not None])
         told = [verdict.why]
@@ -180,13 +185,30 @@ def with_centre(
         "used": verdict.used,
         "risk_blind": verdict.risk_blind,
         "risk": verdict.risk,
-        "alike": verdict.alike,
+        "change": verdict.change,
     }
     return replace(model, centre=centre, origin={**model.origin, "centre": described}), verdict
 
 
-def regions(model: Model, images: Sequence[Image], device: torch.device) -> list[list[Region]]:
-    """Pieces of the training images with predictions, for every denoised channel."""
+def regions(
+    model: Model,
+    images: Sequence[Image],
+    device: torch.device,
+    correlated: Collection[str] = (),
+) -> list[list[Region]]:
+    """Pieces of the training images with predictions, for every denoised channel.
+
+    Parameters
+    ----------
+    model : Model
+        Trained with n2v, n2v2 or structn2v.
+    images : sequence of Image
+        Its training images.
+    device : torch.device
+        Where to compute.
+    correlated : collection of str
+        Axes along which noise is correlated, so that products of neighbours say nothing.
+    """
     assert model.config.method in BLIND_SPOT
     net = ready(model, device)
     method = METHODS[model.config.method](model.config, model.ndim)
@@ -194,6 +216,12 @@ def regions(model: Model, images: Sequence[Image], device: torch.device) -> list
     generator = torch.Generator(device).manual_seed(seed + 2)
     rng = np.random.default_rng([seed, 2])
     found: list[list[Region]] = [[] for _ in model.channels]
+    struct = getattr(method, "struct", None)
+    axes = [
+        a
+        for a, k in enumerate("ZYX"[-model.ndim :])
+        if k not in correlated and (struct is None or struct.shape[a] == 1)
+    ]
     spent = 0
     seen: set[tuple[object, ...]] = set()
     while spent < BUDGET:
@@ -217,10 +245,62 @@ def regions(model: Model, images: Sequence[Image], device: torch.device) -> list
         hidden = method.validation(step)[0]
         with torch.inference_mode():
             plain, blind = (_values(net, t, model) for t in (x, hidden))
+        noisy = noisy.astype(np.float64)
+        products = np.full((len(noisy), model.ndim, *sides), np.nan)
+        for axis, first in pairs(sides, axes, rng):
+            both = torch.from_numpy(first | np.roll(first, 1, axis)).to(device).expand_as(x)
+            # What replaces a pixel may come from neighbours, but not from the other of the pair.
+            beside = x.roll(SPACING[model.ndim], 2 + (axis + 1) % model.ndim)
+            filled = torch.where(both, beside, x)
+            hidden = method.validation(replace(step, x=filled, y=filled, held_out=both))[0]
+            with torch.inference_mode():
+                residual = noisy - _values(net, hidden, model)
+            product = residual * np.roll(residual, -1, axis + 1)
+            products[:, axis] = np.where(first, product, products[:, axis])
         for c in range(len(model.channels)):
-            found[c].append(Region(noisy[c].astype(np.float64), plain[c], held[c], blind[c]))
+            found[c].append(Region(noisy[c], plain[c], held[c], blind[c], products[c]))
         spent += math.prod(sides) * len(model.channels)
     return found
+
+
+def pairs(
+    shape: Sequence[int], axes: Sequence[int], rng: np.random.Generator
+) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+    """Lattices of pixels to hide together with the next one along an axis.
+
+    One pixel in 16 at a time, so that little more than the pair is hidden from a prediction; two to
+    four lattices for every axis of a large piece, more of a small one.
+
+    Parameters
+    ----------
+    shape : sequence of int
+        Of the piece, 2 or 3 dimensions.
+    axes : sequence of int
+        Along which there are pairs.
+    rng : numpy.random.Generator
+        Which lattices.
+
+    Yields
+    ------
+    axis, mask : int, ndarray of bool of the given shape
+        The first pixel of every pair.
+
+    Examples
+    --------
+    >>> axis, mask = next(pairs((8, 8), [1], np.random.default_rng(0)))
+    >>> axis, int(mask.sum())
+    (1, 4)
+    """
+    for axis in axes:
+        across = 2 * SPACING[len(shape)]
+        cell = [4 if a == axis else across for a in range(len(shape))]
+        places = list(itertools.product(*map(range, cell)))
+        n = min(max(2 * BUDGET // math.prod(shape), 1), len(places) // 2)
+        for which in rng.choice(len(places), n, replace=False):
+            mask = np.zeros(shape, np.bool_)
+            mask[tuple(slice(o, None, c) for o, c in zip(places[which], cell, strict=True))] = True
+            mask[(slice(None),) * axis + (slice(shape[axis] - 1, None),)] = False  # nothing follows
+            yield axis, mask
 
 
 def _values(net: torch.nn.Module, x: torch.Tensor, model: Model) -> NDArray[np.float64]:
