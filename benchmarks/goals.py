@@ -143,14 +143,17 @@ def ratio(what: str, rival: str, wanted: Callable[[float], bool]) -> Callable:
     def measured(results: Results) -> Outcome | None:
         record = results.records.get("throughput")
         net = f"unnoise, net of {rival}"
-        names = [net] if what == "step" else [net, f"{net}, onnx"]
+        others = ["float32"] if what == "step" else ["onnx", "bfloat16"]
+        names = [net, *(f"{net}, {other}" for other in others)]
         rows = [r for n in names if (r := results.turns(what, f"times {rival}", n))]
         if record is None or not rows or record["settings"]["side"] < 2048:
             return None  # of smaller images a smaller share is overlap of tiles
         best = (min if what == "step" else max)(rows, key=lambda r: r["median"])
-        how = "with onnx" if best["who"].endswith("onnx") else "with torch"
+        how = best["who"].removeprefix(net).strip(", ")
+        if what == "step":
+            how = how or ("bfloat16" if len(rows) > 1 else "float32")
         return Outcome(
-            text=f"{best['median']:.2f} times {rival} {how}",
+            text=f"{best['median']:.2f} times {rival} with {how or 'torch'}",
             reached=wanted(best["median"]),
             seeds=(),
             spread=f"{best['low']:.2f} to {best['high']:.2f}, {len(best['turns'])} turns",

@@ -10,7 +10,8 @@ library trains in its own loop with its own data path, in its own process that s
 pinned to one core and take turns, so that a busy machine disturbs all alike. The ratio is taken
 turn by turn. The peers predict in the tiles (or in one piece) that were fastest in a first try;
 ours with its own tiles, one pass without averaging. With onnx the export of the net, some seconds
-once for a model, is not counted.
+once for a model, is not counted. Where the processor computes with bfloat16 our steps do too, as by
+default; those of ``float32`` are beside them. Predictions are of 32 bits but for ``bfloat16``.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ import numpy as np
 
 import peer
 from common import HERE, record
+from unnoise.device import has_bfloat16
 
+FULL, HALF = "float32", "bfloat16"
+"""Steps in 32 bits where those in 16 are the default, and predictions in 16 bits."""
 TILES = (0, 256, 512, 1024)
 """Sides of tiles that peers may predict in; 0: the whole image."""
 
@@ -96,9 +100,11 @@ def workers(core: int) -> Iterator[dict[str, Worker]]:
             starts[name] = (peer.python(name), HERE / "peers" / f"{name}_speed.py", ())
         starts[f"unnoise, net of {name}"] = (sys.executable, ours, (name,))
     starts["unnoise, default net"] = (sys.executable, ours, ("default",))
-    if has_onnx():
-        starts["unnoise, net of careamics, onnx"] = (sys.executable, ours, ("careamics", "onnx"))
-        starts["unnoise, default net, onnx"] = (sys.executable, ours, ("default", "onnx"))
+    variants = [*(["onnx"] if has_onnx() else []), *([FULL, HALF] if has_bfloat16() else [])]
+    for variant in variants:
+        for net, who in (("careamics", "net of careamics"), ("n2v", "net of n2v")):
+            starts[f"unnoise, {who}, {variant}"] = (sys.executable, ours, (net, variant))
+        starts[f"unnoise, default net, {variant}"] = (sys.executable, ours, ("default", variant))
     with contextlib.ExitStack() as stack:
         running = {}
         for name, (python, script, arguments) in starts.items():
@@ -155,7 +161,9 @@ def main() -> None:
     onnx = {p: version(p) for p in ("onnxruntime",) if has_onnx()}
     rows: list[dict[str, Any]] = []
     with workers(args.core) as running:
-        steps: dict[str, list[float]] = {name: [] for name in running if "onnx" not in name}
+        steps: dict[str, list[float]] = {
+            name: [] for name in running if not name.endswith(("onnx", HALF))
+        }
         for name in steps:  # starts them up, one after the other
             running[name].ask("steps", 3)
         for _ in range(args.turns):
@@ -165,7 +173,9 @@ def main() -> None:
         speeds: dict[str, list[float]] = {}
         tiles: dict[str, int] = {}
         for name, worker in running.items():
-            if "onnx" in name:
+            if name.endswith(FULL):
+                continue
+            if name not in steps:
                 worker.ask("steps", 1)
             wanted = [t for t in TILES if t < args.side] if name in peer.PACKAGES else [0]
             tried = {t: worker.ask("predict", args.side, t)["cpu_s"] for t in wanted}

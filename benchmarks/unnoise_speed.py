@@ -1,6 +1,8 @@
 """Our training loop and prediction, at the pace of throughput.py (see peers/pace.py).
 
-python benchmarks/unnoise_speed.py [default|careamics|n2v] [BACKEND]
+python benchmarks/unnoise_speed.py [default|careamics|n2v] [BACKEND or float32]
+
+With float32 the steps are of that precision, whatever the processor can do.
 """
 
 from __future__ import annotations
@@ -53,16 +55,18 @@ NETS = {
 
 def main() -> None:
     torch.set_num_threads(1)
-    net, backend = ([*sys.argv[1:], "", ""])[:2]
+    net, variant = ([*sys.argv[1:], "", ""])[:2]
     rng, pace = np.random.default_rng(0), Pace()
     images = [Image.from_array(rng.poisson(50, (2048, 2048)).astype(np.float32))]
     config = Config.preset().replace(**NETS[net or "default"])
+    if variant == "float32":
+        config = config.set("training.precision=float32")
     run = Run(images, plan(images, config), torch.device("cpu"))
     for _ in run:
         if not pace.step():
             break
     model = run.model()
-    extra = {"backend": backend} if backend else {}
+    extra = {"backend": variant} if variant not in ("", "float32") else {}
     for side, _ in pace.rest():
         image = rng.poisson(50, (side, side)).astype(np.float32)
         since = now()

@@ -77,7 +77,11 @@ def made_up(tmp_path: Path) -> Path:
         write(tmp_path, f"bsd68_fast_b2u_60min_seed{seed}", run, **shared)
     turns = {"unit": "times careamics", "who": "unnoise, net of careamics", "turns": [0.6, 0.8]}
     step = {"what": "step", "median": 0.7, "low": 0.6, "high": 0.8}
-    write(tmp_path, "throughput", [turns | step], side=2048)
+    predict = [
+        turns | {"what": "predict", "median": m, "low": m, "high": m, "who": f"{turns['who']}{how}"}
+        for m, how in ((1.8, ""), (2.3, ", onnx"), (3.3, ", bfloat16"))
+    ]
+    write(tmp_path, "throughput", [turns | step, *predict], side=2048)
     return tmp_path
 
 
@@ -106,6 +110,8 @@ def test_goals_are_judged_by_the_results(made_up: Path) -> None:
     assert verdict["VST-BM3D + 0.3 dB in 60 s"] == "reached"
     assert verdict["VST-BM3D + 0.8 dB in 5 min"] == "**short**"
     assert verdict["29.87 dB (BM3D, level told) in 10 s"] == "reached"
+    assert verdict["at least 3 times CAREamics"] == "reached"
+    assert goals["at least 3 times CAREamics"][2] == "3.30 times careamics with bfloat16"
     assert verdict["28.0 dB in 15 min"] == "**short**"
     assert verdict["28.6 dB in 60 min"] == "reached"
     assert verdict["at most 0.75 times CAREamics"] == "reached"
