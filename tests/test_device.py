@@ -49,6 +49,7 @@ def test_16_bits_are_for_processors_that_compute_with_them(
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc/cpuinfo")
+@pytest.mark.skipif(not hasattr(torch.cpu, "get_capabilities"), reason="an older PyTorch")
 def test_bfloat16_is_found_where_the_system_lists_it() -> None:
     flags = Path("/proc/cpuinfo").read_text().split()
     assert has_bfloat16() == bool({"avx512_bf16", "amx_bf16"} & set(flags))

@@ -25,13 +25,12 @@ from unnoise.noise.camera import Camera
 from unnoise.noise.models import Curve, PoissonGauss
 from unnoise.plan import plan
 from unnoise.selfcheck import (
-    SPACING,
     dependence,
     finished,
+    lattices,
     measured,
     noise_models,
     of_camera,
-    pairs,
     regions,
 )
 
@@ -141,63 +140,75 @@ def test_the_blind_prediction_does_not_see_its_pixel(method: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "shape"), [("n2v", (64, 64)), ("n2v", (16, 32, 32)), ("n2v2", (64, 64))]
+    ("method", "shape"),
+    [("n2v", (64, 64)), ("n2v", (16, 32, 32)), ("n2v2", (64, 64)), ("structn2v", (64, 64))],
 )
 def test_of_a_pair_neither_prediction_knows_either_pixel(
     method: str, shape: tuple[int, ...]
 ) -> None:
-    """Then a product is bilinear: with a and b added to the two pixels it grows by a b, mixed."""
+    """Nor, with structN2V, what is hidden with it: only the residual of a changed pixel changes."""
     x = scene(shape)
-    model, _ = model_of(x, tiny(method), "ZYX"[-len(shape) :])
+    letters = "ZYX"[-len(shape) :]
+    struct = {"mask": {"struct": "horizontal:5"}} if method == "structn2v" else {}
+    config = Config.parse({"method": method, **struct}).set(*TINY)
+    model, _ = model_of(x, config, letters)
 
-    def products(noisy: NDArray) -> NDArray:
-        ((region,),) = regions(model, [Image.from_array(noisy, "ZYX"[-len(shape) :])], CPU)
-        return region.products
+    def pairs(noisy: NDArray) -> NDArray:
+        ((region,),) = regions(model, [Image.from_array(noisy, letters)], CPU, letters)
+        return region.pairs
 
-    plain = products(x)
-    for axis in range(len(shape)):
-        known = np.argwhere(np.isfinite(plain[axis]))
+    plain = pairs(x)
+    for axis in range(len(shape) - bool(struct)):
+        known = np.argwhere(np.isfinite(plain[axis, 0]))
         first = tuple(known[len(known) // 2])
         second = tuple(v + (a == axis) for a, v in enumerate(first))
-        a, b = x.std(), -2 * x.std()
-        found = []
-        for changes in ((a, 0), (0, b), (a, b)):
+        beside = [(0, 0), *([(0, 2), (0, -1)] if struct else [])]
+        for which, place in enumerate((first, second)):
             changed = x.copy()
-            changed[first] += changes[0]
-            changed[second] += changes[1]
-            found.append(products(changed)[axis][first])
-        mixed = found[2] - found[0] - found[1] + plain[axis][first]
-        assert mixed == pytest.approx(a * b, rel=1e-3)
+            for offset in beside:
+                changed[tuple(np.add(place, offset) if struct else place)] += 5 * x.std()
+            found = pairs(changed)[axis][(slice(None), *first)]
+            expected = plain[axis][(slice(None), *first)].copy()
+            expected[which] += 5 * x.std()
+            assert found == pytest.approx(expected, rel=1e-4, abs=1e-3 * float(x.std()))
 
 
-def test_pairs_are_far_from_each_other_and_within_the_piece() -> None:
-    rng = np.random.default_rng(0)
-    for shape in ((30, 41), (9, 30, 31)):
-        seen = dict.fromkeys(range(len(shape)), 0)
-        for axis, first in pairs(shape, range(len(shape)), rng):
-            seen[axis] += 1
-            assert not first.take(-1, axis).any()
-            hidden = first | np.roll(first, 1, axis)
-            assert hidden.mean() == pytest.approx(2 / 16, rel=0.3)
-            where = np.argwhere(first)
-            apart = np.abs(where[:, None] - where[None]).sum(2)
-            assert apart[apart > 0].min() >= 2 * SPACING[len(shape)]
-            assert len(set(where[:, axis] % 4)) == 1
-        assert min(seen.values()) >= 2
+@pytest.mark.parametrize(
+    ("shape", "footprint"), [((30, 41), (1, 1)), ((9, 30, 31), (1, 1, 1)), ((30, 41), (1, 5))]
+)
+def test_pairs_are_far_from_each_other_and_within_the_piece(
+    shape: tuple[int, ...], footprint: tuple[int, ...]
+) -> None:
+    axes = [a for a, side in enumerate(footprint) if side == 1]
+    seen = dict.fromkeys(axes, 0)
+    for axis, first in lattices(shape, axes, footprint, np.random.default_rng(0)):
+        seen[axis] += 1
+        where = np.argwhere(first)
+        assert len(where) > 3
+        assert where[:, axis].min() >= 1  # one before the first, one after the second
+        assert where[:, axis].max() <= shape[axis] - 3
+        steps = np.abs(where[:, None] - where[None])
+        apart = steps.any(-1)
+        for a, side in enumerate(footprint):
+            along = steps[..., a][apart]
+            least = 4 if a == axis else side + 1  # so that footprints leave something between them
+            assert ((along == 0) | (along >= least)).all()
+    assert min(seen.values()) >= 2
 
 
-def test_no_pairs_along_structure_or_correlated_noise() -> None:
+def test_pairs_are_hidden_only_where_noise_is_independent() -> None:
     x = scene((64, 64))
     struct = Config.parse({"method": "structn2v", "mask": {"struct": "horizontal:5"}}).set(*TINY)
-    for config, correlated, expected in (
-        (tiny(), (), [True, True]),
-        (tiny(), ("X",), [True, False]),
-        (tiny(), ("X", "Y", "T"), [False, False]),
-        (struct, (), [True, False]),
+    for config, along, expected in (
+        (tiny(), "ZYX", [True, True]),
+        (tiny(), "ZY", [True, False]),
+        (tiny(), "Z", [False, False]),
+        (tiny(), (), [False, False]),
+        (struct, "ZYX", [True, False]),
     ):
         model, image = model_of(x, config)
-        ((region,),) = regions(model, [image], CPU, correlated)
-        assert [bool(np.isfinite(p).any()) for p in region.products] == expected
+        ((region,),) = regions(model, [image], CPU, along)
+        assert [bool(np.isfinite(p).any()) for p in region.pairs] == expected
 
 
 @pytest.mark.parametrize(("shape", "axes"), [((50, 61), "YX"), ((17, 33, 35), "ZYX")])

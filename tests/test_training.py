@@ -739,6 +739,25 @@ def test_steps_in_16_bits_go_where_those_in_32_go(net: dict[str, Any]) -> None:
     assert torch.cosine_similarity(*moved.values(), dim=0) > 0.999
 
 
+@pytest.mark.parametrize("stored", ["bfloat16", "float32", None])
+def test_a_run_goes_on_in_the_type_it_began_with(
+    stored: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also on another processor; before types were stored, CPUs computed with float32."""
+    monkeypatch.setattr("unnoise.device.has_bfloat16", lambda: stored == "bfloat16")
+    x = scene(48)[1]
+    began = start(x, steps=4)
+    next(iter(began))
+    state = began.state()
+    if stored is None:
+        del state["dtype"]
+    monkeypatch.setattr("unnoise.device.has_bfloat16", lambda: stored != "bfloat16")
+    resumed = start(x, steps=4)
+    assert resumed.dtype != began.dtype
+    resumed.restore(state)
+    assert resumed.dtype == began.dtype
+
+
 def test_a_run_in_16_bits_ends_where_one_in_32_ends() -> None:
     truth, x = scene(64)
     mse = {}

@@ -171,7 +171,7 @@ class Adaptation:
         planned = self._planned
         t = planned.config.training
         config = Config(method="n2v", ndim=2, centre=True).replace(
-            training={"seed": t.seed, "patch": t.patch}
+            training={"seed": t.seed, "patch": t.patch, "precision": t.precision}
         )
         weights = new_weights(config, 2, planned.channels)
         return replace(planned, config=config, weights=weights)
@@ -196,7 +196,8 @@ class Adaptation:
         noise = _noise(self._planned)
         if not noise:
             return model
-        return with_centre(model, regions(model, self._images, self.device), noise)[0]
+        along = self._planned.origin.get("independent", ())
+        return with_centre(model, regions(model, self._images, self.device, along), noise)[0]
 
     def _judge(self, model: Model) -> Judged:
         """Its estimated risk."""

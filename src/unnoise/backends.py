@@ -49,8 +49,9 @@ def check(backend: str, device: str = "auto") -> None:
     if backend == "bfloat16":
         if half(pick(device)) != torch.bfloat16:
             raise InputError(
-                "this processor does not compute with bfloat16 (AVX-512 BF16, AMX, or a CUDA card "
-                "of 2020 or later), so it would be slower; leave out --backend"
+                "bfloat16 would be slower here: it needs a processor that computes with it "
+                "(AVX-512 BF16, AMX, or a CUDA card of 2020 or later) and a recent PyTorch; leave "
+                "out --backend"
             )
         return
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]

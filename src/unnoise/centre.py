@@ -12,10 +12,11 @@ the corners of a vignetted picture, say) can be told from lost structure by squa
 products it can: hide two neighbouring pixels at once. Then neither prediction knows either noise,
 and ``E (y_i - f_i) (y_j - f_j)`` is the covariance of the errors of the two predictions, to which
 independent noise, of whatever strength, adds nothing. Errors are alike from pixel to pixel: the
-covariance was 0.5 to 1 of t on photographs. So the risk is estimated with `ALIKE` for that share,
-``-2 w c + w^2 (c + s)`` with c the covariance divided by it, and `fit` chooses by that among widths
-and strictnesses, and keeps the pixel out unless it wins clearly. On pixels that training never had
-as targets, Stein's estimate must not speak against it.
+covariance was 0.5 to 1 of t on photographs. So the risk is estimated as ``-2 w c + w^2 r``, with c
+the covariance divided by `ALIKE` for that share, and r the squares of the same residuals, which
+hold t and the noise as it is. No noise level has a say but in the weights themselves. `fit` chooses
+by that among widths and strictnesses, and keeps the pixel out unless it wins clearly. On pixels
+that training never had as targets, Stein's estimate must not speak against it.
 
 Where noise is correlated f knows a part of the noise n of its pixel. Stein's change of the risk is
 then too high by ``2 w E f n``, so it errs towards leaving the pixel out; products are taken along
@@ -44,9 +45,9 @@ STRICTNESS = (0.0, 1.0, 2.0)
 CALM = 0.2
 """Share of pixels of an intensity, those of the calmest surroundings, that bound the noise."""
 BINS = 16
-ALIKE = 0.8
+ALIKE = 0.7
 """Covariance of the errors of neighbouring predictions as a share of their variance. The pixel is
-then used where products show 0.4 of what squares show, or more."""
+then used where products show 0.35 of what squares show in excess of the noise, or more."""
 CERTAIN = 3.0
 """The risk must fall by so many standard errors, since the best of nine settings is looked at."""
 
@@ -183,16 +184,16 @@ class Region:
         Pixels that were never a training target.
     blind : ndarray
         What the net makes of them when they are hidden; only valid at `held_out`.
-    products : ndarray, shape (ndim, *space)
-        For every axis, the residual of a pixel times that of the next one along the axis when both
-        are hidden; NaN where it was not measured.
+    pairs : ndarray, shape (ndim, 2, *space)
+        For every axis, the residuals of a pixel and of the next one along the axis when both are
+        hidden, at the place of the first; NaN where they were not measured.
     """
 
     noisy: NDArray
     seen: NDArray
     held_out: NDArray[np.bool_]
     blind: NDArray
-    products: NDArray[np.float64]
+    pairs: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -273,7 +274,7 @@ def fit(
             "with it"
         )
     elif np.isnan(change):
-        why = "the pixel itself is left out: the noise is correlated along all axes"
+        why = "the pixel itself is left out: along no axis is noise known to be independent"
     else:
         why = "the pixel itself is left out: pairs of neighbours do not show that it helps"
     blind = _blind_risk(centre, regions)
@@ -312,32 +313,25 @@ def ceiling_of(pieces: Sequence[Region]) -> Curve:
 def _change(centre: Centre, regions: Sequence[Sequence[Region]]) -> tuple[float, float]:
     """By how much the risk changes by pairs of neighbours, and its standard error.
 
-    As a share of the noise variance; NaN without pairs. The weight is the slope of the estimate
-    over two standard deviations of the noise, so that none knows the noise of its own pixel.
+    As a share of the noise variance; NaN without pairs. Neither weight knows its own pixel.
     """
     changes = [np.empty(0)]
     for c, pieces in enumerate(regions):
         for piece in pieces:
             prior = centre.prior(c, piece.noisy, piece.seen)
-            noise = centre.noise(c, piece.seen)
-            f, h = piece.seen, np.sqrt(noise)
-            low, high = (centre.models[c].posterior(y, f, prior)[0] for y in (f - h, f + h))
-            weight = np.maximum(high - low, 0.0) / (2 * h)
-            for axis, products in enumerate(piece.products):
-                w, s = (_between(a, axis) for a in (weight, noise))
-                covariance = products.take(range(products.shape[axis] - 1), axis) / ALIKE
-                change = (w**2 * (covariance + s) - 2 * w * covariance) / noise.mean()
-                changes.append(change[np.isfinite(change)])
+            weight = prior / (prior + centre.models[c].variance(piece.seen))
+            scale = centre.noise(c, piece.seen).mean()
+            for axis, residuals in enumerate(piece.pairs):
+                n = piece.noisy.shape[axis] - 1
+                r, q = (part.take(range(n), axis) for part in residuals)
+                w, v = (weight.take(range(i, n + i), axis) for i in (0, 1))
+                covariance = np.sqrt(w * v) * r * q / ALIKE
+                change = ((w * r) ** 2 + (v * q) ** 2) / 2 - 2 * covariance
+                changes.append(change[np.isfinite(change)] / scale)
     change = np.concatenate(changes)
     if not len(change):
         return np.nan, np.nan
     return float(change.mean()), float(change.std() / np.sqrt(len(change)))
-
-
-def _between(values: NDArray, axis: int) -> NDArray[np.float64]:
-    """Geometric means of neighbours along an axis."""
-    v = np.moveaxis(values, axis, 0)
-    return np.moveaxis(np.sqrt(v[1:] * v[:-1]), 0, axis)
 
 
 def _stein(centre: Centre, regions: Sequence[Sequence[Region]]) -> tuple[float, float]:
@@ -346,7 +340,7 @@ def _stein(centre: Centre, regions: Sequence[Sequence[Region]]) -> tuple[float, 
     As a share of the noise variance. With x the estimate and w its slope in the pixel it is
     (y - x)^2 - (y - f)^2 + 2 w s.
     """
-    changes, noises = [], []
+    changes = []
     for c, pieces in enumerate(regions):
         for piece in pieces:
             at = piece.held_out
@@ -359,7 +353,6 @@ def _stein(centre: Centre, regions: Sequence[Sequence[Region]]) -> tuple[float, 
             # Units of the noise, so that channels of any brightness count alike.
             scale = noise.mean()
             changes.append(((y - x) ** 2 - (y - f) ** 2 + 2 * slope * noise) / scale)
-            noises.append(noise / scale)
     change = np.concatenate(changes)
     return float(change.mean()), float(change.std() / np.sqrt(max(len(change), 1)))
 

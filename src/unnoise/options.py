@@ -88,7 +88,7 @@ Backend = Annotated[
     str,
     typer.Option(
         help="What computes the prediction: torch, onnx (ONNX Runtime, CPU), or bfloat16: faster, "
-        "to 0.3 % of the contrast."
+        "to about 0.1 % of the contrast."
     ),
 ]
 Report = Annotated[

@@ -87,7 +87,7 @@ def predict(
     backend : str
         ``torch``; ``onnx`` for ONNX Runtime on the CPU, whose results agree to about 1e-6 of the
         standard deviation of the image; or ``bfloat16``, where the processor computes with it: in
-        about half the time, and results agree to about 0.3 % of the standard deviation.
+        about half the time, and results agree to about 0.1 % of the standard deviation.
 
     Yields
     ------

@@ -11,6 +11,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from unnoise.centre import Region, Verdict, fit
 from unnoise.errors import InputError
@@ -30,8 +31,6 @@ BUDGET = 2**19
 """Pixels of all regions together: some seconds."""
 SIDES = {2: (512, 512), 3: (16, 176, 176)}
 KNOTS = 97
-SPACING = {2: 2, 3: 1}
-"""How far from a pair, across, a pixel is that is not hidden with it."""
 
 
 def finished(
@@ -60,9 +59,9 @@ def finished(
     wanted = config.method in BLIND_SPOT and (config.centre or config.noise_model is not None)
     if wanted and any(n is None for n in noise):
         told = ["the pixel itself is left out: the noise could not be measured"]
-    correlated = {axis for report in reports for axis in report.correlation_axes}
     blind = config.method in BLIND_SPOT
-    pieces = regions(model, images, device, correlated) if blind else None
+    along = independent(reports) if wanted and not told else ()
+    pieces = regions(model, images, device, along) if blind else None
     if wanted and not told and pieces is not None:
         model, verdict = with_centre(model, pieces, [n for n in noise if n is not None])
         told = [verdict.why]
@@ -79,6 +78,12 @@ def finished(
             f"structure; use --method auto"
         )
     return replace(model, origin={**model.origin, "known": known.to_dict()}), told, reports
+
+
+def independent(reports: Sequence[NoiseReport]) -> tuple[str, ...]:
+    """Axes of space along which no report says that noise is correlated."""
+    correlated = {axis for report in reports for axis in report.correlation_axes}
+    return tuple(axis for axis in "ZYX" if axis not in correlated)
 
 
 def of_camera(model: Model, alpha: int | None) -> list[NoiseModel | None] | None:
@@ -194,7 +199,7 @@ def regions(
     model: Model,
     images: Sequence[Image],
     device: torch.device,
-    correlated: Collection[str] = (),
+    along: Collection[str] = (),
 ) -> list[list[Region]]:
     """Pieces of the training images with predictions, for every denoised channel.
 
@@ -206,8 +211,9 @@ def regions(
         Its training images.
     device : torch.device
         Where to compute.
-    correlated : collection of str
-        Axes along which noise is correlated, so that products of neighbours say nothing.
+    along : collection of str
+        Axes along which noise is independent, so that pairs of neighbours say something; those that
+        structN2V hides along are not among them whatever is said.
     """
     assert model.config.method in BLIND_SPOT
     net = ready(model, device)
@@ -216,12 +222,8 @@ def regions(
     generator = torch.Generator(device).manual_seed(seed + 2)
     rng = np.random.default_rng([seed, 2])
     found: list[list[Region]] = [[] for _ in model.channels]
-    struct = getattr(method, "struct", None)
-    axes = [
-        a
-        for a, k in enumerate("ZYX"[-model.ndim :])
-        if k not in correlated and (struct is None or struct.shape[a] == 1)
-    ]
+    struct = _footprint(method, model.ndim)
+    axes = [a for a, k in enumerate("ZYX"[-model.ndim :]) if k in along and struct.shape[a] == 1]
     spent = 0
     seen: set[tuple[object, ...]] = set()
     while spent < BUDGET:
@@ -246,61 +248,81 @@ def regions(
         with torch.inference_mode():
             plain, blind = (_values(net, t, model) for t in (x, hidden))
         noisy = noisy.astype(np.float64)
-        products = np.full((len(noisy), model.ndim, *sides), np.nan)
-        for axis, first in pairs(sides, axes, rng):
-            both = torch.from_numpy(first | np.roll(first, 1, axis)).to(device).expand_as(x)
-            # What replaces a pixel may come from neighbours, but not from the other of the pair.
-            beside = x.roll(SPACING[model.ndim], 2 + (axis + 1) % model.ndim)
-            filled = torch.where(both, beside, x)
-            hidden = method.validation(replace(step, x=filled, y=filled, held_out=both))[0]
+        pairs = np.full((len(noisy), model.ndim, 2, *sides), np.nan)
+        for axis, first in lattices(sides, axes, struct.shape, rng):
             with torch.inference_mode():
-                residual = noisy - _values(net, hidden, model)
-            product = residual * np.roll(residual, -1, axis + 1)
-            products[:, axis] = np.where(first, product, products[:, axis])
+                residual = noisy - _values(net, _without(x, first, axis, struct), model)
+            both = np.stack([residual, np.roll(residual, -1, axis + 1)], 1)
+            pairs[:, axis] = np.where(first, both, pairs[:, axis])
         for c in range(len(model.channels)):
-            found[c].append(Region(noisy[c], plain[c], held[c], blind[c], products[c]))
+            found[c].append(Region(noisy[c], plain[c], held[c], blind[c], pairs[c]))
         spent += math.prod(sides) * len(model.channels)
     return found
 
 
-def pairs(
-    shape: Sequence[int], axes: Sequence[int], rng: np.random.Generator
-) -> Iterator[tuple[int, NDArray[np.bool_]]]:
-    """Lattices of pixels to hide together with the next one along an axis.
+def _footprint(method: object, ndim: int) -> NDArray[np.bool_]:
+    """What is hidden with a spot: itself, or more with structN2V."""
+    struct: torch.Tensor | None = getattr(method, "struct", None)
+    return np.ones((1,) * ndim, np.bool_) if struct is None else struct.cpu().numpy()
 
-    One pixel in 16 at a time, so that little more than the pair is hidden from a prediction; two to
-    four lattices for every axis of a large piece, more of a small one.
+
+def lattices(
+    shape: Sequence[int],
+    axes: Sequence[int],
+    footprint: Sequence[int],
+    rng: np.random.Generator,
+) -> Iterator[tuple[int, NDArray[np.bool_]]]:
+    """Pixels to hide together with the next one along an axis, and the footprints of both.
+
+    One pixel in 16 at a time or fewer, so that little more than the pair is hidden from a
+    prediction; two to four lattices for every axis of a large piece, more of a small one.
 
     Parameters
     ----------
     shape : sequence of int
         Of the piece, 2 or 3 dimensions.
     axes : sequence of int
-        Along which there are pairs.
+        Along which there are pairs; the footprint is one pixel long there.
+    footprint : sequence of int
+        Sides of what is hidden with a spot.
     rng : numpy.random.Generator
         Which lattices.
 
     Yields
     ------
     axis, mask : int, ndarray of bool of the given shape
-        The first pixel of every pair.
+        The first pixel of every pair. There is a pixel before it and one after the pair.
 
     Examples
     --------
-    >>> axis, mask = next(pairs((8, 8), [1], np.random.default_rng(0)))
-    >>> axis, int(mask.sum())
-    (1, 4)
+    >>> axis, mask = next(lattices((9, 9), [1], (1, 1), np.random.default_rng(0)))
+    >>> axis, bool(mask[:, 0].any()), bool(mask[:, 7:].any())
+    (1, False, False)
     """
+    free = {2: 3, 3: 1}[len(shape)]
     for axis in axes:
-        across = 2 * SPACING[len(shape)]
-        cell = [4 if a == axis else across for a in range(len(shape))]
+        cell = [4 if a == axis else side + free for a, side in enumerate(footprint)]
         places = list(itertools.product(*map(range, cell)))
-        n = min(max(2 * BUDGET // math.prod(shape), 1), len(places) // 2)
+        n = min(max(2 * BUDGET // math.prod(shape), 1), len(places) // 2, 8)
         for which in rng.choice(len(places), n, replace=False):
             mask = np.zeros(shape, np.bool_)
             mask[tuple(slice(o, None, c) for o, c in zip(places[which], cell, strict=True))] = True
-            mask[(slice(None),) * axis + (slice(shape[axis] - 1, None),)] = False  # nothing follows
+            for end in (slice(1), slice(max(shape[axis] - 2, 0), None)):
+                mask[(slice(None),) * axis + (end,)] = False
             yield axis, mask
+
+
+def _without(
+    x: torch.Tensor, first: NDArray[np.bool_], axis: int, footprint: NDArray[np.bool_]
+) -> torch.Tensor:
+    """Planes without either pixel of the pairs: the first takes the value before the pair, the
+    second the one after it, and so do their footprints.
+    """
+    second = np.roll(first, 1, axis)
+    for pixels, back in ((first, 1), (second, -1)):
+        hidden = torch.from_numpy(ndimage.binary_dilation(pixels, footprint)).to(x.device)
+        x = torch.where(hidden, x.roll(back, 2 + axis), x)
+    return x
 
 
 def _values(net: torch.nn.Module, x: torch.Tensor, model: Model) -> NDArray[np.float64]:

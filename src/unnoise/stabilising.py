@@ -27,7 +27,7 @@ from unnoise.nets.stabilised import KNOTS, Stabilised, interpolate
 from unnoise.noise.density import Model as NoiseModel
 from unnoise.optimizer import OPTIMIZERS
 from unnoise.sampling import Crops
-from unnoise.selfcheck import measured, noise_models, of_camera
+from unnoise.selfcheck import independent, measured, noise_models, of_camera
 from unnoise.settings import Training
 
 STEPS = 60
@@ -98,12 +98,13 @@ def stabilised(model: Model, images: Sequence[Image], reports: Sequence[NoiseRep
     reports : sequence of NoiseReport
         What was measured of them; measured now where it is missing.
     """
-    noise = of_camera(model, images[0].alpha)
-    noise = noise or noise_models(reports or measured(images), model)
+    reports = reports or measured(images)
+    noise = of_camera(model, images[0].alpha) or noise_models(reports, model)
     known = [n for n in noise if n is not None]
     if len(known) == len(noise):  # what a fine-tuning splits, and what judges it
         kept = [{"noise": n.to_dict(), "rho": None} for n in known]
-        model = replace(model, origin={**model.origin, "recorruption": kept})
+        found = {"recorruption": kept, "independent": list(independent(reports))}
+        model = replace(model, origin={**model.origin, **found})
     return with_transform(model, noise, crops_of(images, model))
 
 

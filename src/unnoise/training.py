@@ -304,6 +304,7 @@ class Run:
         """Everything needed to go on, as tensors and plain values."""
         return {
             "device": self.device.type,
+            "dtype": str(self.dtype).removeprefix("torch."),
             "net": self.net.state_dict(),
             "average": self.average,
             "optimizer": self.optimizer.state_dict(),
@@ -329,6 +330,9 @@ class Run:
                 f"the training ran on {trained_on} and can only go on there: add --device "
                 f"{trained_on}"
             )
+        # The type it began with, whatever this processor likes better; it was not always stored.
+        began = "float32" if self.device.type == "cpu" else str(self.dtype).removeprefix("torch.")
+        self.dtype = getattr(torch, state.get("dtype", began))
         try:
             self.net.load_state_dict(state["net"])
             self.optimizer.load_state_dict(state["optimizer"])
