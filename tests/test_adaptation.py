@@ -347,3 +347,19 @@ def test_noise_that_is_known_badly_does_little_harm(
     chosen = ((result(run.model(), noisy) - clean) ** 2).mean()
     assert chosen < 1.25 * min(errors[0], errors[2])
     assert chosen < 0.6 * ((noisy - clean) ** 2).mean()
+
+
+def test_the_net_from_scratch_has_the_precision_that_was_asked_for() -> None:
+    for precision in ("float32", "bfloat16"):
+        run = made(photons(), precision=precision)
+        assert run._scratch().config.training.precision == precision
+
+
+def test_the_pixel_itself_is_judged_along_axes_of_independent_noise() -> None:
+    """Pairs of neighbours whose noise is correlated would feign lost structure."""
+    rng = np.random.default_rng(0)
+    noise = ndimage.gaussian_filter(rng.normal(size=(128, 128)), (0, 1.5), mode="wrap")
+    striped = 100 + scene(128) + 20 * noise / noise.std()
+    for x, axes in ((striped, ["Z", "Y"]), (photons(128), ["Z", "Y", "X"])):
+        model = plan([Image.from_array(x)], Config(method="adapted"))
+        assert model.origin["independent"] == axes

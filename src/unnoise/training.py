@@ -222,7 +222,7 @@ class Run:
             torch._foreach_copy_(self._followed, self.average)
         losses, extra = self._held_out_losses()
         loss, half_width = losses.mean().item(), 1.96 * standard_error(losses, self._repeats)
-        if self.best is None or loss <= self.best or self.keeps_last:
+        if self._is_kept(losses):
             self.best = loss
             self.best_weights = {k: v.cpu().clone() for k, v in self.net.state_dict().items()}
         self.net.load_state_dict(weights)
@@ -246,6 +246,21 @@ class Run:
         if t.patience is not None and self.significant.waited >= t.patience:
             self.stopped = True
         return loss
+
+    def _is_kept(self, losses: Tensor) -> bool:
+        """Whether the weights of a validation are better than those of all before.
+
+        Where the learning rate falls, so does the scatter of the weights. Then later ones are
+        better as long as the held-out loss, which knows differences of 0.1 % only roughly, is not
+        significantly above its lowest: on W2S development images the lowest cost up to 0.14 dB.
+        """
+        lowest = self.lower.lowest
+        if lowest is None or self.keeps_last:
+            return True
+        difference = losses - lowest
+        falls = self.config.schedule in ("cosine", "halving")
+        doubt = 1.96 * standard_error(difference) if falls else 0.0
+        return difference.mean().item() <= doubt
 
     def _held_out_losses(self) -> tuple[Tensor, dict[str, float]]:
         """The loss of every validation patch and, of a probabilistic net, its calibration."""
