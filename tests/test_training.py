@@ -269,6 +269,34 @@ def test_what_is_kept_is_as_good_as_the_best_validation() -> None:
     assert kept(run).validate() == pytest.approx(run.best, rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("schedule", "rise", "last"),
+    [
+        ("cosine", 0.5, True),  # below what chance does: 1.96 standard errors
+        ("cosine", 4.0, False),
+        ("halving", 0.5, True),
+        ("constant", 0.5, False),  # weights scatter to the end
+        ("plateau", 0.5, False),
+        ("constant", -1e-6, True),
+    ],
+)
+def test_later_weights_are_kept_unless_they_are_significantly_worse(
+    schedule: str, rise: float, last: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Losses of three validations: the second is the lowest, the third a rise above it."""
+    rng = np.random.default_rng(0)
+    hard = torch.from_numpy(rng.normal(5, 3, 400))  # what makes a patch harder than another
+    scatter = torch.from_numpy(rng.normal(size=400))
+    scatter = 0.1 * (scatter - scatter.mean()) / scatter.std()
+    losses = iter([hard + 1, hard, hard + scatter + rise * 0.1 / 20])
+    run = start(scene(48)[1], steps=3, validate_every=1, schedule=schedule)
+    monkeypatch.setattr(run, "_held_out_losses", lambda: (next(losses), {}))
+    finish(run)
+    expected = hard.mean().item() + last * rise * 0.1 / 20
+    assert run.best == pytest.approx(expected, abs=1e-9)
+    assert run.history[-1]["held_out"] == pytest.approx(hard.mean().item() + rise * 0.1 / 20)
+
+
 def test_blind2unblind_keeps_its_last_weights() -> None:
     """Its blind risk does not see what the visible phase gains."""
     config = small("b2u", steps=40, validate_every=5, schedule="constant", ema=0.0)
