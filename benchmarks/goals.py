@@ -35,19 +35,23 @@ class Goal:
 
 
 def bsd68(minutes: float, wanted: float) -> Callable[[Results], Outcome | None]:
-    """The best of our methods within so many minutes, whatever the whole budget was."""
+    """Our methods within so many minutes, whatever the whole budget was."""
 
     def measured(results: Results) -> Outcome | None:
-        found = {
-            (name, clock): s
-            for (name, _, at, clock), s in sorted(results.bsd68.items(), key=lambda kv: kv[1].psnr)
+        found = [
+            (name, at, clock, s)
+            for (name, _, at, clock), s in results.bsd68.items()
             if at < 1.02 * minutes and not name.startswith(PEER)
-        }  # of several budgets the last, that is the best, stays
+        ]
         if not found:
             return None
-        (name, clock), s = max(found.items(), key=lambda kv: kv[1].psnr)
+        # Of those that reach it, the one that more seeds speak for.
+        name, at, clock, s = max(
+            found, key=lambda f: (f[3].psnr >= wanted, len(f[3].seeds), f[3].psnr)
+        )
         threads = "one thread" if clock == "cpu" else "two threads"
-        return _outcome(f"{s.psnr:.2f} dB ({name}, {threads})", s.psnr >= wanted, [s])
+        text = f"{s.psnr:.2f} dB after {at:g} min ({name}, {threads})"
+        return _outcome(text, s.psnr >= wanted, [s])
 
     return measured
 

@@ -39,6 +39,7 @@ class Suite:
         return sum(minutes for minutes, _ in self.commands)
 
 
+R2R = "bsd68.py --method r2r --clock cpu --tta --set net.filters=48"
 SUITES = {
     "startup": Suite("import, command to first step", ((2, "startup.py"),)),
     "memory": Suite("peak memory", ((6, "memory.py"),)),
@@ -48,6 +49,8 @@ SUITES = {
         (
             (14, "real.py --sets camera --seconds 20 60 300 --rivals bm3d nlm --seed {seed}"),
             (6, "real.py --sets camera --seconds 20 60 300 --roads scratch --rivals --method b2u "
+                "--seed {seed}"),
+            (2, "real.py --sets camera --seconds 60 --roads scratch --rivals --method r2r "
                 "--seed {seed}"),
             (48, "real.py --sets camera --roads --rivals careamics n2v --rival-seconds 60 180 600 "
                  "--seed {seed}"),
@@ -71,11 +74,12 @@ SUITES = {
     "bsd68": Suite(
         "BSD68 from noisy Train400, quality against time",
         (
-            (17, "bsd68.py --method b2u --minutes 15 --seed {seed}"),
-            (17, "bsd68.py --method r2r --minutes 15 --seed {seed}"),
-            (17, "bsd68.py --method n2v --minutes 15 --seed {seed}"),
-            (64, "bsd68.py --method b2u --minutes 60 --milestones 5 15 30 --seed {seed}"),
-            (64, "bsd68.py --method r2r --minutes 60 --milestones 5 15 30 --seed {seed}"),
+            (17, f"{R2R} --minutes 15 --milestones 5 --seed {{seed}}"),
+            (17, "bsd68.py --method b2u --minutes 15 --clock cpu --tta --seed {seed}"),
+            (17, "bsd68.py --method n2v --minutes 15 --clock cpu --tta --seed {seed}"),
+            *((6, f"{R2R} {setting} --minutes 4 --seed {{seed}}")
+              for setting in ("recorruption.decay=1.0", "recorruption.decay=0.4",
+                              "training.precision=float32", "training.precision=bfloat16")),
             *((m + 2, f"bsd68.py --peer {p} --minutes {m:g} --seed {{seed}}")
               for p in ("careamics", "n2v") for m in (2.5, 5, 10, 20)),
         ),

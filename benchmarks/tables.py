@@ -55,13 +55,16 @@ def bsd68(results: Results) -> str:
     """PSNR against time in the runs of bsd68.py."""
     if not results.bsd68:
         return missing("run.py --suite bsd68")
-    head = "method, budget min, after min, PSNR dB, sd, CPU s, wall s, clock, seeds, date"
-    lines = [f"| {head.replace(', ', ' | ')} |", "|" + "---|" * 10]
+    head = (
+        "method, budget min, after min, PSNR dB, sd, CPU s, wall s, clock, seeds, date, processor"
+    )
+    lines = [f"| {head.replace(', ', ' | ')} |", "|" + "---|" * 11]
     for (name, budget, minutes, clock), s in sorted(results.bsd68.items()):
         who = PEERS.get(name, f"**{name}**")
         lines.append(
             f"| {who} | {budget:g} | {minutes:g} | {s.psnr:.2f} | {deviation(s)} | {s.cpu_s:.0f} | "
-            f"{s.wall_s:.0f} | {clock} | {', '.join(map(str, s.seeds))} | {s.date} |"
+            f"{s.wall_s:.0f} | {clock} | {', '.join(map(str, s.seeds))} | {s.date} | "
+            f"{', '.join(map(goals.short, s.machines))} |"
         )
     return "\n".join(lines)
 
@@ -101,7 +104,12 @@ def real(results: Results, *sets: str) -> str:
     lines += [f"\n{name} is missing: it could not be run." for name in sorted(gone)]
     numbers = ", ".join(map(str, sorted(seeds)))
     dates = " to ".join(sorted({min(every), max(every)}))
-    lines += ["", f"{dates}, one thread, seeds {numbers}; seconds are the longest of the images."]
+    machines = {m for key, s in results.real.items() if key[0] in images for m in s.machines}
+    on = " and ".join(sorted(map(goals.short, machines)))
+    lines += [
+        "",
+        f"{dates}, one thread of {on}, seeds {numbers}; seconds are the longest of the images.",
+    ]
     return "\n".join(lines)
 
 
