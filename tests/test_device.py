@@ -41,8 +41,11 @@ def test_16_bits_are_for_processors_that_compute_with_them(
         assert half(cpu) == dtype
         assert half(cpu, "float32") == half(mps) == torch.float32
         assert half(cpu, "bfloat16") == torch.bfloat16  # slow without the units, but possible
+        assert half(cpu, "auto", ndim=3) == half(cpu, "float32", ndim=3) == torch.float32
     with pytest.raises(InputError, match=r"mps .* set training.precision=float32"):
         half(mps, "bfloat16")
+    with pytest.raises(InputError, match=r"3D .* wrong on CPUs; leave training.precision=auto"):
+        half(cpu, "bfloat16", ndim=3)
     assert isinstance(autocast(cpu, torch.float32), contextlib.nullcontext)
     with autocast(cpu, torch.bfloat16):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16

@@ -69,7 +69,7 @@ def autocast(device: torch.device, dtype: torch.dtype) -> contextlib.AbstractCon
     return torch.autocast(device.type, dtype=dtype)
 
 
-def half(device: torch.device, precision: str = "auto") -> torch.dtype:
+def half(device: torch.device, precision: str = "auto", ndim: int = 2) -> torch.dtype:
     """The type of the maps in a training step.
 
     Parameters
@@ -79,11 +79,14 @@ def half(device: torch.device, precision: str = "auto") -> torch.dtype:
         ``float32``, ``bfloat16``, or ``auto``: bfloat16 where CUDA cards and CPUs compute with it,
         float16 on older cards, float32 elsewhere. A CPU without such units emulates bfloat16 and is
         then five times slower than with float32; one that has them takes 0.5 to 0.7 of the time.
+    ndim : int
+        Of the patches. In 3D CPUs stay with float32: of maps two slices thick the weights got
+        gradients out of memory that nobody had written (oneDNN in PyTorch 2.13, AVX-512 BF16).
 
     Raises
     ------
     InputError
-        For bfloat16 on a device that is not known to compute with it.
+        For bfloat16 where it is not known to be computed, or is computed wrong.
 
     Examples
     --------
@@ -94,13 +97,18 @@ def half(device: torch.device, precision: str = "auto") -> torch.dtype:
         raise InputError(
             f"{device.type} is not known to compute with bfloat16; set training.precision=float32"
         )
+    if precision == "bfloat16" and device.type == "cpu" and ndim == 3:
+        raise InputError(
+            "3D training in bfloat16 is computed wrong on CPUs; leave training.precision=auto"
+        )
     if precision != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
     if device.type == "cuda":
         # Older cards emulate bfloat16, slowly.
         modern = torch.cuda.get_device_capability(device) >= (8, 0)
         return torch.bfloat16 if modern else torch.float16
-    return torch.bfloat16 if device.type == "cpu" and has_bfloat16() else torch.float32
+    fast = device.type == "cpu" and ndim == 2 and has_bfloat16()
+    return torch.bfloat16 if fast else torch.float32
 
 
 @functools.cache

@@ -83,7 +83,7 @@ class Run:
             seed=t.seed,
             partners=_partners(model, targets),
         )
-        self.dtype = half(device, t.precision)
+        self.dtype = half(device, t.precision, model.ndim)
         self.net = place(build_net(model), device)
         self._followed = _floats(self.net)  # the tensors themselves: they change in place
         self.average = [p.detach().clone() for p in self._followed]

@@ -144,7 +144,7 @@ def test_the_same_seed_gives_the_same_file(run: Run, tmp_path: Path) -> None:
 
 def test_the_pixel_itself_comes_back_alike_in_every_way(run: Run, tmp_path: Path) -> None:
     """From denoise, from a model folder and from a script."""
-    texture = np.where(np.indices((96, 96)).sum(0) // 2 % 2, 140.0, 60.0)
+    texture = np.where(np.indices((96, 96)).sum(0) // 4 % 2, 140.0, 60.0)
     texture[:, :48] = 100
     x = (texture + white(96, 96)).astype(np.float32)
     save(tmp_path / "x.tif", x)
@@ -181,7 +181,7 @@ def test_a_resumed_training_asks_the_held_out_pixels_too(
 def test_a_run_stopped_while_predicting_keeps_the_pixel_itself(
     run: Run, tmp_path: Path, stop_after: Callable[[int], None]
 ) -> None:
-    texture = np.where(np.indices((96, 96)).sum(0) // 2 % 2, 140.0, 60.0)
+    texture = np.where(np.indices((96, 96)).sum(0) // 4 % 2, 140.0, 60.0)
     texture[:, :48] = 100
     save(tmp_path / "x.tif", texture + white(96, 96))
     stop_after(4)  # after two steps, and before the only tile is moved to its place
