@@ -234,7 +234,7 @@ class UNet(nn.Module):
         in training that is noise without a mean, and the copy of the maps costs 4 % of a step.
         """
         raw: Tensor
-        if self.training or h.dtype == torch.float32:
+        if self.training or h.dtype not in (torch.bfloat16, torch.float16):
             raw = self.head(h)
         else:
             with torch.autocast(h.device.type, enabled=False):
