@@ -110,8 +110,10 @@ def forward(model: Model, net: DenoisingNet, backend: str) -> Forward:
     """
     if backend == "torch":
         return net
+    if backend == "onnx":
+        return _Session.of(model)
     check_model(model, backend)
-    return _Session.of(model) if backend == "onnx" else _Half(net)
+    return _Half(net)
 
 
 class _Half:

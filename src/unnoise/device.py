@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import functools
 import sys
 from typing import Any, TypeVar
 
@@ -111,7 +110,6 @@ def half(device: torch.device, precision: str = "auto", ndim: int = 2) -> torch.
     return torch.bfloat16 if fast else torch.float32
 
 
-@functools.cache
 def has_bfloat16() -> bool:
     """Whether the CPU computes with bfloat16 (AVX-512 BF16 or AMX)."""
     capabilities = getattr(torch.cpu, "get_capabilities", None)

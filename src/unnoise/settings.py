@@ -193,7 +193,8 @@ class Training(Frozen):
     """Largest norm of the gradient."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Type of the maps in a step; weights, loss and optimiser are float32. auto takes 16 bits where
-    the processor computes with them, 0.5 to 0.7 of the time of float32 (docs/performance.md)."""
+    the processor computes with them (CPUs in 2D only), 0.5 to 0.7 of the time of float32
+    (docs/performance.md)."""
     augment: bool = True
     """Flips and rotations by 90 degrees in YX, as far as a structN2V mask allows them."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
