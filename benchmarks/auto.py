@@ -25,13 +25,13 @@ import numpy as np
 import torch
 
 from common import HERE, data, record
-from unnoise.auto import Choice, choose
-from unnoise.config import Config
-from unnoise.image import Image
-from unnoise.metrics import scale_invariant_psnr
-from unnoise.plan import plan
-from unnoise.selfcheck import finished
-from unnoise.training import Run
+from unnoise.config.config import Config
+from unnoise.images.image import Image
+from unnoise.quality.metrics import scale_invariant_psnr
+from unnoise.training.auto import Choice, choose
+from unnoise.training.held_out import finished
+from unnoise.training.loop import Run
+from unnoise.training.plan import plan
 
 SLACK = 0.2
 

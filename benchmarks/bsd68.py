@@ -31,13 +31,13 @@ import torch
 import peer
 from common import data, record
 from unnoise.api import budget
-from unnoise.config import PRESETS, Config
-from unnoise.device import pick
-from unnoise.image import Image
-from unnoise.metrics import psnr
-from unnoise.model import Model
-from unnoise.plan import plan
-from unnoise.training import Run
+from unnoise.config.config import PRESETS, Config
+from unnoise.images.image import Image
+from unnoise.models.model import Model
+from unnoise.nets.device import pick
+from unnoise.quality.metrics import psnr
+from unnoise.training.loop import Run
+from unnoise.training.plan import plan
 
 METHODS = ("n2v", "n2v2", "b2u", "r2r")
 """Those that learn from single noisy images of independent noise."""

@@ -36,14 +36,14 @@ from skimage import data as samples
 from bsd68 import noisy_images
 from common import HERE, data, record
 from unnoise.api import budget
-from unnoise.config import Config
+from unnoise.config.config import Config
+from unnoise.config.methods import CLASSICAL, METHODS
 from unnoise.errors import InputError
-from unnoise.image import Image
-from unnoise.metrics import psnr, scale_invariant_psnr
-from unnoise.plan import plan
-from unnoise.presets import CLASSICAL, METHODS
-from unnoise.runs import start
-from unnoise.training import Run
+from unnoise.images.image import Image
+from unnoise.quality.metrics import psnr, scale_invariant_psnr
+from unnoise.training.loop import Run
+from unnoise.training.plan import plan
+from unnoise.training.runs import start
 
 Score = Callable[[np.ndarray, np.ndarray], float]
 Pictures = list[np.ndarray]

@@ -21,10 +21,10 @@ import torch
 
 from bsd68 import noisy_images
 from common import data, record
-from unnoise import shipped
 from unnoise.api import train
-from unnoise.metrics import psnr
-from unnoise.nets.gaussian import GaussianNet
+from unnoise.nets import pretrained as shipped
+from unnoise.nets.gaussian_denoiser import GaussianNet
+from unnoise.quality.metrics import psnr
 
 PEAK = 255.0
 

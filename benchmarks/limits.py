@@ -27,8 +27,8 @@ from skimage import data as samples
 import unnoise
 from common import HERE, processor
 from family import checkerboard
-from unnoise.config import Config
-from unnoise.metrics import psnr
+from unnoise.config.config import Config
+from unnoise.quality.metrics import psnr
 
 Picture = np.ndarray
 Rows = list[tuple[str, ...]]

@@ -28,7 +28,7 @@ IDLE = (
     "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
 )
 WORK = (
-    "import resource,sys; from unnoise.cli import main\n"
+    "import resource,sys; from unnoise.app.cli.main import main\n"
     "try: main()\n"
     "finally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
 )

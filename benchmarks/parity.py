@@ -30,12 +30,12 @@ import torch
 
 from bsd68 import noisy_images
 from common import HERE, data, record
-from unnoise.config import Config
-from unnoise.device import pick
-from unnoise.image import Image
-from unnoise.metrics import psnr
-from unnoise.plan import plan
-from unnoise.training import Run
+from unnoise.config.config import Config
+from unnoise.images.image import Image
+from unnoise.nets.device import pick
+from unnoise.quality.metrics import psnr
+from unnoise.training.loop import Run
+from unnoise.training.plan import plan
 
 SIGMA = 25.0
 EVERY = 20

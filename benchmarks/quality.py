@@ -23,9 +23,9 @@ import torch
 
 from auto import pairs, trained
 from common import record
-from unnoise.auto import choose
-from unnoise.image import Image
-from unnoise.results import Plane, show
+from unnoise.images.image import Image
+from unnoise.report.planes import Plane, show
+from unnoise.training.auto import choose
 
 INDEPENDENT = ("w2s", "gigadb", "fmd")
 """Groups whose noise is independent; those of FMD have weak correlations (below 0.06)."""
@@ -43,7 +43,7 @@ def measure(name: str, noisy: np.ndarray, truth: np.ndarray, seconds: float, see
     images = [Image.from_array(noisy)]
     choice = choose(images)
     model, _ = trained(images, choice, seconds, seed)
-    from unnoise.predict import predict
+    from unnoise.models.predict import predict
 
     plane = Plane(images[0], model.channels)
     for block in predict(model, images[0]):

@@ -44,15 +44,15 @@ import oracle
 import peer
 from common import alone, data, origin, record, recorded
 from unnoise import inspect
-from unnoise.adaptation import Adaptation
 from unnoise.api import budget, of_method, train
-from unnoise.auto import choose
-from unnoise.image import Image
-from unnoise.metrics import psnr, scale_invariant_psnr
-from unnoise.plan import plan
-from unnoise.presets import CLASSICAL, SHIPPED
-from unnoise.selfcheck import finished
-from unnoise.training import Run
+from unnoise.config.methods import CLASSICAL, SHIPPED
+from unnoise.images.image import Image
+from unnoise.quality.metrics import psnr, scale_invariant_psnr
+from unnoise.training.adapted import Adaptation
+from unnoise.training.auto import choose
+from unnoise.training.held_out import finished
+from unnoise.training.loop import Run
+from unnoise.training.plan import plan
 
 SIGMA = 25.0
 FIELDS = {"w2s": ("002", "007", "011", "015"), "w2s_dev": ("001", "005", "009", "013")}

@@ -15,12 +15,12 @@ import numpy as np
 import tifffile
 
 from common import data, record
-from unnoise.config import Config
-from unnoise.device import pick
-from unnoise.image import Image
-from unnoise.metrics import scale_invariant_psnr
-from unnoise.plan import plan
-from unnoise.training import Run
+from unnoise.config.config import Config
+from unnoise.images.image import Image
+from unnoise.nets.device import pick
+from unnoise.quality.metrics import scale_invariant_psnr
+from unnoise.training.loop import Run
+from unnoise.training.plan import plan
 
 
 def main() -> None:

@@ -28,7 +28,7 @@ from common import record
 SPENT = (
     "import os, resource, sys\n"
     "sys.argv = sys.argv[1:]\n"
-    "import unnoise.cli, unnoise.events\n"
+    "import unnoise.app.cli.main, unnoise.app.events\n"
     "class Until:\n"
     "    def write(self, text):\n"
     "        if 'step 1/' in text:\n"
@@ -39,7 +39,7 @@ SPENT = (
     "    def flush(self): pass\n"
     "    def isatty(self): return False\n"
     "sys.stderr = Until()\n"
-    "unnoise.cli.main()\n"
+    "unnoise.app.cli.main.main()\n"
 )
 """The command line, which says what it has spent at its first step and ends."""
 
@@ -83,7 +83,7 @@ def main() -> None:
         noisy = str(Path(folder) / "noisy.tif")
         photons = np.random.default_rng(0).poisson(data.camera() / 4.0)
         tifffile.imwrite(noisy, photons.astype(np.uint16))
-        cli = [python, "-m", "unnoise.cli"]
+        cli = [python, "-m", "unnoise.app.cli.main"]
         denoise = ["denoise", noisy, "--steps", "1000", "-o", str(Path(folder) / "clean.tif")]
         train = ["train", noisy, "--method", "n2v", "--steps", "1000"]
         train += ["-o", str(Path(folder) / "m")]

@@ -31,7 +31,7 @@ import numpy as np
 
 import peer
 from common import HERE, record
-from unnoise.device import has_bfloat16
+from unnoise.nets.device import has_bfloat16
 
 FULL, HALF = "float32", "bfloat16"
 """Steps in 32 bits where those in 16 are the default, and predictions in 16 bits."""
@@ -79,8 +79,8 @@ def pin(core: int) -> None:
 
 def has_onnx() -> bool:
     """Whether predictions can run in ONNX Runtime here."""
-    from unnoise.backends import check
     from unnoise.errors import InputError
+    from unnoise.models.backends import check
 
     try:
         check("onnx")

@@ -17,10 +17,10 @@ from pace import Pace, answer, now  # isort: skip  (first: it turns standard out
 import numpy as np
 import torch
 
-from unnoise.config import Config
-from unnoise.image import Image
-from unnoise.plan import plan
-from unnoise.training import Run
+from unnoise.config.config import Config
+from unnoise.images.image import Image
+from unnoise.training.loop import Run
+from unnoise.training.plan import plan
 
 FOREVER = 10**6
 LIKE_THEM: dict[str, Any] = {

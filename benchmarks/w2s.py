@@ -23,7 +23,7 @@ import numpy as np
 from scipy import ndimage
 
 from common import data, record
-from unnoise.metrics import scale_invariant_psnr
+from unnoise.quality.metrics import scale_invariant_psnr
 
 FIELDS = {"report": ("002", "007", "011", "015"), "dev": ("001", "005", "009", "013")}
 SIGMAS = np.arange(0.3, 6.01, 0.1)
@@ -40,7 +40,16 @@ def denoise(path: Path, options: list[str]) -> tuple[np.ndarray, float, float]:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / path.name
         before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-        command = [sys.executable, "-m", "unnoise.cli", "denoise", str(path), "-o", str(out), "-q"]
+        command = [
+            sys.executable,
+            "-m",
+            "unnoise.app.cli.main",
+            "denoise",
+            str(path),
+            "-o",
+            str(out),
+            "-q",
+        ]
         subprocess.run([*command, *options], check=True)
         wall = time.perf_counter() - start
         after = resource.getrusage(resource.RUSAGE_CHILDREN)

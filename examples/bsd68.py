@@ -31,13 +31,14 @@ from numpy.typing import NDArray
 from skimage import color, data
 
 import unnoise
-from unnoise import Config, Image, Model, history
+from unnoise import Config, Image, Model
 from unnoise.api import budget
-from unnoise.device import pick
-from unnoise.methods import Step
-from unnoise.metrics import psnr
-from unnoise.plan import plan
-from unnoise.training import Run
+from unnoise.nets.device import pick
+from unnoise.quality.metrics import psnr
+from unnoise.training import history
+from unnoise.training.loop import Run
+from unnoise.training.methods import Step
+from unnoise.training.plan import plan
 
 SIGMA = 25.0
 """Standard deviation of the noise in grey levels."""

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 from scenes import dead_leaves, microscopy, warped
 
-from unnoise.nets.gaussian import BLOCKS, WIDTHS, GaussianNet
+from unnoise.nets.gaussian_denoiser import BLOCKS, WIDTHS, GaussianNet
 
 PHOTOGRAPHS = (
     "astronaut.png", "brick.png", "chelsea.png", "coffee.png", "grass.png", "gravel.png",

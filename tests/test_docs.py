@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from unnoise import cli, plan
+from unnoise.app.cli import main as cli
+from unnoise.training import plan
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from scipy import ndimage
 
-from unnoise.nets.gaussian import GaussianNet
+from unnoise.nets.gaussian_denoiser import GaussianNet
 
 RECIPES = Path(__file__).resolve().parents[1] / "recipes"
 SCENES = ("dead_leaves", "microscopy", "spots", "filaments", "membranes", "nuclei")

@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from unnoise.api import denoise as denoise
     from unnoise.api import load as load
     from unnoise.api import train as train
-    from unnoise.config import Config as Config
-    from unnoise.image import Image as Image
-    from unnoise.inspection import NoiseReport as NoiseReport
-    from unnoise.inspection import inspect as inspect
-    from unnoise.io import open as open
-    from unnoise.io import save as save
-    from unnoise.missing import fill_missing as fill_missing
-    from unnoise.model import Model as Model
+    from unnoise.config.config import Config as Config
+    from unnoise.images.formats import open as open
+    from unnoise.images.formats import save as save
+    from unnoise.images.image import Image as Image
+    from unnoise.images.missing import fill_missing as fill_missing
+    from unnoise.models.model import Model as Model
+    from unnoise.noise.inspect import NoiseReport as NoiseReport
+    from unnoise.noise.inspect import inspect as inspect
 
 __version__ = "0.1.0"
 
@@ -35,14 +35,14 @@ _HOME = {
     "denoise": "unnoise.api",
     "train": "unnoise.api",
     "load": "unnoise.api",
-    "open": "unnoise.io",
-    "save": "unnoise.io",
-    "fill_missing": "unnoise.missing",
-    "inspect": "unnoise.inspection",
-    "Config": "unnoise.config",
-    "Image": "unnoise.image",
-    "NoiseReport": "unnoise.inspection",
-    "Model": "unnoise.model",
+    "open": "unnoise.images.formats",
+    "save": "unnoise.images.formats",
+    "fill_missing": "unnoise.images.missing",
+    "inspect": "unnoise.noise.inspect",
+    "Config": "unnoise.config.config",
+    "Image": "unnoise.images.image",
+    "NoiseReport": "unnoise.noise.inspect",
+    "Model": "unnoise.models.model",
 }
 
 __all__ = [

@@ -8,18 +8,18 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from unnoise import checkpoint
-from unnoise.auto import Auto
-from unnoise.config import Config
-from unnoise.device import pick
+from unnoise.config.config import Config
 from unnoise.errors import InputError
-from unnoise.image import Image, as_image
-from unnoise.inspection import NoiseReport
-from unnoise.missing import checked
-from unnoise.model import Model
-from unnoise.plan import plan
-from unnoise.runs import start
-from unnoise.selfcheck import finished, of_camera
+from unnoise.images.image import Image, as_image
+from unnoise.images.missing import checked
+from unnoise.models import folder as checkpoint
+from unnoise.models.model import Model
+from unnoise.nets.device import pick
+from unnoise.noise.inspect import NoiseReport
+from unnoise.training.auto import Auto
+from unnoise.training.held_out import finished, of_camera
+from unnoise.training.plan import plan
+from unnoise.training.runs import start
 
 
 def train(

@@ -12,9 +12,10 @@ import pytest
 import tifffile
 
 import unnoise
-from unnoise import jobs, training_job
-from unnoise.cli import main
-from unnoise.events import Interrupt
+from unnoise.app import denoise as jobs
+from unnoise.app import train as training_job
+from unnoise.app.cli.main import main
+from unnoise.app.events import Interrupt
 
 
 @dataclass(frozen=True)

@@ -198,7 +198,7 @@ def test_a_run_stopped_while_predicting_keeps_the_pixel_itself(
 def test_a_camera_file_that_is_gone_stops_a_resumed_training_first(
     run: Run, tmp_path: Path, stop_after: Callable[[int], None]
 ) -> None:
-    from unnoise.noise.camera import Camera
+    from unnoise.noise.camera.file import Camera
     from unnoise.noise.models import PoissonGauss
 
     save(tmp_path / "x.tif", smooth() + white(96, 96))

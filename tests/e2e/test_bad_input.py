@@ -149,7 +149,7 @@ def test_a_result_never_replaces_another_input(run: Run, tmp_path: Path, noisy: 
 
 
 STOP = (
-    "import unnoise.jobs\nfrom unnoise.events import Interrupt\n"
+    "import unnoise.app.denoise\nfrom unnoise.app.events import Interrupt\n"
     "Interrupt.__enter__ = lambda self: (setattr(self, 'requested', True), self)[1]"
 )
 """Code that makes a training stop after its first step, so that its state is saved."""
@@ -161,7 +161,7 @@ def test_full_disk_removes_the_temporary_file(tmp_path: Path, noisy: Path) -> No
     big = np.random.default_rng(0).poisson(9, (256, 300)).astype(np.uint16)
     tifffile.imwrite(tmp_path / "big.tif", big)
     code = (
-        "import resource\nfrom unnoise.cli import main\nimport unnoise.jobs\n"
+        "import resource\nfrom unnoise.app.cli.main import main\nimport unnoise.app.denoise\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\nmain()"
     )
     command = [sys.executable, "-c", code, "denoise", "big.tif", "--steps", "1", "--no-tta"]
@@ -170,7 +170,7 @@ def test_full_disk_removes_the_temporary_file(tmp_path: Path, noisy: Path) -> No
     assert nothing_new(tmp_path, "big.tif", "cells.tif")
     # Weights take 1.4 MB, the state of a run four times as much: the second limit hits that.
     for limit in ("100_000", "2_000_000"):
-        limited = code.replace("100_000", limit).replace("import unnoise.jobs", STOP)
+        limited = code.replace("100_000", limit).replace("import unnoise.app.denoise", STOP)
         command = [sys.executable, "-c", limited, "train", "big.tif", "-o", "m", "--steps", "5"]
         done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
         assert_refused(Result(done.returncode, done.stdout, done.stderr), "m", "-o")
@@ -256,7 +256,7 @@ def test_steps_and_minutes_must_be_positive(run: Run, noisy: Path) -> None:
 
 
 def test_debug_shows_the_traceback(noisy: Path) -> None:
-    command = [sys.executable, "-m", "unnoise.cli", "denoise", "nothere.tif", "--debug"]
+    command = [sys.executable, "-m", "unnoise.app.cli.main", "denoise", "nothere.tif", "--debug"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "Traceback" in done.stderr
     assert "InputError" in done.stderr

@@ -9,10 +9,10 @@ import pytest
 import tifffile
 from scipy import ndimage
 
-from unnoise.calibrate_job import calibrate_files
+from unnoise.app.calibrate import calibrate_files
+from unnoise.app.events import Event, Message, Saved
 from unnoise.errors import InputError
-from unnoise.events import Event, Message, Saved
-from unnoise.noise.camera import Camera
+from unnoise.noise.camera.file import Camera
 from unnoise.noise.models import PoissonGauss
 
 GAIN, OFFSET, READ = 2.0, 100.0, 3.0

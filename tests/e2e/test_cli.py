@@ -16,7 +16,7 @@ import torch
 import yaml
 
 import unnoise
-from unnoise.training import Run as Training
+from unnoise.training.loop import Run as Training
 
 from .conftest import Run
 
@@ -173,7 +173,16 @@ def test_overwriting_a_model_keeps_the_old_one_until_there_is_a_new_one(
 
 def test_ctrl_c_leaves_a_usable_model(tmp_path: Path, noisy: Path) -> None:
     """A real SIGINT to a real process, in the middle of the training."""
-    command = [sys.executable, "-u", "-m", "unnoise.cli", "denoise", str(noisy), "--steps", "99999"]
+    command = [
+        sys.executable,
+        "-u",
+        "-m",
+        "unnoise.app.cli.main",
+        "denoise",
+        str(noisy),
+        "--steps",
+        "99999",
+    ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path)
     assert process.stderr is not None
     for line in process.stderr:
@@ -286,7 +295,7 @@ def test_demo_prints_the_gain_and_writes_the_pictures(run: Run) -> None:
 @pytest.mark.parametrize("arguments", [["--help"], ["denoise", "--help"]])
 def test_help_and_import_do_not_load_torch(arguments: list[str]) -> None:
     code = (
-        "import sys\nfrom unnoise.cli import main\n"
+        "import sys\nfrom unnoise.app.cli.main import main\n"
         "try: main()\nexcept SystemExit as stop: assert not stop.code\n"
         "assert not {'torch', 'numpy'} & set(sys.modules), 'heavy import'"
     )

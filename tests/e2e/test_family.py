@@ -20,7 +20,7 @@ import yaml
 from scipy import ndimage
 
 import unnoise
-from unnoise import calibration
+from unnoise.training import filter_search as calibration
 
 from .conftest import TINY, Run, facts
 from .test_bad_input import assert_refused

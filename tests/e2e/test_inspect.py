@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 import unnoise
-from unnoise.noise.camera import Camera
+from unnoise.noise.camera.file import Camera
 from unnoise.noise.models import PoissonGauss
-from unnoise.training import Run as Training
+from unnoise.training.loop import Run as Training
 
 from .conftest import TINY, Run
 

@@ -11,7 +11,7 @@ import pytest
 import tifffile
 import yaml
 
-from unnoise import stabilising
+from unnoise.training import instant as stabilising
 
 from .conftest import Run, facts
 from .test_bad_input import assert_refused, nothing_new

@@ -19,7 +19,8 @@ import tifffile
 from scipy import ndimage
 
 import unnoise
-from unnoise import results, training_job
+from unnoise.app import train as training_job
+from unnoise.report import planes as results
 
 from .conftest import TINY, Run
 
@@ -184,7 +185,7 @@ def test_every_method_has_a_report(run: Run, cells: Path, method: str) -> None:
 def test_a_report_that_fails_costs_only_itself(
     run: Run, cells: Path, monkeypatch: pytest.MonkeyPatch, where: str, error: Exception
 ) -> None:
-    from unnoise import jobs
+    from unnoise.app import denoise as jobs
 
     def broken(*args: Any, **options: Any) -> Any:
         raise error
@@ -241,7 +242,16 @@ def test_ctrl_c_while_the_report_is_made_leaves_the_result(
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX signals")
 def test_a_real_ctrl_c_leaves_neither_report_nor_half_a_file(cells: Path) -> None:
-    command = [sys.executable, "-u", "-m", "unnoise.cli", "denoise", str(cells), "--steps", "99999"]
+    command = [
+        sys.executable,
+        "-u",
+        "-m",
+        "unnoise.app.cli.main",
+        "denoise",
+        str(cells),
+        "--steps",
+        "99999",
+    ]
     command += [str(option) for option in TINY]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=cells.parent)
     assert process.stderr is not None

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 import yaml
 
-from unnoise import Config, loggers
-from unnoise.presets import METHODS
+from unnoise import Config
+from unnoise.config.methods import METHODS
+from unnoise.training import loggers
 
 from .conftest import TINY, Run
 from .test_bad_input import assert_refused, nothing_new
@@ -448,7 +449,7 @@ def test_help_names_the_options_and_comes_at_once(command: tuple[str, ...]) -> N
     for _ in range(3):  # other programs may hold the processor
         started = time.perf_counter()
         done = subprocess.run(
-            [sys.executable, "-m", "unnoise.cli", *command, "--help"],
+            [sys.executable, "-m", "unnoise.app.cli.main", *command, "--help"],
             capture_output=True,
             text=True,
             check=True,

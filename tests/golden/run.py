@@ -193,7 +193,7 @@ def inspected() -> dict[str, str]:
 
 
 def command(*words: str, folder: Path) -> None:
-    for name in ("unnoise.app.cli.main", "unnoise.cli"):
+    for name in ("unnoise.app.cli.main", "unnoise.app.cli.main"):
         probe = f"import importlib.util as u; u.find_spec('{name}') or 1/0"
         if subprocess.run([sys.executable, "-c", probe], capture_output=True).returncode == 0:
             break

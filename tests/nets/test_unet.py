@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from torch import Tensor
 
+from unnoise.models.tiles import mirror, tiles
 from unnoise.nets import ACTIVATIONS, UNet
-from unnoise.tiling import mirror, tiles
 
 OPTIONS = st.fixed_dictionaries(
     {

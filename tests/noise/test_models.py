@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from unnoise.errors import InputError
-from unnoise.noise.camera import Camera
+from unnoise.noise.camera.file import Camera
 from unnoise.noise.models import Curve, Histogram, Mixture, PoissonGauss, from_dict
 
 Z = np.linspace(-8, 8, 641)

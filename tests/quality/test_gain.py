@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from unnoise.errors import InputError
-from unnoise.metrics import psnr
 from unnoise.quality import gain
+from unnoise.quality.metrics import psnr
 
 WEIGHTS = np.array([1.0, 2.0, 1.0]) / 4
 

@@ -1,6 +1,6 @@
 """Networks."""
 
-from unnoise.nets.blurpool import MaxBlurPool
+from unnoise.nets.blur_pool import MaxBlurPool
 from unnoise.nets.per_channel import PerChannel
 from unnoise.nets.unet import ACTIVATIONS, UNet
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from unnoise.noise.autocovariance import autocovariance, calm, detrended, fade, means, mixing
-from unnoise.noise.curve import HIGH, SIDE
+from unnoise.noise.photon_transfer import HIGH, SIDE
 
 REACH = 6
 """Largest lag that is measured."""

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from unnoise.image import Image
-from unnoise.missing import count as count_missing
-from unnoise.missing import fill
+from unnoise.images.image import Image
+from unnoise.images.missing import count as count_missing
+from unnoise.images.missing import fill
 
 MAX_PIXELS = 2**21
 """Pixels of an image that are looked at; of images of many channels a quarter of this in each."""

@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-from unnoise.report.content import (
-    Chart,
-    HeatMap,
-    Number,
-    Page,
-    Picture,
-    Section,
-    Series,
-)
+from unnoise.report.content import Chart, HeatMap, Number, Page, Picture, Section, Series
 from unnoise.report.page import render, write
 
 __all__ = [

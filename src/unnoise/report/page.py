@@ -14,13 +14,13 @@ from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
+from unnoise.images.atomic import write_whole
 from unnoise.report.charts import chart, heat_map
 from unnoise.report.colour import RAMPS
 from unnoise.report.content import Chart, Number, Page, Picture, Section
 from unnoise.report.pictures import views
 from unnoise.report.text import escape
 from unnoise.report.viewer import viewer
-from unnoise.whole import write_whole
 
 ONE_SECTION = 3_300_000
 """Bytes of images for the pictures of a section, such as the whole of a file and its middle; base64

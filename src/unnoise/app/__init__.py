@@ -1,0 +1,1 @@
+"""Whole jobs from files to files, as generators of events, and the front ends that show these."""

@@ -1,0 +1,400 @@
+"""The command line: options become jobs, events become lines. PyTorch loads with the first job."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from unnoise import __version__
+from unnoise.app.cli import noise as noise_commands
+from unnoise.app.cli.noise import command_line
+from unnoise.app.cli.options import (
+    Axes,
+    Backend,
+    ConfigFile,
+    Debug,
+    Device,
+    Dtype,
+    Inputs,
+    Method,
+    Minutes,
+    Nan,
+    NoiseModel,
+    Out,
+    Overwrite,
+    Pairs,
+    Preset,
+    Quiet,
+    Report,
+    Seed,
+    Set,
+    Steps,
+    Struct,
+    Targets,
+    ThreeD,
+    Tta,
+    Uncertainty,
+    settings_of,
+    wanted,
+    with_noise_model,
+)
+from unnoise.errors import InputError, UnnoiseError
+
+if TYPE_CHECKING:
+    from unnoise.app.events import Event
+
+app = typer.Typer(
+    name="unnoise",
+    help="Clean images from noisy images alone (Noise2Void). No clean data, no settings needed.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,  # plain help comes up in half the time
+)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Clean images from noisy images alone (Noise2Void)."""
+    if version:
+        print(f"unnoise {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def denoise(
+    inputs: Inputs,
+    out: Out = None,
+    minutes: Minutes = None,
+    steps: Steps = None,
+    axes: Axes = None,
+    three_d: ThreeD = None,
+    nan: Nan = "refuse",
+    dtype: Dtype = None,
+    tta: Tta = True,
+    each: Annotated[
+        bool, typer.Option("--each", help="A net for every image instead of one for all.")
+    ] = False,
+    save_model: Annotated[
+        str | None, typer.Option(help="Keep the trained model in this folder.")
+    ] = None,
+    overwrite: Overwrite = False,
+    uncertainty: Uncertainty = None,
+    report: Report = True,
+    noise_model: NoiseModel = None,
+    method: Method = None,
+    targets: Targets = None,
+    pairs: Pairs = None,
+    struct: Struct = None,
+    preset: Preset = "fast",
+    config: ConfigFile = None,
+    set_: Set = None,
+    seed: Seed = None,
+    device: Device = "auto",
+    backend: Backend = "torch",
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Denoise images with a net trained on the images themselves.
+
+    unnoise denoise cells.tif writes cells_denoised.tif beside it, with the same axes, pixel size
+    and type. Several images share one net; --each trains one for every image.
+    """
+    from unnoise.app import denoise as jobs
+    from unnoise.app import files as places
+
+    set_ = with_noise_model(set_, noise_model)
+    settings = wanted(method, preset, config, pairs, struct, set_, minutes, steps, seed, three_d)
+    show(
+        jobs.denoise_files(
+            inputs,
+            settings,
+            reading=places.Reading(axes, nan),
+            writing=places.Writing(out, dtype, overwrite, tta, uncertainty, backend),
+            targets=targets,
+            each=each,
+            save_model=save_model,
+            device=device,
+            reporting=places.Reporting(report, command_line()),
+        ),
+        quiet,
+    )
+
+
+@app.command()
+def train(
+    inputs: Annotated[
+        list[str] | None, typer.Argument(help="Image files or folders.", show_default=False)
+    ] = None,
+    out: Annotated[str | None, typer.Option("-o", "--out", help="Model folder to write.")] = None,
+    resume: Annotated[
+        str | None, typer.Option(help="Go on with the interrupted training of this model folder.")
+    ] = None,
+    minutes: Minutes = None,
+    steps: Steps = None,
+    axes: Axes = None,
+    three_d: ThreeD = None,
+    nan: Nan = "refuse",
+    overwrite: Overwrite = False,
+    report: Report = True,
+    noise_model: NoiseModel = None,
+    method: Method = None,
+    targets: Targets = None,
+    pairs: Pairs = None,
+    struct: Struct = None,
+    preset: Preset = "fast",
+    config: ConfigFile = None,
+    set_: Set = None,
+    log: Annotated[
+        list[str] | None, typer.Option(help="Also log to tensorboard or wandb; may be repeated.")
+    ] = None,
+    seed: Seed = None,
+    device: Device = "auto",
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Train one model on many images: unnoise train folder/ -o my.model.
+
+    Ctrl-C leaves a usable model; unnoise train --resume my.model goes on with it.
+    """
+    if resume is not None:
+        chosen = [
+            out,
+            minutes,
+            steps,
+            axes,
+            three_d,
+            method,
+            pairs,
+            struct,
+            config,
+            set_,
+            log,
+            seed,
+        ]
+        changed = preset != "fast" or overwrite or nan != "refuse"
+        if changed or any(option is not None and option != [] for option in chosen):
+            raise InputError(
+                "--resume goes on with the settings of its model folder; leave out the other "
+                "training options"
+            )
+        from unnoise.app import denoise as jobs
+        from unnoise.app import files as places
+
+        reporting = places.Reporting(report, command_line())
+        job = jobs.resume(resume, inputs or [], targets=targets, device=device, reporting=reporting)
+        show(job, quiet)
+        return
+    if not inputs:
+        raise InputError("no images to train on; name files or folders, or use --resume MODEL")
+    if out is None:
+        raise InputError("say where the model goes: add -o my.model")
+    from unnoise.app import denoise as jobs
+    from unnoise.app import files as places
+
+    set_ = with_noise_model(set_, noise_model)
+    settings = wanted(method, preset, config, pairs, struct, set_, minutes, steps, seed, three_d)
+    show(
+        jobs.train_files(
+            inputs,
+            out,
+            settings,
+            reading=places.Reading(axes, nan),
+            targets=targets,
+            overwrite=overwrite,
+            device=device,
+            loggers=log or [],
+            reporting=places.Reporting(report, command_line()),
+        ),
+        quiet,
+    )
+
+
+@app.command()
+def predict(
+    model: Annotated[str, typer.Argument(help="Model folder.", show_default=False)],
+    inputs: Inputs,
+    out: Out = None,
+    axes: Axes = None,
+    nan: Nan = "refuse",
+    dtype: Dtype = None,
+    tta: Tta = False,
+    uncertainty: Uncertainty = None,
+    report: Report = True,
+    overwrite: Overwrite = False,
+    device: Device = "auto",
+    backend: Backend = "torch",
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Denoise images with a trained model: unnoise predict my.model big.tif -o big_clean.tif."""
+    from unnoise.app import denoise as jobs
+    from unnoise.app import files as places
+
+    show(
+        jobs.predict_files(
+            model,
+            inputs,
+            reading=places.Reading(axes, nan),
+            writing=places.Writing(out, dtype, overwrite, tta, uncertainty, backend),
+            device=device,
+            reporting=places.Reporting(report, command_line()),
+        ),
+        quiet,
+    )
+
+
+app.command()(noise_commands.inspect)
+app.command()(noise_commands.calibrate)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the pictures.")] = Path(
+        "demo"
+    ),
+    steps: Steps = None,
+    device: Device = "auto",
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Denoise a simulated camera picture with known truth; print PSNR, write before and after."""
+    from unnoise.app import demo as demonstration
+
+    show(demonstration.run(out, steps=steps, device=device), quiet)
+
+
+@app.command()
+def methods() -> None:
+    """List the methods: what they do, what they assume and what they cost."""
+    import shutil
+    import textwrap
+
+    from unnoise.config.methods import METHODS
+
+    width = max(shutil.get_terminal_size().columns, 60)
+    auto = (
+        "The default: measures the noise, then chooses by it and by the time: instant (up to half "
+        "a minute), adapted, n2v, n2v2, structn2v or n2n, and says why."
+    )
+    print(textwrap.fill(auto, width, initial_indent="auto       ", subsequent_indent=" " * 11))
+    for name, entry in METHODS.items():
+        text = f"{entry.line}. Assumes {entry.assumes}. Time: {entry.cost}."
+        print(textwrap.fill(text, width, initial_indent=f"{name:<11}", subsequent_indent=" " * 11))
+    scale = "Times are relative to n2v, which takes about two minutes on two cores by default."
+    print(f"\n{textwrap.fill(scale, width)}")
+
+
+@app.command("config")
+def print_config(
+    method: Annotated[str, typer.Argument(help="Method; unnoise methods lists them.")] = "n2v",
+    preset: Preset = "fast",
+    set_: Set = None,
+    debug: Debug = False,
+) -> None:
+    """Print every setting of a method with its default: unnoise config n2v2 > run.yaml."""
+    print(settings_of(method, preset, None, None, None, set_).to_yaml(comments=True), end="")
+
+
+@app.command("plot-history")
+def plot_history(
+    model: Annotated[str, typer.Argument(help="Model folder.", show_default=False)],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--out", help="Picture; default: history.png in MODEL.")
+    ] = None,
+    debug: Debug = False,
+) -> None:
+    """Draw the loss and the held-out loss of a training, and write them as a CSV table."""
+    from unnoise.training import history
+
+    for path in history.write(model, out):
+        print(f"wrote {path}")
+
+
+class Interrupted(UnnoiseError):
+    """The user stopped a job; shells expect 128 + SIGINT."""
+
+    exit_code = 130
+
+
+def show(events: Generator[Event], quiet: bool) -> None:
+    """Run a job and show its events; a stopped one raises."""
+    from unnoise.app.cli.progress import reporter
+    from unnoise.app.events import Stopped
+
+    stopped = None
+    with reporter(quiet) as report, contextlib.closing(events):
+        for event in events:
+            report(event)
+            stopped = event if isinstance(event, Stopped) else None
+    if stopped is not None:
+        raise Interrupted(stopped.text)
+
+
+_UsageProblem: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+"""Typer's own errors about options; where their class lives differs between its versions."""
+
+
+def main() -> NoReturn:
+    """Run the command line and turn errors into one sentence and an exit code."""
+    debug = "--debug" in sys.argv
+    # Threads that wait must sleep: spinning ones made steps 2 to 25 times slower when another
+    # program held a core. OpenMP reads this when PyTorch loads.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # NumPy's products are small here; when another program held a core of two, the threads of
+    # OpenBLAS made looking at the noise of an image take 9 s instead of 0.6 s.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")  # 3D pooling is missing on MPS
+    code: Any = 0
+    try:
+        code = app(standalone_mode=False)
+    except _UsageProblem as error:
+        error.show()
+        sys.exit(2)
+    except (KeyboardInterrupt, typer.Abort):
+        code = Interrupted.exit_code
+    except UnnoiseError as error:
+        if debug:
+            raise
+        _fail(f"unnoise: {error}", error.exit_code)
+    except OSError as error:
+        if debug:
+            raise
+        where = f" {error.filename}" if error.filename else ""
+        _fail(
+            f"unnoise: the system refused{where}: {error.strerror or error}; choose another file "
+            f"or place",
+            2,
+        )
+    except Exception as error:
+        if debug:
+            raise
+        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+            _fail("unnoise: not enough memory; close other programs or use a smaller image", 1)
+        _fail(
+            f"unnoise: unexpected {type(error).__name__}: {error}; please report this with the "
+            f"output of the same command with --debug",
+            1,
+        )
+    if code == Interrupted.exit_code:  # typer turns Ctrl-C into this code without a word
+        _fail("stopped by Ctrl-C; unfinished files were removed, finished ones stay", code)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(text: str, code: int) -> NoReturn:
+    print(text, file=sys.stderr)
+    sys.stderr.flush()
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,70 @@
+"""The commands that measure noise: ``inspect`` and ``calibrate``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from unnoise.app.cli.options import Axes, Debug, Inputs, Overwrite, Quiet
+
+
+def inspect(
+    inputs: Inputs,
+    axes: Axes = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON: an object, or a list for several images.")
+    ] = False,
+    html: Annotated[
+        Path | None, typer.Option(help="Also write a report with pictures and curves: a file.")
+    ] = None,
+    overwrite: Overwrite = False,
+    debug: Debug = False,
+) -> None:
+    """Measure the noise of images and say which method suits them: unnoise inspect cells.tif.
+
+    Noise curve, correlation, clipping, hot pixels, stripes, traces of compression; takes seconds.
+    """
+    from unnoise.app import inspect as inspect_job
+
+    print(
+        inspect_job.run(
+            inputs, axes, as_json=as_json, html=html, overwrite=overwrite, command=command_line()
+        )
+    )
+
+
+def calibrate(
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            help="Frames: repeats of a still scene, or dark and bright frames.", show_default=False
+        ),
+    ],
+    out: Annotated[Path, typer.Option("-o", "--out", help="Camera file to write, camera.json.")],
+    axes: Axes = None,
+    kind: Annotated[
+        str,
+        typer.Option(help="auto, poisson_gauss, curve, histogram or mixture."),
+    ] = "auto",
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Measure the noise of a camera from frames: unnoise calibrate frames/ -o camera.json.
+
+    unnoise denoise cells.tif --noise-model camera.json uses it.
+    """
+    from unnoise.app.calibrate import calibrate_files
+    from unnoise.app.cli.main import show
+
+    show(calibrate_files(inputs, out, axes=axes, kind=kind, overwrite=overwrite), quiet)
+
+
+def command_line() -> str:
+    """What was typed, ready to be typed again."""
+    import shlex
+
+    return shlex.join(["unnoise", *sys.argv[1:]])

@@ -1,0 +1,188 @@
+"""The options that commands share, and the settings they add up to."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from unnoise.errors import InputError
+
+if TYPE_CHECKING:
+    from unnoise.config.config import Config
+    from unnoise.training.auto import Auto
+
+Inputs = Annotated[list[str], typer.Argument(help="Image files or folders.", show_default=False)]
+Out = Annotated[
+    str | None,
+    typer.Option(
+        "-o",
+        "--out",
+        help="Result: a file, or a folder for several. Default: beside "
+        "the input, as NAME_denoised.",
+    ),
+]
+Minutes = Annotated[
+    float | None, typer.Option(help="Training time in minutes (default: about 2 on two cores).")
+]
+Steps = Annotated[int | None, typer.Option(help="Training length in steps, for repeatable runs.")]
+Axes = Annotated[
+    str | None,
+    typer.Option(help="Axes of the image out of STCZYX, e.g. ZYX; default: from the file."),
+]
+ThreeD = Annotated[
+    bool | None,
+    typer.Option(
+        "--3d/--2d",
+        help="3D net, or 2D slice by slice. Default: 3D from 16 slices on.",
+        show_default=False,
+    ),
+]
+Nan = Annotated[str, typer.Option(help="NaN and infinite pixels: refuse, or fill from around.")]
+Dtype = Annotated[
+    str | None, typer.Option(help="Type of the result, e.g. float32. Default: as the input.")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing results.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of everything random; 0 by default.", min=0)]
+Preset = Annotated[str, typer.Option(help="Settings: fast, or paper (the reference's, hours).")]
+Method = Annotated[
+    str | None,
+    typer.Option(help="Method (default auto: measured, then chosen); unnoise methods lists them."),
+]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", help="Settings file, as unnoise config METHOD prints it."),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="One setting, e.g. mask.percent=5; may be repeated."
+    ),
+]
+Targets = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Second images of pairs: noisy for n2n, clean for care. A folder, or repeated files."
+    ),
+]
+Pairs = Annotated[
+    str | None,
+    typer.Option(help="Noise2Noise between neighbours along this axis: T, S or Z."),
+]
+Struct = Annotated[
+    str | None,
+    typer.Option(help="structN2V mask: horizontal:9, vertical:9, cross:5, square:3 or z:3."),
+]
+Uncertainty = Annotated[
+    str | None,
+    typer.Option(help="Also write the standard deviation of every pixel: a file or folder."),
+]
+Tta = Annotated[
+    bool,
+    typer.Option("--tta/--no-tta", help="Average eight flips and rotations: better, 8x slower."),
+]
+Backend = Annotated[
+    str,
+    typer.Option(
+        help="What computes the prediction: torch, onnx (ONNX Runtime, CPU), or bfloat16: faster, "
+        "to about 0.1 % of the contrast."
+    ),
+]
+Report = Annotated[
+    bool, typer.Option("--report/--no-report", help="Write report.html beside the result.")
+]
+NoiseModel = Annotated[
+    Path | None,
+    typer.Option(help="Noise of the camera, as unnoise calibrate wrote it; default: measured."),
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of errors.")]
+
+
+def settings_of(
+    method: str | None,
+    preset: str,
+    file: Path | None,
+    pairs: str | None,
+    struct: str | None,
+    assignments: list[str] | None,
+) -> Config:
+    """Settings of a file or of a method and preset, with single ones changed."""
+    from unnoise.api import of_method
+    from unnoise.config.config import Config
+
+    if file is not None:
+        if preset != "fast":
+            raise InputError("settings come from --config or from --preset; give one of the two")
+        try:
+            config = Config.from_yaml(file.read_text("utf-8"))
+        except (OSError, UnicodeError) as error:
+            raise InputError(
+                f"cannot read the settings file {file} ({getattr(error, 'strerror', error)}); "
+                f"make one with unnoise config n2v > run.yaml"
+            ) from error
+        config = of_method(config, method)
+    else:
+        implied = "n2n" if pairs is not None else "structn2v" if struct is not None else "n2v"
+        config = Config.preset(preset, method or implied)
+    chosen = [] if pairs is None else [f"pairs.axis={pairs.upper()}"]
+    chosen += [] if struct is None else [f"mask.struct={struct}"]
+    return config.set(*chosen, *(assignments or []))
+
+
+def wanted(
+    method: str | None,
+    preset: str,
+    file: Path | None,
+    pairs: str | None,
+    struct: str | None,
+    assignments: list[str] | None,
+    minutes: float | None,
+    steps: int | None,
+    seed: int | None,
+    three_d: bool | None,
+) -> Config | Auto:
+    """The settings, or ``auto``, which waits for the images: the default."""
+    explicit = (file, pairs, struct)
+    implied = method is None and preset == "fast" and all(option is None for option in explicit)
+    if not implied and method != "auto":
+        settings = settings_of(method, preset, file, pairs, struct, assignments)
+        return with_budget(settings, minutes, steps, seed, three_d)
+    if preset != "fast" or any(option is not None for option in explicit):
+        raise InputError(
+            "auto chooses the settings itself; leave out --preset, --config, --pairs and --struct, "
+            "or name a method"
+        )
+    from unnoise.training.auto import Auto
+
+    ndim = None if three_d is None else 3 if three_d else 2
+    auto = Auto(tuple(assignments or ()), minutes, steps, seed, ndim)
+    auto.provisional  # noqa: B018  what cannot work is refused before any file is opened
+    return auto
+
+
+def with_noise_model(assignments: list[str] | None, path: Path | None) -> list[str]:
+    """The settings with the camera file among them, checked."""
+    if path is None:
+        return list(assignments or ())
+    from unnoise.noise.camera.file import Camera
+
+    Camera.load(path)
+    return [*(assignments or ()), f"noise_model={json.dumps(str(path.absolute()))}"]
+
+
+def with_budget(
+    config: Config,
+    minutes: float | None,
+    steps: int | None,
+    seed: int | None,
+    three_d: bool | None,
+) -> Config:
+    """Settings with what the options of budget, seed and dimensions say put in."""
+    from unnoise.api import budget
+
+    config = budget(config, minutes, steps, seed)
+    return config if three_d is None else config.replace(ndim=3 if three_d else 2)

@@ -1,0 +1,213 @@
+"""Where a job reads and writes: files opened, paired and named, and what is refused early."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from unnoise.app.events import Event, Message
+from unnoise.config.config import Config
+from unnoise.errors import InputError
+from unnoise.images import formats as io
+from unnoise.images.image import Image
+from unnoise.images.missing import checked
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How input files are read.
+
+    Attributes
+    ----------
+    axes : str or None
+        Axes that override those of the files.
+    nan : str
+        ``refuse`` or ``fill``.
+    """
+
+    axes: str | None = None
+    nan: str = "refuse"
+
+    def open(self, path: Path) -> Image:
+        """Open and check an image."""
+        return checked(io.open(path, axes=self.axes), self.nan)
+
+
+@dataclass(frozen=True)
+class Writing:
+    """Where and how results are written.
+
+    Attributes
+    ----------
+    out : str or None
+        File or folder; by default beside the input.
+    dtype : str or None
+        Type of the pixels; by default that of the input.
+    overwrite : bool
+        Whether existing results may be replaced.
+    tta : bool
+        Average over the eight flips and rotations.
+    uncertainty : str or None
+        File or folder for the standard deviation of every pixel (probabilistic nets).
+    backend : str
+        What computes the prediction, out of `unnoise.models.backends.BACKENDS`.
+    """
+
+    out: str | None = None
+    dtype: str | None = None
+    overwrite: bool = False
+    tta: bool = False
+    uncertainty: str | None = None
+    backend: str = "torch"
+
+    def paths(self, inputs: Sequence[Path], targets: Sequence[Path] = ()) -> list[Path]:
+        """The result of every input, refused early if it cannot be written."""
+        paths = [io.output_path(path, self.out, several=len(inputs) > 1) for path in inputs]
+        sources = {_real(path) for path in (*inputs, *targets)}
+        seen: dict[str, Path] = {}
+        for source, path in zip(inputs, paths, strict=True):
+            real = _real(path)
+            if real in seen:
+                raise InputError(
+                    f"{source} and {seen[real]} would both be written to {path}; denoise them in "
+                    f"two runs with different -o"
+                )
+            if real in sources:
+                raise InputError(
+                    f"the result of {source} would be written to {path}, which is an input, and "
+                    f"inputs are never overwritten; name only the noisy files, or choose a folder "
+                    f"with -o"
+                )
+            seen[real] = source
+        return paths
+
+    def spreads(
+        self, inputs: Sequence[Path], results: Sequence[Path], targets: Sequence[Path] = ()
+    ) -> list[Path | None]:
+        """Where the standard deviation of every input goes, if anywhere."""
+        if self.uncertainty is None:
+            return [None] * len(inputs)
+        paths = Writing(self.uncertainty).paths(inputs, targets)
+        clash = {_real(path) for path in results} & {_real(path) for path in paths}
+        if clash:
+            raise InputError(
+                f"the result and its uncertainty would both be written to {clash.pop()}; choose "
+                f"another place with --uncertainty"
+            )
+        return list(paths)
+
+    def type_of(self, image: Image) -> np.dtype:
+        """The dtype of the result."""
+        try:
+            dtype = np.dtype(self.dtype or image.dtype)
+        except TypeError as error:
+            raise InputError(
+                f"unknown dtype '{self.dtype}'; try uint8, uint16 or float32"
+            ) from error
+        if dtype.kind not in "buif":
+            raise InputError(f"an image cannot have dtype {dtype}; try uint8, uint16 or float32")
+        return dtype
+
+
+@dataclass(frozen=True)
+class Reporting:
+    """Whether a run writes its report, and what the report says of it.
+
+    Attributes
+    ----------
+    wanted : bool
+    command : str
+        What repeats the run.
+    """
+
+    wanted: bool = True
+    command: str = ""
+
+    def place(self, results: Sequence[Path], *, overwrite: bool) -> Path:
+        """Beside a single result, or in the folder of several; a free name unless replacing."""
+        first = results[0]
+        path = first.with_name("report.html")
+        if len(results) == 1:
+            path = first.with_name(f"{first.stem}.report.html")
+        if overwrite or not path.exists():
+            return path
+        stem = path.name.removesuffix(".html")
+        numbered = (path.with_name(f"{stem}_{n}.html") for n in range(2, 10_000))
+        return next(name for name in numbered if not name.exists())
+
+
+REPORTING = Reporting()
+"""A report without a command: what scripts get."""
+
+
+def _real(path: Path) -> str:
+    """One name per file, on disks that ignore case too."""
+    return os.path.normcase(os.path.realpath(path))
+
+
+def typed(writing: Writing, config: Config, targets: Sequence[Image] | None) -> Writing:
+    """With clean targets the result has their type, because it has their units."""
+    if config.method != "care" or not targets or writing.dtype is not None:
+        return writing
+    return replace(writing, dtype=str(targets[0].dtype))
+
+
+def open_targets(
+    paths: Sequence[Path],
+    targets: Sequence[str | Path] | None,
+    reading: Reading,
+    config: Config,
+) -> Generator[Event, None, list[Image] | None]:
+    """The second image of every pair: of the same name, or the same place in the order."""
+    if targets is None:
+        return None
+    found = io.find(targets)
+    if len(found) != len(paths):
+        raise InputError(
+            f"the numbers of images ({len(paths)}) and of targets ({len(found)}) differ; give one "
+            f"target for each image"
+        )
+    names = {path.stem: path for path in found}
+    alike = sorted(names) == sorted(path.stem for path in paths)
+    if alike and all(_real(path) != _real(names[path.stem]) for path in paths):
+        found = [names[path.stem] for path in paths]
+    elif len(found) > 1:
+        yield Message(
+            f"images and targets are paired in order, not by name: {paths[0].name} with "
+            f"{found[0].name}, {paths[1].name} with {found[1].name}, ..."
+        )
+    for path, other in zip(paths, found, strict=True):
+        if _real(path) == _real(other):
+            raise InputError(
+                f"{path} would be its own target, from which nothing can be learned; give other "
+                f"files with --targets"
+            )
+    return [reading.open(path) for path in found]
+
+
+def check_outputs(
+    images: Sequence[Image],
+    targets: Sequence[Path],
+    spreads: Sequence[Path | None],
+    writing: Writing,
+) -> None:
+    """Find out before long work whether all results can be written."""
+    needed: dict[Path, int] = defaultdict(int)
+    for image, target, spread in zip(images, targets, spreads, strict=True):
+        for place, dtype in ((target, writing.type_of(image)), (spread, np.dtype(np.float32))):
+            if place is not None:
+                output = io.create(place, image, dtype=dtype, overwrite=writing.overwrite)
+                output.check()
+                needed[place.parent] += output.nbytes
+    for folder, size in needed.items():
+        if shutil.disk_usage(folder).free < size:
+            raise InputError(
+                f"no space left on the disk for the results in {folder} (they need "
+                f"{size / 1e9:.1f} GB); free some space or choose another place with -o"
+            )

@@ -1,0 +1,112 @@
+"""``unnoise inspect``: from files to text, JSON or a page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unnoise.errors import InputError
+from unnoise.images import formats as io
+from unnoise.images.image import Image
+from unnoise.noise.inspect import NoiseReport, inspect
+from unnoise.report import write
+from unnoise.report.noise_page import noise_numbers, of_noise, page_of_many
+
+SIDE = 1024
+
+
+def run(
+    inputs: Sequence[str | Path],
+    axes: str | None = None,
+    *,
+    as_json: bool = False,
+    html: Path | None = None,
+    overwrite: bool = False,
+    command: str = "",
+) -> str:
+    """Inspect files and return what to print.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be used, or the page not be written.
+    """
+    paths = io.find(inputs)
+    if html is not None and html.exists() and not overwrite:
+        raise InputError(f"{html} exists; add --overwrite or choose another name with --html")
+    images = [io.open(path, axes=axes) for path in paths]
+    reports = [inspect(image) for image in images]
+    if html is not None:
+        pages = [
+            of_noise(report, _picture(image, report), command)
+            for report, image in zip(reports, images, strict=True)
+        ]
+        write(html, pages[0] if len(pages) == 1 else page_of_many(pages, command))
+    if as_json:
+        texts = [report.to_json() for report in reports]
+        return texts[0] if len(texts) == 1 else json.dumps([json.loads(t) for t in texts], indent=1)
+    lines = [text(report) for report in reports]
+    return "\n\n".join(lines) + (f"\n\nwrote {html}" if html is not None else "")
+
+
+def _picture(image: Image, report: NoiseReport) -> NDArray:
+    """The middle of the middle plane of the first channel that varies."""
+    n = image.sizes
+    where: dict[str, int | slice] = {k: n[k] // 2 for k in "STZ"}
+    where["C"] = report.channels[0].index
+    for k in "YX":
+        side = min(n[k], SIDE)
+        where[k] = slice((n[k] - side) // 2, (n[k] - side) // 2 + side)
+    return np.asarray(image.read(where)[0, 0, 0, 0])
+
+
+def text(report: NoiseReport) -> str:
+    """A report for the terminal."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=100, highlight=False, force_terminal=False)
+    with console.capture() as capture:
+        shape = "x".join(str(size) for size in report.shape)
+        console.print(f"{report.name}: axes {report.axes}, {shape}, {report.dtype}", markup=False)
+        for channel in report.channels:
+            title = f"channel {channel.name}" if len(report.channels) > 1 else None
+            table = Table(box=box.SIMPLE, title=title, title_justify="left", show_header=False)
+            for number in noise_numbers(channel):
+                table.add_row(number.name, number.value, number.interval)
+            console.print(table)
+        for sentence in report.sentences():
+            console.print(f"- {sentence}", markup=False)
+        for warning in report.advice.warnings:
+            console.print(f"! {warning}", markup=False)
+        advice = report.advice
+        console.print(f"Noise: {kind(report)}", markup=False)
+        console.print(f"Method: {advice.method}; {advice.why}", markup=False)
+        if advice.mask is not None and advice.method == "structn2v":
+            console.print("Mask drawn from the measured correlation:", markup=False)
+            for row in _rows(advice.mask):
+                console.print("  " + row, markup=False)
+        minutes = advice.seconds / 60
+        console.print(
+            f"Time: about {minutes:.1f} minutes with the defaults on this machine", markup=False
+        )
+    return capture.get().rstrip()
+
+
+def kind(report: NoiseReport) -> str:
+    """Independent, or correlated along which axes."""
+    if report.correlated:
+        return f"correlated along {' and '.join(report.correlation_axes)}"
+    return "independent from pixel to pixel"
+
+
+def _rows(mask: list) -> list[str]:
+    """A mask as rows of dots and crosses, slices of a 3D one below each other."""
+    array = np.array(mask)
+    planes = array.reshape(-1, *array.shape[-2:])
+    return [" ".join("#" if v else "." for v in row) for plane in planes for row in plane]

@@ -1,0 +1,47 @@
+"""NumPy files: bare arrays, mapped on reading and on writing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from unnoise.images.formats.reader import Pixels, reading
+from unnoise.images.formats.writer import Layout, reserve
+from unnoise.images.image import Image, check_pixels
+
+
+def read(path: Path, axes: str | None = None) -> Image:
+    """Map a ``.npy`` file; axes are inferred where only one reading is possible.
+
+    Raises
+    ------
+    InputError
+        For damaged files, and arrays that hold no real numbers.
+    AxesError
+        If the axes are ambiguous or do not fit.
+    """
+    with reading(path, "NPY"):
+        with open(path, "rb") as file:
+            version = npy.read_magic(file)
+            header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+            shape, _, dtype = header(file)
+        check_pixels(shape, dtype, path.name)
+        npy.open_memmap(path, mode="r")  # finds out whether all bytes are there
+    pixels = Pixels(lambda: npy.open_memmap(path, mode="r"), shape, dtype)
+    return replace(Image.from_array(pixels, axes), path=path, metadata={"source": "npy"})
+
+
+def prepare(path: Path, like: Image, dtype: np.dtype) -> Layout:
+    """How to lay out a ``.npy`` file; every image fits."""
+
+    def layout(part: Path) -> tuple[NDArray, Callable[[], object]]:
+        array = npy.open_memmap(part, mode="w+", dtype=dtype, shape=like.shape)
+        reserve(part)
+        return array, array.flush
+
+    return layout

@@ -1,0 +1,183 @@
+"""PNG and JPEG: photographs and screens full of 8 or 16 bit, with what surrounds the pixels.
+
+The pixels are held in memory and encoded when the file is completed. Metadata that both formats
+know travels between them: ``icc`` (a colour profile) and ``exif`` (orientation included; the
+pixels are never turned).
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import imagecodecs
+import numpy as np
+from numpy.typing import NDArray
+
+from unnoise.errors import InputError
+from unnoise.images import axes as ax
+from unnoise.images.formats.reader import Pixels, reading
+from unnoise.images.formats.writer import Layout
+from unnoise.images.image import Image, check_pixels
+
+INCH = 0.0254
+METRES = {"inch": INCH, "m": 1.0, "cm": 1e-2, "mm": 1e-3, "micron": 1e-6, "um": 1e-6, "µm": 1e-6}
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_KEPT = (b"sRGB", b"gAMA", b"cHRM", b"tEXt", b"iTXt", b"zTXt")
+"""Chunks copied as they are; pHYs, iCCP and eXIf are written anew from the `Image`."""
+
+Meta = dict[str, Any]
+
+
+def read(path: Path, axes: str | None = None) -> Image:
+    """Decode a PNG or JPEG file.
+
+    Raises
+    ------
+    InputError
+        For damaged files, animations, and colours other than gray and RGB.
+    AxesError
+        If `axes` do not fit.
+    """
+    decode = _read_png if path.suffix.lower() == ".png" else _read_jpeg
+    pixels, scale, unit, meta = decode(path)
+    check_pixels(pixels.shape, pixels.dtype, path.name)
+    letters = ax.check(axes or "YXC"[: pixels.ndim], pixels.shape)
+    colours = pixels.shape[-1] if letters[-1] == "C" else 1
+    return Image(
+        Pixels(lambda: decode(path)[0], pixels.shape, pixels.dtype),
+        letters,
+        scale=scale,
+        units=dict.fromkeys(scale, unit),
+        is_rgb=colours in (3, 4),
+        alpha=colours - 1 if colours in (2, 4) else None,
+        path=path,
+        metadata=meta,
+    )
+
+
+def prepare(path: Path, like: Image, dtype: np.dtype) -> Layout:
+    """Check that an image fits the format, and say how to lay the file out.
+
+    Raises
+    ------
+    InputError
+        For axes, channel numbers and pixel types the format lacks.
+    """
+    is_png = path.suffix.lower() == ".png"
+    types, colours = (("uint8", "uint16"), (1, 2, 3, 4)) if is_png else (("uint8",), (1, 3))
+    kind = "PNG" if is_png else "JPEG"
+    remedy = "choose a name that ends in .tif with -o"
+    if dtype.name not in types:
+        raise InputError(f"{path}: {kind} holds {' or '.join(types)}, not {dtype}; {remedy}")
+    if like.axes not in ("YX", "YXC") or like.sizes["C"] not in colours:
+        raise InputError(
+            f"{path}: {kind} holds YX or YXC with {' or '.join(map(str, colours))} channels, not "
+            f"{like.axes} of shape {like.shape}; {remedy}"
+        )
+    encode = _write_png if is_png else _write_jpeg
+
+    def layout(part: Path) -> tuple[NDArray, Callable[[], object]]:
+        array = np.zeros(like.shape, dtype)
+        part.touch()
+        return array, lambda: encode(part, array, like)
+
+    return layout
+
+
+def _per_metre(image: Image) -> tuple[float, float] | None:
+    """Pixels per metre along X and Y, where the image knows them in a unit of length."""
+    steps = [image.scale.get(a, 0) * METRES.get(image.units.get(a, ""), 0) for a in "XY"]
+    return (1 / steps[0], 1 / steps[1]) if min(steps) > 0 else None
+
+
+def _read_png(path: Path) -> tuple[NDArray, dict[str, float], str, Meta]:
+    with reading(path, "PNG"):
+        data = path.read_bytes()
+        chunks = _chunks(data)
+        known = dict(chunks)
+        if b"acTL" in known:
+            raise InputError(f"{path} is an animation; save its frames as single files")
+        # Palettes become RGB, transparent colours an alpha channel, 1 to 4 bits become 8.
+        pixels: NDArray = imagecodecs.png_decode(data)
+        meta: Meta = {"source": "png", "chunks": [c for c in chunks if c[0] in PNG_KEPT]}
+        if b"iCCP" in known:
+            meta["icc"] = zlib.decompress(known[b"iCCP"].split(b"\0", 1)[1][1:])
+        if b"eXIf" in known:
+            meta["exif"] = known[b"eXIf"]
+        x, y, unit = struct.unpack(">IIB", known.get(b"pHYs", bytes(9)))
+    scale = {"X": 1 / x, "Y": 1 / y} if x and y and unit == 1 else {}
+    return pixels, scale, "m", meta
+
+
+def _chunks(data: bytes) -> list[tuple[bytes, bytes]]:
+    """Name and content of the chunks of a PNG; ValueError if the last one is missing."""
+    if not data.startswith(PNG_SIGNATURE):
+        raise ValueError("no PNG signature")
+    chunks, at = [], len(PNG_SIGNATURE)
+    while at + 12 <= len(data):
+        size, name = struct.unpack_from(">I4s", data, at)
+        chunks.append((name, data[at + 8 : at + 8 + size]))
+        at += size + 12
+        if name == b"IEND" and at <= len(data):
+            return chunks
+    raise ValueError("its end is missing")
+
+
+def _write_png(part: Path, pixels: NDArray, like: Image) -> None:
+    meta, density = like.metadata, _per_metre(like)
+    chunks: list[tuple[bytes, bytes]] = list(meta.get("chunks", []))
+    if density:
+        size = (min(max(round(d), 1), 2**31 - 1) for d in density)
+        chunks.append((b"pHYs", struct.pack(">IIB", *size, 1)))
+    if "icc" in meta:
+        chunks.append((b"iCCP", b"ICC profile\0\0" + zlib.compress(meta["icc"])))
+    if "exif" in meta:
+        chunks.append((b"eXIf", meta["exif"]))
+    encoded = imagecodecs.png_encode(np.ascontiguousarray(pixels))
+    head = len(PNG_SIGNATURE) + 25  # IHDR comes first and has 25 bytes
+    with open(part, "wb") as file:
+        file.write(encoded[:head])
+        for name, content in chunks:
+            crc = zlib.crc32(name + content)
+            file.write(struct.pack(">I", len(content)) + name + content + struct.pack(">I", crc))
+        file.write(encoded[head:])
+
+
+def _read_jpeg(path: Path) -> tuple[NDArray, dict[str, float], str, Meta]:
+    from PIL import Image as Pillow
+
+    with reading(path, "JPEG"), Pillow.open(path, formats=["JPEG"]) as image:
+        if image.mode not in ("L", "RGB"):
+            raise InputError(f"{path} has {image.mode} colours; convert it to RGB or gray first")
+        pixels = np.asarray(image)
+        info = image.info
+        meta: Meta = {"source": "jpeg"}
+        if "icc_profile" in info:
+            meta["icc"] = info["icc_profile"]
+        if "exif" in info:
+            meta["exif"] = info["exif"].removeprefix(b"Exif\0\0")
+            meta["orientation"] = image.getexif().get(0x0112, 1)
+        if getattr(image, "n_frames", 1) > 1:
+            meta["note"] = f"{path.name} holds several pictures; only the first is used"
+        x, y = (float(d) for d in info.get("dpi", (0, 0)))
+    # Cameras write 72 dpi for "unknown", but copying it back keeps the file as it was.
+    scale = {"X": 1 / x, "Y": 1 / y} if x > 0 and y > 0 else {}
+    return pixels, scale, "inch", meta
+
+
+def _write_jpeg(part: Path, pixels: NDArray, like: Image) -> None:
+    from PIL import Image as Pillow
+
+    meta, density = like.metadata, _per_metre(like)
+    extra: Meta = {"dpi": tuple(d * INCH for d in density)} if density else {}
+    if "icc" in meta:
+        extra["icc_profile"] = meta["icc"]
+    if "exif" in meta:
+        extra["exif"] = b"Exif\0\0" + meta["exif"]
+    gray_or_rgb = pixels[..., 0] if like.axes == "YXC" and pixels.shape[-1] == 1 else pixels
+    image = Pillow.fromarray(np.ascontiguousarray(gray_or_rgb))
+    image.save(part, format="JPEG", quality=95, subsampling=0, **extra)

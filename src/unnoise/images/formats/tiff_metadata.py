@@ -1,0 +1,176 @@
+"""What TIFF files say about their pixels: scale, units, names, and extras worth keeping.
+
+Three dialects are known: ImageJ hyperstacks, OME-TIFF, and plain files. Each has a function that
+reads its metadata and one that gives the keywords with which `tifffile` writes them back.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, NamedTuple
+from xml.etree import ElementTree
+
+import tifffile
+
+from unnoise.images.image import Image
+
+
+class Meta(NamedTuple):
+    """The part of an `Image` that metadata fill, and extras for the writer of the dialect."""
+
+    scale: dict[str, float]
+    units: dict[str, str]
+    channel_names: tuple[str, ...]
+    extras: dict[str, Any]
+
+
+CENTIMETRES = {"nm": 1e-7, "µm": 1e-4, "um": 1e-4, "micron": 1e-4, "mm": 0.1, "cm": 1.0, "m": 100.0}
+RESOLUTION_UNITS = {2: "inch", 3: "cm"}
+OME_SIZES = {letter: f"PhysicalSize{letter}" for letter in "XYZ"} | {"T": "TimeIncrement"}
+OME_UNITS = {"micron": "µm", "um": "µm", "inch": "in", "sec": "s", "pixels": "pixel"}
+OME_KNOWN = ("m", "cm", "mm", "µm", "nm", "pm", "Å", "in", "pixel", "s", "ms", "µs", "min", "h")
+IMAGEJ_SIZES = ("images", "channels", "slices", "frames", "axes", "order")
+IMAGEJ_SCALE = ("unit", "yunit", "zunit", "tunit", "spacing", "finterval")
+IMAGEJ_BINARY = ("Info", "Labels", "Ranges", "LUTs", "Plot", "ROI", "Overlays", "Properties")
+
+
+def read(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Meta:
+    """Read the metadata of a series in the dialect of its file."""
+    if series.kind == "imagej":
+        return _read_imagej(tif, series)
+    if series.kind == "ome":
+        return _read_ome(tif)
+    return _read_plain(series)
+
+
+def _resolution(series: tifffile.TiffPageSeries, unit: str = "") -> tuple[dict[str, float], str]:
+    """Size of a pixel from the resolution tags, and the unit; (1, 1) without unit is no size."""
+    tags = series.keyframe.tags
+    unit = unit or RESOLUTION_UNITS.get(tags.valueof("ResolutionUnit", 1), "")
+    rational = {a: tags.valueof(f"{a}Resolution", None) for a in "XY"}
+    if not unit and set(rational.values()) == {(1, 1)}:
+        return {}, unit
+    good = {a: r for a, r in rational.items() if isinstance(r, tuple) and len(r) == 2 and all(r)}
+    return {a: r[1] / r[0] for a, r in good.items()}, unit
+
+
+def _read_imagej(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Meta:
+    own: dict[str, Any] = dict(tif.imagej_metadata or {})
+    scale, unit = _resolution(series, _unescape(str(own.get("unit", ""))))
+    if _positive(own.get("spacing")):
+        scale["Z"] = float(own["spacing"])
+    if _positive(own.get("finterval")):
+        scale["T"] = float(own["finterval"])
+    names = {"X": unit, "Y": own.get("yunit", unit), "Z": own.get("zunit", unit)}
+    names["T"] = own.get("tunit", "sec")
+    extras = {key: value for key, value in own.items() if key not in IMAGEJ_SIZES + IMAGEJ_SCALE}
+    return Meta(scale, {a: _unescape(str(names[a])) for a in scale}, (), extras)
+
+
+def imagej(image: Image) -> dict[str, Any]:
+    """Keywords of `tifffile.imwrite` for the metadata of an ImageJ hyperstack."""
+    extras = image.metadata.get("extras", {}) if image.metadata.get("source") == "imagej" else {}
+    meta = {k: v if k in IMAGEJ_BINARY else _escape(v) for k, v in extras.items()}
+    unit = image.units.get("X") or image.units.get("Z") or ""
+    units = {"unit": unit, "yunit": image.units.get("Y", unit), "zunit": image.units.get("Z", unit)}
+    meta |= {k: _escape(u) for k, u in units.items() if u and (k == "unit" or u != unit)}
+    if "Z" in image.scale:
+        meta["spacing"] = image.scale["Z"]
+    if "T" in image.scale:
+        meta["finterval"] = image.scale["T"]
+        if image.units.get("T", "sec") not in ("s", "sec"):
+            meta["tunit"] = _escape(image.units["T"])
+    keywords: dict[str, Any] = {"metadata": meta, "resolutionunit": "NONE"}
+    if "X" in image.scale and "Y" in image.scale:
+        keywords["resolution"] = (1 / image.scale["X"], 1 / image.scale["Y"])
+    return keywords
+
+
+def _unescape(text: str) -> str:
+    r"""ImageJ writes units in ASCII: ``\u00B5m`` is µm."""
+    return re.sub(r"\\u([0-9A-Fa-f]{4})", lambda m: chr(int(m[1], 16)), text)
+
+
+def _escape(value: Any) -> Any:
+    r"""The inverse of `_unescape`; other values than text stay."""
+    if not isinstance(value, str):
+        return value
+    return re.sub(r"[^\x00-\x7f]", lambda m: f"\\u{ord(m[0]):04X}", value)
+
+
+def _positive(value: Any) -> bool:
+    """Whether a value is a number above zero."""
+    return isinstance(value, int | float) and value > 0
+
+
+def _read_ome(tif: tifffile.TiffFile) -> Meta:
+    root = ElementTree.fromstring(tif.ome_metadata or "")
+    image = root.find("{*}Image")
+    pixels = root.find("{*}Image/{*}Pixels")
+    if image is None or pixels is None:
+        return Meta({}, {}, (), {})
+    sizes = {a: float(pixels.get(name, 0)) for a, name in OME_SIZES.items()}
+    scale = {a: size for a, size in sizes.items() if size > 0}
+    defaults = {"T": "s"}
+    units = {a: pixels.get(f"{OME_SIZES[a]}Unit", defaults.get(a, "µm")) for a in scale}
+    channels = [dict(c.attrib) for c in pixels.findall("{*}Channel")]
+    names = tuple(c.get("Name", "") for c in channels)
+    extras: dict[str, Any] = {"Channel": channels}
+    texts = {tag: image.findtext(f"{{*}}{tag}") for tag in ("AcquisitionDate", "Description")}
+    extras |= {key: text for key, text in {"Name": image.get("Name"), **texts}.items() if text}
+    return Meta(scale, units, names if all(names) else (), extras)
+
+
+def ome(image: Image) -> dict[str, Any]:
+    """Keywords of `tifffile.imwrite` for the metadata of an OME-TIFF."""
+    extras = image.metadata.get("extras", {}) if image.metadata.get("source") == "ome" else {}
+    meta = dict(extras)
+    count = 1 if image.metadata.get("samples") else image.sizes["C"]
+    if len(meta.get("Channel", ())) != count:  # the axes were given anew, or nothing is known
+        meta.pop("Channel", None)
+        if len(image.channel_names) == count:
+            meta["Channel"] = {"Name": list(image.channel_names)}
+    for letter, size in image.scale.items():
+        name, unit = OME_SIZES[letter], image.units.get(letter, "")
+        unit = OME_UNITS.get(unit, unit)
+        meta[name] = size
+        # Without a unit readers assume µm or s, so an unknown one must be told apart.
+        unknown = "s" if letter == "T" else "reference frame"
+        meta[f"{name}Unit"] = unit if unit in OME_KNOWN else unknown
+    return {"metadata": meta}
+
+
+def _read_plain(series: tifffile.TiffPageSeries) -> Meta:
+    page = series.keyframe
+    own = shaped(series).get("unnoise", {})
+    size, unit = _resolution(series)
+    scale = own.get("scale", size)
+    units = own.get("units", dict.fromkeys(size, unit))
+    extras = {}
+    if series.kind in ("uniform", "generic") and len(series) == 1:
+        extras["description"] = page.description.encode()
+    return Meta(scale, units, tuple(own.get("channel_names", ())), extras)
+
+
+def shaped(series: tifffile.TiffPageSeries) -> dict[str, Any]:
+    """The JSON description that tifffile gives files of its own, or nothing."""
+    text = series.keyframe.shaped_description if series.kind == "shaped" else None
+    return dict(tifffile.tifffile.shaped_description_metadata(text)) if text else {}
+
+
+def plain(image: Image) -> dict[str, Any]:
+    """Keywords of `tifffile.imwrite` for the metadata of a plain TIFF."""
+    own = {
+        "axes": image.axes,
+        "scale": dict(image.scale),
+        "units": dict(image.units),
+        "channel_names": list(image.channel_names),
+    }
+    keywords: dict[str, Any] = {"metadata": {"unnoise": own}, "resolutionunit": "NONE"}
+    unit = image.units.get("X", "")
+    if "X" in image.scale and "Y" in image.scale and image.units.get("Y", "") == unit:
+        factor = CENTIMETRES.get(unit, 1.0)
+        keywords["resolution"] = tuple(1 / (image.scale[a] * factor) for a in "XY")
+        if unit == "inch" or unit in CENTIMETRES:
+            keywords["resolutionunit"] = "INCH" if unit == "inch" else "CENTIMETER"
+    return keywords

@@ -1,0 +1,179 @@
+"""An image: pixels that may still lie on disk, and what must survive denoising."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from unnoise.errors import InputError
+from unnoise.images import axes as ax
+
+
+class ArrayLike(Protocol):
+    """What the pixels of an `Image` must offer: NumPy arrays, memory maps and lazy arrays do."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape."""
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of the pixels."""
+
+    def __getitem__(self, index: Any, /) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Image:
+    """Pixels with their axes, physical scale and origin.
+
+    Attributes
+    ----------
+    data : array-like
+        Pixels in the order of `axes`; read only when a region is asked for.
+    axes : str
+        Letters out of STCZYX, one per dimension, in the order of the file.
+    scale : mapping of str to float
+        Pixel size by letter (Z, Y, X) and frame interval (T), where known.
+    units : mapping of str to str
+        Unit of each entry of `scale`, as the file spells it, e.g. ``{"X": "micron"}``.
+    channel_names : tuple of str
+        Names along C, or empty.
+    is_rgb : bool
+        Whether C holds the colour samples of a photograph.
+    alpha : int or None
+        Index along C of a transparency channel, which is copied and never denoised.
+    path : Path or None
+        The file the image came from.
+    metadata : mapping
+        What the reader of a format wants its writer to know; no other module looks inside.
+
+    Examples
+    --------
+    >>> image = Image.from_array(np.zeros((5, 64, 48), np.uint16), axes="ZYX")
+    >>> image.sizes["Z"], image.read({"Z": 2}).shape
+    (5, (1, 1, 1, 1, 64, 48))
+    """
+
+    data: ArrayLike
+    axes: str
+    scale: Mapping[str, float] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
+    channel_names: tuple[str, ...] = ()
+    is_rgb: bool = False
+    alpha: int | None = None
+    path: Path | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_array(cls, array: Any, axes: str | None = None) -> Image:
+        """Wrap an array, with axes inferred where only one reading is possible.
+
+        Raises
+        ------
+        InputError
+            For arrays that hold no real numbers or no pixels, or whose axes are ambiguous.
+        """
+        own = isinstance(getattr(array, "dtype", None), np.dtype)
+        data = array if own else np.asarray(array)
+        check_pixels(data.shape, np.dtype(data.dtype), "the array")
+        shape = tuple(data.shape)
+        axes = ax.infer(shape) if axes is None else ax.check(axes, shape)
+        return cls(data, axes, is_rgb=axes.endswith("YXC") and shape[-1] in (3, 4))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape in the order of `axes`."""
+        return tuple(self.data.shape)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of the pixels on disk."""
+        return np.dtype(self.data.dtype)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Size by canonical letter, 1 where the image lacks it."""
+        return ax.sizes(self.axes, self.shape)
+
+    @property
+    def name(self) -> str:
+        """How messages call the image."""
+        return self.path.name if self.path else "the image"
+
+    def read(self, where: ax.Where | None = None) -> NDArray:
+        """Pixels of a region as an STCZYX block in the dtype of the image."""
+        block = np.asarray(self.data[ax.index(self.axes, where or {})])
+        return ax.to_canonical(block, self.axes)
+
+    def with_axes(self, axes: str) -> Image:
+        """The same pixels under other letters.
+
+        Raises
+        ------
+        AxesError
+            If the letters do not fit the shape.
+        """
+        axes = ax.check(axes, self.shape)
+        same = axes.find("C") == self.axes.find("C")
+        return replace(
+            self, axes=axes, is_rgb=self.is_rgb and same, alpha=self.alpha if same else None
+        )
+
+    def with_data(self, data: ArrayLike) -> Image:
+        """Other pixels of the same shape under the same description."""
+        return replace(self, data=data)
+
+
+def as_image(image: Image | NDArray, axes: str | None = None) -> Image:
+    """An array as an image; an image with other axes if they are given."""
+    if isinstance(image, Image):
+        return image.with_axes(axes) if axes else image
+    if isinstance(image, (str, os.PathLike)):
+        raise InputError(f"{image} is a name, not an image; open it with unnoise.open")
+    return Image.from_array(image, axes)
+
+
+def check_pixels(shape: tuple[int, ...], dtype: np.dtype, name: str) -> None:
+    """Refuse what no denoiser can use: complex, object and text pixels, and empty arrays.
+
+    Raises
+    ------
+    InputError
+    """
+    if dtype.kind == "c":
+        raise InputError(
+            f"{name} holds complex numbers ({dtype}); save its magnitude, or its real and "
+            f"imaginary parts as channels, and denoise those"
+        )
+    if dtype.kind not in "buif":
+        raise InputError(f"{name} holds {dtype} values, not numbers; convert them to float32 first")
+    if 0 in shape:
+        raise InputError(f"{name} is empty (shape {shape}); give an image with pixels")
+
+
+def cast(block: NDArray, dtype: DTypeLike) -> NDArray:
+    """Convert floats to an image type: rounded and clipped to the range for integers.
+
+    Examples
+    --------
+    >>> cast(np.array([-3.0, 1.6, 300.0]), np.uint8)
+    array([  0,   2, 255], dtype=uint8)
+    """
+    dtype = np.dtype(dtype)
+    if dtype.kind == "b":
+        return np.asarray(block >= 0.5)
+    if dtype.kind in "ui":
+        info = np.iinfo(dtype)
+        # The largest float64 that still fits: 2**64 - 1 rounds up to 2**64 and would wrap around.
+        top = np.nextafter(float(info.max), 0) if float(info.max) > info.max else float(info.max)
+        block = np.clip(np.rint(block.astype(np.float64)), float(info.min), top)
+    elif dtype.kind == "f" and dtype.itemsize == 2:
+        block = np.clip(block, -65504, 65504)
+    return np.asarray(block.astype(dtype))

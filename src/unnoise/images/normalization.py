@@ -1,0 +1,125 @@
+"""Per-channel normalisation, ``(x - mean) / std`` with the statistics of the training data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unnoise.errors import InputError
+from unnoise.images.image import Image
+
+MAX_PIXELS = 2**26
+"""Pixels of one image that enter the statistics; larger images contribute a sample."""
+
+
+@dataclass(frozen=True)
+class Affine:
+    """Mean and standard deviation per channel.
+
+    Attributes
+    ----------
+    mean, std : ndarray, shape (C,), float64
+        Statistics in the units of the image. A standard deviation of 0 marks a constant channel.
+
+    Examples
+    --------
+    >>> x = np.arange(12.0).reshape(1, 3, 4)
+    >>> affine = Affine(mean=np.array([5.5]), std=np.array([2.0]))
+    >>> bool(np.allclose(affine.invert(affine.apply(x)), x))
+    True
+    """
+
+    mean: NDArray[np.float64]
+    std: NDArray[np.float64]
+
+    def select(self, channels: list[int]) -> Affine:
+        """The statistics of some channels."""
+        return Affine(self.mean[channels], self.std[channels])
+
+    def apply(self, x: NDArray) -> NDArray[np.float32]:
+        """Normalise a block of shape (C, *space).
+
+        The subtraction happens in float64, so that 32-bit counts with a large offset survive.
+        """
+        mean, std = self._over(x)
+        return np.asarray((x - mean) / std, np.float32)
+
+    def invert(self, x: NDArray) -> NDArray[np.float64]:
+        """Take a normalised block of shape (C, *space) back to the units of the image."""
+        mean, std = self._over(x)
+        return np.asarray(x * std + mean)
+
+    def scale(self, x: NDArray) -> NDArray[np.float64]:
+        """Take normalised standard deviations of shape (C, *space) to the units of the image."""
+        return np.asarray(x * self._over(x)[1], np.float64)
+
+    def _over(self, x: NDArray) -> tuple[NDArray, NDArray]:
+        shape = (-1,) + (1,) * (x.ndim - 1)
+        std = np.where(self.std > 0, self.std, 1.0)
+        return self.mean.reshape(shape), std.reshape(shape)
+
+
+def planes(image: Image) -> Iterator[NDArray]:
+    """Planes of shape (C, Y, X), one (S, T, Z) position after the other."""
+    n = image.sizes
+    for s in range(n["S"]):
+        for t in range(n["T"]):
+            for z in range(n["Z"]):
+                yield image.read({"S": s, "T": t, "Z": z})[0, 0, :, 0]
+
+
+def fit(images: Iterable[Image]) -> Affine:
+    """Mean and standard deviation per channel over all pixels of all images.
+
+    Images above `MAX_PIXELS` contribute some of their planes or rows. The moments of the parts
+    are joined by the parallel formula of Chan, Golub and LeVeque (1983), which does not cancel.
+
+    Raises
+    ------
+    InputError
+        If every channel is constant: there is no noise to remove.
+    """
+    count, mean, m2 = 0.0, np.zeros(1), np.zeros(1)
+    for image in images:
+        n = image.sizes
+        step = -(-n["S"] * n["T"] * n["Z"] * n["Y"] * n["X"] // MAX_PIXELS)
+        for i, plane in enumerate(_some(image, step)):
+            x = plane.reshape(plane.shape[0], -1).astype(np.float64)
+            part_mean, part_m2 = x.mean(1), x.var(1) * x.shape[1]
+            if count == 0 and i == 0:
+                mean, m2 = np.zeros_like(part_mean), np.zeros_like(part_m2)
+            delta, total = part_mean - mean, count + x.shape[1]
+            mean = mean + delta * x.shape[1] / total
+            m2 = m2 + part_m2 + delta**2 * count * x.shape[1] / total
+            count = total
+    std = np.sqrt(m2 / max(count, 1))
+    # Rounding leaves about 1e-16 of the mean in the variance of a constant.
+    std = np.where(std > 1e-12 * np.abs(mean), std, 0.0)
+    if not (std > 0).any():
+        raise InputError(
+            f"the image is constant (every pixel is {mean[0]:g}), so there is nothing to denoise; "
+            f"check that the right file, channel or axes were given"
+        )
+    return Affine(mean, std)
+
+
+def _some(image: Image, step: int) -> Iterator[NDArray]:
+    """About one in `step` pixels: one plane out of every `step`, or every `step`-th row of all.
+
+    Which plane is random, because evenly spaced ones can all be the same slice of every stack.
+    """
+    n = image.sizes
+    n_planes = n["S"] * n["T"] * n["Z"]
+    rows, which = slice(None), np.arange(n_planes)
+    if n_planes >= 16 * step:
+        edges = np.linspace(0, n_planes, n_planes // step + 1).astype(int)
+        which = np.random.default_rng(0).integers(edges[:-1], edges[1:])
+    elif step > 1:
+        rows = slice(min(step // 2, n["Y"] - 1), None, step)
+    for i in which.tolist():
+        s, rest = divmod(i, n["T"] * n["Z"])
+        t, z = divmod(rest, n["Z"])
+        yield image.read({"S": s, "T": t, "Z": z, "Y": rows})[0, 0, :, 0]

@@ -1,0 +1,215 @@
+"""What computes a prediction: PyTorch, in 32 or 16 bits, or ONNX Runtime with the exported net."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unnoise.config.methods import CLASSICAL
+from unnoise.errors import InputError
+from unnoise.models.model import DenoisingNet, Model, ready
+from unnoise.nets import UNet
+from unnoise.nets.device import autocast, half, pick
+
+BACKENDS = ("torch", "bfloat16", "onnx")
+PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+"""What ``onnx`` needs: the first two write the net, the third runs it."""
+
+Forward = Callable[[Tensor], Tensor]
+"""From normalised patches (b, c, *space) to what the net makes of them."""
+
+
+def check(backend: str, device: str = "auto") -> None:
+    """Refuse a backend that is unknown, not installed or not for the device.
+
+    Raises
+    ------
+    InputError
+        With what to do.
+
+    Examples
+    --------
+    >>> check("torch")
+    >>> check("fpga")
+    Traceback (most recent call last):
+    unnoise.errors.InputError: unknown backend 'fpga'; choose one of torch, bfloat16, onnx
+    """
+    if backend not in BACKENDS:
+        raise InputError(f"unknown backend '{backend}'; choose one of {', '.join(BACKENDS)}")
+    if backend == "torch":
+        return
+    if backend == "bfloat16":
+        if half(pick(device)) != torch.bfloat16:
+            raise InputError(
+                "bfloat16 would be slower here: it needs a processor that computes with it "
+                "(AVX-512 BF16, AMX, or a CUDA card of 2020 or later) and a recent PyTorch; leave "
+                "out --backend"
+            )
+        return
+    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise InputError(
+            f"the backend onnx needs {', '.join(missing)}; pip install 'unnoise[export]', or leave "
+            f"out --backend"
+        )
+    if device not in ("auto", "cpu"):
+        raise InputError(
+            f"the backend onnx computes on the CPU, not on {device}; leave out --device or "
+            f"--backend"
+        )
+
+
+def check_model(model: Model, backend: str) -> None:
+    """Refuse a model whose net the backend cannot run, without the seconds that an export takes.
+
+    Raises
+    ------
+    InputError
+        For a filter, and with ``onnx`` for anything but a U-Net.
+    """
+    if backend == "bfloat16" and model.config.method in CLASSICAL:
+        raise InputError(
+            f"{model.config.method} is a filter, which bfloat16 does not speed up; leave out "
+            f"--backend"
+        )
+    if backend == "onnx" and model.config.net is None:
+        raise InputError(_refusal(model, "it is no U-Net"))
+
+
+def _refusal(model: Model, why: str) -> str:
+    return (
+        f"the net of the method {model.config.method} cannot be exported to ONNX ({why}); use "
+        f"--backend torch"
+    )
+
+
+def forward(model: Model, net: DenoisingNet, backend: str) -> Forward:
+    """The net as the backend runs it.
+
+    Parameters
+    ----------
+    model : Model
+        What the net was built from.
+    net : DenoisingNet
+        The net for PyTorch.
+    backend : str
+        ``torch``, ``bfloat16`` or ``onnx``.
+
+    Raises
+    ------
+    InputError
+        If the net cannot be exported, or is a filter.
+    """
+    if backend == "torch":
+        return net
+    if backend == "onnx":
+        return _Session.of(model)
+    check_model(model, backend)
+    return _Half(net)
+
+
+class _Half:
+    """A net whose convolutions take 16-bit maps; what comes in and out has 32 bits."""
+
+    def __init__(self, net: DenoisingNet) -> None:
+        self._net = net
+
+    def __call__(self, x: Tensor) -> Tensor:
+        with autocast(x.device, torch.bfloat16):
+            y: Tensor = self._net(x)
+        return y.float()
+
+
+class _Session:
+    """An exported net in ONNX Runtime."""
+
+    _last: tuple[Model, _Session] | None = None
+    """Exporting takes 4 s, and all files of a job are predicted with one model."""
+
+    def __init__(self, model: Model) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        # As for PyTorch: threads that wait must sleep, or another program on the core stops them.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._threads = torch.get_num_threads()
+        self._session: Any = onnxruntime.InferenceSession(
+            exported(model), options, providers=["CPUExecutionProvider"]
+        )
+
+    @classmethod
+    def of(cls, model: Model) -> _Session:
+        """The session of a model, made anew only for another one."""
+        last = cls._last
+        if last is not None and last[1]._threads == torch.get_num_threads():
+            known = last[0]  # copies of a model that differ in other things share weights
+            if known.weights is model.weights and known.config == model.config:
+                return last[1]
+        session = cls(model)
+        cls._last = (model, session)
+        return session
+
+    def __call__(self, x: Tensor) -> Tensor:
+        (y,) = self._session.run(None, {"x": np.ascontiguousarray(x.numpy())})
+        return torch.from_numpy(y)
+
+
+def exported(model: Model) -> bytes:
+    """The net of a model as an ONNX file: input ``x`` and output ``y``, in normalised units.
+
+    Batch and space are free, as long as the space is a multiple of the net's grid.
+
+    Raises
+    ------
+    InputError
+        If the net cannot be exported.
+    """
+    check_model(model, "onnx")
+    net = ready(model, torch.device("cpu"))
+    for part in net.modules():
+        if isinstance(part, UNet):
+            part.joined = False  # ONNX Runtime is slow at transposed convolutions
+    channels = 1 if model.is_one_by_one else len(model.channels)
+    # Sizes of their own, so that no two are taken for one.
+    space = [period * (8 + 2 * axis) for axis, period in enumerate(net.grid)]
+    free = dict.fromkeys((0, *range(2, 2 + len(space))), torch.export.Dim.DYNAMIC)
+    example = torch.zeros(2, channels, *space)
+    try:
+        with _silent(), torch.no_grad():
+            program = torch.onnx.export(
+                net,
+                (example,),
+                dynamo=True,
+                dynamic_shapes=(free,),
+                input_names=["x"],
+                output_names=["y"],
+                verbose=False,
+            )
+            assert program is not None
+            return bytes(program.model_proto.SerializeToString())
+    except Exception as error:  # the exporter raises whatever it stumbles over
+        why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise InputError(_refusal(model, why)) from error
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    """The exporter warns of packages that no denoiser needs, and of changes inside PyTorch."""
+    logger = logging.getLogger("torch.onnx")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(before)

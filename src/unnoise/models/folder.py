@@ -1,0 +1,356 @@
+"""The model folder: everything a model is, readable without unnoise.
+
+``config.yaml``          settings, statistics, axes, pixel size, versions, data; of a mean of two
+                         also ``partner``, the second model and its share
+``weights.safetensors``  weights of the net; those of a second one are named ``partner.*``
+``resume.pt``            state of an unfinished run, read with ``weights_only``
+``log.jsonl``            one line per validation
+
+Every file is written beside its place and moved over it, so a folder is whole at any moment.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load as deserialize
+from safetensors.torch import save as serialize
+from torch import Tensor
+
+from unnoise.config.config import Config
+from unnoise.errors import InputError, ModelError
+from unnoise.images.image import Image
+from unnoise.images.normalization import Affine
+from unnoise.models.model import Model, Partner, build_net
+from unnoise.models.posterior import Centre
+from unnoise.training.plan import fingerprint
+from unnoise.training.runs import AnyRun, start
+
+CONFIG, WEIGHTS, RESUME, LOG = "config.yaml", "weights.safetensors", "resume.pt", "log.jsonl"
+FORMAT = 1
+"""Version of the folder's layout."""
+PARTNER = "partner."
+"""What the names of the weights of a second model begin with."""
+
+
+def save(
+    folder: str | os.PathLike[str],
+    model: Model,
+    run: AnyRun | None = None,
+    *,
+    finished: bool = False,
+    fresh: bool = False,
+) -> None:
+    """Write a model, its log, and the state of its run unless that is finished.
+
+    A new folder appears whole. In an existing one file after file is replaced, or with `fresh`
+    the whole folder, whatever it held.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot be written, or is something else than a model folder.
+    """
+    place = Path(folder)
+    check_place(place, overwrite=True)
+    in_place = place.exists() and not fresh
+    target = place if in_place else _beside(place, "part")
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        for name, content in _files(model, run, finished).items():
+            path = target / name
+            if content is None:
+                path.unlink(missing_ok=True)
+            else:
+                part = path.with_name(f".{name}.{os.getpid()}.part")
+                try:
+                    part.write_bytes(content)
+                    os.replace(part, path)
+                finally:
+                    part.unlink(missing_ok=True)
+        if not in_place:
+            old = _beside(place, "old")
+            if place.exists():
+                os.replace(place, old)
+            os.replace(target, place)
+            shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise _unwritable(place, error) from error
+    finally:
+        if not in_place:
+            shutil.rmtree(target, ignore_errors=True)
+
+
+def _files(model: Model, run: AnyRun | None, finished: bool) -> dict[str, bytes | None]:
+    """Content of every file of the folder; None for those that must not be there."""
+    values = {"format": FORMAT, **_described(model)}
+    weights = dict(model.weights)
+    if model.partner is not None:
+        other = model.partner.model
+        values["partner"] = {"share": model.partner.share, **_described(other)}
+        weights |= {f"{PARTNER}{name}": weight for name, weight in other.weights.items()}
+    state = None
+    if run is not None and not finished:
+        buffer = io.BytesIO()  # torch.save reports a full disk as a RuntimeError
+        torch.save(run.state(), buffer)
+        state = buffer.getvalue()
+    history = run.history if run is not None else []
+    return {
+        WEIGHTS: serialize({name: w.contiguous() for name, w in weights.items()}),
+        CONFIG: yaml.safe_dump(values, sort_keys=False).encode(),
+        LOG: "".join(json.dumps(line) + "\n" for line in history).encode() if history else None,
+        RESUME: state,
+    }
+
+
+def _described(model: Model) -> dict[str, Any]:
+    """Everything but the weights, as plain values."""
+    return {
+        "config": model.config.values(),
+        "mean": model.affine.mean.tolist(),
+        "std": model.affine.std.tolist(),
+        **_target_statistics(model.target_affine),
+        "channels": list(model.channels),
+        "patch": list(model.patch),
+        "origin": dict(model.origin),
+        **({} if model.centre is None else {"centre": model.centre.to_dict()}),
+    }
+
+
+def _model(values: Mapping[str, Any], weights: Mapping[str, Tensor]) -> Model:
+    """What `_described` wrote."""
+    return Model(
+        config=Config.parse(values["config"]),
+        affine=_affine(values),
+        target_affine=_affine(values, "target_") if "target_mean" in values else None,
+        channels=tuple(int(c) for c in values["channels"]),
+        patch=tuple(int(p) for p in values["patch"]),
+        weights=weights,
+        origin=dict(values["origin"]),
+        centre=Centre.from_dict(values["centre"]) if "centre" in values else None,
+    )
+
+
+def _target_statistics(affine: Affine | None) -> dict[str, list[float]]:
+    """Statistics of clean images, where the model has some."""
+    if affine is None:
+        return {}
+    return {"target_mean": affine.mean.tolist(), "target_std": affine.std.tolist()}
+
+
+def _affine(values: Any, prefix: str = "") -> Affine:
+    return Affine(np.array(values[f"{prefix}mean"], float), np.array(values[f"{prefix}std"], float))
+
+
+def _beside(place: Path, suffix: str) -> Path:
+    """A hidden name in the same folder, for the moment of a change."""
+    place = Path(os.path.abspath(place))  # "." has no name
+    return place.with_name(f".{place.name}.{os.getpid()}.{suffix}")
+
+
+def _unwritable(place: Path, error: OSError) -> InputError:
+    return InputError(
+        f"the model cannot be written to {place}: {error.strerror or error}; free some space or "
+        f"choose another folder with -o"
+    )
+
+
+def check_place(folder: Path, *, overwrite: bool) -> None:
+    """Refuse to write a model over a file, another folder, or unasked over another model.
+
+    Raises
+    ------
+    InputError
+        Also if the place cannot be written at all.
+    """
+    if os.path.exists(folder) and not folder.is_dir():
+        raise InputError(f"{folder} is a file, not a model folder; choose another name with -o")
+    has_model = os.path.exists(folder / CONFIG)
+    if folder.is_dir() and any(folder.iterdir()) and not has_model:
+        raise InputError(
+            f"{folder} holds other files and is no model folder; choose a new name with -o"
+        )
+    if folder.is_dir() and not has_model and folder.samefile(os.curdir):
+        raise InputError(f"{folder} is the current folder; choose a new name with -o")
+    if has_model and not overwrite:
+        raise InputError(
+            f"the model {folder} exists; add --overwrite, choose another name with -o, or go on "
+            f"with it: unnoise train --resume {folder}"
+        )
+    probe = _beside(folder, "part")
+    try:
+        probe.mkdir(parents=True)
+        probe.rmdir()
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def is_resumable(folder: Path) -> bool:
+    """Whether the folder holds an unfinished training."""
+    return (folder / RESUME).is_file()
+
+
+def data_paths(folder: Path, model: Model, what: str = "data") -> list[Path]:
+    """The files a model was trained on, or their ``targets``.
+
+    Raises
+    ------
+    InputError
+        If it was trained on arrays, or files are gone.
+    """
+    paths = [entry["path"] for entry in model.origin.get(what, [])]
+    gone = [path for path in paths if path is None or not Path(path).is_file()]
+    if gone or not paths:
+        lost = "arrays in memory" if None in paths or not paths else f"{gone[0]}, which is gone"
+        again = " --targets TARGETS" if "targets" in model.origin else ""
+        raise InputError(
+            f"{folder} was trained on {lost}; name its images again: unnoise train IMAGES{again} "
+            f"--resume {folder}"
+        )
+    return [Path(path) for path in paths]
+
+
+def load(folder: str | os.PathLike[str]) -> Model:
+    """Read a model folder.
+
+    Raises
+    ------
+    ModelError
+        If there is none, it is damaged, or it was written by a newer unnoise.
+    """
+    place = Path(folder)
+    if not place.is_dir():
+        raise ModelError(f"there is no model folder {place}; make one with unnoise train")
+    for name in (CONFIG, WEIGHTS):
+        if not (place / name).is_file():
+            raise ModelError(
+                f"{place} is not an unnoise model folder: it lacks {name}; give the folder that "
+                f"unnoise train wrote"
+            )
+    try:
+        values = yaml.safe_load((place / CONFIG).read_text("utf-8"))
+        if values["format"] > FORMAT:
+            raise ModelError(f"{place} was written by a newer unnoise; update unnoise to read it")
+        both = deserialize((place / WEIGHTS).read_bytes())
+        other = {k.removeprefix(PARTNER): w for k, w in both.items() if k.startswith(PARTNER)}
+        model = _model(values, {k: w for k, w in both.items() if not k.startswith(PARTNER)})
+        if "partner" in values:
+            second = _model(values["partner"], other)
+            partner = Partner(second, float(values["partner"]["share"]))
+            model = replace(model, partner=partner)
+    except ModelError:
+        raise
+    except (
+        InputError,
+        yaml.YAMLError,
+        SafetensorError,
+        OSError,
+        UnicodeError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise ModelError(
+            f"the model folder {place} is damaged ({_first_line(error)}); restore it from a copy "
+            f"or train again"
+        ) from error
+    _check_whole(place, model)
+    if model.partner is not None:
+        _check_partner(place, model, model.partner)
+    return model
+
+
+def _check_whole(place: Path, model: Model) -> None:
+    """Statistics, channels and weights must fit each other and be finite."""
+    n = len(model.affine.mean)
+    fits = (
+        len(model.patch) in (2, 3)
+        and bool(model.channels)
+        and bool(model.weights)
+        and all(0 <= c < n for c in model.channels)
+        and all(
+            len(a.mean) == len(a.std) == n and bool(np.isfinite([a.mean, a.std]).all())
+            for a in (model.affine, model.target_affine)
+            if a is not None
+        )
+        and all(bool(torch.isfinite(w).all()) for w in model.weights.values())
+        and (model.centre is None or len(model.centre.models) == len(model.channels))
+        and not (
+            model.config.is_classical and any(float(w.min()) <= 0 for w in model.weights.values())
+        )
+    )
+    if not fits:
+        raise _damaged(place)
+    build_net(model)
+
+
+def _check_partner(place: Path, model: Model, partner: Partner) -> None:
+    """The two models must be of one kind, and each whole."""
+    other = partner.model
+    same = (
+        other.channels == model.channels
+        and len(other.patch) == len(model.patch)
+        and len(other.affine.mean) == len(model.affine.mean)
+        and other.target_affine is None is model.target_affine
+    )
+    if not (same and 0 <= partner.share <= 1):
+        raise _damaged(place)
+    _check_whole(place, other)
+
+
+def _damaged(place: Path) -> ModelError:
+    """What to say of a folder that contradicts itself."""
+    return ModelError(
+        f"the model folder {place} is damaged: its numbers do not fit each other; restore it from "
+        f"a copy or train again"
+    )
+
+
+def load_run(
+    folder: str | os.PathLike[str],
+    model: Model,
+    images: Sequence[Image],
+    device: torch.device,
+    targets: Sequence[Image] | None = None,
+) -> AnyRun:
+    """The unfinished run of a model loaded from a folder, ready to go on.
+
+    Raises
+    ------
+    InputError
+        If the folder has no resumable state or the images are not those of the run.
+    """
+    place = Path(folder)
+    if not (place / RESUME).is_file():
+        raise ModelError(f"{place} has no {RESUME}, so its training cannot go on; train anew")
+    try:
+        state = torch.load(place / RESUME, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises whatever the damaged bytes lead to
+        raise ModelError(
+            f"{place / RESUME} is damaged ({_first_line(error)}); the model itself still works, "
+            f"but its training cannot go on"
+        ) from error
+    now = fingerprint([*images, *(targets or [])])
+    if model.origin.get("fingerprint") != now:
+        raise InputError(
+            f"the images are not the ones {place} was trained on, so its training cannot go on "
+            f"with them; give the same images, or train a new model"
+        )
+    run = start(images, model, device, targets)
+    run.restore(state)
+    return run
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,157 @@
+"""The Gaussian denoiser behind a variance-stabilising transform, one per channel; torch only.
+
+Noise whose strength depends on the signal becomes white noise of strength 1 by
+``f(v) = integral of dv / sigma(v)`` (Anscombe, Biometrika 1948, for photons). Here sigma is a
+polyline, so f, its slope and its inverse are sums over segments, and f is monotone whatever its
+parameters are (Herbreteau and Unser, Noise2VST, ICCV 2025, use such a spline too).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from unnoise.nets.gaussian_denoiser import GaussianNet
+
+KNOTS = 97
+"""Knots of the transform of a channel."""
+ALPHA = 0.5
+"""Share of the noise that fine-tuning adds to its inputs (methods/adapted.py)."""
+RISE = 0.05
+"""Least share of its own slope that the corrected way back keeps where noise bends sharply."""
+LEVEL = 0.1
+"""Noise as the Gaussian net sees it: 25 of 255, where it was trained most."""
+
+
+class Stabilised(nn.Module):
+    """A net for images of normalised units: transform, denoise, transform back.
+
+    Parameters
+    ----------
+    channels : int
+        Denoised channels; each passes the same net on its own.
+
+    Attributes
+    ----------
+    knots : Tensor, shape (channels, KNOTS)
+        Signals, ascending.
+    log_sigma : Tensor, shape (channels, KNOTS)
+        Logarithm of the standard deviation of the noise at the knots.
+    shift : Tensor, shape (channels, KNOTS)
+        What is added to a result at the knots: the mean of what noisy pixels show there.
+    grid, radius : tuple of int
+        Those of the net.
+
+    Examples
+    --------
+    >>> net = Stabilised(channels=2)
+    >>> net(torch.zeros(1, 2, 20, 31)).shape
+    torch.Size([1, 2, 20, 31])
+    """
+
+    knots: Tensor
+    log_sigma: Tensor
+    shift: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+        with torch.random.fork_rng(devices=[]):  # the global random state is the user's
+            self.net = GaussianNet()
+        # Normalised values have mean 0 and standard deviation 1.
+        knots = torch.linspace(-5, 15, KNOTS).repeat(channels, 1)
+        self.register_buffer("knots", knots)
+        self.register_buffer("log_sigma", torch.full((channels, KNOTS), -1.0))
+        self.register_buffer("shift", torch.zeros(channels, KNOTS))
+        self.grid, self.radius = self.net.grid, self.net.radius
+
+    @property
+    def level(self) -> float:
+        """Standard deviation of the noise after the transform: 1, or that of recorrupted images."""
+        return math.sqrt(1 + ALPHA**2) if self.training else 1.0
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Denoise patches of normalised values, shape (b, channels, y, x)."""
+        z, middle = self.stabilise(x)
+        planes = ((z - middle) * LEVEL).flatten(0, 1).unsqueeze(1)
+        sigma = torch.tensor(self.level * LEVEL, dtype=planes.dtype, device=planes.device)
+        clean = self.net(planes, sigma)[:, 0].view_as(z) / LEVEL + middle
+        return self.restore(clean)
+
+    def stabilise(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(values whose noise has strength 1, the value that takes the place of 0)."""
+        z = torch.stack(
+            [
+                interpolate(x[:, c], *transform(self.knots[c], self.log_sigma[c]))
+                for c in range(self.channels)
+            ],
+            1,
+        )
+        return z, self.middle().view(1, -1, 1, 1)
+
+    def middle(self) -> Tensor:
+        """The transformed mean of the training images, per channel."""
+        zero = torch.zeros(1, dtype=self.knots.dtype, device=self.knots.device)
+        return torch.cat(
+            [
+                interpolate(zero, *transform(k, s))
+                for k, s in zip(self.knots, self.log_sigma, strict=True)
+            ]
+        )
+
+    def restore(self, z: Tensor) -> Tensor:
+        """Back to normalised units, without the bias of the curved way."""
+        values = []
+        for c in range(self.channels):
+            knots, log_sigma = self.knots[c], self.log_sigma[c]
+            signal, f = transform(knots, log_sigma)
+            # E f(y) = f(E y) + f'' sigma**2 / 2 = f(E y) - sigma' / 2, to second order.
+            bend = torch.diff(log_sigma.exp()) / torch.diff(knots)
+            bend = torch.cat([bend[:1], (bend[1:] + bend[:-1]) / 2, bend[-1:]])
+            bent = RISE * f + torch.cummax((1 - RISE) * f - self.level**2 * bend / 2, 0).values
+            value = interpolate(z[:, c], bent, signal)
+            values.append(value + interpolate(value, knots, self.shift[c], flat=True))
+        return torch.stack(values, 1)
+
+    def memory(self) -> float:
+        """Bytes of activations per input pixel in evaluation, an upper estimate."""
+        return 4.0 * (4 * self.net.stem.out_channels / 4 + 12)
+
+
+def transform(knots: Tensor, log_sigma: Tensor) -> tuple[Tensor, Tensor]:
+    """Signals and the transform there: the integral of 1 / sigma, from the first knot on.
+
+    Parameters
+    ----------
+    knots, log_sigma : Tensor, shape (n,)
+        Signals and logarithms of the standard deviation.
+
+    Returns
+    -------
+    tuple of Tensor, shape (n,)
+        The knots, and f at the knots; beyond them f goes on along its last slope.
+    """
+    inverse = torch.exp(-log_sigma)
+    steps = torch.diff(knots) * (inverse[1:] + inverse[:-1]) / 2
+    return knots, torch.cat([steps.new_zeros(1), torch.cumsum(steps, 0)])
+
+
+def interpolate(x: Tensor, at: Tensor, values: Tensor, *, flat: bool = False) -> Tensor:
+    """A polyline at `x`; beyond its ends along the last segments, or level where `flat`.
+
+    Parameters
+    ----------
+    x : Tensor, any shape
+        Where.
+    at : Tensor, shape (n,)
+        Ascending places of the corners.
+    values : Tensor, shape (n,)
+        Values at the corners.
+    """
+    if flat:
+        x = torch.minimum(torch.maximum(x, at[0]), at[-1])
+    low = (torch.searchsorted(at.detach(), x.detach().contiguous()) - 1).clamp(0, len(at) - 2)
+    slope = torch.diff(values) / torch.diff(at)
+    return values[low] + slope[low] * (x - at[low])

@@ -1,0 +1,235 @@
+"""From measurements to advice: which method, which mask, what will not work and why."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unnoise.config import footprint as structure
+from unnoise.config.methods import DEFAULT_STEPS, MIN_SLICES
+from unnoise.noise.correlation import FADE
+
+if TYPE_CHECKING:
+    from unnoise.images.image import Image
+    from unnoise.noise.inspect import ChannelNoise
+    from unnoise.noise.still_frames import Repeats
+
+WIDE = 0.7
+"""A mask in two directions costs much detail: its linear risk must be this much lower."""
+ALONG = 1.1
+"""A mask along one axis may cost a tenth more than a linear prediction knows: nets lose less."""
+HOT = 1e-3
+"""Share of hot pixels and outliers from which the median of N2V2 is worth its time."""
+CLEAN = 40.0
+"""Contrast over noise in dB from which an image is nearly clean."""
+STEP_FLOPS = {2: 4.2e9, 3: 1.7e10}
+"""Floating point operations of a step of the default nets."""
+EFFICIENCY = 0.5
+"""Speed of training on two cores over that of a small matrix product, within a factor of two."""
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What to do with an image.
+
+    Attributes
+    ----------
+    method : str
+        ``n2v``, ``n2v2``, ``structn2v`` or ``n2n``.
+    settings : tuple of str
+        Settings that belong to it, as ``mask.struct=...`` for ``--set``.
+    why : str
+        One line for people.
+    mask : nested list or None
+        The structN2V footprint, drawn from the measured correlation.
+    pairs : str or None
+        The axis of repeats for Noise2Noise.
+    near_clean : bool
+        Whether there is little noise to remove.
+    warnings : tuple of str
+        What will not work and why.
+    seconds : float
+        Expected time of the default training on this machine.
+    """
+
+    method: str
+    settings: tuple[str, ...]
+    why: str
+    mask: list[Any] | None = None
+    pairs: str | None = None
+    near_clean: bool = False
+    warnings: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def command(self) -> str:
+        """Options of the command line that ask for the same."""
+        options = f"--method {self.method}"
+        return options + "".join(f" --set '{setting}'" for setting in self.settings)
+
+
+def advise(
+    image: Image,
+    channels: Sequence[ChannelNoise],
+    repeats: Repeats | None,
+    repeats_axis: str | None,
+    missing: int,
+) -> Advice:
+    """Choose a method from what was measured."""
+    ndim = 3 if image.sizes["Z"] >= MIN_SLICES else 2
+    axes = {axis for channel in channels for axis in channel.axes}
+    clean = [c for c in channels if c.snr == c.snr and c.snr > CLEAN]
+    near_clean = len(clean) == len(channels)
+    warnings = _warnings(channels, missing)
+    time_axis = repeats_axis if repeats_axis in axes else None
+    common = {"near_clean": near_clean, "seconds": seconds(ndim)}
+    if repeats is not None and repeats.still and repeats.verdict == "repeats" and not time_axis:
+        return Advice(
+            method="n2n",
+            settings=(f"pairs.axis={repeats_axis}",),
+            why=f"frames along {repeats_axis} show the same scene, so each can be learned from "
+            f"its neighbour (Noise2Noise)",
+            pairs=repeats_axis,
+            warnings=warnings,
+            **common,  # type: ignore[arg-type]
+        )
+    spatial = axes & set("YX") | (axes & {"Z"} if ndim == 3 else set())
+    if spatial:
+        return _correlated(channels, axes, ndim, warnings, common)
+    hot = max(c.found["bad_pixels"].share for c in channels)
+    if near_clean:
+        why = "there is little noise to remove (contrast over noise above 40 dB)"
+    elif hot > HOT:
+        why = f"noise independent from pixel to pixel, and {hot:.2%} hot or dead pixels"
+    else:
+        why = "noise independent from pixel to pixel"
+        if "T" in axes:
+            why += ", though frames share a part of it, which will stay"
+        elif "Z" in axes:
+            why += " in every slice"
+    many = hot > HOT and not near_clean
+    return Advice("n2v2" if many else "n2v", (), why, warnings=warnings, **common)  # type: ignore[arg-type]
+
+
+def _correlated(
+    channels: Sequence[ChannelNoise],
+    axes: set[str],
+    ndim: int,
+    warnings: tuple[str, ...],
+    common: dict[str, Any],
+) -> Advice:
+    """structN2V with the measured mask, unless that would hide more picture than noise."""
+    named = " and ".join(axis for axis in "ZYX" if axis in axes and (axis != "Z" or ndim == 3))
+    masks = [m for c in channels if c.correlation and (m := c.correlation.mask()) is not None]
+    mask = joined(masks)
+    if ndim == 3 and "Z" in axes:
+        deep = max(c.correlation.reach("Z") for c in channels if c.correlation)
+        plane = np.ones((1, 1), np.bool_) if mask is None else mask
+        mask = np.stack([plane] * (2 * deep + 1))
+    assert mask is not None
+    probes = [(c.blind, c.masked) for c in channels if c.blind and c.masked]
+    narrow = sum(size > 1 for size in mask.shape) == 1
+    with_mask = sum(m.risk for _, m in probes)
+    without = sum(b.risk for b, _ in probes)
+    if probes and with_mask > (ALONG if narrow else WIDE) * max(without, 0.0):
+        # On four photographs N2V2, whose net cannot follow noise from pixel to pixel, was 0.3 dB
+        # better than Noise2Void at equal time where noise was spread in both directions.
+        return Advice(
+            method="n2v" if narrow else "n2v2",
+            settings=(),
+            why=f"noise correlated along {named}, but weak against the detail: hiding the "
+            f"neighbours too would lose more picture than noise, so part of the noise stays",
+            mask=mask.astype(int).tolist(),
+            warnings=warnings,
+            **common,
+        )
+    shape = structure.describe(mask)
+    text = str(mask.astype(int).tolist()).replace(" ", "")
+    return Advice(
+        method="structn2v",
+        settings=(f"mask.struct={text}",),
+        why=f"noise correlated along {named}: its neighbours are hidden too (structN2V, mask "
+        f"{shape} drawn from the measured correlation)",
+        mask=mask.astype(int).tolist(),
+        warnings=warnings,
+        **common,
+    )
+
+
+def joined(masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.bool_] | None:
+    """The union of masks that share their centre.
+
+    Examples
+    --------
+    >>> joined([np.ones((1, 5), bool), np.ones((3, 1), bool)]).astype(int).tolist()
+    [[0, 0, 1, 0, 0], [1, 1, 1, 1, 1], [0, 0, 1, 0, 0]]
+    """
+    if not masks:
+        return None
+    shape = [max(m.shape[axis] for m in masks) for axis in (0, 1)]
+    union = np.zeros(shape, np.bool_)
+    for m in masks:
+        y, x = ((shape[axis] - m.shape[axis]) // 2 for axis in (0, 1))
+        union[y : y + m.shape[0], x : x + m.shape[1]] |= m
+    return union
+
+
+def _warnings(channels: Sequence[ChannelNoise], missing: int) -> tuple[str, ...]:
+    """What will not work and why, each once."""
+    found: list[str] = []
+    for c in channels:
+        saturation = c.found["saturation"]
+        if saturation.clipped_bottom:
+            found.append(
+                f"{saturation.bottom_share:.1%} of the pixels are clipped at the dark end: their "
+                f"noise is not zero-mean, so dark parts come out too bright"
+            )
+        if saturation.clipped_top:
+            found.append(
+                f"{saturation.top_share:.1%} of the pixels are saturated: what is above cannot be "
+                f"restored, and bright parts come out too dark"
+            )
+        if c.correlation is not None and c.correlation.weak:
+            along = " and ".join(c.correlation.weak)
+            found.append(f"noise is weakly correlated along {along}: a trace of it will stay")
+        if c.found["jpeg"].found:
+            found.append(
+                "the image was compressed as JPEG: what is left of the noise is not "
+                "independent, so part of it stays; denoise the uncompressed file"
+            )
+        if c.found["interpolated"].found or c.found["demosaic"].found:
+            found.append(
+                "the pixels were interpolated (resampled or demosaiced), which spreads "
+                "noise over neighbours; denoise the raw file where there is one"
+            )
+        if c.curve is None or c.correlation is None:
+            found.append(
+                f"the noise of channel {c.name} could not be measured: too few pixels "
+                f"that are neither constant nor clipped"
+            )
+    if any(c.correlation is not None and c.correlation.fade <= FADE for c in channels):
+        found.append(
+            "nothing here differs from pixel to pixel by more than the scene does: noise blurred "
+            "over many pixels, if there is any, cannot be told from it and stays"
+        )
+    if missing:
+        found.append(f"{missing:,} pixels are NaN or infinite; --nan fill interpolates them")
+    return tuple(dict.fromkeys(found))
+
+
+def seconds(ndim: int) -> float:
+    """Expected time of the default training, from the speed of a matrix product here."""
+    n = 128
+    a = np.ones((n, n), np.float32)
+    best = np.inf
+    for _ in range(60):  # milliseconds in all; the fastest was not disturbed by other programs
+        started = time.perf_counter()
+        a @ a
+        best = min(best, time.perf_counter() - started)
+    speed = 2 * n**3 / max(best, 1e-6)
+    return float(DEFAULT_STEPS[ndim] * STEP_FLOPS[ndim] / (EFFICIENCY * speed))

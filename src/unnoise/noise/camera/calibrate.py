@@ -1,0 +1,386 @@
+"""Measure the noise of a camera: from repeated frames, dark and bright frames, or predictions.
+
+The photon-transfer method (Janesick, *Photon Transfer*, SPIE 2007): the variance over frames of a
+still scene, against their mean, is a line whose slope is the gain in grey levels per electron.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from unnoise.errors import InputError
+from unnoise.noise.camera import fit as fitting
+from unnoise.noise.camera import repeats
+from unnoise.noise.camera.findings import Estimate, Fit
+from unnoise.noise.camera.fit import Bins, Residuals, Samples
+from unnoise.noise.camera.repeats import Stack
+from unnoise.noise.density import Model
+from unnoise.noise.models import Curve, PoissonGauss
+
+CHOICES = ("auto", "poisson_gauss", "curve", "histogram", "mixture")
+"""Kinds of model a calibration can be asked for."""
+MAX_RESIDUALS = 1_500_000
+"""Residuals that show the shape of the noise: their kurtosis is then known within 0.01."""
+
+
+def from_repeats(frames: NDArray, kind: str = "auto") -> tuple[Model, Fit]:
+    """Measure the noise from repeated frames of one still scene.
+
+    Parameters
+    ----------
+    frames : ndarray, shape (t, y, x) or (t, z, y, x)
+        At least 2 frames, 4 for the kinds histogram and mixture. Drift of their level is taken out.
+    kind : str
+        poisson_gauss, curve, histogram, mixture, or auto: a line if the variance follows one, a
+        curve if not, a mixture if the noise is clearly not what a Poisson-Gauss camera makes.
+
+    Returns
+    -------
+    model : Model
+    fit : Fit
+        Without dark frames only the gain and the intercept of the line are known. The model then
+        has the offset 0 where that is possible, otherwise the darkest signal.
+
+    Raises
+    ------
+    InputError
+        If the frames are no repeats of a still scene, are all alike, or are too few.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> electrons = np.tile(np.linspace(5, 100, 64), (64, 1))
+    >>> frames = 100 + 2.0 * rng.poisson(electrons, (16, 64, 64)) + rng.normal(0, 3, (16, 64, 64))
+    >>> model, fit = from_repeats(frames)
+    >>> model.kind, abs(fit.gain.value - 2) < 0.1
+    ('poisson_gauss', True)
+    """
+    return from_stacks([frames], kind=kind)
+
+
+def from_flats(
+    dark: NDArray, bright: NDArray | Sequence[NDArray], kind: str = "auto"
+) -> tuple[Model, Fit]:
+    """Measure the noise from frames without light and frames with light.
+
+    Parameters
+    ----------
+    dark : ndarray, shape (t, y, x) or (t, z, y, x)
+        Frames with the shutter closed: offset and read noise.
+    bright : ndarray or sequence of ndarray
+        Repeated frames at one or more levels, of a flat field or of any still scene: gain.
+    kind : str
+        As for `from_repeats`.
+
+    Raises
+    ------
+    InputError
+    """
+    several = isinstance(bright, (list, tuple))
+    return from_stacks(list(bright) if several else [np.asarray(bright)], dark=dark, kind=kind)
+
+
+def from_stacks(
+    stacks: Sequence[NDArray],
+    *,
+    dark: NDArray | None = None,
+    kind: str = "auto",
+    names: Sequence[str] = (),
+) -> tuple[Model, Fit]:
+    """Measure the noise from several still scenes or levels together, with or without dark frames.
+
+    Parameters
+    ----------
+    stacks : sequence of ndarray, shape (t, y, x) or (t, z, y, x)
+        Repeated frames of a scene or of a flat field each.
+    dark : ndarray, shape (t, y, x) or (t, z, y, x), optional
+        Frames without light.
+    kind : str
+        As for `from_repeats`.
+    names : sequence of str
+        How errors call the stacks.
+
+    Raises
+    ------
+    InputError
+    """
+    _check_kind(kind)
+    if not stacks:
+        raise InputError("there are no bright frames; record at least 2 of a still scene")
+    names = names or ["the frames"] * len(stacks)
+    bright = [repeats.steady(frames, name) for frames, name in zip(stacks, names, strict=True)]
+    black = repeats.steady(dark, "the dark frames") if dark is not None else None
+    pattern: dict[str, object] = {}
+    if black is not None:
+        pattern, hot = _pattern(black)
+        black, *bright = (_without(stack, hot) for stack in (black, *bright))
+    everything = [*([black] if black else []), *bright]
+    parts = [repeats.samples(stack) for stack in bright]
+    if black is not None:
+        # One level: among dark pixels, spread over their fixed pattern, the line would be flat.
+        part = repeats.samples(black)
+        same = np.full(part.key.shape, float(part.signal.mean()))
+        parts = [replace(part, key=same, signal=same), *parts]
+    samples = Samples.join(parts)
+    freedom = min(len(s.frames) // 2 - 1 if len(s.frames) >= 4 else len(s.frames) - 1
+                  for s in bright)  # fmt: skip
+    level = [s.saturation for s in everything if s.saturation is not None]
+    fit = _fit(samples, max(freedom, 1), _dark_bins(black), min(level) if level else None)
+    facts = fit.facts | {
+        "frames": sum(len(s.frames) for s in everything),
+        "pixels": sum(int(s.still.sum()) for s in everything),
+        "drift": max(s.drift for s in everything),
+        "warnings": tuple(w for s in everything for w in s.warnings) + fit.warnings,
+    }
+    facts |= pattern
+    enough = [s for s in bright if len(s.frames) >= 4]
+    counted = fitting.residuals(_residuals(enough), *fit.curve) if enough else None
+    shortest = min((len(s.frames) for s in enough), default=0)
+    return fit.choose(kind, counted, facts, shortest)
+
+
+def from_pairs(noisy: NDArray, signal: NDArray, kind: str = "auto") -> tuple[Model, Fit]:
+    """Measure the noise from noisy values and predictions that have not seen them.
+
+    The bootstrap of PN2V and PPN2V: a blind-spot prediction stands for the signal. Its errors count
+    as noise, so the variance is an upper bound; of images (two axes or more) only the half with
+    the smallest slope of the prediction is used, where such errors are small.
+
+    Parameters
+    ----------
+    noisy, signal : ndarray of one shape
+        In image units.
+    kind : str
+        As for `from_repeats`.
+
+    Raises
+    ------
+    InputError
+    """
+    _check_kind(kind)
+    y, s = np.asarray(noisy, np.float64), np.asarray(signal, np.float64)
+    if y.shape != s.shape or y.size < 200:
+        raise InputError(
+            f"noisy values of shape {y.shape} and signals of shape {s.shape} make no pairs; give "
+            f"200 or more of each, in arrays of one shape"
+        )
+    if not (np.isfinite(y).all() and np.isfinite(s).all()):
+        raise InputError("the pairs hold NaN or infinite values; leave them out")
+    if not ((y - s) ** 2).any():
+        raise InputError("noisy values and signals are equal, so there is no noise to measure")
+    level = repeats.saturation(np.asarray(noisy)[None])
+    where = fitting.blocks(y.shape) if y.ndim > 1 else np.arange(y.size) * 64 // y.size
+    used = _flat(s) if y.ndim > 1 else np.ones(y.shape, np.bool_)
+    y, s, where = y[used], s[used], where[used]
+    clipped = (y >= level).astype(np.float64) if level is not None else np.zeros(len(y))
+    fit = _fit(Samples(s, s, (y - s) ** 2, clipped, where), 1, None, level)
+    bound = "errors of the prediction count as noise, so the variance is an upper bound"
+    facts = fit.facts | {"frames": 1, "pixels": len(y), "warnings": (bound, *fit.warnings)}
+    step = max(len(y) // MAX_RESIDUALS, 1)
+    free = clipped[::step] == 0
+    pairs = [((y - s)[::step][free], s[::step][free])]
+    return fit.choose(kind, fitting.residuals(pairs, *fit.curve), facts, 10**9)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A line, a curve and what is known about them, before a kind of model is chosen."""
+
+    line: PoissonGauss
+    curve: tuple[NDArray, NDArray]
+    facts: dict[str, object]
+    warnings: tuple[str, ...]
+
+    def choose(
+        self, kind: str, counted: Residuals | None, facts: dict[str, object], frames: int
+    ) -> tuple[Model, Fit]:
+        """The model of a kind, or the simplest one that fits."""
+        odd = False
+        if counted is not None:
+            skewness, kurtosis, n = counted.moments()
+            facts = facts | {"skewness": skewness, "kurtosis": kurtosis}
+            odd = self._is_odd(counted, skewness, kurtosis, n, frames)
+        elif kind in ("histogram", "mixture"):
+            raise InputError(
+                f"a noise model of kind {kind} needs 4 or more repeated frames; record more, or "
+                f"choose poisson_gauss or curve"
+            )
+        fit = Fit(**facts)  # type: ignore[arg-type]
+        if kind == "auto":
+            kind = "mixture" if odd else "curve" if fit.is_curved else "poisson_gauss"
+        if kind in ("histogram", "mixture"):
+            assert counted is not None
+            made = fitting.mixture if kind == "mixture" else fitting.histogram
+            return made(counted), fit
+        return (Curve(*self.curve) if kind == "curve" else self.line), fit
+
+    def _is_odd(
+        self, counted: Residuals, skewness: float, kurtosis: float, n: float, frames: int
+    ) -> bool:
+        """Whether residuals are shaped as no Poisson-Gauss camera shapes them.
+
+        Photon noise of variance v adds gain * v to the third and gain**2 * v to the fourth
+        cumulant. Subtracting the mean of t frames shrinks both.
+        """
+        gain, total = self.line.gain, counted.variances
+        shot = np.minimum(np.maximum(gain * (counted.knots - self.line.offset), 0), total)
+        most = shot if self.facts["offset_known"] else total
+        share = counted.counts.sum(axis=1) / max(float(counted.counts.sum()), 1e-300)
+        t = float(frames)
+        third = (t - 2) / math.sqrt(t * (t - 1))
+        fourth = ((1 - 1 / t) ** 4 + (t - 1) / t**4) / (1 - 1 / t) ** 2
+        skew = [float(share @ (gain * v / total**1.5)) * third for v in (shot, most)]
+        kurt = [float(share @ (gain**2 * v / total**2)) * fourth for v in (shot, most)]
+        if not self.facts["offset_known"]:
+            skew[0] = kurt[0] = 0.0
+        outside = [
+            max(low - found, found - high, 0) - 0.25 * high
+            for found, (low, high) in ((skewness, skew), (kurtosis, kurt))
+        ]
+        return outside[0] > 0.25 + 6 * math.sqrt(6 / n) or outside[1] > 0.5 + 6 * math.sqrt(24 / n)
+
+
+def _fit(samples: Samples, freedom: int, dark: Bins | None, level: float | None) -> _Found:
+    """The photon-transfer line with bootstrap intervals, and the curve."""
+    bins = fitting.binned(samples, freedom)
+    w = fitting.weights(bins, freedom)
+    knots, variances = fitting.curve(bins, w)
+    x = np.stack([np.ones_like(bins.signal), bins.signal - bins.signal[0]], axis=1)
+    robust = fitting.huber(bins, w, x)
+    n, s, v = bins.draws()
+    gain: float
+    start: float
+    drawn_w = robust * n / bins.n
+    low, high = float(bins.signal[0]), float(bins.signal[-1])
+    if dark is not None:
+        o, r = float(dark.signal[0]), float(dark.variance[0])
+        _, os, rs = dark.draws(seed=1)
+        gain = float(_slope(bins.signal - o, bins.variance - r, robust))
+        gains = _slope(s - os, v - rs, drawn_w)
+        start, starts = r - gain * o, rs[:, 0] - gains * os[:, 0]
+        offset = _interval(o, os[:, 0], dark.reach)
+        noise = _interval(r, rs[:, 0], dark.reach)
+    else:
+        a, b = fitting.least_squares(x, bins.variance, robust)
+        drawn = fitting.least_squares(np.stack([np.ones_like(s), s - low], -1), v, drawn_w)
+        gain, gains = float(b), drawn[:, 1]
+        start, starts = float(a - b * low), drawn[:, 0] - drawn[:, 1] * low
+    slope = _interval(gain, gains, bins.reach)
+    constant = len(bins.n) < 2 or slope.low <= 0
+    mean = float((bins.variance * robust).sum() / robust.sum())
+    warnings: tuple[str, ...] = ()
+    if constant and slope.high <= 0 and len(bins.n) > 1:
+        warnings = ("the noise falls with the signal, which no camera does; choose the curve",)
+    elif constant:
+        warnings = ("the signals span too small a range for a gain; record brighter parts too",)
+    if constant:
+        slope = Estimate(0.0, max(slope.low, 0.0), max(slope.high, 0.0))
+        gain, start, starts = 0.0, mean, np.full(len(gains), mean)
+    intercept = _interval(start, starts, bins.reach)
+    if dark is None:
+        offset, noise = _possible(gain, intercept, low)
+    elif constant:
+        noise = Estimate(mean, noise.low, max(noise.high, mean))
+    line = PoissonGauss(gain, offset.value, noise.value)
+    fitted = np.maximum(gain * knots + start, 1e-3 * mean)
+    facts: dict[str, object] = {
+        "gain": slope,
+        "offset": offset,
+        "read_noise": Estimate(*(math.sqrt(max(q, 0)) for q in noise)),
+        "intercept": intercept,
+        "offset_known": dark is not None,
+        "saturation": level,
+        "curvature": fitting.curvature(bins, w),
+        "deviation": float(np.abs(variances / fitted - 1).max()),
+        "signal": (low, high),
+    }
+    return _Found(line, (knots, variances), facts, warnings)
+
+
+def _possible(gain: float, start: Estimate, darkest: float) -> tuple[Estimate, Estimate]:
+    """Offset and read variance that fit a line, from no read noise to no light in the darkest."""
+    if gain == 0:
+        return Estimate(min(darkest, 0.0), min(darkest, 0.0), darkest), start
+    least = min(-start.high / gain, darkest)
+    highest = max(start.value + gain * darkest, 0.0)
+    offset = 0.0 if least <= 0 <= darkest else max(darkest, -start.value / gain)
+    noise = max(start.value + gain * offset, 0.0)
+    return Estimate(offset, least, max(darkest, offset)), Estimate(noise, 0.0, max(highest, noise))
+
+
+def _slope(x: NDArray, y: NDArray, w: NDArray) -> NDArray:
+    """Slope of lines through the origin, along the last axis."""
+    return np.asarray((w * x * y).sum(axis=-1) / np.maximum((w * x**2).sum(axis=-1), 1e-300))
+
+
+def _interval(value: float, draws: NDArray, reach: float) -> Estimate:
+    error = reach * float(np.std(draws))
+    return Estimate(value, value - error, value + error)
+
+
+def _dark_bins(dark: Stack | None) -> Bins | None:
+    """All dark pixels as one bin."""
+    if dark is None:
+        return None
+    found = repeats.samples(dark)
+    n = int(found.block.max()) + 1
+    sums = [np.bincount(found.block, v, n) for v in (None, found.signal, found.variance)]
+    table = np.stack(sums, axis=1)[..., None]
+    return Bins(table[table[:, 0, 0] > 0])
+
+
+def _without(stack: Stack, hot: NDArray[np.bool_]) -> Stack:
+    """Hot pixels left out, where a stack shows the same pixels as the dark frames."""
+    return replace(stack, still=stack.still & ~hot) if hot.shape == stack.still.shape else stack
+
+
+def _pattern(dark: Stack) -> tuple[dict[str, object], NDArray[np.bool_]]:
+    """Spread of the offset from pixel to pixel beyond noise, and the hot pixels."""
+    mean, variance = dark.frames.mean(axis=0), dark.frames.var(axis=0, ddof=1)
+    noise = float(np.mean(variance)) / len(dark.frames)
+    middle = float(np.median(mean))
+    robust = max(1.4826 * float(np.median(np.abs(mean - middle))), math.sqrt(noise))
+    hot = (mean > middle + 6 * robust) | (variance > 25 * np.median(variance))
+    spread = float(np.var(mean[~hot])) - noise if (~hot).any() else 0.0
+    return {"fixed_pattern": math.sqrt(max(spread, 0)), "hot_pixels": int(hot.sum())}, hot
+
+
+def _residuals(stacks: list[Stack]) -> list[tuple[NDArray, NDArray]]:
+    """Residuals of every frame from the mean, widened to the variance of the noise, and signals.
+
+    Sorted by the mean of all frames they have mean 0 at every signal; sorted by the mean of the
+    others they would not (regression to the mean).
+    """
+    pairs = []
+    for stack in stacks:
+        t = len(stack.frames)
+        good = stack.still if stack.clipped is None else stack.still & ~stack.clipped.any(axis=0)
+        mean = stack.frames.mean(axis=0, dtype=np.float64)[good]
+        step = max(len(mean) * t * len(stacks) // MAX_RESIDUALS, 1)
+        for frame in stack.frames:
+            residual = (frame[good][::step] - mean[::step]) * math.sqrt(t / (t - 1))
+            pairs.append((residual, mean[::step] + stack.centre))
+    return pairs
+
+
+def _flat(signal: NDArray) -> NDArray[np.bool_]:
+    """The half of the pixels, at every level, where the prediction is flattest."""
+    slope = np.zeros(signal.shape)
+    for axis in range(max(signal.ndim - 3, 0), signal.ndim):
+        slope += ndimage.convolve1d(signal, np.array([0.5, 0, -0.5]), axis=axis) ** 2
+    order = np.argsort(signal, axis=None, kind="stable")
+    flat = np.zeros(signal.size, np.bool_)
+    for part in np.array_split(order, 32):
+        flat[part] = slope.ravel()[part] <= np.median(slope.ravel()[part])
+    return flat.reshape(signal.shape)
+
+
+def _check_kind(kind: str) -> None:
+    if kind not in CHOICES:
+        raise InputError(f"unknown noise model '{kind}'; choose one of {', '.join(CHOICES)}")

@@ -1,0 +1,219 @@
+"""How far a result can be trusted: numbers for one plane of one channel, without the truth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unnoise.noise.local_mean import surroundings
+from unnoise.quality import (
+    Bias,
+    Frc,
+    Gain,
+    Leak,
+    Whiteness,
+    frc,
+    gain,
+    gaussian_split,
+    leak,
+    mean_preservation,
+    novelty,
+    resolution,
+    share,
+    whiteness,
+)
+from unnoise.quality.training_record import Known
+
+STRANGE = 0.05
+"""Share of unfamiliar pixels from which the result deserves a warning; 1 % is chance."""
+SMALL = 10.0
+"""Integer images dimmer than this lose their fractions by rounding."""
+LEVEL = 0.02
+"""Relative error of the noise variance of real pictures beyond what the fit knows (W2S: 2 %)."""
+WINDOW = 8.0
+"""Standard deviation, in pixels, of the window of the expected error."""
+LEFT = 0.15
+"""Correlation of the residual with its neighbours from which a word is due."""
+
+
+@dataclass(frozen=True, eq=False)
+class Assessment:
+    """What is known about a result.
+
+    Attributes
+    ----------
+    gain : Gain or None
+        Estimated PSNR gain; None where the noise is correlated or could not be measured.
+    whiteness : Whiteness or None
+        Whether what was removed is white.
+    leak : Leak or None
+        Whether it holds structure of the specimen.
+    bias : Bias
+        Whether means were kept, by intensity.
+    before, after : Frc or None
+        Fourier ring correlations of two noisy splits, and of their results.
+    resolution_before, resolution_after : float or None
+        In pixels, at a correlation of 1/7; None where that is not crossed.
+    novelty : ndarray, shape (y, x)
+        Above 1 where the image is unlike the training images.
+    strange : float
+        Share of such pixels.
+    error : ndarray, shape (y, x), or None
+        Expected standard deviation of the result around the clean image.
+    warnings : tuple of str
+        In plain words.
+    """
+
+    gain: Gain | None
+    whiteness: Whiteness | None
+    leak: Leak | None
+    bias: Bias
+    before: Frc | None
+    after: Frc | None
+    resolution_before: float | None
+    resolution_after: float | None
+    novelty: NDArray[np.float64]
+    strange: float
+    error: NDArray[np.float64] | None
+    warnings: tuple[str, ...]
+
+
+def assess(
+    noisy: NDArray,
+    clean: NDArray,
+    known: Known,
+    channel: int,
+    *,
+    error: NDArray | None = None,
+    denoise: Callable[[NDArray], NDArray] | None = None,
+    rounded: bool = False,
+    seed: int = 0,
+) -> Assessment:
+    """Judge the result of one plane.
+
+    Parameters
+    ----------
+    noisy, clean : ndarray, shape (y, x)
+        Image units; `clean` before it was rounded.
+    known : Known
+        What the model remembers.
+    channel : int
+        Position in ``known``.
+    error : ndarray, shape (y, x), optional
+        Expected standard deviation of the result around the clean image.
+    denoise : callable, optional
+        Noisy plane to clean plane, for the Fourier ring correlation of two halves.
+    rounded : bool
+        Whether the result is stored as integers.
+    seed : int
+        Seed of the split.
+    """
+    noisy, clean = np.asarray(noisy, np.float64), np.asarray(clean, np.float64)
+    model = known.noise[channel]
+    independent = not set(known.correlated[channel]) & set("YX")
+    variance = None if model is None else model.variance(clean)
+    if error is None and variance is not None:
+        error = expected_error(noisy, clean, variance, known.dependence[channel])
+    estimate = white = structure = before = after = None
+    fine: tuple[float | None, float | None] = (None, None)
+    if variance is not None:
+        structure = leak(noisy, clean, variance)
+        white = whiteness(noisy - clean, variance)
+        if independent:
+            learned, doubt = known.memorised[channel]
+            share_of_noise = 2 * known.dependence[channel] + learned
+            estimate = gain(
+                noisy,
+                clean,
+                variance,
+                relative_error=math.hypot(known.relative_error[channel], doubt, LEVEL),
+                blind=False,
+                correction=share_of_noise * float(variance.mean()),
+            )
+            if denoise is not None and min(noisy.shape) >= 32:
+                first, second = gaussian_split(noisy, variance, np.random.default_rng([seed, 4]))
+                before, after = frc(first, second), frc(denoise(first), denoise(second))
+                fine = (resolution(before), resolution(after))
+    bias = mean_preservation(noisy, clean)
+    strange_map = novelty(noisy, known.familiar[channel])
+    strange = share(strange_map)
+    return Assessment(
+        gain=estimate,
+        whiteness=white,
+        leak=structure,
+        bias=bias,
+        before=before,
+        after=after,
+        resolution_before=fine[0],
+        resolution_after=fine[1],
+        novelty=strange_map,
+        strange=strange,
+        error=error,
+        warnings=_warnings(
+            known.correlated[channel], estimate, white, structure, bias, strange, rounded, clean
+        ),
+    )
+
+
+def expected_error(
+    noisy: NDArray, clean: NDArray, variance: NDArray, repeated: float = 0.0
+) -> NDArray[np.float64]:
+    """Standard deviation of a result around the clean image, from the residuals around.
+
+    The mean squared residual of the surroundings less the noise variance, and twice the share of
+    its own noise that a result repeats, which its residual does not show (0 behind a blind spot).
+    """
+    excess, _ = surroundings((noisy - clean) ** 2 / variance - 1, WINDOW)
+    return np.asarray(np.sqrt(variance * np.maximum(excess + 2 * repeated, 0.0)))
+
+
+def _warnings(
+    correlated: str,
+    estimate: Gain | None,
+    white: Whiteness | None,
+    structure: Leak | None,
+    bias: Bias,
+    strange: float,
+    rounded: bool,
+    clean: NDArray,
+) -> tuple[str, ...]:
+    """What the numbers mean where they are not good."""
+    found = []
+    if estimate is not None and estimate.consistent and estimate.psnr.high < 0:
+        found.append("the result is farther from the clean image than the noisy one; do not use it")
+    if estimate is not None and not estimate.consistent:
+        found.append(
+            "less was removed than the measured noise, so noise was kept, or the noise was "
+            "overestimated; the gain is unknown"
+        )
+    if structure is not None and structure.correlation.low > 0.05:
+        found.append(
+            "structure of the specimen is left in what was removed: edges or texture were lost "
+            "where the leak map is high"
+        )
+    if white is not None and abs(white.largest) > LEFT and not correlated:
+        found.append(
+            f"what was removed is not white (correlation {white.largest:+.2f} at a lag of "
+            f"{_lag(white.at)} pixels)"
+        )
+    if abs(bias.total_relative) > 0.02 and bias.total.significant:
+        found.append(f"the mean changed by {-bias.total_relative:+.1%}; do not compare intensities")
+    if strange > STRANGE:
+        found.append(
+            f"{strange:.0%} of the image is unlike the training images (warning map): the result "
+            f"there may be invented"
+        )
+    if rounded and float(np.mean(clean)) < SMALL:
+        found.append(
+            f"the result is stored as integers, and at a mean of {float(np.mean(clean)):.2g} "
+            f"rounding loses much; --dtype float32 keeps fractions"
+        )
+    return tuple(found)
+
+
+def _lag(lag: tuple[int, ...]) -> str:
+    return "(" + ", ".join(str(v) for v in lag) + ")"

@@ -1,0 +1,1 @@
+"""Crops, masks, methods, losses and the loop: from images to a model."""

@@ -1,0 +1,176 @@
+"""The method ``auto``: look at the noise of the images, then choose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from unnoise.config.config import Config
+from unnoise.config.methods import BLIND_SPOT
+from unnoise.errors import InputError
+from unnoise.images.image import Image
+from unnoise.noise.advice import Advice
+from unnoise.noise.inspect import NoiseReport
+from unnoise.training.held_out import measured
+from unnoise.training.plan import choose_ndim
+
+MASKED = 13.5
+"""Percent of pixels hidden by the spots of a structN2V mask and its footprint together: 1x3 masks
+were best at 4.5 % (OCT), 1x9 ones at 1.5 % (stripes)."""
+
+SECONDS = 30.0
+"""Up to this budget the shipped net is used as it is; a fine-tuning needs more."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen and why.
+
+    Attributes
+    ----------
+    config : Config
+        Settings of the method.
+    reports : tuple of NoiseReport
+        What was measured; empty where nothing could be.
+    why : str
+        One line for people.
+    """
+
+    config: Config
+    reports: tuple[NoiseReport, ...]
+    why: str
+
+    @property
+    def advice(self) -> Advice | None:
+        """The advice that was followed."""
+        return next((r.advice for r in self.reports if r.method == self.config.method), None)
+
+
+def choose(images: Sequence[Image], ndim: int | None = None) -> Choice:
+    """Choose a method for images that share a model.
+
+    Parameters
+    ----------
+    images : sequence of Image
+        Noisy images.
+    ndim : int, optional
+        Dimensions of the net, where they are given.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> noise = np.random.default_rng(0).normal(size=(96, 96))
+    >>> choice = choose([Image.from_array(noise)])
+    >>> choice.config.method, choice.config.centre
+    ('n2v', True)
+    """
+    reports = measured(images)  # what is wrong with an image that is left out, `plan` will say
+    if not reports:
+        return Choice(_with("n2v", (), ndim), (), "auto: n2v, as the noise could not be measured")
+    methods = [report.method for report in reports]
+    method = max(sorted(set(methods)), key=methods.count)
+    advice = next(report.advice for report in reports if report.method == method)
+    if method == "n2n" and any(image.sizes[advice.pairs or "T"] < 2 for image in images):
+        method, advice = "n2v", Advice("n2v", (), "not all images have repeats")
+    config = _with(method, advice.settings, ndim)
+    line = f"auto: {method}; {advice.why}"
+    if len(set(methods)) > 1:
+        line += f" (the images differ: {', '.join(methods)})"
+    if advice.near_clean:
+        line += "; little will change"
+    return Choice(config, tuple(reports), line)
+
+
+def road(
+    choice: Choice, images: Sequence[Image], minutes: float | None, ndim: int | None
+) -> Choice:
+    """Put the shipped net in the place of plain Noise2Void where its assumptions hold.
+
+    Independent noise of measured strength, planes, and a budget in minutes or none: seconds are
+    enough for the instant road; with more, three roads share the time, and the best or a mean of
+    two is taken.
+    """
+    if choice.config.method != "n2v" or not choice.reports or choice.config.noise_model:
+        return choice
+    flat = (ndim or choose_ndim(images, choice.config)) == 2
+    independent = not any(c.axes for report in choice.reports for c in report.channels)
+    if not (flat and independent):
+        return choice
+    method = "instant" if minutes is not None and minutes <= SECONDS / 60 else "adapted"
+    told = "seconds are enough for the shipped net" if method == "instant" else "three roads race"
+    why = choice.why.replace("auto: n2v;", f"auto: {method}, as {told};", 1)
+    return Choice(Config.preset(method=method), choice.reports, why)
+
+
+def _with(method: str, settings: Sequence[str], ndim: int | None) -> Config:
+    """Settings of a method, as advised."""
+    config = Config.preset(method=method)
+    chosen = [setting for setting in settings if not _is_flat(setting, ndim)]
+    if len(chosen) < len(settings):  # a mask along Z means nothing to a 2D net
+        return Config.preset(method="n2v").set("centre=true")
+    if method in BLIND_SPOT:
+        chosen.append("centre=true")
+    config = config.set(*chosen)
+    footprint = config.footprint(ndim or 3)
+    if footprint is not None:
+        percent = min(25.0, max(0.5, MASKED / int(footprint.sum())))
+        config = config.set(f"mask.percent={percent:g}")
+    return config
+
+
+def _is_flat(setting: str, ndim: int | None) -> bool:
+    return ndim == 2 and setting.startswith("mask.struct=[[[")
+
+
+@dataclass(frozen=True)
+class Auto:
+    """Settings that wait for the images: the method is chosen when these are open.
+
+    Attributes
+    ----------
+    assignments : tuple of str
+        Settings that the user made, as ``mask.percent=5``.
+    minutes, steps, seed, ndim
+        As on the command line.
+    shipped : bool
+        Whether the net of the package may be chosen.
+    """
+
+    assignments: tuple[str, ...] = ()
+    minutes: float | None = None
+    steps: int | None = None
+    seed: int | None = None
+    ndim: int | None = None
+    shipped: bool = True
+
+    @property
+    def provisional(self) -> Config:
+        """Settings to check before the images are open: those of n2v."""
+        return self._budgeted(Config.preset().set(*self.assignments))
+
+    def resolve(self, images: Sequence[Image]) -> Choice:
+        """Choose for images that share a model.
+
+        Raises
+        ------
+        InputError
+            If settings that the user made do not belong to the method.
+        """
+        choice = choose(images, self.ndim)
+        # Steps and other settings are those of a training.
+        if self.shipped and self.steps is None and not self.assignments:
+            choice = road(choice, images, self.minutes, self.ndim)
+        try:
+            config = self._budgeted(choice.config.set(*self.assignments))
+        except InputError as error:
+            raise InputError(
+                f"{error} (auto chose {choice.config.method}; name a method with --method)"
+            ) from error
+        return Choice(config, choice.reports, choice.why)
+
+    def _budgeted(self, config: Config) -> Config:
+        from unnoise.api import budget
+
+        minutes = self.minutes if config.is_trained else None
+        config = budget(config, minutes, self.steps, self.seed)
+        return config if self.ndim is None else config.replace(ndim=self.ndim)

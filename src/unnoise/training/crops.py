@@ -1,0 +1,279 @@
+"""Random crops straight from the images, their augmentation, and the held-out pixels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unnoise.images.image import Image
+from unnoise.images.normalization import Affine
+
+KNOWN = 2**22
+"""Held-out pixels of images of at most so many pixels and channels in all are kept, not made anew
+for every crop: 2 % of a step."""
+HELD_OUT_BOX = 64
+"""One pixel in every box of this many is held out: 1.6 %, a box of 8x8 in 2D and 4x4x4 in 3D."""
+
+
+@dataclass(frozen=True)
+class Partners:
+    """Where the second image of every pair comes from.
+
+    Attributes
+    ----------
+    affine : Affine
+        Normalisation of the second images.
+    images : sequence of Image, optional
+        One partner per training image, of the same sizes.
+    axis : str, optional
+        Instead of `images`: the next position along this axis is the partner.
+    """
+
+    affine: Affine
+    images: Sequence[Image] | None = None
+    axis: str | None = None
+
+
+@dataclass(frozen=True)
+class Patches:
+    """A batch, arrays of shape (b, c, *patch) but for the last.
+
+    Attributes
+    ----------
+    noisy : ndarray, float32
+        Normalised values.
+    target : ndarray, float32
+        Those of the partners; `noisy` itself where there are none.
+    held_out : ndarray, bool
+        Pixels kept for validation.
+    channel : ndarray, int64, shape (b, c)
+        Which of the denoised channels every plane is.
+    """
+
+    noisy: NDArray[np.float32]
+    target: NDArray[np.float32]
+    held_out: NDArray[np.bool_]
+    channel: NDArray[np.int64]
+
+
+class Crops:
+    """Patches from anywhere in the images, normalised, never copied into an array of patches.
+
+    A held-out pixel is one that validation hides and compares; it is never a training target.
+    Which pixels are held out is a pure function of the seed and the position, so it costs no
+    memory and any crop of any image knows its own.
+
+    Parameters
+    ----------
+    images : sequence of Image
+        Images with the same number of channels.
+    affine : Affine
+        Normalisation.
+    patch : tuple of int
+        Patch shape (y, x) or (z, y, x).
+    channels : sequence of int
+        Channels to denoise; constant and transparency channels are left out.
+    one_by_one : bool
+        Whether a patch holds one of the channels, drawn at random, instead of all.
+    symmetries : sequence of (int, bool)
+        Quarter turns and flips in YX to draw from; the patch must then be square in YX.
+    seed : int
+        Seed of the held-out pixels.
+    partners : Partners, optional
+        The second images of pairs.
+    """
+
+    def __init__(
+        self,
+        images: Sequence[Image],
+        affine: Affine,
+        *,
+        patch: tuple[int, ...],
+        channels: Sequence[int],
+        one_by_one: bool = False,
+        symmetries: Sequence[tuple[int, bool]] = ((0, False),),
+        seed: int,
+        partners: Partners | None = None,
+    ) -> None:
+        self.images, self.affine, self.patch = images, affine, patch
+        self.channels, self.one_by_one = list(channels), one_by_one
+        self.symmetries, self.seed, self.partners = list(symmetries), seed, partners
+        weights = np.array([math.prod(image.sizes.values()) for image in images], np.float64)
+        self._weights = weights / weights.sum()
+        self._keeps = weights.sum() <= KNOWN
+        self._known: dict[tuple[int, ...], NDArray[np.bool_]] = {}
+
+    def batch(self, size: int, rng: np.random.Generator) -> Patches:
+        """Draw `size` patches."""
+        shape = (size, 1 if self.one_by_one else len(self.channels), *self.patch)
+        noisy = np.empty(shape, np.float32)
+        target = noisy if self.partners is None else np.empty(shape, np.float32)
+        held = np.empty(shape, np.bool_)
+        channel = np.empty(shape[:2], np.int64)
+        for i in range(size):
+            channel[i], parts = self._crop(rng)
+            turns, flip = self.symmetries[int(rng.integers(len(self.symmetries)))]
+            for whole, part in zip((noisy, held, target), parts, strict=False):
+                whole[i] = _turn(part, turns, flip)
+        return Patches(noisy, target, held, channel)
+
+    def overlap(self) -> float:
+        """Chance that a pixel of a patch also lies in another patch drawn later.
+
+        Examples
+        --------
+        >>> from unnoise.images.image import Image
+        >>> image, one = Image.from_array(np.zeros((64, 64))), Affine(np.zeros(1), np.ones(1))
+        >>> Crops([image], one, patch=(64, 64), channels=[0], seed=0).overlap()
+        1.0
+        """
+        total = 0.0
+        for weight, image in zip(self._weights, self.images, strict=True):
+            n = image.sizes
+            planes = math.prod(n[k] for k in "STZ"[: 5 - len(self.patch)])
+            chance = weight**2 / planes / (len(self.channels) if self.one_by_one else 1)
+            for letter, size in zip("ZYX"[-len(self.patch) :], self.patch, strict=True):
+                starts = n[letter] - size + 1
+                covered = np.convolve(np.ones(starts), np.ones(size)) / starts
+                # A pixel of a patch is at a position with a chance in proportion to `covered`.
+                chance *= float((covered**2).sum() / covered.sum())
+            total += chance
+        return float(total)
+
+    def _crop(self, rng: np.random.Generator) -> tuple[list[int], tuple[NDArray, ...]]:
+        """Channels and noisy values, held-out pixels, partner's values (pairs) of some place."""
+        which = int(rng.choice(len(self.images), p=self._weights))
+        n = self.images[which].sizes
+        axis = self.partners.axis if self.partners else None
+        at = {k: int(rng.integers(n[k] - (k == axis))) for k in "ST"}
+        y, x = (
+            int(rng.integers(n[letter] - size + 1))
+            for letter, size in zip("YX", self.patch[-2:], strict=True)
+        )
+        depth = self.patch[0] if len(self.patch) == 3 else 1
+        z = at["Z"] = int(rng.integers(n["Z"] - depth + 1 - (axis == "Z")))
+        which_channels = list(range(len(self.channels)))
+        if self.one_by_one:
+            which_channels = [int(rng.integers(len(self.channels)))]
+        channels = [self.channels[i] for i in which_channels]
+        origin: tuple[int, ...] = (z, y, x)
+        if len(self.patch) == 2:
+            origin = (y, x)
+        key = (self.seed, *key_of(which, at, len(self.patch), axis))
+        space = tuple(n[letter] for letter in "ZYX"[-len(self.patch) :])
+        held = [self._held(origin, space, (*key, c)) for c in channels]
+        noisy = self._read(self.images[which], at, (y, x), channels, self.affine)
+        if self.partners is None:
+            return which_channels, (noisy, np.stack(held))
+        image = self.images[which] if axis else (self.partners.images or self.images)[which]
+        beside = {k: i + (k == axis) for k, i in at.items()}
+        target = self._read(image, beside, (y, x), channels, self.partners.affine)
+        return which_channels, (noisy, np.stack(held), target)
+
+    def _held(
+        self, origin: tuple[int, ...], space: tuple[int, ...], key: tuple[int, ...]
+    ) -> NDArray[np.bool_]:
+        """The held-out pixels of a patch."""
+        if not self._keeps:
+            return held_out(origin, self.patch, key)
+        if key not in self._known:
+            self._known[key] = held_out((0,) * len(space), space, key)
+        at = zip(origin, self.patch, strict=True)
+        return self._known[key][tuple(slice(o, o + size) for o, size in at)]
+
+    def _read(
+        self,
+        image: Image,
+        at: dict[str, int],
+        corner: tuple[int, int],
+        channels: list[int],
+        affine: Affine,
+    ) -> NDArray[np.float32]:
+        """A normalised patch, shape (c, *patch)."""
+        depth = self.patch[0] if len(self.patch) == 3 else 1
+        (y, x), (height, width) = corner, self.patch[-2:]
+        block = image.read(
+            {
+                "S": at["S"],
+                "T": at["T"],
+                "Z": slice(at["Z"], at["Z"] + depth),
+                "Y": slice(y, y + height),
+                "X": slice(x, x + width),
+            }
+        )[0, 0]
+        if len(self.patch) == 2:
+            block = block[:, 0]
+        return affine.select(channels).apply(block[channels])
+
+
+def _turn(a: NDArray, turns: int, flip: bool) -> NDArray:
+    """One of the eight symmetries of the square in YX."""
+    return np.rot90(a[..., ::-1] if flip else a, turns, axes=(-2, -1))
+
+
+def key_of(which: int, at: Mapping[str, int], ndim: int, axis: str | None) -> tuple[int, ...]:
+    """What identifies the plane or stack of a patch, for `held_out`.
+
+    Either image of a pair may be the target, so both hold out the same pixels.
+    """
+    return (which, *(0 if k == axis else at[k] for k in "STZ"[: 5 - ndim]))
+
+
+def held_out(
+    origin: tuple[int, ...], shape: tuple[int, ...], key: tuple[int, ...]
+) -> NDArray[np.bool_]:
+    """Held-out pixels of a region: one in every box of a grid fixed to the image.
+
+    Parameters
+    ----------
+    origin, shape : tuple of int
+        Region in the coordinates of the image.
+    key : tuple of int
+        Seed and identity of the plane or stack.
+
+    Returns
+    -------
+    ndarray of bool, of the given shape
+
+    Examples
+    --------
+    >>> whole = held_out((0, 0), (64, 64), (0, 0))
+    >>> int(whole.sum()), bool((held_out((5, 9), (20, 20), (0, 0)) == whole[5:25, 9:29]).all())
+    (64, True)
+    """
+    side = round(HELD_OUT_BOX ** (1 / len(shape)))
+    first = [o // side for o in origin]
+    count = [(o + n - 1) // side - f + 1 for o, n, f in zip(origin, shape, first, strict=True)]
+    state = np.zeros([1] * len(shape), np.uint64)
+    for value in key:
+        state = _mix(state + np.uint64(value))
+    for axis, (f, c) in enumerate(zip(first, count, strict=True)):
+        along = np.arange(f, f + c, dtype=np.uint64)
+        state = _mix(state + along.reshape([-1 if a == axis else 1 for a in range(len(shape))]))
+    spot = (state % np.uint64(side ** len(shape))).astype(np.intp)  # position in every box
+    boxes = np.zeros((*count, side ** len(shape)), np.bool_)
+    np.put_along_axis(boxes, spot[..., None], True, axis=-1)
+    # (by, bx, side * side) -> (by * side, bx * side)
+    cells = boxes.reshape((*count, *[side] * len(shape)))
+    order = [
+        a
+        for pair in zip(range(len(shape)), range(len(shape), 2 * len(shape)), strict=True)
+        for a in pair
+    ]
+    full = cells.transpose(order).reshape([c * side for c in count])
+    cut = tuple(
+        slice(o - f * side, o - f * side + n) for o, f, n in zip(origin, first, shape, strict=True)
+    )
+    return full[cut]
+
+
+def _mix(x: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """The splitmix64 finaliser (Steele, Lea, Flood, OOPSLA 2014)."""
+    x = x + np.uint64(0x9E3779B97F4A7C15)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))

@@ -1,0 +1,121 @@
+"""Calibration of the classic filters, in the shape of a training run."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from unnoise.app.events import Progress
+from unnoise.errors import InputError
+from unnoise.images.image import Image
+from unnoise.models.model import Model
+from unnoise.nets.classical import Filter, candidates, risk
+from unnoise.training.crops import Crops
+
+N_PATCHES = 2
+"""Patches on which the filters are compared."""
+
+
+class Calibration:
+    """Tries the parameters of a filter one after the other, and keeps those of least risk.
+
+    The risk is self-supervised (J-invariance; Batson and Royer, ICML 2019). It can stop and go on
+    at any candidate, like a training.
+
+    Parameters
+    ----------
+    images : sequence of Image
+        Noisy images.
+    model : Model
+        From `unnoise.training.plan.plan`, for a method such as ``nlm``.
+
+    Examples
+    --------
+    >>> from unnoise.config.config import Config
+    >>> from unnoise.training.plan import plan
+    >>> image = Image.from_array(np.random.default_rng(0).normal(size=(64, 64)))
+    >>> run = Calibration([image], plan([image], Config(method="gaussian")))
+    >>> for _ in run: pass
+    >>> sorted(run.model().weights)  # noise alone wants the widest blur
+    ['sigma']
+    """
+
+    def __init__(self, images: Sequence[Image], model: Model) -> None:
+        self._model = model
+        crops = Crops(
+            images,
+            model.affine,
+            patch=model.patch,
+            channels=model.channels,
+            one_by_one=True,
+            seed=model.config.training.seed,
+        )
+        rng = np.random.default_rng(model.config.training.seed)
+        n = 1 if crops.overlap() == 1 else N_PATCHES  # there may be one patch only
+        self._planes = list(crops.batch(n, rng).noisy[:, 0].astype(np.float64))
+        self._candidates = candidates(model.config.method, self._planes)
+        self.step, self.seconds, self.device = 0, 0.0, torch.device("cpu")
+        self.history: list[dict[str, float]] = []
+
+    @property
+    def fraction(self) -> float:
+        """Share of the candidates that were tried."""
+        return self.step / len(self._candidates)
+
+    def __iter__(self) -> Iterator[Progress]:
+        """Try the candidates, yielding after each."""
+        while self.fraction < 1:
+            started = time.perf_counter()
+            values = self._candidates[self.step]
+            name = self._model.config.method
+            loss = float(np.mean([risk(name, plane, values) for plane in self._planes]))
+            self.step += 1
+            self.seconds += time.perf_counter() - started
+            line = {"step": self.step, "seconds": round(self.seconds, 3), "held_out": loss}
+            self.history.append({**line, **values})
+            rest = self.seconds / self.fraction - self.seconds
+            yield Progress(
+                step=self.step,
+                steps=len(self._candidates),
+                fraction=self.fraction,
+                seconds=self.seconds,
+                remaining=rest,
+                loss=None,
+                held_out=loss,
+            )
+
+    def model(self) -> Model:
+        """The model with the best parameters so far."""
+        best = min(self.history, key=lambda line: line["held_out"], default=None)
+        if best is None:
+            return self._model
+        net = Filter(self._model.config.method, self._model.ndim)
+        net.set(**{name: best[name] for name in self._candidates[0]})
+        weights = dict(net.state_dict())
+        return self._model.with_weights(weights, steps=self.step, held_out=best["held_out"])
+
+    def state(self) -> dict[str, Any]:
+        """Everything needed to go on."""
+        return {"step": self.step, "seconds": self.seconds, "history": self.history}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Continue from `state`.
+
+        Raises
+        ------
+        InputError
+            If the state belongs to something else.
+        """
+        try:
+            self.step, self.seconds = int(state["step"]), float(state["seconds"])
+            self.history = list(state["history"])
+            fits = len(self.history) == self.step <= len(self._candidates)
+        except (KeyError, TypeError, ValueError):
+            fits = False
+        if not fits or not math.isfinite(self.seconds):
+            raise InputError("the saved state does not fit its model; calibrate anew")

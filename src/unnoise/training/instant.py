@@ -1,0 +1,302 @@
+"""The variance-stabilising transform of the instant road: a first guess, then a calibration.
+
+The first guess is the noise that was measured. It is then refined on the image itself by the error
+of the prediction of hidden pixels, which needs no clean image (Herbreteau and Unser, Noise2VST,
+ICCV 2025; J-invariance: Batson and Royer, ICML 2019).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unnoise.app.events import Progress
+from unnoise.config.sections import Training
+from unnoise.errors import InputError
+from unnoise.images.image import Image
+from unnoise.models.model import Model, ready
+from unnoise.nets.variance_stabilized import KNOTS, Stabilised, interpolate
+from unnoise.noise.density import Model as NoiseModel
+from unnoise.noise.inspect import NoiseReport
+from unnoise.training.crops import Crops
+from unnoise.training.held_out import independent, measured, noise_models, of_camera
+from unnoise.training.methods.b2u import interpolate as neighbours
+from unnoise.training.optimizer import OPTIMIZERS
+
+STEPS = 60
+"""Steps of the calibration: about 3 s of one core."""
+BATCH = 6
+ADAM = Training(learning_rate=0.08, betas=(0.9, 0.95), weight_decay=0.0)
+BENDS = 8
+"""Parameters of the refinement per channel, spread over the signals of the image."""
+START = 0.1
+"""First value of the refinement: noise is measured too weak where it is clipped, seldom too
+strong, and too much smoothing is nearer to the optimum than too little."""
+CELL = 4
+"""One pixel in every cell of this side is hidden."""
+BEYOND = 0.25
+"""How far the knots go beyond what is seen, as a share of its range."""
+WIN = 0.002
+"""The refinement must lower the risk by this share: a pixel that is hidden is not one that is seen,
+and where the first guess was right (white noise of one level) that feigned a gain of 0.1 % and cost
+0.15 dB; where it was wrong (clipped dark pixels, W2S fields 001, 005, 013) 0.25 to 1.2 % were up to
+2 dB."""
+N_JUDGES = 24
+"""Patches on which the first guess and the refinement are compared."""
+
+
+def with_transform(model: Model, noise: Sequence[NoiseModel | None], crops: Crops) -> Model:
+    """The model with the transform that fits the measured noise of every channel.
+
+    Parameters
+    ----------
+    model : Model
+        Of the methods ``instant`` and ``adapted``.
+    noise : sequence of noise models or None
+        In image units, one per denoised channel; where None, noise of one strength is assumed.
+    crops : Crops
+        Patches of the images.
+    """
+    rng = np.random.default_rng([model.config.training.seed, 6])
+    seen = crops.batch(64, rng).noisy
+    knots, log_sigma = [], []
+    for place_, (c, known) in enumerate(zip(model.channels, noise, strict=True)):
+        mean, std = float(model.affine.mean[c]), float(model.affine.std[c])
+        low, high = (float(v) for v in np.quantile(seen[:, place_], [0.0005, 0.9995]))
+        reach = max(high - low, 1e-3) * BEYOND
+        at = np.linspace(low - reach, high + reach, KNOTS)
+        if known is None:
+            sigma = np.full(KNOTS, _flat_noise(seen[:, place_]))
+        else:
+            sigma = np.sqrt(known.variance(mean + std * at)) / std
+        knots.append(at)
+        log_sigma.append(np.log(np.maximum(sigma, 1e-3)))
+    weights = {
+        **model.weights,
+        "knots": torch.tensor(np.array(knots), dtype=torch.float32),
+        "log_sigma": torch.tensor(np.array(log_sigma), dtype=torch.float32),
+    }
+    return replace(model, weights=weights)
+
+
+def stabilised(model: Model, images: Sequence[Image], reports: Sequence[NoiseReport] = ()) -> Model:
+    """The model of a new run with the transform that fits the noise of its images.
+
+    Parameters
+    ----------
+    model : Model
+        Of the methods ``instant`` and ``adapted``.
+    images : sequence of Image
+        Noisy images.
+    reports : sequence of NoiseReport
+        What was measured of them; measured now where it is missing.
+    """
+    reports = reports or measured(images)
+    noise = of_camera(model, images[0].alpha) or noise_models(reports, model)
+    known = [n for n in noise if n is not None]
+    if len(known) == len(noise):  # what a fine-tuning splits, and what judges it
+        kept = [{"noise": n.to_dict(), "rho": None} for n in known]
+        found = {"recorruption": kept, "independent": list(independent(reports))}
+        model = replace(model, origin={**model.origin, **found})
+    return with_transform(model, noise, crops_of(images, model))
+
+
+def _flat_noise(planes: NDArray[np.float32]) -> float:
+    """Noise of one strength, from differences of neighbours (robust against edges)."""
+    differences = np.diff(planes, axis=-1)
+    return float(np.median(np.abs(differences))) / 0.6745 / np.sqrt(2) or 1e-3
+
+
+class Instant:
+    """The calibration of the instant road, in the shape of a training run.
+
+    Parameters
+    ----------
+    images : sequence of Image
+        Noisy images.
+    model : Model
+        From `unnoise.training.plan.plan`, for the method ``instant`` or ``adapted``.
+    device : torch.device
+        Where to compute.
+
+    Examples
+    --------
+    >>> from unnoise.config.config import Config
+    >>> from unnoise.training.plan import plan
+    >>> image = Image.from_array(np.random.default_rng(0).normal(size=(64, 64)))
+    >>> run = Instant([image], plan([image], Config(method="instant")), torch.device("cpu"))
+    >>> next(iter(run)).step
+    1
+    """
+
+    def __init__(self, images: Sequence[Image], model: Model, device: torch.device) -> None:
+        self._model, self.device = model, device
+        self._crops = crops_of(images, model)
+        seed = model.config.training.seed
+        self._rng = np.random.default_rng([seed, 7])
+        net = ready(model, device)
+        assert isinstance(net, Stabilised)
+        self._net = net.requires_grad_(False)
+        self._first = net.log_sigma.clone()
+        patches = self._crops.batch(N_JUDGES, np.random.default_rng([seed, 8]))
+        self._judges = torch.from_numpy(patches.noisy).to(device)
+        self._bends = torch.full((net.channels, BENDS), START, device=device, requires_grad=True)
+        self._at = self._places(self._judges)
+        self._optimizer = OPTIMIZERS["adam"]([self._bends], ADAM)
+        self._sum = torch.zeros_like(self._bends, requires_grad=False)
+        self.step, self.seconds = 0, 0.0
+        self.history: list[dict[str, float]] = []
+        self._best: dict[str, Tensor] | None = None
+
+    @property
+    def fraction(self) -> float:
+        """Share of the steps that were made."""
+        return self.step / STEPS
+
+    def __iter__(self) -> Iterator[Progress]:
+        """Refine the transform, yielding after every step."""
+        while self.step < STEPS:
+            started = time.perf_counter()
+            self._advance()
+            self.step += 1
+            if self.step == STEPS:
+                self._finish()
+            self.seconds += time.perf_counter() - started
+            yield Progress(
+                step=self.step,
+                steps=STEPS,
+                fraction=self.fraction,
+                seconds=self.seconds,
+                remaining=self.seconds / self.fraction - self.seconds,
+                loss=None,
+                held_out=self.history[-1]["held_out"] if self.history else None,
+            )
+
+    def _places(self, x: Tensor) -> Tensor:
+        """Where the refinement bends, shape (channels, BENDS): denser where there are pixels."""
+        shares = torch.linspace(0.002, 0.998, BENDS, device=x.device)
+        smooth = neighbours(neighbours(x)).transpose(0, 1).flatten(1)
+        # torch.quantile takes 16 million values at most
+        quantiles = torch.quantile(smooth[:, :: max(smooth.shape[1] // 2**20, 1)], shares, dim=1).T
+        even = torch.lerp(quantiles[:, :1], quantiles[:, -1:], torch.linspace(0, 1, BENDS).to(x))
+        # equal places would make segments without length
+        return (quantiles + even) / 2 + torch.arange(BENDS, device=x.device) * 1e-4
+
+    def _refined(self, bends: Tensor) -> Tensor:
+        """Logarithm of the noise at the knots."""
+        rows = zip(self._net.knots, self._at, bends, strict=True)
+        return self._first + torch.stack([interpolate(k, a, b, flat=True) for k, a, b in rows])
+
+    def _advance(self) -> None:
+        """One step of Adam on fresh patches."""
+        patches = self._crops.batch(BATCH, self._rng)
+        x = torch.from_numpy(patches.noisy).to(self.device)
+        phase = [int(v) for v in self._rng.integers(CELL, size=2)]
+        self._net.log_sigma = self._refined(self._bends)
+        loss = self._risk(x, phase)[0]
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        done = self.step / STEPS
+        self._optimizer.param_groups[0]["lr"] = ADAM.learning_rate * (1 - done) ** 0.5
+        self._optimizer.step()
+        if self.step + 1 > STEPS * 0.6:  # the mean of the last steps is steadier than the last one
+            self._sum += self._bends.detach()
+
+    def _risk(self, x: Tensor, phase: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+        """Mean squared error at hidden pixels, the predictions there and the noisy values."""
+        mask = torch.zeros(x.shape[2:], dtype=torch.bool, device=x.device)
+        mask[phase[0] :: CELL, phase[1] :: CELL] = True
+        predicted = self._net(torch.where(mask, neighbours(x), x))[..., mask]
+        noisy = x[..., mask]
+        return ((noisy - predicted) ** 2).mean(), predicted, noisy
+
+    def _finish(self) -> None:
+        """Take the refinement if it predicts hidden pixels better than the first guess."""
+        refined = self._sum / (STEPS - int(STEPS * 0.6))
+        options = [self._refined(torch.zeros_like(refined)), self._refined(refined)]
+        risks, seen = [], []
+        with torch.inference_mode():
+            for option in options:
+                self._net.log_sigma = option
+                found = [self._risk(self._judges, phase) for phase in ((0, 1), (2, 3))]
+                risks.append(float(torch.stack([f[0] for f in found]).mean()))
+                seen.append([torch.cat([f[i] for f in found], -1) for i in (1, 2)])
+        best = int(risks[1] < risks[0] * (1 - WIN))
+        self._net.log_sigma = options[best].clone()
+        # patches of a small image show the same pixels, which tell as much as one of them
+        copies = 1 + (N_JUDGES - 1) * self._crops.overlap()
+        predicted, noisy = seen[best]
+        self._net.shift = torch.stack(
+            [
+                _shift(knots, predicted[:, c].flatten(), noisy[:, c].flatten(), copies)
+                for c, knots in enumerate(self._net.knots)
+            ]
+        )
+        self.history = [
+            {"step": 0, "seconds": 0.0, "held_out": risks[0]},
+            {"step": STEPS, "seconds": round(self.seconds, 3), "held_out": risks[best]},
+        ]
+        self._best = {k: v.cpu().clone() for k, v in self._net.state_dict().items()}
+
+    def model(self) -> Model:
+        """The calibrated model; before the end, that of the first guess."""
+        if self._best is None:
+            return self._model
+        held_out = self.history[-1]["held_out"]
+        return self._model.with_weights(self._best, steps=self.step, held_out=held_out)
+
+    def state(self) -> dict[str, Any]:
+        """Nothing but the step: a calibration takes seconds and starts anew."""
+        return {"step": 0}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Start anew.
+
+        Raises
+        ------
+        InputError
+            If the state belongs to something else.
+        """
+        if state != {"step": 0}:
+            raise InputError("the saved state does not fit its model; start anew")
+
+
+def _shift(knots: Tensor, predicted: Tensor, noisy: Tensor, copies: float = 1.0) -> Tensor:
+    """What to add to results so that, at every signal, they have the mean of the noisy pixels.
+
+    Noise has zero mean and a hidden pixel cannot see its own: so the mean difference at a
+    predicted value is the bias of the way back. It is smoothed and shrunk by its own error, of
+    pixels that occur so many times each.
+    """
+    edges = torch.quantile(predicted, torch.linspace(0, 1, 17, device=predicted.device))
+    which = torch.bucketize(predicted, edges[1:-1])
+    count = torch.bincount(which, minlength=16).clamp(min=1)
+    difference = noisy - predicted
+    mean = torch.bincount(which, difference, minlength=16) / count
+    variance = torch.bincount(which, (difference - mean[which]) ** 2, minlength=16) / count
+    error = copies * variance / count
+    mean = mean * mean**2 / (mean**2 + 2 * error + 1e-12)
+    centre = torch.bincount(which, predicted, minlength=16) / count
+    kept = torch.bincount(which, minlength=16) > 0
+    at = centre[kept] + torch.arange(int(kept.sum()), device=centre.device) * 1e-6
+    if len(at) < 2:
+        return torch.zeros_like(knots)
+    return interpolate(knots, at, mean[kept], flat=True)
+
+
+def crops_of(images: Sequence[Image], model: Model) -> Crops:
+    """Patches of all denoised channels."""
+    return Crops(
+        images,
+        model.affine,
+        patch=model.patch,
+        channels=model.channels,
+        seed=model.config.training.seed,
+    )

@@ -1,0 +1,1 @@
+"""Which pixels are hidden, and what stands in their place."""

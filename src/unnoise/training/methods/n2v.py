@@ -1,0 +1,61 @@
+"""Noise2Void and its family: predict hidden pixels from their neighbours.
+
+Krull, Buchholz, Jug: Noise2Void - Learning Denoising from Single Noisy Images, CVPR 2019.
+Broaddus, Krull, Weigert, Schmidt, Myers: Removing Structured Noise with Self-Supervised
+Blind-Spot Networks (structN2V), ISBI 2020.
+Hoeck, Buchholz, Brachmann, Jug, Freytag: N2V2, ECCV workshops 2022: the same training with median
+replacement; the rest of it is in the net.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unnoise.training.masks.blind_spots import PATTERNS, REPLACEMENTS, hide_structure
+from unnoise.training.methods.step import Batch, Step
+
+
+@dataclass(frozen=True)
+class Noise2Void:
+    """Blind spots in the input, the noisy values as target, loss only on blind spots.
+
+    Attributes
+    ----------
+    percent : float
+        Share of hidden pixels.
+    radius : int
+        Half side of the window that replacements come from.
+    replacement, pattern : str
+        Names out of `unnoise.training.masks.blind_spots.REPLACEMENTS` and `PATTERNS`.
+    struct : Tensor of bool, optional
+        Footprint of odd sides whose pixels around every spot are hidden too (structN2V).
+    """
+
+    percent: float
+    radius: int
+    replacement: str = "uniform"
+    pattern: str = "stratified"
+    struct: Tensor | None = None
+
+    def batch(self, step: Step) -> Batch:
+        """Turn noisy patches into (input, target, weight)."""
+        planes = step.x.flatten(0, 1)
+        mask = PATTERNS[self.pattern](tuple(planes.shape), self.percent, step.generator)
+        hidden = self._hide(planes, mask, step.generator).view_as(step.x)
+        return hidden, step.x, (mask.view_as(step.x) & ~step.held_out).to(step.x.dtype)
+
+    def validation(self, step: Step) -> Batch:
+        """Like `batch`, with exactly the held-out pixels (and their structure) hidden."""
+        planes, mask = step.x.flatten(0, 1), step.held_out.flatten(0, 1)
+        hidden = self._hide(planes, mask, step.generator).view_as(step.x)
+        return hidden, step.x, step.held_out.to(step.x.dtype)
+
+    def _hide(self, planes: Tensor, mask: Tensor, generator: torch.Generator) -> Tensor:
+        struct = None if self.struct is None else self.struct.to(planes.device)
+        hidden = REPLACEMENTS[self.replacement](planes, mask, self.radius, generator, struct)
+        if struct is None:
+            return hidden
+        return hide_structure(hidden, planes, mask, struct, generator)

@@ -1,0 +1,258 @@
+"""Recorrupted-to-Recorrupted: split a noisy image into two whose noise is independent.
+
+Pang, Zheng, Quan, Ji: Recorrupted-to-Recorrupted, CVPR 2021 (normal noise).
+Monroy, Bacca, Tachella: Generalized Recorrupted-to-Recorrupted, CVPR 2025 (photon counts).
+No pixel is hidden: the net sees the pixel itself, which is worth most where it predicts worst.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import fft
+from torch import Tensor
+
+from unnoise.training.methods.b2u import interpolate
+from unnoise.training.methods.step import Batch, Step
+
+FIRST, LAST = -6.0, 8.0
+SIGNALS = np.sinh(np.linspace(FIRST, LAST, 1401))
+"""Signals of the noise tables, from -200 to 1,490 standard deviations, dense around the mean."""
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The noise of one denoised channel, in normalised units.
+
+    Attributes
+    ----------
+    variance : ndarray, shape (len(SIGNALS),)
+        At `SIGNALS`; linear between them.
+    gain, offset : float
+        The line ``variance = gain * (signal - offset)``: a photon and the darkness of a camera
+        whose read noise counts as light, which keeps the variance. A gain of 0: no such line.
+    rho : ndarray with odd sides, shape (y, x) or (z, y, x), optional
+        Autocorrelation by lag, 1 in the centre.
+    """
+
+    variance: NDArray[np.float64]
+    gain: float = 0.0
+    offset: float = 0.0
+    rho: NDArray[np.float64] | None = None
+
+
+WEAKENS = (0.3, 0.9)
+"""Shares of a run between which the recorruption weakens."""
+
+
+class Split(Protocol):
+    """Two images of the same mean out of one."""
+
+    def weaker(self, share: float) -> Self:
+        """The split that adds this share of what this one adds to the input."""
+
+    def __call__(
+        self, y: Tensor, channel: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Planes of shape (n, *space) and their channels, shape (n,), to (input, target)."""
+
+
+@dataclass(frozen=True)
+class Recorrupted:
+    """One part as input, the other as target: as if they were two images of the scene.
+
+    The prediction is one pass over the image itself, which has less noise than y1. The papers
+    average over many y1 instead; so nothing random is left in a prediction. For that the
+    recorruption weakens towards the end of a run: strong at first, for targets of little noise,
+    then weak, so that the net meets the noise of the image itself. From 0.5 to 0.2 gained 0.2 dB
+    over 0.5 throughout (BSD68 after 4 CPU minutes, docs/benchmarks.md).
+
+    Its validation is the risk ``|f(y1) - y2|^2`` at the held-out pixels, which is the true risk of
+    f(y1) plus the variance of y2, whatever the net makes of the pixel itself. There the split is
+    the last one, as only risks of the same split compare; and every split comes with its mirror
+    image around y, since the noise that was added, five times as strong in y2, then cancels.
+
+    Attributes
+    ----------
+    split : Split
+        `Additive` or `Thinning`.
+    decay : float
+        Share of the recorruption that is left at the end.
+    """
+
+    split: Split
+    decay: float = 1.0
+
+    def batch(self, step: Step) -> Batch:
+        """Turn noisy patches into (input, target, weight), with other draws in every step."""
+        return (*self._pair(step, step.fraction), (~step.held_out).to(step.x.dtype))
+
+    def validation(self, step: Step) -> Batch:
+        """The same, compared at the held-out pixels only, and always as at the end."""
+        parts = [torch.cat([part, 2 * step.x - part]) for part in self._pair(step, 1.0)]
+        return parts[0], parts[1], torch.cat([step.held_out] * 2).to(step.x.dtype)
+
+    def _pair(self, step: Step, fraction: float) -> tuple[Tensor, Tensor]:
+        start, end = WEAKENS
+        done = min(max((fraction - start) / (end - start), 0.0), 1.0)
+        split = self.split.weaker(1 + (self.decay - 1) * done)
+        b, c = step.x.shape[:2]
+        channel = step.channel
+        if channel is None:
+            channel = torch.arange(c, device=step.x.device).expand(b, c)
+        parts = split(step.x.flatten(0, 1), channel.flatten(), step.generator)
+        first, second = (part.view_as(step.x) for part in parts)
+        return first, second
+
+
+@dataclass(frozen=True)
+class Additive:
+    """Normal noise: ``y1 = y + a D z``, ``y2 = y - D z / a`` with D D' the covariance of the noise.
+
+    The covariance of the parts is that of the noise less D D', so nothing.
+
+    D is the standard deviation of the noise at a local estimate of the signal, times the square
+    root of the autocorrelation. The estimate is the mean of the neighbours without the pixel: with
+    the pixel in it, bright noise would get larger draws, and the size of |y1 - y| would tell the
+    net the noise that is left in y2. Its own noise does no harm, as the mean of a line is the line
+    at the mean.
+
+    Attributes
+    ----------
+    alpha : float
+        a: small values leave y1 close to y, large ones leave little noise in y2.
+    variance : Tensor, shape (channels, len(SIGNALS))
+        Noise tables.
+    rho : tuple of ndarray, optional
+        Autocorrelation per channel, all of the same shape.
+    """
+
+    alpha: float
+    variance: Tensor
+    rho: tuple[NDArray[np.float64], ...] | None = None
+
+    def __call__(
+        self, y: Tensor, channel: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Planes (n, *space) and their channels (n,) to (y1, y2)."""
+        noise = self.deviation(y, channel) * self._draw(y, channel, generator)
+        return y + self.alpha * noise, y - noise / self.alpha
+
+    def weaker(self, share: float) -> Additive:
+        """With this share of alpha."""
+        return replace(self, alpha=self.alpha * share)
+
+    def deviation(self, y: Tensor, channel: Tensor) -> Tensor:
+        """Standard deviation of the noise of every pixel, from its neighbours alone."""
+        signal = interpolate(y[:, None])[:, 0]
+        table = self.variance.to(y)
+        signals = torch.from_numpy(SIGNALS).to(y)
+        place = (torch.asinh(signal) - FIRST) * ((len(SIGNALS) - 1) / (LAST - FIRST))
+        low = place.floor().clamp(0, len(SIGNALS) - 2).long()
+        share = ((signal - signals[low]) / (signals[low + 1] - signals[low])).clamp(0, 1)
+        row = channel.view(-1, *(1,) * (y.ndim - 1)).expand_as(low)
+        return torch.lerp(table[row, low], table[row, low + 1], share).clamp(min=0).sqrt()
+
+    def _draw(self, y: Tensor, channel: Tensor, generator: torch.Generator) -> Tensor:
+        """Standard normal numbers, shaped by the autocorrelation."""
+        sides = tuple(y.shape[1:])
+        if self.rho is not None:
+            sides = wide(sides, self.rho[0].shape)
+        z = torch.randn((len(y), *sides), generator=generator, device=y.device, dtype=y.dtype)
+        if self.rho is None:
+            return z
+        roots = torch.from_numpy(np.stack([root(rho, sides) for rho in self.rho])).to(y)
+        axes = tuple(range(1, y.ndim))
+        spectrum = torch.fft.rfftn(z, dim=axes) * roots[channel]
+        shaped: Tensor = torch.fft.irfftn(spectrum, s=sides, dim=axes)
+        return shaped[(slice(None), *map(slice, y.shape[1:]))]
+
+
+def wide(space: tuple[int, ...], lags: tuple[int, ...]) -> tuple[int, ...]:
+    """Sides of a torus on which opposite borders of a patch are too far apart to be correlated."""
+    return tuple(fft.next_fast_len(n + k // 2, real=True) for n, k in zip(space, lags, strict=True))
+
+
+def root(rho: NDArray, sides: tuple[int, ...]) -> NDArray[np.float64]:
+    """Square root of the spectrum of an autocorrelation, for `torch.fft.rfftn`.
+
+    A measured autocorrelation can have a spectrum that is negative somewhere; it is cut off there,
+    and scaled so that the variance stays 1.
+
+    Parameters
+    ----------
+    rho : ndarray with odd sides
+        Autocorrelation by lag.
+    sides : tuple of int
+        Sides of a torus, at least those of `rho`.
+
+    Returns
+    -------
+    ndarray, shape (..., sides[-1] // 2 + 1)
+
+    Examples
+    --------
+    >>> root(np.array([[0.0, 1.0, 0.0]]), (1, 4))
+    array([[1., 1., 1.]])
+    """
+    whole = np.zeros(sides)
+    whole[tuple(map(slice, rho.shape))] = rho
+    whole = np.roll(whole, [-(n // 2) for n in rho.shape], axis=tuple(range(rho.ndim)))
+    power = np.maximum(np.fft.fftn(whole).real, 0)
+    power /= power.mean()
+    return np.asarray(np.sqrt(power[..., : sides[-1] // 2 + 1]))
+
+
+@dataclass(frozen=True)
+class Thinning:
+    """Photon counts: every photon goes to the target with probability p, or else to the input.
+
+    ``y1 = (y - gain w) / (1 - p)`` and ``y2 = (y - (1 - p) y1) / p = gain w / p`` above the offset,
+    with w binomial out of ``(y - offset) / gain`` photons. The parts of a Poisson number are
+    independent; with rounded read noise in it they are still uncorrelated.
+
+    Attributes
+    ----------
+    share : float
+        p. The variances are those of `Additive` with ``alpha**2 = p / (1 - p)``.
+    gain, offset : Tensor, shape (channels,)
+        A photon and the darkness, in normalised units.
+    """
+
+    share: float
+    gain: Tensor
+    offset: Tensor
+
+    def __call__(
+        self, y: Tensor, channel: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Planes (n, *space) and their channels (n,) to (y1, y2)."""
+        ones = (1,) * (y.ndim - 1)
+        gain, offset = (t.to(y)[channel].view(-1, *ones) for t in (self.gain, self.offset))
+        counts = ((y - offset) / gain).round().clamp(min=0)
+        p = torch.full_like(counts, self.share)
+        taken = gain * torch.binomial(counts, p, generator=generator)
+        return offset + (y - offset - taken) / (1 - self.share), offset + taken / self.share
+
+    def weaker(self, share: float) -> Thinning:
+        """With this share of the noise that is added, as ``alpha**2 = p / (1 - p)``."""
+        odds = self.share / (1 - self.share) * share**2
+        return replace(self, share=odds / (1 + odds))
+
+
+def additive(alpha: float, noise: Sequence[Noise]) -> Additive:
+    """The split of normal noise, one `Noise` per channel."""
+    variance = torch.from_numpy(np.stack([n.variance for n in noise]))
+    found = [n.rho for n in noise if n.rho is not None]
+    return Additive(alpha, variance, tuple(found) if len(found) == len(noise) else None)
+
+
+def thinning(share: float, noise: Sequence[Noise]) -> Thinning:
+    """The split of photon counts, one `Noise` per channel."""
+    gain, offset = (torch.tensor(v) for v in zip(*[(n.gain, n.offset) for n in noise], strict=True))
+    return Thinning(share, gain, offset)

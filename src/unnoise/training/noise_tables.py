@@ -1,0 +1,174 @@
+"""The noise that r2r splits: measured before a run, kept with the model, read by the method."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unnoise.errors import InputError
+from unnoise.images.image import Image
+from unnoise.models.model import Model
+from unnoise.noise.correlation import Correlation
+from unnoise.noise.density import Model as NoiseModel
+from unnoise.noise.inspect import NoiseReport
+from unnoise.noise.models import PoissonGauss, from_dict
+from unnoise.training.held_out import measured, noise_models, of_camera
+from unnoise.training.methods.r2r import SIGNALS, Noise
+
+GROWTH = 1.1
+"""Photon noise has at least this ratio of variances a standard deviation beside the mean signal."""
+
+
+def with_noise(model: Model, images: Sequence[Image], reports: Sequence[NoiseReport] = ()) -> Model:
+    """The model of a run with r2r and the noise it needs, as plain values; others as they are.
+
+    So a run that goes on has the noise of its beginning, whatever is measured by then.
+
+    Parameters
+    ----------
+    model : Model
+        Untrained.
+    images : sequence of Image
+        Its training images.
+    reports : sequence of NoiseReport
+        What was measured of them, where it was.
+
+    Raises
+    ------
+    InputError
+        If the noise of a channel cannot be measured, or does not suit the kind of split.
+    """
+    settings = model.config.recorruption
+    if settings is None:
+        return model
+    reports = reports or measured(images)
+    noise = of_camera(model, images[0].alpha) or noise_models(reports, model)
+    known = [n for n in noise if n is not None]
+    if len(known) < len(noise):
+        channel = model.channels[noise.index(None)] + 1
+        which = f" of channel {channel}" if model.n_channels > 1 else ""
+        raise InputError(
+            f"the noise{which} of {images[0].name} could not be measured, which r2r needs; give "
+            f"it with --noise-model (unnoise calibrate), or choose the method n2v"
+        )
+    shapes: list[NDArray | None] = [None for _ in known]
+    if settings.correlated is not False:
+        shapes = _autocorrelations(reports, model)
+    correlated = any(rho is not None for rho in shapes)
+    if settings.correlated and not correlated:
+        raise InputError(
+            f"the noise of {images[0].name} is not correlated as far as can be measured; leave "
+            f"recorruption.correlated out"
+        )
+    if settings.kind == "thinning":
+        _check_photons(model, images[0].name, known, correlated=correlated)
+    config = model.config.replace(recorruption={"correlated": correlated})
+    kept = [
+        {"noise": n.to_dict(), "rho": None if rho is None else rho.tolist()}
+        for n, rho in zip(known, shapes, strict=True)
+    ]
+    return replace(model, config=config, origin={**model.origin, "recorruption": kept})
+
+
+def noise_of(model: Model) -> tuple[Noise, ...]:
+    """The noise of every denoised channel in normalised units; empty for other methods."""
+    if model.config.is_shipped and "recorruption" not in model.origin:
+        return _of_transform(model)
+    found = []
+    for c, values in zip(model.channels, model.origin.get("recorruption", ()), strict=False):
+        noise, rho = from_dict(values["noise"]), values["rho"]
+        mean, std = float(model.affine.mean[c]), float(model.affine.std[c])
+        gain, offset = _line(noise, mean, std)
+        found.append(
+            Noise(
+                variance=noise.variance(mean + std * SIGNALS) / std**2,
+                gain=gain / std,
+                offset=(offset - mean) / std,
+                rho=None if rho is None else np.array(rho, np.float64),
+            )
+        )
+    return tuple(found)
+
+
+def _of_transform(model: Model) -> tuple[Noise, ...]:
+    """The noise that the transforms of a model take for granted."""
+    rows = zip(model.weights["knots"].numpy(), model.weights["log_sigma"].numpy(), strict=True)
+    return tuple(Noise(np.exp(2 * np.interp(SIGNALS, at, sigma))) for at, sigma in rows)
+
+
+def _line(noise: NoiseModel, mean: float, std: float) -> tuple[float, float]:
+    """Gain and offset of ``variance = gain * (signal - offset)``; a gain of 0 where none grows.
+
+    Read noise enters the offset: a Poisson number that is shifted by as much as it has too much
+    variance has the variance of both (Snyder, Hammoud, White, JOSA A 1993).
+    """
+    if isinstance(noise, PoissonGauss) and noise.gain > 0:
+        return noise.gain, noise.offset - noise.read_variance / noise.gain
+    at = np.linspace(-1, 1, 33)
+    variance = noise.variance(mean + std * at)
+    slope, middle = np.polyfit(at, variance, 1)
+    if slope <= 0 or variance[-1] < GROWTH * variance[0]:
+        return 0.0, 0.0
+    return float(slope / std), float(mean - std * middle / slope)
+
+
+def _check_photons(
+    model: Model, name: str, noise: Sequence[NoiseModel], *, correlated: bool
+) -> None:
+    """Refuse to thin what are no photons."""
+    if correlated:
+        raise InputError(
+            f"the noise of {name} is correlated, which photons are not, so it cannot be thinned; "
+            f"set recorruption.kind to gaussian (or recorruption.correlated to false)"
+        )
+    for c, n in zip(model.channels, noise, strict=True):
+        gain, _ = _line(n, float(model.affine.mean[c]), float(model.affine.std[c]))
+        if gain <= 0:
+            raise InputError(
+                f"the noise of {name} does not grow with the signal as that of photons does, so "
+                f"it cannot be thinned; set recorruption.kind to gaussian"
+            )
+
+
+def _autocorrelations(reports: Sequence[NoiseReport], model: Model) -> list[NDArray | None]:
+    """By channel: the mean of what the reports say; None for all where no channel has any."""
+    found = []
+    for c in model.channels:
+        measured = [
+            channel.correlation
+            for report in reports
+            for channel in report.channels
+            if channel.index == c and channel.correlation is not None
+        ]
+        found.append([_lags(acf, model.ndim) for acf in measured])
+    every = [rho for channel in found for rho in channel]
+    if not any(np.count_nonzero(rho) > 1 for rho in every):
+        return [None for _ in found]
+    sides = tuple(np.max([rho.shape for rho in every], axis=0).tolist())
+    alone = _padded(np.ones((1,) * model.ndim), sides)
+    return [
+        np.mean([_padded(rho, sides) for rho in channel], axis=0) if channel else alone
+        for channel in found
+    ]
+
+
+def _lags(acf: Correlation, ndim: int) -> NDArray[np.float64]:
+    """Autocorrelation of the noise alone at the lags where it is certain, of odd sides.
+
+    Between the slices of a stack it is taken as a product, and for 3D nets only.
+    """
+    rho: NDArray = np.where(np.abs(acf.neighbours) > 3 * acf.error, acf.neighbours, 0.0)
+    if ndim == 2:
+        return rho
+    reach = acf.reach("Z")
+    along = np.array(acf.fine["Z"][: reach + 1]) if reach else np.ones(1)
+    return np.asarray(np.concatenate([along[:0:-1], along])[:, None, None] * rho)
+
+
+def _padded(rho: NDArray, sides: tuple[int, ...]) -> NDArray[np.float64]:
+    """With zeros around, up to the given odd sides."""
+    width = [((m - n) // 2,) * 2 for m, n in zip(sides, rho.shape, strict=True)]
+    return np.asarray(np.pad(rho, width))

@@ -1,0 +1,65 @@
+"""What people see of a running job: a bar in a terminal, lines in a log, nothing if quiet."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from unnoise.app.cli import progress
+from unnoise.app.events import Message, Predicting, Saved
+from unnoise.training.loop import Progress
+
+EVENTS = [
+    Message("cells.tif: axes [YX], 2D net"),
+    Progress(10, 100, 0.1, 2.0, 18.0, 0.5, None),
+    Progress(100, 100, 1.0, 20.0, 0.0, 0.4, 0.45),
+    Predicting(Path("out.tif"), 1, 4),
+    Predicting(Path("out.tif"), 4, 4),
+    Saved(Path("out.tif")),
+]
+
+
+def shown(monkeypatch: pytest.MonkeyPatch, *, terminal: bool, quiet: bool = False) -> str:
+    text = io.StringIO()
+    options = {"width": 200, "soft_wrap": True, "highlight": False}
+    console = Console(file=text, force_terminal=terminal, **options)
+    monkeypatch.setattr(progress, "Console", lambda **options: console)
+    with progress.reporter(quiet) as report:
+        for event in EVENTS:
+            report(event)
+    return text.getvalue()
+
+
+def test_plain_lines_tell_phase_rate_losses_and_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = shown(monkeypatch, terminal=False).splitlines()
+    assert lines == [
+        "cells.tif: axes [YX], 2D net",
+        "training: step 10/100  5.0 steps/s  loss 0.5000  held-out -  0:18 left",
+        "training: step 100/100  5.0 steps/s  loss 0.4000  held-out 0.4500  0:00 left",
+        "denoising out.tif: 1/4 tiles  0:00 left",
+        "denoising out.tif: 4/4 tiles  0:00 left",
+        "wrote out.tif",
+    ]
+
+
+def test_plain_lines_are_not_one_per_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = io.StringIO()
+    monkeypatch.setattr(progress, "Console", lambda **options: Console(file=text, width=200))
+    with progress.reporter(False) as report:
+        for step in range(1, 1000):
+            report(Progress(step, 1000, step / 1000, step / 50, 1.0, 0.5, None))
+    assert len(text.getvalue().splitlines()) == 1
+
+
+def test_terminal_shows_a_bar_and_keeps_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = shown(monkeypatch, terminal=True)
+    assert "cells.tif: axes [YX], 2D net" in text
+    assert "wrote out.tif" in text
+    assert "%" in text
+
+
+def test_quiet_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert shown(monkeypatch, terminal=True, quiet=True) == ""

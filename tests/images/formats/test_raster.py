@@ -1,0 +1,192 @@
+"""PNG and JPEG keep their pixels and what surrounds them."""
+
+from __future__ import annotations
+
+import io as streams
+import struct
+import zlib
+from pathlib import Path
+
+import imagecodecs
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from PIL import Image as Pillow
+from PIL import PngImagePlugin
+
+from unnoise.errors import InputError
+from unnoise.images import formats as io
+from unnoise.images.image import Image
+
+PROFILE = b"profile " * 40
+
+
+def pixels_of(shape: tuple[int, ...], dtype: str = "uint8") -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return rng.integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), dtype=st.sampled_from(["uint8", "uint16"]), colours=st.integers(0, 4))
+def test_png_round_trip(tmp_path: Path, data: st.DataObject, dtype: str, colours: int) -> None:
+    sides = st.integers(1, 9)
+    shape = (data.draw(sides), data.draw(sides), colours)[: 3 if colours else 2]
+    pixels = data.draw(arrays(dtype, shape))
+    axes = "YXC" if colours else "YX"
+    io.save(tmp_path / "a.png", pixels, axes=axes, overwrite=True)
+    image = io.open(tmp_path / "a.png")
+    assert image.dtype == dtype
+    assert image.axes == ("YX" if colours == 1 else axes)
+    assert image.is_rgb == (colours >= 3)
+    assert image.alpha == {2: 1, 4: 3}.get(colours)
+    np.testing.assert_array_equal(
+        image.read()[0, 0, :, 0], pixels.reshape(*shape[:2], -1).transpose(2, 0, 1)
+    )
+    other = imagecodecs.png_decode((tmp_path / "a.png").read_bytes())
+    np.testing.assert_array_equal(other.reshape(shape), pixels)
+
+
+def test_png_palette_and_few_bits_are_expanded(tmp_path: Path) -> None:
+    rgb = Pillow.fromarray(np.repeat(pixels_of((9, 7, 1)) // 64 * 64, 3, axis=2))
+    rgb.quantize(4).save(tmp_path / "palette.png")
+    image = io.open(tmp_path / "palette.png")
+    np.testing.assert_array_equal(image.data[...], np.asarray(rgb))
+    Pillow.fromarray(pixels_of((9, 7)) > 127).save(tmp_path / "bits.png")
+    bits = io.open(tmp_path / "bits.png")
+    assert bits.dtype == np.uint8
+    np.testing.assert_array_equal(bits.data[...], (pixels_of((9, 7)) > 127) * 255)
+
+
+def test_png_keeps_ancillary_chunks(tmp_path: Path) -> None:
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Title", "cells")
+    text.add_text("Long", "words " * 100, zip=True)
+    text.add_itxt("Ort", "Zürich")
+    text.add(b"gAMA", struct.pack(">I", 45455))
+    exif = Pillow.Exif()
+    exif[0x0112] = 6
+    source = Pillow.fromarray(pixels_of((9, 7, 3)))
+    source.save(
+        tmp_path / "a.png", pnginfo=text, dpi=(300, 150), icc_profile=PROFILE, exif=exif.tobytes()
+    )
+    image = io.open(tmp_path / "a.png")
+    assert image.scale["X"] == pytest.approx(0.0254 / 300, rel=1e-4)
+    assert image.scale["Y"] == pytest.approx(0.0254 / 150, rel=1e-4)
+    assert image.units == {"X": "m", "Y": "m"}
+    io.save(tmp_path / "b.png", image.data[...], like=image)
+    with Pillow.open(tmp_path / "a.png") as before, Pillow.open(tmp_path / "b.png") as after:
+        after.load()
+        before.load()
+        assert after.info == before.info
+        assert after.getexif()[0x0112] == 6
+    again = io.open(tmp_path / "b.png")
+    assert (again.scale, again.units, again.metadata) == (image.scale, image.units, image.metadata)
+
+
+def test_png_animation_is_refused(tmp_path: Path) -> None:
+    frames = [Pillow.fromarray(pixels_of((9, 7)) // n) for n in (1, 2)]
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
+    with pytest.raises(InputError, match=r"a\.png is an animation"):
+        io.open(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
+def test_truncated_anywhere(tmp_path: Path, name: str) -> None:
+    io.save(tmp_path / name, pixels_of((40, 50, 3)))
+    data = (tmp_path / name).read_bytes()
+    for cut in (1, 9, 40, 200, len(data) // 2, len(data) - 20, len(data) - 3):
+        (tmp_path / name).write_bytes(data[:cut])
+        with pytest.raises(InputError, match=f"{name} cannot be read as"):
+            io.open(tmp_path / name)
+
+
+def test_a_flipped_byte_in_a_png_is_noticed(tmp_path: Path) -> None:
+    io.save(tmp_path / "a.png", pixels_of((40, 50)))
+    data = bytearray((tmp_path / "a.png").read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    (tmp_path / "a.png").write_bytes(data)
+    with pytest.raises(InputError, match="cannot be read as PNG"):
+        io.open(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("shape", [(40, 50), (40, 50, 3)])
+def test_jpeg_keeps_exif_profile_and_density(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    exif = Pillow.Exif()
+    exif[0x0112] = 6  # to be turned by 90 degrees
+    exif[0x010F] = "Maker"
+    source = Pillow.fromarray(np.full(shape, 90, np.uint8))
+    source.save(tmp_path / "a.jpg", exif=exif, icc_profile=PROFILE, dpi=(300, 300))
+    image = io.open(tmp_path / "a.jpg")
+    assert image.axes == "YXC"[: len(shape)]
+    assert image.shape == shape  # as stored, not turned
+    assert image.is_rgb == (len(shape) == 3)
+    io.save(tmp_path / "b.jpeg", image.data[...], like=image)
+    with Pillow.open(tmp_path / "b.jpeg") as after:
+        assert after.getexif()[0x0112] == 6
+        assert after.getexif()[0x010F] == "Maker"
+        assert after.info["icc_profile"] == PROFILE
+        assert after.info["dpi"] == (300, 300)
+        if len(shape) == 3:
+            assert {layer[1:3] for layer in after.layer} == {(1, 1)}  # no chroma subsampling
+        np.testing.assert_allclose(np.asarray(after), 90, atol=2)
+
+
+def test_orientation_survives_a_change_of_format(tmp_path: Path) -> None:
+    exif = Pillow.Exif()
+    exif[0x0112] = 8
+    Pillow.fromarray(pixels_of((40, 50, 3))).save(tmp_path / "a.jpg", exif=exif, dpi=(100, 100))
+    image = io.open(tmp_path / "a.jpg")
+    io.save(tmp_path / "a.png", image.data[...], like=image)
+    with Pillow.open(tmp_path / "a.png") as png:
+        assert png.getexif()[0x0112] == 8
+        assert png.info["dpi"] == pytest.approx((100, 100), rel=1e-3)
+    io.save(tmp_path / "a.tif", image.data[...], like=image)
+    with tifffile.TiffFile(tmp_path / "a.tif") as tif:
+        assert tif.pages.first.tags.valueof("Orientation") == 8
+        assert tif.pages.first.get_resolution("INCH") == pytest.approx((100, 100))
+
+
+def test_jpeg_of_other_colours_is_refused(tmp_path: Path) -> None:
+    Pillow.fromarray(pixels_of((40, 50, 4)), "CMYK").save(tmp_path / "a.jpg")
+    with pytest.raises(InputError, match=r"a\.jpg has CMYK colours; convert it to RGB"):
+        io.open(tmp_path / "a.jpg")
+
+
+def test_jpeg_with_several_pictures_uses_the_first_and_says_so(tmp_path: Path) -> None:
+    frames = [Pillow.fromarray(np.full((16, 16, 3), v, np.uint8)) for v in (50, 200)]
+    stream = streams.BytesIO()
+    frames[0].save(stream, "MPO", save_all=True, append_images=frames[1:])
+    (tmp_path / "a.jpg").write_bytes(stream.getvalue())
+    image = io.open(tmp_path / "a.jpg")
+    assert "only the first is used" in image.metadata["note"]
+    np.testing.assert_allclose(image.data[...], 50, atol=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "pixels", "axes", "message"),
+    [
+        ("a.png", np.zeros((8, 8), np.float32), "YX", "PNG holds uint8 or uint16, not float32"),
+        ("a.jpg", np.zeros((8, 8), np.uint16), "YX", "JPEG holds uint8, not uint16"),
+        ("a.png", np.zeros((5, 8, 8), np.uint8), "ZYX", "not ZYX of shape"),
+        ("a.png", np.zeros((8, 8, 5), np.uint8), "YXC", "1 or 2 or 3 or 4 channels"),
+        ("a.jpg", np.zeros((8, 8, 4), np.uint8), "YXC", "JPEG holds YX or YXC with 1 or 3"),
+    ],
+)
+def test_what_the_format_cannot_hold(
+    tmp_path: Path, name: str, pixels: np.ndarray, axes: str, message: str
+) -> None:
+    with pytest.raises(InputError, match=rf"{message}.*\.tif with -o"):
+        io.create(tmp_path / name, Image.from_array(pixels, axes))
+
+
+def test_png_chunks_of_a_foreign_profile_are_read(tmp_path: Path) -> None:
+    io.save(tmp_path / "a.png", pixels_of((9, 7)))
+    data = (tmp_path / "a.png").read_bytes()
+    content = b"Some name\0\0" + zlib.compress(PROFILE)
+    chunk = struct.pack(">I", len(content)) + b"iCCP" + content
+    chunk += struct.pack(">I", zlib.crc32(b"iCCP" + content))
+    (tmp_path / "a.png").write_bytes(data[:33] + chunk + data[33:])
+    assert io.open(tmp_path / "a.png").metadata["icc"] == PROFILE

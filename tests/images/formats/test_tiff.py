@@ -1,0 +1,538 @@
+"""TIFF files come back with the same pixels, axes, type, scale and unit, in every reader."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from unnoise.errors import AxesError, InputError
+from unnoise.images import formats as io
+from unnoise.images.formats import reader
+from unnoise.images.formats.reader import Pixels
+from unnoise.images.formats.tiff import CLASSIC_LIMIT, flavour
+from unnoise.images.image import Image
+
+FOLDERS = ["tiff_codecs", "imagej_ome"]
+TYPES = [f"{kind}{bits}" for kind in ("int", "uint") for bits in (8, 16, 32, 64)]
+TYPES += ["bool", "float16", "float32", "float64"]
+
+
+def pixels_of(shape: tuple[int, ...], dtype: str = "uint8") -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 2 if dtype == "bool" else 100, shape).astype(dtype)
+
+
+def copy(image: Image, path: Path) -> Image:
+    """Write an image plane by plane along its first axis, and open the result."""
+    with io.create(path, like=image, overwrite=True) as out:
+        for i in range(image.shape[0]):
+            out.write({image.axes[0]: i}, image.read({image.axes[0]: i}))
+    return io.open(path)
+
+
+def same(image: Image, other: Image) -> None:
+    """Assert that nothing was lost."""
+    assert (other.axes, other.shape, other.dtype) == (image.axes, image.shape, image.dtype)
+    assert (other.is_rgb, other.alpha) == (image.is_rgb, image.alpha)
+    assert dict(other.scale) == pytest.approx(dict(image.scale), rel=1e-6)
+    assert dict(other.units) == dict(image.units)
+    assert other.channel_names == image.channel_names
+    np.testing.assert_array_equal(other.data[...], image.data[...])
+
+
+def open_guessing(path: Path) -> Image:
+    """Open a file, following the first suggestion of the error where its axes are ambiguous."""
+    try:
+        return io.open(path)
+    except AxesError as error:
+        return io.open(path, axes=str(error).split("--axes ")[1].split()[0])
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_real_files_equal_the_oracle_and_survive_a_copy(
+    shared_data: Path, tmp_path: Path, folder: str
+) -> None:
+    files = sorted((shared_data / "formats" / folder).iterdir())
+    assert len(files) > 9
+    for path in files:
+        oracle = tifffile.imread(path)
+        if oracle.dtype.kind == "c":
+            with pytest.raises(InputError, match=f"{path.name} holds complex numbers"):
+                io.open(path)
+            continue
+        image = open_guessing(path)
+        assert (image.shape, image.dtype) == (oracle.shape, oracle.dtype), path.name
+        np.testing.assert_array_equal(image.data[...], oracle)
+        same(image, copy(image, tmp_path / path.name))
+        np.testing.assert_array_equal(tifffile.imread(tmp_path / path.name), oracle)
+
+
+def test_imagej_readers_see_the_same(shared_data: Path, tmp_path: Path) -> None:
+    for path in sorted((shared_data / "formats" / "imagej_ome").glob("xy*.tif")):
+        image = io.open(path)
+        copy(image, tmp_path / path.name)
+        with tifffile.TiffFile(path) as old, tifffile.TiffFile(tmp_path / path.name) as new:
+            assert (new.series[0].kind, new.series[0].axes) == ("imagej", old.series[0].axes)
+            before, after = dict(old.imagej_metadata or {}), dict(new.imagej_metadata or {})
+            luts = before.pop("LUTs", []), after.pop("LUTs", [])
+            np.testing.assert_array_equal(*luts)
+            added = {"hyperstack", "mode", "images", "loop"}  # what tifffile always writes
+            assert {k: after.get(k) for k in before} == before, path.name
+            assert after.keys() - before.keys() <= added
+            tags = [tif.pages.first.tags for tif in (old, new)]
+            for letter in "XY":
+                old_value, new_value = (t.valueof(f"{letter}Resolution", (1, 1)) for t in tags)
+                assert new_value[0] / new_value[1] == pytest.approx(old_value[0] / old_value[1])
+
+
+def test_big_endian_and_compressed_pixels_are_native_and_lazy(shared_data: Path) -> None:
+    codecs = shared_data / "formats" / "tiff_codecs"
+    for name in ("gray.bigendian.u2.tif", "gray.zstd.u2.tif"):
+        image = io.open(codecs / name, axes="ZYX")
+        assert isinstance(image.data, Pixels)
+        assert image.dtype.isnative
+        assert image.read({"Z": 1}).dtype.isnative
+    mapped = io.open(codecs / "gray.none.u1.tif", axes="ZYX").data
+    assert isinstance(mapped, Pixels)
+    assert isinstance(mapped._load(), np.memmap)
+    assert not mapped._load().flags.writeable
+
+
+def test_pixels_are_decoded_once_while_few_are_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    def pixels(number: int) -> Pixels:
+        def load() -> np.ndarray:
+            calls.append(number)
+            return np.full(4, number, "u1")
+
+        return Pixels(load, (4,), np.dtype("u1"))
+
+    several = [pixels(i) for i in range(3)]
+    assert [int(p[2]) for p in several * 2] == [0, 1, 2] * 2
+    assert calls == [0, 1, 2]
+    monkeypatch.setattr(reader, "MAX_OPEN", 2)
+    assert [int(p[2]) for p in several] == [0, 1, 2]
+    assert len(reader._open) <= 2
+    monkeypatch.setattr(reader, "MAX_DECODED", 4)
+    assert [int(p[2]) for p in several] == [0, 1, 2]
+    assert len(reader._open) == 1
+    before = len(calls)
+    assert int(several[2][0]) == 2
+    assert len(calls) == before, "the last used one stays"
+
+
+IMAGEJ = {
+    "unit": "\\u00B5m",
+    "spacing": 0.5,
+    "finterval": 2.5,
+    "Labels": [f"plane {i}" for i in range(24)],
+    "Ranges": (0.0, 9.0, 1.0, 8.0),
+    "Info": "made µp",
+    "mode": "composite",
+    "min": 0.0,
+    "max": 9.0,
+    "Properties": {"key": "value"},
+}
+
+
+def test_imagej_metadata(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    meta = {"axes": "TZCYX", **IMAGEJ}
+    pixels = pixels_of((4, 3, 2, 9, 8), "uint16")
+    tifffile.imwrite(path, pixels, imagej=True, resolution=(4.0, 2.0), metadata=meta)
+    image = io.open(path)
+    assert image.scale == pytest.approx({"X": 0.25, "Y": 0.5, "Z": 0.5, "T": 2.5})
+    assert image.units == {"X": "µm", "Y": "µm", "Z": "µm", "T": "sec"}
+    same(image, copy(image, tmp_path / "b.tif"))
+    with tifffile.TiffFile(tmp_path / "b.tif") as tif:
+        written = tif.imagej_metadata or {}
+        assert {key: written[key] for key in IMAGEJ} == IMAGEJ
+    # What ImageJ cannot hold goes to OME-TIFF, and the unit becomes one that OME knows.
+    io.save(tmp_path / "c.tif", pixels.astype(float), like=image)
+    double = io.open(tmp_path / "c.tif")
+    assert double.metadata["source"] == "ome"
+    assert double.scale == pytest.approx(image.scale)
+    assert double.units == {"X": "µm", "Y": "µm", "Z": "µm", "T": "s"}
+
+
+def test_imagej_units_may_differ_by_axis(tmp_path: Path) -> None:
+    meta = {"axes": "ZYX", "unit": "micron", "zunit": "nm", "spacing": 300.0}
+    tifffile.imwrite(
+        tmp_path / "a.tif", pixels_of((4, 9, 8)), imagej=True, resolution=(1, 1), metadata=meta
+    )
+    image = io.open(tmp_path / "a.tif")
+    assert image.scale == {"X": 1.0, "Y": 1.0, "Z": 300.0}
+    assert image.units == {"X": "micron", "Y": "micron", "Z": "nm"}
+    same(image, copy(image, tmp_path / "b.tif"))
+
+
+OME = {
+    "PhysicalSizeX": 0.25,
+    "PhysicalSizeXUnit": "nm",
+    "PhysicalSizeY": 0.5,
+    "PhysicalSizeYUnit": "µm",
+    "PhysicalSizeZ": 2.0,
+    "PhysicalSizeZUnit": "mm",
+    "TimeIncrement": 3.0,
+    "TimeIncrementUnit": "min",
+    "Name": "a <cell>",
+    "Description": "two & more",
+    "Channel": {"Name": ["DAPI", "GFP"], "Color": [255, -1], "EmissionWavelength": [450, 520]},
+}
+
+
+@pytest.mark.parametrize("axes", ["TZCYX", "CZTYX", "ZTCYX"])
+def test_ome_metadata(tmp_path: Path, axes: str) -> None:
+    shape = tuple({"T": 3, "Z": 4, "C": 2, "Y": 9, "X": 8}[a] for a in axes)
+    tifffile.imwrite(
+        tmp_path / "a.ome.tif",
+        pixels_of(shape, "float32"),
+        ome=True,
+        metadata={"axes": axes, **OME},
+    )
+    image = io.open(tmp_path / "a.ome.tif")
+    assert image.axes == axes
+    assert image.scale == {"X": 0.25, "Y": 0.5, "Z": 2.0, "T": 3.0}
+    assert image.units == {"X": "nm", "Y": "µm", "Z": "mm", "T": "min"}
+    assert image.channel_names == ("DAPI", "GFP")
+    same(image, copy(image, tmp_path / "b.ome.tif"))
+    elements = []
+    for name in "ab":
+        with tifffile.TiffFile(tmp_path / f"{name}.ome.tif") as tif:
+            elements.append(ElementTree.fromstring(tif.ome_metadata or ""))
+    for path in ("Image", "Image/{*}Pixels", "Image/{*}Pixels/{*}Channel", "Image/{*}Description"):
+        old, new = ([(e.attrib, e.text) for e in root.findall("{*}" + path)] for root in elements)
+        assert old == new
+        assert old
+
+
+def test_ome_channels_under_other_axes(tmp_path: Path) -> None:
+    tifffile.imwrite(
+        tmp_path / "a.ome.tif", pixels_of((3, 9, 8)), ome=True, metadata={"axes": "TYX"}
+    )
+    image = io.open(tmp_path / "a.ome.tif", axes="CYX")
+    same(image, copy(image, tmp_path / "b.ome.tif"))
+
+
+def test_ome_that_was_renamed_or_lost_its_companions(tmp_path: Path) -> None:
+    pixels = pixels_of((3, 9, 8))
+    tifffile.imwrite(tmp_path / "a.ome.tif", pixels, ome=True, metadata={"axes": "ZYX"})
+    shutil.copy(tmp_path / "a.ome.tif", tmp_path / "b.tif")
+    same(io.open(tmp_path / "a.ome.tif"), io.open(tmp_path / "b.tif"))
+    uuid = "urn:uuid:00000000-0000-0000-0000-00000000000"
+    blocks = "".join(
+        f'<TiffData IFD="0" FirstZ="{z}" PlaneCount="1"><UUID FileName="part{z}.ome.tif">{uuid}{z}'
+        f"</UUID></TiffData>"
+        for z in range(3)
+    )
+    xml = (
+        f'<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="{uuid}0"><Image '
+        f'ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="uint8" SizeX="8" '
+        f'SizeY="9" SizeZ="3" SizeC="1" SizeT="1"><Channel ID="Channel:0:0"/>{blocks}</Pixels>'
+        f"</Image></OME>"
+    )
+    for z in range(3):
+        tifffile.imwrite(
+            tmp_path / f"part{z}.ome.tif", pixels[z], ome=False, description=xml, metadata=None
+        )
+    image = io.open(tmp_path / "part0.ome.tif")
+    np.testing.assert_array_equal(image.data[...], pixels)
+    (tmp_path / "part1.ome.tif").unlink()
+    with pytest.raises(InputError, match="planes are missing, they lie in other files"):
+        io.open(tmp_path / "part0.ome.tif")
+
+
+@pytest.mark.parametrize(("unit", "name"), [("INCH", "inch"), ("CENTIMETER", "cm"), ("NONE", "")])
+def test_plain_tags(tmp_path: Path, unit: str, name: str) -> None:
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        pixels_of((9, 8)),
+        photometric="miniswhite",
+        resolution=(300, 150),
+        resolutionunit=unit,
+        description="from the microscope",
+        metadata=None,
+        extratags=[(274, 3, 1, 3, True)],
+    )
+    image = io.open(tmp_path / "a.tif")
+    assert image.scale == pytest.approx({"X": 1 / 300, "Y": 1 / 150})
+    assert image.units == {"X": name, "Y": name}
+    same(image, copy(image, tmp_path / "b.tif"))
+    with tifffile.TiffFile(tmp_path / "b.tif") as tif:
+        page = tif.pages.first
+        assert page.description == "from the microscope"
+        assert page.tags.valueof("XResolution") == (300, 1)
+        assert page.tags.valueof("YResolution") == (150, 1)
+        assert page.tags.valueof("ResolutionUnit").name == unit
+        assert page.tags.valueof("Orientation") == 3
+        assert page.photometric.name == "MINISWHITE"
+
+
+def test_plain_without_scale(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", pixels_of((9, 8)))
+    image = io.open(tmp_path / "a.tif")
+    assert dict(image.scale) == {}
+    same(image, copy(image, tmp_path / "b.tif"))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+@pytest.mark.parametrize("imagej", [False, True])
+def test_a_lookup_table_is_kept_and_indexed_colours_are_refused(
+    tmp_path: Path, dtype: str, imagej: bool
+) -> None:
+    count = 256 if imagej or dtype == "uint8" else 65536
+    green = np.zeros((3, count), np.uint16)
+    green[1] = np.linspace(0, 65535, count)
+    pixels = pixels_of((9, 8), dtype)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, colormap=green, imagej=imagej)
+    image = io.open(tmp_path / "a.tif")
+    same(image, copy(image, tmp_path / "b.tif"))
+    with tifffile.TiffFile(tmp_path / "b.tif") as tif:
+        np.testing.assert_array_equal(tif.pages.first.colormap, green)
+    if not imagej:
+        tifffile.imwrite(tmp_path / "c.tif", pixels, colormap=np.roll(green, 5, axis=1))
+        with pytest.raises(InputError, match=r"c\.tif holds indexed colours; convert it to RGB"):
+            io.open(tmp_path / "c.tif")
+
+
+@pytest.mark.parametrize("kind", ["assocalpha", "unassalpha", "unspecified"])
+@pytest.mark.parametrize("colours", [2, 4])
+def test_alpha(tmp_path: Path, kind: str, colours: int) -> None:
+    photometric = "rgb" if colours == 4 else "minisblack"
+    tifffile.imwrite(
+        tmp_path / "a.tif",
+        pixels_of((9, 8, colours)),
+        photometric=photometric,
+        planarconfig="contig",
+        extrasamples=[kind],
+        iccprofile=b"profile",
+    )
+    image = io.open(tmp_path / "a.tif")
+    assert image.axes == "YXC"
+    assert image.is_rgb == (colours == 4)
+    assert image.alpha == (None if kind == "unspecified" else colours - 1)
+    same(image, copy(image, tmp_path / "b.tif"))
+    with tifffile.TiffFile(tmp_path / "b.tif") as tif:
+        assert tif.pages.first.extrasamples[0].name == kind.upper()
+        assert tif.pages.first.photometric.name == photometric.upper()
+        assert tif.pages.first.iccprofile == b"profile"
+
+
+def axes_and_shape() -> st.SearchStrategy[tuple[str, tuple[int, ...]]]:
+    others = st.lists(st.sampled_from("STCZ"), unique=True, max_size=3).map("".join)
+    tails = st.sampled_from(["YX", "YXC"])
+    axes = st.tuples(others, tails).filter(lambda t: not set(t[0]) & set(t[1])).map("".join)
+    sizes = st.integers(1, 4)
+    return axes.flatmap(lambda a: st.tuples(st.just(a), st.tuples(*[sizes] * len(a))))
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    layout=axes_and_shape(),
+    dtype=st.sampled_from(TYPES),
+    source=st.sampled_from(["", "imagej", "ome", "plain"]),
+    scale=st.dictionaries(st.sampled_from("TZYX"), st.floats(1e-3, 1e3), max_size=4),
+)
+def test_any_image_comes_back(
+    tmp_path: Path,
+    layout: tuple[str, tuple[int, ...]],
+    dtype: str,
+    source: str,
+    scale: dict[str, float],
+) -> None:
+    axes, shape = layout
+    units = {a: "s" if a == "T" else "µm" for a in scale}
+    image = Image(
+        pixels_of(shape, dtype), axes, scale=scale, units=units, metadata={"source": source}
+    )
+    path = tmp_path / "a.tif"
+    with io.create(path, like=image, overwrite=True) as out:
+        out.write({}, image.read())
+    back = io.open(path)
+    np.testing.assert_array_equal(tifffile.imread(path), back.data[...])
+    assert back.dtype == image.dtype
+    if back.metadata["source"] == "ome":  # OME-TIFF drops dimensions of length 1
+        kept = "".join(a for a, n in zip(axes, shape, strict=True) if n > 1 or a in "YX")
+        assert back.axes == kept
+    else:
+        assert (back.axes, back.shape) == (axes, shape)
+    np.testing.assert_array_equal(back.read(), image.read())
+    if {"X", "Y"} <= set(scale):  # resolution tags need both
+        factor = {"cm": 1e4}  # a flat plain image has only these tags, which lack µm, Z and T
+        found = {a: back.scale[a] * factor.get(back.units[a], 1) for a in back.scale}
+        assert found == pytest.approx({a: scale[a] for a in found}, rel=1e-6)
+        assert found.keys() == scale.keys() or source == "plain"
+
+
+def test_a_copy_of_a_copy_changes_nothing(tmp_path: Path) -> None:
+    image = Image.from_array(pixels_of((3, 9, 8, 3)), axes="ZYXC")
+    io.save(tmp_path / "a.tif", image.data[...], like=image)
+    first = io.open(tmp_path / "a.tif")
+    second = copy(first, tmp_path / "b.tif")
+    same(first, second)
+    assert (tmp_path / "a.tif").read_bytes() == (tmp_path / "b.tif").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("source", "axes", "shape", "dtype", "samples", "expected"),
+    [
+        ("imagej", "ZYX", (9, 64, 64), "uint16", "", "imagej"),
+        ("imagej", "ZYX", (9, 64, 64), "float64", "", "ome"),
+        ("imagej", "ZYX", (9, 64, 64), "int64", "", "plain"),
+        ("imagej", "SYX", (9, 64, 64), "uint8", "", "plain"),
+        ("imagej", "ZYXC", (9, 64, 64, 3), "uint8", "rgb", "imagej"),
+        ("imagej", "ZYXC", (9, 64, 64, 3), "uint16", "rgb", "ome"),
+        ("imagej", "ZYX", (2**17, 256, 256), "uint8", "", "ome"),
+        ("ome", "CZTYX", (2, 9, 3, 64, 64), "float64", "", "ome"),
+        ("ome", "YX", (64, 64), "uint64", "", "plain"),
+        ("plain", "YX", (64, 64), "uint8", "", "plain"),
+        ("plain", "YX", (2**16, 2**17), "uint8", "", "plain"),
+        ("plain", "YXC", (64, 64, 3), "uint8", "rgb", "plain"),
+        ("plain", "ZYX", (9, 64, 64), "float32", "", "imagej"),
+        ("plain", "ZYX", (9, 64, 64), "float16", "", "plain"),
+        ("plain", "CZYX", (2, 9, 64, 64), "uint8", "", "plain"),
+        ("plain", "ZYX", (1, 64, 64), "uint8", "", "plain"),
+        ("npy", "TYX", (2**15, 256, 256), "uint16", "", "ome"),
+        ("npy", "SYX", (2**15, 256, 256), "uint16", "", "plain"),
+    ],
+)
+def test_flavour(
+    source: str, axes: str, shape: tuple[int, ...], dtype: str, samples: str, expected: str
+) -> None:
+    assert flavour(source, axes, shape, np.dtype(dtype), samples) == expected
+
+
+def test_files_above_4_gb_are_bigtiff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+
+    def memmap(path: Path, **keywords: Any) -> None:
+        seen.update(keywords)
+        raise OSError(28, "stop here")
+
+    monkeypatch.setattr(tifffile, "memmap", memmap)
+    for depth, is_big in ((CLASSIC_LIMIT // 2**16, False), (CLASSIC_LIMIT // 2**16 + 1, True)):
+        lazy = np.broadcast_to(np.uint8(0), (depth, 256, 256))
+        with (
+            pytest.raises(InputError, match=r"needs 4\.3 GB"),
+            io.create(tmp_path / "a.tif", like=Image.from_array(lazy, axes="ZYX")),
+        ):
+            pass
+        assert (seen["bigtiff"], seen["imagej"], seen["ome"]) == (is_big, not is_big, is_big)
+
+
+def test_the_name_of_the_result_can_ask_for_ome(tmp_path: Path) -> None:
+    io.save(tmp_path / "a.ome.tif", pixels_of((3, 9, 8)), axes="ZYX")
+    with tifffile.TiffFile(tmp_path / "a.ome.tif") as tif:
+        assert tif.is_ome
+
+
+def test_ambiguous_axes_name_the_flags(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    cases: dict[tuple[int, ...], tuple[dict[str, Any], str]] = {
+        (5, 40, 30): ({"photometric": "minisblack"}, "--axes ZYX or --axes TYX"),
+        (5, 40, 30, 3): ({"photometric": "rgb"}, "'?YXC'.*--axes ZYXC or --axes TYXC"),
+        (5, 3, 40, 30): (
+            {"photometric": "rgb", "planarconfig": "separate"},
+            "'?CYX'.*--axes ZCYX or --axes TCYX or --axes SCYX",
+        ),
+    }
+    for shape, (keywords, message) in cases.items():
+        tifffile.imwrite(path, pixels_of(shape), metadata=None, **keywords)
+        with pytest.raises(AxesError, match=message.replace("?", r"\?")) as caught:
+            io.open(path)
+        assert str(shape) in str(caught.value)
+        flag = str(caught.value).split("--axes ")[1].split()[0]
+        image = io.open(path, axes=flag.lower())
+        assert image.axes == flag
+        assert image.is_rgb == ("C" in flag)
+    with pytest.raises(AxesError, match=r"name 2 dimensions but the image has 4.*--axes"):
+        io.open(path, axes="YX")
+
+
+def test_axes_given_by_the_user_win(tmp_path: Path) -> None:
+    tifffile.imwrite(
+        tmp_path / "a.tif", pixels_of((4, 9, 8)), imagej=True, metadata={"axes": "ZYX"}
+    )
+    assert io.open(tmp_path / "a.tif").axes == "ZYX"
+    image = io.open(tmp_path / "a.tif", axes="TYX")
+    assert image.axes == "TYX"
+    same(image, copy(image, tmp_path / "b.tif"))
+
+
+def test_channels_of_colour_images_cannot_be_joined(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    for channels in (1, 2):
+        pixels = pixels_of((channels, 9, 8, 3))
+        tifffile.imwrite(path, pixels, photometric="rgb", metadata={"axes": "CYXS"})
+        if channels == 1:
+            assert io.open(path).axes[1:] == "YXC"
+    with pytest.raises(AxesError, match=r"cannot be joined; split it.*--axes SYXC"):
+        io.open(path)
+    assert io.open(path, axes="SYXC").is_rgb
+
+
+def test_several_series_are_noted(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tif:
+        tif.write(pixels_of((9, 8)))
+        tif.write(pixels_of((5, 4)))
+    image = io.open(tmp_path / "a.tif")
+    assert image.shape == (9, 8)
+    assert "holds 2 series of images; only the first" in image.metadata["note"]
+
+
+WAYS: dict[str, dict[str, Any]] = {
+    "imagej": {"imagej": True, "metadata": {"axes": "ZYX"}},
+    "ome": {"ome": True, "metadata": {"axes": "ZYX"}},
+    "shaped": {"metadata": {"axes": "ZYX"}},
+    "plain": {"metadata": None},
+    "lzw": {"metadata": {"axes": "ZYX"}, "compression": "lzw"},
+    "strips": {"metadata": {"axes": "ZYX"}, "rowsperstrip": 7},
+    "tiles": {"metadata": None, "tile": (16, 16)},
+    "ome deflate": {"ome": True, "metadata": {"axes": "ZYX"}, "compression": "zlib"},
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_truncated_anywhere(tmp_path: Path, way: str) -> None:
+    """A shortened file is refused, or complete as far as its pixels go."""
+    path = tmp_path / "a.tif"
+    pixels = pixels_of((6, 40, 30))
+    tifffile.imwrite(path, pixels, photometric="minisblack", **WAYS[way])
+    data = path.read_bytes()
+    cuts = {1, 5, 9, 100, 400, *range(500, len(data), len(data) // 20), len(data) - 1}
+    refused: list[str] = []
+    for cut in sorted(cuts):
+        path.write_bytes(data[:cut])
+        try:
+            np.testing.assert_array_equal(open_guessing(path).data[...], pixels)
+        except InputError as error:
+            refused.append(str(error))
+    assert len(refused) > len(cuts) // 2
+    assert all("a.tif cannot be read as TIFF" in text for text in refused)
+    assert not any("tifffile" in text for text in refused)
+
+
+def test_damage_inside_compressed_pixels_is_noticed_when_reading(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, pixels_of((60, 50)), compression="zlib")
+    data = bytearray(path.read_bytes())
+    data[-1000:-900] = bytes(100)
+    path.write_bytes(data)
+    image = io.open(path)
+    with pytest.raises(InputError, match=r"a\.tif cannot be read as TIFF"):
+        image.read()
+
+
+def test_types_that_tiff_lacks(tmp_path: Path) -> None:
+    image = Image.from_array(np.zeros((8, 8), np.longdouble))
+    if image.dtype.itemsize > 8:
+        with pytest.raises(InputError, match="TIFF holds no"):
+            io.create(tmp_path / "a.tif", image)

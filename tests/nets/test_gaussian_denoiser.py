@@ -1,0 +1,104 @@
+"""Laws of the Gaussian denoiser: homogeneous, shifted with its grid, local, of any size."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from unnoise.nets.gaussian_denoiser import GaussianNet
+
+SHAPES = [((4, 6, 8), (1, 1, 1)), ((4, 6), (2, 1)), ((4, 5, 6), (1, 2, 1))]
+
+
+def made(widths: tuple[int, ...] = (4, 6, 8), blocks: tuple[int, ...] = (1, 1, 1)) -> GaussianNet:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        net = GaussianNet(widths, blocks).double().eval()
+    return net.requires_grad_(False)
+
+
+def planes(*shape: int, seed: int = 0) -> Tensor:
+    return torch.from_numpy(np.random.default_rng(seed).normal(size=shape))
+
+
+def test_no_bias_parameters() -> None:
+    for net in (made(), GaussianNet()):
+        assert all(name.endswith("weight") for name, _ in net.named_parameters())
+        assert not dict(net.named_buffers())
+
+
+@pytest.mark.parametrize("factor", [1e-6, 0.3, 7.0, 1e5])
+def test_homogeneous(factor: float) -> None:
+    net, x, sigma = made(), planes(2, 1, 30, 23), torch.tensor(0.4).double()
+    expected = factor * net(x, sigma)
+    assert torch.allclose(net(factor * x, factor * sigma), expected, rtol=1e-9, atol=0)
+
+
+def test_nothing_gives_nothing() -> None:
+    assert not made()(torch.zeros(1, 1, 20, 20).double(), torch.tensor(0.0).double()).any()
+
+
+def test_the_noise_level_matters() -> None:
+    net, x = made(), planes(1, 1, 24, 24)
+    low, high = (net(x, torch.tensor(s).double()) for s in (0.1, 1.0))
+    assert (low - high).abs().max() > 1e-3
+
+
+def test_planes_pass_alone_each_with_its_level() -> None:
+    net, x = made(), planes(3, 1, 19, 26)
+    sigma = torch.tensor([0.1, 0.5, 2.0]).double()
+    together = net(x, sigma.view(3, 1, 1, 1))
+    alone = torch.cat([net(x[i : i + 1], sigma[i]) for i in range(3)])
+    assert torch.allclose(together, alone, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize(("widths", "blocks"), SHAPES)
+def test_shifting_the_input_by_the_grid_shifts_the_output(
+    widths: tuple[int, ...], blocks: tuple[int, ...]
+) -> None:
+    net = made(widths, blocks)
+    (gy, gx), (ry, rx) = net.grid, net.radius
+    side = 2 * max(ry, rx) + 4 * gy
+    x, sigma = planes(1, 1, side, side), torch.tensor(0.3).double()
+    whole, part = net(x, sigma), net(x[..., gy:, 2 * gx :], sigma)
+    expected = whole[..., gy + ry :, 2 * gx + rx :]
+    assert expected.numel() > 100
+    assert torch.allclose(part[..., ry:, rx:], expected, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize(("widths", "blocks"), SHAPES)
+def test_an_output_looks_no_further_than_the_radius(
+    widths: tuple[int, ...], blocks: tuple[int, ...]
+) -> None:
+    net = made(widths, blocks)
+    grid, radius = net.grid[0], net.radius[0]
+    side = 2 * (radius + 2 * grid)
+    sigma, seen = torch.tensor(0.5).double(), 0
+    for phase in range(grid):
+        centre = np.array([side // 2 + phase, side // 2 + grid - 1 - phase])
+        x = planes(1, 1, side, side, seed=phase).requires_grad_()
+        (gradient,) = torch.autograd.grad(net(x, sigma)[0, 0, centre[0], centre[1]], x)
+        reached = np.argwhere(gradient[0, 0].abs().numpy() > 0)
+        distance = np.abs(reached - centre).max(1)
+        assert distance.max() <= radius
+        assert {(0, 0), (0, 1), (1, 0), (-1, 0), (0, -1), (1, 1), (-1, -1)} <= {
+            (int(y), int(x)) for y, x in reached - centre
+        }
+        seen = max(seen, int(distance.max()))
+    assert seen > radius / 2  # the bound is of the right size, so that tiles are not too large
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 40), (33, 1), (2, 3), (8, 8), (17, 31)])
+def test_any_size(shape: tuple[int, int]) -> None:
+    for net in (made(), made((4, 6), (1, 1))):
+        y = net(planes(2, 1, *shape), torch.tensor(0.2).double())
+        assert y.shape == (2, 1, *shape)
+        assert torch.isfinite(y).all()
+
+
+def test_sizes_beside_the_grid_are_continued_by_their_borders() -> None:
+    net, x, sigma = made(), planes(1, 1, 21, 30), torch.tensor(0.2).double()
+    padded = torch.from_numpy(np.pad(x[0, 0].numpy(), ((0, 3), (0, 2)), mode="edge"))[None, None]
+    assert torch.allclose(net(x, sigma), net(padded, sigma)[..., :21, :30])

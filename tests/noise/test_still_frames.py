@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import skimage.data
+from scipy import ndimage
+
+from unnoise.errors import InputError
+from unnoise.noise.fixed_pattern import LAGS, fixed_pattern, noise_of_repeats
+from unnoise.noise.still_frames import repeats
+
+SEEDS = range(3)
+
+
+def smooth_scene(seed: int, side: int = 192) -> np.ndarray:
+    waves = np.random.default_rng(seed).normal(0, 100, (side, side))
+    return np.clip(ndimage.gaussian_filter(waves, 2) + 50, 1, None)
+
+
+def photo() -> np.ndarray:
+    return skimage.data.camera()[100:292, 100:292].astype(float) / 5 + 5
+
+
+def still(seed: int) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    scene = smooth_scene(seed)
+    shape = (6, *scene.shape)
+    bleaching = 0.9 ** np.arange(6)[:, None, None]
+    outliers = rng.poisson(scene, shape)
+    outliers.reshape(-1)[rng.integers(0, outliers.size, 200)] += 1000
+    return {
+        "poisson": rng.poisson(scene, shape).astype(np.uint16),
+        "photo": rng.poisson(photo(), shape).astype(np.uint16),
+        "bleaching": rng.poisson(scene * bleaching),
+        "correlated": scene + ndimage.gaussian_filter(rng.normal(0, 20, shape), (0, 1, 1)),
+        "rows": scene + ndimage.gaussian_filter(rng.normal(0, 20, shape), (0, 0, 2)),
+        "sparse": rng.poisson(0.2, shape),
+        "dim": rng.poisson(scene / 100, shape),
+        "empty": rng.normal(1e6, 3, shape).astype(np.float32),
+        "outliers": outliers,
+        "row noise": rng.poisson(scene, shape) + rng.normal(0, 1, (6, len(scene), 1)),
+        "fixed pattern": rng.poisson(scene, shape) + rng.normal(0, 2, scene.shape),
+    }
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_still_scenes_are_repeats(seed) -> None:
+    for name, frames in still(seed).items():
+        result = repeats(frames)
+        assert result.verdict == "repeats", (name, result)
+        assert result.still
+        assert result.drift < 0.05
+        assert repeats(frames[:2]).still, name
+
+
+def drifting(image: np.ndarray, step: tuple[float, float]) -> np.ndarray:
+    shifts = [(step[0] * t, step[1] * t) for t in range(6)]
+    return np.stack([ndimage.shift(image, s, order=3, mode="reflect") for s in shifts]).clip(0)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_moving_scenes_are_not_repeats(seed) -> None:
+    rng = np.random.default_rng(seed)
+    scene = smooth_scene(seed)
+    passing = np.stack([scene] * 6)
+    for t in range(6):
+        passing[t, 100:112, 20 * t : 20 * t + 12] += 60
+    turning = np.stack(
+        [ndimage.rotate(photo(), t, reshape=False, mode="reflect") for t in range(4)]
+    )
+    cases = {
+        "drift of a pixel": rng.poisson(drifting(photo(), (0, 1))),
+        "drift of a noisy scene": drifting(scene, (1, 0)) + rng.normal(0, 30, (6, *scene.shape)),
+        "drift of a fifth": rng.poisson(drifting(photo(), (0, 0.2))),
+        "an object passes": rng.poisson(passing),
+        "turning": rng.poisson(turning.clip(0)),
+        "uneven bleaching": rng.poisson(
+            scene * np.linspace(1, 0.4, 192) ** np.arange(6)[:, None, None]
+        ),
+    }
+    for name, frames in cases.items():
+        result = repeats(frames)
+        assert not result.still, (name, result)
+        assert result.verdict == "slowly changing", (name, result)
+        assert not result.found
+    assert repeats(cases["drift of a pixel"]).drift == pytest.approx(1, abs=0.1)
+    assert repeats(cases["drift of a fifth"]).drift == pytest.approx(0.2, abs=0.03)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_independent_scenes_are_different(seed) -> None:
+    rng = np.random.default_rng(seed)
+    scenes = np.stack([smooth_scene(10 * seed + k) for k in range(5)])
+    result = repeats(rng.poisson(scenes))
+    assert result.verdict == "different"
+    assert abs(result.correlation) < 0.3
+    assert result.changed > 0.2
+    assert result.line() is None
+
+
+def test_copies_are_told_apart_from_repeats() -> None:
+    frame = np.random.default_rng(0).poisson(smooth_scene(0))
+    for copies in (np.stack([frame] * 3), np.zeros((4, 64, 64))):
+        result = repeats(copies)
+        assert result.verdict == "duplicates"
+        assert not result.still
+        assert "copies" in (result.line() or "")
+
+
+def test_known_variance_can_be_given() -> None:
+    rng = np.random.default_rng(0)
+    scene = smooth_scene(0)
+    frames = rng.poisson(scene, (4, *scene.shape))
+    changing = rng.poisson(scene * np.linspace(1, 2, 192), frames.shape)
+    changing[1::2] = rng.poisson(scene, (2, *scene.shape))
+    for variance in (scene, scene[None, 0], float(scene.mean())):
+        assert repeats(frames, variance).still
+        assert not repeats(changing, variance).still
+
+
+@pytest.mark.parametrize("shape", [(1, 64, 64), (4, 8, 8), (64, 64), (3, 1, 1)])
+def test_too_little_to_compare(shape) -> None:
+    result = repeats(np.zeros(shape))
+    assert result.verdict == "too few"
+    assert not result.found
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_fixed_pattern_is_measured(seed) -> None:
+    rng = np.random.default_rng(seed)
+    pattern = rng.normal(0, 2, (192, 192))
+    for scene in (np.full((192, 192), 30.0), smooth_scene(seed)):
+        frames = rng.poisson(scene, (8, 192, 192)) + pattern
+        result = fixed_pattern(frames)
+        assert result.found
+        assert result.sd == pytest.approx(2, rel=0.25)
+    assert result.share == pytest.approx(4 / (4 + scene.mean()), rel=0.5)
+    assert "fixed pattern" in (result.line() or "")
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_no_fixed_pattern_where_there_is_none(seed) -> None:
+    rng = np.random.default_rng(seed)
+    cases = still(seed)
+    del cases["fixed pattern"]
+    cases["moving"] = rng.poisson(drifting(photo(), (0, 1)))
+    cases["copies"] = np.stack([rng.poisson(photo())] * 5)
+    cases["few"] = rng.normal(size=(3, 64, 64)) + rng.normal(size=(64, 64))
+    for name, frames in cases.items():
+        result = fixed_pattern(frames)
+        assert not result.found, (name, result)
+        assert result.line() is None
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_variance_of_repeats_is_that_of_poisson(seed) -> None:
+    scene = smooth_scene(seed)
+    frames = np.random.default_rng(seed).poisson(scene, (8, *scene.shape)).astype(np.uint16)
+    noise = noise_of_repeats(3 * frames + 100)
+    assert noise.count.sum() == scene.size
+    # variance = gain * (signal - offset); the error of one bin is sqrt(2 / (7 / 1.5 count))
+    expected = 3 * (noise.signal - 100)
+    np.testing.assert_allclose(noise.variance, expected, rtol=0.1)
+    assert not noise.found
+
+
+def test_autocorrelation_is_that_of_the_noise_not_of_the_scene() -> None:
+    rng = np.random.default_rng(0)
+    kernel = np.array([[0.0, 0.2, 0.0], [0.5, 1.0, 0.5], [0.0, 0.2, 0.0]])
+    white = rng.normal(0, 10, (8, 192, 192))
+    noise = np.stack([ndimage.convolve(w, kernel, mode="wrap") for w in white])
+    result = noise_of_repeats(photo() * 5 + noise)
+    loops = np.zeros((2 * LAGS + 1, 2 * LAGS + 1))
+    padded = np.pad(kernel, 2 * LAGS)
+    for dy in range(-LAGS, LAGS + 1):
+        for dx in range(-LAGS, LAGS + 1):
+            loops[dy + LAGS, dx + LAGS] = (padded * np.roll(padded, (dy, dx), (0, 1))).sum()
+    np.testing.assert_allclose(result.autocorrelation, loops / (kernel**2).sum(), atol=0.02)
+    assert result.found
+    assert result.autocorrelation[LAGS, LAGS] == 1
+
+
+def test_noise_needs_two_frames() -> None:
+    with pytest.raises(InputError, match="two or more"):
+        noise_of_repeats(np.zeros((1, 32, 32)))
+
+
+@pytest.mark.parametrize("shape", [(4, 1, 1), (4, 5, 7), (4, 16, 16), (2, 40, 40)])
+@pytest.mark.parametrize("value", [0, 65535, np.nan])
+def test_constant_and_tiny_stacks_give_finite_answers(shape, value) -> None:
+    frames = np.full(shape, value, np.float32)
+    assert not fixed_pattern(frames).found
+    noise = noise_of_repeats(frames)
+    assert np.isfinite(noise.autocorrelation).all()
+    assert np.isfinite(noise.variance).all()
+    assert not noise.found
+
+
+def test_real_repeats_and_depth(shared_data) -> None:
+    import tifffile
+
+    shots = tifffile.imread(shared_data / "fmd" / "repeats_BPAE_B_fov1_t16__noisy.tif")
+    assert repeats(shots).verdict == "repeats"
+    depth = tifffile.imread(shared_data / "stack3d" / "cells3d_nuclei_20x128x128__noisy.tif")
+    assert repeats(depth).verdict == "slowly changing"

@@ -1,0 +1,103 @@
+"""What a model remembers survives its file, and says what the reports and images said."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from numpy.typing import NDArray
+
+from unnoise.images.image import Image
+from unnoise.noise.inspect import inspect
+from unnoise.noise.models import Curve, PoissonGauss
+from unnoise.quality import novelty, share
+from unnoise.quality.training_record import Known, remember
+
+CAMERA = PoissonGauss(2.0, 100.0, 9.0)
+
+
+def noise(shape: tuple[int, ...], seed: int = 0) -> NDArray:
+    return np.random.default_rng(seed).normal(100, 5, shape).astype(np.float32)
+
+
+def known(images: list[Image], channels: tuple[int, ...] = (0,), seed: int = 0) -> Known:
+    reports = [inspect(image) for image in images]
+    models = [CAMERA if c else None for c in range(len(channels))]
+    return remember(images, reports, channels, models, [0.25] * len(channels), seed)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint16"])
+def test_to_dict_and_back_through_files(dtype: str) -> None:
+    image = Image.from_array(noise((2, 64, 64)).astype(dtype), "CYX")
+    found = known([image], (0, 1))
+    values = found.to_dict()
+    assert Known.from_dict(values) == found
+    assert Known.from_dict(yaml.safe_load(yaml.safe_dump(values))) == found
+    assert Known.from_dict(json.loads(json.dumps(values))) == found
+    assert found.noise == (None, CAMERA)
+    assert found.dependence == (0.25, 0.25)
+
+
+def test_the_error_and_the_axes_are_those_of_the_reports() -> None:
+    image = Image.from_array(noise((96, 96)))
+    report = inspect(image)
+    found = known([image])
+    assert report.channels[0].curve is not None
+    assert found.relative_error == (pytest.approx(report.channels[0].curve.level_error),)
+    assert found.correlated == ("",)
+    white = np.random.default_rng(0).normal(size=(128, 132))
+    rows = Image.from_array(100 + sum(np.roll(white, k, axis=1) for k in range(4)))
+    assert known([rows]).correlated == ("X",)
+
+
+def test_without_reports_nothing_is_claimed_of_the_noise() -> None:
+    image = Image.from_array(noise((64, 64)))
+    found = remember([image], (), (0,), [None], [0.0], 0)
+    assert found.relative_error == (1.0,)
+    assert found.correlated == ("",)
+
+
+def test_what_was_seen_is_familiar_and_something_else_is_not() -> None:
+    found = known([Image.from_array(noise((96, 96)))])
+    assert share(novelty(noise((96, 96), 1), found.familiar[0])) < 0.1
+    assert share(novelty(3 * noise((96, 96), 1), found.familiar[0])) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes"),
+    [((16, 16), "YX"), ((5, 40, 40), "ZYX"), ((3, 32, 32), "TYX"), ((2, 2, 3, 20, 20), "STZYX")],
+)
+@pytest.mark.parametrize("offset", [0.0, 65000.0, 1e6])
+def test_any_shape_and_offset(shape: tuple[int, ...], axes: str, offset: float) -> None:
+    x = np.random.default_rng(0).normal(offset, 5, shape)
+    image = Image.from_array(x, axes)
+    found = remember([image], (), (0,), [Curve((0.0,), (25.0,))], [0.0], 0)
+    plane = x.reshape(-1, *shape[-2:])[0]
+    assert np.isfinite(novelty(plane, found.familiar[0])).all()
+
+
+def test_the_same_seed_remembers_the_same() -> None:
+    images = [Image.from_array(noise((64, 64), seed)) for seed in range(5)]
+    assert known(images) == known(images)
+    assert known(images, seed=1).familiar != known(images).familiar
+
+
+class Counted:
+    """Pixels that count how often they are read."""
+
+    def __init__(self, x: NDArray) -> None:
+        self.x, self.shape, self.dtype, self.reads = x, x.shape, x.dtype, 0
+
+    def __getitem__(self, index: Any, /) -> Any:
+        self.reads += 1
+        return self.x[index]
+
+
+def test_only_three_images_are_looked_at() -> None:
+    pixels = [Counted(noise((32, 32), i)) for i in range(9)]
+    images = [Image.from_array(p) for p in pixels]
+    remember(images, (), (0,), [None], [0.0], 0)
+    assert [i for i, p in enumerate(pixels) if p.reads] == [0, 4, 8]

@@ -1,0 +1,247 @@
+"""Collecting the plane that a report shows, and writing results whatever becomes of the report."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from numpy.typing import NDArray
+
+import unnoise
+from unnoise.app.events import Message, Saved
+from unnoise.app.files import Writing
+from unnoise.config.config import Config
+from unnoise.images.image import Image
+from unnoise.models.model import Model
+from unnoise.models.posterior import Centre
+from unnoise.models.predict import predict
+from unnoise.noise.models import Curve, PoissonGauss
+from unnoise.report import planes as results
+from unnoise.report.planes import Plane, predict_file, show, show_training
+from unnoise.report.result_page import Shown
+
+TINY = Config().set("net.filters=4", "net.depth=1", "training.steps=1", "training.patch=32")
+
+
+def image(axes: str, shape: tuple[int, ...], seed: int = 0) -> Image:
+    return Image.from_array(np.random.default_rng(seed).poisson(20, shape).astype(np.float32), axes)
+
+
+def train(x: Image, *settings: str) -> Model:
+    return unnoise.train(x, config=TINY.set(*settings))
+
+
+def with_centre(model: Model) -> Model:
+    n = len(model.channels)
+    centre = Centre(
+        (PoissonGauss(1.0, 0.0, 0.0),) * n,
+        (Curve((0.0,), (1e-6,)),) * n,
+        (2.0,) * n,
+        2.0,
+        0.0,
+    )
+    return dataclasses.replace(model, centre=centre)
+
+
+CASES = [
+    ("YX", (40, 52), "ndim=2"),
+    ("TYX", (3, 40, 48), "ndim=2"),
+    ("ZYX", (5, 36, 40), "ndim=2"),
+    ("ZYX", (17, 36, 40), "ndim=3"),
+    ("YXC", (40, 44, 3), "ndim=2"),
+    ("STCZYX", (3, 2, 2, 3, 32, 36), "ndim=2"),
+]
+
+
+@pytest.mark.parametrize("centre", [False, True])
+@pytest.mark.parametrize(("axes", "shape", "ndim"), CASES)
+def test_the_plane_is_the_middle_of_the_result(
+    axes: str, shape: tuple[int, ...], ndim: str, centre: bool
+) -> None:
+    x = image(axes, shape)
+    model = train(x, ndim)
+    model = with_centre(model) if centre else model
+    plane = Plane(x, model.channels)
+    whole = np.full([x.sizes[k] for k in "STCZYX"], np.nan)
+    for block in predict(model, x, tile=(16, 16, 16)[: model.ndim]):
+        plane.take(block)
+        at = [block.where.get(k, slice(None)) for k in "STCZYX"]
+        at = [slice(a, a + 1) if isinstance(a, int) else a for a in at]
+        whole[tuple(at)] = block.values
+    n = x.sizes
+    middle = whole[n["S"] // 2, n["T"] // 2, :, n["Z"] // 2]
+    assert np.array_equal(plane.clean, middle.astype(np.float32))
+    canonical = x.read()
+    assert np.array_equal(plane.noisy(), canonical[n["S"] // 2, n["T"] // 2, :, n["Z"] // 2])
+    assert (plane.error is not None) == centre
+    if plane.error is not None:
+        assert (plane.error >= 0).all()
+        assert (plane.error > 0).any()
+
+
+def test_only_the_middle_of_a_large_plane(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "WHOLE", 24)
+    x = image("YX", (40, 53))
+    model = train(x)
+    plane = Plane(x, model.channels)
+    for block in predict(model, x, tile=(16, 16)):
+        plane.take(block)
+    clean = model.predict(x)
+    assert np.allclose(plane.clean[0], clean[8:32, 14:38])
+    assert np.array_equal(plane.noisy()[0], x.read()[0, 0, 0, 0, 8:32, 14:38])
+
+
+def test_copied_channels_are_not_shown() -> None:
+    pixels = np.random.default_rng(0).poisson(20, (3, 40, 40)).astype(np.float32)
+    pixels[1] = 7
+    x = Image.from_array(pixels, "CYX")
+    model = train(x)
+    assert model.channels == (0, 2)
+    shown = one(model, x)
+    assert shown.names == ("1", "3")
+    assert shown.noisy.shape == (2, 40, 40)
+    assert len(shown.assessments) == 2
+
+
+def one(model: Model, x: Image) -> Shown:
+    plane = Plane(x, model.channels)
+    for block in predict(model, x):
+        plane.take(block)
+    return show(model, plane, "cpu")
+
+
+def test_what_is_judged_is_the_middle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "SIDE", 32)
+    x = image("YX", (41, 60))
+    shown = one(train(x), x)
+    assert shown.judged == (slice(4, 36), slice(14, 46))
+    (found,) = shown.assessments
+    assert found.novelty.shape == (32, 32)
+    assert found.before is not None  # a 2D net can denoise the two halves
+    assert shown.noisy.shape == (1, 41, 60)
+
+
+def test_a_model_that_remembers_nothing_shows_without_judging() -> None:
+    x = image("YX", (40, 40))
+    model = train(x)
+    origin = {k: v for k, v in model.origin.items() if k != "known"}
+    shown = one(dataclasses.replace(model, origin=origin), x)
+    assert shown.assessments == ()
+    assert shown.clean.shape == (1, 40, 40)
+
+
+def test_3d_and_joint_nets_are_judged_without_halves() -> None:
+    x = image("ZYX", (17, 40, 40))
+    (found,) = one(train(x, "ndim=3"), x).assessments
+    assert found.before is None
+    rgb = image("YXC", (40, 40, 3))
+    shown = one(train(rgb, "net.channels=joint"), rgb)
+    assert shown.is_rgb
+    assert [a.before for a in shown.assessments] == [None] * 3
+
+
+def test_clean_targets_have_other_units_so_nothing_is_judged() -> None:
+    x = image("YX", (48, 48))
+    truth = np.full((48, 48), 0.5) + np.random.default_rng(1).normal(0, 0.1, (48, 48))
+    model = unnoise.train(x, truth, config=Config.preset(method="care").set(*TINY_SETTINGS))
+    assert one(model, x).assessments == ()
+
+
+TINY_SETTINGS = ("net.filters=4", "net.depth=1", "training.steps=1", "training.patch=32")
+
+
+def test_the_title_names_the_place() -> None:
+    x = image("STCZYX", (3, 2, 1, 3, 32, 36))
+    shown = one(train(x, "ndim=2"), x)
+    assert shown.title == "the image (S 2 of 3, T 2 of 2, Z 2 of 3)"
+
+
+@pytest.mark.parametrize(("axes", "shape", "ndim"), CASES)
+def test_a_training_shows_the_middle_of_an_image(
+    axes: str, shape: tuple[int, ...], ndim: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "SIDE", 32)
+    x = image(axes, shape)
+    model = train(x, ndim)
+    shown = show_training(model, x, "cpu")
+    n = x.sizes
+    y, left = ((n[k] - 32) // 2 for k in "YX")
+    middle = x.read()[n["S"] // 2, n["T"] // 2, :, n["Z"] // 2, y : y + 32, left : left + 32]
+    assert np.array_equal(shown.noisy, middle)
+    assert shown.clean.shape == shown.noisy.shape
+    assert all(a.novelty.shape == (32, 32) for a in shown.assessments)
+
+
+def write_file(
+    tmp_path: Path, model: Model, x: Image, shown: list[Shown] | None
+) -> tuple[list[Any], NDArray]:
+    target = tmp_path / "out.tif"
+    writing = Writing(None, None, True)
+    events = list(predict_file(model, x, target, None, writing, "cpu", shown))
+    return events, tifffile.imread(target)
+
+
+def test_predict_file_writes_and_shows(tmp_path: Path) -> None:
+    x = image("YX", (40, 44))
+    model = train(x)
+    shown: list[Shown] = []
+    events, pixels = write_file(tmp_path, model, x, shown)
+    assert Saved(tmp_path / "out.tif") in events
+    assert np.allclose(pixels, model.predict(x))
+    assert len(shown) == 1
+    assert np.allclose(shown[0].clean[0], pixels)
+
+
+def test_without_a_report_nothing_is_collected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*args: Any, **options: Any) -> Any:
+        raise AssertionError
+
+    monkeypatch.setattr(results, "Plane", never)
+    x = image("YX", (40, 44))
+    write_file(tmp_path, train(x), x, None)
+
+
+def test_a_report_shows_only_so_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(results, "MOST_SHOWN", 1)
+    x = image("YX", (40, 44))
+    model, shown = train(x), []
+    for _ in range(2):
+        write_file(tmp_path, model, x, shown)
+    assert len(shown) == 1
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), MemoryError(), ZeroDivisionError()])
+def test_what_cannot_be_judged_is_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def broken(*args: Any, **options: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(results, "assess", broken)
+    x = image("YX", (40, 44))
+    shown: list[Shown] = []
+    events, pixels = write_file(tmp_path, train(x), x, shown)
+    assert shown == []
+    assert pixels.shape == (40, 44)
+    assert any(isinstance(e, Message) and "left out of the report" in e.text for e in events)
+
+
+def test_rounded_results_are_known_to_be(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).poisson(0.2, (64, 64)).astype(np.uint8)
+    x = Image.from_array(pixels)
+    model = train(x)
+    for dtype, warned in ((None, True), ("float32", False)):
+        shown: list[Shown] = []
+        writing = Writing(None, dtype, True)
+        for _ in predict_file(model, x, tmp_path / "o.tif", None, writing, "cpu", shown):
+            pass
+        (found,) = shown[0].assessments
+        assert any("--dtype float32" in w for w in found.warnings) == warned
+        assert math.isfinite(found.bias.total_relative)

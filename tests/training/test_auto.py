@@ -1,0 +1,297 @@
+"""What ``auto`` chooses on simulated noise of known kind, and how it treats the user's wishes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import ndimage
+
+import unnoise
+from unnoise.app.cli.options import wanted, with_noise_model
+from unnoise.config import footprint as structure
+from unnoise.config.config import Config
+from unnoise.errors import InputError
+from unnoise.images.image import Image
+from unnoise.noise.advice import Advice
+from unnoise.training import auto
+from unnoise.training.auto import Auto, choose
+
+TINY = ("net.filters=4", "net.depth=1", "training.patch=32")
+
+
+def white(shape: tuple[int, ...], seed: int = 0) -> NDArray:
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def smooth(shape: tuple[int, ...], sigma: float = 5, seed: int = 1) -> NDArray:
+    scene = ndimage.gaussian_filter(white(shape, seed), (0,) * (len(shape) - 2) + (sigma, sigma))
+    return np.asarray(100 + 30 * scene / scene.std())
+
+
+def averaged(shape: tuple[int, ...], length: int, axis: int) -> NDArray:
+    noise = ndimage.uniform_filter1d(white(shape), length, axis=axis, mode="wrap")
+    return 12 * length**0.5 * noise
+
+
+def rows(shape: tuple[int, ...] = (128, 128)) -> NDArray:
+    """Noise correlated along X."""
+    return smooth(shape) + averaged(shape, 3, -1)
+
+
+def repeats(n: int = 4) -> NDArray:
+    """The same scene again and again."""
+    return smooth((128, 128)) + 12 * white((n, 128, 128))
+
+
+def test_white_noise() -> None:
+    choice = choose([Image.from_array(smooth((96, 96)) + 10 * white((96, 96)))])
+    assert choice.config.method == "n2v"
+    assert choice.config.centre
+    assert choice.why.startswith("auto: n2v; ")
+    assert choice.advice is not None
+    assert len(choice.reports) == 1
+
+
+def test_stripes_are_hidden_by_the_measured_mask() -> None:
+    image = Image.from_array(rows())
+    choice = choose([image])
+    config = choice.config
+    assert config.method == "structn2v"
+    assert config.centre
+    assert config.mask is not None
+    measured = unnoise.inspect(image).advice.mask
+    found = config.footprint(2)
+    assert found.astype(int).tolist() == structure.parse(measured, 2).astype(int).tolist()
+    assert found.shape[0] == 1  # along X alone
+    assert found.sum() >= 3
+    # As many pixels are hidden as with the spots of n2v, whatever the size of the mask.
+    assert config.mask.percent * found.sum() == pytest.approx(13.5, rel=0.01)
+
+
+def test_repeats_learn_from_each_other() -> None:
+    choice = choose([Image.from_array(repeats(), "TYX")])
+    assert choice.config.method == "n2n"
+    assert choice.config.pairs is not None
+    assert choice.config.pairs.axis == "T"
+    assert not choice.config.centre
+
+
+def test_images_without_repeats_among_those_with_them_take_n2v() -> None:
+    """The pairs of n2n are wanted of every image."""
+    several = [Image.from_array(repeats(), "TYX") for _ in range(3)]
+    one = Image.from_array(repeats(1), "TYX")
+    choice = choose([*several, one])
+    assert choice.config.method == "n2v"
+    assert choice.config.centre
+    assert "not all images have repeats" in choice.why
+
+
+def test_a_mask_along_z_means_nothing_to_a_2d_net(monkeypatch: pytest.MonkeyPatch) -> None:
+    mask = "mask.struct=[[[1]],[[1]],[[1]]]"
+    assert auto._with("structn2v", (mask,), 3).footprint(3).shape == (3, 1, 1)
+    flat = auto._with("structn2v", (mask,), 2)
+    assert (flat.method, flat.centre) == ("n2v", True)
+    assert flat.footprint(2) is None
+
+
+def test_noise_that_cannot_be_measured() -> None:
+    choice = choose([Image.from_array(np.zeros((32, 32)))])
+    assert (choice.config.method, choice.config.centre, choice.reports) == ("n2v", True, ())
+    assert "could not be measured" in choice.why
+    assert choice.advice is None
+
+
+def test_images_that_differ_follow_the_majority() -> None:
+    plain = [Image.from_array(smooth((96, 96)) + 10 * white((96, 96), s)) for s in (0, 1)]
+    choice = choose([plain[0], Image.from_array(rows((96, 96))), plain[1]])
+    assert choice.config.method == "n2v"
+    assert "the images differ: n2v, structn2v, n2v" in choice.why
+
+
+def test_every_advice_can_be_followed() -> None:
+    for method, settings in [
+        ("n2v", ()),
+        ("n2v2", ()),
+        ("n2n", ("pairs.axis=T",)),
+        ("structn2v", ("mask.struct=[[1,1,1]]",)),
+        ("structn2v", ("mask.struct=" + str([[1] * 41] * 41).replace(" ", ""),)),
+    ]:
+        config = auto._with(method, settings, None)
+        assert config.method == method
+        if config.mask is not None:
+            assert 0.5 <= config.mask.percent <= 25
+
+
+def test_what_the_user_sets_is_applied_last() -> None:
+    image = Image.from_array(rows())
+    settings = Auto(("mask.percent=3", "centre=false", "net.filters=4"), steps=7, seed=5, ndim=2)
+    config = settings.resolve([image]).config
+    assert config.method == "structn2v"
+    assert config.mask is not None
+    assert config.net is not None
+    assert (config.mask.percent, config.centre, config.net.filters) == (3, False, 4)
+    assert (config.training.steps, config.training.seed, config.ndim) == (7, 5, 2)
+    minutes = Auto(minutes=0.5).resolve([image]).config.training
+    assert (minutes.minutes, minutes.steps) == (0.5, None)
+
+
+def test_the_reports_of_the_choice_are_kept() -> None:
+    choice = Auto().resolve([Image.from_array(rows())])
+    assert [report.method for report in choice.reports] == ["structn2v"]
+
+
+def test_settings_of_another_method_are_refused_with_the_way_out() -> None:
+    settings = Auto(("mask.percent=3",))
+    settings.provisional  # noqa: B018  n2v would have them
+    with pytest.raises(InputError, match=r"auto chose n2n; name a method with --method"):
+        settings.resolve([Image.from_array(repeats(), "TYX")])
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"struct": "horizontal:9"},
+        {"pairs": "T"},
+        {"preset": "paper"},
+        {"file": "run.yaml"},
+    ],
+)
+def test_auto_refuses_what_belongs_to_a_method(given: dict[str, Any]) -> None:
+    options = {"method": "auto", "preset": "fast", "file": None, "pairs": None, "struct": None}
+    with pytest.raises(InputError, match="auto chooses the settings itself"):
+        wanted(**{**options, **given}, **REST)
+
+
+REST: dict[str, Any] = dict.fromkeys(("assignments", "minutes", "steps", "seed", "three_d"))
+
+
+def of(method: str | None = None, **given: Any) -> Config | Auto:
+    options = {"preset": "fast", "file": None, "pairs": None, "struct": None}
+    return wanted(method, **{**options, **REST, **given})
+
+
+def test_auto_is_what_no_option_asks_for() -> None:
+    assert of() == Auto() == of("auto")
+    assert of(steps=3, seed=1, three_d=False) == Auto((), None, 3, 1, 2)
+    assert of(assignments=["mask.percent=2"]) == Auto(("mask.percent=2",))
+    plain = of("n2v")
+    assert isinstance(plain, Config)
+    assert not plain.centre
+    for given in ({"struct": "horizontal:3"}, {"pairs": "T"}, {"preset": "paper"}):
+        assert isinstance(of(**given), Config), given
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"assignments": ["mask.perc=2"]}, "mask.perc"),
+        ({"assignments": ["method=n2n"]}, "--method"),
+        ({"minutes": 1, "steps": 1}, "one of the two"),
+        ({"steps": 0}, "steps"),
+    ],
+)
+def test_what_cannot_be_is_refused_before_any_image(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        of(**given)
+
+
+def test_the_camera_file_becomes_a_setting(tmp_path: Any) -> None:
+    from unnoise.noise.camera.file import Camera
+    from unnoise.noise.models import PoissonGauss
+
+    path = tmp_path / 'my "camera": #1.json'
+    Camera((PoissonGauss(1.0, 0.0, 1.0),)).save(path)
+    assert with_noise_model(None, None) == []
+    config = Config().set(*with_noise_model(["mask.percent=5"], path))
+    assert config.noise_model == str(path)
+    with pytest.raises(InputError, match="no such camera file"):
+        with_noise_model(None, tmp_path / "gone.json")
+
+
+@pytest.mark.parametrize(
+    ("given", "method"),
+    [
+        ({}, "adapted"),
+        ({"minutes": 5.0}, "adapted"),
+        ({"minutes": 0.2}, "instant"),
+        ({"steps": 3}, "n2v"),
+        ({"minutes": 0.2, "shipped": False}, "n2v"),
+        ({"assignments": ("mask.percent=5",)}, "n2v"),
+    ],
+)
+def test_the_road_follows_from_the_budget(given: dict[str, Any], method: str) -> None:
+    images = [Image.from_array(smooth((96, 96)) + 10 * white((96, 96)))]
+    choice = Auto(seed=4, **given).resolve(images)
+    assert choice.config.method == method
+    assert choice.config.training.seed == 4
+    assert f"auto: {method}" in choice.why
+    if method == "adapted":
+        assert choice.config.training.minutes == given.get("minutes")
+
+
+def test_the_shipped_net_is_for_planes_with_independent_noise() -> None:
+    deep = smooth((16, 48, 48)) + 10 * white((16, 48, 48))
+    assert Auto().resolve([Image.from_array(deep, axes="ZYX")]).config.method == "n2v"
+    assert Auto(ndim=2).resolve([Image.from_array(deep, axes="ZYX")]).config.method == "adapted"
+    assert Auto(minutes=0.1).resolve([Image.from_array(rows())]).config.method == "structn2v"
+
+
+# --- the calls of a script ----------------------------------------------------------------------
+
+
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiny nets, whatever is chosen."""
+    monkeypatch.setattr(auto, "choose", lambda images, ndim: _small(choose(images, ndim)))
+
+
+def _small(choice: auto.Choice) -> auto.Choice:
+    return auto.Choice(choice.config.set(*TINY), choice.reports, choice.why)
+
+
+def test_scripts_use_auto_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    small(monkeypatch)
+    x = smooth((96, 96)) + 10 * white((96, 96))
+    model = unnoise.train(x, steps=2)
+    assert (model.config.method, model.config.centre) == ("n2v", True)
+    assert "known" in model.origin
+    assert "centre" in model.origin
+    assert unnoise.train(rows(), steps=1, method="auto").config.method == "structn2v"
+    plain = unnoise.train(x, method="n2v", config=Config().set(*TINY, "training.steps=1"))
+    assert not plain.config.centre
+    assert plain.centre is None
+    assert "known" in plain.origin
+
+
+def test_the_same_seed_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    small(monkeypatch)
+    x = smooth((96, 96)) + 10 * white((96, 96))
+    one, two, other = (unnoise.denoise(x, steps=3, seed=seed) for seed in (0, 0, 1))
+    assert np.array_equal(one, two)
+    assert not np.array_equal(one, other)
+
+
+def test_photons_of_mean_a_fifth_keep_their_mean(monkeypatch: pytest.MonkeyPatch) -> None:
+    small(monkeypatch)
+    truth = 0.2 * smooth((96, 96)) / smooth((96, 96)).mean()
+    x = np.random.default_rng(0).poisson(np.maximum(truth, 0)).astype(np.float32)
+    clean = unnoise.denoise(x, steps=60)
+    assert clean.dtype == np.float32
+    assert clean.mean() == pytest.approx(x.mean(), rel=0.02)
+
+
+def test_targets_do_not_go_with_auto() -> None:
+    x = white((64, 64))
+    with pytest.raises(InputError, match="method"):
+        unnoise.train(x, x + white((64, 64), 1), steps=1)
+
+
+def test_no_images_are_refused() -> None:
+    with pytest.raises(InputError):
+        unnoise.train([], steps=1)
+
+
+def test_advice_without_reports() -> None:
+    assert isinstance(Advice("n2v", (), "because"), Advice)

@@ -1,0 +1,173 @@
+"""Laws of the calibration of classic filters: the least risk, near the best, resumable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from unnoise.config.config import Config
+from unnoise.errors import InputError
+from unnoise.images.image import Image
+from unnoise.nets.classical import FILTERS
+from unnoise.training.filter_search import Calibration
+from unnoise.training.plan import plan
+from unnoise.training.runs import start
+
+NEEDS = {"wavelet": "pywt", "bm3d": "bm3d"}
+
+
+def scene(size: int = 64, sigma: float = 0.5, seed: int = 0) -> tuple[NDArray, NDArray]:
+    """A smooth random picture of unit variance, and the same with white noise."""
+    rng = np.random.default_rng(seed)
+    truth = ndimage.gaussian_filter(rng.normal(size=(size, size)), 4, mode="wrap")
+    truth /= truth.std()
+    return truth, truth + sigma * rng.normal(size=truth.shape)
+
+
+def calibration(x: NDArray, method: str = "gaussian", axes: str | None = None) -> Calibration:
+    if method in NEEDS:
+        pytest.importorskip(NEEDS[method], reason=f"{method} needs {NEEDS[method]}")
+    images = [Image.from_array(x, axes)]
+    return Calibration(images, plan(images, Config(method=method)))
+
+
+def timeless(history: list[dict[str, float]]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in line.items() if k != "seconds"} for line in history]
+
+
+@pytest.mark.parametrize("method", sorted(FILTERS))
+def test_it_keeps_the_candidate_of_least_risk(method: str) -> None:
+    run = calibration(scene(40)[1], method)
+    progress = list(run)
+    assert run.fraction == 1
+    n = len(progress)
+    assert [p.step for p in progress] == list(range(1, n + 1))
+    assert {p.steps for p in progress} == {n}
+    np.testing.assert_allclose([p.fraction for p in progress], np.arange(1, n + 1) / n)
+    assert progress[-1].remaining == pytest.approx(0)
+    assert [p.held_out for p in progress] == [line["held_out"] for line in run.history]
+    names = set(run.model().weights)
+    assert len({tuple(sorted(line.items())) for line in timeless(run.history)}) == n
+    best = min(run.history, key=lambda line: line["held_out"])
+    model = run.model()
+    assert model.origin["held_out"] == best["held_out"]
+    assert names == set(best) - {"step", "seconds", "held_out"}
+    for name in names:
+        assert float(model.weights[name]) == pytest.approx(best[name])
+
+
+def test_half_way_the_model_is_the_best_so_far_and_before_it_is_the_plan() -> None:
+    x = scene(40)[1]
+    run = calibration(x)
+    assert run.model() is run._model
+    for progress in run:
+        best = min(run.history, key=lambda line: line["held_out"])
+        assert float(run.model().weights["sigma"]) == pytest.approx(best["sigma"])
+        assert run.model().origin["steps"] == progress.step
+
+
+@pytest.mark.parametrize("stop_at", [1, 5, 12])
+def test_going_on_equals_the_uninterrupted_calibration(stop_at: int) -> None:
+    x = scene(40)[1]
+    whole, broken, resumed = (calibration(x) for _ in range(3))
+    list(whole)
+    for progress in broken:
+        if progress.step == stop_at:
+            break
+    broken.model()
+    resumed.restore(broken.state())
+    assert resumed.fraction == broken.fraction
+    assert [p.step for p in resumed] == list(range(stop_at + 1, 13))
+    assert timeless(resumed.history) == timeless(whole.history)
+    assert resumed.model().weights == whole.model().weights
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"step": 99},
+        {"step": 2},
+        {"history": []},
+        {"history": None},
+        {"step": None},
+        {"seconds": float("nan")},
+        {"seconds": "soon"},
+    ],
+)
+def test_states_of_something_else_are_refused(change: dict[str, Any]) -> None:
+    run = calibration(scene(40)[1])
+    next(iter(run))
+    with pytest.raises(InputError, match="does not fit its model; calibrate anew"):
+        calibration(scene(40)[1]).restore(run.state() | change)
+    with pytest.raises(InputError, match="calibrate anew"):
+        calibration(scene(40)[1]).restore({"net": {}, "step": 3})
+
+
+@pytest.mark.parametrize("sigma", [0.3, 1.0])
+def test_the_chosen_blur_is_near_the_best_one(sigma: float) -> None:
+    """The oracle knows the truth; the calibration has only the noisy picture."""
+    truth, x = scene(128, sigma)
+    run = calibration(x)
+    list(run)
+    tried = [line["sigma"] for line in run.history]
+    errors = [np.mean((ndimage.gaussian_filter(x, s) - truth) ** 2) for s in tried]
+    chosen = float(run.model().weights["sigma"])
+    at = int(np.argmin(np.abs(np.array(tried) - chosen)))
+    assert abs(at - int(np.argmin(errors))) <= 1
+    assert errors[at] < 1.1 * min(errors) < 0.3 * sigma**2
+    # The risk is the error of a prediction that does not see the pixel, plus the noise.
+    std = float(run.model().affine.std[0])
+    assert run.model().origin["held_out"] * std**2 == pytest.approx(
+        min(errors) + sigma**2, rel=0.15
+    )
+
+
+def test_the_model_predicts_with_what_was_found() -> None:
+    x = scene(64)[1]
+    run = calibration(x)
+    list(run)
+    sigma = float(run.model().weights["sigma"])
+    clean = run.model().predict(x, dtype=np.float64)
+    inside = (slice(int(4 * sigma) + 1, -int(4 * sigma) - 1),) * 2
+    expected = ndimage.gaussian_filter(x, sigma)
+    np.testing.assert_allclose(clean[inside], expected[inside], atol=1e-5)
+
+
+def test_stacks_and_channels() -> None:
+    rng = np.random.default_rng(0)
+    stack = ndimage.gaussian_filter(rng.normal(size=(16, 24, 24)), 2) * 9
+    run = calibration(stack + rng.normal(size=stack.shape), axes="ZYX")
+    list(run)
+    assert run.model().ndim == 3
+    assert run.model().predict(stack, axes="ZYX").shape == stack.shape
+    colour = rng.normal(size=(3, 24, 24))
+    colour[1] = 4
+    run = calibration(colour, axes="CYX")
+    list(run)
+    assert run.model().channels == (0, 2)
+    clean = run.model().predict(colour, axes="CYX")
+    assert (clean[1] == 4).all()
+    assert (clean[0] != colour[0]).all()
+
+
+def test_it_is_what_a_classical_model_starts_with() -> None:
+    images = [Image.from_array(scene(40)[1])]
+    run = start(images, plan(images, Config(method="gaussian")), None)
+    assert isinstance(run, Calibration)
+
+
+def test_the_seed_chooses_the_patches() -> None:
+    images = [Image.from_array(scene(300)[1])]
+
+    def risks(seed: int) -> list[float]:
+        config = Config(method="gaussian").replace(training={"seed": seed})
+        run = Calibration(images, plan(images, config))
+        next(iter(run))
+        return [line["held_out"] for line in run.history]
+
+    assert risks(0) == risks(0)
+    assert risks(0) != risks(1)
