@@ -17,6 +17,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from unnoise.api import Model as Model
     from unnoise.api import denoise as denoise
     from unnoise.api import load as load
     from unnoise.api import train as train
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from unnoise.images.formats import save as save
     from unnoise.images.image import Image as Image
     from unnoise.images.missing import fill_missing as fill_missing
-    from unnoise.models.model import Model as Model
     from unnoise.noise.inspect import NoiseReport as NoiseReport
     from unnoise.noise.inspect import inspect as inspect
 
@@ -42,7 +42,7 @@ _HOME = {
     "Config": "unnoise.config.config",
     "Image": "unnoise.images.image",
     "NoiseReport": "unnoise.noise.inspect",
-    "Model": "unnoise.models.model",
+    "Model": "unnoise.api",
 }
 
 __all__ = [

@@ -4,22 +4,135 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from numpy.typing import NDArray
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from unnoise.config.config import Config
-from unnoise.errors import InputError
 from unnoise.images.image import Image, as_image
 from unnoise.images.missing import checked
-from unnoise.models import folder as checkpoint
-from unnoise.models.model import Model
-from unnoise.nets.device import pick
+from unnoise.models import folder as model_folder
+from unnoise.models import model as data
+from unnoise.models.predict import predict_array, predict_with_uncertainty
+from unnoise.nets.device import select_device
 from unnoise.noise.inspect import NoiseReport
 from unnoise.training.auto import Auto
-from unnoise.training.held_out import finished, of_camera
+from unnoise.training.finish import finish
 from unnoise.training.plan import plan
 from unnoise.training.runs import start
+
+
+@dataclass(frozen=True)
+class Model(data.Model):
+    """A trained denoiser: what `train` and `load` return.
+
+    Its settings, statistics, weights and noise are the attributes of `unnoise.models.model.Model`.
+
+    Examples
+    --------
+    >>> import numpy as np, unnoise
+    >>> noisy = np.random.default_rng(0).poisson(9.0, size=(64, 64)).astype(np.uint16)
+    >>> model = unnoise.train([noisy], steps=2)
+    >>> model.predict(noisy).dtype
+    dtype('uint16')
+    """
+
+    @classmethod
+    def of(cls, model: data.Model) -> Model:
+        """The same model with the calls of a script."""
+        return cls(**{name: getattr(model, name) for name in data.Model.__dataclass_fields__})
+
+    def predict(
+        self,
+        image: Image | NDArray,
+        *,
+        axes: str | None = None,
+        device: str = "auto",
+        dtype: DTypeLike | None = None,
+        tta: bool = False,
+        backend: str = "torch",
+    ) -> NDArray:
+        """Denoise an image in memory.
+
+        Parameters
+        ----------
+        image : Image or ndarray
+            Noisy image.
+        axes : str, optional
+            Axes of an array, e.g. ``"ZYX"``, where they are ambiguous.
+        device : str
+            ``auto``, ``cpu``, ``cuda`` or ``mps``.
+        dtype : dtype, optional
+            Type of the result; by default that of the image, rounded and clipped to its range.
+        tta : bool
+            Average over the eight flips and rotations in YX: slightly better, eight times slower.
+        backend : str
+            ``torch``, ``bfloat16`` where the processor computes with it, or ``onnx`` for ONNX
+            Runtime on the CPU (``pip install 'unnoise[export]'``).
+
+        Returns
+        -------
+        ndarray
+            Clean image with the shape and axes of the input.
+
+        Raises
+        ------
+        ModelError
+            If the model does not fit the image.
+        """
+        return predict_array(
+            self, image, axes=axes, device=device, dtype=dtype, tta=tta, backend=backend
+        )
+
+    def uncertainty(
+        self,
+        image: Image | NDArray,
+        *,
+        axes: str | None = None,
+        device: str = "auto",
+        tta: bool = False,
+    ) -> tuple[NDArray, NDArray[np.float32]]:
+        """Denoise an image in memory, with a standard deviation for every pixel.
+
+        It is the spread of noisy pixels (clean ones with CARE) around the prediction: the noise
+        together with what the net cannot know. ``coverage`` says how it compares with the held-out
+        pixels.
+
+        Parameters are those of `predict`.
+
+        Returns
+        -------
+        tuple of ndarray
+            Clean image, with the type of the input, and standard deviation, float32, in its units.
+
+        Raises
+        ------
+        ModelError
+            If the model does not fit the image or predicts no uncertainty.
+
+        Examples
+        --------
+        >>> import unnoise
+        >>> config = unnoise.Config().set("training.loss=gaussian")
+        >>> noisy = np.random.default_rng(0).normal(size=(64, 64))
+        >>> model = unnoise.train(noisy, steps=2, config=config)
+        >>> clean, std = model.uncertainty(noisy)
+        >>> std.shape, bool((std > 0).all())
+        ((64, 64), True)
+        """
+        return predict_with_uncertainty(self, image, axes=axes, device=device, tta=tta)
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write the model folder.
+
+        Raises
+        ------
+        InputError
+            If the place cannot be written or is not a model folder.
+        """
+        model_folder.save(folder, self)
 
 
 def train(
@@ -50,7 +163,7 @@ def train(
         how). ``unnoise methods`` lists all.
     minutes, steps : number, optional
         Length of the training, one or the other; by default one to two minutes on two cores. With
-        ``auto``, up to half a minute is the instant road, without training.
+        ``auto``, up to half a minute takes the method ``instant``, without training.
         Only a budget in steps gives the same result again.
     seed : int, optional
         Seed of everything random; 0 by default.
@@ -62,7 +175,8 @@ def train(
     Returns
     -------
     Model
-        The model with the best held-out loss.
+        With the weights of the least held-out loss or, where the learning rate falls, with later
+        ones that are not significantly worse.
 
     Raises
     ------
@@ -80,9 +194,9 @@ def train(
     settings: Config | Auto
     if config is None and method in (None, "auto"):
         settings = Auto(minutes=minutes, steps=steps, seed=seed)
-        budget(None, minutes, steps, seed)  # refuses what cannot be before any image is read
+        Config().with_budget(minutes, steps, seed)  # refuses what cannot be before reading images
     else:
-        settings = budget(of_method(config, method), minutes, steps, seed)
+        settings = Config.of_method(config, method).with_budget(minutes, steps, seed)
     opened = [checked(as_image(image, axes)) for image in _several(images)]
     partners = None
     if targets is not None:
@@ -94,11 +208,10 @@ def train(
         choice = settings.resolve(opened)
         settings, reports = choice.config, choice.reports
     planned = plan(opened, settings, partners, reports)
-    of_camera(planned, opened[0].alpha)  # refuses a camera that does not fit before any training
-    run = start(opened, planned, pick(device), partners)
+    run = start(opened, planned, select_device(device), partners)
     for _ in run:
         pass
-    return finished(run.model(), opened, reports, run.device)[0]
+    return Model.of(finish(run.model(), opened, reports, run.device)[0])
 
 
 def denoise(
@@ -167,45 +280,4 @@ def load(folder: str | os.PathLike[str]) -> Model:
     ModelError
         If it is no model folder or is damaged.
     """
-    return checkpoint.load(folder)
-
-
-def of_method(config: Config | None, method: str | None) -> Config:
-    """Settings of a method, or given ones, which must not contradict it.
-
-    Raises
-    ------
-    InputError
-        For an unknown method, or settings made for another one.
-    """
-    if config is None:
-        return Config.preset(method=method or "n2v")
-    if method is not None and method != config.method:
-        raise InputError(
-            f"the settings are for the method {config.method}, not {method}; leave out one of "
-            f"the two"
-        )
-    return config
-
-
-def budget(
-    config: Config | None,
-    minutes: float | None,
-    steps: int | None,
-    seed: int | None,
-) -> Config:
-    """Settings with a budget and a seed put in.
-
-    Raises
-    ------
-    InputError
-        If both minutes and steps are given.
-    """
-    if minutes is not None and steps is not None:
-        raise InputError("a budget is either minutes or steps; give one of the two")
-    changes: dict[str, Any] = {"seed": seed}
-    config = config or Config()
-    if minutes is not None or steps is not None:
-        training = config.training.model_dump() | {"minutes": minutes, "steps": steps}
-        config = Config.parse({**config.model_dump(), "training": training})
-    return config.replace(training=changes)
+    return Model.of(model_folder.load(folder))

@@ -133,7 +133,7 @@ def posterior(model: Any) -> Any:
 
 
 def mean_of(model: Any) -> Any:
-    return getattr(model, "ensemble", None) or getattr(model, "partner", None)
+    return getattr(model, "second", None) or getattr(model, "partner", None)
 
 
 def uncertain() -> dict[str, str]:

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from unnoise.api import budget
 from unnoise.app.events import Event, Message, Saved
 from unnoise.app.sample import noisy_and_truth
+from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images import formats as io
 from unnoise.images.image import Image
-from unnoise.nets.device import pick
+from unnoise.models.predict import predict_array
+from unnoise.nets.device import select_device
 from unnoise.quality.metrics import psnr
 from unnoise.training.plan import plan
 from unnoise.training.runs import start
@@ -43,9 +44,11 @@ def run(folder: Path, *, steps: int | None = None, device: str = "auto") -> Gene
         "a simulated camera sees scikit-image's coins: 1 to 31 photons a pixel, gain 2, read "
         "noise 2 electrons, offset 100"
     )
-    training = start([image], plan([image], budget(None, None, steps or STEPS, None)), pick(device))
+    training = start(
+        [image], plan([image], Config().with_budget(steps=steps or STEPS)), select_device(device)
+    )
     yield from training
-    clean = training.model().predict(noisy, dtype=np.float32, device=device, tta=True)
+    clean = predict_array(training.model(), noisy, dtype=np.float32, device=device, tta=True)
     for name, pixels in (("noisy", noisy), ("denoised", clean)):
         path = folder / f"coins_{name}.tif"
         io.save(path, pixels, overwrite=True)

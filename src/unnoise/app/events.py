@@ -9,32 +9,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
-
-@dataclass(frozen=True)
-class Progress:
-    """What a running training reports after every step.
-
-    Attributes
-    ----------
-    step, steps : int
-        Steps done and expected in all; the latter is an estimate when the budget is in minutes.
-    fraction : float
-        Share of the budget that is spent, 0 to 1.
-    seconds, remaining : float
-        Time spent and expected.
-    loss : float or None
-        Smoothed training loss in normalised units; None before the first step.
-    held_out : float or None
-        Latest loss on the held-out pixels.
-    """
-
-    step: int
-    steps: int
-    fraction: float
-    seconds: float
-    remaining: float
-    loss: float | None
-    held_out: float | None
+from unnoise.training.progress import Progress as Progress
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from unnoise.images.missing import checked
 
 
 @dataclass(frozen=True)
-class Reading:
+class InputOptions:
     """How input files are read.
 
     Attributes
@@ -40,7 +40,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Writing:
+class OutputOptions:
     """Where and how results are written.
 
     Attributes
@@ -93,7 +93,7 @@ class Writing:
         """Where the standard deviation of every input goes, if anywhere."""
         if self.uncertainty is None:
             return [None] * len(inputs)
-        paths = Writing(self.uncertainty).paths(inputs, targets)
+        paths = OutputOptions(self.uncertainty).paths(inputs, targets)
         clash = {_real(path) for path in results} & {_real(path) for path in paths}
         if clash:
             raise InputError(
@@ -116,7 +116,7 @@ class Writing:
 
 
 @dataclass(frozen=True)
-class Reporting:
+class ReportOptions:
     """Whether a run writes its report, and what the report says of it.
 
     Attributes
@@ -142,7 +142,7 @@ class Reporting:
         return next(name for name in numbered if not name.exists())
 
 
-REPORTING = Reporting()
+REPORT = ReportOptions()
 """A report without a command: what scripts get."""
 
 
@@ -151,9 +151,9 @@ def _real(path: Path) -> str:
     return os.path.normcase(os.path.realpath(path))
 
 
-def typed(writing: Writing, config: Config, targets: Sequence[Image] | None) -> Writing:
+def typed(writing: OutputOptions, config: Config, targets: Sequence[Image] | None) -> OutputOptions:
     """With clean targets the result has their type, because it has their units."""
-    if config.method != "care" or not targets or writing.dtype is not None:
+    if config.entry.pairs != "clean" or not targets or writing.dtype is not None:
         return writing
     return replace(writing, dtype=str(targets[0].dtype))
 
@@ -161,7 +161,7 @@ def typed(writing: Writing, config: Config, targets: Sequence[Image] | None) -> 
 def open_targets(
     paths: Sequence[Path],
     targets: Sequence[str | Path] | None,
-    reading: Reading,
+    reading: InputOptions,
     config: Config,
 ) -> Generator[Event, None, list[Image] | None]:
     """The second image of every pair: of the same name, or the same place in the order."""
@@ -195,7 +195,7 @@ def check_outputs(
     images: Sequence[Image],
     targets: Sequence[Path],
     spreads: Sequence[Path | None],
-    writing: Writing,
+    writing: OutputOptions,
 ) -> None:
     """Find out before long work whether all results can be written."""
     needed: dict[Path, int] = defaultdict(int)

@@ -10,70 +10,47 @@ from dataclasses import replace
 from pathlib import Path
 
 from unnoise.app.events import Event, Interrupt, Message, Saved, Stopped
-from unnoise.app.files import REPORTING, Reading, Reporting
+from unnoise.app.files import REPORT, InputOptions, ReportOptions, open_targets
 from unnoise.config.config import Config
 from unnoise.errors import InputError
+from unnoise.images import formats as io
 from unnoise.images.image import Image
-from unnoise.models import folder as checkpoint
+from unnoise.models import folder as model_folder
 from unnoise.models.model import Model
+from unnoise.nets.device import select_device
 from unnoise.noise.inspect import NoiseReport
 from unnoise.report import Page
 from unnoise.report import write as write_page
 from unnoise.report.planes import show_training
 from unnoise.report.result_page import Shown, of_results
-from unnoise.training.adapted import Adaptation
-from unnoise.training.auto import Auto, Choice
-from unnoise.training.held_out import finished, of_camera
+from unnoise.training.auto import Auto, MethodChoice
+from unnoise.training.finish import finish
 from unnoise.training.loggers import make as make_logger
-from unnoise.training.loop import Run
 from unnoise.training.plan import describe, plan
-from unnoise.training.runs import AnyRun
+from unnoise.training.resume import resume as resume_run
+from unnoise.training.run import Run
+from unnoise.training.runs import start
 
 SAVE_EVERY = 60.0
 """Seconds between two saves of a running training."""
 
 
-def choose(images: Sequence[Image], settings: Config | Auto) -> Choice:
+def choose(images: Sequence[Image], settings: Config | Auto) -> MethodChoice:
     """The settings as they are, or those that auto chooses for the images."""
-    return settings.resolve(images) if isinstance(settings, Auto) else Choice(settings, (), "")
-
-
-def verdict(run: AnyRun) -> list[str]:
-    """What a finished run says about itself, beyond its loss."""
-    told = []
-    if isinstance(run, Run) and run.stopped:
-        told.append(f"stopped early at step {run.step}: the held-out loss no longer falls")
-    if isinstance(run, Adaptation):
-        told.append(_road(run.model()))
-    found = run.model().origin.get("calibration")
-    if found:
-        told.append(
-            f"uncertainty on held-out pixels: {found['inside_50']:.0%} inside the 50 % interval, "
-            f"{found['inside_95']:.0%} inside the 95 % interval, variance "
-            f"{found['variance_ratio']:.2f} times the predicted one"
-        )
-    return told
-
-
-def _road(model: Model) -> str:
-    """Which road the user gets, and why."""
-    risks = ", ".join(f"{name} {value:.5g}" for name, value in model.origin["risks"].items())
-    road = model.origin["road"]
-    if model.partner is not None:
-        road += f" ({model.partner.share:.0%} of the latter)"
-    return f"road taken: {road}, by the estimated risk on held-out pixels ({risks})"
+    return (
+        settings.resolve(images) if isinstance(settings, Auto) else MethodChoice(settings, (), "")
+    )
 
 
 def planned(
     images: Sequence[Image],
     targets: Sequence[Image] | None,
-    choice: Choice,
-    reading: Reading,
+    choice: MethodChoice,
+    reading: InputOptions,
 ) -> Model:
     """The model a run starts from, with what resuming needs to read the images again."""
     model = plan(images, choice.config, targets, choice.reports)
-    of_camera(model, images[0].alpha)  # refuses a camera that does not fit before any training
-    return replace(model, origin={**model.origin, "reading": vars(reading)})
+    return replace(model, provenance=replace(model.provenance, reading=vars(reading)))
 
 
 def description(images: Sequence[Image], model: Model) -> Message:
@@ -90,14 +67,14 @@ def notes(images: Sequence[Image]) -> Generator[Message]:
 
 
 def train(
-    run: AnyRun,
+    run: Run,
     folder: Path,
     images: Sequence[Image],
     reports: Sequence[NoiseReport],
     *,
     why: str = "",
     fresh: bool,
-    reporting: Reporting = REPORTING,
+    reporting: ReportOptions = REPORT,
 ) -> Generator[Event]:
     """Train to the end or to Ctrl-C, saving now and then.
 
@@ -105,7 +82,7 @@ def train(
     """
     saved, saved_step = time.monotonic(), 0 if fresh else run.step
     logged = len(run.history)
-    names = run.model().origin.get("loggers", ())
+    names = run.model().provenance.loggers
     place = Path(f"{os.path.abspath(folder)}.logs")  # the folder itself is replaced whole
     if names:
         place.mkdir(parents=True, exist_ok=True)
@@ -118,8 +95,8 @@ def train(
 
     def save(model: Model | None = None) -> None:
         nonlocal fresh, saved, saved_step
-        done = model is not None
-        checkpoint.save(folder, model or run.model(), run, finished=done, fresh=fresh)
+        state = run.state() if model is None else None
+        model_folder.save(folder, model or run.model(), run.history, state, fresh=fresh)
         fresh, saved, saved_step = False, time.monotonic(), run.step
 
     try:
@@ -141,8 +118,8 @@ def train(
                 # last save is no older than this.
                 if run.fraction < 1 and time.monotonic() - saved > SAVE_EVERY:
                     save()
-            model, told, reports = finished(run.model(), images, reports, run.device)
-            told = [*verdict(run), *told]
+            model, told, reports = finish(run.model(), images, reports, run.device)
+            told = [*run.remarks(), *told]
             save(model)
     except KeyboardInterrupt:
         left = f"{folder} holds the model of step {saved_step}"
@@ -172,7 +149,7 @@ def page_of(
     shown: Sequence[Shown],
     reports: Sequence[NoiseReport],
     why: Sequence[str],
-    reporting: Reporting,
+    reporting: ReportOptions,
     what: str,
 ) -> Page:
     """The report of a run."""
@@ -197,3 +174,76 @@ def reported(path: Path, page: Callable[[], Page]) -> Generator[Event]:
         yield Message(f"no report was written: {error}")
         return
     yield Saved(path)
+
+
+def train_files(
+    inputs: Sequence[str | Path],
+    folder: str | Path,
+    settings: Config | Auto,
+    *,
+    reading: InputOptions,
+    targets: Sequence[str | Path] | None = None,
+    overwrite: bool = False,
+    device: str = "auto",
+    loggers: Sequence[str] = (),
+    reporting: ReportOptions = REPORT,
+) -> Generator[Event]:
+    """Train one model on all files and write its folder.
+
+    Raises
+    ------
+    InputError
+        Before any training, if an input or the folder cannot be used.
+    """
+    place = Path(folder)
+    model_folder.check_place(place, overwrite=overwrite)
+    paths = io.find(inputs)
+    images = [reading.open(path) for path in paths]
+    config = settings.provisional if isinstance(settings, Auto) else settings
+    partners = yield from open_targets(paths, targets, reading, config)
+    yield from notes(images)
+    chosen = choose(images, settings)
+    model = planned(images, partners, chosen, reading)
+    provenance = replace(model.provenance, loggers=tuple(loggers))
+    model = replace(model, provenance=provenance)
+    if chosen.why:
+        yield Message(chosen.why)
+    yield description(images, model)
+    run = start(images, model, select_device(device), partners)
+    yield from train(
+        run, place, images, chosen.reports, why=chosen.why, fresh=True, reporting=reporting
+    )
+
+
+def resume(
+    folder: str | Path,
+    inputs: Sequence[str | Path] = (),
+    *,
+    targets: Sequence[str | Path] | None = None,
+    device: str = "auto",
+    reporting: ReportOptions = REPORT,
+) -> Generator[Event]:
+    """Go on with an interrupted training; the result is that of the uninterrupted run.
+
+    Raises
+    ------
+    InputError
+        If the folder cannot go on, or its images are gone or changed.
+    """
+    place = Path(folder)
+    model = model_folder.load(place)
+    if not model_folder.is_resumable(place):
+        yield Message(f"{place} is finished: nothing is left to train")
+        return
+    paths = io.find(inputs) if inputs else model_folder.data_paths(place, model)
+    reading = InputOptions(**model.provenance.reading)
+    images = [reading.open(path) for path in paths]
+    partners = None
+    if targets is not None:
+        partners = yield from open_targets(paths, targets, reading, model.config)
+    elif model.provenance.targets:
+        names = model_folder.data_paths(place, model, targets=True)
+        partners = [reading.open(path) for path in names]
+    run = resume_run(place, model, images, select_device(device), partners)
+    yield Message(f"{place}: going on after step {run.step}")
+    yield from train(run, place, images, (), fresh=False, reporting=reporting)

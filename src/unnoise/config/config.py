@@ -1,19 +1,17 @@
-"""Every setting of a run; `settings` and `presets` beside it hold the defaults."""
+"""Every setting of a run; `sections` and `methods` beside it hold the defaults."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping
 from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ValidationError, model_validator
 
+from unnoise.config import as_yaml, methods
 from unnoise.config import footprint as structure
-from unnoise.config.conflicts import conflicts
-from unnoise.config.methods import BLIND_SPOT, CLASSICAL, DEFAULTS, METHODS, PRESETS, SHIPPED
 from unnoise.config.sections import (
-    LIKELIHOODS,
+    SPREADS,
     Frozen,
     Mask,
     Net,
@@ -37,31 +35,17 @@ class Config(Frozen):
     'median'
     """
 
-    method: Literal[
-        "instant",
-        "adapted",
-        "n2v",
-        "n2v2",
-        "structn2v",
-        "n2n",
-        "care",
-        "b2u",
-        "r2r",
-        "gaussian",
-        "nlm",
-        "tv",
-        "wavelet",
-        "bm3d",
-    ] = "n2v"
+    method: str = "n2v"
     """Training method; `unnoise methods` describes them."""
     ndim: Literal[2, 3] | None = None
     """Dimensions of the net: 2, 3, or chosen from the number of Z slices."""
-    centre: bool = False
-    """Whether the pixel itself is used too, where a test on held-out pixels shows that it helps
-    (n2v, n2v2, structn2v)."""
+    use_center_pixel: bool = False
+    """Whether the noisy pixel itself is used beside its blind prediction, where a test on held-out
+    pixels shows that it helps (n2v, n2v2, structn2v)."""
     noise_model: str | None = None
     """File of unnoise calibrate with the noise of the camera, instead of what is measured on the
-    images; the pixel itself is then used as with centre. With r2r, the noise that is split."""
+    images; the center pixel is then used as with use_center_pixel. With r2r, the noise that is
+    split."""
     mask: Mask | None = None
     b2u: Revisible | None = None
     recorruption: Recorruption | None = None
@@ -75,26 +59,102 @@ class Config(Frozen):
         """Put the defaults of the method under the given values."""
         if not isinstance(values, Mapping):
             return values
-        method = values.get("method", "n2v")
-        return _merge(DEFAULTS.get(method, {}) if isinstance(method, str) else {}, values)
+        values = dict(values)
+        if "centre" in values:  # its name in older settings
+            values["use_center_pixel"] = values.pop("centre")
+        name = values.get("method", "n2v")
+        defaults = methods.method(name).defaults if isinstance(name, str) else {}
+        return _merge(defaults, values)
 
     @model_validator(mode="after")
     def _possible(self) -> Config:
         """Refuse combinations that cannot work."""
-        for section, users in SECTIONS.items():
-            if (getattr(self, section) is not None) != (self.method in users):
-                if self.method in users:
+        for section in SECTIONS:
+            used = section in self.entry.defaults
+            if (getattr(self, section) is not None) != used:
+                if used:
                     raise InputError(f"the method {self.method} needs the settings '{section}'")
                 raise InputError(
                     f"the method {self.method} has no settings '{section}'; they belong to "
-                    f"{', '.join(users)}"
+                    f"{', '.join(methods.users(section))}"
                 )
-        for refused, reason in conflicts(self):
+        for refused, reason in self._conflicts():
             if refused:
                 raise InputError(reason)
         if self.mask is not None and self.mask.struct is not None:
             self.footprint(self.ndim or 3)
         return self
+
+    def _conflicts(self) -> list[tuple[bool, str]]:
+        """Every combination that cannot work, as (whether it is there, why)."""
+        name, entry, t, net = self.method, self.entry, self.training, self.net
+        mask, r2r, b2u = self.mask, self.recorruption, self.b2u
+        struct = mask.struct if mask else None
+        return [
+            (
+                t.steps is not None and t.minutes is not None,
+                "a budget is either training.steps or training.minutes; set one of the two",
+            ),
+            (
+                struct is not None and name != "structn2v",
+                f"mask.struct belongs to the method structn2v, not {name}; change the method",
+            ),
+            (
+                struct is None and name == "structn2v",
+                "structn2v needs mask.struct, the direction in which noise is correlated, e.g. "
+                "horizontal:9",
+            ),
+            (
+                mask is not None and mask.replacement == "mean" and mask.percent > MAX_MEAN,
+                f"mask.replacement mean needs mask.percent of at most {MAX_MEAN:g}: in denser "
+                f"masks the means of windows that overlap give the hidden pixels away",
+            ),
+            (
+                t.patience is not None and t.schedule == "cosine",
+                "early stopping (training.patience) cannot go with the cosine schedule, whose last "
+                "part decides; choose training.schedule plateau, halving or constant",
+            ),
+            (
+                t.loss != "mse" and bool(entry.only_mse),
+                f"the loss {t.loss} cannot go with {name}, {entry.only_mse}; choose mse",
+            ),
+            (
+                t.patience is not None and bool(entry.no_early_stopping),
+                f"early stopping (training.patience) cannot go with {name}, "
+                f"{entry.no_early_stopping}; leave it out",
+            ),
+            (
+                r2r is not None and r2r.kind == "thinning" and r2r.correlated is True,
+                "recorruption.correlated cannot go with thinning, as photons are independent; "
+                "leave it out or set recorruption.kind to gaussian",
+            ),
+            (
+                net is not None and net.z_poolings is not None and net.z_poolings > net.depth,
+                "net.z_poolings is larger than net.depth, the number of all poolings",
+            ),
+            (
+                net is not None and net.z_poolings is not None and self.ndim == 2,
+                "net.z_poolings is for 3D nets; leave it out or set ndim to 3",
+            ),
+            (
+                b2u is not None and b2u.phases > b2u.side ** (self.ndim or 3),
+                "b2u.phases is larger than the number of phases of the grid, b2u.side ** ndim",
+            ),
+            (
+                not self.is_trained and t.model_copy(update={"seed": 0}) != Training(),
+                f"{name} is calibrated, not trained, so no training setting applies; leave out "
+                f"minutes, steps and other training settings",
+            ),
+            (
+                self.use_center_pixel and not entry.blind_spot,
+                f"the pixel itself (use_center_pixel) can be used beside a blind prediction only, "
+                f"and {name} makes none; leave use_center_pixel out",
+            ),
+            (
+                entry.planes_only and self.ndim == 3,
+                f"{name} works on planes; add --2d (ndim: 2) or choose another method",
+            ),
+        ]
 
     @classmethod
     def preset(cls, name: str = "fast", method: str = "n2v") -> Config:
@@ -105,11 +165,29 @@ class Config(Frozen):
         InputError
             For an unknown name; the known ones are listed.
         """
-        if name not in PRESETS:
-            raise InputError(f"unknown preset '{name}'; the presets are {', '.join(PRESETS)}")
-        if method not in METHODS:
-            raise InputError(f"unknown method '{method}'; the methods are {', '.join(METHODS)}")
-        return cls.parse({"method": method, **PRESETS[name].get(method, {})})
+        if name not in methods.PRESETS:
+            known = ", ".join(methods.PRESETS)
+            raise InputError(f"unknown preset '{name}'; the presets are {known}")
+        recipe = methods.method(method).paper if name == "paper" else {}
+        return cls.parse({"method": method, **recipe})
+
+    @classmethod
+    def of_method(cls, config: Config | None, method: str | None) -> Config:
+        """Settings of a method, or given ones, which must not contradict it.
+
+        Raises
+        ------
+        InputError
+            For an unknown method, or settings made for another one.
+        """
+        if config is None:
+            return cls.preset(method=method or "n2v")
+        if method is not None and method != config.method:
+            raise InputError(
+                f"the settings are for the method {config.method}, not {method}; leave out one of "
+                f"the two"
+            )
+        return config
 
     @classmethod
     def parse(cls, values: dict[str, Any]) -> Config:
@@ -203,23 +281,38 @@ class Config(Frozen):
                 raise InputError(f"'{text}' is no value for the setting {path}") from error
         return self.parse(values)
 
+    def with_budget(
+        self,
+        minutes: float | None = None,
+        steps: int | None = None,
+        seed: int | None = None,
+        ndim: int | None = None,
+    ) -> Config:
+        """A copy with another budget, seed and dimensions; None leaves what there is.
+
+        Raises
+        ------
+        InputError
+            If both minutes and steps are given, or the method has no budget.
+
+        Examples
+        --------
+        >>> Config().with_budget(steps=10).with_budget(minutes=2).training.steps is None
+        True
+        """
+        if minutes is not None and steps is not None:
+            raise InputError("a budget is either minutes or steps; give one of the two")
+        training = self.training.model_dump()
+        if minutes is not None or steps is not None:
+            training |= {"minutes": minutes, "steps": steps}
+        if seed is not None:
+            training["seed"] = seed
+        changes = {"training": training, "ndim": self.ndim if ndim is None else ndim}
+        return self.parse({**self.model_dump(), **changes})
+
     def to_yaml(self, *, comments: bool = False) -> str:
         """The settings as YAML, every default included; with `comments`, each one explained."""
-        values = self.values()
-        if not comments:
-            return str(yaml.safe_dump(values, sort_keys=False))
-        lines: list[str] = []
-        for key, value in values.items():
-            if isinstance(value, dict):
-                section = getattr(self, key)
-                lines += ["", *_comment(_summary(type(section)), 0), f"{key}:"]
-                for name, inner in value.items():
-                    lines += _comment(type(section).model_fields[name].description, 2)
-                    lines.append(_assign(name, inner, 2))
-            else:
-                lines += [*_comment(type(self).model_fields[key].description, 0)]
-                lines.append(_assign(key, value, 0))
-        return "\n".join(lines) + "\n"
+        return as_yaml.text(self, self.values(), comments=comments)
 
     def values(self) -> dict[str, Any]:
         """Plain values of the settings that the method uses, ready for YAML."""
@@ -229,29 +322,24 @@ class Config(Frozen):
         return {k: v for k, v in used.items() if v is not None or k not in SECTIONS}
 
     @property
-    def is_classical(self) -> bool:
-        """Whether the method is a filter that is calibrated, not trained."""
-        return self.method in CLASSICAL
+    def entry(self) -> methods.Method:
+        """What is known of the method."""
+        return methods.method(self.method)
 
     @property
-    def is_shipped(self) -> bool:
-        """Whether the method starts from the weights of the package."""
-        return self.method in SHIPPED
+    def is_classical(self) -> bool:
+        """Whether the method is a filter that is calibrated, not trained."""
+        return self.entry.run == "filter"
 
     @property
     def is_trained(self) -> bool:
         """Whether weights are trained, so that budgets and other training settings apply."""
-        return not self.is_classical and self.method != "instant"
+        return self.entry.run not in ("filter", "instant")
 
     @property
     def is_probabilistic(self) -> bool:
         """Whether the net predicts a mean and a scale."""
-        return self.training.loss in LIKELIHOODS
-
-    @property
-    def needs_pairs(self) -> bool:
-        """Whether the method learns from two images of a scene."""
-        return self.method in ("n2n", "care")
+        return self.training.loss in SPREADS
 
     def footprint(self, ndim: int) -> Any:
         """The structN2V mask as a boolean array of `ndim` dimensions, or None."""
@@ -266,15 +354,16 @@ class Config(Frozen):
         return structure.symmetries(self.footprint(ndim))
 
 
-WITH_NET = tuple(method for method in METHODS if method not in (*CLASSICAL, *SHIPPED))
-SECTIONS: dict[str, tuple[str, ...]] = {
-    "mask": BLIND_SPOT,
-    "b2u": ("b2u",),
-    "recorruption": ("r2r",),
-    "pairs": ("n2n",),
-    "net": WITH_NET,
+SECTIONS = {
+    "mask": Mask,
+    "b2u": Revisible,
+    "recorruption": Recorruption,
+    "pairs": Pairs,
+    "net": Net,
 }
-"""Which methods use which sections."""
+"""The sections that some methods lack."""
+MAX_MEAN = 6.25
+"""Percent up to which `mean` is safe: at 25 % the hidden noise can be solved for, at 6.25 % not."""
 
 
 def _merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -292,32 +381,9 @@ def _nearest(loc: tuple[int | str, ...]) -> str:
     """A hint at the setting that was probably meant."""
     import difflib
 
-    model: Any = Config
-    sections = {
-        "mask": Mask,
-        "b2u": Revisible,
-        "recorruption": Recorruption,
-        "pairs": Pairs,
-        "net": Net,
-        "training": Training,
-    }
-    if len(loc) > 1:
-        model = sections.get(str(loc[0]), Config)
+    sections: dict[str, Any] = {**SECTIONS, "training": Training}
+    model = sections.get(str(loc[0]), Config) if len(loc) > 1 else Config
     close = difflib.get_close_matches(str(loc[-1]), model.model_fields, 1, 0.5)
     return (
         f"; did you mean '{close[0]}'?" if close else f"; known are {', '.join(model.model_fields)}"
     )
-
-
-def _summary(section: type[BaseModel]) -> str:
-    return (section.__doc__ or "").strip().splitlines()[0]
-
-
-def _comment(text: str | None, indent: int) -> list[str]:
-    lines = textwrap.wrap(" ".join((text or "").replace("`", "").split()), 94 - indent)
-    return [" " * indent + "# " + line for line in lines]
-
-
-def _assign(name: str, value: Any, indent: int) -> str:
-    text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False)
-    return f"{' ' * indent}{name}: {text.removesuffix('...' + chr(10)).strip()}"

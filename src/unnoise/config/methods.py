@@ -1,96 +1,71 @@
-"""The methods by name: what each assumes and costs, its own defaults, and the published recipes."""
+"""The methods by name: what each assumes and costs, its own defaults, and the published recipe.
+
+A new method is one file, whose function `build` makes it from settings (see
+`unnoise.training.methods`), and one entry of `METHODS`; or, in a package of its own, an entry point
+of the group ``unnoise.methods`` whose object is a `Method`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
 from typing import Any
+
+from unnoise.errors import InputError
+
+GROUP = "unnoise.methods"
+"""Entry points of installed packages that bring methods."""
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A method for people.
+class Method:
+    """A method for people and for the settings; what trains it is found by name.
 
     Attributes
     ----------
-    line : str
-        What it does.
-    assumes : str
-        What must hold for it to work.
-    cost : str
-        Time, relative to Noise2Void.
+    line, assumes, cost : str
+        What it does, what must hold for it to work, and its time relative to Noise2Void.
+    defaults : mapping
+        The sections of the settings that it uses, with what it sets apart from their defaults.
+    paper : mapping
+        What the preset ``paper`` changes: the published recipe.
+    build : str
+        ``module:function`` that makes the training method from (settings, dimensions, noise).
+    run : str
+        Name out of `unnoise.training.runs.RUNS`.
+    pairs : str
+        ``noisy`` or ``clean``: what the second images are, for methods that learn from pairs.
+    blind_spot : bool
+        Whether single pixels are hidden, so that a prediction does not know its own pixel.
+    pretrained : bool
+        Whether it starts from the weights of the package.
+    planes_only : bool
+        Whether its net or filter works on planes, never on stacks.
+    only_mse : str
+        Why likelihoods cannot be its loss, as the end of a sentence; empty where they can.
+    no_early_stopping : str
+        Why its held-out loss cannot end a run, as the end of a sentence.
+    keeps_last : bool
+        Whether the last weights are kept, whatever the held-out loss says.
     """
 
     line: str
     assumes: str
     cost: str
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    paper: Mapping[str, Any] = field(default_factory=dict)
+    build: str = ""
+    run: str = "training"
+    pairs: str = ""
+    blind_spot: bool = False
+    pretrained: bool = False
+    planes_only: bool = False
+    only_mse: str = ""
+    no_early_stopping: str = ""
+    keeps_last: bool = False
 
-
-METHODS: dict[str, Entry] = {
-    "instant": Entry(
-        "the shipped denoiser behind a transform that is calibrated on the image; no training",
-        "noise independent from pixel to pixel, of any strength that depends on the signal",
-        "seconds",
-    ),
-    "adapted": Entry(
-        "as instant, the shipped net fine-tuned, and n2v; the best or a mean of two is kept",
-        "as instant",
-        "2 a step, few steps",
-    ),
-    "n2v": Entry(
-        "Noise2Void: hide pixels, predict them from their neighbours",
-        "noise independent from pixel to pixel, zero mean",
-        "1",
-    ),
-    "n2v2": Entry(
-        "N2V2: Noise2Void with median replacement, blur pooling and no top skip",
-        "as n2v; for checkerboard artefacts and hot pixels",
-        "4 to 5 a step",
-    ),
-    "structn2v": Entry(
-        "structN2V: hides the neighbours with correlated noise too (--struct horizontal:9)",
-        "noise correlated only along a known, short direction",
-        "1",
-    ),
-    "n2n": Entry(
-        "Noise2Noise: predict one noisy image from another (--targets FOLDER or --pairs T)",
-        "two looks at the same scene with independent noise",
-        "0.9",
-    ),
-    "care": Entry(
-        "CARE: supervised, from noisy to clean images (--targets FOLDER)",
-        "clean images of the same scenes",
-        "0.9",
-    ),
-    "b2u": Entry(
-        "Blind2Unblind: grid masks, then the hidden pixel made visible again",
-        "as n2v",
-        "1.3 a phase",
-    ),
-    "r2r": Entry(
-        "Recorrupted-to-Recorrupted: split the noise in two, predict one part from the other",
-        "noise known (--noise-model) or measurable, normal or of photons; may be correlated",
-        "1",
-    ),
-    "gaussian": Entry("Gaussian blur, width by J-invariance", "as n2v", "seconds"),
-    "nlm": Entry("non-local means, strength by J-invariance", "as n2v", "seconds to minutes"),
-    "tv": Entry("total variation, weight by J-invariance", "as n2v", "seconds"),
-    "wavelet": Entry(
-        "wavelet shrinkage, level by J-invariance (needs PyWavelets)", "as n2v", "seconds"
-    ),
-    "bm3d": Entry(
-        "BM3D, level by J-invariance (needs the package bm3d)",
-        "as n2v, one noise level everywhere",
-        "minutes",
-    ),
-}
-"""Every method by name."""
-
-BLIND_SPOT = ("n2v", "n2v2", "structn2v")
-"""The methods of the Noise2Void family."""
-SHIPPED = ("instant", "adapted")
-"""The methods that start from the weights of the package; their nets work plane by plane."""
-CLASSICAL = ("gaussian", "nlm", "tv", "wavelet", "bm3d")
-"""Filters that are calibrated, not trained."""
 
 MIN_SLICES = 16
 """From this many Z slices on, a 3D net is chosen by itself."""
@@ -98,28 +73,6 @@ ADAPTED_STEPS = 1000
 """Steps of all stages of `adapted`, in steps of fine-tuning: 80 to 100 s on two cores."""
 DEFAULT_STEPS = {2: 2200, 3: 500}
 """Steps, by dimensions, that take about two minutes on two cores with the default net."""
-
-DEFAULTS: dict[str, dict[str, Any]] = {
-    "n2v": {"mask": {}, "net": {}},
-    # Hoeck, Buchholz, Brachmann, Jug, Freytag: N2V2, ECCV workshops 2022.
-    # Without the top skip the finest level that reaches the output is the second, which must not
-    # lie below a stem of 2x2 cells; and the medians of dense masks show hidden neighbours. The two
-    # changes together gave 0.9 dB at equal time (Train400, sigma 25, 90 CPU seconds, one run).
-    "n2v2": {
-        "mask": {"replacement": "median", "percent": 10.0},
-        "net": {"pool": "blur", "top_skip": False, "residual": False, "unshuffle": 1},
-    },
-    # Broaddus, Krull, Weigert, Schmidt, Myers: structN2V, ISBI 2020; its example hides 1x9 pixels.
-    # Dense masks hide most of what is around a spot: 1 to 2 % were best, 5 % cost 2 dB.
-    "structn2v": {"mask": {"struct": "horizontal:9", "percent": 1.5}, "net": {}},
-    "n2n": {"pairs": {}, "net": {}},
-    "care": {"net": {}},
-    "b2u": {"b2u": {}, "net": {}},
-    # A residual net was 0.8 dB worse in one pass (camera, sigma 25, 20 CPU seconds, one run).
-    "r2r": {"recorruption": {}, "net": {}},
-    "adapted": {"training": {"learning_rate": 3e-4, "ema": 0.998}},
-}
-"""What a method sets apart from the defaults of `config`."""
 
 _REFERENCE: dict[str, Any] = {
     "net": {
@@ -149,29 +102,102 @@ _REFERENCE: dict[str, Any] = {
 }
 """The BSD68 recipe of the reference notebook: 200 epochs of 400 steps, Adam, halved on plateaus."""
 
-PRESETS: dict[str, dict[str, dict[str, Any]]] = {
-    "fast": {},
-    "paper": {
-        "n2v": {
+_METHODS = "unnoise.training.methods"
+
+METHODS: dict[str, Method] = {
+    "instant": Method(
+        "the shipped denoiser behind a transform that is calibrated on the image; no training",
+        "noise independent from pixel to pixel, of any strength that depends on the signal",
+        "seconds",
+        run="instant",
+        pretrained=True,
+        planes_only=True,
+    ),
+    "adapted": Method(
+        "as instant, the shipped net fine-tuned, and n2v; the best or a mean of two is kept",
+        "as instant",
+        "2 a step, few steps",
+        defaults={"training": {"learning_rate": 3e-4, "ema": 0.998}},
+        build=f"{_METHODS}.finetune:build",
+        run="adapted",
+        pretrained=True,
+        planes_only=True,
+        only_mse="whose net predicts no spread",
+        # A blind risk does not see what the net gains from the pixel itself.
+        keeps_last=True,
+    ),
+    "n2v": Method(
+        "Noise2Void: hide pixels, predict them from their neighbours",
+        "noise independent from pixel to pixel, zero mean",
+        "1",
+        defaults={"mask": {}, "net": {}},
+        paper={
             **_REFERENCE,
             "mask": {"percent": 0.198, "radius": 2, "replacement": "uniform_with_centre"},
         },
-        "n2v2": {
+        build=f"{_METHODS}.n2v:build",
+        blind_spot=True,
+    ),
+    # Hoeck, Buchholz, Brachmann, Jug, Freytag: N2V2, ECCV workshops 2022.
+    # Without the top skip the finest level that reaches the output is the second, which must not
+    # lie below a stem of 2x2 cells; and the medians of dense masks show hidden neighbours. The two
+    # changes together gave 0.9 dB at equal time (Train400, sigma 25, 90 CPU seconds, one run).
+    "n2v2": Method(
+        "N2V2: Noise2Void with median replacement, blur pooling and no top skip",
+        "as n2v; for checkerboard artefacts and hot pixels",
+        "4 to 5 a step",
+        defaults={
+            "mask": {"replacement": "median", "percent": 10.0},
+            "net": {"pool": "blur", "top_skip": False, "residual": False, "unshuffle": 1},
+        },
+        paper={
             **_REFERENCE,
             "net": {**_REFERENCE["net"], "residual": False},
             "mask": {"percent": 0.198, "radius": 2},
         },
-        "structn2v": {
+        build=f"{_METHODS}.n2v:build",
+        blind_spot=True,
+    ),
+    # Broaddus, Krull, Weigert, Schmidt, Myers: structN2V, ISBI 2020; its example hides 1x9 pixels.
+    # Dense masks hide most of what is around a spot: 1 to 2 % were best, 5 % cost 2 dB.
+    "structn2v": Method(
+        "structN2V: hides the neighbours with correlated noise too (--struct horizontal:9)",
+        "noise correlated only along a known, short direction",
+        "1",
+        defaults={"mask": {"struct": "horizontal:9", "percent": 1.5}, "net": {}},
+        paper={
             **_REFERENCE,
             "mask": {"percent": 0.198, "radius": 5, "replacement": "uniform_with_centre"},
         },
-        "n2n": _REFERENCE,
-        "care": _REFERENCE,
-        # Pang et al. train a DnCNN, which is batch-normalised and residual too, with alpha 0.5.
-        "r2r": {**_REFERENCE, "recorruption": {"decay": 1.0}},
-        # Wang, Liu, Li, Han: Blind2Unblind, CVPR 2022, and its released training script: every
-        # phase of a 4x4 grid, 48 filters, 100 epochs, 3e-4 halved after each fifth of them.
-        "b2u": {
+        build=f"{_METHODS}.n2v:build",
+        blind_spot=True,
+    ),
+    "n2n": Method(
+        "Noise2Noise: predict one noisy image from another (--targets FOLDER or --pairs T)",
+        "two looks at the same scene with independent noise",
+        "0.9",
+        defaults={"pairs": {}, "net": {}},
+        paper=_REFERENCE,
+        build=f"{_METHODS}.n2n:build",
+        pairs="noisy",
+    ),
+    "care": Method(
+        "CARE: supervised, from noisy to clean images (--targets FOLDER)",
+        "clean images of the same scenes",
+        "0.9",
+        defaults={"net": {}},
+        paper=_REFERENCE,
+        build=f"{_METHODS}.care:build",
+        pairs="clean",
+    ),
+    # Wang, Liu, Li, Han: Blind2Unblind, CVPR 2022, and its released training script: every
+    # phase of a 4x4 grid, 48 filters, 100 epochs, 3e-4 halved after each fifth of them.
+    "b2u": Method(
+        "Blind2Unblind: grid masks, then the hidden pixel made visible again",
+        "as n2v",
+        "1.3 a phase",
+        defaults={"b2u": {}, "net": {}},
+        paper={
             "b2u": {"side": 4, "phases": 16},
             "net": {"depth": 4, "filters": 48, "unshuffle": 1},
             "training": {
@@ -189,6 +215,100 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
                 "precision": "float32",
             },
         },
-    },
+        build=f"{_METHODS}.b2u:build",
+        only_mse="whose target is not a noisy pixel",
+        no_early_stopping="whose held-out loss does not see what its last phase gains",
+        keeps_last=True,
+    ),
+    # A residual net was 0.8 dB worse in one pass (camera, sigma 25, 20 CPU seconds, one run).
+    # Pang et al. train a DnCNN, which is batch-normalised and residual too, with alpha 0.5.
+    "r2r": Method(
+        "Recorrupted-to-Recorrupted: split the noise in two, predict one part from the other",
+        "noise known (--noise-model) or measurable, normal or of photons; may be correlated",
+        "1",
+        defaults={"recorruption": {}, "net": {}},
+        paper={**_REFERENCE, "recorruption": {"decay": 1.0}},
+        build=f"{_METHODS}.r2r:build",
+        only_mse="whose target is noisier than the image",
+    ),
+    "gaussian": Method("Gaussian blur, width by J-invariance", "as n2v", "seconds", run="filter"),
+    "nlm": Method(
+        "non-local means, strength by J-invariance", "as n2v", "seconds to minutes", run="filter"
+    ),
+    "tv": Method("total variation, weight by J-invariance", "as n2v", "seconds", run="filter"),
+    "wavelet": Method(
+        "wavelet shrinkage, level by J-invariance (needs PyWavelets)",
+        "as n2v",
+        "seconds",
+        run="filter",
+    ),
+    "bm3d": Method(
+        "BM3D, level by J-invariance (needs the package bm3d)",
+        "as n2v, one noise level everywhere",
+        "minutes",
+        run="filter",
+        planes_only=True,
+    ),
 }
-"""Named settings by method: ``fast`` is the defaults, ``paper`` the published recipe."""
+"""Every method of the package by name."""
+
+PRESETS = ("fast", "paper")
+"""Named settings: ``fast`` is the defaults, ``paper`` the published recipe of the method."""
+
+
+@functools.cache
+def known() -> dict[str, Method]:
+    """Every method by name, those of installed packages included.
+
+    Raises
+    ------
+    InputError
+        If an installed package promises a method that cannot be loaded.
+    """
+    found = dict(METHODS)
+    for point in entry_points(group=GROUP):
+        try:
+            method = point.load()
+        except Exception as error:  # whatever the package raises
+            raise InputError(
+                f"the method '{point.name}' of an installed package cannot be loaded ({error}); "
+                f"update or remove the package"
+            ) from error
+        if not isinstance(method, Method):
+            raise InputError(
+                f"the entry point '{point.name}' of {GROUP} is no unnoise Method; update or remove "
+                f"the package that brings it"
+            )
+        found.setdefault(point.name, method)
+    return found
+
+
+def method(name: str) -> Method:
+    """The method of a name; packages are asked only for names that unnoise itself does not have.
+
+    Raises
+    ------
+    InputError
+        For an unknown name; the known ones are listed.
+
+    Examples
+    --------
+    >>> method("care").pairs
+    'clean'
+    """
+    if name in METHODS:
+        return METHODS[name]
+    if name not in known():
+        raise InputError(f"unknown method '{name}'; the methods are {', '.join(known())}")
+    return known()[name]
+
+
+def users(section: str) -> list[str]:
+    """The methods that use a section of the settings.
+
+    Examples
+    --------
+    >>> users("mask")
+    ['n2v', 'n2v2', 'structn2v']
+    """
+    return [name for name, entry in METHODS.items() if section in entry.defaults]

@@ -13,8 +13,8 @@ REPLACEMENT_ALIASES = {
 }
 """The reference implementation's names of what replaces a hidden pixel."""
 
-LIKELIHOODS = ("gaussian", "laplace")
-"""Losses for which the net predicts a mean and a scale."""
+SPREADS = {"gaussian": 1.0, "laplace": 2.0}
+"""Losses for which the net predicts a mean and a scale; variance in units of the squared scale."""
 
 
 class Frozen(BaseModel):

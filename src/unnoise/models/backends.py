@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unnoise.config.methods import CLASSICAL
 from unnoise.errors import InputError
-from unnoise.models.model import DenoisingNet, Model, ready
+from unnoise.models.build import DenoisingNet, ready
+from unnoise.models.model import Model
 from unnoise.nets import UNet
-from unnoise.nets.device import autocast, half, pick
+from unnoise.nets.device import autocast, select_device, training_dtype
 
 BACKENDS = ("torch", "bfloat16", "onnx")
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
@@ -47,7 +47,7 @@ def check(backend: str, device: str = "auto") -> None:
     if backend == "torch":
         return
     if backend == "bfloat16":
-        if half(pick(device)) != torch.bfloat16:
+        if training_dtype(select_device(device)) != torch.bfloat16:
             raise InputError(
                 "bfloat16 would be slower here: it needs a processor that computes with it "
                 "(AVX-512 BF16, AMX, or a CUDA card of 2020 or later) and a recent PyTorch; leave "
@@ -75,7 +75,7 @@ def check_model(model: Model, backend: str) -> None:
     InputError
         For a filter, and with ``onnx`` for anything but a U-Net.
     """
-    if backend == "bfloat16" and model.config.method in CLASSICAL:
+    if backend == "bfloat16" and model.config.is_classical:
         raise InputError(
             f"{model.config.method} is a filter, which bfloat16 does not speed up; leave out "
             f"--backend"

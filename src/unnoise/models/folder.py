@@ -1,8 +1,8 @@
 """The model folder: everything a model is, readable without unnoise.
 
 ``config.yaml``          settings, statistics, axes, pixel size, versions, data; of a mean of two
-                         also ``partner``, the second model and its share
-``weights.safetensors``  weights of the net; those of a second one are named ``partner.*``
+                         also ``second``, the second model and its share
+``weights.safetensors``  weights of the net; those of a second one are named ``second.*``
 ``resume.pt``            state of an unfinished run, read with ``weights_only``
 ``log.jsonl``            one line per validation
 
@@ -15,10 +15,10 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -30,29 +30,33 @@ from torch import Tensor
 
 from unnoise.config.config import Config
 from unnoise.errors import InputError, ModelError
-from unnoise.images.image import Image
 from unnoise.images.normalization import Affine
-from unnoise.models.model import Model, Partner, build_net
-from unnoise.models.posterior import Centre
-from unnoise.training.plan import fingerprint
-from unnoise.training.runs import AnyRun, start
+from unnoise.models.build import build_net
+from unnoise.models.migration import upgraded
+from unnoise.models.model import Choice, Coverage, EnsembleMember, Model
+from unnoise.models.posterior import Posterior
+from unnoise.models.provenance import Provenance
+from unnoise.models.record import PosteriorTest, TrainingRecord, plain
+from unnoise.noise.of_images import ImageNoise
+
+T = TypeVar("T")
 
 CONFIG, WEIGHTS, RESUME, LOG = "config.yaml", "weights.safetensors", "resume.pt", "log.jsonl"
-FORMAT = 1
+FORMAT = 2
 """Version of the folder's layout."""
-PARTNER = "partner."
+SECOND = "second."
 """What the names of the weights of a second model begin with."""
 
 
 def save(
     folder: str | os.PathLike[str],
     model: Model,
-    run: AnyRun | None = None,
+    history: Sequence[Mapping[str, Any]] = (),
+    state: Mapping[str, Any] | None = None,
     *,
-    finished: bool = False,
     fresh: bool = False,
 ) -> None:
-    """Write a model, its log, and the state of its run unless that is finished.
+    """Write a model, the history of its training and, unless that is finished, its state.
 
     A new folder appears whole. In an existing one file after file is replaced, or with `fresh`
     the whole folder, whatever it held.
@@ -68,7 +72,7 @@ def save(
     target = place if in_place else _beside(place, "part")
     try:
         target.mkdir(parents=True, exist_ok=True)
-        for name, content in _files(model, run, finished).items():
+        for name, content in _files(model, history, state).items():
             path = target / name
             if content is None:
                 path.unlink(missing_ok=True)
@@ -92,30 +96,42 @@ def save(
             shutil.rmtree(target, ignore_errors=True)
 
 
-def _files(model: Model, run: AnyRun | None, finished: bool) -> dict[str, bytes | None]:
+def _files(
+    model: Model, history: Sequence[Mapping[str, Any]], state: Mapping[str, Any] | None
+) -> dict[str, bytes | None]:
     """Content of every file of the folder; None for those that must not be there."""
     values = {"format": FORMAT, **_described(model)}
     weights = dict(model.weights)
-    if model.partner is not None:
-        other = model.partner.model
-        values["partner"] = {"share": model.partner.share, **_described(other)}
-        weights |= {f"{PARTNER}{name}": weight for name, weight in other.weights.items()}
-    state = None
-    if run is not None and not finished:
+    if model.second is not None:
+        other = model.second.model
+        values["second"] = {"share": model.second.share, **_described(other)}
+        weights |= {f"{SECOND}{name}": weight for name, weight in other.weights.items()}
+    unfinished = None
+    if state is not None:
         buffer = io.BytesIO()  # torch.save reports a full disk as a RuntimeError
-        torch.save(run.state(), buffer)
-        state = buffer.getvalue()
-    history = run.history if run is not None else []
+        torch.save(dict(state), buffer)
+        unfinished = buffer.getvalue()
     return {
         WEIGHTS: serialize({name: w.contiguous() for name, w in weights.items()}),
         CONFIG: yaml.safe_dump(values, sort_keys=False).encode(),
         LOG: "".join(json.dumps(line) + "\n" for line in history).encode() if history else None,
-        RESUME: state,
+        RESUME: unfinished,
     }
 
 
 def _described(model: Model) -> dict[str, Any]:
     """Everything but the weights, as plain values."""
+    parts = {
+        "noise": model.noise,
+        "posterior": model.posterior,
+        "record": model.record,
+        "provenance": model.provenance,
+    }
+    facts = {
+        "posterior_test": model.posterior_test,
+        "choice": model.choice,
+        "coverage": model.coverage,
+    }
     return {
         "config": model.config.values(),
         "mean": model.affine.mean.tolist(),
@@ -123,13 +139,17 @@ def _described(model: Model) -> dict[str, Any]:
         **_target_statistics(model.target_affine),
         "channels": list(model.channels),
         "patch": list(model.patch),
-        "origin": dict(model.origin),
-        **({} if model.centre is None else {"centre": model.centre.to_dict()}),
+        **{name: part.to_dict() for name, part in parts.items() if part is not None},
+        **{name: plain(asdict(fact)) for name, fact in facts.items() if fact is not None},
     }
 
 
 def _model(values: Mapping[str, Any], weights: Mapping[str, Tensor]) -> Model:
     """What `_described` wrote."""
+
+    def part(name: str, read: Callable[[Any], T]) -> T | None:
+        return read(values[name]) if name in values else None
+
     return Model(
         config=Config.parse(values["config"]),
         affine=_affine(values),
@@ -137,8 +157,13 @@ def _model(values: Mapping[str, Any], weights: Mapping[str, Tensor]) -> Model:
         channels=tuple(int(c) for c in values["channels"]),
         patch=tuple(int(p) for p in values["patch"]),
         weights=weights,
-        origin=dict(values["origin"]),
-        centre=Centre.from_dict(values["centre"]) if "centre" in values else None,
+        noise=part("noise", ImageNoise.from_dict),
+        posterior=part("posterior", Posterior.from_dict),
+        posterior_test=part("posterior_test", lambda v: PosteriorTest(**v)),
+        record=part("record", TrainingRecord.from_dict),
+        choice=part("choice", lambda v: Choice(**v)),
+        coverage=part("coverage", lambda v: Coverage(**v)),
+        provenance=Provenance.from_dict(values.get("provenance", {})),
     )
 
 
@@ -201,24 +226,25 @@ def is_resumable(folder: Path) -> bool:
     return (folder / RESUME).is_file()
 
 
-def data_paths(folder: Path, model: Model, what: str = "data") -> list[Path]:
-    """The files a model was trained on, or their ``targets``.
+def data_paths(folder: Path, model: Model, *, targets: bool = False) -> list[Path]:
+    """The files a model was trained on, or the second images of its pairs.
 
     Raises
     ------
     InputError
         If it was trained on arrays, or files are gone.
     """
-    paths = [entry["path"] for entry in model.origin.get(what, [])]
+    kept = model.provenance
+    paths = [source.path for source in (kept.targets if targets else kept.data)]
     gone = [path for path in paths if path is None or not Path(path).is_file()]
     if gone or not paths:
         lost = "arrays in memory" if None in paths or not paths else f"{gone[0]}, which is gone"
-        again = " --targets TARGETS" if "targets" in model.origin else ""
+        again = " --targets TARGETS" if kept.targets else ""
         raise InputError(
             f"{folder} was trained on {lost}; name its images again: unnoise train IMAGES{again} "
             f"--resume {folder}"
         )
-    return [Path(path) for path in paths]
+    return [Path(path) for path in paths if path is not None]
 
 
 def load(folder: str | os.PathLike[str]) -> Model:
@@ -242,13 +268,15 @@ def load(folder: str | os.PathLike[str]) -> Model:
         values = yaml.safe_load((place / CONFIG).read_text("utf-8"))
         if values["format"] > FORMAT:
             raise ModelError(f"{place} was written by a newer unnoise; update unnoise to read it")
+        values = upgraded(values)
         both = deserialize((place / WEIGHTS).read_bytes())
-        other = {k.removeprefix(PARTNER): w for k, w in both.items() if k.startswith(PARTNER)}
-        model = _model(values, {k: w for k, w in both.items() if not k.startswith(PARTNER)})
-        if "partner" in values:
-            second = _model(values["partner"], other)
-            partner = Partner(second, float(values["partner"]["share"]))
-            model = replace(model, partner=partner)
+        model = _model(values, {k: w for k, w in both.items() if not _is_second(k)})
+        if "second" in values:
+            other = {k.partition(".")[2]: w for k, w in both.items() if _is_second(k)}
+            member = EnsembleMember(
+                _model(values["second"], other), float(values["second"]["share"])
+            )
+            model = replace(model, second=member)
     except ModelError:
         raise
     except (
@@ -266,8 +294,8 @@ def load(folder: str | os.PathLike[str]) -> Model:
             f"or train again"
         ) from error
     _check_whole(place, model)
-    if model.partner is not None:
-        _check_partner(place, model, model.partner)
+    if model.second is not None:
+        _check_second(place, model, model.second)
     return model
 
 
@@ -285,7 +313,8 @@ def _check_whole(place: Path, model: Model) -> None:
             if a is not None
         )
         and all(bool(torch.isfinite(w).all()) for w in model.weights.values())
-        and (model.centre is None or len(model.centre.models) == len(model.channels))
+        and (model.posterior is None or len(model.posterior.models) == len(model.channels))
+        and (model.noise is None or len(model.noise.models) == len(model.channels))
         and not (
             model.config.is_classical and any(float(w.min()) <= 0 for w in model.weights.values())
         )
@@ -295,16 +324,16 @@ def _check_whole(place: Path, model: Model) -> None:
     build_net(model)
 
 
-def _check_partner(place: Path, model: Model, partner: Partner) -> None:
+def _check_second(place: Path, model: Model, second: EnsembleMember) -> None:
     """The two models must be of one kind, and each whole."""
-    other = partner.model
+    other = second.model
     same = (
         other.channels == model.channels
         and len(other.patch) == len(model.patch)
         and len(other.affine.mean) == len(model.affine.mean)
         and other.target_affine is None is model.target_affine
     )
-    if not (same and 0 <= partner.share <= 1):
+    if not (same and 0 <= second.share <= 1):
         raise _damaged(place)
     _check_whole(place, other)
 
@@ -317,39 +346,30 @@ def _damaged(place: Path) -> ModelError:
     )
 
 
-def load_run(
-    folder: str | os.PathLike[str],
-    model: Model,
-    images: Sequence[Image],
-    device: torch.device,
-    targets: Sequence[Image] | None = None,
-) -> AnyRun:
-    """The unfinished run of a model loaded from a folder, ready to go on.
+def load_state(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """The state of the unfinished training of a model folder.
 
     Raises
     ------
-    InputError
-        If the folder has no resumable state or the images are not those of the run.
+    ModelError
+        If there is none, or it is damaged.
     """
     place = Path(folder)
-    if not (place / RESUME).is_file():
+    if not is_resumable(place):
         raise ModelError(f"{place} has no {RESUME}, so its training cannot go on; train anew")
     try:
-        state = torch.load(place / RESUME, map_location="cpu", weights_only=True)
+        state: dict[str, Any] = torch.load(place / RESUME, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever the damaged bytes lead to
         raise ModelError(
             f"{place / RESUME} is damaged ({_first_line(error)}); the model itself still works, "
             f"but its training cannot go on"
         ) from error
-    now = fingerprint([*images, *(targets or [])])
-    if model.origin.get("fingerprint") != now:
-        raise InputError(
-            f"the images are not the ones {place} was trained on, so its training cannot go on "
-            f"with them; give the same images, or train a new model"
-        )
-    run = start(images, model, device, targets)
-    run.restore(state)
-    return run
+    return state
+
+
+def _is_second(name: str) -> bool:
+    """Whether weights belong to the second model; in folders of format 1 to its ``partner``."""
+    return name.startswith((SECOND, "partner."))
 
 
 def _first_line(error: Exception) -> str:

@@ -9,18 +9,21 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
+from unnoise.config.sections import SPREADS
+from unnoise.images import axes as ax
 from unnoise.images.axes import Where
-from unnoise.images.image import Image
+from unnoise.images.image import Image, as_image, cast
+from unnoise.images.missing import checked
 from unnoise.models import backends
 from unnoise.models.backends import Forward
-from unnoise.models.model import DenoisingNet, Model, ready
+from unnoise.models.build import DenoisingNet, ready
+from unnoise.models.model import Model
 from unnoise.models.tiles import Tile, choose, mirror, tiles
 from unnoise.nets.classical import Filter
-from unnoise.nets.device import free_memory, keep_memory, pick
-from unnoise.training.losses import SPREADS
+from unnoise.nets.device import free_memory, keep_memory, select_device
 
 MEMORY_SHARE = 0.25
 """A tile may take this share of the free memory ..."""
@@ -46,8 +49,8 @@ class Block:
     std : ndarray, float64, STCZYX, or None
         Standard deviations, if the net predicts them; 0 in copied channels.
     error : ndarray, float64, STCZYX, or None
-        Standard deviation of the result around the clean image where the pixel itself was brought
-        back; 0 in copied channels.
+        Standard deviation of the result around the clean image where the pixel itself was
+        used; 0 in copied channels.
     done, total : int
         Pieces finished so far and in all.
     """
@@ -111,7 +114,7 @@ def predict(
     """
     model.check(image)
     backends.check(backend, device)
-    where_to = pick("cpu" if backend == "onnx" else device)
+    where_to = select_device("cpu" if backend == "onnx" else device)
     members = [_Member.of(m, share, where_to, backend) for m, share in model.members]
     keep_memory()  # 0.8 of the time: the next tile needs maps of the same sizes
     n = image.sizes
@@ -160,7 +163,7 @@ class _Member:
     @property
     def halo(self) -> tuple[int, ...]:
         """How far in pixels a result looks."""
-        window = self.model.centre.radius if self.model.centre else 0
+        window = self.model.posterior.radius if self.model.posterior else 0
         return tuple(r + window for r in self.net.radius)
 
     @property
@@ -170,11 +173,11 @@ class _Member:
         return self.net.memory() * len(self.model.channels) * at_once
 
     def result(self, noisy: NDArray, piece: Tile, shape: tuple[int, ...], tta: bool) -> Result:
-        """Clean values (and spreads) of a tile, and the error where the pixel was brought back."""
+        """Clean values (and spreads) of a tile, and the error where the pixel itself was used."""
         results = _denoise(self.forward, self.model, noisy, self.device, tta)
         error = None
-        if self.model.centre is not None:
-            results[0], error = _with_centre(self.model, noisy, results[0], piece, shape)
+        if self.model.posterior is not None:
+            results[0], error = _with_posterior(self.model, noisy, results[0], piece, shape)
         return results, error
 
 
@@ -195,18 +198,20 @@ def _canonical(values: NDArray[np.float64], piece: Tile) -> NDArray[np.float64]:
     return kept[None, None] if len(piece.keep) == 3 else kept[None, None, :, None]
 
 
-def _with_centre(
+def _with_posterior(
     model: Model, noisy: NDArray, blind: NDArray, piece: Tile, shape: tuple[int, ...]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Bring the pixels back; what is mirrored beyond the border does not count as surroundings."""
-    assert model.centre is not None
+    """Use the pixels themselves; what is mirrored beyond the border is no surroundings."""
+    assert model.posterior is not None
     channels = list(model.channels)
     inside = [
         (np.arange(read.start, read.stop) >= 0) & (np.arange(read.start, read.stop) < size)
         for read, size in zip(piece.read, shape, strict=True)
     ]
     clean, error = blind.copy(), np.zeros_like(blind)
-    clean[channels], error[channels] = model.centre.apply(noisy[channels], blind[channels], inside)
+    clean[channels], error[channels] = model.posterior.apply(
+        noisy[channels], blind[channels], inside
+    )
     return clean, error
 
 
@@ -277,3 +282,87 @@ def _averaged(
             variance += spread * scale**2
     n = len(symmetries)
     return [total / n] if spread is None else [total / n, (variance / n).sqrt()]
+
+
+def predict_array(
+    model: Model,
+    image: Image | NDArray,
+    *,
+    axes: str | None = None,
+    device: str = "auto",
+    dtype: DTypeLike | None = None,
+    tta: bool = False,
+    backend: str = "torch",
+) -> NDArray:
+    """Denoise an image in memory.
+
+    Parameters
+    ----------
+    model : Model
+        Trained model.
+    image : Image or ndarray
+        Noisy image.
+    axes : str, optional
+        Axes of an array, e.g. ``"ZYX"``, where they are ambiguous.
+    device, tta, backend
+        As for `predict`.
+    dtype : dtype, optional
+        Type of the result; by default that of the image, rounded and clipped to its range.
+
+    Returns
+    -------
+    ndarray
+        Clean image with the shape and axes of the input.
+
+    Raises
+    ------
+    ModelError
+        If the model does not fit the image.
+    """
+    image = checked(as_image(image, axes))
+    (clean,) = _arrays(model, image, [np.dtype(dtype or image.dtype)], device, tta, backend)
+    return clean
+
+
+def predict_with_uncertainty(
+    model: Model,
+    image: Image | NDArray,
+    *,
+    axes: str | None = None,
+    device: str = "auto",
+    tta: bool = False,
+) -> tuple[NDArray, NDArray[np.float32]]:
+    """Denoise an image in memory, with a standard deviation for every pixel.
+
+    Returns
+    -------
+    tuple of ndarray
+        Clean image, with the type of the input, and standard deviation, float32, in its units.
+
+    Raises
+    ------
+    ModelError
+        If the model does not fit the image or predicts no uncertainty.
+    """
+    model.check_probabilistic()
+    image = checked(as_image(image, axes))
+    clean, std = _arrays(model, image, [image.dtype, np.dtype(np.float32)], device, tta)
+    return clean, std
+
+
+def _arrays(
+    model: Model,
+    image: Image,
+    dtypes: Sequence[np.dtype],
+    device: str,
+    tta: bool,
+    backend: str = "torch",
+) -> list[NDArray]:
+    """The clean image and, with a second type, its standard deviation."""
+    out = [np.empty(image.shape, dtype) for dtype in dtypes]
+    for block in predict(model, image, device=device, tta=tta, backend=backend):
+        for whole, values in zip(out, (block.values, block.std), strict=False):
+            assert values is not None
+            region = ax.from_canonical(values, image.axes)
+            whole[ax.index(image.axes, block.where)] = cast(region, whole.dtype)
+    return out

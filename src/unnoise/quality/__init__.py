@@ -4,13 +4,12 @@ from unnoise.quality.bias import Bias, mean_preservation
 from unnoise.quality.blocks import Interval
 from unnoise.quality.frc import Frc, frc, resolution
 from unnoise.quality.gain import Gain, gain
-from unnoise.quality.novelty import Familiar, fit, novelty, share
+from unnoise.quality.novelty import fit, novelty, share
 from unnoise.quality.splits import gaussian_split, thin
 from unnoise.quality.whiteness import Leak, Whiteness, leak, whiteness
 
 __all__ = [
     "Bias",
-    "Familiar",
     "Frc",
     "Gain",
     "Interval",

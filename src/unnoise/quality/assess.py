@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from unnoise.models.record import TrainingRecord
 from unnoise.noise.local_mean import surroundings
+from unnoise.noise.of_images import ImageNoise
 from unnoise.quality import (
     Bias,
     Frc,
@@ -26,7 +28,6 @@ from unnoise.quality import (
     share,
     whiteness,
 )
-from unnoise.quality.training_record import Known
 
 STRANGE = 0.05
 """Share of unfamiliar pixels from which the result deserves a warning; 1 % is chance."""
@@ -85,7 +86,8 @@ class Assessment:
 def assess(
     noisy: NDArray,
     clean: NDArray,
-    known: Known,
+    noise: ImageNoise,
+    record: TrainingRecord,
     channel: int,
     *,
     error: NDArray | None = None,
@@ -99,10 +101,12 @@ def assess(
     ----------
     noisy, clean : ndarray, shape (y, x)
         Image units; `clean` before it was rounded.
-    known : Known
-        What the model remembers.
+    noise : ImageNoise
+        Of the training images.
+    record : TrainingRecord
+        What the model keeps of them.
     channel : int
-        Position in ``known``.
+        Position in both.
     error : ndarray, shape (y, x), optional
         Expected standard deviation of the result around the clean image.
     denoise : callable, optional
@@ -113,24 +117,24 @@ def assess(
         Seed of the split.
     """
     noisy, clean = np.asarray(noisy, np.float64), np.asarray(clean, np.float64)
-    model = known.noise[channel]
-    independent = not set(known.correlated[channel]) & set("YX")
+    model = noise.models[channel]
+    independent = not set(noise.correlated[channel]) & set("YX")
     variance = None if model is None else model.variance(clean)
     if error is None and variance is not None:
-        error = expected_error(noisy, clean, variance, known.dependence[channel])
+        error = expected_error(noisy, clean, variance, record.dependence[channel])
     estimate = white = structure = before = after = None
     fine: tuple[float | None, float | None] = (None, None)
     if variance is not None:
         structure = leak(noisy, clean, variance)
         white = whiteness(noisy - clean, variance)
         if independent:
-            learned, doubt = known.memorised[channel]
-            share_of_noise = 2 * known.dependence[channel] + learned
+            learned, doubt = record.memorised[channel]
+            share_of_noise = 2 * record.dependence[channel] + learned
             estimate = gain(
                 noisy,
                 clean,
                 variance,
-                relative_error=math.hypot(known.relative_error[channel], doubt, LEVEL),
+                relative_error=math.hypot(noise.relative_error[channel], doubt, LEVEL),
                 blind=False,
                 correction=share_of_noise * float(variance.mean()),
             )
@@ -139,7 +143,7 @@ def assess(
                 before, after = frc(first, second), frc(denoise(first), denoise(second))
                 fine = (resolution(before), resolution(after))
     bias = mean_preservation(noisy, clean)
-    strange_map = novelty(noisy, known.familiar[channel])
+    strange_map = novelty(noisy, record.looks[channel])
     strange = share(strange_map)
     return Assessment(
         gain=estimate,
@@ -154,7 +158,7 @@ def assess(
         strange=strange,
         error=error,
         warnings=_warnings(
-            known.correlated[channel], estimate, white, structure, bias, strange, rounded, clean
+            noise.correlated[channel], estimate, white, structure, bias, strange, rounded, clean
         ),
     )
 

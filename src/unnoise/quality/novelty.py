@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from unnoise.errors import InputError
+from unnoise.models.record import TrainingLook
 from unnoise.quality import blocks
 
 FEATURES = ("mean", "variance", "fine gradient", "coarse gradient", "fine over coarse variance")
@@ -32,36 +33,7 @@ SIDES = {2: 256, 3: 64}
 """Their largest side in pixels."""
 
 
-@dataclass(frozen=True)
-class Familiar:
-    """What training images look like: plain numbers, ``Familiar(**dataclasses.asdict(f)) == f``.
-
-    Parameters
-    ----------
-    ndim, patch : int
-        Dimensions of the images, and width of the window in pixels.
-    centre, unit : float
-        Typical value and local standard deviation, in image units.
-    directions : list of list of float
-        Directions in the space of features, one a row.
-    low, middle, high : list of float
-        Range and median of the training images along each direction.
-    threshold : float
-        How far outside the range held-out pixels get, but for 1 % of them.
-    """
-
-    ndim: int
-    patch: int
-    centre: float
-    unit: float
-    directions: list[list[float]]
-    low: list[float]
-    middle: list[float]
-    high: list[float]
-    threshold: float = 1.0
-
-
-def fit(images: Sequence[ArrayLike], rng: np.random.Generator, *, patch: int = 16) -> Familiar:
+def fit(images: Sequence[ArrayLike], rng: np.random.Generator, *, patch: int = 16) -> TrainingLook:
     """Learn what training images look like.
 
     The directions are the features themselves and the principal axes of their covariance, so that
@@ -109,7 +81,7 @@ def fit(images: Sequence[ArrayLike], rng: np.random.Generator, *, patch: int = 1
         parts = [groups % folds == k for k in range(folds)]
         scores = np.concatenate([_score(rows[p], *_ranges(rows[~p])) for p in parts])
     directions, low, middle, high = _ranges(rows)
-    return Familiar(
+    return TrainingLook(
         ndim=np.ndim(images[0]),
         patch=patch,
         centre=centre,
@@ -122,14 +94,14 @@ def fit(images: Sequence[ArrayLike], rng: np.random.Generator, *, patch: int = 1
     )
 
 
-def novelty(image: ArrayLike, familiar: Familiar) -> NDArray[np.float64]:
+def novelty(image: ArrayLike, familiar: TrainingLook) -> NDArray[np.float64]:
     """How unlike the training images the surroundings of every pixel are.
 
     Parameters
     ----------
     image : array-like (y, x) or (z, y, x)
         Noisy image in the units of the training images.
-    familiar : Familiar
+    familiar : TrainingLook
         From `fit`.
 
     Returns

@@ -1,4 +1,4 @@
-"""Which of several models is the best for an image, judged without the truth.
+"""The risk of a model: its mean squared error on an image, estimated without the truth.
 
 The mean squared error of any result f(y) is, but for the noise, ``E (y - f)^2 + 2 cov(f, y)``, the
 covariance penalty of Efron (JASA 2004): what a result repeats of the noise of its own pixel, it
@@ -13,7 +13,7 @@ a net by a quarter of the noise that let the rare bright outliers of clipped dar
 worse than the others (W2S field 009). Residuals come from calm places, as elsewhere they hold what
 the prediction does not know. And the other pixels stay as they are: around a scene that is all
 blind prediction, without its texture, nets repeat half as much (`camera`, where this way finds
-0.86 of the true covariance for every road, and their differences right).
+0.86 of the true covariance for every candidate, and their differences right).
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from unnoise.images.held_out import held_out, plane_key
 from unnoise.images.image import Image
 from unnoise.models.model import Model
+from unnoise.models.predict import predict_array
 from unnoise.noise.local_mean import surroundings
 
 SIDE = 512
@@ -63,7 +64,7 @@ class Piece:
     noise: NDArray[np.float64] | None = None
 
 
-def pieces(images: Sequence[Image], seed: int) -> list[Piece]:
+def judging_pieces(images: Sequence[Image], seed: int) -> list[Piece]:
     """Pieces out of the middle planes of the first and the last image, without mean and noise."""
     found = []
     for which in sorted({0, len(images) - 1}):
@@ -83,7 +84,7 @@ def pieces(images: Sequence[Image], seed: int) -> list[Piece]:
     return found
 
 
-def with_noise(
+def with_redrawn_noise(
     places: Sequence[Piece], blind: Model, device: torch.device, seed: int = 0
 ) -> list[Piece]:
     """The pieces with a blind prediction and noise to add to it.
@@ -91,7 +92,7 @@ def with_noise(
     Parameters
     ----------
     places : sequence of Piece
-        From `pieces`.
+        From `judging_pieces`.
     blind : Model
         Two-dimensional; its results do not use the pixel itself.
     device : torch.device
@@ -105,7 +106,7 @@ def with_noise(
     >>> noisy = np.random.default_rng(0).normal(100, 5, size=(64, 64)).astype(np.float32)
     >>> blind = unnoise.train(noisy, method="n2v", steps=2)
     >>> cpu = torch.device("cpu")
-    >>> (place,) = with_noise(pieces([Image.from_array(noisy)], 0), blind, cpu)
+    >>> (place,) = with_redrawn_noise(judging_pieces([Image.from_array(noisy)], 0), blind, cpu)
     >>> place.noise.shape
     (1, 64, 64)
     """
@@ -137,51 +138,51 @@ def _dealt(residual: NDArray, signal: NDArray, rng: np.random.Generator) -> NDAr
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class RiskEstimate:
     """What the estimate of a model's risk is made of, in normalised units.
 
     Attributes
     ----------
     residual : ndarray, float64, shape (n,)
         Noisy less clean values at the held-out pixels.
-    repeated : float
+    covariance : float
         Covariance of the result with the noise of its own pixel.
 
     Examples
     --------
-    >>> one, two = Judged(np.array([0.0, 2.0]), 0.0), Judged(np.array([1.0, 0.0]), 0.0)
+    >>> one, two = RiskEstimate(np.array([0.0, 2.0]), 0.0), RiskEstimate(np.array([1.0, 0.0]), 0.0)
     >>> share = one.best_share(two)
     >>> round(share, 3), round(one.with_share(two, share).risk, 3)
     (0.8, 0.4)
     """
 
     residual: NDArray[np.float64]
-    repeated: float
+    covariance: float
 
     @property
     def risk(self) -> float:
         """Estimated mean squared error plus the noise."""
-        return float(np.mean(self.residual**2) + 2 * self.repeated)
+        return float(np.mean(self.residual**2) + 2 * self.covariance)
 
-    def with_share(self, other: Judged, share: float) -> Judged:
+    def with_share(self, other: RiskEstimate, share: float) -> RiskEstimate:
         """The weighted mean of two results: both parts are linear in the result."""
-        return Judged(
+        return RiskEstimate(
             (1 - share) * self.residual + share * other.residual,
-            (1 - share) * self.repeated + share * other.repeated,
+            (1 - share) * self.covariance + share * other.covariance,
         )
 
-    def best_share(self, other: Judged) -> float:
+    def best_share(self, other: RiskEstimate) -> float:
         """Weight of another result, 0 to 1, with which the mean has the least risk.
 
         The risk is a parabola in the weight, whose bend is the mean squared difference.
         """
         difference = self.residual - other.residual
         bend = float(np.mean(difference**2))
-        slope = float(np.mean(self.residual * difference)) + self.repeated - other.repeated
+        slope = float(np.mean(self.residual * difference)) + self.covariance - other.covariance
         return min(max(slope / bend, 0.0), 1.0) if bend > 0 else 0.0
 
 
-def judge(model: Model, places: Sequence[Piece], device: torch.device) -> Judged:
+def estimate_risk(model: Model, places: Sequence[Piece], device: torch.device) -> RiskEstimate:
     """Estimate the risk of a model's results.
 
     Parameters
@@ -189,7 +190,7 @@ def judge(model: Model, places: Sequence[Piece], device: torch.device) -> Judged
     model : Model
         Two-dimensional.
     places : sequence of Piece
-        From `with_noise`, with the seed of the training.
+        From `with_redrawn_noise`, with the seed of the training.
     device : torch.device
         Where to compute.
 
@@ -199,13 +200,13 @@ def judge(model: Model, places: Sequence[Piece], device: torch.device) -> Judged
     >>> noisy = np.random.default_rng(0).normal(100, 5, size=(64, 64)).astype(np.float32)
     >>> blind = unnoise.train(noisy, method="n2v", steps=2)
     >>> cpu = torch.device("cpu")
-    >>> places = with_noise(pieces([Image.from_array(noisy)], 0), blind, cpu)
-    >>> judge(unnoise.train(noisy, method="gaussian"), places, cpu).risk < 1.1
+    >>> places = with_redrawn_noise(judging_pieces([Image.from_array(noisy)], 0), blind, cpu)
+    >>> estimate_risk(unnoise.train(noisy, method="gaussian"), places, cpu).risk < 1.1
     True
     """
     channels = list(model.channels)
     std = model.affine.std[channels].reshape(-1, 1, 1)
-    residual, repeated = [], []
+    residual, covariance = [], []
     for place in places:
         clean = _result(model, place.noisy, device)
         y = place.noisy[channels].astype(np.float64)
@@ -220,12 +221,12 @@ def judge(model: Model, places: Sequence[Piece], device: torch.device) -> Judged
             whole[channels] = other
             # The first result knows nothing of this noise: taking it off only removes scatter.
             change = _result(model, whole, device) - clean
-            repeated.append((change * place.noise / std**2)[at].ravel())
-    return Judged(np.concatenate(residual), float(np.concatenate(repeated).mean()))
+            covariance.append((change * place.noise / std**2)[at].ravel())
+    return RiskEstimate(np.concatenate(residual), float(np.concatenate(covariance).mean()))
 
 
 def _result(model: Model, noisy: NDArray, device: torch.device) -> NDArray[np.float64]:
     """The denoised channels of a piece."""
     image = Image.from_array(noisy.astype(np.float32), axes="CYX")
-    clean = model.predict(image, device=str(device), dtype=np.float64)
+    clean = predict_array(model, image, device=str(device), dtype=np.float64)
     return np.asarray(clean[list(model.channels)])

@@ -11,13 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unnoise.app.events import Event, Message, Predicting, Saved
-from unnoise.app.files import Writing
+from unnoise.app.files import OutputOptions
 from unnoise.images import formats as io
 from unnoise.images.image import Image
 from unnoise.models.model import Model
 from unnoise.models.predict import Block, predict
 from unnoise.quality.assess import assess
-from unnoise.quality.training_record import Known
 from unnoise.report.result_page import Shown, scale_of
 
 MOST_SHOWN = 8
@@ -96,7 +95,7 @@ def predict_file(
     image: Image,
     target: Path,
     spread: Path | None,
-    writing: Writing,
+    writing: OutputOptions,
     device: str,
     shown: list[Shown] | None = None,
 ) -> Generator[Event]:
@@ -138,11 +137,10 @@ def show(model: Model, plane: Plane, device: str, *, rounded: bool = False) -> S
     image, noisy = plane.image, plane.noisy()
     y, x = (max((size - SIDE) // 2, 0) for size in noisy.shape[1:])
     cut = (slice(y, y + SIDE), slice(x, x + SIDE))
-    known = Known.from_dict(model.origin["known"]) if "known" in model.origin else None
-    blind = replace(model, centre=None, partner=None)
+    blind = replace(model, posterior=None, second=None)
     assessments = []
     for i, c in enumerate(plane.channels):
-        if known is None or model.target_affine is not None:
+        if model.noise is None or model.record is None or model.target_affine is not None:
             break
 
         def denoise(part: NDArray, channel: int = c) -> NDArray[np.float64]:
@@ -153,7 +151,8 @@ def show(model: Model, plane: Plane, device: str, *, rounded: bool = False) -> S
             assess(
                 noisy[i][cut],
                 plane.clean[i][cut],
-                known,
+                model.noise,
+                model.record,
                 model.channels.index(c),
                 error=None if plane.error is None else plane.error[i][cut],
                 # A 3D net needs the slices around, a joint one the other channels.

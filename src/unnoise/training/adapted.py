@@ -1,4 +1,4 @@
-"""The adapted road: the shipped net, fine-tuned, against a net trained from scratch.
+"""The method ``adapted``: the shipped net, fine-tuned, against a net trained from scratch.
 
 Four stages share the budget: the transform is calibrated (instant), the shipped net is fine-tuned
 by recorruption, a small net is trained from scratch by Noise2Void, and the better of the two gets
@@ -16,29 +16,32 @@ from typing import Any
 
 import torch
 
-from unnoise.app.events import Progress
 from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images.image import Image
-from unnoise.models.model import Model, Partner, new_weights
-from unnoise.noise.density import Model as NoiseModel
-from unnoise.noise.models import from_dict
-from unnoise.quality import risk as contest
-from unnoise.quality.risk import Judged
-from unnoise.training.held_out import regions, with_centre
-from unnoise.training.instant import STEPS, Instant
-from unnoise.training.loop import Run
+from unnoise.models.build import new_weights
+from unnoise.models.model import Choice, EnsembleMember, Model
+from unnoise.models.provenance import Provenance
+from unnoise.quality import risk
+from unnoise.quality.risk import RiskEstimate
+from unnoise.training.held_out import regions
+from unnoise.training.instant import STEPS, VstCalibration
+from unnoise.training.loop import TrainingRun
+from unnoise.training.posterior_test import with_posterior
+from unnoise.training.progress import Progress
 
 SHARES = (0.3, 0.3, 0.4)
 """Shares of the budget: fine-tuning, from scratch, and the better of the two once more."""
 STEPS_EACH = 2.5
 """Steps from scratch that take as long as one of fine-tuning."""
-ROADS = ("instant", "adapted", "self-trained")
+CANDIDATES = ("instant", "adapted", "self-trained")
+STAGES = ("calibration", "fine-tuning", "from scratch", "last stage")
+"""Their losses are weighted differently, so each has a curve of its own."""
 LEAST_SHARE = 0.1
 """A second net doubles the time of a prediction, which a smaller weight is not worth."""
 
 
-class Adaptation:
+class CandidateSearch:
     """A run of several stages, in the shape of a training run.
 
     Parameters
@@ -49,6 +52,8 @@ class Adaptation:
         From `unnoise.training.plan.plan`, for the method ``adapted``.
     device : torch.device
         Where to compute.
+    targets : None
+        As every run takes them; this one knows no pairs.
     clock : callable
         Seconds, for budgets in minutes.
 
@@ -59,9 +64,9 @@ class Adaptation:
     >>> from unnoise.training.plan import plan
     >>> image = Image.from_array(np.random.default_rng(0).normal(size=(64, 64)))
     >>> config = Config(method="adapted").replace(training={"steps": 4})
-    >>> run = Adaptation([image], plan([image], config), torch.device("cpu"))
+    >>> run = CandidateSearch([image], plan([image], config), torch.device("cpu"))
     >>> for progress in run: pass
-    >>> progress.fraction, sorted(run.risks) == sorted(ROADS)
+    >>> progress.fraction, sorted(run.risks) == sorted(CANDIDATES)
     (1.0, True)
     """
 
@@ -70,22 +75,23 @@ class Adaptation:
         images: Sequence[Image],
         model: Model,
         device: torch.device,
+        targets: Sequence[Image] | None = None,
         *,
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._images, self._planned, self.device, self._clock = images, model, device, clock
-        self._first = Instant(images, model, device)
+        self._first = VstCalibration(images, model, device)
         self._stages: list[Model] = []  # what the finished stages gave
-        self._run: Run | None = None
-        self._places = contest.pieces(images, model.config.training.seed)
-        self._judged: dict[str, Judged] = {}
+        self._run: TrainingRun | None = None
+        self._places = risk.judging_pieces(images, model.config.training.seed)
+        self._estimates: dict[str, RiskEstimate] = {}
         self.step, self.seconds = 0, 0.0
-        self.history: list[dict[str, float]] = []
+        self.history: list[dict[str, Any]] = []
 
     @property
     def risks(self) -> dict[str, float]:
-        """Estimated risk by road, once there are all of them."""
-        return {road: judged.risk for road, judged in self._judged.items()}
+        """Estimated risk by candidate, once there are all of them."""
+        return {name: estimate.risk for name, estimate in self._estimates.items()}
 
     @property
     def stopped(self) -> bool:
@@ -125,7 +131,7 @@ class Adaptation:
             self.seconds = self._clock() - started
             yield self._progress(None)
 
-    def _progress(self, run: Run | None) -> Progress:
+    def _progress(self, run: TrainingRun | None) -> Progress:
         fraction, first = self.fraction, self._first
         # while the transform is calibrated nothing is known but what is left of that
         spent, share = (self.seconds, fraction) if fraction else (first.seconds, first.fraction)
@@ -146,7 +152,7 @@ class Adaptation:
             return self.step
         return max(round(self.step / fraction), self.step) if fraction > 0 else STEPS
 
-    def _next(self, spent: float) -> Run:
+    def _next(self, spent: float) -> TrainingRun:
         """The run of the stage that comes next."""
         at = len(self._stages) - 1
         start = (lambda: self._stages[0], self._scratch, self._better)[at]()
@@ -154,58 +160,60 @@ class Adaptation:
         share = SHARES[at]
         if t.minutes is not None:
             left = sum(SHARES[at:])
-            budget = {"minutes": max(t.minutes - spent / 60, 0.01) * share / left}
+            budget: dict[str, Any] = {"minutes": max(t.minutes - spent / 60, 0.01) * share / left}
         else:
             assert t.steps is not None
             each = 1.0 if start.config.method == "adapted" else STEPS_EACH
             budget = {"steps": max(round(t.steps * share * each), 1)}
-        values = start.config.model_dump()
-        values["training"] |= {"minutes": None, "steps": None, **budget}
-        if at == 2:
-            values["training"]["learning_rate"] /= 2  # it goes on from good weights
-        model = replace(start, config=Config.parse(values))
-        return Run(self._images, model, self.device, clock=self._clock)
+        config = start.config.with_budget(**budget)
+        if at == 2:  # it goes on from good weights
+            rate = config.training.learning_rate / 2
+            config = config.replace(training={"learning_rate": rate})
+        model = replace(start, config=config)
+        return TrainingRun(self._images, model, self.device, clock=self._clock)
 
     def _scratch(self) -> Model:
         """An untrained net of Noise2Void for the same images."""
         planned = self._planned
         t = planned.config.training
-        config = Config(method="n2v", ndim=2, centre=True).replace(
+        config = Config(method="n2v", ndim=2, use_center_pixel=True).replace(
             training={"seed": t.seed, "patch": t.patch, "precision": t.precision}
         )
         weights = new_weights(config, 2, planned.channels)
         return replace(planned, config=config, weights=weights)
 
-    def _finish(self, run: Run) -> None:
+    def _finish(self, run: TrainingRun) -> None:
         """Keep what a stage gave, and judge it."""
         model = run.model()
         if model.config.method == "n2v":
-            model = self._seen(model)
+            model = self._with_center(model)
+        stage = STAGES[len(self._stages)]
         self._stages.append(model)
         self.history += [
-            {**line, "step": line["step"] + self.step - run.step} for line in run.history
+            {**line, "step": line["step"] + self.step - run.step, "stage": stage}
+            for line in run.history
         ]
-        if len(self._stages) == len(ROADS):
-            self._judged = dict(zip(ROADS, map(self._judge, self._stages), strict=True))
+        if len(self._stages) == len(CANDIDATES):
+            self._estimates = dict(zip(CANDIDATES, map(self._estimate, self._stages), strict=True))
 
-    def _seen(self, model: Model) -> Model:
-        """A blind-spot model with the pixel itself, once it has made the places of the contest."""
+    def _with_center(self, model: Model) -> Model:
+        """A blind-spot model with its own pixels, once it has made the noise that is redrawn."""
         if self._places[0].mean is None:
             seed = self._planned.config.training.seed
-            self._places = contest.with_noise(self._places, model, self.device, seed)
-        noise = _noise(self._planned)
-        if not noise:
+            self._places = risk.with_redrawn_noise(self._places, model, self.device, seed)
+        noise = self._planned.noise
+        if noise is None or not noise.known:
             return model
-        along = self._planned.origin.get("independent", ())
-        return with_centre(model, regions(model, self._images, self.device, along), noise)[0]
+        pieces = regions(model, self._images, self.device, noise.independent)
+        return with_posterior(model, pieces, noise.known)
 
-    def _judge(self, model: Model) -> Judged:
+    def _estimate(self, model: Model) -> RiskEstimate:
         """Its estimated risk."""
-        return contest.judge(model, self._places, self.device)
+        return risk.estimate_risk(model, self._places, self.device)
 
     def _better(self) -> Model:
         """What gets the rest of the budget."""
-        adapted, own = (self._judged[road].risk for road in ROADS[1:])
+        adapted, own = (self._estimates[name].risk for name in CANDIDATES[1:])
         return self._stages[1] if adapted < own else self._stages[2]
 
     def model(self) -> Model:
@@ -216,34 +224,45 @@ class Adaptation:
             if self._run is not None and len(self._stages) == 1:
                 return self._whole(self._run.model())
             return self._whole(self._stages[min(1, len(self._stages) - 1)])
-        name, last, risks = self._verdict
-        origin = {**last.origin, "road": name, "risks": risks, "steps": self.step}
-        return replace(self._whole(last), origin=origin)
+        name, best, risks = self._best
+        model = replace(self._whole(best), choice=Choice(name, risks))
+        held_out = model.provenance.held_out
+        return model.with_weights(model.weights, steps=self.step, held_out=held_out)
+
+    def remarks(self) -> list[str]:
+        """Which candidate the user gets, and why."""
+        model = self.model()
+        if model.choice is None:
+            return []
+        risks = ", ".join(f"{name} {value:.5g}" for name, value in model.choice.risks.items())
+        chosen = model.choice.candidate
+        if model.second is not None:
+            chosen += f" ({model.second.share:.0%} of the latter)"
+        return [f"chosen: {chosen}, by the estimated risk on held-out pixels ({risks})"]
 
     def _whole(self, model: Model) -> Model:
         """The model of a stage under the budget of all stages, from which a stopped run goes on."""
-        config = model.config.model_dump()
         t = self._planned.config.training
-        config["training"] |= {"minutes": t.minutes, "steps": t.steps}
-        return replace(model, config=Config.parse(config))
+        return replace(model, config=model.config.with_budget(t.minutes, t.steps))
 
     @cached_property
-    def _verdict(self) -> tuple[str, Model, dict[str, float]]:
-        """Of a finished run: the road taken, its model, and the risk of every road."""
-        judged, models = dict(self._judged), dict(zip(ROADS, self._stages, strict=False))
+    def _best(self) -> tuple[str, Model, dict[str, float]]:
+        """Of a finished run: the candidate of least risk, its model, and the risk of every one."""
+        found, models = dict(self._estimates), dict(zip(CANDIDATES, self._stages, strict=False))
         last = self._stages[-1]
         name = "adapted" if last.config.method == "adapted" else "self-trained"
-        now = self._judge(last)
-        if now.risk < judged[name].risk:  # otherwise the rest of the budget did not help
-            judged[name], models[name] = now, last
-        risks = {road: found.risk for road, found in judged.items()}
-        shipped, own = min(ROADS[:2], key=risks.__getitem__), ROADS[2]
-        share = judged[shipped].best_share(judged[own])
+        now = self._estimate(last)
+        if now.risk < found[name].risk:  # otherwise the rest of the budget did not help
+            found[name], models[name] = now, last
+        risks = {candidate: estimate.risk for candidate, estimate in found.items()}
+        shipped, own = min(CANDIDATES[:2], key=risks.__getitem__), CANDIDATES[2]
+        share = found[shipped].best_share(found[own])
         if LEAST_SHARE < share < 1 - LEAST_SHARE:
             both = f"{shipped} + {own}"
-            risks[both] = judged[shipped].with_share(judged[own], share).risk
-            second = replace(self._whole(models[own]), origin={})  # that of the first says it all
-            models[both] = replace(models[shipped], partner=Partner(second, share))
+            risks[both] = found[shipped].with_share(found[own], share).risk
+            # That of the first says it all.
+            second = replace(self._whole(models[own]), provenance=Provenance(), noise=None)
+            models[both] = replace(models[shipped], second=EnsembleMember(second, share))
         best = min(risks, key=risks.__getitem__)
         return best, models[best], risks
 
@@ -254,8 +273,8 @@ class Adaptation:
             "seconds": self.seconds,
             "history": self.history,
             "judged": {
-                road: (torch.from_numpy(judged.residual), judged.repeated)
-                for road, judged in self._judged.items()
+                name: (torch.from_numpy(estimate.residual), estimate.covariance)
+                for name, estimate in self._estimates.items()
             },
             "stages": [
                 {"method": m.config.method, "weights": dict(m.weights)} for m in self._stages
@@ -273,16 +292,16 @@ class Adaptation:
         """
         try:
             self.history = list(state["history"])
-            self._judged = {
-                road: Judged(residual.numpy(), float(repeated))
-                for road, (residual, repeated) in state["judged"].items()
+            self._estimates = {
+                name: RiskEstimate(residual.numpy(), float(covariance))
+                for name, (residual, covariance) in state["judged"].items()
             }
             self.seconds = float(state["seconds"])
             for stage in state["stages"]:
                 scratch = stage["method"] == "n2v"
                 model = self._scratch() if scratch else self._planned
                 model = model.with_weights(stage["weights"])
-                self._stages.append(self._seen(model) if scratch else model)
+                self._stages.append(self._with_center(model) if scratch else model)
             run = state["run"]
             if run is not None:
                 self._run = self._next(self.seconds - float(run["seconds"]))
@@ -292,8 +311,3 @@ class Adaptation:
             raise InputError(
                 f"the saved training state does not fit its model ({error}); train anew"
             ) from error
-
-
-def _noise(model: Model) -> list[NoiseModel]:
-    """The measured noise of every denoised channel; empty where it could not be measured."""
-    return [from_dict(values["noise"]) for values in model.origin.get("recorruption", ())]

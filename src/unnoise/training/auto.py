@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from unnoise.config import methods
 from unnoise.config.config import Config
-from unnoise.config.methods import BLIND_SPOT
 from unnoise.errors import InputError
 from unnoise.images.image import Image
 from unnoise.noise.advice import Advice
 from unnoise.noise.inspect import NoiseReport
-from unnoise.training.held_out import measured
+from unnoise.noise.of_images import inspect_images
 from unnoise.training.plan import choose_ndim
 
 MASKED = 13.5
@@ -22,8 +22,15 @@ SECONDS = 30.0
 """Up to this budget the shipped net is used as it is; a fine-tuning needs more."""
 
 
+PRETRAINED = {
+    "instant": "seconds are enough for the shipped net",
+    "adapted": "the best of three candidates or the mean of two is kept",
+}
+"""Why a method that starts from the weights of the package takes the place of n2v."""
+
+
 @dataclass(frozen=True)
-class Choice:
+class MethodChoice:
     """What was chosen and why.
 
     Attributes
@@ -46,7 +53,7 @@ class Choice:
         return next((r.advice for r in self.reports if r.method == self.config.method), None)
 
 
-def choose(images: Sequence[Image], ndim: int | None = None) -> Choice:
+def choose(images: Sequence[Image], ndim: int | None = None) -> MethodChoice:
     """Choose a method for images that share a model.
 
     Parameters
@@ -61,34 +68,38 @@ def choose(images: Sequence[Image], ndim: int | None = None) -> Choice:
     >>> import numpy as np
     >>> noise = np.random.default_rng(0).normal(size=(96, 96))
     >>> choice = choose([Image.from_array(noise)])
-    >>> choice.config.method, choice.config.centre
+    >>> choice.config.method, choice.config.use_center_pixel
     ('n2v', True)
     """
-    reports = measured(images)  # what is wrong with an image that is left out, `plan` will say
+    reports = inspect_images(
+        images
+    )  # what is wrong with an image that is left out, `plan` will say
     if not reports:
-        return Choice(_with("n2v", (), ndim), (), "auto: n2v, as the noise could not be measured")
-    methods = [report.method for report in reports]
-    method = max(sorted(set(methods)), key=methods.count)
+        return MethodChoice(
+            _with("n2v", (), ndim), (), "auto: n2v, as the noise could not be measured"
+        )
+    advised = [report.method for report in reports]
+    method = max(sorted(set(advised)), key=advised.count)
     advice = next(report.advice for report in reports if report.method == method)
     if method == "n2n" and any(image.sizes[advice.pairs or "T"] < 2 for image in images):
         method, advice = "n2v", Advice("n2v", (), "not all images have repeats")
     config = _with(method, advice.settings, ndim)
     line = f"auto: {method}; {advice.why}"
-    if len(set(methods)) > 1:
-        line += f" (the images differ: {', '.join(methods)})"
+    if len(set(advised)) > 1:
+        line += f" (the images differ: {', '.join(advised)})"
     if advice.near_clean:
         line += "; little will change"
-    return Choice(config, tuple(reports), line)
+    return MethodChoice(config, tuple(reports), line)
 
 
-def road(
-    choice: Choice, images: Sequence[Image], minutes: float | None, ndim: int | None
-) -> Choice:
+def with_pretrained(
+    choice: MethodChoice, images: Sequence[Image], minutes: float | None, ndim: int | None
+) -> MethodChoice:
     """Put the shipped net in the place of plain Noise2Void where its assumptions hold.
 
     Independent noise of measured strength, planes, and a budget in minutes or none: seconds are
-    enough for the instant road; with more, three roads share the time, and the best or a mean of
-    two is taken.
+    enough for `instant`; with more, three candidates share the time (`adapted`), and the best or a
+    mean of two is taken.
     """
     if choice.config.method != "n2v" or not choice.reports or choice.config.noise_model:
         return choice
@@ -97,9 +108,9 @@ def road(
     if not (flat and independent):
         return choice
     method = "instant" if minutes is not None and minutes <= SECONDS / 60 else "adapted"
-    told = "seconds are enough for the shipped net" if method == "instant" else "three roads race"
+    told = PRETRAINED[method]
     why = choice.why.replace("auto: n2v;", f"auto: {method}, as {told};", 1)
-    return Choice(Config.preset(method=method), choice.reports, why)
+    return MethodChoice(Config.preset(method=method), choice.reports, why)
 
 
 def _with(method: str, settings: Sequence[str], ndim: int | None) -> Config:
@@ -107,9 +118,9 @@ def _with(method: str, settings: Sequence[str], ndim: int | None) -> Config:
     config = Config.preset(method=method)
     chosen = [setting for setting in settings if not _is_flat(setting, ndim)]
     if len(chosen) < len(settings):  # a mask along Z means nothing to a 2D net
-        return Config.preset(method="n2v").set("centre=true")
-    if method in BLIND_SPOT:
-        chosen.append("centre=true")
+        return Config.preset(method="n2v").set("use_center_pixel=true")
+    if methods.method(method).blind_spot:
+        chosen.append("use_center_pixel=true")
     config = config.set(*chosen)
     footprint = config.footprint(ndim or 3)
     if footprint is not None:
@@ -148,7 +159,7 @@ class Auto:
         """Settings to check before the images are open: those of n2v."""
         return self._budgeted(Config.preset().set(*self.assignments))
 
-    def resolve(self, images: Sequence[Image]) -> Choice:
+    def resolve(self, images: Sequence[Image]) -> MethodChoice:
         """Choose for images that share a model.
 
         Raises
@@ -159,18 +170,15 @@ class Auto:
         choice = choose(images, self.ndim)
         # Steps and other settings are those of a training.
         if self.shipped and self.steps is None and not self.assignments:
-            choice = road(choice, images, self.minutes, self.ndim)
+            choice = with_pretrained(choice, images, self.minutes, self.ndim)
         try:
             config = self._budgeted(choice.config.set(*self.assignments))
         except InputError as error:
             raise InputError(
                 f"{error} (auto chose {choice.config.method}; name a method with --method)"
             ) from error
-        return Choice(config, choice.reports, choice.why)
+        return MethodChoice(config, choice.reports, choice.why)
 
     def _budgeted(self, config: Config) -> Config:
-        from unnoise.api import budget
-
         minutes = self.minutes if config.is_trained else None
-        config = budget(config, minutes, self.steps, self.seed)
-        return config if self.ndim is None else config.replace(ndim=self.ndim)
+        return config.with_budget(minutes, self.steps, self.seed, self.ndim)

@@ -19,7 +19,7 @@ for every crop: 2 % of a step."""
 
 
 @dataclass(frozen=True)
-class Partners:
+class PairedImages:
     """Where the second image of every pair comes from.
 
     Attributes
@@ -82,7 +82,7 @@ class Crops:
         Quarter turns and flips in YX to draw from; the patch must then be square in YX.
     seed : int
         Seed of the held-out pixels.
-    partners : Partners, optional
+    partners : PairedImages, optional
         The second images of pairs.
     """
 
@@ -96,7 +96,7 @@ class Crops:
         one_by_one: bool = False,
         symmetries: Sequence[tuple[int, bool]] = ((0, False),),
         seed: int,
-        partners: Partners | None = None,
+        partners: PairedImages | None = None,
     ) -> None:
         self.images, self.affine, self.patch = images, affine, patch
         self.channels, self.one_by_one = list(channels), one_by_one

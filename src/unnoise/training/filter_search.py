@@ -1,4 +1,4 @@
-"""Calibration of the classic filters, in the shape of a training run."""
+"""The search for the parameters of a classic filter, in the shape of a training run."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any
 import numpy as np
 import torch
 
-from unnoise.app.events import Progress
 from unnoise.errors import InputError
 from unnoise.images.image import Image
 from unnoise.models.model import Model
 from unnoise.nets.classical import Filter, candidates, risk
 from unnoise.training.crops import Crops
+from unnoise.training.progress import Progress
 
 N_PATCHES = 2
 """Patches on which the filters are compared."""
 
 
-class Calibration:
+class FilterSearch:
     """Tries the parameters of a filter one after the other, and keeps those of least risk.
 
     The risk is self-supervised (J-invariance; Batson and Royer, ICML 2019). It can stop and go on
@@ -33,19 +33,27 @@ class Calibration:
         Noisy images.
     model : Model
         From `unnoise.training.plan.plan`, for a method such as ``nlm``.
+    device, targets
+        As every run takes them; filters compute on the CPU and know no pairs.
 
     Examples
     --------
     >>> from unnoise.config.config import Config
     >>> from unnoise.training.plan import plan
     >>> image = Image.from_array(np.random.default_rng(0).normal(size=(64, 64)))
-    >>> run = Calibration([image], plan([image], Config(method="gaussian")))
+    >>> run = FilterSearch([image], plan([image], Config(method="gaussian")), torch.device("cpu"))
     >>> for _ in run: pass
     >>> sorted(run.model().weights)  # noise alone wants the widest blur
     ['sigma']
     """
 
-    def __init__(self, images: Sequence[Image], model: Model) -> None:
+    def __init__(
+        self,
+        images: Sequence[Image],
+        model: Model,
+        device: torch.device,
+        targets: Sequence[Image] | None = None,
+    ) -> None:
         self._model = model
         crops = Crops(
             images,
@@ -60,7 +68,7 @@ class Calibration:
         self._planes = list(crops.batch(n, rng).noisy[:, 0].astype(np.float64))
         self._candidates = candidates(model.config.method, self._planes)
         self.step, self.seconds, self.device = 0, 0.0, torch.device("cpu")
-        self.history: list[dict[str, float]] = []
+        self.history: list[dict[str, Any]] = []
 
     @property
     def fraction(self) -> float:
@@ -98,6 +106,10 @@ class Calibration:
         net.set(**{name: best[name] for name in self._candidates[0]})
         weights = dict(net.state_dict())
         return self._model.with_weights(weights, steps=self.step, held_out=best["held_out"])
+
+    def remarks(self) -> list[str]:
+        """Nothing beyond its loss."""
+        return []
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on."""

@@ -1,4 +1,4 @@
-"""The variance-stabilising transform of the instant road: a first guess, then a calibration.
+"""The method ``instant``: the variance-stabilising transform of the shipped net, set to an image.
 
 The first guess is the noise that was measured. It is then refined on the image itself by the error
 of the prediction of hidden pixels, which needs no clean image (Herbreteau and Unser, Noise2VST,
@@ -9,26 +9,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from unnoise.app.events import Progress
 from unnoise.config.sections import Training
 from unnoise.errors import InputError
 from unnoise.images.image import Image
-from unnoise.models.model import Model, ready
-from unnoise.nets.variance_stabilized import KNOTS, Stabilised, interpolate
-from unnoise.noise.density import Model as NoiseModel
-from unnoise.noise.inspect import NoiseReport
-from unnoise.training.crops import Crops
-from unnoise.training.held_out import independent, measured, noise_models, of_camera
-from unnoise.training.methods.b2u import interpolate as neighbours
+from unnoise.models.build import ready
+from unnoise.models.model import Model
+from unnoise.nets.variance_stabilized import Stabilised, interpolate
+from unnoise.training.methods.b2u import donut_mean
 from unnoise.training.optimizer import OPTIMIZERS
+from unnoise.training.progress import Progress
+from unnoise.training.vst_from_noise import crops_of
 
 STEPS = 60
 """Steps of the calibration: about 3 s of one core."""
@@ -41,8 +37,6 @@ START = 0.1
 strong, and too much smoothing is nearer to the optimum than too little."""
 CELL = 4
 """One pixel in every cell of this side is hidden."""
-BEYOND = 0.25
-"""How far the knots go beyond what is seen, as a share of its range."""
 WIN = 0.002
 """The refinement must lower the risk by this share: a pixel that is hidden is not one that is seen,
 and where the first guess was right (white noise of one level) that feigned a gain of 0.1 % and cost
@@ -52,70 +46,8 @@ N_JUDGES = 24
 """Patches on which the first guess and the refinement are compared."""
 
 
-def with_transform(model: Model, noise: Sequence[NoiseModel | None], crops: Crops) -> Model:
-    """The model with the transform that fits the measured noise of every channel.
-
-    Parameters
-    ----------
-    model : Model
-        Of the methods ``instant`` and ``adapted``.
-    noise : sequence of noise models or None
-        In image units, one per denoised channel; where None, noise of one strength is assumed.
-    crops : Crops
-        Patches of the images.
-    """
-    rng = np.random.default_rng([model.config.training.seed, 6])
-    seen = crops.batch(64, rng).noisy
-    knots, log_sigma = [], []
-    for place_, (c, known) in enumerate(zip(model.channels, noise, strict=True)):
-        mean, std = float(model.affine.mean[c]), float(model.affine.std[c])
-        low, high = (float(v) for v in np.quantile(seen[:, place_], [0.0005, 0.9995]))
-        reach = max(high - low, 1e-3) * BEYOND
-        at = np.linspace(low - reach, high + reach, KNOTS)
-        if known is None:
-            sigma = np.full(KNOTS, _flat_noise(seen[:, place_]))
-        else:
-            sigma = np.sqrt(known.variance(mean + std * at)) / std
-        knots.append(at)
-        log_sigma.append(np.log(np.maximum(sigma, 1e-3)))
-    weights = {
-        **model.weights,
-        "knots": torch.tensor(np.array(knots), dtype=torch.float32),
-        "log_sigma": torch.tensor(np.array(log_sigma), dtype=torch.float32),
-    }
-    return replace(model, weights=weights)
-
-
-def stabilised(model: Model, images: Sequence[Image], reports: Sequence[NoiseReport] = ()) -> Model:
-    """The model of a new run with the transform that fits the noise of its images.
-
-    Parameters
-    ----------
-    model : Model
-        Of the methods ``instant`` and ``adapted``.
-    images : sequence of Image
-        Noisy images.
-    reports : sequence of NoiseReport
-        What was measured of them; measured now where it is missing.
-    """
-    reports = reports or measured(images)
-    noise = of_camera(model, images[0].alpha) or noise_models(reports, model)
-    known = [n for n in noise if n is not None]
-    if len(known) == len(noise):  # what a fine-tuning splits, and what judges it
-        kept = [{"noise": n.to_dict(), "rho": None} for n in known]
-        found = {"recorruption": kept, "independent": list(independent(reports))}
-        model = replace(model, origin={**model.origin, **found})
-    return with_transform(model, noise, crops_of(images, model))
-
-
-def _flat_noise(planes: NDArray[np.float32]) -> float:
-    """Noise of one strength, from differences of neighbours (robust against edges)."""
-    differences = np.diff(planes, axis=-1)
-    return float(np.median(np.abs(differences))) / 0.6745 / np.sqrt(2) or 1e-3
-
-
-class Instant:
-    """The calibration of the instant road, in the shape of a training run.
+class VstCalibration:
+    """The calibration of the transform, in the shape of a training run.
 
     Parameters
     ----------
@@ -125,18 +57,26 @@ class Instant:
         From `unnoise.training.plan.plan`, for the method ``instant`` or ``adapted``.
     device : torch.device
         Where to compute.
+    targets : None
+        As every run takes them; this one knows no pairs.
 
     Examples
     --------
     >>> from unnoise.config.config import Config
     >>> from unnoise.training.plan import plan
     >>> image = Image.from_array(np.random.default_rng(0).normal(size=(64, 64)))
-    >>> run = Instant([image], plan([image], Config(method="instant")), torch.device("cpu"))
+    >>> run = VstCalibration([image], plan([image], Config(method="instant")), torch.device("cpu"))
     >>> next(iter(run)).step
     1
     """
 
-    def __init__(self, images: Sequence[Image], model: Model, device: torch.device) -> None:
+    def __init__(
+        self,
+        images: Sequence[Image],
+        model: Model,
+        device: torch.device,
+        targets: Sequence[Image] | None = None,
+    ) -> None:
         self._model, self.device = model, device
         self._crops = crops_of(images, model)
         seed = model.config.training.seed
@@ -152,7 +92,7 @@ class Instant:
         self._optimizer = OPTIMIZERS["adam"]([self._bends], ADAM)
         self._sum = torch.zeros_like(self._bends, requires_grad=False)
         self.step, self.seconds = 0, 0.0
-        self.history: list[dict[str, float]] = []
+        self.history: list[dict[str, Any]] = []
         self._best: dict[str, Tensor] | None = None
 
     @property
@@ -182,7 +122,7 @@ class Instant:
     def _places(self, x: Tensor) -> Tensor:
         """Where the refinement bends, shape (channels, BENDS): denser where there are pixels."""
         shares = torch.linspace(0.002, 0.998, BENDS, device=x.device)
-        smooth = neighbours(neighbours(x)).transpose(0, 1).flatten(1)
+        smooth = donut_mean(donut_mean(x)).transpose(0, 1).flatten(1)
         # torch.quantile takes 16 million values at most
         quantiles = torch.quantile(smooth[:, :: max(smooth.shape[1] // 2**20, 1)], shares, dim=1).T
         even = torch.lerp(quantiles[:, :1], quantiles[:, -1:], torch.linspace(0, 1, BENDS).to(x))
@@ -213,7 +153,7 @@ class Instant:
         """Mean squared error at hidden pixels, the predictions there and the noisy values."""
         mask = torch.zeros(x.shape[2:], dtype=torch.bool, device=x.device)
         mask[phase[0] :: CELL, phase[1] :: CELL] = True
-        predicted = self._net(torch.where(mask, neighbours(x), x))[..., mask]
+        predicted = self._net(torch.where(mask, donut_mean(x), x))[..., mask]
         noisy = x[..., mask]
         return ((noisy - predicted) ** 2).mean(), predicted, noisy
 
@@ -252,6 +192,10 @@ class Instant:
         held_out = self.history[-1]["held_out"]
         return self._model.with_weights(self._best, steps=self.step, held_out=held_out)
 
+    def remarks(self) -> list[str]:
+        """Nothing beyond its loss."""
+        return []
+
     def state(self) -> dict[str, Any]:
         """Nothing but the step: a calibration takes seconds and starts anew."""
         return {"step": 0}
@@ -289,14 +233,3 @@ def _shift(knots: Tensor, predicted: Tensor, noisy: Tensor, copies: float = 1.0)
     if len(at) < 2:
         return torch.zeros_like(knots)
     return interpolate(knots, at, mean[kept], flat=True)
-
-
-def crops_of(images: Sequence[Image], model: Model) -> Crops:
-    """Patches of all denoised channels."""
-    return Crops(
-        images,
-        model.affine,
-        patch=model.patch,
-        channels=model.channels,
-        seed=model.config.training.seed,
-    )

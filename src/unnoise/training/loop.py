@@ -6,22 +6,25 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from unnoise.app.events import Progress
 from unnoise.errors import InputError, UnnoiseError
 from unnoise.images.image import Image
-from unnoise.models.model import Model, build_net
-from unnoise.nets.device import autocast, half, keep_memory, place
-from unnoise.training.crops import Crops, Partners, Patches
-from unnoise.training.losses import CALIBRATION, CALIBRATIONS, ERRORS, mean
-from unnoise.training.methods import METHODS, Batch, Step
-from unnoise.training.noise_tables import noise_of
+from unnoise.models.build import build_net
+from unnoise.models.model import Coverage, Model
+from unnoise.nets.device import autocast, keep_memory, to_device, training_dtype
+from unnoise.training.crops import Crops, PairedImages, Patches
+from unnoise.training.losses import COVERAGE, COVERAGES, ERRORS, mean
+from unnoise.training.methods import build
+from unnoise.training.methods.step import Batch, Step
+from unnoise.training.noise_tables import noise_tables
 from unnoise.training.optimizer import OPTIMIZERS
+from unnoise.training.progress import Progress
 from unnoise.training.schedule import Patience, schedule, standard_error
 
 N_VALIDATIONS = 20
@@ -32,7 +35,7 @@ STEPS_PER_VALIDATION = 50
 """Fewest steps between validations: each costs about three steps."""
 
 
-class Run:
+class TrainingRun:
     """A training run that can stop and go on at any step.
 
     Parameters
@@ -54,7 +57,7 @@ class Run:
     >>> from unnoise.training.plan import plan
     >>> image = Image.from_array(np.random.default_rng(0).normal(size=(64, 64)))
     >>> config = Config().replace(training={"steps": 2}, net={"filters": 4})
-    >>> run = Run([image], plan([image], config), torch.device("cpu"))
+    >>> run = TrainingRun([image], plan([image], config), torch.device("cpu"))
     >>> [progress.step for progress in run]
     [1, 2]
     """
@@ -70,9 +73,8 @@ class Run:
     ) -> None:
         config, self.device, self._model, self.clock = model.config, device, model, clock
         t = self.config = config.training
-        self.method = METHODS[config.method](config, model.ndim, noise_of(model))
-        # A blind risk does not see what their nets gain from the pixel itself.
-        self.keeps_last = config.method in ("b2u", "adapted")
+        self.method = build(config, model.ndim, noise_tables(model))
+        self.keeps_last = config.entry.keeps_last
         self.crops = Crops(
             images,
             model.affine,
@@ -83,8 +85,8 @@ class Run:
             seed=t.seed,
             partners=_partners(model, targets),
         )
-        self.dtype = half(device, t.precision, model.ndim)
-        self.net = place(build_net(model), device)
+        self.dtype = training_dtype(device, t.precision, model.ndim)
+        self.net = to_device(build_net(model), device)
         self._followed = _floats(self.net)  # the tensors themselves: they change in place
         self.average = [p.detach().clone() for p in self._followed]
         self.optimizer = OPTIMIZERS[t.optimizer](self.net.parameters(), t)
@@ -99,7 +101,7 @@ class Run:
         self.loss: float | None = None
         self.best: float | None = None
         self.best_weights = {k: v.cpu() for k, v in model.weights.items()}
-        self.history: list[dict[str, float]] = []
+        self.history: list[dict[str, Any]] = []
         self._held_out = self._validation_batches()
 
     @property
@@ -204,16 +206,16 @@ class Run:
         y = x if patches.target is patches.noisy else torch.from_numpy(patches.target).to(device)
         held_out = torch.from_numpy(patches.held_out).to(device)
         channel = torch.from_numpy(patches.channel).to(device)
-        return Step(x, y, held_out, generator, self.fraction, self._see, channel)
+        return Step(x, y, held_out, generator, self.fraction, self._predict, channel)
 
-    def _see(self, x: Tensor) -> Tensor:
+    def _predict(self, x: Tensor) -> Tensor:
         """What the net of the moment makes of patches."""
         with torch.no_grad(), autocast(self.device, self.dtype):
-            seen: Tensor = self.net(x)
-        return seen.float()
+            predicted: Tensor = self.net(x)
+        return predicted.float()
 
     def validate(self) -> float:
-        """Loss of the averaged weights on the held-out pixels; the best weights are kept."""
+        """Held-out loss of the averaged weights, which are kept if none before were better."""
         t = self.config
         rate = self.learning_rate
         self.validated = self.fraction
@@ -222,7 +224,8 @@ class Run:
             torch._foreach_copy_(self._followed, self.average)
         losses, extra = self._held_out_losses()
         loss, half_width = losses.mean().item(), 1.96 * standard_error(losses, self._repeats)
-        if self._is_kept(losses):
+        kept = self._is_kept(losses)
+        if kept:
             self.best = loss
             self.best_weights = {k: v.cpu().clone() for k, v in self.net.state_dict().items()}
         self.net.load_state_dict(weights)
@@ -235,6 +238,7 @@ class Run:
                 "held_out": loss,
                 "held_out_low": loss - half_width,
                 "held_out_high": loss + half_width,
+                "kept": kept,
                 **extra,
             }
         )
@@ -263,7 +267,7 @@ class Run:
         return difference.mean().item() <= doubt
 
     def _held_out_losses(self) -> tuple[Tensor, dict[str, float]]:
-        """The loss of every validation patch and, of a probabilistic net, its calibration."""
+        """The loss of every validation patch and, of a probabilistic net, its coverage."""
         self.net.eval()
         losses, deviations = [], []
         with torch.no_grad():
@@ -272,11 +276,11 @@ class Run:
                     prediction = self.net(noisy.to(self.device)).float().cpu()
                 error = weight * ERRORS[self.config.loss](prediction, target)
                 losses.append(error.flatten(1).sum(1) / weight.flatten(1).sum(1))
-                if self.config.loss in CALIBRATIONS:
+                if self.config.loss in COVERAGES:
                     centre, scale = prediction.chunk(2, 1)
                     deviations.append(((target - centre) / scale)[weight > 0])
         self.net.train()
-        extra = CALIBRATIONS[self.config.loss](torch.cat(deviations)) if deviations else {}
+        extra = COVERAGES[self.config.loss](torch.cat(deviations)) if deviations else {}
         return torch.cat(losses).double(), extra
 
     def _validation_batches(self) -> list[Batch]:
@@ -310,10 +314,26 @@ class Run:
                 k: next(floats).cpu().clone() if v.is_floating_point() else v.cpu().clone()
                 for k, v in self.net.state_dict().items()
             }
-        kept = next((h for h in reversed(self.history) if h["held_out"] == self.best), {})
-        calibration = {k: kept[k] for k in CALIBRATION if k in kept}
-        origin = {"calibration": calibration} if calibration else {}
-        return self._model.with_weights(weights, steps=self.step, held_out=self.best, **origin)
+        model = self._model.with_weights(weights, steps=self.step, held_out=self.best)
+        kept: dict[str, Any] = next(
+            (line for line in reversed(self.history) if line["held_out"] == self.best), {}
+        )
+        spread = {name: kept[name] for name in COVERAGE if name in kept}
+        return replace(model, coverage=Coverage(**spread)) if spread else model
+
+    def remarks(self) -> list[str]:
+        """Whether it stopped early, and how predicted spreads compare with held-out pixels."""
+        told = []
+        if self.stopped:
+            told.append(f"stopped early at step {self.step}: the held-out loss no longer falls")
+        found = self.model().coverage
+        if found is not None:
+            told.append(
+                f"uncertainty on held-out pixels: {found.inside_50:.0%} inside the 50 % interval, "
+                f"{found.inside_95:.0%} inside the 95 % interval, variance "
+                f"{found.variance_ratio:.2f} times the predicted one"
+            )
+        return told
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on, as tensors and plain values."""
@@ -378,12 +398,12 @@ PLAIN = (
 """Attributes of a run that are saved as they are."""
 
 
-def _partners(model: Model, targets: Sequence[Image] | None) -> Partners | None:
+def _partners(model: Model, targets: Sequence[Image] | None) -> PairedImages | None:
     """Where the second images of pairs are."""
-    if not model.config.needs_pairs:
+    if not model.config.entry.pairs:
         return None
     axis = model.config.pairs.axis if model.config.pairs else None
-    return Partners(model.target_affine or model.affine, targets, axis)
+    return PairedImages(model.target_affine or model.affine, targets, axis)
 
 
 def _floats(net: torch.nn.Module) -> list[Tensor]:

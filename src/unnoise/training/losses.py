@@ -1,4 +1,4 @@
-"""Errors of predictions, and how well predicted scales are calibrated."""
+"""Errors of predictions, and how well predicted scales cover them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 
 from torch import Tensor
+
+from unnoise.config.sections import SPREADS
 
 
 def mean(error: Tensor, weight: Tensor) -> Tensor:
@@ -33,24 +35,21 @@ ERRORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 """Error of every pixel, from prediction and target; the likelihoods predict mean and scale."""
 
-CALIBRATION = ("variance_ratio", "inside_50", "inside_95")
+COVERAGE = ("variance_ratio", "inside_50", "inside_95")
 
 
-def _calibration(z: Tensor, loss: str, half: float, most: float) -> dict[str, float]:
+def _coverage(z: Tensor, loss: str, half: float, most: float) -> dict[str, float]:
     """How deviations in units of the predicted scale compare with their distribution.
 
     The ratio of actual to predicted variance should be 1; the shares of pixels inside the central
     50 % and 95 % intervals should be 0.5 and 0.95.
     """
     inside = [(z.abs() <= limit).float().mean().item() for limit in (half, most)]
-    return dict(zip(CALIBRATION, [(z**2).mean().item() / SPREADS[loss], *inside], strict=True))
+    return dict(zip(COVERAGE, [(z**2).mean().item() / SPREADS[loss], *inside], strict=True))
 
 
-CALIBRATIONS: dict[str, Callable[[Tensor], dict[str, float]]] = {
-    "gaussian": lambda z: _calibration(z, "gaussian", 0.674490, 1.959964),
-    "laplace": lambda z: _calibration(z, "laplace", math.log(2), math.log(20)),
+COVERAGES: dict[str, Callable[[Tensor], dict[str, float]]] = {
+    "gaussian": lambda z: _coverage(z, "gaussian", 0.674490, 1.959964),
+    "laplace": lambda z: _coverage(z, "laplace", math.log(2), math.log(20)),
 }
-"""The calibration check of every likelihood, from deviations in units of its scale."""
-
-SPREADS: dict[str, float] = {"gaussian": 1.0, "laplace": 2.0}
-"""Variance of a likelihood in units of its squared scale."""
+"""The coverage check of every likelihood, from deviations in units of its scale."""

@@ -1,4 +1,4 @@
-"""The noise that r2r splits: measured before a run, kept with the model, read by the method."""
+"""The noise that r2r and fine-tuning split, as tables in normalised units."""
 
 from __future__ import annotations
 
@@ -9,32 +9,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unnoise.errors import InputError
-from unnoise.images.image import Image
 from unnoise.models.model import Model
 from unnoise.noise.correlation import Correlation
 from unnoise.noise.density import Model as NoiseModel
 from unnoise.noise.inspect import NoiseReport
-from unnoise.noise.models import PoissonGauss, from_dict
-from unnoise.training.held_out import measured, noise_models, of_camera
-from unnoise.training.methods.r2r import SIGNALS, Noise
+from unnoise.noise.models import PoissonGauss
+from unnoise.training.methods.r2r import SIGNALS, NoiseTable
 
 GROWTH = 1.1
 """Photon noise has at least this ratio of variances a standard deviation beside the mean signal."""
 
 
-def with_noise(model: Model, images: Sequence[Image], reports: Sequence[NoiseReport] = ()) -> Model:
-    """The model of a run with r2r and the noise it needs, as plain values; others as they are.
+def with_split_noise(model: Model, name: str, reports: Sequence[NoiseReport] = ()) -> Model:
+    """The model of a run that splits noise (r2r) with the noise it needs; others as they are.
 
     So a run that goes on has the noise of its beginning, whatever is measured by then.
 
     Parameters
     ----------
     model : Model
-        Untrained.
-    images : sequence of Image
-        Its training images.
+        Untrained, with the noise of its images.
+    name : str
+        How messages call the first image.
     reports : sequence of NoiseReport
-        What was measured of them, where it was.
+        What was measured of the images.
 
     Raises
     ------
@@ -44,15 +42,15 @@ def with_noise(model: Model, images: Sequence[Image], reports: Sequence[NoiseRep
     settings = model.config.recorruption
     if settings is None:
         return model
-    reports = reports or measured(images)
-    noise = of_camera(model, images[0].alpha) or noise_models(reports, model)
+    assert model.noise is not None
+    noise = model.noise.models
     known = [n for n in noise if n is not None]
     if len(known) < len(noise):
         channel = model.channels[noise.index(None)] + 1
         which = f" of channel {channel}" if model.n_channels > 1 else ""
         raise InputError(
-            f"the noise{which} of {images[0].name} could not be measured, which r2r needs; give "
-            f"it with --noise-model (unnoise calibrate), or choose the method n2v"
+            f"the noise{which} of {name} could not be measured, which r2r needs; give it with "
+            f"--noise-model (unnoise calibrate), or choose the method n2v"
         )
     shapes: list[NDArray | None] = [None for _ in known]
     if settings.correlated is not False:
@@ -60,43 +58,42 @@ def with_noise(model: Model, images: Sequence[Image], reports: Sequence[NoiseRep
     correlated = any(rho is not None for rho in shapes)
     if settings.correlated and not correlated:
         raise InputError(
-            f"the noise of {images[0].name} is not correlated as far as can be measured; leave "
+            f"the noise of {name} is not correlated as far as can be measured; leave "
             f"recorruption.correlated out"
         )
     if settings.kind == "thinning":
-        _check_photons(model, images[0].name, known, correlated=correlated)
+        _check_photons(model, name, known, correlated=correlated)
     config = model.config.replace(recorruption={"correlated": correlated})
-    kept = [
-        {"noise": n.to_dict(), "rho": None if rho is None else rho.tolist()}
-        for n, rho in zip(known, shapes, strict=True)
-    ]
-    return replace(model, config=config, origin={**model.origin, "recorruption": kept})
+    return replace(model, config=config, noise=replace(model.noise, autocorrelation=tuple(shapes)))
 
 
-def noise_of(model: Model) -> tuple[Noise, ...]:
+def noise_tables(model: Model) -> tuple[NoiseTable, ...]:
     """The noise of every denoised channel in normalised units; empty for other methods."""
-    if model.config.is_shipped and "recorruption" not in model.origin:
-        return _of_transform(model)
+    pretrained = model.config.entry.pretrained
+    if model.config.recorruption is None and not pretrained:
+        return ()
+    if model.noise is None or not model.noise.known:
+        return _of_transform(model) if pretrained else ()
     found = []
-    for c, values in zip(model.channels, model.origin.get("recorruption", ()), strict=False):
-        noise, rho = from_dict(values["noise"]), values["rho"]
+    shapes = model.noise.autocorrelation or (None,) * len(model.channels)
+    for c, noise, rho in zip(model.channels, model.noise.known, shapes, strict=True):
         mean, std = float(model.affine.mean[c]), float(model.affine.std[c])
         gain, offset = _line(noise, mean, std)
         found.append(
-            Noise(
+            NoiseTable(
                 variance=noise.variance(mean + std * SIGNALS) / std**2,
                 gain=gain / std,
                 offset=(offset - mean) / std,
-                rho=None if rho is None else np.array(rho, np.float64),
+                autocorrelation=rho,
             )
         )
     return tuple(found)
 
 
-def _of_transform(model: Model) -> tuple[Noise, ...]:
+def _of_transform(model: Model) -> tuple[NoiseTable, ...]:
     """The noise that the transforms of a model take for granted."""
     rows = zip(model.weights["knots"].numpy(), model.weights["log_sigma"].numpy(), strict=True)
-    return tuple(Noise(np.exp(2 * np.interp(SIGNALS, at, sigma))) for at, sigma in rows)
+    return tuple(NoiseTable(np.exp(2 * np.interp(SIGNALS, at, sigma))) for at, sigma in rows)
 
 
 def _line(noise: NoiseModel, mean: float, std: float) -> tuple[float, float]:

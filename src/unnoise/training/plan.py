@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-import platform
 from collections.abc import Sequence
-from importlib.metadata import version
 
 import numpy as np
-import torch
 
 from unnoise.config import footprint as structure
 from unnoise.config.config import Config
@@ -17,10 +13,13 @@ from unnoise.config.methods import ADAPTED_STEPS, DEFAULT_STEPS, MIN_SLICES
 from unnoise.errors import InputError
 from unnoise.images.image import Image
 from unnoise.images.normalization import fit
-from unnoise.models.model import Model, new_weights
+from unnoise.models.build import new_weights
+from unnoise.models.model import Model
+from unnoise.models.provenance import Provenance
 from unnoise.noise.inspect import NoiseReport
-from unnoise.training.instant import stabilised
-from unnoise.training.noise_tables import with_noise
+from unnoise.noise.of_images import image_noise, inspect_images
+from unnoise.training.noise_tables import with_split_noise
+from unnoise.training.vst_from_noise import with_stabilizer
 
 MIN_SIDE = 16
 """Smallest image in Y and X."""
@@ -66,7 +65,7 @@ def plan(
     patch = choose_patch(images, ndim, config)
     _check_batch_norm(config, patch)
     # Noisy pairs share their statistics; clean images have their own, which the result takes.
-    supervised = config.method == "care"
+    supervised = config.entry.pairs == "clean"
     affine = fit([*images, *([] if supervised else targets or [])])
     target_affine = fit(targets) if supervised and targets else None
     alpha = images[0].alpha
@@ -74,18 +73,30 @@ def plan(
     channels = tuple(int(c) for c in np.flatnonzero(varying) if c != alpha)
     if not channels:
         raise InputError("every colour channel is constant, so there is nothing to denoise")
-    weights = new_weights(config, ndim, channels)
-    origin = _origin(images, targets)
-    model = Model(config, affine, channels, patch, weights, target_affine, origin)
-    if config.is_shipped:
-        return stabilised(model, images, reports)
-    return with_noise(model, images, reports)
+    needs_noise = config.recorruption is not None or config.entry.pretrained
+    noise = None
+    if needs_noise or reports or config.noise_model is not None:
+        reports = reports or inspect_images(images)
+        noise = image_noise(images, channels, reports, config.noise_model)
+    model = Model(
+        config,
+        affine,
+        channels,
+        patch,
+        new_weights(config, ndim, channels),
+        target_affine,
+        noise,
+        provenance=Provenance.of(images, targets),
+    )
+    if config.entry.pretrained:
+        return with_stabilizer(model, images)
+    return with_split_noise(model, images[0].name, reports)
 
 
 def _check_pairs(images: Sequence[Image], targets: Sequence[Image] | None, config: Config) -> None:
     """Methods that learn from pairs need them, others must not get any."""
     axis = config.pairs.axis if config.pairs else None
-    if targets is not None and not config.needs_pairs:
+    if targets is not None and not config.entry.pairs:
         raise InputError(
             f"the method {config.method} learns from noisy images alone; leave out the targets, "
             f"or choose the method n2n (noisy targets) or care (clean ones)"
@@ -103,9 +114,9 @@ def _check_pairs(images: Sequence[Image], targets: Sequence[Image] | None, confi
                     f"{image.name} has a single position along {axis} (axes {image.axes}), so it "
                     f"holds no pairs; choose another axis, or give the right axes with --axes"
                 )
-    elif config.needs_pairs and targets is None:
+    elif config.entry.pairs and targets is None:
         what = "clean images (--targets FOLDER)"
-        if config.method == "n2n":
+        if config.entry.pairs == "noisy":
             what = "second noisy images (--targets FOLDER, or --pairs T for repeats along T)"
         raise InputError(f"the method {config.method} needs {what}")
     if targets is not None:
@@ -132,7 +143,7 @@ def _lengths(config: Config, ndim: int) -> dict[str, int | None]:
     t = config.training
     full_size = config.net is not None and config.net.unshuffle == 1
     steps = max(DEFAULT_STEPS[ndim] // (4 if full_size else 1), 1)  # its steps take 4 to 5 times
-    if config.is_shipped:
+    if config.entry.pretrained:
         steps = ADAPTED_STEPS
     return {
         "patch": t.patch or {2: 64, 3: 32}[ndim],
@@ -165,9 +176,7 @@ def choose_ndim(images: Sequence[Image], config: Config | None = None) -> int:
     if config is not None and config.ndim is not None:
         return config.ndim
     flat = config is not None and (
-        config.method == "bm3d"
-        or config.is_shipped
-        or (config.pairs is not None and config.pairs.axis == "Z")
+        config.entry.planes_only or (config.pairs is not None and config.pairs.axis == "Z")
     )
     return 3 if not flat and min(image.sizes["Z"] for image in images) >= MIN_SLICES else 2
 
@@ -249,43 +258,3 @@ def describe(model: Model, images: Sequence[Image]) -> str:
     if config.pairs is not None and config.pairs.axis is not None:
         how += f" (pairs along {config.pairs.axis})"
     return f"{how}, axes {images[0].axes}, {kind}{channels}, patches {patch}, {length}"
-
-
-def fingerprint(images: Sequence[Image]) -> str:
-    """A short hash of axes, shapes, types and a sample of the pixels of training images."""
-    digest = hashlib.sha256()
-    for image in images:
-        n = image.sizes
-        digest.update(f"{image.axes} {image.shape} {image.dtype.str};".encode())
-        middle: dict[str, int | slice] = {k: n[k] // 2 for k in "STZY"}
-        digest.update(np.ascontiguousarray(image.read(middle)).tobytes())
-    return digest.hexdigest()[:16]
-
-
-def _origin(images: Sequence[Image], targets: Sequence[Image] | None) -> dict[str, object]:
-    first = images[0]
-    origin: dict[str, object] = {
-        "axes": first.axes,
-        "dtype": str(first.dtype),
-        "scale": {k: float(v) for k, v in first.scale.items()},
-        "units": dict(first.units),
-        "data": [_source(image) for image in images],
-        "fingerprint": fingerprint([*images, *(targets or [])]),
-        "versions": {
-            "unnoise": version("unnoise"),
-            "torch": str(torch.__version__),
-            "python": platform.python_version(),
-        },
-    }
-    if targets:
-        origin["targets"] = [_source(image) for image in targets]
-        origin["target_dtype"] = str(targets[0].dtype)
-    return origin
-
-
-def _source(image: Image) -> dict[str, object]:
-    return {
-        "path": str(image.path.absolute()) if image.path else None,
-        "axes": image.axes,
-        "shape": list(image.shape),
-    }

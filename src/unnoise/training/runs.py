@@ -1,20 +1,26 @@
-"""The run of a method, whatever it has to do: train, calibrate, or both."""
+"""The run of a method, by name."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 
 from unnoise.images.image import Image
 from unnoise.models.model import Model
-from unnoise.training.adapted import Adaptation
-from unnoise.training.filter_search import Calibration
-from unnoise.training.instant import Instant
-from unnoise.training.loop import Run
+from unnoise.training.adapted import CandidateSearch
+from unnoise.training.filter_search import FilterSearch
+from unnoise.training.instant import VstCalibration
+from unnoise.training.loop import TrainingRun
+from unnoise.training.run import Run
 
-AnyRun = Run | Calibration | Instant | Adaptation
-"""What iterating over yields `Progress`, and what can be saved and restored at any step."""
+RUNS: dict[str, Callable[..., Run]] = {
+    "training": TrainingRun,
+    "filter": FilterSearch,
+    "instant": VstCalibration,
+    "adapted": CandidateSearch,
+}
+"""What `unnoise.config.methods.Method.run` names."""
 
 
 def start(
@@ -22,7 +28,7 @@ def start(
     model: Model,
     device: torch.device,
     targets: Sequence[Image] | None = None,
-) -> AnyRun:
+) -> Run:
     """The run of a model.
 
     Parameters
@@ -36,10 +42,4 @@ def start(
     targets : sequence of Image, optional
         The second images of pairs.
     """
-    if model.config.is_classical:
-        return Calibration(images, model)
-    if model.config.method == "instant":
-        return Instant(images, model, device)
-    if model.config.method == "adapted":
-        return Adaptation(images, model, device)
-    return Run(images, model, device, targets)
+    return RUNS[model.config.entry.run](images, model, device, targets)

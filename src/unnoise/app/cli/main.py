@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
-from collections.abc import Generator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -44,10 +42,8 @@ from unnoise.app.cli.options import (
     wanted,
     with_noise_model,
 )
+from unnoise.app.cli.show import Interrupted, show
 from unnoise.errors import InputError, UnnoiseError
-
-if TYPE_CHECKING:
-    from unnoise.app.events import Event
 
 app = typer.Typer(
     name="unnoise",
@@ -109,22 +105,22 @@ def denoise(
     unnoise denoise cells.tif writes cells_denoised.tif beside it, with the same axes, pixel size
     and type. Several images share one net; --each trains one for every image.
     """
-    from unnoise.app import denoise as jobs
-    from unnoise.app import files as places
+    from unnoise.app import files
+    from unnoise.app.denoise import denoise_files
 
     set_ = with_noise_model(set_, noise_model)
     settings = wanted(method, preset, config, pairs, struct, set_, minutes, steps, seed, three_d)
     show(
-        jobs.denoise_files(
+        denoise_files(
             inputs,
             settings,
-            reading=places.Reading(axes, nan),
-            writing=places.Writing(out, dtype, overwrite, tta, uncertainty, backend),
+            reading=files.InputOptions(axes, nan),
+            writing=files.OutputOptions(out, dtype, overwrite, tta, uncertainty, backend),
             targets=targets,
             each=each,
             save_model=save_model,
             device=device,
-            reporting=places.Reporting(report, command_line()),
+            reporting=files.ReportOptions(report, command_line()),
         ),
         quiet,
     )
@@ -180,6 +176,7 @@ def train(
             set_,
             log,
             seed,
+            noise_model,
         ]
         changed = preset != "fast" or overwrite or nan != "refuse"
         if changed or any(option is not None and option != [] for option in chosen):
@@ -187,33 +184,33 @@ def train(
                 "--resume goes on with the settings of its model folder; leave out the other "
                 "training options"
             )
-        from unnoise.app import denoise as jobs
-        from unnoise.app import files as places
+        from unnoise.app import files
+        from unnoise.app.train import resume as go_on
 
-        reporting = places.Reporting(report, command_line())
-        job = jobs.resume(resume, inputs or [], targets=targets, device=device, reporting=reporting)
+        options = files.ReportOptions(report, command_line())
+        job = go_on(resume, inputs or [], targets=targets, device=device, reporting=options)
         show(job, quiet)
         return
     if not inputs:
         raise InputError("no images to train on; name files or folders, or use --resume MODEL")
     if out is None:
         raise InputError("say where the model goes: add -o my.model")
-    from unnoise.app import denoise as jobs
-    from unnoise.app import files as places
+    from unnoise.app import files
+    from unnoise.app.train import train_files
 
     set_ = with_noise_model(set_, noise_model)
     settings = wanted(method, preset, config, pairs, struct, set_, minutes, steps, seed, three_d)
     show(
-        jobs.train_files(
+        train_files(
             inputs,
             out,
             settings,
-            reading=places.Reading(axes, nan),
+            reading=files.InputOptions(axes, nan),
             targets=targets,
             overwrite=overwrite,
             device=device,
             loggers=log or [],
-            reporting=places.Reporting(report, command_line()),
+            reporting=files.ReportOptions(report, command_line()),
         ),
         quiet,
     )
@@ -237,17 +234,17 @@ def predict(
     debug: Debug = False,
 ) -> None:
     """Denoise images with a trained model: unnoise predict my.model big.tif -o big_clean.tif."""
-    from unnoise.app import denoise as jobs
-    from unnoise.app import files as places
+    from unnoise.app import files
+    from unnoise.app.denoise import predict_files
 
     show(
-        jobs.predict_files(
+        predict_files(
             model,
             inputs,
-            reading=places.Reading(axes, nan),
-            writing=places.Writing(out, dtype, overwrite, tta, uncertainty, backend),
+            reading=files.InputOptions(axes, nan),
+            writing=files.OutputOptions(out, dtype, overwrite, tta, uncertainty, backend),
             device=device,
-            reporting=places.Reporting(report, command_line()),
+            reporting=files.ReportOptions(report, command_line()),
         ),
         quiet,
     )
@@ -279,7 +276,7 @@ def methods() -> None:
     import shutil
     import textwrap
 
-    from unnoise.config.methods import METHODS
+    from unnoise.config.methods import known
 
     width = max(shutil.get_terminal_size().columns, 60)
     auto = (
@@ -287,7 +284,7 @@ def methods() -> None:
         "a minute), adapted, n2v, n2v2, structn2v or n2n, and says why."
     )
     print(textwrap.fill(auto, width, initial_indent="auto       ", subsequent_indent=" " * 11))
-    for name, entry in METHODS.items():
+    for name, entry in known().items():
         text = f"{entry.line}. Assumes {entry.assumes}. Time: {entry.cost}."
         print(textwrap.fill(text, width, initial_indent=f"{name:<11}", subsequent_indent=" " * 11))
     scale = "Times are relative to n2v, which takes about two minutes on two cores by default."
@@ -318,26 +315,6 @@ def plot_history(
 
     for path in history.write(model, out):
         print(f"wrote {path}")
-
-
-class Interrupted(UnnoiseError):
-    """The user stopped a job; shells expect 128 + SIGINT."""
-
-    exit_code = 130
-
-
-def show(events: Generator[Event], quiet: bool) -> None:
-    """Run a job and show its events; a stopped one raises."""
-    from unnoise.app.cli.progress import reporter
-    from unnoise.app.events import Stopped
-
-    stopped = None
-    with reporter(quiet) as report, contextlib.closing(events):
-        for event in events:
-            report(event)
-            stopped = event if isinstance(event, Stopped) else None
-    if stopped is not None:
-        raise Interrupted(stopped.text)
 
 
 _UsageProblem: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from unnoise.app.cli.options import Axes, Debug, Inputs, Overwrite, Quiet
+from unnoise.app.cli.show import show
 
 
 def inspect(
@@ -58,7 +59,6 @@ def calibrate(
     unnoise denoise cells.tif --noise-model camera.json uses it.
     """
     from unnoise.app.calibrate import calibrate_files
-    from unnoise.app.cli.main import show
 
     show(calibrate_files(inputs, out, axes=axes, kind=kind, overwrite=overwrite), quiet)
 

@@ -111,7 +111,6 @@ def settings_of(
     assignments: list[str] | None,
 ) -> Config:
     """Settings of a file or of a method and preset, with single ones changed."""
-    from unnoise.api import of_method
     from unnoise.config.config import Config
 
     if file is not None:
@@ -124,7 +123,7 @@ def settings_of(
                 f"cannot read the settings file {file} ({getattr(error, 'strerror', error)}); "
                 f"make one with unnoise config n2v > run.yaml"
             ) from error
-        config = of_method(config, method)
+        config = Config.of_method(config, method)
     else:
         implied = "n2n" if pairs is not None else "structn2v" if struct is not None else "n2v"
         config = Config.preset(preset, method or implied)
@@ -146,11 +145,12 @@ def wanted(
     three_d: bool | None,
 ) -> Config | Auto:
     """The settings, or ``auto``, which waits for the images: the default."""
+    ndim = None if three_d is None else 3 if three_d else 2
     explicit = (file, pairs, struct)
     implied = method is None and preset == "fast" and all(option is None for option in explicit)
     if not implied and method != "auto":
         settings = settings_of(method, preset, file, pairs, struct, assignments)
-        return with_budget(settings, minutes, steps, seed, three_d)
+        return settings.with_budget(minutes, steps, seed, ndim)
     if preset != "fast" or any(option is not None for option in explicit):
         raise InputError(
             "auto chooses the settings itself; leave out --preset, --config, --pairs and --struct, "
@@ -158,7 +158,6 @@ def wanted(
         )
     from unnoise.training.auto import Auto
 
-    ndim = None if three_d is None else 3 if three_d else 2
     auto = Auto(tuple(assignments or ()), minutes, steps, seed, ndim)
     auto.provisional  # noqa: B018  what cannot work is refused before any file is opened
     return auto
@@ -172,17 +171,3 @@ def with_noise_model(assignments: list[str] | None, path: Path | None) -> list[s
 
     Camera.load(path)
     return [*(assignments or ()), f"noise_model={json.dumps(str(path.absolute()))}"]
-
-
-def with_budget(
-    config: Config,
-    minutes: float | None,
-    steps: int | None,
-    seed: int | None,
-    three_d: bool | None,
-) -> Config:
-    """Settings with what the options of budget, seed and dimensions say put in."""
-    from unnoise.api import budget
-
-    config = budget(config, minutes, steps, seed)
-    return config if three_d is None else config.replace(ndim=3 if three_d else 2)

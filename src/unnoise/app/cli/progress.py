@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from unnoise.app.events import Event, Message, Predicting, Progress, Saved
+from unnoise.app.events import Event, Message, Predicting, Saved
+from unnoise.training.progress import Progress
 
 if TYPE_CHECKING:
     from rich.progress import TaskID

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from unnoise.config.config import Config
 from unnoise.training.methods.step import Batch, Step
 
 
@@ -49,15 +51,15 @@ class Blind2Unblind:
         """Turn noisy patches into (input, target, weight) of shape (b * phases, c, *space)."""
         x = step.x
         mask = phases(x, self.side, self.phases, step.generator)  # (b, phases, 1, *space)
-        hidden = torch.where(mask, interpolate(x)[:, None], x[:, None])
+        hidden = torch.where(mask, donut_mean(x)[:, None], x[:, None])
         strength = self.strength(step.fraction) / (1 + self.eta)
-        target = (x + strength * (x - step.see(x)))[:, None].expand_as(hidden)
+        target = (x + strength * (x - step.predict(x)))[:, None].expand_as(hidden)
         weight = (mask & ~step.held_out[:, None]).to(x.dtype)
         return hidden.flatten(0, 1), target.flatten(0, 1), weight.flatten(0, 1)
 
     def validation(self, step: Step) -> Batch:
         """The held-out pixels hidden: the blind risk, which the visible output is better than."""
-        hidden = torch.where(step.held_out, interpolate(step.x), step.x)
+        hidden = torch.where(step.held_out, donut_mean(step.x), step.x)
         return hidden, step.x, step.held_out.to(step.x.dtype)
 
     def strength(self, fraction: float) -> float:
@@ -101,7 +103,7 @@ def phases(x: Tensor, side: int, count: int, generator: torch.Generator) -> Tens
     return (order.view(*order.shape, *(1,) * len(space)) == phase).unsqueeze(2)
 
 
-def interpolate(x: Tensor) -> Tensor:
+def donut_mean(x: Tensor) -> Tensor:
     """Every pixel as the weighted mean of its 8 (26 in 3D) neighbours, without itself.
 
     A neighbour weighs half for every further axis it differs in, as in the paper's 3x3 kernel
@@ -119,7 +121,7 @@ def interpolate(x: Tensor) -> Tensor:
 
     Examples
     --------
-    >>> interpolate(torch.full((1, 1, 4, 4), 3.0)).unique()
+    >>> donut_mean(torch.full((1, 1, 4, 4), 3.0)).unique()
     tensor([3.])
     """
     ndim = x.ndim - 2
@@ -132,3 +134,10 @@ def interpolate(x: Tensor) -> Tensor:
     weight = kernel[None, None]
     total = convolve(torch.ones_like(planes[:1]), weight, padding=1)
     return (convolve(planes, weight, padding=1) / total).view_as(x)
+
+
+def build(config: Config, ndim: int, noise: Sequence[object] = ()) -> Blind2Unblind:
+    """The method of the settings."""
+    b2u = config.b2u
+    assert b2u is not None
+    return Blind2Unblind(b2u.side, b2u.phases, b2u.beta, b2u.ramp, b2u.eta)

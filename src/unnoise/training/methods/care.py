@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from unnoise.config.config import Config
+from unnoise.training.methods.r2r import NoiseTable
 from unnoise.training.methods.step import Batch, Step
 
 
@@ -18,3 +21,8 @@ class Care:
     def validation(self, step: Step) -> Batch:
         """Compared at the held-out pixels only."""
         return step.x, step.y, step.held_out.to(step.x.dtype)
+
+
+def build(config: Config, ndim: int, noise: Sequence[NoiseTable] = ()) -> Care:
+    """The method of the settings."""
+    return Care()

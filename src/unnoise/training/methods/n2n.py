@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
+from unnoise.config.config import Config
+from unnoise.training.methods.r2r import NoiseTable
 from unnoise.training.methods.step import Batch, Step
 
 
@@ -33,3 +36,9 @@ class Noise2Noise:
     def validation(self, step: Step) -> Batch:
         """The first image as input, compared with the second at the held-out pixels only."""
         return step.x, step.y, step.held_out.to(step.x.dtype)
+
+
+def build(config: Config, ndim: int, noise: Sequence[NoiseTable] = ()) -> Noise2Noise:
+    """The method of the settings."""
+    assert config.pairs is not None
+    return Noise2Noise(config.pairs.both_directions)

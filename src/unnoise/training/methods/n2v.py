@@ -9,12 +9,15 @@ replacement; the rest of it is in the net.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from unnoise.config.config import Config
 from unnoise.training.masks.blind_spots import PATTERNS, REPLACEMENTS, hide_structure
+from unnoise.training.methods.r2r import NoiseTable
 from unnoise.training.methods.step import Batch, Step
 
 
@@ -59,3 +62,11 @@ class Noise2Void:
         if struct is None:
             return hidden
         return hide_structure(hidden, planes, mask, struct, generator)
+
+
+def build(config: Config, ndim: int, noise: Sequence[NoiseTable] = ()) -> Noise2Void:
+    """The method of the settings."""
+    mask, footprint = config.mask, config.footprint(ndim)
+    assert mask is not None
+    struct = None if footprint is None else torch.from_numpy(footprint)
+    return Noise2Void(mask.percent, mask.radius, mask.replacement, mask.pattern, struct)

@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from scipy import fft
 from torch import Tensor
 
-from unnoise.training.methods.b2u import interpolate
+from unnoise.config.config import Config
+from unnoise.errors import InputError
+from unnoise.training.methods.b2u import donut_mean
 from unnoise.training.methods.step import Batch, Step
 
 FIRST, LAST = -6.0, 8.0
@@ -26,7 +28,7 @@ SIGNALS = np.sinh(np.linspace(FIRST, LAST, 1401))
 
 
 @dataclass(frozen=True)
-class Noise:
+class NoiseTable:
     """The noise of one denoised channel, in normalised units.
 
     Attributes
@@ -36,14 +38,14 @@ class Noise:
     gain, offset : float
         The line ``variance = gain * (signal - offset)``: a photon and the darkness of a camera
         whose read noise counts as light, which keeps the variance. A gain of 0: no such line.
-    rho : ndarray with odd sides, shape (y, x) or (z, y, x), optional
-        Autocorrelation by lag, 1 in the centre.
+    autocorrelation : ndarray with odd sides, shape (y, x) or (z, y, x), optional
+        By lag, 1 in the centre.
     """
 
     variance: NDArray[np.float64]
     gain: float = 0.0
     offset: float = 0.0
-    rho: NDArray[np.float64] | None = None
+    autocorrelation: NDArray[np.float64] | None = None
 
 
 WEAKENS = (0.3, 0.9)
@@ -127,7 +129,7 @@ class Additive:
     alpha : float
         a: small values leave y1 close to y, large ones leave little noise in y2.
     variance : Tensor, shape (channels, len(SIGNALS))
-        Noise tables.
+        NoiseTable tables.
     rho : tuple of ndarray, optional
         Autocorrelation per channel, all of the same shape.
     """
@@ -149,7 +151,7 @@ class Additive:
 
     def deviation(self, y: Tensor, channel: Tensor) -> Tensor:
         """Standard deviation of the noise of every pixel, from its neighbours alone."""
-        signal = interpolate(y[:, None])[:, 0]
+        signal = donut_mean(y[:, None])[:, 0]
         table = self.variance.to(y)
         signals = torch.from_numpy(SIGNALS).to(y)
         place = (torch.asinh(signal) - FIRST) * ((len(SIGNALS) - 1) / (LAST - FIRST))
@@ -245,14 +247,31 @@ class Thinning:
         return replace(self, share=odds / (1 + odds))
 
 
-def additive(alpha: float, noise: Sequence[Noise]) -> Additive:
-    """The split of normal noise, one `Noise` per channel."""
+def additive(alpha: float, noise: Sequence[NoiseTable]) -> Additive:
+    """The split of normal noise, one `NoiseTable` per channel."""
     variance = torch.from_numpy(np.stack([n.variance for n in noise]))
-    found = [n.rho for n in noise if n.rho is not None]
+    found = [n.autocorrelation for n in noise if n.autocorrelation is not None]
     return Additive(alpha, variance, tuple(found) if len(found) == len(noise) else None)
 
 
-def thinning(share: float, noise: Sequence[Noise]) -> Thinning:
-    """The split of photon counts, one `Noise` per channel."""
+def thinning(share: float, noise: Sequence[NoiseTable]) -> Thinning:
+    """The split of photon counts, one `NoiseTable` per channel."""
     gain, offset = (torch.tensor(v) for v in zip(*[(n.gain, n.offset) for n in noise], strict=True))
     return Thinning(share, gain, offset)
+
+
+def build(config: Config, ndim: int, noise: Sequence[NoiseTable] = ()) -> Recorrupted:
+    """The method of the settings, which needs the noise of every channel.
+
+    Raises
+    ------
+    InputError
+        Without it.
+    """
+    r2r = config.recorruption
+    assert r2r is not None
+    if not noise:
+        raise InputError("r2r needs the noise of every channel; train with unnoise.train")
+    if r2r.kind == "thinning":
+        return Recorrupted(thinning(r2r.share, noise), r2r.decay)
+    return Recorrupted(additive(r2r.alpha, noise), r2r.decay)

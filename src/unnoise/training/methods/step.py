@@ -25,7 +25,7 @@ class Step:
         Source of randomness on the device of `x`.
     fraction : float
         Share of the run that is done, 0 to 1.
-    see : callable
+    predict : callable
         The net of the moment, without gradients: patches in, predictions out.
     channel : Tensor, int64, shape (b, c), optional
         Which of the denoised channels every plane is; all of them in order unless given.
@@ -36,7 +36,7 @@ class Step:
     held_out: Tensor
     generator: torch.Generator
     fraction: float
-    see: Callable[[Tensor], Tensor]
+    predict: Callable[[Tensor], Tensor]
     channel: Tensor | None = None
 
 

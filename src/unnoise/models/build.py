@@ -1,0 +1,89 @@
+"""From a model to its net, and the weights a run starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from unnoise.config.config import Config
+from unnoise.errors import ModelError
+from unnoise.models.model import Model
+from unnoise.nets import PerChannel, UNet, pretrained
+from unnoise.nets.classical import Filter
+from unnoise.nets.device import to_device
+from unnoise.nets.variance_stabilized import Stabilised
+
+DenoisingNet = UNet | PerChannel | Filter | Stabilised
+"""What turns noisy patches into clean ones."""
+
+
+def build_net(model: Model) -> DenoisingNet:
+    """The net of a model with its weights, on the CPU.
+
+    Raises
+    ------
+    ModelError
+        If the weights do not fit the settings.
+    """
+    net = _net(model.config, model.ndim, model.channels)
+    if model.weights:
+        try:
+            net.load_state_dict(dict(model.weights))
+        except RuntimeError as error:
+            raise ModelError(
+                "the weights do not fit the net described in config.yaml, so the model folder is "
+                "damaged or was edited; restore it from a copy or train again"
+            ) from error
+    return net
+
+
+def ready(model: Model, device: torch.device) -> DenoisingNet:
+    """The net of a model on a device, to predict with."""
+    return to_device(build_net(model), device).eval()
+
+
+def new_weights(config: Config, ndim: int, channels: Sequence[int]) -> dict[str, Tensor]:
+    """Weights for a new run: random ones, drawn from the seed, or those of the package."""
+    weights = dict(_net(config, ndim, channels).state_dict())
+    if config.entry.pretrained:
+        weights |= {f"net.{name}": weight for name, weight in pretrained.gaussian().items()}
+    return weights
+
+
+def _net(config: Config, ndim: int, channels: Sequence[int]) -> DenoisingNet:
+    """The net of the settings; the global random state is left as it was."""
+    net = config.net
+    if config.entry.pretrained:
+        return Stabilised(len(channels))
+    if net is None:
+        return Filter(config.method, ndim)
+
+    def make(width: int = 1) -> UNet:
+        return UNet(
+            channels=width,
+            ndim=ndim,
+            depth=net.depth,
+            filters=net.filters,
+            kernel=net.kernel,
+            convs=net.convs,
+            unshuffle=net.unshuffle,
+            pool=net.pool,
+            z_poolings=net.z_poolings,
+            upsample=net.upsample,
+            top_skip=net.top_skip,
+            batch_norm=net.batch_norm,
+            dropout=net.dropout,
+            residual=net.residual,
+            activation=net.activation,
+            last_activation=net.last_activation,
+            outputs=2 if config.is_probabilistic else 1,
+            eps=config.training.eps,
+        )
+
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(config.training.seed)
+        if net.channels == "separate":
+            return PerChannel(make, len(channels))
+        return make(len(channels) if net.channels == "joint" else 1)

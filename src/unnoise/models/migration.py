@@ -1,0 +1,60 @@
+"""Model folders of earlier formats, read as if they were of today's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The content of ``config.yaml`` in the layout of today.
+
+    In format 1 all that was known of a model lay in ``origin``; noise and record were ``known``.
+
+    Raises
+    ------
+    LookupError, TypeError, ValueError
+        If something is missing or of another kind.
+    """
+    found = dict(values)
+    if found["format"] >= 2:
+        return found
+    found = _of_format_1(found)
+    if "partner" in found:
+        other = found.pop("partner")
+        found["second"] = {**_of_format_1(other), "share": other["share"]}
+    return found
+
+
+def _of_format_1(values: Mapping[str, Any]) -> dict[str, Any]:
+    """One model of format 1."""
+    found, origin = dict(values), dict(values["origin"])
+    del found["origin"]
+    n = len(found["channels"])
+    known, split = origin.pop("known", None), origin.pop("recorruption", None)
+    if known is not None or split is not None:
+        models = [part["noise"] for part in split] if split is not None else known["noise"]
+        facts = known or {}
+        found["noise"] = {
+            "models": models,
+            "relative_error": facts.get("relative_error", [1.0] * n),
+            "correlated": facts.get("correlated", [""] * n),
+            "independent": origin.pop("independent", []),
+            "autocorrelation": [part["rho"] for part in split or ()],
+        }
+    if known is not None:
+        found["record"] = {
+            "dependence": known["dependence"],
+            "memorised": known["memorised"],
+            "looks": known["familiar"],
+        }
+    if "centre" in found:
+        found["posterior"] = found.pop("centre")
+    if "centre" in origin:
+        found["posterior_test"] = origin.pop("centre")
+    if "road" in origin:
+        found["choice"] = {"candidate": origin.pop("road"), "risks": origin.pop("risks")}
+    if "calibration" in origin:
+        found["coverage"] = origin.pop("calibration")
+    found["provenance"] = origin
+    return found

@@ -1,0 +1,119 @@
+"""Where a model comes from: its images, versions, and how long it was trained."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import torch
+
+from unnoise.images.image import Image
+
+
+@dataclass(frozen=True)
+class Source:
+    """An image that was trained on; `path` is None for arrays."""
+
+    path: str | None
+    axes: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a model comes from. Nothing in the computation depends on it.
+
+    Attributes
+    ----------
+    axes, dtype, scale, units
+        Of the first training image.
+    data, targets : tuple of Source
+        The training images and, of pairs, the second images.
+    target_dtype : str or None
+        Type of the second images.
+    fingerprint : str
+        Of all of them, see `fingerprint`.
+    versions : mapping of str to str
+        Of unnoise, PyTorch and Python.
+    steps : int
+        Steps that were made.
+    held_out : float or None
+        Loss on the held-out pixels.
+    reading : mapping
+        How files were read, so that a training can go on.
+    loggers : tuple of str
+        Where its history goes besides the folder.
+    """
+
+    axes: str = ""
+    dtype: str = ""
+    scale: Mapping[str, float] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
+    data: tuple[Source, ...] = ()
+    targets: tuple[Source, ...] = ()
+    target_dtype: str | None = None
+    fingerprint: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    steps: int = 0
+    held_out: float | None = None
+    reading: Mapping[str, Any] = field(default_factory=dict)
+    loggers: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, images: Sequence[Image], targets: Sequence[Image] | None) -> Provenance:
+        """What is known before the first step."""
+        first = images[0]
+        return cls(
+            axes=first.axes,
+            dtype=str(first.dtype),
+            scale={k: float(v) for k, v in first.scale.items()},
+            units=dict(first.units),
+            data=tuple(map(_source, images)),
+            targets=tuple(map(_source, targets or ())),
+            target_dtype=str(targets[0].dtype) if targets else None,
+            fingerprint=fingerprint([*images, *(targets or [])]),
+            versions={
+                "unnoise": version("unnoise"),
+                "torch": str(torch.__version__),
+                "python": platform.python_version(),
+            },
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for a file; what is empty is left out."""
+        values = asdict(self)
+        for key in ("data", "targets"):
+            values[key] = [{**source, "shape": list(source["shape"])} for source in values[key]]
+        values["loggers"] = list(self.loggers)
+        return {k: v for k, v in values.items() if v not in (None, [], {}, "")}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Provenance:
+        """Read what `to_dict` wrote."""
+        known = {k: v for k, v in values.items() if k in cls.__dataclass_fields__}
+        for key in ("data", "targets"):
+            known[key] = tuple(
+                Source(v["path"], str(v["axes"]), tuple(v["shape"])) for v in known.get(key, ())
+            )
+        known["loggers"] = tuple(known.get("loggers", ()))
+        return cls(**known)
+
+
+def fingerprint(images: Sequence[Image]) -> str:
+    """A short hash of axes, shapes, types and a sample of the pixels of training images."""
+    digest = hashlib.sha256()
+    for image in images:
+        n = image.sizes
+        digest.update(f"{image.axes} {image.shape} {image.dtype.str};".encode())
+        middle: dict[str, int | slice] = {k: n[k] // 2 for k in "STZY"}
+        digest.update(np.ascontiguousarray(image.read(middle)).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _source(image: Image) -> Source:
+    return Source(str(image.path.absolute()) if image.path else None, image.axes, image.shape)

@@ -1,0 +1,164 @@
+"""The noise of the images of a model: measured once, kept with the model as one object."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unnoise.errors import InputError
+from unnoise.images.image import Image
+from unnoise.noise.camera.file import Camera
+from unnoise.noise.density import Model as NoiseModel
+from unnoise.noise.inspect import NoiseReport, inspect
+from unnoise.noise.models import Curve, from_dict
+
+KNOTS = 97
+
+
+@dataclass(frozen=True, eq=False)
+class ImageNoise:
+    """The noise of every denoised channel, in their order.
+
+    Attributes
+    ----------
+    models : tuple of noise models, or None where it could not be measured
+        In image units.
+    relative_error : tuple of float
+        Standard error of the noise variance as a share of it.
+    correlated : tuple of str
+        Axes along which the noise is correlated, e.g. ``"X"``.
+    independent : tuple of str
+        Axes of space along which no channel has correlated noise.
+    autocorrelation : tuple of ndarray with odd sides, or None
+        By lag, 1 in the centre, where a method splits correlated noise (r2r).
+    """
+
+    models: tuple[NoiseModel | None, ...]
+    relative_error: tuple[float, ...]
+    correlated: tuple[str, ...]
+    independent: tuple[str, ...] = ()
+    autocorrelation: tuple[NDArray[np.float64] | None, ...] = ()
+
+    @property
+    def known(self) -> list[NoiseModel]:
+        """The noise models of all channels; empty where one could not be measured."""
+        found = [model for model in self.models if model is not None]
+        return found if len(found) == len(self.models) else []
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for a file."""
+        return {
+            "models": [None if model is None else model.to_dict() for model in self.models],
+            "relative_error": list(self.relative_error),
+            "correlated": list(self.correlated),
+            "independent": list(self.independent),
+            "autocorrelation": [None if a is None else a.tolist() for a in self.autocorrelation],
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ImageNoise:
+        """Read what `to_dict` wrote.
+
+        Raises
+        ------
+        InputError, KeyError, TypeError, ValueError
+            If something is missing or out of range.
+        """
+        return cls(
+            models=tuple(None if v is None else from_dict(v) for v in values["models"]),
+            relative_error=tuple(map(float, values["relative_error"])),
+            correlated=tuple(map(str, values["correlated"])),
+            independent=tuple(map(str, values["independent"])),
+            autocorrelation=tuple(
+                None if v is None else np.array(v, np.float64) for v in values["autocorrelation"]
+            ),
+        )
+
+
+def image_noise(
+    images: Sequence[Image],
+    channels: Sequence[int],
+    reports: Sequence[NoiseReport],
+    camera_file: str | None = None,
+) -> ImageNoise:
+    """The noise of the denoised channels, from the reports or a camera file.
+
+    Parameters
+    ----------
+    images : sequence of Image
+        Noisy images with the same channels.
+    channels : sequence of int
+        Those that are denoised.
+    reports : sequence of NoiseReport
+        What was measured of the images.
+    camera_file : str, optional
+        What `unnoise calibrate` wrote; its noise models take the place of the measured ones.
+
+    Raises
+    ------
+    InputError
+        If the camera file cannot be read, or is for another number of channels.
+    """
+    models = noise_models(reports, channels)
+    if camera_file is not None:
+        first = images[0]
+        colours = [c for c in range(first.sizes["C"]) if c != first.alpha]
+        of_camera = Camera.load(camera_file).models(len(colours))
+        models = [of_camera[colours.index(c)] for c in channels]
+    errors, axes = [], []
+    for c in channels:
+        found = [x for report in reports for x in report.channels if x.index == c]
+        known = [x.curve.level_error for x in found if x.curve is not None]
+        errors.append(float(np.mean(known)) if known else 1.0)
+        letters = {axis for x in found for axis in x.axes}
+        axes.append("".join(k for k in "TZYX" if k in letters))
+    return ImageNoise(tuple(models), tuple(errors), tuple(axes), independent_axes(reports))
+
+
+def inspect_images(images: Sequence[Image]) -> list[NoiseReport]:
+    """What can be measured of the first, the middle and the last image."""
+    found = []
+    for i in sorted({0, len(images) // 2, len(images) - 1}):
+        with contextlib.suppress(InputError):
+            found.append(inspect(images[i]))
+    return found
+
+
+def independent_axes(reports: Sequence[NoiseReport]) -> tuple[str, ...]:
+    """Axes of space along which no report says that noise is correlated."""
+    correlated = {axis for report in reports for axis in report.correlation_axes}
+    return tuple(axis for axis in "ZYX" if axis not in correlated)
+
+
+def noise_models(
+    reports: Sequence[NoiseReport], channels: Sequence[int]
+) -> list[NoiseModel | None]:
+    """The measured noise of every denoised channel: the mean of what the reports say.
+
+    None for a channel whose noise could not be measured.
+    """
+    found: list[NoiseModel | None] = []
+    for c in channels:
+        curves = [
+            channel.curve
+            for report in reports
+            for channel in report.channels
+            if channel.index == c and channel.curve is not None
+        ]
+        if not curves:
+            found.append(None)
+            continue
+        low = min(float(curve.signal.min()) for curve in curves)
+        high = max(float(curve.signal.max()) for curve in curves)
+        span = max(high - low, 1e-6 * abs(high) + 1e-9)
+        # Dense where the picture is, since a line bends where it meets its floor; and beyond, as
+        # lines go on where no place is calm: bright spots seldom are.
+        inside = np.linspace(low - span / 2, high, KNOTS)
+        knots = np.append(inside, high + span * np.array([0.5, 1.0, 2.0]))
+        found.append(Curve(knots, np.mean([curve.at(knots) for curve in curves], axis=0)))
+    return found

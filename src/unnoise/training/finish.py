@@ -1,0 +1,77 @@
+"""What is still to do with a trained model: its noise, the center pixel, and its record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+
+from unnoise.images.image import Image
+from unnoise.models.model import Model
+from unnoise.noise.inspect import NoiseReport
+from unnoise.noise.of_images import image_noise, inspect_images
+from unnoise.quality.noise_passthrough import dependence, memorised
+from unnoise.quality.training_record import record
+from unnoise.training.held_out import regions
+from unnoise.training.posterior_test import with_posterior
+
+
+def finish(
+    model: Model,
+    images: Sequence[Image],
+    reports: Sequence[NoiseReport],
+    device: torch.device,
+) -> tuple[Model, list[str], Sequence[NoiseReport]]:
+    """What is still to do with a trained model, and what to tell about it.
+
+    Parameters
+    ----------
+    model : Model
+        Trained.
+    images : sequence of Image
+        Its training images.
+    reports : sequence of NoiseReport
+        What was measured before; measured now where it is missing.
+    device : torch.device
+        Where to compute.
+
+    Returns
+    -------
+    model : Model
+        With its noise and its record and, where held-out pixels show that it helps, with the center
+        pixel used beside its blind prediction.
+    told : list of str
+        What people should know.
+    reports : sequence of NoiseReport
+        What was measured.
+    """
+    reports = reports or inspect_images(images)
+    if model.noise is None:
+        model = replace(model, noise=image_noise(images, model.channels, reports))
+    noise = model.noise
+    assert noise is not None
+    told: list[str] = []
+    pieces = None
+    if model.config.entry.blind_spot:
+        wanted = model.config.use_center_pixel or model.config.noise_model is not None
+        usable = wanted and bool(noise.known)
+        pieces = regions(model, images, device, noise.independent if usable else ())
+        if usable:
+            model = with_posterior(model, pieces, noise.known)
+            assert model.posterior_test is not None
+            told.append(model.posterior_test.why)
+        elif wanted:
+            told.append("each pixel's own value is not used: the noise could not be measured")
+    memory = None
+    if pieces is not None:
+        memory = [memorised(parts, n) for parts, n in zip(pieces, noise.models, strict=True)]
+    repeated = dependence(model, images, noise.models, device)
+    model = replace(model, record=record(model, images, repeated, memory))
+    along = "".join(k for k in "YX" if any(k in c for c in noise.correlated))
+    if along and model.config.entry.pretrained:
+        told.append(
+            f"the noise is correlated along {' and '.join(along)}, which the shipped net takes for "
+            f"structure; use --method auto"
+        )
+    return model, told, reports

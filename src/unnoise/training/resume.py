@@ -1,0 +1,60 @@
+"""Going on with the unfinished training of a model folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from unnoise.errors import InputError
+from unnoise.images.image import Image
+from unnoise.models.folder import load_state
+from unnoise.models.model import Model
+from unnoise.models.provenance import fingerprint
+from unnoise.noise.of_images import image_noise, inspect_images
+from unnoise.training.run import Run
+from unnoise.training.runs import start
+
+
+def resume(
+    folder: str | os.PathLike[str],
+    model: Model,
+    images: Sequence[Image],
+    device: torch.device,
+    targets: Sequence[Image] | None = None,
+) -> Run:
+    """The unfinished run of a model loaded from a folder, ready to go on.
+
+    Parameters
+    ----------
+    folder : path
+        Model folder.
+    model : Model
+        What is in it.
+    images, targets : sequence of Image
+        Those it was trained on.
+    device : torch.device
+        Where to compute.
+
+    Raises
+    ------
+    InputError
+        If the folder has no state to go on from, or the images are not those of the run.
+    """
+    state = load_state(folder)
+    if model.provenance.fingerprint != fingerprint([*images, *(targets or [])]):
+        raise InputError(
+            f"the images are not the ones {Path(folder)} was trained on, so its training cannot go "
+            f"on with them; give the same images, or train a new model"
+        )
+    if model.noise is None and model.config.noise_model is not None:
+        # Folders of format 1 did not keep the noise of the camera file.
+        reports = inspect_images(images)
+        noise = image_noise(images, model.channels, reports, model.config.noise_model)
+        model = replace(model, noise=noise)
+    run = start(images, model, device, targets)
+    run.restore(state)
+    return run
