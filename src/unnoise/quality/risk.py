@@ -25,10 +25,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from unnoise.images.held_out import held_out, plane_key
 from unnoise.images.image import Image
 from unnoise.models.model import Model
 from unnoise.noise.local_mean import surroundings
-from unnoise.training.crops import held_out, key_of
 
 SIDE = 512
 """Side of the piece of a plane that models are judged on."""
@@ -78,7 +78,7 @@ def pieces(images: Sequence[Image], seed: int) -> list[Piece]:
             "X": slice(x, x + sides[1]),
         }
         noisy = image.read(where)[0, 0][:, 0].astype(np.float32)
-        keys = [(seed, *key_of(which, at, 2, None), c) for c in range(n["C"])]
+        keys = [(seed, *plane_key(which, at, 2, None), c) for c in range(n["C"])]
         found.append(Piece(noisy, np.stack([held_out((y, x), sides, key) for key in keys])))
     return found
 

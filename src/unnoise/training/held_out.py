@@ -15,6 +15,7 @@ from scipy import ndimage
 
 from unnoise.config.methods import BLIND_SPOT
 from unnoise.errors import InputError
+from unnoise.images.held_out import held_out, plane_key
 from unnoise.images.image import Image
 from unnoise.models.model import Model, ready
 from unnoise.models.posterior import Region, Verdict, fit
@@ -24,7 +25,6 @@ from unnoise.noise.inspect import NoiseReport, inspect
 from unnoise.noise.local_mean import surroundings
 from unnoise.noise.models import Curve
 from unnoise.quality.training_record import UNKNOWN, remember
-from unnoise.training.crops import held_out, key_of
 from unnoise.training.methods import METHODS, Step
 
 BUDGET = 2**19
@@ -235,7 +235,7 @@ def regions(
         noisy = _read(images[where], at, corner, sides, model)
         held = np.stack(
             [
-                held_out(corner, sides, (seed, *key_of(where, at, model.ndim, None), c))
+                held_out(corner, sides, (seed, *plane_key(where, at, model.ndim, None), c))
                 for c in model.channels
             ]
         )
