@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from unnoise.images.axes import middle
 from unnoise.images.image import Image
 from unnoise.noise.density import Model as NoiseModel
 from unnoise.noise.inspect import NoiseReport, sampled
@@ -112,8 +113,7 @@ def _spread(planes: Any) -> list[Any]:
 
 def _middle(plane: Any) -> Any:
     """The middle of a plane, as floats."""
-    y, x = (max((size - SIDE) // 2, 0) for size in plane.shape)
-    return np.asarray(plane[y : y + SIDE, x : x + SIDE], np.float64)
+    return np.asarray(plane[tuple(middle(size, SIDE) for size in plane.shape)], np.float64)
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
