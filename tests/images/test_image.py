@@ -46,6 +46,28 @@ def test_only_the_region_asked_for_is_read() -> None:
     np.testing.assert_array_equal(image.read()[0, 0].transpose(1, 2, 3, 0), x)
 
 
+@given(st.tuples(*[st.integers(1, 40)] * 5), st.integers(1, 50), st.none() | st.integers(1, 50))
+def test_the_middle_lies_in_the_middle(
+    shape: tuple[int, ...], side: int, depth: int | None
+) -> None:
+    image = Image.from_array(np.broadcast_to(np.uint8(0), shape), axes="STZYX")
+    n = image.sizes
+    assert image.middle() == {letter: n[letter] // 2 for letter in "STZ"}
+    for grid in (1, 16):
+        where = image.middle(side, depth, grid)
+        assert all(where[letter] == n[letter] // 2 for letter in ("STZ" if depth is None else "ST"))
+        for letter in "YX" if depth is None else "ZYX":
+            cut, wanted = where[letter], side if letter in "YX" else depth
+            assert isinstance(cut, slice)
+            left, right = cut.start, n[letter] - cut.stop
+            assert (n[letter] - left - right, left >= 0) == (min(wanted or 0, n[letter]), True)
+            if grid == 1 or letter == "Z":
+                assert right - left in (0, 1)
+            else:
+                assert left % grid == 0
+                assert 0 <= right - left < 2 * grid
+
+
 @pytest.mark.parametrize(
     ("array", "word"),
     [

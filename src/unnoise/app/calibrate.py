@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from unnoise.app.events import Event, Message, Saved
 from unnoise.errors import InputError
 from unnoise.images import formats as io
+from unnoise.images.axes import middle
 from unnoise.images.image import Image
 from unnoise.images.missing import checked
 from unnoise.noise.camera import calibrate
@@ -159,8 +160,7 @@ def _read(image: Image, files: int) -> _Frames:
     n = image.sizes
     share = MAX_VALUES / max(files * n["S"] * n["T"] * n["Z"] * n["Y"] * n["X"], 1)
     rows = min(max(int(n["Y"] * share), 16), n["Y"])
-    start = (n["Y"] - rows) // 2
-    where = {"Y": slice(start, start + rows)}
+    where = {"Y": middle(n["Y"], rows)}
     whole = checked(image) if image.dtype.kind == "f" else image
     block = whole.read(where)
     frames = block.reshape(-1, *block.shape[2:])  # (s t, c, z, y, x)

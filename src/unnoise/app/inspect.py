@@ -55,12 +55,7 @@ def run(
 
 def _picture(image: Image, report: NoiseReport) -> NDArray:
     """The middle of the middle plane of the first channel that varies."""
-    n = image.sizes
-    where: dict[str, int | slice] = {k: n[k] // 2 for k in "STZ"}
-    where["C"] = report.channels[0].index
-    for k in "YX":
-        side = min(n[k], SIDE)
-        where[k] = slice((n[k] - side) // 2, (n[k] - side) // 2 + side)
+    where = image.middle(SIDE) | {"C": report.channels[0].index}
     return np.asarray(image.read(where)[0, 0, 0, 0])
 
 

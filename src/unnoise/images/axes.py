@@ -152,6 +152,19 @@ def index(axes: str, where: Where) -> tuple[slice, ...]:
     return tuple(r if isinstance(r, slice) else slice(r, r + 1 or None) for r in region)
 
 
+def middle(size: int, side: int, grid: int = 1) -> slice:
+    """So much of the middle of an axis, or all of it; where it starts is a multiple of `grid`.
+
+    Examples
+    --------
+    >>> middle(100, 40), middle(30, 40), middle(100, 40, grid=16)
+    (slice(30, 70, None), slice(0, 30, None), slice(16, 56, None))
+    """
+    side = min(side, size)
+    start = (size - side) // 2 // grid * grid
+    return slice(start, start + side)
+
+
 def to_canonical(block: NDArray, axes: str) -> NDArray:
     """View a block in the order of `axes` as STCZYX, with dimensions of length 1 added.
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, overload
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -111,6 +111,47 @@ class Image:
         """Pixels of a region as an STCZYX block in the dtype of the image."""
         block = np.asarray(self.data[ax.index(self.axes, where or {})])
         return ax.to_canonical(block, self.axes)
+
+    @overload
+    def middle(self) -> dict[str, int]: ...
+
+    @overload
+    def middle(
+        self, side: int, depth: int | None = None, grid: int = 1
+    ) -> dict[str, int | slice]: ...
+
+    def middle(self, side: int | None = None, depth: int | None = None, grid: int = 1) -> Any:
+        """Where the middle plane lies, or the middle of it.
+
+        Parameters
+        ----------
+        side : int, optional
+            Pixels along Y and X, or all where there are fewer. Without it the whole plane.
+        depth : int, optional
+            Instead of one plane so many along Z, or all where there are fewer.
+        grid : int
+            Where Y and X start is a multiple of this, for whoever needs blocks to stay aligned.
+
+        Returns
+        -------
+        dict of str to int or slice
+            A region for `read`: integers along S and T, and Z without `depth`; slices else.
+
+        Examples
+        --------
+        >>> image = Image.from_array(np.zeros((5, 64, 48)), axes="ZYX")
+        >>> image.middle()
+        {'S': 0, 'T': 0, 'Z': 2}
+        >>> image.read(image.middle(32)).shape, image.read(image.middle(32, depth=4)).shape
+        ((1, 1, 1, 1, 32, 32), (1, 1, 1, 4, 32, 32))
+        """
+        n = self.sizes
+        where: dict[str, int | slice] = {k: n[k] // 2 for k in "STZ"}
+        if depth is not None:
+            where["Z"] = ax.middle(n["Z"], depth)
+        if side is not None:
+            where |= {k: ax.middle(n[k], side, grid) for k in "YX"}
+        return where
 
     def with_axes(self, axes: str) -> Image:
         """The same pixels under other letters.

@@ -14,8 +14,8 @@ from __future__ import annotations
 import io
 import json
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,6 +30,7 @@ from torch import Tensor
 
 from unnoise.config.config import Config
 from unnoise.errors import InputError, ModelError
+from unnoise.images.atomic import beside, replacing
 from unnoise.images.normalization import Affine
 from unnoise.models.build import build_net
 from unnoise.models.migration import upgraded
@@ -69,31 +70,17 @@ def save(
     place = Path(folder)
     check_place(place, overwrite=True)
     in_place = place.exists() and not fresh
-    target = place if in_place else _beside(place, "part")
     try:
-        target.mkdir(parents=True, exist_ok=True)
-        for name, content in _files(model, history, state).items():
-            path = target / name
-            if content is None:
-                path.unlink(missing_ok=True)
-            else:
-                part = path.with_name(f".{name}.{os.getpid()}.part")
-                try:
-                    part.write_bytes(content)
-                    os.replace(part, path)
-                finally:
-                    part.unlink(missing_ok=True)
-        if not in_place:
-            old = _beside(place, "old")
-            if place.exists():
-                os.replace(place, old)
-            os.replace(target, place)
-            shutil.rmtree(old, ignore_errors=True)
+        with nullcontext(place) if in_place else replacing(place) as target:
+            target.mkdir(parents=True, exist_ok=True)
+            for name, content in _files(model, history, state).items():
+                if content is None:
+                    (target / name).unlink(missing_ok=True)
+                else:
+                    with replacing(target / name) as part:
+                        part.write_bytes(content)
     except OSError as error:
         raise _unwritable(place, error) from error
-    finally:
-        if not in_place:
-            shutil.rmtree(target, ignore_errors=True)
 
 
 def _files(
@@ -178,12 +165,6 @@ def _affine(values: Any, prefix: str = "") -> Affine:
     return Affine(np.array(values[f"{prefix}mean"], float), np.array(values[f"{prefix}std"], float))
 
 
-def _beside(place: Path, suffix: str) -> Path:
-    """A hidden name in the same folder, for the moment of a change."""
-    place = Path(os.path.abspath(place))  # "." has no name
-    return place.with_name(f".{place.name}.{os.getpid()}.{suffix}")
-
-
 def _unwritable(place: Path, error: OSError) -> InputError:
     return InputError(
         f"the model cannot be written to {place}: {error.strerror or error}; free some space or "
@@ -213,7 +194,7 @@ def check_place(folder: Path, *, overwrite: bool) -> None:
             f"the model {folder} exists; add --overwrite, choose another name with -o, or go on "
             f"with it: unnoise train --resume {folder}"
         )
-    probe = _beside(folder, "part")
+    probe = beside(folder, "part")
     try:
         probe.mkdir(parents=True)
         probe.rmdir()

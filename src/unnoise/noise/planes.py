@@ -16,6 +16,8 @@ MAX_PIXELS = 2**21
 MAX_PLANES = 16
 WIDEST, RUN_WIDEST = 1448, 720
 """Largest sides of planes, alone and in runs along an axis."""
+BLOCK = 16
+"""Cuts start at multiples of this, in step with the blocks of JPEG and the mosaics of cameras."""
 FEWEST = 4
 """Planes of a run, if there are as many: fewer show no fixed pattern."""
 ALL = 2**26
@@ -53,7 +55,7 @@ def sampled(image: Image, c: int) -> NDArray:
     which = ((np.arange(wanted) + 0.5) * total / wanted).astype(int)
     s, t, z = np.unravel_index(which, (n["S"], n["T"], n["Z"]))
     places = [dict(zip("STZ", place, strict=True)) for place in np.stack([s, t, z], 1).tolist()]
-    planes = _planes(image, c, places, height, width)
+    planes = _planes(image, c, places, widest)
     kept = [plane for plane in planes if np.isfinite(plane).any()]
     return np.stack([_finite(plane) for plane in (kept or planes)])
 
@@ -85,9 +87,8 @@ def run(image: Image, c: int, axis: str) -> NDArray:
     height, width = min(n["Y"], RUN_WIDEST), min(n["X"], RUN_WIDEST)
     count = min(int(np.clip(MAX_PIXELS // (height * width), FEWEST, MAX_PLANES)), n[axis])
     start = (n[axis] - count) // 2
-    middle = {k: n[k] // 2 for k in "STZ"}
-    places = [middle | {axis: start + i} for i in range(count)]
-    return np.stack([_finite(plane) for plane in _planes(image, c, places, height, width)])
+    places = [image.middle() | {axis: start + i} for i in range(count)]
+    return np.stack([_finite(plane) for plane in _planes(image, c, places, RUN_WIDEST)])
 
 
 def missing(image: Image) -> int:
@@ -107,19 +108,14 @@ def missing(image: Image) -> int:
         return 0
     if np.prod([float(size) for size in image.shape]) <= ALL:
         return count_missing(image)
-    n = image.sizes
-    middle = {k: n[k] // 2 for k in "STZ"}
-    cut = _middle(image, min(n["Y"], WIDEST), min(n["X"], WIDEST))
-    block = image.read({**middle, **cut})
+    block = image.read(image.middle(WIDEST, grid=BLOCK))
     return int(block.size - np.isfinite(block).sum())
 
 
-def _planes(
-    image: Image, c: int, places: Sequence[dict[str, int]], height: int, width: int
-) -> list[NDArray]:
+def _planes(image: Image, c: int, places: Sequence[dict[str, int]], widest: int) -> list[NDArray]:
     """Planes at the given positions, cut to their middle."""
-    cut = _middle(image, height, width)
-    return [np.asarray(image.read({**place, **cut, "C": c})[0, 0, 0, 0]) for place in places]
+    cut = image.middle(widest, grid=BLOCK)
+    return [np.asarray(image.read({**cut, **place, "C": c})[0, 0, 0, 0]) for place in places]
 
 
 def _finite(plane: NDArray) -> NDArray:
@@ -127,10 +123,3 @@ def _finite(plane: NDArray) -> NDArray:
     if plane.dtype.kind != "f":
         return plane
     return np.asarray(np.nan_to_num(fill(plane), posinf=0, neginf=0))
-
-
-def _middle(image: Image, height: int, width: int) -> dict[str, slice]:
-    """The middle of the planes, in step with the blocks of JPEG and the mosaics of cameras."""
-    n = image.sizes
-    y, x = ((size - part) // 32 * 16 for size, part in ((n["Y"], height), (n["X"], width)))
-    return {"Y": slice(y, y + height), "X": slice(x, x + width)}

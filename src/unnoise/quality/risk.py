@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from unnoise.images.axes import middle
 from unnoise.images.held_out import held_out, plane_key
 from unnoise.images.image import Image
 from unnoise.models.model import Model
@@ -69,18 +70,11 @@ def judging_pieces(images: Sequence[Image], seed: int) -> list[Piece]:
     found = []
     for which in sorted({0, len(images) - 1}):
         image = images[which]
-        n = image.sizes
-        at = {k: n[k] // 2 for k in "STZ"}
-        sides = tuple(min(n[k], SIDE) for k in "YX")
-        y, x = ((n[k] - side) // 2 for k, side in zip("YX", sides, strict=True))
-        where: dict[str, int | slice] = {
-            **at,
-            "Y": slice(y, y + sides[0]),
-            "X": slice(x, x + sides[1]),
-        }
-        noisy = image.read(where)[0, 0][:, 0].astype(np.float32)
-        keys = [(seed, *plane_key(which, at, 2, None), c) for c in range(n["C"])]
-        found.append(Piece(noisy, np.stack([held_out((y, x), sides, key) for key in keys])))
+        noisy = image.read(image.middle(SIDE))[0, 0, :, 0].astype(np.float32)
+        corner = tuple(middle(image.sizes[k], SIDE).start for k in "YX")
+        place = plane_key(which, image.middle(), 2, None)
+        held = [held_out(corner, noisy.shape[1:], (seed, *place, c)) for c in range(len(noisy))]
+        found.append(Piece(noisy, np.stack(held)))
     return found
 
 

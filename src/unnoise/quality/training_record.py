@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from unnoise.images.axes import middle
 from unnoise.images.image import Image
 from unnoise.models.model import Model
 from unnoise.models.record import TrainingRecord
@@ -56,5 +57,4 @@ def _spread(planes: NDArray) -> list[NDArray]:
 
 def _middle(plane: NDArray) -> NDArray[np.float64]:
     """The middle of a plane, as floats."""
-    y, x = (max((size - SIDE) // 2, 0) for size in plane.shape)
-    return np.asarray(plane[y : y + SIDE, x : x + SIDE], np.float64)
+    return np.asarray(plane[tuple(middle(size, SIDE) for size in plane.shape)], np.float64)

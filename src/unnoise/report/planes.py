@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from unnoise.app.events import Event, Message, Predicting, Saved
 from unnoise.app.files import OutputOptions
 from unnoise.images import formats as io
+from unnoise.images.axes import middle
 from unnoise.images.image import Image
 from unnoise.models.model import Model
 from unnoise.models.predict import Block, predict
@@ -40,11 +41,11 @@ class Plane:
     error: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
-        n = self.image.sizes
-        self.at = {k: n[k] // 2 for k in "STZ"}
-        height, width = min(n["Y"], WHOLE), min(n["X"], WHOLE)
-        self.corner = ((n["Y"] - height) // 2, (n["X"] - width) // 2)
-        self.clean = np.zeros((len(self.channels), height, width), np.float32)
+        self.at = self.image.middle()
+        y, x = (middle(self.image.sizes[k], WHOLE) for k in "YX")
+        self.corner = (y.start, x.start)
+        shape = (len(self.channels), y.stop - y.start, x.stop - x.start)
+        self.clean = np.zeros(shape, np.float32)
 
     def take(self, block: Block) -> None:
         """Keep what a block holds of the plane."""
@@ -73,12 +74,7 @@ class Plane:
 
     def noisy(self) -> NDArray:
         """The same pixels of the image, shape (c, y, x)."""
-        (y, x), (height, width) = self.corner, self.clean.shape[1:]
-        where: dict[str, int | slice] = {
-            **self.at,
-            "Y": slice(y, y + height),
-            "X": slice(x, x + width),
-        }
+        where = self.image.middle(WHOLE)
         return np.asarray(self.image.read(where)[0, 0, list(self.channels), 0])
 
 
@@ -135,8 +131,8 @@ def predict_file(
 def show(model: Model, plane: Plane, device: str, *, rounded: bool = False) -> Shown:
     """Judge the plane of a result, its middle if it is large."""
     image, noisy = plane.image, plane.noisy()
-    y, x = (max((size - SIDE) // 2, 0) for size in noisy.shape[1:])
-    cut = (slice(y, y + SIDE), slice(x, x + SIDE))
+    height, width = noisy.shape[1:]
+    cut = (middle(height, SIDE), middle(width, SIDE))
     blind = replace(model, posterior=None, second=None)
     assessments = []
     for i, c in enumerate(plane.channels):
@@ -200,13 +196,7 @@ def show_training(model: Model, image: Image, device: str) -> Shown:
 
     Only the middle of its middle plane, or of the slices around it, is denoised.
     """
-    n = image.sizes
-    cut: dict[str, int | slice] = {k: n[k] // 2 for k in "ST"}
-    depth = min(n["Z"], 32) if model.ndim == 3 else 1
-    for k, side in (("Z", depth), ("Y", min(n["Y"], SIDE)), ("X", min(n["X"], SIDE))):
-        start = (n[k] - side) // 2
-        cut[k] = slice(start, start + side)
-    block = image.read(cut)
+    block = image.read(image.middle(SIDE, depth=32 if model.ndim == 3 else 1))
     part = replace(image, data=block, axes="STCZYX", path=image.path)
     plane = Plane(part, model.channels[:MOST_CHANNELS])
     for piece in predict(model, part, device=device):

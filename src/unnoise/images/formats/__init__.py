@@ -1,4 +1,4 @@
-"""Files in and out: the only place that knows suffixes. Formats are imported when first met."""
+"""Files in and out, whatever their format."""
 
 from __future__ import annotations
 
@@ -6,37 +6,16 @@ import glob
 import os
 import re
 from collections.abc import Iterable
-from importlib import import_module
 from pathlib import Path
-from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from unnoise.errors import InputError
 from unnoise.images import axes as ax
-from unnoise.images.formats.writer import Layout, Writer
+from unnoise.images.formats.registry import format_of, known_suffixes, suffix_of
+from unnoise.images.formats.writer import Writer
 from unnoise.images.image import Image
-
-FORMATS = {
-    ".tif": "tiff",
-    ".tiff": "tiff",
-    ".png": "raster",
-    ".jpg": "raster",
-    ".jpeg": "raster",
-    ".npy": "npy",
-}
-"""Suffix -> module of this package with the functions of `Format`."""
-
-
-class Format(Protocol):
-    """What a module of this package offers for its family of formats."""
-
-    def read(self, path: Path, axes: str | None) -> Image:
-        """Open a file of the family."""
-
-    def prepare(self, path: Path, like: Image, dtype: np.dtype) -> Layout:
-        """Check that the family can hold such an image, and say how to lay out its file."""
 
 
 def open(path: str | os.PathLike[str], *, axes: str | None = None) -> Image:
@@ -70,10 +49,10 @@ def open(path: str | os.PathLike[str], *, axes: str | None = None) -> Image:
         raise InputError(f"no such file: {path}; check the name and the folder")
     if path.is_dir():
         raise InputError(f"{path} is a folder, not an image file; name a file in it")
-    module = _format(path)
+    found = format_of(path)
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty (0 bytes); copy or export it again")
-    return module.read(path, axes)
+    return found.read(path, axes)
 
 
 def create(
@@ -108,7 +87,7 @@ def create(
     ...     out.write({"Z": 3}, block)
     """
     path = Path(path)
-    module = _format(path)
+    found = format_of(path)
     if os.path.exists(path):
         if like.path is not None and like.path.exists() and path.samefile(like.path):
             raise InputError(
@@ -120,7 +99,7 @@ def create(
         if not overwrite:
             raise InputError(f"{path} exists; add --overwrite or choose another name with -o")
     kind = np.dtype(like.dtype if dtype is None else dtype).newbyteorder("=")
-    return Writer(path, like.axes, like.shape, kind, module.prepare(path, like, kind))
+    return Writer(path, like.axes, like.shape, kind, found.prepare(path, like, kind))
 
 
 def save(
@@ -167,7 +146,7 @@ def find(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
             files = [path / name for name in names - results]
             found |= dict.fromkeys(_images(files, f"the folder {path} holds no"))
         elif os.path.exists(path):
-            _format(path)
+            format_of(path)
             found[path] = None
         elif glob.has_magic(str(path)):  # Windows shells leave patterns to the program
             files = [Path(p) for p in glob.glob(str(path)) if os.path.isfile(p)]
@@ -202,7 +181,7 @@ def output_path(
         stem, ome, suffix = _split(source.name)
         return source.with_name(f"{stem}_denoised{ome}{suffix}")
     is_folder = os.path.isdir(out) or os.fspath(out).endswith(("/", os.sep))
-    if several and not is_folder and Path(out).suffix.lower() in FORMATS:
+    if several and not is_folder and suffix_of(out):
         raise InputError(f"{out} names one file for several inputs; name a folder with -o {out}/")
     is_folder = is_folder or several
     return Path(out) / source.name if is_folder else Path(out)
@@ -210,28 +189,17 @@ def output_path(
 
 def _split(name: str) -> tuple[str, str, str]:
     """Stem, ``.ome`` or nothing, and suffix of a file name."""
-    stem, suffix = os.path.splitext(name)
+    known = len(suffix_of(name))
+    stem, suffix = (name[:-known], name[-known:]) if known else os.path.splitext(name)
     head, ome = os.path.splitext(stem)
     return (head, ome, suffix) if ome.lower() == ".ome" else (stem, "", suffix)
 
 
-def _format(path: Path) -> Format:
-    """The module for the suffix of a path."""
-    try:
-        name = FORMATS[path.suffix.lower()]
-    except KeyError:
-        found = f"the suffix '{path.suffix}' is" if path.suffix else "a name without suffix is"
-        raise InputError(
-            f"{path}: {found} no known image format; use one of {', '.join(FORMATS)}"
-        ) from None
-    return cast(Format, import_module(f"{__name__}.{name}"))
-
-
 def _images(files: list[Path], otherwise: str) -> list[Path]:
     """The visible image files in natural order; InputError if there are none."""
-    images = [f for f in files if f.suffix.lower() in FORMATS and not f.name.startswith(".")]
+    images = [f for f in files if not f.name.startswith(".") and suffix_of(f)]
     if not images:
-        raise InputError(f"{otherwise} image files; known suffixes are {', '.join(FORMATS)}")
+        raise InputError(f"{otherwise} image files; known suffixes are {known_suffixes()}")
     return sorted(images, key=_natural)
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import weakref
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,8 @@ from unnoise.errors import InputError
 
 MAX_OPEN, MAX_DECODED = 100, 2e9
 """Arrays, and bytes of decoded ones, that stay open: every map holds a file descriptor."""
-_open: OrderedDict[int, NDArray] = OrderedDict()
+_open: WeakKeyDictionary[Pixels, NDArray] = WeakKeyDictionary()
+"""The last used one comes last."""
 
 
 class Pixels:
@@ -45,13 +45,10 @@ class Pixels:
         self.dtype = dtype.newbyteorder("=")
 
     def __getitem__(self, index: Any, /) -> NDArray:
-        array = _open.get(id(self))
-        if array is None:
-            array = _open[id(self)] = self._load()
-            weakref.finalize(self, _open.pop, id(self), None)
-        _open.move_to_end(id(self))
+        array = _open.pop(self, None)
+        _open[self] = array = self._load() if array is None else array
         while len(_open) > 1 and (len(_open) > MAX_OPEN or _decoded() > MAX_DECODED):
-            _open.popitem(last=False)
+            del _open[next(iter(_open))]
         return np.asarray(array[index], dtype=self.dtype)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from unnoise.errors import InputError
-from unnoise.images.formats.writer import explain
+from unnoise.images.atomic import explained, probe, replacing
 from unnoise.noise.density import Model
 from unnoise.noise.models import from_dict
 
@@ -132,13 +132,8 @@ class Camera:
         """
         path, text = Path(path), self.to_json().encode()
         check_place(path, overwrite=overwrite)
-        part = _part(path)
-        try:
+        with explained(path, len(text)), replacing(path) as part:
             part.write_bytes(text)
-            os.replace(part, path)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise explain(error, path, len(text)) from error
 
 
 def check_place(path: Path, *, overwrite: bool = False) -> None:
@@ -154,16 +149,8 @@ def check_place(path: Path, *, overwrite: bool = False) -> None:
         raise InputError(f"{path} is a folder; choose another name with -o")
     if path.exists() and not overwrite:
         raise InputError(f"{path} exists; add --overwrite or choose another name with -o")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _part(path).touch()
-        _part(path).unlink()
-    except OSError as error:
-        raise explain(error, path, 0) from error
-
-
-def _part(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.part")
+    with explained(path):
+        probe(path)
 
 
 def _refuse(name: str) -> Any:

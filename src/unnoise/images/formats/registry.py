@@ -1,0 +1,181 @@
+"""From a suffix to its format: those of this package, and those that other packages bring."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Protocol, cast
+
+import numpy as np
+
+from unnoise.errors import InputError
+from unnoise.images.formats.writer import Layout
+from unnoise.images.image import Image
+
+FORMATS = {
+    ".tif": "tiff",
+    ".tiff": "tiff",
+    ".png": "raster",
+    ".jpg": "raster",
+    ".jpeg": "raster",
+    ".npy": "npy",
+}
+"""Suffix -> module of this package with the functions of `Format`, imported when first met."""
+GROUP = "unnoise.formats"
+"""Entry points of this group name the formats of other packages."""
+
+
+class Format(Protocol):
+    """What a module offers for its family of formats.
+
+    The shortest whole example is ``npy.py`` of this package. Another package brings a module, or
+    an object, with the same two functions and with `Plugin.suffixes`, and names it in its
+    ``pyproject.toml``::
+
+        [project.entry-points."unnoise.formats"]
+        toy = "toy_format"
+
+    Wherever a path ends with one of its suffixes, `open`, `create`, `save`, `find` and the command
+    line then use it. The suffixes in `FORMATS` come first: no package can take them over.
+    """
+
+    def read(self, path: Path, axes: str | None) -> Image:
+        """Open an image of the family, without its pixels where that is possible.
+
+        Parameters
+        ----------
+        path : Path
+            What is there is not empty.
+        axes : str, optional
+            Letters that the user gave, which override what is found. They are checked with
+            `unnoise.images.axes.check`; where nothing tells, `axes.infer` does or asks back.
+
+        Returns
+        -------
+        Image
+            With `path` as its path. Its `data` may be any array-like that reads regions:
+            `reader.Pixels` wraps a function that decodes or maps the whole array, and calls it
+            when pixels are asked for. Its `metadata` is for `prepare`; ``metadata["note"]``, where
+            present, is a sentence the user should see.
+
+        Raises
+        ------
+        InputError
+            For what is damaged or no image, as one sentence with a remedy: `reader.reading` makes
+            it of whatever a decoder raises, `image.check_pixels` refuses pixels of no use.
+        """
+
+    def prepare(self, path: Path, like: Image, dtype: np.dtype) -> Layout:
+        """Check that the family can hold such an image, and say how to lay it out.
+
+        Parameters
+        ----------
+        path : Path
+            The final name. Nothing is written now.
+        like : Image
+            Shape, axes, scale and whatever else is to be kept.
+        dtype : numpy.dtype
+            Type of the pixels, in the native byte order.
+
+        Returns
+        -------
+        Layout
+            A function that is called when writing begins, with a hidden name beside the final one.
+            It makes there what the image consists of, and returns an array in the order of `like`,
+            which is written region by region in any order, and a function that completes the
+            image. What is there then gets the final name, or goes if anything failed.
+
+        Raises
+        ------
+        InputError
+            For axes, pixel types and sizes that the family lacks, with a remedy.
+        """
+
+
+class Plugin(Format, Protocol):
+    """A format of another package.
+
+    Attributes
+    ----------
+    suffixes : tuple of str
+        Ends of the names, with their dots, e.g. ``(".toy", ".toy.gz")``.
+    """
+
+    suffixes: tuple[str, ...]
+
+
+def suffix_of(path: str | os.PathLike[str]) -> str:
+    """The longest known suffix of a name in lower case, or nothing.
+
+    Examples
+    --------
+    >>> suffix_of("data/v1.2.TIF"), suffix_of("data/tif")
+    ('.tif', '')
+    """
+    ends = Path(path).suffixes
+    known = ["".join(ends[i:]).lower() for i in range(len(ends))]
+    # Other packages are asked only for what is not known without them: that takes its time.
+    found = [end for end in known if end in FORMATS] or [end for end in known if end in _plugins()]
+    return found[0] if found else ""
+
+
+def format_of(path: Path) -> Format:
+    """The format for the suffix of a path.
+
+    Raises
+    ------
+    InputError
+        If none has it.
+    """
+    suffix = suffix_of(path)
+    if suffix in FORMATS:
+        return cast(Format, import_module(f"{__package__}.{FORMATS[suffix]}"))
+    if suffix:
+        return _plugins()[suffix]
+    found = f"the suffix '{path.suffix}' is" if path.suffix else "a name without suffix is"
+    raise InputError(f"{path}: {found} no known image format; use one of {known_suffixes()}")
+
+
+def known_suffixes() -> str:
+    """The suffixes to choose from, for messages, and which formats do not work."""
+    formats, problems = _loaded()
+    return "; ".join([", ".join([*FORMATS, *formats]), *problems])
+
+
+def _plugins() -> dict[str, Plugin]:
+    return _loaded()[0]
+
+
+@cache
+def _loaded() -> tuple[dict[str, Plugin], list[str]]:
+    """The formats of other packages by suffix, and a sentence for each that does not work."""
+    from importlib.metadata import entry_points
+
+    formats: dict[str, Plugin] = {}
+    problems = []
+    for entry in entry_points(group=GROUP):
+        try:
+            plugin = entry.load()
+            for suffix in _checked(plugin):
+                if suffix not in FORMATS:
+                    formats.setdefault(suffix, plugin)
+        except Exception as error:  # code of others raises anything
+            source = f" of the package {entry.dist.name}" if entry.dist else ""
+            problems.append(
+                f"the format '{entry.name}'{source} cannot be used ({type(error).__name__}: "
+                f"{error}), update or uninstall it"
+            )
+    return formats, problems
+
+
+def _checked(plugin: Plugin) -> list[str]:
+    """The suffixes of a format that has all it needs; TypeError otherwise."""
+    for name in ("read", "prepare"):
+        if not callable(getattr(plugin, name, None)):
+            raise TypeError(f"it lacks the function {name}")
+    suffixes = getattr(plugin, "suffixes", None)
+    if not isinstance(suffixes, tuple) or not all(f"{s}".startswith(".") for s in suffixes):
+        raise TypeError("it lacks suffixes, a tuple like ('.toy',)")
+    return [f"{s}".lower() for s in suffixes]
