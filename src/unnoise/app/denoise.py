@@ -22,6 +22,7 @@ from unnoise.app.files import (
     open_targets,
     typed,
 )
+from unnoise.app.predict import predict_file
 from unnoise.app.train import choose, description, notes, page_of, planned, reported, train, verdict
 from unnoise.config.config import Config
 from unnoise.errors import InputError
@@ -33,8 +34,7 @@ from unnoise.models import folder as checkpoint
 from unnoise.models.model import Model
 from unnoise.nets.device import pick
 from unnoise.noise.inspect import NoiseReport
-from unnoise.report.planes import predict_file
-from unnoise.report.result_page import Shown
+from unnoise.report.result_page import DenoisedPlane
 from unnoise.training.auto import Auto
 from unnoise.training.held_out import finished, of_camera
 from unnoise.training.plan import choose_ndim
@@ -95,7 +95,7 @@ def denoise_files(
         )
     if save_model:
         checkpoint.check_place(Path(save_model), overwrite=writing.overwrite)
-    shown: list[Shown] | None = [] if reporting.wanted else None
+    shown: list[DenoisedPlane] | None = [] if reporting.wanted else None
     measured: list[NoiseReport] = []
     lines: list[str] = []
     for group, pair, model, choice in zip(groups, members, models, choices, strict=True):
@@ -269,7 +269,7 @@ def predict_files(
     for image in images:
         model.check(image)
     check_outputs(images, results, spreads, writing)
-    shown: list[Shown] | None = [] if reporting.wanted else None
+    shown: list[DenoisedPlane] | None = [] if reporting.wanted else None
     for image, result, spread in zip(images, results, spreads, strict=True):
         image = checked(image, reading.nan)
         yield from notes([image])

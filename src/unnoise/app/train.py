@@ -19,8 +19,8 @@ from unnoise.models.model import Model
 from unnoise.noise.inspect import NoiseReport
 from unnoise.report import Page
 from unnoise.report import write as write_page
-from unnoise.report.planes import show_training
-from unnoise.report.result_page import Shown, of_results
+from unnoise.report.middle_plane import show_training
+from unnoise.report.result_page import DenoisedPlane, of_results
 from unnoise.training.adapted import Adaptation
 from unnoise.training.auto import Auto, Choice
 from unnoise.training.held_out import finished, of_camera
@@ -169,7 +169,7 @@ def train(
 def page_of(
     model: Model,
     history: Sequence[Mapping[str, float]],
-    shown: Sequence[Shown],
+    shown: Sequence[DenoisedPlane],
     reports: Sequence[NoiseReport],
     why: Sequence[str],
     reporting: Reporting,

@@ -9,8 +9,8 @@ import numpy as np
 
 from unnoise.report.axis import Axis, axis_of
 from unnoise.report.colour import hex_colour, signed_scale
-from unnoise.report.content import Chart, HeatMap, Series, Values
-from unnoise.report.text import escape, short
+from unnoise.report.number_format import escape, short
+from unnoise.report.page_parts import Chart, HeatMap, Series, Values
 
 WIDTH, HEIGHT = 420, 284
 LEFT, RIGHT, TOP, BOTTOM = 62, 408, 12, 236

@@ -15,12 +15,12 @@ from importlib import resources
 from pathlib import Path
 
 from unnoise.images.atomic import write_whole
+from unnoise.report.before_after_slider import viewer
 from unnoise.report.charts import chart, heat_map
 from unnoise.report.colour import RAMPS
-from unnoise.report.content import Chart, Number, Page, Picture, Section
-from unnoise.report.pictures import views
-from unnoise.report.text import escape
-from unnoise.report.viewer import viewer
+from unnoise.report.embedded_images import views
+from unnoise.report.number_format import escape
+from unnoise.report.page_parts import Chart, Number, Page, Picture, Section
 
 ONE_SECTION = 3_300_000
 """Bytes of images for the pictures of a section, such as the whole of a file and its middle; base64
@@ -45,7 +45,7 @@ def render(page: Page) -> str:
     >>> html.startswith("<!doctype html>"), "://" in html
     (True, False)
     """
-    style, script = _asset("report.css") + _ramps(), _asset("report.js")
+    style, script = _asset("page.css") + _ramps(), _asset("before_after_slider.js")
     policy = (
         f"default-src 'none'; img-src data:; style-src {_hash(style)}; "
         f"script-src {_hash(script)}; base-uri 'none'; form-action 'none'"

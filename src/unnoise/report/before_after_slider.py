@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from unnoise.report.content import Picture
-from unnoise.report.pictures import Layer, View
-from unnoise.report.text import escape, short
+from unnoise.report.embedded_images import Layer, View
+from unnoise.report.number_format import escape, short
+from unnoise.report.page_parts import Picture
 
 LABELS = {
     "noisy": "Noisy",
