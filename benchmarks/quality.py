@@ -24,7 +24,7 @@ import torch
 from auto import pairs, trained
 from common import record
 from unnoise.images.image import Image
-from unnoise.report.planes import Plane, show
+from unnoise.report.middle_plane import MiddlePlane, show
 from unnoise.training.auto import choose
 
 INDEPENDENT = ("w2s", "gigadb", "fmd")
@@ -45,7 +45,7 @@ def measure(name: str, noisy: np.ndarray, truth: np.ndarray, seconds: float, see
     model, _ = trained(images, choice, seconds, seed)
     from unnoise.models.predict import predict
 
-    plane = Plane(images[0], model.channels)
+    plane = MiddlePlane(images[0], model.channels)
     for block in predict(model, images[0]):
         plane.take(block)
     started = time.process_time()

@@ -24,7 +24,7 @@ def printed(code: str, **environment: str) -> str:
 
 def test_the_jobs_load_neither_compiler_nor_statistics_nor_plots() -> None:
     heavy = ("torch._dynamo", "torch._inductor", "scipy.stats", "scipy.signal", "matplotlib")
-    heavy = (*heavy, "skimage", "onnx", "onnxruntime", "sympy")
+    heavy = (*heavy, "skimage", "onnx", "onnxruntime", "sympy", "jinja2")
     code = (
         f"import sys, unnoise.app.denoise; print([name for name in {heavy} if name in sys.modules])"
     )

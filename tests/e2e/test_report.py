@@ -19,8 +19,9 @@ import tifffile
 from scipy import ndimage
 
 import unnoise
+from unnoise.app import predict as predict_job
 from unnoise.app import train as training_job
-from unnoise.report import planes as results
+from unnoise.report import middle_plane
 
 from .conftest import TINY, Run
 
@@ -190,7 +191,7 @@ def test_a_report_that_fails_costs_only_itself(
     def broken(*args: Any, **options: Any) -> Any:
         raise error
 
-    for module in (results, training_job, jobs):
+    for module in (middle_plane, predict_job, training_job, jobs):
         if hasattr(module, where):
             monkeypatch.setattr(module, where, broken)
     for command in (("denoise", cells, "-o", "o.tif", *PLAIN), ("train", cells, "-o", "m", *FEW)):
@@ -233,7 +234,7 @@ def test_ctrl_c_while_the_report_is_made_leaves_the_result(
     def stopped(*args: Any, **options: Any) -> Any:
         raise KeyboardInterrupt
 
-    module = results if where == "show" else training_job
+    module = predict_job if where == "show" else training_job
     monkeypatch.setattr(module, where, stopped)
     result = run("denoise", cells, *PLAIN)
     assert result.code == 130

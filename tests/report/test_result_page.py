@@ -21,7 +21,7 @@ from unnoise.quality.blocks import Interval
 from unnoise.quality.training_record import remember
 from unnoise.report import Page, render
 from unnoise.report.noise_page import noise_numbers, of_noise, page_of_many
-from unnoise.report.result_page import Shown, of_results, quality_numbers, scale_of
+from unnoise.report.result_page import DenoisedPlane, of_results, quality_numbers, scale_of
 
 HOSTILE = "<script>alert(1)</script>\"'&.tif"
 
@@ -37,7 +37,7 @@ def judged(noisy: NDArray, noise: Any = None, **options: Any) -> Assessment:
     return assess(noisy, np.full(noisy.shape, 100.0), known, 0, **options)
 
 
-def shown(channels: int = 1, title: str = "cells.tif", **options: Any) -> Shown:
+def shown(channels: int = 1, title: str = "cells.tif", **options: Any) -> DenoisedPlane:
     noisy = pixels(channels)
     values = {
         "title": title,
@@ -50,10 +50,10 @@ def shown(channels: int = 1, title: str = "cells.tif", **options: Any) -> Shown:
         "assessments": tuple(judged(plane) for plane in noisy),
         "judged": (slice(0, 64), slice(0, 72)),
     }
-    return Shown(**(values | options))
+    return DenoisedPlane(**(values | options))
 
 
-def html(*parts: Shown, reports: Any = (), **options: Any) -> str:
+def html(*parts: DenoisedPlane, reports: Any = (), **options: Any) -> str:
     return render(of_results(parts, reports, title="Denoising", **options))
 
 

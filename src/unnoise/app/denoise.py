@@ -22,19 +22,18 @@ from unnoise.app.files import (
     open_targets,
     typed,
 )
+from unnoise.app.predict import predict_file
 from unnoise.app.train import choose, description, notes, page_of, planned, reported
 from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images import formats as io
 from unnoise.images.image import Image
-from unnoise.images.missing import checked
 from unnoise.models import backends
 from unnoise.models import folder as model_folder
 from unnoise.models.model import Model
 from unnoise.nets.device import select_device
 from unnoise.noise.inspect import NoiseReport
-from unnoise.report.planes import predict_file
-from unnoise.report.result_page import Shown
+from unnoise.report.result_page import DenoisedPlane
 from unnoise.training.auto import Auto
 from unnoise.training.finish import finish
 from unnoise.training.plan import choose_ndim
@@ -96,7 +95,7 @@ def denoise_files(
         )
     if save_model:
         model_folder.check_place(Path(save_model), overwrite=writing.overwrite)
-    shown: list[Shown] | None = [] if reporting.wanted else None
+    shown: list[DenoisedPlane] | None = [] if reporting.wanted else None
     measured: list[NoiseReport] = []
     lines: list[str] = []
     for group, pair, model, choice in zip(groups, members, models, choices, strict=True):
@@ -180,48 +179,3 @@ def _free(target: Path) -> Path:
     stem = target.with_suffix("")
     names = (stem.with_name(f"{stem.name}{n}.model") for n in ("", *map(str, range(2, 1000))))
     return next(name for name in names if not name.exists())
-
-
-def predict_files(
-    folder: str | Path,
-    inputs: Sequence[str | Path],
-    *,
-    reading: InputOptions,
-    writing: OutputOptions,
-    device: str = "auto",
-    reporting: ReportOptions = REPORT,
-) -> Generator[Event]:
-    """Denoise files with a trained model.
-
-    Raises
-    ------
-    InputError
-        Before any work, if the model, an input or an output place cannot be used.
-    """
-    backends.check(writing.backend, device)
-    model = model_folder.load(folder)
-    for member, _ in model.members:
-        backends.check_model(member, writing.backend)
-    if writing.uncertainty is not None:
-        model.check_probabilistic()
-    target_dtype = model.provenance.target_dtype
-    if writing.dtype is None and target_dtype is not None and model.target_affine:
-        writing = replace(writing, dtype=target_dtype)
-    paths = io.find(inputs)
-    results = writing.paths(paths)
-    spreads = writing.spreads(paths, results)
-    select_device(device)
-    images = [io.open(path, axes=reading.axes) for path in paths]
-    for image in images:
-        model.check(image)
-    check_outputs(images, results, spreads, writing)
-    shown: list[Shown] | None = [] if reporting.wanted else None
-    for image, result, spread in zip(images, results, spreads, strict=True):
-        image = checked(image, reading.nan)
-        yield from notes([image])
-        yield from predict_file(model, image, result, spread, writing, device, shown)
-    if shown is not None:
-        path = reporting.place(results, overwrite=writing.overwrite)
-        lines = [f"with the model {folder}"]
-        page = partial(page_of, model, [], shown, [], lines, reporting, "Prediction")
-        yield from reported(path, page)

@@ -21,8 +21,8 @@ from unnoise.nets.device import select_device
 from unnoise.noise.inspect import NoiseReport
 from unnoise.report import Page
 from unnoise.report import write as write_page
-from unnoise.report.planes import show_training
-from unnoise.report.result_page import Shown, of_results
+from unnoise.report.middle_plane import show_training
+from unnoise.report.result_page import DenoisedPlane, of_results
 from unnoise.training.auto import Auto, MethodChoice
 from unnoise.training.finish import finish
 from unnoise.training.loggers import make as make_logger
@@ -146,7 +146,7 @@ def train(
 def page_of(
     model: Model,
     history: Sequence[Mapping[str, float]],
-    shown: Sequence[Shown],
+    shown: Sequence[DenoisedPlane],
     reports: Sequence[NoiseReport],
     why: Sequence[str],
     reporting: ReportOptions,

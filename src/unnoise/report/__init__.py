@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from unnoise.report.content import Chart, HeatMap, Number, Page, Picture, Section, Series
 from unnoise.report.page import render, write
+from unnoise.report.page_parts import Chart, HeatMap, Number, Page, Picture, Section, Series
 
 __all__ = [
     "Chart",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from unnoise.report.text import short
+from unnoise.report.number_format import short
 
 FLAT = 1e-6
 """Relative range below which values are shown as constant; their labels would be too long."""

@@ -1,16 +1,27 @@
-"""Charts and heat maps as inline SVG, whose colours come from the style sheet of the page."""
+"""Charts and heat maps as inline SVG, whose colours come from the style sheet of the page.
+
+Drawn here and not by matplotlib, whose four charts of a report took 0.7 s instead of 0.12 s, the
+three with lines 47 kB instead of 11 kB and the heat map 220 kB instead of 129 kB, told no value
+under the pointer, and had 1328 ``style`` attributes: the page's security policy allows none of
+them, and with fixed colours there would be no dark mode.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from unnoise.report.axis import Axis, axis_of
 from unnoise.report.colour import hex_colour, signed_scale
-from unnoise.report.content import Chart, HeatMap, Series, Values
-from unnoise.report.text import escape, short
+from unnoise.report.number_format import short
+from unnoise.report.page_parts import Chart, HeatMap, Series, Values
+from unnoise.report.templates import fill
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 WIDTH, HEIGHT = 420, 284
 LEFT, RIGHT, TOP, BOTTOM = 62, 408, 12, 236
@@ -26,7 +37,7 @@ MOST_LAGS = 16
 """Lags drawn in each direction."""
 
 
-def chart(content: Chart) -> str:
+def chart(content: Chart) -> Markup:
     """A chart as an HTML figure."""
     across = [float(v) for s in content.series for v in s.x]
     drawn = [v for s in content.series for v in (s.y, s.low, s.high) if v is not None]
@@ -43,15 +54,14 @@ def chart(content: Chart) -> str:
     else:
         body = "".join(_band(s, i, x, y) for i, s in enumerate(kept))
         body += "".join(DRAWN[s.style](s, i, x, y) for i, s in enumerate(kept))
-    drawing = _frame(content.x_label, content.y_label, x, y) + f'<g class="data">{body}</g>'
-    return _figure(content.title, drawing, content.note, _legend(content.series))
+    return _figure(content, f'{_frame(x, y)}<g class="data">{body}</g>', x, BOTTOM)
 
 
 WEAKEST = 0.1
 """The colours of a map of correlations reach at least so far."""
 
 
-def heat_map(content: HeatMap) -> str:
+def heat_map(content: HeatMap) -> Markup:
     """Correlation by lag as an HTML figure; lag 0, which is 1 by definition, is left grey."""
     values = np.asarray(content.values, dtype=np.float64)
     centre = [n // 2 for n in values.shape]
@@ -89,33 +99,28 @@ def heat_map(content: HeatMap) -> str:
         f'<text class="tick" x="{bar + 18:.2f}" y="{TOP + y:.2f}">{short(float(f"{v:.2g}"))}</text>'
         for y, v in ((8, scale.high), (94, 0.0), (180, scale.low))
     )
-    labels = _titles(content.x_label, content.y_label, (x.start + x.end) / 2, y.end)
-    drawing = f"<g>{''.join(cells)}</g>{marks}{ramp}{ends}{labels}"
-    return _figure(content.title, drawing, content.note, "")
+    return _figure(content, f"<g>{''.join(cells)}</g>{marks}{ramp}{ends}", x, y.end)
 
 
-def _figure(title: str, drawing: str, note: str, legend: str) -> str:
-    name = escape(title)
-    note = f'<p class="note">{escape(note)}</p>' if note else ""
-    return (
-        f'<figure class="chart"><figcaption>{name}</figcaption>{legend}'
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{name}">{drawing}</svg>'
-        f"{note}</figure>"
+def _figure(content: Chart | HeatMap, drawing: str, x: Axis, bottom: float) -> Markup:
+    """A drawing, which holds no text of the content, with the texts around it."""
+    from markupsafe import Markup  # as late as the templates
+
+    return fill(
+        "chart.html.jinja",
+        content=content,
+        drawing=Markup(drawing),
+        colours=COLOURS,
+        width=WIDTH,
+        height=HEIGHT,
+        middle=f"{(x.start + x.end) / 2:.1f}",
+        below=f"{bottom + 41:.1f}",
+        half=f"{(TOP + bottom) / 2:.1f}",
     )
 
 
-def _legend(series: Sequence[Series]) -> str:
-    if len(series) < 2:
-        return ""
-    items = "".join(
-        f'<li class="c{i % COLOURS} {s.style}"><i></i>{escape(s.label)}</li>'
-        for i, s in enumerate(series)
-    )
-    return f'<ul class="legend">{items}</ul>'
-
-
-def _frame(x_label: str, y_label: str, x: Axis, y: Axis) -> str:
-    """Grid lines, marks and names of the axes."""
+def _frame(x: Axis, y: Axis) -> str:
+    """Grid lines and marks of the axes."""
     parts = []
     for value, label in y.ticks():
         at = y.place(value)
@@ -131,16 +136,7 @@ def _frame(x_label: str, y_label: str, x: Axis, y: Axis) -> str:
         )
         parts.append(f'<text class="tick x" x="{at:.1f}" y="{BOTTOM + 19}">{label}</text>')
     parts.append(f'<line class="mark" x1="{LEFT}" x2="{RIGHT}" y1="{BOTTOM}" y2="{BOTTOM}"/>')
-    return "".join(parts) + _titles(x_label, y_label, (LEFT + RIGHT) / 2, BOTTOM)
-
-
-def _titles(x_label: str, y_label: str, middle: float, bottom: float) -> str:
-    half = (TOP + bottom) / 2
-    return (
-        f'<text class="name" x="{middle:.1f}" y="{bottom + 41:.1f}">{escape(x_label)}</text>'
-        f'<text class="name" transform="translate(14 {half:.1f}) rotate(-90)">'
-        f"{escape(y_label)}</text>"
-    )
+    return "".join(parts)
 
 
 def _lags(x: Axis, y: Axis, wide: int, tall: int, centre: Sequence[int]) -> str:

@@ -13,14 +13,18 @@ import os
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from unnoise.images.atomic import write_whole
+from unnoise.report.before_after_slider import slider
 from unnoise.report.charts import chart, heat_map
 from unnoise.report.colour import RAMPS
-from unnoise.report.content import Chart, Number, Page, Picture, Section
-from unnoise.report.pictures import views
-from unnoise.report.text import escape
-from unnoise.report.viewer import viewer
+from unnoise.report.embedded_images import views
+from unnoise.report.templates import fill
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+from unnoise.report.page_parts import Chart, Page
 
 ONE_SECTION = 3_300_000
 """Bytes of images for the pictures of a section, such as the whole of a file and its middle; base64
@@ -45,41 +49,29 @@ def render(page: Page) -> str:
     >>> html.startswith("<!doctype html>"), "://" in html
     (True, False)
     """
-    style, script = _asset("report.css") + _ramps(), _asset("report.js")
+    from markupsafe import Markup  # as late as the templates
+
+    style = _asset("page.css") + _ramps()
+    script = _asset("before_after_slider.js") + _asset("page.js")
     policy = (
         f"default-src 'none'; img-src data:; style-src {_hash(style)}; "
         f"script-src {_hash(script)}; base-uri 'none'; form-action 'none'"
     )
-    sections = list(_sections(page))
-    made = f'<p class="made">{escape(page.created)}</p>' if page.created else ""
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta name="referrer" content="no-referrer">
-<title>{escape(page.title)}</title>
-<style>{style}</style>
-</head>
-<body>
-<header>
-<p class="kind">unnoise report</p>
-<h1>{escape(page.title)}</h1>
-<p class="verdict">{escape(page.verdict)}</p>
-{made}
-{_warnings(page.warnings, "h2")}
-{_contents(page.sections)}
-</header>
-<main>
-{"".join(sections)}
-{_run(page)}
-</main>
-<script>{script}</script>
-</body>
-</html>
-"""
+    html = fill(
+        "page.html.jinja",
+        page=page,
+        style=Markup(style),
+        script=Markup(script),
+        policy=Markup(policy),
+        figures=list(_figures(page)),
+        charts=[
+            [chart(c) if isinstance(c, Chart) else heat_map(c) for c in s.charts]
+            for s in page.sections
+        ],
+        most_pictures=MOST_PICTURES,
+        facts={**({} if page.seed is None else {"Seed": str(page.seed)}), **page.versions},
+    )
+    return str(html)
 
 
 def write(path: str | os.PathLike[str], page: Page) -> None:
@@ -113,114 +105,24 @@ def _ramps() -> str:
     )
 
 
-def _sections(page: Page) -> Iterator[str]:
-    """Sections as HTML, one picture after another within the bytes of all.
+def _figures(page: Page) -> Iterator[list[Markup]]:
+    """The pictures of every section as HTML, one after another within the bytes of all.
 
     Early pictures may take more than an equal share; what they do not need is passed on.
     """
     left = float(ALL_PICTURES)
     waiting = min(MOST_PICTURES, sum(len(s.pictures) for s in page.sections))
     number = 0
-    for place, section in enumerate(page.sections):
-        figures = []
+    for section in page.sections:
+        figures: list[Markup] = []
         room = float(ONE_SECTION)
         for i, picture in enumerate(section.pictures):
             if number == MOST_PICTURES:
-                figures.append(_not_shown(picture))
-                continue
+                break
             fair = min(room / (len(section.pictures) - i), left / (waiting - number))
             seen = views(picture, int(fair))
             taken = sum(len(layer.uri) for view in seen for layer in view.layers) * 3 / 4
             left, room = left - taken, room - taken
-            figures.append(viewer(picture, seen, number))
+            figures.append(slider(picture, seen, number))
             number += 1
-        yield _section(section, "".join(figures), place)
-
-
-def _not_shown(picture: Picture) -> str:
-    return (
-        f'<p class="note">{escape(picture.title)}: not shown, because a report holds '
-        f"{MOST_PICTURES} pictures.</p>"
-    )
-
-
-def _section(section: Section, figures: str, place: int) -> str:
-    text = "".join(f"<p>{escape(paragraph)}</p>" for paragraph in section.text)
-    charts = "".join(chart(c) if isinstance(c, Chart) else heat_map(c) for c in section.charts)
-    charts = f'<div class="charts">{charts}</div>' if charts else ""
-    warnings = _warnings(section.warnings, "h3")
-    return (
-        f'<section id="part{place}"><h2>{escape(section.title)}</h2>{text}'
-        f"{warnings}{figures}{_numbers(section.numbers)}{charts}</section>\n"
-    )
-
-
-def _warnings(warnings: tuple[str, ...], heading: str) -> str:
-    if not warnings:
-        return ""
-    items = "".join(f"<li>{escape(warning)}</li>" for warning in warnings)
-    name = "Warning" if len(warnings) == 1 else "Warnings"
-    return f'<div class="warnings" role="note"><{heading}>{name}</{heading}><ul>{items}</ul></div>'
-
-
-def _contents(sections: tuple[Section, ...]) -> str:
-    """Links to the sections, where there are several."""
-    if len(sections) < 3:
-        return ""
-    links = "".join(
-        f'<li><a href="#part{i}">{escape(s.title)}</a></li>' for i, s in enumerate(sections)
-    )
-    return f'<nav aria-label="Contents"><ul>{links}</ul></nav>'
-
-
-COLUMNS = {"name": "Quantity", "value": "Value", "interval": "Interval", "meaning": "Meaning"}
-
-
-def _numbers(numbers: tuple[Number, ...]) -> str:
-    """Measured numbers as a table, without columns that would be empty."""
-    if not numbers:
-        return ""
-    used = [c for c in COLUMNS if any(getattr(number, c) for number in numbers)]
-    head = "".join(f'<th scope="col">{COLUMNS[c]}</th>' for c in used)
-    rows = "".join(f"<tr>{''.join(_cell(number, c) for c in used)}</tr>" for number in numbers)
-    return f'<table class="numbers"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
-
-
-def _cell(number: Number, column: str) -> str:
-    text = escape(getattr(number, column))
-    tag = '<th scope="row">{}</th>' if column == "name" else '<td class="{}">{}</td>'
-    return tag.format(text) if column == "name" else tag.format(column, text)
-
-
-def _run(page: Page) -> str:
-    """How the run can be repeated: command, seed, versions, settings."""
-    parts = []
-    if page.command:
-        parts.append(
-            f'<div class="command"><pre><code id="command">{_words(page.command)}</code></pre>'
-            f'<button type="button" data-copy="command">Copy</button></div>'
-        )
-    facts = {**({} if page.seed is None else {"Seed": str(page.seed)}), **page.versions}
-    if facts:
-        items = "".join(
-            f"<div><dt>{escape(k)}</dt><dd>{escape(v)}</dd></div>" for k, v in facts.items()
-        )
-        parts.append(f"<dl>{items}</dl>")
-    if page.settings:
-        parts.append(
-            f"<details><summary>Settings</summary><pre><code>{_verbatim(page.settings)}</code>"
-            f"</pre></details>"
-        )
-    if not parts:
-        return ""
-    return f'<section class="run"><h2>Repeat this run</h2>{"".join(parts)}</section>'
-
-
-def _words(command: str) -> str:
-    """A command that wraps between words only, never after the first dash of an option."""
-    return " ".join(f"<span>{escape(word)}</span>" for word in command.strip().split(" "))
-
-
-def _verbatim(text: str) -> str:
-    """Text for ``<pre>``, which swallows a first line break."""
-    return escape(text.strip("\n"))
+        yield figures

@@ -22,7 +22,7 @@ LIMITS = {"novelty": 1.0, "leak": 1.5}
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class DenoisedPlane:
     """A plane before and after, with what is known about it.
 
     Attributes
@@ -56,7 +56,7 @@ class Shown:
 
 
 def of_results(
-    shown: Sequence[Shown],
+    shown: Sequence[DenoisedPlane],
     reports: Sequence[NoiseReport],
     *,
     title: str,
@@ -86,14 +86,14 @@ def of_results(
     )
 
 
-def _verdict(shown: Sequence[Shown], why: Sequence[str]) -> str:
+def _verdict(shown: Sequence[DenoisedPlane], why: Sequence[str]) -> str:
     """Gain and method in one line."""
     gains = [str(a.gain) for s in shown for a in s.assessments if a.gain is not None]
     parts = [f"estimated {gains[0]}"] if gains else []
     return "; ".join([*parts, *why]) or "finished"
 
 
-def _result_sections(shown: Shown) -> list[Section]:
+def _result_sections(shown: DenoisedPlane) -> list[Section]:
     """Pictures, numbers and charts of a plane."""
     part = (slice(None), *shown.judged)
     noisy, clean = shown.noisy[part], shown.clean[part]
@@ -117,7 +117,7 @@ def _result_sections(shown: Shown) -> list[Section]:
 
 
 def _pictures(
-    shown: Shown,
+    shown: DenoisedPlane,
     title: str,
     noisy: NDArray,
     clean: NDArray,

@@ -235,7 +235,7 @@ def predict(
 ) -> None:
     """Denoise images with a trained model: unnoise predict my.model big.tif -o big_clean.tif."""
     from unnoise.app import files
-    from unnoise.app.denoise import predict_files
+    from unnoise.app.predict import predict_files
 
     show(
         predict_files(

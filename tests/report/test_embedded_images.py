@@ -13,7 +13,14 @@ from PIL import Image as Pillow
 from unnoise.errors import InputError
 from unnoise.report import Picture
 from unnoise.report.colour import Scale, grey_scale, positive_scale, ramp_colours, signed_scale
-from unnoise.report.pictures import View, block_mean, encode, most_structure, shrink_factor, views
+from unnoise.report.embedded_images import (
+    View,
+    block_mean,
+    encode,
+    most_structure,
+    shrink_factor,
+    views,
+)
 
 PLENTY = 3_300_000
 

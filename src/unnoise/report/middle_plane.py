@@ -1,27 +1,19 @@
-"""From a model to a result file, and what there is to show of it afterwards."""
+"""The middle plane of a result, collected while it is predicted, and judged for the report."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Generator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unnoise.app.events import Event, Message, Predicting, Saved
-from unnoise.app.files import OutputOptions
-from unnoise.images import formats as io
 from unnoise.images.axes import middle
 from unnoise.images.image import Image
 from unnoise.models.model import Model
 from unnoise.models.predict import Block, predict
 from unnoise.quality.assess import assess
-from unnoise.report.result_page import Shown, scale_of
+from unnoise.report.result_page import DenoisedPlane, scale_of
 
-MOST_SHOWN = 8
-"""Images of a run that the report shows."""
 MOST_CHANNELS = 4
 SIDE = 1024
 """Side of the middle of the plane that is judged: some seconds."""
@@ -30,7 +22,7 @@ WHOLE = 2048
 
 
 @dataclass
-class Plane:
+class MiddlePlane:
     """The middle plane of an image, collected from the blocks of its prediction."""
 
     image: Image
@@ -86,49 +78,7 @@ def _span(region: int | slice, size: int) -> tuple[int, int]:
     return region, region + 1
 
 
-def predict_file(
-    model: Model,
-    image: Image,
-    target: Path,
-    spread: Path | None,
-    writing: OutputOptions,
-    device: str,
-    shown: list[Shown] | None = None,
-) -> Generator[Event]:
-    """Denoise one image into its file, and its standard deviations into another.
-
-    What there is to show of it is appended to `shown`.
-    """
-    wants = shown is not None and len(shown) < MOST_SHOWN
-    plane = Plane(image, model.channels[:MOST_CHANNELS]) if wants else None
-    with contextlib.ExitStack() as stack:
-        out = stack.enter_context(
-            io.create(target, image, dtype=writing.type_of(image), overwrite=writing.overwrite)
-        )
-        std = spread and stack.enter_context(
-            io.create(spread, image, dtype=np.dtype(np.float32), overwrite=writing.overwrite)
-        )
-        job = predict(model, image, device=device, tta=writing.tta, backend=writing.backend)
-        for block in job:
-            out.write(block.where, block.values)
-            if std:
-                assert block.std is not None
-                std.write(block.where, block.std)
-            if plane is not None:
-                plane.take(block)
-            yield Predicting(target, block.done, block.total)
-    yield Saved(target)
-    if spread:
-        yield Saved(spread)
-    if plane is not None and shown is not None:
-        rounded = writing.type_of(image).kind in "ui"
-        try:
-            shown.append(show(model, plane, device, rounded=rounded))
-        except Exception as error:  # the result is safe, so whatever fails only costs the report
-            yield Message(f"{image.name} is left out of the report: {error}")
-
-
-def show(model: Model, plane: Plane, device: str, *, rounded: bool = False) -> Shown:
+def show(model: Model, plane: MiddlePlane, device: str, *, rounded: bool = False) -> DenoisedPlane:
     """Judge the plane of a result, its middle if it is large."""
     image, noisy = plane.image, plane.noisy()
     height, width = noisy.shape[1:]
@@ -158,7 +108,7 @@ def show(model: Model, plane: Plane, device: str, *, rounded: bool = False) -> S
             )
         )
     names = image.channel_names
-    return Shown(
+    return DenoisedPlane(
         title=_title(image, plane.at),
         noisy=noisy,
         clean=plane.clean,
@@ -191,14 +141,14 @@ def _title(image: Image, at: dict[str, int]) -> str:
     return image.name + (f" ({', '.join(places)})" if places else "")
 
 
-def show_training(model: Model, image: Image, device: str) -> Shown:
+def show_training(model: Model, image: Image, device: str) -> DenoisedPlane:
     """A training image through the finished model, for the report of a training.
 
     Only the middle of its middle plane, or of the slices around it, is denoised.
     """
     block = image.read(image.middle(SIDE, depth=32 if model.ndim == 3 else 1))
     part = replace(image, data=block, axes="STCZYX", path=image.path)
-    plane = Plane(part, model.channels[:MOST_CHANNELS])
+    plane = MiddlePlane(part, model.channels[:MOST_CHANNELS])
     for piece in predict(model, part, device=device):
         plane.take(piece)
     return show(model, plane, device)

@@ -18,7 +18,7 @@ from scipy.ndimage import uniform_filter
 
 from unnoise.report import colour
 from unnoise.report.colour import Scale
-from unnoise.report.content import Picture
+from unnoise.report.page_parts import Picture
 
 WHOLE_PIXELS = 1024 * 1024
 WHOLE_SIDE = 4096

@@ -1,29 +1,22 @@
-"""Collecting the plane that a report shows, and writing results whatever becomes of the report."""
+"""Collecting and judging the plane that a report shows."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import tifffile
-from numpy.typing import NDArray
 
 import unnoise
-from unnoise.app.events import Message, Saved
-from unnoise.app.files import Writing
 from unnoise.config.config import Config
 from unnoise.images.image import Image
 from unnoise.models.model import Model
 from unnoise.models.posterior import Centre
 from unnoise.models.predict import predict
 from unnoise.noise.models import Curve, PoissonGauss
-from unnoise.report import planes as results
-from unnoise.report.planes import Plane, predict_file, show, show_training
-from unnoise.report.result_page import Shown
+from unnoise.report import middle_plane as results
+from unnoise.report.middle_plane import MiddlePlane, show, show_training
+from unnoise.report.result_page import DenoisedPlane
 
 TINY = Config().set("net.filters=4", "net.depth=1", "training.steps=1", "training.patch=32")
 
@@ -66,7 +59,7 @@ def test_the_plane_is_the_middle_of_the_result(
     x = image(axes, shape)
     model = train(x, ndim)
     model = with_centre(model) if centre else model
-    plane = Plane(x, model.channels)
+    plane = MiddlePlane(x, model.channels)
     whole = np.full([x.sizes[k] for k in "STCZYX"], np.nan)
     for block in predict(model, x, tile=(16, 16, 16)[: model.ndim]):
         plane.take(block)
@@ -88,7 +81,7 @@ def test_only_the_middle_of_a_large_plane(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(results, "WHOLE", 24)
     x = image("YX", (40, 53))
     model = train(x)
-    plane = Plane(x, model.channels)
+    plane = MiddlePlane(x, model.channels)
     for block in predict(model, x, tile=(16, 16)):
         plane.take(block)
     clean = model.predict(x)
@@ -108,8 +101,8 @@ def test_copied_channels_are_not_shown() -> None:
     assert len(shown.assessments) == 2
 
 
-def one(model: Model, x: Image) -> Shown:
-    plane = Plane(x, model.channels)
+def one(model: Model, x: Image) -> DenoisedPlane:
+    plane = MiddlePlane(x, model.channels)
     for block in predict(model, x):
         plane.take(block)
     return show(model, plane, "cpu")
@@ -175,73 +168,3 @@ def test_a_training_shows_the_middle_of_an_image(
     assert np.array_equal(shown.noisy, middle)
     assert shown.clean.shape == shown.noisy.shape
     assert all(a.novelty.shape == (32, 32) for a in shown.assessments)
-
-
-def write_file(
-    tmp_path: Path, model: Model, x: Image, shown: list[Shown] | None
-) -> tuple[list[Any], NDArray]:
-    target = tmp_path / "out.tif"
-    writing = Writing(None, None, True)
-    events = list(predict_file(model, x, target, None, writing, "cpu", shown))
-    return events, tifffile.imread(target)
-
-
-def test_predict_file_writes_and_shows(tmp_path: Path) -> None:
-    x = image("YX", (40, 44))
-    model = train(x)
-    shown: list[Shown] = []
-    events, pixels = write_file(tmp_path, model, x, shown)
-    assert Saved(tmp_path / "out.tif") in events
-    assert np.allclose(pixels, model.predict(x))
-    assert len(shown) == 1
-    assert np.allclose(shown[0].clean[0], pixels)
-
-
-def test_without_a_report_nothing_is_collected(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def never(*args: Any, **options: Any) -> Any:
-        raise AssertionError
-
-    monkeypatch.setattr(results, "Plane", never)
-    x = image("YX", (40, 44))
-    write_file(tmp_path, train(x), x, None)
-
-
-def test_a_report_shows_only_so_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(results, "MOST_SHOWN", 1)
-    x = image("YX", (40, 44))
-    model, shown = train(x), []
-    for _ in range(2):
-        write_file(tmp_path, model, x, shown)
-    assert len(shown) == 1
-
-
-@pytest.mark.parametrize("error", [ValueError("no"), MemoryError(), ZeroDivisionError()])
-def test_what_cannot_be_judged_is_written_all_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
-) -> None:
-    def broken(*args: Any, **options: Any) -> Any:
-        raise error
-
-    monkeypatch.setattr(results, "assess", broken)
-    x = image("YX", (40, 44))
-    shown: list[Shown] = []
-    events, pixels = write_file(tmp_path, train(x), x, shown)
-    assert shown == []
-    assert pixels.shape == (40, 44)
-    assert any(isinstance(e, Message) and "left out of the report" in e.text for e in events)
-
-
-def test_rounded_results_are_known_to_be(tmp_path: Path) -> None:
-    pixels = np.random.default_rng(0).poisson(0.2, (64, 64)).astype(np.uint8)
-    x = Image.from_array(pixels)
-    model = train(x)
-    for dtype, warned in ((None, True), ("float32", False)):
-        shown: list[Shown] = []
-        writing = Writing(None, dtype, True)
-        for _ in predict_file(model, x, tmp_path / "o.tif", None, writing, "cpu", shown):
-            pass
-        (found,) = shown[0].assessments
-        assert any("--dtype float32" in w for w in found.warnings) == warned
-        assert math.isfinite(found.bias.total_relative)

@@ -9,7 +9,7 @@
     return [5, 2, 1].map((m) => m * power).find((length) => length <= longest) || power;
   }
 
-  function viewer(root) {
+  function slider(root) {
     const find = (selector) => root.querySelector(selector);
     const all = (selector) => [...root.querySelectorAll(selector)];
     const stage = find(".stage");
@@ -232,23 +232,5 @@
     resize();
   }
 
-  async function copy(button) {
-    const source = document.getElementById(button.dataset.copy);
-    let done = true;
-    try {
-      await navigator.clipboard.writeText(source.textContent);
-    } catch {
-      getSelection().selectAllChildren(source);
-      done = document.execCommand("copy");
-    }
-    button.textContent = done ? "Copied" : "Press Ctrl+C";
-    setTimeout(() => (button.textContent = "Copy"), 2000);
-  }
-
-  for (const root of document.querySelectorAll(".viewer")) viewer(root);
-  for (const button of document.querySelectorAll("[data-copy]"))
-    button.addEventListener("click", () => copy(button));
-  addEventListener("beforeprint", () => {
-    for (const details of document.querySelectorAll("details")) details.open = true;
-  });
+  for (const root of document.querySelectorAll(".viewer")) slider(root);
 })();

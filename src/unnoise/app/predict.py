@@ -1,0 +1,115 @@
+"""Denoising files with a trained model, each into its file, and what the report shows of them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Generator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from unnoise.app.events import Event, Message, Predicting, Saved
+from unnoise.app.files import REPORT, InputOptions, OutputOptions, ReportOptions, check_outputs
+from unnoise.app.train import notes, page_of, reported
+from unnoise.images import formats as io
+from unnoise.images.image import Image
+from unnoise.images.missing import checked
+from unnoise.models import backends
+from unnoise.models import folder as model_folder
+from unnoise.models.model import Model
+from unnoise.models.predict import predict
+from unnoise.nets.device import select_device
+from unnoise.report.middle_plane import MOST_CHANNELS, MiddlePlane, show
+from unnoise.report.result_page import DenoisedPlane
+
+MOST_SHOWN = 8
+"""Images of a run that the report shows."""
+
+
+def predict_files(
+    folder: str | Path,
+    inputs: Sequence[str | Path],
+    *,
+    reading: InputOptions,
+    writing: OutputOptions,
+    device: str = "auto",
+    reporting: ReportOptions = REPORT,
+) -> Generator[Event]:
+    """Denoise files with a trained model.
+
+    Raises
+    ------
+    InputError
+        Before any work, if the model, an input or an output place cannot be used.
+    """
+    backends.check(writing.backend, device)
+    model = model_folder.load(folder)
+    for member, _ in model.members:
+        backends.check_model(member, writing.backend)
+    if writing.uncertainty is not None:
+        model.check_probabilistic()
+    target_dtype = model.provenance.target_dtype
+    if writing.dtype is None and target_dtype is not None and model.target_affine:
+        writing = replace(writing, dtype=target_dtype)
+    paths = io.find(inputs)
+    results = writing.paths(paths)
+    spreads = writing.spreads(paths, results)
+    select_device(device)
+    images = [io.open(path, axes=reading.axes) for path in paths]
+    for image in images:
+        model.check(image)
+    check_outputs(images, results, spreads, writing)
+    shown: list[DenoisedPlane] | None = [] if reporting.wanted else None
+    for image, result, spread in zip(images, results, spreads, strict=True):
+        image = checked(image, reading.nan)
+        yield from notes([image])
+        yield from predict_file(model, image, result, spread, writing, device, shown)
+    if shown is not None:
+        path = reporting.place(results, overwrite=writing.overwrite)
+        lines = [f"with the model {folder}"]
+        page = partial(page_of, model, [], shown, [], lines, reporting, "Prediction")
+        yield from reported(path, page)
+
+
+def predict_file(
+    model: Model,
+    image: Image,
+    target: Path,
+    spread: Path | None,
+    writing: OutputOptions,
+    device: str,
+    shown: list[DenoisedPlane] | None = None,
+) -> Generator[Event]:
+    """Denoise one image into its file, and its standard deviations into another.
+
+    What there is to show of it is appended to `shown`.
+    """
+    wants = shown is not None and len(shown) < MOST_SHOWN
+    plane = MiddlePlane(image, model.channels[:MOST_CHANNELS]) if wants else None
+    with contextlib.ExitStack() as stack:
+        out = stack.enter_context(
+            io.create(target, image, dtype=writing.type_of(image), overwrite=writing.overwrite)
+        )
+        std = spread and stack.enter_context(
+            io.create(spread, image, dtype=np.dtype(np.float32), overwrite=writing.overwrite)
+        )
+        job = predict(model, image, device=device, tta=writing.tta, backend=writing.backend)
+        for block in job:
+            out.write(block.where, block.values)
+            if std:
+                assert block.std is not None
+                std.write(block.where, block.std)
+            if plane is not None:
+                plane.take(block)
+            yield Predicting(target, block.done, block.total)
+    yield Saved(target)
+    if spread:
+        yield Saved(spread)
+    if plane is not None and shown is not None:
+        rounded = writing.type_of(image).kind in "ui"
+        try:
+            shown.append(show(model, plane, device, rounded=rounded))
+        except Exception as error:  # the result is safe, so whatever fails only costs the report
+            yield Message(f"{image.name} is left out of the report: {error}")

@@ -1,0 +1,61 @@
+"""The templates of the report, in which every string is text: escaped, and fit for HTML.
+
+They lie beside this file, as ``*.html.jinja``. What a template prints is escaped unless it is
+`Markup` already, that is, the output of another template or something that holds numbers alone.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from typing import TYPE_CHECKING, Any
+
+from unnoise.report.number_format import short
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+# Control characters, the ones that reverse the direction of text, and halves of surrogate pairs
+# (which stand for undecodable bytes in file names): no HTML file may or should hold them.
+UNFIT = re.compile(
+    r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
+
+
+def fill(name: str, **values: Any) -> Markup:
+    """A template of this package with the values in it.
+
+    Examples
+    --------
+    >>> from unnoise.report.page_parts import Page
+    >>> html = fill("page.html.jinja", page=Page('<b title="x">&</b>', "", ()), facts={}, policy="",
+    ...             style="", script="", figures=[], charts=[], most_pictures=0)
+    >>> "<title>&lt;b title=&#34;x&#34;&gt;&amp;&lt;/b&gt;</title>" in html
+    True
+    """
+    from markupsafe import Markup
+
+    return Markup(_environment().get_template(name).render(values))
+
+
+@functools.cache
+def _environment() -> Environment:
+    # Only here: a run without a report needs no templates.
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("unnoise.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_fit,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["short"] = short
+    return environment
+
+
+def _fit(value: Any) -> Any:
+    """What is about to be escaped and printed, without the characters that HTML must not hold."""
+    return UNFIT.sub("\ufffd", value) if type(value) is str else value

@@ -1,0 +1,99 @@
+"""Results are written whatever becomes of the report."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from numpy.typing import NDArray
+
+import unnoise
+from unnoise.app import predict as job
+from unnoise.app.events import Message, Saved
+from unnoise.app.files import Writing
+from unnoise.app.predict import predict_file
+from unnoise.config.config import Config
+from unnoise.images.image import Image
+from unnoise.models.model import Model
+from unnoise.report import middle_plane
+from unnoise.report.result_page import DenoisedPlane
+
+TINY = Config().set("net.filters=4", "net.depth=1", "training.steps=1", "training.patch=32")
+
+
+def image(shape: tuple[int, ...]) -> Image:
+    return Image.from_array(np.random.default_rng(0).poisson(20, shape).astype(np.float32))
+
+
+def write_file(
+    tmp_path: Path, model: Model, x: Image, shown: list[DenoisedPlane] | None
+) -> tuple[list[Any], NDArray]:
+    target = tmp_path / "out.tif"
+    writing = Writing(None, None, True)
+    events = list(predict_file(model, x, target, None, writing, "cpu", shown))
+    return events, tifffile.imread(target)
+
+
+def test_predict_file_writes_and_shows(tmp_path: Path) -> None:
+    x = image((40, 44))
+    model = unnoise.train(x, config=TINY)
+    shown: list[DenoisedPlane] = []
+    events, pixels = write_file(tmp_path, model, x, shown)
+    assert Saved(tmp_path / "out.tif") in events
+    assert np.allclose(pixels, model.predict(x))
+    assert len(shown) == 1
+    assert np.allclose(shown[0].clean[0], pixels)
+
+
+def test_without_a_report_nothing_is_collected(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(*args: Any, **options: Any) -> Any:
+        raise AssertionError
+
+    monkeypatch.setattr(job, "MiddlePlane", never)
+    x = image((40, 44))
+    write_file(tmp_path, unnoise.train(x, config=TINY), x, None)
+
+
+def test_a_report_shows_only_so_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "MOST_SHOWN", 1)
+    x = image((40, 44))
+    model, shown = unnoise.train(x, config=TINY), []
+    for _ in range(2):
+        write_file(tmp_path, model, x, shown)
+    assert len(shown) == 1
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), MemoryError(), ZeroDivisionError()])
+def test_what_cannot_be_judged_is_written_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def broken(*args: Any, **options: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(middle_plane, "assess", broken)
+    x = image((40, 44))
+    shown: list[DenoisedPlane] = []
+    events, pixels = write_file(tmp_path, unnoise.train(x, config=TINY), x, shown)
+    assert shown == []
+    assert pixels.shape == (40, 44)
+    assert any(isinstance(e, Message) and "left out of the report" in e.text for e in events)
+
+
+def test_rounded_results_are_known_to_be(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).poisson(0.2, (64, 64)).astype(np.uint8)
+    x = Image.from_array(pixels)
+    model = unnoise.train(x, config=TINY)
+    for dtype, warned in ((None, True), ("float32", False)):
+        shown: list[DenoisedPlane] = []
+        writing = Writing(None, dtype, True)
+        for _ in predict_file(model, x, tmp_path / "o.tif", None, writing, "cpu", shown):
+            pass
+        (found,) = shown[0].assessments
+        assert any("--dtype float32" in w for w in found.warnings) == warned
+        assert math.isfinite(found.bias.total_relative)
