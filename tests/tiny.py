@@ -1,21 +1,35 @@
-"""Settings, nets and steps of training that take milliseconds."""
+"""Settings, nets, batches and runs that take milliseconds."""
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import torch
+from numpy.typing import NDArray
 
+from synthetic import white
 from unnoise.config.config import Config
+from unnoise.images.image import Image
+from unnoise.models.model import Model
 from unnoise.nets.unet import UNet
+from unnoise.training.loop import Run
 from unnoise.training.methods.step import Step
+from unnoise.training.plan import plan
 
+CPU = torch.device("cpu")
 NET = ("net.filters=4", "net.depth=1")
 
 
-def tiny(method: str = "n2v", *assignments: str) -> Config:
-    """Settings of a method with a tiny net, and others as ``--set`` takes them."""
-    return Config.preset(method=method).set(*NET, *assignments)
+def tiny(
+    method: str = "n2v", *assignments: str, net: dict[str, Any] | None = None, **training: Any
+) -> Config:
+    """Settings of a tiny net and batch; other sections as ``--set`` takes them."""
+    config = Config(method=method).replace(
+        net={"filters": 4, "depth": 1} | (net or {}),
+        training={"batch_size": 2, "patch": 32} | training,
+    )
+    return config.set(*assignments)
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -27,12 +41,12 @@ def step(x: torch.Tensor, held_out: torch.Tensor | None = None, **options: Any) 
     """A noisy batch as the loop gives it to a method, of which nothing is held out by default."""
     if held_out is None:
         held_out = torch.zeros_like(x, dtype=torch.bool)
-    given = {"generator": seeded(), "fraction": 0.0, "see": lambda x: x} | options
+    given = {"generator": seeded(), "fraction": 0.0, "see": torch.zeros_like} | options
     return Step(x, x, held_out, **given)
 
 
 def unet(ndim: int, channels: int = 1, std: float | None = None) -> torch.nn.Module:
-    """A double-precision net of fixed weights; with `std` they are loud: it looks far."""
+    """A double-precision net of fixed weights; with `std` they are loud, so that it looks far."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         net = UNet(channels=channels, ndim=ndim, depth=1, filters=3, activation="silu")
@@ -40,3 +54,51 @@ def unet(ndim: int, channels: int = 1, std: float | None = None) -> torch.nn.Mod
             for p in net.parameters():
                 torch.nn.init.normal_(p, std=std)
     return net.double()
+
+
+def run_of(
+    config: Config,
+    x: NDArray,
+    targets: NDArray | None = None,
+    axes: str | None = None,
+    **options: Any,
+) -> Run:
+    """A run that is about to begin, of one image or one pair."""
+    images = [Image.from_array(x, axes)]
+    partners = None if targets is None else [Image.from_array(targets, axes)]
+    return Run(images, plan(images, config, partners), CPU, partners, **options)
+
+
+def pair(method: str, x: NDArray) -> NDArray | None:
+    """A second image for the methods that need one."""
+    return x + white(x.shape, 1) if method in ("n2n", "care") else None
+
+
+def start(x: NDArray, axes: str | None = None, **training: Any) -> Run:
+    """A run of Noise2Void."""
+    return run_of(tiny(**training), x, axes=axes)
+
+
+def finish(run: Run) -> Model:
+    """The model of a run that went to its end."""
+    for _ in run:
+        pass
+    return run.model()
+
+
+def same(a: Model, b: Model) -> bool:
+    """Whether two models have the same weights to the last bit."""
+    return all(torch.equal(a.weights[k], b.weights[k]) for k in a.weights)
+
+
+def timeless(history: list[dict[str, float]]) -> list[dict[str, float]]:
+    """A history without what the clock said."""
+    return [{k: v for k, v in line.items() if k != "seconds"} for line in history]
+
+
+def stored(state: dict[str, Any]) -> dict[str, Any]:
+    """What comes back when a state went to the disk and was read without pickles."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    buffer.seek(0)
+    return dict(torch.load(buffer, weights_only=True))
