@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 
@@ -14,6 +15,7 @@ from unnoise.images.image import Image
 from unnoise.models.model import Model
 from unnoise.nets.unet import UNet
 from unnoise.training.loop import Run
+from unnoise.training.methods.r2r import SIGNALS, Noise
 from unnoise.training.methods.step import Step
 from unnoise.training.plan import plan
 
@@ -43,6 +45,11 @@ def step(x: torch.Tensor, held_out: torch.Tensor | None = None, **options: Any) 
         held_out = torch.zeros_like(x, dtype=torch.bool)
     given = {"generator": seeded(), "fraction": 0.0, "see": torch.zeros_like} | options
     return Step(x, x, held_out, **given)
+
+
+def constant(variance: float, **options: Any) -> Noise:
+    """A table of noise that is the same at every signal."""
+    return Noise(np.full(len(SIGNALS), variance), **options)
 
 
 def unet(ndim: int, channels: int = 1, std: float | None = None) -> torch.nn.Module:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import stats
 
-from spots import EXCLUDE, assert_drawn_from, evenly, everywhere, lone, neighbours, numbered
+from oracles import EXCLUDE, assert_drawn_from, evenly, everywhere, lone, neighbours, numbered
 from tiny import seeded
 from unnoise.training.masks import neighborhoods as window
 from unnoise.training.masks.blind_spots import (

@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from spots import EXCLUDE, assert_drawn_from, evenly, everywhere, lone, numbered
+from oracles import EXCLUDE, assert_drawn_from, evenly, everywhere, lone, numbered
 from tiny import seeded
 from unnoise.training.masks.blind_spots import (
     CENTRE_BLIND,

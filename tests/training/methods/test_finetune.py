@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from tiny import seeded
 from unnoise.config.config import Config
 from unnoise.nets.variance_stabilized import ALPHA
 from unnoise.training.methods import METHODS, Adapted, Noise, Step
@@ -20,7 +21,7 @@ def noise(variance: float) -> Noise:
 
 def step(x: torch.Tensor, seed: int = 0, held: float = 0.02) -> Step:
     mask = torch.from_numpy(np.random.default_rng(seed).random(x.shape) < held)
-    return Step(x, x, mask, torch.Generator().manual_seed(seed), 0.0, lambda y: y)
+    return Step(x, x, mask, seeded(seed), 0.0, lambda y: y)
 
 
 def white(*shape: int, strength: float = 0.2) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Oracles of blind spots: by the definition, in loops, pixel by pixel."""
+"""What tests compare with: definitions in loops over pixels, and the statistics of chance."""
 
 from __future__ import annotations
 
@@ -8,6 +8,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import stats
+
+
+def within(values: NDArray, expected: float, sigmas: float = 5.0) -> bool:
+    """Whether the mean of independent values agrees with an expectation."""
+    values = np.ravel(values)
+    return bool(abs(values.mean() - expected) < sigmas * values.std() / len(values) ** 0.5)
+
+
+# Blind spots
 
 EXCLUDE = {  # asymmetric, reaching beyond the window; the centre is written both ways
     2: np.array([[0, 1, 0, 0, 0], [0, 1, 0, 1, 1], [0, 0, 0, 0, 1]], np.bool_),
