@@ -52,15 +52,20 @@ def constant(variance: float, **options: Any) -> Noise:
     return Noise(np.full(len(SIGNALS), variance), **options)
 
 
-def unet(ndim: int, channels: int = 1, std: float | None = None) -> torch.nn.Module:
-    """A double-precision net of fixed weights; with `std` they are loud, so that it looks far."""
+def unet(std: float | None = None, **options: Any) -> UNet:
+    """A small net of fixed weights; with `std` they are loud, so that it looks far."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        net = UNet(channels=channels, ndim=ndim, depth=1, filters=3, activation="silu")
+        net = UNet(**{"channels": 1, "ndim": 2, "filters": 2, **options})
         if std is not None:
             for p in net.parameters():
                 torch.nn.init.normal_(p, std=std)
-    return net.double()
+    return net
+
+
+def normal(*shape: int, seed: int = 0) -> torch.Tensor:
+    """Independent normal numbers."""
+    return torch.randn(*shape, generator=seeded(seed))
 
 
 def run_of(

@@ -21,6 +21,8 @@ GRIDS = [((8, 8), 2), ((9, 7), 2), ((9, 12), 3), ((13, 10), 4), ((4, 6, 6), 2), 
 
 # ---- Masks ----
 
+SMALL = {"depth": 1, "filters": 3, "activation": "silu"}
+
 
 @pytest.mark.parametrize(("space", "side"), GRIDS)
 def test_all_phases_hide_every_pixel_exactly_once(space: tuple[int, ...], side: int) -> None:
@@ -188,7 +190,7 @@ def test_with_all_phases_the_gradient_is_that_of_the_paper(
     space: tuple[int, ...], side: int, eta: float, fraction: float
 ) -> None:
     """Up to the factor 1 + eta, which Adam does not feel."""
-    made = unet(len(space), 2)
+    made = unet(channels=2, ndim=len(space), **SMALL).double()
     x = torch.randn(2, 2, *space, generator=seeded(1), dtype=torch.float64)
     method = Blind2Unblind(side, side ** len(space), (2.0, 20.0), 0.8, eta)
 
@@ -224,7 +226,7 @@ def test_with_all_phases_the_gradient_at_the_blind_output_is_that_of_the_paper()
 
 
 def test_some_phases_estimate_the_loss_of_all_without_bias() -> None:
-    made = unet(2, 2)
+    made = unet(channels=2, ndim=2, **SMALL).double()
     x = torch.randn(1, 2, 12, 12, generator=seeded(1), dtype=torch.float64)
     generator = seeded()
 

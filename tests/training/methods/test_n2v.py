@@ -56,6 +56,10 @@ def under(spots: NDArray, struct: NDArray | None) -> NDArray:
     return hidden
 
 
+FAR = {"depth": 1, "filters": 3, "activation": "silu"}
+"""Every prediction of such a net depends on most of the patch."""
+
+
 @pytest.mark.parametrize(("space", "struct"), CASES)
 @pytest.mark.parametrize("name", sorted(CENTRE_BLIND))
 @pytest.mark.parametrize("pattern", ["stratified", "grid"])
@@ -141,7 +145,7 @@ def test_a_hidden_value_reaches_no_prediction_compared_with_it(
 ) -> None:
     held = lone_spots(space)
     x = torch.randn(held.shape, generator=seeded(1), dtype=torch.float64, requires_grad=True)
-    made = unet(len(space), std=0.5)
+    made = unet(0.5, ndim=len(space), **FAR).double()
     batch = method(struct, replacement=name).validation(step(x, held))
     (grad,) = torch.autograd.grad(loss(made, batch), x)
     assert (grad != 0).float().mean() > 0.2, "the net must look far for this to mean something"
@@ -164,7 +168,7 @@ def test_in_training_too_where_a_patch_has_a_single_spot(
     alone = weight.flatten(1).sum(1) == 1
     assert alone.sum() > 10
     batch = noisy[alone], target[alone], weight[alone]
-    (grad,) = torch.autograd.grad(loss(unet(len(space), std=0.5), batch), x)
+    (grad,) = torch.autograd.grad(loss(unet(0.5, ndim=len(space), **FAR).double(), batch), x)
     assert (grad[alone] != 0).any()
     assert (grad[weight.bool() & alone.view(-1, *[1] * (x.ndim - 1))] == 0).all()
 
