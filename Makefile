@@ -1,9 +1,10 @@
 # make demo   denoise a simulated camera picture and look at it
-# make test   lint, types and the whole test suite
+# make test   lint, types, layers and the whole test suite, on all cores
 # make bench-quick   a bit of every benchmark, below 10 minutes
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
+PYTEST = $(VENV)/bin/python -m pytest --numprocesses=auto --dist=worksteal
 
 .PHONY: demo test test-slow bench-quick lint clean
 
@@ -19,12 +20,13 @@ lint: $(READY)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports
 
 test: lint
-	$(VENV)/bin/python -m pytest -m "not slow and not gpu"
+	$(PYTEST) -m "not slow and not gpu"
 
 test-slow: $(READY)
-	$(VENV)/bin/python -m pytest -m "slow"
+	$(PYTEST) -m "slow"
 
 bench-quick: $(READY)
 	$(VENV)/bin/python benchmarks/run.py --suite quick

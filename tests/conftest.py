@@ -1,10 +1,18 @@
-"""Fixtures shared by all tests."""
+"""What holds for every test: one compute thread, seeds that the order of tests does not change."""
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
-import pytest
+# Two workers with two threads each wait for one another more than they compute. Workers and the
+# subprocesses of tests inherit this; a variable that is set already stays.
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import pytest  # noqa: E402
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -15,3 +23,10 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the real images of ../shared/data are not on this machine")
     return SHARED
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Seed torch as pytest-randomly seeds NumPy: by the printed seed, whatever ran before."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(item.config.getoption("randomly_seed", 0))

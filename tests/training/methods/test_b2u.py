@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,27 +10,18 @@ import torch
 from numpy.typing import NDArray
 from scipy import stats
 
+from tiny import seeded, step, unet
 from unnoise.config.config import Config
-from unnoise.nets import UNet
 from unnoise.training.losses import ERRORS, mean
-from unnoise.training.methods import METHODS, Blind2Unblind, Step
+from unnoise.training.methods import METHODS, Blind2Unblind
 from unnoise.training.methods.b2u import interpolate, phases
 
 GRIDS = [((8, 8), 2), ((9, 7), 2), ((9, 12), 3), ((13, 10), 4), ((4, 6, 6), 2), ((5, 7, 6), 3)]
 
 
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def step(x: torch.Tensor, held_out: torch.Tensor | None = None, **options: Any) -> Step:
-    if held_out is None:
-        held_out = torch.zeros_like(x, dtype=torch.bool)
-    given = {"generator": seeded(), "fraction": 0.0, "see": torch.zeros_like} | options
-    return Step(x, x, held_out, **given)
-
-
 # ---- Masks ----
+
+SMALL = {"depth": 1, "filters": 3, "activation": "silu"}
 
 
 @pytest.mark.parametrize(("space", "side"), GRIDS)
@@ -173,12 +163,6 @@ def test_validation_is_the_blind_risk() -> None:
 # ---- The loss ----
 
 
-def net(ndim: int) -> torch.nn.Module:
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return UNet(channels=2, ndim=ndim, depth=1, filters=3, activation="silu").double()
-
-
 def paper(
     made: torch.nn.Module, x: torch.Tensor, side: int, beta: float, eta: float
 ) -> torch.Tensor:
@@ -206,7 +190,7 @@ def test_with_all_phases_the_gradient_is_that_of_the_paper(
     space: tuple[int, ...], side: int, eta: float, fraction: float
 ) -> None:
     """Up to the factor 1 + eta, which Adam does not feel."""
-    made = net(len(space))
+    made = unet(channels=2, ndim=len(space), **SMALL).double()
     x = torch.randn(2, 2, *space, generator=seeded(1), dtype=torch.float64)
     method = Blind2Unblind(side, side ** len(space), (2.0, 20.0), 0.8, eta)
 
@@ -242,7 +226,7 @@ def test_with_all_phases_the_gradient_at_the_blind_output_is_that_of_the_paper()
 
 
 def test_some_phases_estimate_the_loss_of_all_without_bias() -> None:
-    made = net(2)
+    made = unet(channels=2, ndim=2, **SMALL).double()
     x = torch.randn(1, 2, 12, 12, generator=seeded(1), dtype=torch.float64)
     generator = seeded()
 

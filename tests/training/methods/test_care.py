@@ -5,13 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
+from tiny import seeded
 from unnoise.config.config import Config
 from unnoise.training.methods import METHODS, Care, Step
 
 
 @pytest.mark.parametrize("space", [(6, 7), (3, 4, 5)])
 def test_the_clean_image_is_the_target(space: tuple[int, ...]) -> None:
-    generator = torch.Generator().manual_seed(0)
+    generator = seeded(0)
     noisy, clean = torch.randn(2, 8, 3, *space, generator=generator)
     held = torch.rand(noisy.shape, generator=generator) < 0.1
     before = noisy.clone(), clean.clone(), held.clone(), generator.get_state()

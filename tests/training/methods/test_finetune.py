@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from tiny import constant, seeded
 from unnoise.config.config import Config
 from unnoise.nets.variance_stabilized import ALPHA
 from unnoise.training.methods import METHODS, Adapted, Noise, Step
@@ -14,13 +15,9 @@ from unnoise.training.methods.r2r import SIGNALS, additive
 VARIANCE = 0.04
 
 
-def noise(variance: float) -> Noise:
-    return Noise(np.full(len(SIGNALS), variance), None)
-
-
 def step(x: torch.Tensor, seed: int = 0, held: float = 0.02) -> Step:
     mask = torch.from_numpy(np.random.default_rng(seed).random(x.shape) < held)
-    return Step(x, x, mask, torch.Generator().manual_seed(seed), 0.0, lambda y: y)
+    return Step(x, x, mask, seeded(seed), 0.0, lambda y: y)
 
 
 def white(*shape: int, strength: float = 0.2) -> torch.Tensor:
@@ -30,7 +27,7 @@ def white(*shape: int, strength: float = 0.2) -> torch.Tensor:
 
 def test_input_and_target_share_the_mean_and_none_of_the_noise() -> None:
     x = white(4, 1, 96, 96)
-    noisy, target, _ = Adapted(additive(ALPHA, [noise(VARIANCE)])).batch(step(x))
+    noisy, target, _ = Adapted(additive(ALPHA, [constant(VARIANCE)])).batch(step(x))
     assert noisy.var().item() == pytest.approx(VARIANCE * (1 + ALPHA**2), rel=0.05)
     assert target.var().item() == pytest.approx(VARIANCE * (1 + ALPHA**-2), rel=0.05)
     correlation = (noisy * target).mean() / (noisy.std() * target.std())
@@ -41,7 +38,10 @@ def test_input_and_target_share_the_mean_and_none_of_the_noise() -> None:
 
 
 def test_held_out_pixels_are_no_target_and_the_only_ones_of_validation() -> None:
-    method, now = Adapted(additive(ALPHA, [noise(VARIANCE)])), step(white(2, 1, 32, 32), held=0.1)
+    method, now = (
+        Adapted(additive(ALPHA, [constant(VARIANCE)])),
+        step(white(2, 1, 32, 32), held=0.1),
+    )
     assert now.held_out.any()
     weight = method.batch(now)[2]
     assert not weight[now.held_out].any()
@@ -51,7 +51,7 @@ def test_held_out_pixels_are_no_target_and_the_only_ones_of_validation() -> None
 
 def test_validation_is_blind() -> None:
     """What a held-out pixel shows changes the target there, and the input nowhere else or there."""
-    method, x = Adapted(additive(ALPHA, [noise(VARIANCE)])), white(1, 1, 24, 24)
+    method, x = Adapted(additive(ALPHA, [constant(VARIANCE)])), white(1, 1, 24, 24)
     now = step(x, held=0.0)
     now.held_out[..., 10, 12] = True
     other = x.clone()
@@ -65,7 +65,7 @@ def test_validation_is_blind() -> None:
 def test_errors_count_in_units_of_the_noise() -> None:
     """Channels alike, and bright noisy pixels less than dark ones: weights are 1 / variance."""
     rising = Noise(np.where(SIGNALS < 0, 0.01, 0.09), None)
-    method = Adapted(additive(ALPHA, [rising, noise(4.0)]))
+    method = Adapted(additive(ALPHA, [rising, constant(4.0)]))
     x = torch.full((1, 2, 32, 32), -3.0).double()
     x[..., 16:] = 3.0
     weight = method.batch(step(x, held=0.0))[2]
@@ -75,5 +75,5 @@ def test_errors_count_in_units_of_the_noise() -> None:
 
 
 def test_found_by_name() -> None:
-    method = METHODS["adapted"](Config(method="adapted"), 2, [noise(VARIANCE)])
+    method = METHODS["adapted"](Config(method="adapted"), 2, [constant(VARIANCE)])
     assert isinstance(method, Adapted)

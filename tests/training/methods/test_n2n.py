@@ -6,15 +6,12 @@ import pytest
 import torch
 from scipy import stats
 
+from tiny import seeded
 from unnoise.config.config import Config
 from unnoise.training.losses import mean
 from unnoise.training.methods import METHODS, Noise2Noise, Step
 
 SPACES = [(4, 5), (2, 3, 4)]
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def pairs(n: int, space: tuple[int, ...]) -> Step:

@@ -10,10 +10,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from tiny import seeded, step, unet
 from unnoise.config.config import Config
-from unnoise.nets import UNet
 from unnoise.training.masks.blind_spots import CENTRE_BLIND, REPLACEMENTS
-from unnoise.training.methods import METHODS, Noise2Void, Step
+from unnoise.training.methods import METHODS, Noise2Void
 
 SPACES = [(14, 16), (4, 10, 12)]
 STRUCTS: dict[int, list[Any]] = {
@@ -34,19 +34,9 @@ STRUCTS: dict[int, list[Any]] = {
 CASES = [(space, struct) for space in SPACES for struct in STRUCTS[len(space)]]
 
 
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 def method(struct: NDArray | None = None, percent: float = 4.0, **options: Any) -> Noise2Void:
     footprint = None if struct is None else torch.from_numpy(struct.copy())
     return Noise2Void(percent, 2, struct=footprint, **options)
-
-
-def step(x: torch.Tensor, held_out: torch.Tensor | None = None, seed: int = 0) -> Step:
-    if held_out is None:
-        held_out = torch.zeros_like(x, dtype=torch.bool)
-    return Step(x, x, held_out, seeded(seed), 0.0, lambda x: x)
 
 
 def distinct(space: tuple[int, ...], b: int = 3, c: int = 2) -> torch.Tensor:
@@ -64,6 +54,10 @@ def under(spots: NDArray, struct: NDArray | None) -> NDArray:
             if all(0 <= p < n for p, n in zip(pixel, spots.shape[2:], strict=True)):
                 hidden[b, c, *pixel] = True
     return hidden
+
+
+FAR = {"depth": 1, "filters": 3, "activation": "silu"}
+"""Every prediction of such a net depends on most of the patch."""
 
 
 @pytest.mark.parametrize(("space", "struct"), CASES)
@@ -127,16 +121,6 @@ def test_the_percentage_is_that_of_compared_pixels_in_2d_and_3d(
 # ---- The gradient law ----
 
 
-def net(ndim: int) -> torch.nn.Module:
-    """A net that looks far: every prediction depends on most of the patch."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        made = UNet(channels=1, ndim=ndim, depth=1, filters=3, activation="silu")
-        for p in made.parameters():
-            torch.nn.init.normal_(p, std=0.5)
-    return made.double()
-
-
 def loss(made: torch.nn.Module, batch: tuple[torch.Tensor, ...]) -> torch.Tensor:
     """Compared predictions; targets stand for themselves, as the net cannot change them."""
     noisy, target, weight = batch
@@ -161,7 +145,7 @@ def test_a_hidden_value_reaches_no_prediction_compared_with_it(
 ) -> None:
     held = lone_spots(space)
     x = torch.randn(held.shape, generator=seeded(1), dtype=torch.float64, requires_grad=True)
-    made = net(len(space))
+    made = unet(0.5, ndim=len(space), **FAR).double()
     batch = method(struct, replacement=name).validation(step(x, held))
     (grad,) = torch.autograd.grad(loss(made, batch), x)
     assert (grad != 0).float().mean() > 0.2, "the net must look far for this to mean something"
@@ -184,7 +168,7 @@ def test_in_training_too_where_a_patch_has_a_single_spot(
     alone = weight.flatten(1).sum(1) == 1
     assert alone.sum() > 10
     batch = noisy[alone], target[alone], weight[alone]
-    (grad,) = torch.autograd.grad(loss(net(len(space)), batch), x)
+    (grad,) = torch.autograd.grad(loss(unet(0.5, ndim=len(space), **FAR).double(), batch), x)
     assert (grad[alone] != 0).any()
     assert (grad[weight.bool() & alone.view(-1, *[1] * (x.ndim - 1))] == 0).all()
 
