@@ -28,9 +28,9 @@ from common import HERE, data, record
 from unnoise.config.config import Config
 from unnoise.images.image import Image
 from unnoise.quality.metrics import scale_invariant_psnr
-from unnoise.training.auto import Choice, choose
-from unnoise.training.held_out import finished
-from unnoise.training.loop import Run
+from unnoise.training.auto import MethodChoice, choose
+from unnoise.training.finish import finish
+from unnoise.training.loop import TrainingRun
 from unnoise.training.plan import plan
 
 SLACK = 0.2
@@ -48,15 +48,15 @@ def pairs() -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
 
 
 def trained(
-    images: list[Image], choice: Choice, seconds: float, seed: int
+    images: list[Image], choice: MethodChoice, seconds: float, seed: int
 ) -> tuple[Any, dict[str, float]]:
     """A model after so many CPU seconds, finished as `unnoise denoise` does it."""
     config = choice.config.replace(training={"minutes": seconds / 60, "seed": seed})
-    run = Run(images, plan(images, config), torch.device("cpu"), clock=time.process_time)
+    run = TrainingRun(images, plan(images, config), torch.device("cpu"), clock=time.process_time)
     for _ in run:
         pass
     started = time.process_time()
-    model, *_ = finished(run.model(), images, choice.reports, run.device)
+    model, *_ = finish(run.model(), images, choice.reports, run.device)
     return model, {"steps": run.step, "check_s": time.process_time() - started}
 
 
@@ -81,7 +81,7 @@ def measure(name: str, noisy: np.ndarray, truth: np.ndarray, seconds: float, see
     row["noisy"] = scale_invariant_psnr(noisy, truth)
     for method, choice in {
         "auto": auto,
-        **{m: Choice(c, (), "") for m, c in others.items()},
+        **{m: MethodChoice(c, (), "") for m, c in others.items()},
     }.items():
         model, extra = trained(images, choice, seconds, seed)
         clean = model.predict(noisy, dtype=np.float32, tta=True)

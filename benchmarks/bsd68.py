@@ -34,9 +34,10 @@ from unnoise.api import budget
 from unnoise.config.config import PRESETS, Config
 from unnoise.images.image import Image
 from unnoise.models.model import Model
-from unnoise.nets.device import pick
+from unnoise.models.predict import predict_array
+from unnoise.nets.device import select_device
 from unnoise.quality.metrics import psnr
-from unnoise.training.loop import Run
+from unnoise.training.loop import TrainingRun
 from unnoise.training.plan import plan
 
 METHODS = ("n2v", "n2v2", "b2u", "r2r")
@@ -55,7 +56,7 @@ def noisy_images(folder: Path, sigma: float, seed: int) -> Pairs:
     return pairs
 
 
-def averaged(run: Run) -> Model:
+def averaged(run: TrainingRun) -> Model:
     """The model with the averaged weights of the moment."""
     floats = iter(run.average)
     weights = {
@@ -68,7 +69,12 @@ def averaged(run: Run) -> Model:
 def score(model: Model, test: Pairs, *, tta: bool) -> float:
     """Mean PSNR over the test pictures."""
     return float(
-        np.mean([psnr(model.predict(x, tta=tta, dtype=float), t, data_range=255) for x, t in test])
+        np.mean(
+            [
+                psnr(predict_array(model, x, tta=tta, dtype=float), t, data_range=255)
+                for x, t in test
+            ]
+        )
     )
 
 
@@ -90,7 +96,9 @@ class Spent:
         self.cpu -= time.process_time()
 
 
-def curve(run: Run, test: Pairs, milestones: list[float], *, tta: bool) -> list[dict[str, Any]]:
+def curve(
+    run: TrainingRun, test: Pairs, milestones: list[float], *, tta: bool
+) -> list[dict[str, Any]]:
     """Train to the end, with a row for every milestone on the way."""
     rows: list[dict[str, Any]] = []
     due, shown, spent = sorted(milestones), 0, Spent()
@@ -164,7 +172,7 @@ def main() -> None:
         images, started = [Image.from_array(x) for x, _ in train], time.perf_counter()
         planned = plan(images, config)
         settings["plan_s"] = time.perf_counter() - started
-        run = Run(images, planned, pick(args.device), clock=CLOCKS[args.clock])
+        run = TrainingRun(images, planned, select_device(args.device), clock=CLOCKS[args.clock])
         rows = curve(run, test, args.milestones, tta=args.tta)
     noisy = float(np.mean([psnr(x, t, data_range=255) for x, t in test]))
     last = rows[-1] | {"noisy": noisy}

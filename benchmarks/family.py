@@ -40,8 +40,9 @@ from unnoise.config.config import Config
 from unnoise.config.methods import CLASSICAL, METHODS
 from unnoise.errors import InputError
 from unnoise.images.image import Image
+from unnoise.models.predict import predict_array
 from unnoise.quality.metrics import psnr, scale_invariant_psnr
-from unnoise.training.loop import Run
+from unnoise.training.loop import TrainingRun
 from unnoise.training.plan import plan
 from unnoise.training.runs import start
 
@@ -150,7 +151,7 @@ def one(case: Case, method: str, seconds: float, seed: int) -> tuple[Any, list[n
     if method == "care":
         SUPERVISED[id(case.supervised)] = run
     model = run.model()
-    return run, [model.predict(x, dtype=np.float32) for x, _ in case.tests]
+    return run, [predict_array(model, x, dtype=np.float32) for x, _ in case.tests]
 
 
 def _run(case: Case, method: str, seconds: float, seed: int) -> Any:
@@ -171,7 +172,7 @@ def _run(case: Case, method: str, seconds: float, seed: int) -> Any:
     else:
         config = budget(config, seconds / 60, None, seed)
         model = plan(images, config, partners)
-        run = Run(images, model, cpu, partners, clock=time.process_time)
+        run = TrainingRun(images, model, cpu, partners, clock=time.process_time)
     for _ in run:
         pass
     return run

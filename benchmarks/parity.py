@@ -32,9 +32,10 @@ from bsd68 import noisy_images
 from common import HERE, data, record
 from unnoise.config.config import Config
 from unnoise.images.image import Image
-from unnoise.nets.device import pick
+from unnoise.models.predict import predict_array
+from unnoise.nets.device import select_device
 from unnoise.quality.metrics import psnr
-from unnoise.training.loop import Run
+from unnoise.training.loop import TrainingRun
 from unnoise.training.plan import plan
 
 SIGMA = 25.0
@@ -104,7 +105,7 @@ def ours(folder: Path, clean: dict, seed: int, args: argparse.Namespace) -> dict
     images = [Image.from_array(x) for x in np.load(folder / "train.npy")]
     config = configuration(args, seed)
     start, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
-    run = Run(images, plan(images, config), pick("cpu"))
+    run = TrainingRun(images, plan(images, config), select_device("cpu"))
     shown = 0
     for p in run:
         if len(run.history) > shown:
@@ -117,7 +118,7 @@ def ours(folder: Path, clean: dict, seed: int, args: argparse.Namespace) -> dict
     wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF)
     model = run.model()
     with np.load(folder / "test.npz") as test:
-        predictions = {k: model.predict(test[k], tta=False, dtype=float) for k in test.files}
+        predictions = {k: predict_array(model, test[k], tta=False, dtype=float) for k in test.files}
     return {
         "seed": seed,
         "steps": run.step,

@@ -47,11 +47,12 @@ from unnoise import inspect
 from unnoise.api import budget, of_method, train
 from unnoise.config.methods import CLASSICAL, SHIPPED
 from unnoise.images.image import Image
+from unnoise.models.predict import predict_array
 from unnoise.quality.metrics import psnr, scale_invariant_psnr
-from unnoise.training.adapted import Adaptation
+from unnoise.training.adapted import CandidateSearch
 from unnoise.training.auto import choose
-from unnoise.training.held_out import finished
-from unnoise.training.loop import Run
+from unnoise.training.finish import finish
+from unnoise.training.loop import TrainingRun
 from unnoise.training.plan import plan
 
 SIGMA = 25.0
@@ -118,7 +119,7 @@ def public(case: Case, method: str, seed: int) -> Result:
     def work() -> NDArray:
         seeded = None if method in CLASSICAL else seed
         model = train(case.noisy, method=method, seed=seeded, device="cpu")
-        return model.predict(case.noisy, dtype=np.float32, tta=True, device="cpu")
+        return predict_array(model, case.noisy, dtype=np.float32, tta=True, device="cpu")
 
     return timed(work)
 
@@ -140,15 +141,15 @@ def trained(case: Case, road: str, method: str, seconds: float, seed: int) -> Re
         config = budget(config, max(left, 1.0) / 60, None, seed)
         cpu = torch.device("cpu")
         planned = plan(images, config, None, choice.reports)
-        kind = Adaptation if road == "adapted" else Run
+        kind = CandidateSearch if road == "adapted" else TrainingRun
         run = kind(images, planned, cpu, clock=time.process_time)
         for _ in run:
             pass
         extra.update(chose=config.method, steps=run.step)
-        model, *_ = finished(run.model(), images, choice.reports, cpu)
+        model, *_ = finish(run.model(), images, choice.reports, cpu)
         if "road" in model.origin:
             extra["road"] = model.origin["road"]
-        return model.predict(case.noisy, dtype=np.float32, tta=True, device="cpu")
+        return predict_array(model, case.noisy, dtype=np.float32, tta=True, device="cpu")
 
     clean, spent = timed(work)
     return clean, spent | extra

@@ -17,9 +17,9 @@ import tifffile
 from common import data, record
 from unnoise.config.config import Config
 from unnoise.images.image import Image
-from unnoise.nets.device import pick
+from unnoise.nets.device import select_device
 from unnoise.quality.metrics import scale_invariant_psnr
-from unnoise.training.loop import Run
+from unnoise.training.loop import TrainingRun
 from unnoise.training.plan import plan
 
 
@@ -35,7 +35,9 @@ def main() -> None:
     print(f"noisy {scale_invariant_psnr(noisy, photons):.2f} dB")
     for ndim in (2, 3):
         budget = {"minutes": args.minutes, "seed": args.seed}
-        run = Run([image], plan([image], Config().replace(ndim=ndim, training=budget)), pick())
+        run = TrainingRun(
+            [image], plan([image], Config().replace(ndim=ndim, training=budget)), select_device()
+        )
         start = time.perf_counter()
         for _ in run:
             pass

@@ -19,7 +19,8 @@ import torch
 
 from unnoise.config.config import Config
 from unnoise.images.image import Image
-from unnoise.training.loop import Run
+from unnoise.models.predict import predict_array
+from unnoise.training.loop import TrainingRun
 from unnoise.training.plan import plan
 
 FOREVER = 10**6
@@ -61,7 +62,7 @@ def main() -> None:
     config = Config.preset().replace(**NETS[net or "default"])
     if variant == "float32":
         config = config.set("training.precision=float32")
-    run = Run(images, plan(images, config), torch.device("cpu"))
+    run = TrainingRun(images, plan(images, config), torch.device("cpu"))
     for _ in run:
         if not pace.step():
             break
@@ -70,7 +71,7 @@ def main() -> None:
     for side, _ in pace.rest():
         image = rng.poisson(50, (side, side)).astype(np.float32)
         since = now()
-        model.predict(image, dtype=np.float32, **extra)
+        predict_array(model, image, dtype=np.float32, **extra)
         answer(since)
 
 

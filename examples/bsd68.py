@@ -33,11 +33,11 @@ from skimage import color, data
 import unnoise
 from unnoise import Config, Image, Model
 from unnoise.api import budget
-from unnoise.nets.device import pick
+from unnoise.nets.device import select_device
 from unnoise.quality.metrics import psnr
 from unnoise.training import history
-from unnoise.training.loop import Run
-from unnoise.training.methods import Step
+from unnoise.training.loop import TrainingRun
+from unnoise.training.methods.step import Step
 from unnoise.training.plan import plan
 
 SIGMA = 25.0
@@ -73,7 +73,7 @@ Pairs = list[tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 
 def main() -> None:
-    """Run the example from the top to the bottom."""
+    """TrainingRun the example from the top to the bottom."""
     args = arguments()
     args.output.mkdir(parents=True, exist_ok=True)
 
@@ -84,7 +84,7 @@ def main() -> None:
 
     config = settings(args)
     images = [Image.from_array(noisy) for noisy, _ in train]
-    run = Run(images, plan(images, config), pick("auto"))
+    run = TrainingRun(images, plan(images, config), select_device("auto"))
     show_patches(run).savefig(args.output / "1_patches.png", dpi=120)
 
     print("\nThe settings of the run:\n\n" + run.model().config.to_yaml())
@@ -173,7 +173,7 @@ def settings(args: argparse.Namespace) -> Config:
     return budget(config, minutes, None, None)
 
 
-def show_patches(run: Run) -> Figure:
+def show_patches(run: TrainingRun) -> Figure:
     """Two training patches and a validation patch, before and after pixels are hidden.
 
     While training, random pixels (the blind spots) are overwritten and the net has to tell what
@@ -239,7 +239,7 @@ def _frame(part: tuple[slice, slice]) -> object:
 # ----------------------------------------------------------------------------- training
 
 
-def fit(run: Run, every: float) -> None:
+def fit(run: TrainingRun, every: float) -> None:
     """Train, with a line every few seconds. The run can be stopped and continued at any step."""
     shown = time.monotonic()
     for p in run:

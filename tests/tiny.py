@@ -14,8 +14,8 @@ from unnoise.config.config import Config
 from unnoise.images.image import Image
 from unnoise.models.model import Model
 from unnoise.nets.unet import UNet
-from unnoise.training.loop import Run
-from unnoise.training.methods.r2r import SIGNALS, Noise
+from unnoise.training.loop import TrainingRun
+from unnoise.training.methods.r2r import SIGNALS, NoiseTable
 from unnoise.training.methods.step import Step
 from unnoise.training.plan import plan
 
@@ -47,9 +47,9 @@ def step(x: torch.Tensor, held_out: torch.Tensor | None = None, **options: Any) 
     return Step(x, x, held_out, **given)
 
 
-def constant(variance: float, **options: Any) -> Noise:
+def constant(variance: float, **options: Any) -> NoiseTable:
     """A table of noise that is the same at every signal."""
-    return Noise(np.full(len(SIGNALS), variance), **options)
+    return NoiseTable(np.full(len(SIGNALS), variance), **options)
 
 
 def unet(std: float | None = None, **options: Any) -> UNet:
@@ -74,11 +74,11 @@ def run_of(
     targets: NDArray | None = None,
     axes: str | None = None,
     **options: Any,
-) -> Run:
+) -> TrainingRun:
     """A run that is about to begin, of one image or one pair."""
     images = [Image.from_array(x, axes)]
     partners = None if targets is None else [Image.from_array(targets, axes)]
-    return Run(images, plan(images, config, partners), CPU, partners, **options)
+    return TrainingRun(images, plan(images, config, partners), CPU, partners, **options)
 
 
 def pair(method: str, x: NDArray) -> NDArray | None:
@@ -86,12 +86,12 @@ def pair(method: str, x: NDArray) -> NDArray | None:
     return x + white(x.shape, 1) if method in ("n2n", "care") else None
 
 
-def start(x: NDArray, axes: str | None = None, **training: Any) -> Run:
+def start(x: NDArray, axes: str | None = None, **training: Any) -> TrainingRun:
     """A run of Noise2Void."""
     return run_of(tiny(**training), x, axes=axes)
 
 
-def finish(run: Run) -> Model:
+def finish(run: TrainingRun) -> Model:
     """The model of a run that went to its end."""
     for _ in run:
         pass

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 import unnoise
 from unnoise.app import predict as job
 from unnoise.app.events import Message, Saved
-from unnoise.app.files import Writing
+from unnoise.app.files import OutputOptions
 from unnoise.app.predict import predict_file
 from unnoise.config.config import Config
 from unnoise.images.image import Image
 from unnoise.models.model import Model
+from unnoise.models.predict import predict_array
 from unnoise.report import middle_plane
 from unnoise.report.result_page import DenoisedPlane
 
@@ -33,7 +34,7 @@ def write_file(
     tmp_path: Path, model: Model, x: Image, shown: list[DenoisedPlane] | None
 ) -> tuple[list[Any], NDArray]:
     target = tmp_path / "out.tif"
-    writing = Writing(None, None, True)
+    writing = OutputOptions(None, None, True)
     events = list(predict_file(model, x, target, None, writing, "cpu", shown))
     return events, tifffile.imread(target)
 
@@ -44,7 +45,7 @@ def test_predict_file_writes_and_shows(tmp_path: Path) -> None:
     shown: list[DenoisedPlane] = []
     events, pixels = write_file(tmp_path, model, x, shown)
     assert Saved(tmp_path / "out.tif") in events
-    assert np.allclose(pixels, model.predict(x))
+    assert np.allclose(pixels, predict_array(model, x))
     assert len(shown) == 1
     assert np.allclose(shown[0].clean[0], pixels)
 
@@ -91,7 +92,7 @@ def test_rounded_results_are_known_to_be(tmp_path: Path) -> None:
     model = unnoise.train(x, config=TINY)
     for dtype, warned in ((None, True), ("float32", False)):
         shown: list[DenoisedPlane] = []
-        writing = Writing(None, dtype, True)
+        writing = OutputOptions(None, dtype, True)
         for _ in predict_file(model, x, tmp_path / "o.tif", None, writing, "cpu", shown):
             pass
         (found,) = shown[0].assessments

@@ -10,7 +10,8 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from unnoise.config.config import PRESETS, Config
+from unnoise.config.config import Config
+from unnoise.config.methods import PRESETS
 from unnoise.errors import InputError
 
 SECTIONS = {
@@ -189,7 +190,7 @@ def test_yaml_brings_every_setting_back(config: Config) -> None:
         assert Config.parse(values) == Config.from_yaml(text) == config
         # Every default of every section that the method uses is written out, and nothing else.
         used = SECTIONS[config.method] | (set() if classical else {"training"})
-        assert set(values) == {"method", "ndim", "centre", "noise_model"} | used
+        assert set(values) == {"method", "ndim", "use_center_pixel", "noise_model"} | used
         for group in used:
             assert set(values[group]) == set(type(getattr(config, group)).model_fields)
     # What the file says is what `values` says, which is plain: no tuples, no enumerations.
@@ -211,7 +212,7 @@ def test_every_setting_is_explained_above_its_line(preset: str, method: str) -> 
             group = group or (found[2] if line.endswith(":") else "")
         else:
             assert line == "" or line.lstrip().startswith("# ")
-    every = {"method", "ndim", "centre", "noise_model"}
+    every = {"method", "ndim", "use_center_pixel", "noise_model"}
     for section, values in config.values().items():
         if isinstance(values, dict):
             every |= {section, *(f"{section}.{key}" for key in values)}
@@ -357,7 +358,7 @@ def test_kinds_of_methods_and_losses() -> None:
     for method in SECTIONS:
         config = Config(method=method)
         assert config.is_classical == (method in CLASSICAL)
-        assert config.needs_pairs == (method in ("n2n", "care"))
+        assert bool(config.entry.pairs) == (method in ("n2n", "care"))
         assert not config.is_probabilistic
     for loss in ("mse", "mae", "gaussian", "laplace"):
         config = Config().set(f"training.loss={loss}")

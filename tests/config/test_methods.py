@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, get_args
+from importlib import import_module
+from typing import Any
 
 import pytest
 
 from unnoise.config.config import Config
-from unnoise.config.methods import BLIND_SPOT, CLASSICAL, DEFAULTS, METHODS, PRESETS
+from unnoise.config.methods import METHODS, PRESETS
 from unnoise.nets.classical import FILTERS
-from unnoise.training.methods import METHODS as TRAINED
+from unnoise.training.runs import RUNS
 
 # The notebook BSD68_reproducibility of n2v, and the defaults of csbdeep that it leaves alone.
 BSD68 = {
@@ -125,7 +126,7 @@ def test_fast_is_what_a_method_does_by_default(method: str) -> None:
     fast = Config.preset("fast", method)
     assert fast == Config.preset(method=method) == Config(method=method)
     assert fast == Config.parse({"method": method})
-    if method in CLASSICAL:  # nothing is published to train
+    if METHODS[method].run == "filter":  # nothing is published to train
         assert Config.preset("paper", method) == fast
 
 
@@ -145,14 +146,14 @@ def test_n2v2_is_n2v_with_four_changes() -> None:
 
 
 def test_tables_of_methods_agree() -> None:
-    names = list(METHODS)
-    assert list(get_args(Config.model_fields["method"].annotation)) == names
-    assert set(DEFAULTS) | set(CLASSICAL) | {"instant"} == set(names)
-    assert set(TRAINED) == set(names) - set(CLASSICAL) - {"instant"} == set(DEFAULTS)
-    assert set(FILTERS) == set(CLASSICAL)
-    assert set(BLIND_SPOT) < set(TRAINED)
-    for preset in PRESETS.values():
-        assert set(preset) <= set(names)
+    assert set(FILTERS) == {name for name, entry in METHODS.items() if entry.run == "filter"}
+    for entry in METHODS.values():
+        assert entry.run in RUNS
+        trained = entry.run in ("training", "adapted")
+        assert bool(entry.build) == bool(entry.defaults) == trained
+        if entry.build:
+            module, name = entry.build.split(":")
+            assert callable(getattr(import_module(module), name))
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -88,7 +88,7 @@ def test_a_named_method_is_left_as_it_is(run: Run, tmp_path: Path) -> None:
     assert "the pixel itself" not in result.err
     assert settings("m")["centre"] is False
     assert unnoise.load("m").centre is None
-    centre = run("denoise", "x.tif", "--method", "n2v", "--set", "centre=true", *FEW, "--overwrite")
+    centre = run("denoise", "x.tif", "--method", "n2v", "--set", "use_center_pixel=true", *FEW, "--overwrite")
     assert "the pixel itself" in centre.err
 
 
@@ -148,7 +148,7 @@ def test_the_pixel_itself_comes_back_alike_in_every_way(run: Run, tmp_path: Path
     texture[:, :48] = 100
     x = (texture + white(96, 96)).astype(np.float32)
     save(tmp_path / "x.tif", x)
-    options = ("--method", "n2v", "--set", "centre=true", *FEW)
+    options = ("--method", "n2v", "--set", "use_center_pixel=true", *FEW)
     result = run("denoise", "x.tif", *options, "--save-model", "m", "--no-tta")
     assert "the pixel itself is used" in result.err
     model = unnoise.load("m")
@@ -185,7 +185,7 @@ def test_a_run_stopped_while_predicting_keeps_the_pixel_itself(
     texture[:, :48] = 100
     save(tmp_path / "x.tif", texture + white(96, 96))
     stop_after(4)  # after two steps, and before the only tile is moved to its place
-    options = ("--method", "n2v", "--set", "centre=true", *FEW)
+    options = ("--method", "n2v", "--set", "use_center_pixel=true", *FEW)
     stopped = run("denoise", "x.tif", *options, "--no-tta")
     assert stopped.code == 130
     assert "the pixel itself is used" in stopped.err

@@ -16,7 +16,7 @@ import torch
 import yaml
 
 import unnoise
-from unnoise.training.loop import Run as Training
+from unnoise.training.loop import TrainingRun as Training
 
 from .conftest import Run
 

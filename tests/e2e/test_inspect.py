@@ -16,7 +16,7 @@ from scipy import ndimage
 import unnoise
 from unnoise.noise.camera.file import Camera
 from unnoise.noise.models import PoissonGauss
-from unnoise.training.loop import Run as Training
+from unnoise.training.loop import TrainingRun as Training
 
 from .conftest import TINY, Run
 

@@ -147,7 +147,7 @@ def uncertain() -> dict[str, str]:
 def saved() -> dict[str, str]:
     import unnoise
 
-    config = configured("n2v", 40, "centre=true")
+    config = configured("n2v", 40, "use_center_pixel=true")
     model = unnoise.train(photons((96, 96)), config=config, device="cpu")
     before = model.predict(photons((96, 96)), dtype=np.float64, device="cpu")
     with tempfile.TemporaryDirectory() as folder:
@@ -246,8 +246,8 @@ def small_stack() -> np.ndarray:
 
 
 CASES: dict[str, Callable[[], dict[str, str]]] = {
-    "n2v": method("n2v", white, 60, "centre=true"),
-    "n2v photons": method("n2v", photons, 40, "centre=true"),
+    "n2v": method("n2v", white, 60, "use_center_pixel=true"),
+    "n2v photons": method("n2v", photons, 40, "use_center_pixel=true"),
     "n2v color": method("n2v", color, axes="YXC"),
     "n2v joint": method("n2v", color, 8, "net.channels=joint", axes="YXC"),
     "n2v separate": method("n2v", color, 8, "net.channels=separate", axes="YXC"),
@@ -264,7 +264,7 @@ CASES: dict[str, Callable[[], dict[str, str]]] = {
     "n2v sgd": method("n2v", white, 6, "training.optimizer=sgd", "training.learning_rate=0.01"),
     "n2v several": method("n2v", lambda: [photons(), photons((64, 96), seed=4)], 30),
     "n2v2": method("n2v2", white, 6, "net.filters=8"),
-    "structn2v": method("structn2v", rows, 12, "mask.struct=horizontal:5", "centre=true"),
+    "structn2v": method("structn2v", rows, 12, "mask.struct=horizontal:5", "use_center_pixel=true"),
     "n2n": method("n2n", lambda: [photons(seed=s) for s in (11, 12)], 12,
                   targets=[photons(seed=s) for s in (13, 14)]),
     "n2n axis": method("n2n", lambda: np.stack([photons(seed=s) for s in range(4)]), 12,

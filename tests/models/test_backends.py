@@ -13,8 +13,9 @@ from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images.image import Image
 from unnoise.models import backends
-from unnoise.models.model import Model, ready
-from unnoise.models.predict import predict
+from unnoise.models.build import ready
+from unnoise.models.model import Model
+from unnoise.models.predict import predict, predict_array
 from unnoise.training.plan import plan
 
 needs_onnx = pytest.mark.skipif(
@@ -48,8 +49,8 @@ def untrained(axes: str, shape: tuple[int, ...], **settings: Any) -> tuple[Model
 def test_onnx_computes_what_torch_computes(name: str) -> None:
     axes, shape = ("CYX", (2, 53, 70)) if name in ("joint", "separate") else ("YX", (53, 70))
     model, x = untrained(axes, shape, **NETS[name])
-    slow = model.predict(x, axes=axes, tta=True)
-    fast = model.predict(x, axes=axes, tta=True, backend="onnx")
+    slow = predict_array(model, x, axes=axes, tta=True)
+    fast = predict_array(model, x, axes=axes, tta=True, backend="onnx")
     assert np.ptp(slow) > GAIN / 10, "a constant would prove nothing"
     np.testing.assert_allclose(fast, slow, atol=1e-4 * GAIN, rtol=0)
 
@@ -120,7 +121,7 @@ def test_bfloat16_is_refused_for_a_filter() -> None:
     x = np.random.default_rng(0).normal(size=(40, 40))
     model = plan([Image.from_array(x)], Config.preset(method="gaussian"))
     with pytest.raises(InputError, match=r"gaussian is a filter"):
-        model.predict(x, backend="bfloat16", device="cpu")
+        predict_array(model, x, backend="bfloat16", device="cpu")
     net, _ = untrained("YX", (40, 40))
     backends.check_model(net, "bfloat16")
 
@@ -132,10 +133,10 @@ def test_the_session_is_made_once_a_model(monkeypatch: pytest.MonkeyPatch) -> No
     made = []
     exported = backends.exported
     monkeypatch.setattr(backends, "exported", lambda m: (made.append(m), exported(m))[1])
-    first = model.predict(x, backend="onnx")
-    np.testing.assert_array_equal(model.predict(x, backend="onnx"), first)
+    first = predict_array(model, x, backend="onnx")
+    np.testing.assert_array_equal(predict_array(model, x, backend="onnx"), first)
     assert len(made) == 1
-    other.predict(x, backend="onnx")
+    predict_array(other, x, backend="onnx")
     assert len(made) == 2
 
 

@@ -19,8 +19,8 @@ from unnoise.config.config import Config
 from unnoise.errors import InputError, ModelError
 from unnoise.images.image import Image
 from unnoise.models.model import Model
-from unnoise.models.posterior import Centre
-from unnoise.models.predict import predict
+from unnoise.models.posterior import Posterior
+from unnoise.models.predict import predict, predict_array
 from unnoise.noise.local_mean import reach, surroundings
 from unnoise.noise.models import Curve, PoissonGauss
 
@@ -77,7 +77,7 @@ def test_surroundings_of_tiny_and_huge_values_are_finite(shape: tuple[int, ...])
 def test_the_pixel_has_no_say_in_its_own_prior(shape: tuple[int, ...]) -> None:
     rng = np.random.default_rng(1)
     noisy, blind = 2 * rng.normal(size=shape), np.zeros(shape)
-    centre = Centre((UNIT,), (UNIT,), (2.0,), 2.0, 0.0)
+    centre = Posterior((UNIT,), (UNIT,), (2.0,), 2.0, 0.0)
     before = centre.prior(0, noisy, blind)
     for at in [tuple(n // 2 for n in shape), (0,) * len(shape), tuple(n - 1 for n in shape)]:
         changed = noisy.copy()
@@ -91,7 +91,7 @@ def test_the_pixel_has_no_say_in_its_own_prior(shape: tuple[int, ...]) -> None:
 def test_apply_is_the_mean_weighted_by_the_two_variances() -> None:
     """f + t / (t + s) (y - f) with t known: residuals of one size everywhere."""
     noisy = np.where(np.indices((40, 40)).sum(0) % 2, 3.0, -3.0)
-    centre = Centre((UNIT,), (UNIT,), (2.0,), 4.0, 0.0)
+    centre = Posterior((UNIT,), (UNIT,), (2.0,), 4.0, 0.0)
     clean, error = centre.apply(noisy[None], np.zeros((1, 40, 40)))
     assert np.allclose(clean[0], 8 / 9 * noisy)  # t = 9 - 1
     assert np.allclose(error[0] ** 2, 8 / 9)
@@ -100,20 +100,20 @@ def test_apply_is_the_mean_weighted_by_the_two_variances() -> None:
 
 
 def test_the_noise_is_no_less_than_in_calm_places() -> None:
-    centre = Centre((UNIT,), (Curve((0.0,), (5.0,)),), (2.0,), 2.0, 0.0)
+    centre = Posterior((UNIT,), (Curve((0.0,), (5.0,)),), (2.0,), 2.0, 0.0)
     assert np.all(centre.noise(0, np.zeros((4, 4))) == 5)
 
 
-def example(channels: int = 1) -> Centre:
+def example(channels: int = 1) -> Posterior:
     model = PoissonGauss(2.0, 3.0, 4.0)
     ceiling = Curve((0.0, 10.0, 30.0), (1.0, 2.0, 9.0))
-    return Centre((model,) * channels, (ceiling,) * channels, (2.5,) * channels, 4.0, 1.0)
+    return Posterior((model,) * channels, (ceiling,) * channels, (2.5,) * channels, 4.0, 1.0)
 
 
 def test_to_dict_and_back() -> None:
     values = example(2).to_dict()
     assert yaml.safe_load(yaml.safe_dump(values)) == values
-    assert Centre.from_dict(values) == example(2)
+    assert Posterior.from_dict(values) == example(2)
 
 
 TINY = tiny(steps=2)
@@ -127,7 +127,7 @@ def picture() -> NDArray:
 
 @pytest.fixture(scope="module")
 def model(picture: NDArray) -> Model:
-    centre = Centre((PoissonGauss(1.0, 0.0, 0.0),), (UNIT,), (2.0,), 2.0, 0.0)
+    centre = Posterior((PoissonGauss(1.0, 0.0, 0.0),), (UNIT,), (2.0,), 2.0, 0.0)
     return dataclasses.replace(unnoise.train(picture, config=TINY), centre=centre)
 
 
@@ -135,9 +135,9 @@ def test_the_model_folder_keeps_it(model: Model, picture: NDArray, tmp_path: Pat
     model.save(tmp_path / "m")
     again = unnoise.load(tmp_path / "m")
     assert again.centre == model.centre
-    assert np.array_equal(again.predict(picture), model.predict(picture))
+    assert np.array_equal(predict_array(again, picture), predict_array(model, picture))
     without = dataclasses.replace(model, centre=None)
-    assert not np.array_equal(without.predict(picture), model.predict(picture))
+    assert not np.array_equal(predict_array(without, picture), predict_array(model, picture))
     without.save(tmp_path / "without")
     assert "centre" not in yaml.safe_load((tmp_path / "without" / "config.yaml").read_text())
     assert unnoise.load(tmp_path / "without").centre is None
@@ -214,7 +214,7 @@ def test_tiles_in_3d() -> None:
     noisy = np.random.default_rng(0).poisson(20, (18, 40, 44)).astype(np.float32)
     x = Image.from_array(noisy, "ZYX")
     plain = unnoise.train(x, config=TINY.replace(ndim=3))
-    centre = Centre((PoissonGauss(1.0, 0.0, 0.0),), (UNIT,), (2.0,), 2.0, 0.0)
+    centre = Posterior((PoissonGauss(1.0, 0.0, 0.0),), (UNIT,), (2.0,), 2.0, 0.0)
     model = dataclasses.replace(plain, centre=centre)
     one, error = whole(model, x, tuple(x.shape))
     other, spread = whole(model, x, (8, 16, 32))
@@ -226,7 +226,7 @@ def test_the_net_of_a_copied_channel_is_not_touched() -> None:
     """A constant channel is copied; the pixel itself concerns the other one."""
     x = np.random.default_rng(0).poisson(20, (2, 64, 64)).astype(np.float32)
     x[0] = 7
-    centre = Centre((PoissonGauss(1.0, 0.0, 0.0),), (UNIT,), (2.0,), 2.0, 0.0)
+    centre = Posterior((PoissonGauss(1.0, 0.0, 0.0),), (UNIT,), (2.0,), 2.0, 0.0)
     plain = unnoise.train(Image.from_array(x, "CYX"), config=TINY)
     model = dataclasses.replace(plain, centre=centre)
     assert model.channels == (1,)
@@ -239,6 +239,6 @@ def test_the_net_of_a_copied_channel_is_not_touched() -> None:
 
 def test_only_blind_spots_take_the_pixel_back() -> None:
     with pytest.raises(InputError, match="centre"):
-        Config.preset(method="n2n").set("centre=true")
+        Config.preset(method="n2n").set("use_center_pixel=true")
     for method in ("n2v", "n2v2"):
-        assert Config.preset(method=method).set("centre=true").centre
+        assert Config.preset(method=method).set("use_center_pixel=true").centre

@@ -12,9 +12,12 @@ import pytest
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from unnoise.models.posterior import CERTAIN, Centre, Region, Verdict, fit
+from unnoise.models.posterior import Posterior
+from unnoise.models.record import PosteriorTest
 from unnoise.noise.density import Model as NoiseModel
 from unnoise.noise.models import Curve, PoissonGauss
+from unnoise.quality.region import Region
+from unnoise.training.posterior_test import CERTAIN, fit
 
 UNIT = Curve((0.0, 1.0), (1.0, 1.0))
 
@@ -30,7 +33,7 @@ class World:
     truth: NDArray
     region: Region
 
-    def error(self, centre: Centre | None) -> float:
+    def error(self, centre: Posterior | None) -> float:
         """True mean squared error."""
         x = self.region.blind
         if centre is not None:
@@ -81,7 +84,7 @@ NOISES: dict[str, tuple[Any, NoiseModel]] = {
 }
 
 
-def fitted(w: World, model: NoiseModel) -> tuple[Centre | None, Verdict]:
+def fitted(w: World, model: NoiseModel) -> tuple[Posterior | None, PosteriorTest]:
     return fit((model,), [[w.region]])
 
 
@@ -217,7 +220,7 @@ def test_the_estimated_change_is_the_true_one_on_average(lost: float) -> None:
     """Of given settings, whatever the gate would say: means over worlds agree within chance."""
     from unnoise.models.posterior import _stein  # the sum itself, without the choice of the best
 
-    centre = Centre((constant(9.0),), (constant(1e-9),), (2.0,), 2.0, 0.0)
+    centre = Posterior((constant(9.0),), (constant(1e-9),), (2.0,), 2.0, 0.0)
     found = []
     for seed in range(12):
         w = world(gaussian, lost=lost, size=96, seed=seed)
@@ -237,7 +240,7 @@ def test_photons_of_mean_a_fifth_keep_their_mean() -> None:
     model = PoissonGauss(1.0, 0.0, 0.0)
     flat = constant(1e-9)
     for width in (2.0, 8.0):
-        centre = Centre((model,), (flat,), (8.0,), width, 0.0)
+        centre = Posterior((model,), (flat,), (8.0,), width, 0.0)
         clean, _ = centre.apply(w.region.noisy[None], w.region.blind[None])
         weight = np.abs(clean[0] - w.region.blind).mean()
         assert weight > 1e-3  # something did come back

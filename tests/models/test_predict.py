@@ -16,8 +16,9 @@ from unnoise.errors import ModelError
 from unnoise.images import axes as ax
 from unnoise.images.image import Image
 from unnoise.images.normalization import Affine
-from unnoise.models.model import Model, build_net, new_weights
-from unnoise.models.predict import _averaged, predict
+from unnoise.models.build import build_net, new_weights
+from unnoise.models.model import Model
+from unnoise.models.predict import _averaged, predict, predict_array
 from unnoise.training.plan import plan
 
 
@@ -143,7 +144,7 @@ def test_constant_and_transparent_channels_are_copied() -> None:
     image = replace(Image.from_array(x), alpha=3)
     model = plan([image], Config().replace(net={"filters": 4}))
     assert model.channels == (0, 2)
-    y = model.predict(image)
+    y = predict_array(model, image)
     assert np.array_equal(y[..., 1], x[..., 1])
     assert np.array_equal(y[..., 3], x[..., 3])
     assert not np.array_equal(y[..., 0], x[..., 0])

@@ -11,25 +11,32 @@ import torch
 
 from unnoise.errors import InputError
 from unnoise.nets import UNet
-from unnoise.nets.device import autocast, free_memory, half, has_bfloat16, pick, place
+from unnoise.nets.device import (
+    autocast,
+    free_memory,
+    has_bfloat16,
+    select_device,
+    to_device,
+    training_dtype,
+)
 
 
 def test_unknown_and_absent_devices_are_refused() -> None:
     with pytest.raises(InputError, match="choose one of auto, cpu, cuda, mps"):
-        pick("tpu")
+        select_device("tpu")
     for kind, available in (
         ("cuda", torch.cuda.is_available()),
         ("mps", torch.backends.mps.is_available()),
     ):
         if not available:
             with pytest.raises(InputError, match=f"no {kind} device; use --device cpu"):
-                pick(kind)
+                select_device(kind)
     with pytest.raises(InputError):
-        pick("cuda:99")
+        select_device("cuda:99")
 
 
 def test_auto_is_a_device_that_works() -> None:
-    assert torch.ones(2, device=pick()).sum().item() == 2
+    assert torch.ones(2, device=select_device()).sum().item() == 2
 
 
 def test_16_bits_are_for_processors_that_compute_with_them(
@@ -38,14 +45,20 @@ def test_16_bits_are_for_processors_that_compute_with_them(
     cpu, mps = torch.device("cpu"), torch.device("mps")
     for has, dtype in ((False, torch.float32), (True, torch.bfloat16)):
         monkeypatch.setattr("unnoise.nets.device.has_bfloat16", lambda has=has: has)
-        assert half(cpu) == dtype
-        assert half(cpu, "float32") == half(mps) == torch.float32
-        assert half(cpu, "bfloat16") == torch.bfloat16  # slow without the units, but possible
-        assert half(cpu, "auto", ndim=3) == half(cpu, "float32", ndim=3) == torch.float32
+        assert training_dtype(cpu) == dtype
+        assert training_dtype(cpu, "float32") == training_dtype(mps) == torch.float32
+        assert (
+            training_dtype(cpu, "bfloat16") == torch.bfloat16
+        )  # slow without the units, but possible
+        assert (
+            training_dtype(cpu, "auto", ndim=3)
+            == training_dtype(cpu, "float32", ndim=3)
+            == torch.float32
+        )
     with pytest.raises(InputError, match=r"mps .* set training.precision=float32"):
-        half(mps, "bfloat16")
+        training_dtype(mps, "bfloat16")
     with pytest.raises(InputError, match=r"3D .* wrong on CPUs; leave training.precision=auto"):
-        half(cpu, "bfloat16", ndim=3)
+        training_dtype(cpu, "bfloat16", ndim=3)
     assert isinstance(autocast(cpu, torch.float32), contextlib.nullcontext)
     with autocast(cpu, torch.bfloat16):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
@@ -64,7 +77,7 @@ def test_placing_changes_the_layout_but_not_the_result() -> None:
         net = UNet(channels=1, ndim=ndim, depth=1, filters=4)
         x = torch.rand(1, 1, *(16,) * ndim, generator=generator)
         before = net(x)
-        torch.testing.assert_close(place(net, torch.device("cpu"))(x), before)
+        torch.testing.assert_close(to_device(net, torch.device("cpu"))(x), before)
 
 
 def test_free_memory_is_positive() -> None:

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from unnoise.images.image import Image
+from unnoise.models.record import TrainingRecord
 from unnoise.noise.models import Curve, PoissonGauss
 from unnoise.quality.assess import Assessment, assess, expected_error
-from unnoise.quality.training_record import Known, remember
+from unnoise.quality.training_record import record
 
 SIGMA = 4.0
 FLAT = Curve((0.0,), (SIGMA**2,))
@@ -29,8 +30,10 @@ def noisy_of(truth: NDArray, seed: int = 1) -> NDArray:
     return truth + SIGMA * np.random.default_rng(seed).normal(size=truth.shape)
 
 
-def known_of(noisy: NDArray, noise: Any = FLAT, axes: str = "", dependence: float = 0.0) -> Known:
-    known = remember([Image.from_array(noisy)], (), (0,), [noise], [dependence], 0)
+def known_of(
+    noisy: NDArray, noise: Any = FLAT, axes: str = "", dependence: float = 0.0
+) -> TrainingRecord:
+    known = record([Image.from_array(noisy)], (), (0,), [noise], [dependence], 0)
     return dataclasses.replace(known, relative_error=(0.01,), correlated=(axes,))
 
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from unnoise.errors import InputError
-from unnoise.quality import Familiar, fit, novelty, share
+from unnoise.models.record import TrainingLook
+from unnoise.quality import fit, novelty, share
 
 SHAPES = [(192, 192), (24, 64, 64)]
 SIZE = 36
@@ -40,13 +41,13 @@ KINDS: dict[str, Callable[[np.random.Generator, tuple[int, ...]], NDArray]] = {
 }
 
 
-def learnt(kind: str, shape: tuple[int, ...], n: int = 6) -> Familiar:
+def learnt(kind: str, shape: tuple[int, ...], n: int = 6) -> TrainingLook:
     rng = np.random.default_rng(0)
     return fit([KINDS[kind](rng, shape) for _ in range(n)], rng)
 
 
 @pytest.fixture(scope="module")
-def familiar() -> dict[tuple, Familiar]:
+def familiar() -> dict[tuple, TrainingLook]:
     return {(kind, shape): learnt(kind, shape) for kind in KINDS for shape in SHAPES}
 
 
@@ -120,7 +121,7 @@ def test_of_large_and_many_images_parts_are_enough(n: int) -> None:
 def test_it_is_a_few_dozen_plain_numbers(familiar: dict) -> None:
     known = familiar["cells", SHAPES[0]]
     text = json.dumps(dataclasses.asdict(known))
-    again = Familiar(**json.loads(text))
+    again = TrainingLook(**json.loads(text))
     assert again == known
     assert text.count(",") < 100
     x = cells(np.random.default_rng(6), (64, 64))

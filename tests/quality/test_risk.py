@@ -14,7 +14,14 @@ from scipy import ndimage, stats
 
 from unnoise.images.image import Image
 from unnoise.images.normalization import Affine
-from unnoise.quality.risk import SIDE, Judged, Piece, judge, pieces, with_noise
+from unnoise.quality.risk import (
+    SIDE,
+    Piece,
+    RiskEstimate,
+    estimate_risk,
+    judging_pieces,
+    with_redrawn_noise,
+)
 from unnoise.training.crops import Crops
 
 CPU = torch.device("cpu")
@@ -60,11 +67,13 @@ def places(noisy: NDArray, mean: NDArray, model: Filter, seed: int = 0) -> list[
     """With a blind prediction that is the mean of the noisy pixels."""
     axes = "CYX" if noisy.ndim == 3 else "YX"
     blind: Any = Filter(lambda plane: mean, model.affine, model.channels)
-    return with_noise(pieces([Image.from_array(noisy, axes)], seed), blind, CPU, seed)
+    return with_redrawn_noise(
+        judging_pieces([Image.from_array(noisy, axes)], seed), blind, CPU, seed
+    )
 
 
-def judged(model: Any, noisy: NDArray, mean: NDArray, seed: int = 0) -> Judged:
-    return judge(model, places(noisy, mean, model, seed), CPU)
+def judged(model: Any, noisy: NDArray, mean: NDArray, seed: int = 0) -> RiskEstimate:
+    return estimate_risk(model, places(noisy, mean, model, seed), CPU)
 
 
 @pytest.mark.parametrize(("gain", "read"), [(0.0, 100.0), (3.0, 9.0)])
@@ -135,14 +144,14 @@ def test_images_count_by_their_pixels() -> None:
         arrays.append((cleans[-1] + noise).astype(np.float32))
     images = [Image.from_array(a) for a in arrays]
     by_size: Any = Filter(lambda plane: next(c for c in cleans if c.shape == plane.shape))
-    given = with_noise(pieces(images, 0), by_size, CPU)
+    given = with_redrawn_noise(judging_pieces(images, 0), by_size, CPU)
     for width in (0.0, 0.6, 1.0, 2.0):
         model: Any = Filter(blur(width))
         pairs = list(zip(arrays, cleans, strict=True))
         errors = [(((blur(width)(a) - c) / 30) ** 2).ravel() for a, c in pairs]
         noises = [(((a - c) / 30) ** 2).ravel() for a, c in pairs]
         expected = np.concatenate(errors).mean() + np.concatenate(noises).mean()
-        assert judge(model, given, CPU).risk == pytest.approx(expected, rel=0.15)
+        assert estimate_risk(model, given, CPU).risk == pytest.approx(expected, rel=0.15)
 
 
 def test_what_the_blind_prediction_does_not_know_is_not_taken_for_noise() -> None:
@@ -213,11 +222,11 @@ def test_the_best_share_has_the_least_risk_and_nearly_the_least_error() -> None:
 
 def test_of_a_result_and_itself_or_a_worse_one_the_first_is_kept() -> None:
     rng = np.random.default_rng(0)
-    first = Judged(rng.normal(size=5000), 0.0)
+    first = RiskEstimate(rng.normal(size=5000), 0.0)
     assert first.best_share(first) == 0
-    worse = Judged(first.residual + rng.normal(size=5000), 0.0)
+    worse = RiskEstimate(first.residual + rng.normal(size=5000), 0.0)
     assert first.best_share(worse) == pytest.approx(0, abs=0.03)
-    assert first.best_share(Judged(first.residual / 2, 0.0)) == 1
+    assert first.best_share(RiskEstimate(first.residual / 2, 0.0)) == 1
 
 
 # Pieces
@@ -226,14 +235,14 @@ def test_of_a_result_and_itself_or_a_worse_one_the_first_is_kept() -> None:
 def test_pieces_are_of_the_middle_of_the_first_and_the_last_image() -> None:
     arrays = [np.random.default_rng(i).normal(size=(3, 20 + i, SIDE + 9)) for i in range(3)]
     images = [Image.from_array(a, "ZYX") for a in arrays]
-    found = pieces(images, 0)
+    found = judging_pieces(images, 0)
     assert len(found) == 2
     for piece, array in zip(found, (arrays[0], arrays[2]), strict=True):
         expected = array[1, :, 4 : 4 + SIDE].astype(np.float32)
         assert np.array_equal(piece.noisy, expected[None])
         assert piece.noisy.dtype == np.float32
         assert 0 < piece.held_out.mean() < 0.1
-    assert len(pieces(images[:1], 0)) == 1
+    assert len(judging_pieces(images[:1], 0)) == 1
 
 
 @pytest.mark.parametrize(("axes", "shape"), [("CYX", (2, 24, 24)), ("TZYX", (2, 3, 24, 24))])
@@ -241,7 +250,7 @@ def test_held_out_pixels_are_those_of_training(axes: str, shape: tuple[int, ...]
     """Every value occurs once, so a value of a patch tells its place."""
     array = np.random.default_rng(0).permutation(np.prod(shape)).reshape(shape).astype(np.float32)
     image = Image.from_array(array, axes)
-    (piece,) = pieces([image], 7)
+    (piece,) = judging_pieces([image], 7)
     n = piece.noisy.shape[0]
     affine = Affine(np.zeros(n), np.ones(n))
     crops = Crops([image], affine, patch=(16, 16), channels=tuple(range(n)), seed=7)

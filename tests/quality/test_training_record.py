@@ -11,10 +11,11 @@ import yaml
 from numpy.typing import NDArray
 
 from unnoise.images.image import Image
+from unnoise.models.record import TrainingRecord
 from unnoise.noise.inspect import inspect
 from unnoise.noise.models import Curve, PoissonGauss
 from unnoise.quality import novelty, share
-from unnoise.quality.training_record import Known, remember
+from unnoise.quality.training_record import record
 
 CAMERA = PoissonGauss(2.0, 100.0, 9.0)
 
@@ -23,10 +24,10 @@ def noise(shape: tuple[int, ...], seed: int = 0) -> NDArray:
     return np.random.default_rng(seed).normal(100, 5, shape).astype(np.float32)
 
 
-def known(images: list[Image], channels: tuple[int, ...] = (0,), seed: int = 0) -> Known:
+def known(images: list[Image], channels: tuple[int, ...] = (0,), seed: int = 0) -> TrainingRecord:
     reports = [inspect(image) for image in images]
     models = [CAMERA if c else None for c in range(len(channels))]
-    return remember(images, reports, channels, models, [0.25] * len(channels), seed)
+    return record(images, reports, channels, models, [0.25] * len(channels), seed)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "uint16"])
@@ -34,9 +35,9 @@ def test_to_dict_and_back_through_files(dtype: str) -> None:
     image = Image.from_array(noise((2, 64, 64)).astype(dtype), "CYX")
     found = known([image], (0, 1))
     values = found.to_dict()
-    assert Known.from_dict(values) == found
-    assert Known.from_dict(yaml.safe_load(yaml.safe_dump(values))) == found
-    assert Known.from_dict(json.loads(json.dumps(values))) == found
+    assert TrainingRecord.from_dict(values) == found
+    assert TrainingRecord.from_dict(yaml.safe_load(yaml.safe_dump(values))) == found
+    assert TrainingRecord.from_dict(json.loads(json.dumps(values))) == found
     assert found.noise == (None, CAMERA)
     assert found.dependence == (0.25, 0.25)
 
@@ -55,7 +56,7 @@ def test_the_error_and_the_axes_are_those_of_the_reports() -> None:
 
 def test_without_reports_nothing_is_claimed_of_the_noise() -> None:
     image = Image.from_array(noise((64, 64)))
-    found = remember([image], (), (0,), [None], [0.0], 0)
+    found = record([image], (), (0,), [None], [0.0], 0)
     assert found.relative_error == (1.0,)
     assert found.correlated == ("",)
 
@@ -74,7 +75,7 @@ def test_what_was_seen_is_familiar_and_something_else_is_not() -> None:
 def test_any_shape_and_offset(shape: tuple[int, ...], axes: str, offset: float) -> None:
     x = np.random.default_rng(0).normal(offset, 5, shape)
     image = Image.from_array(x, axes)
-    found = remember([image], (), (0,), [Curve((0.0,), (25.0,))], [0.0], 0)
+    found = record([image], (), (0,), [Curve((0.0,), (25.0,))], [0.0], 0)
     plane = x.reshape(-1, *shape[-2:])[0]
     assert np.isfinite(novelty(plane, found.familiar[0])).all()
 
@@ -99,5 +100,5 @@ class Counted:
 def test_only_three_images_are_looked_at() -> None:
     pixels = [Counted(noise((32, 32), i)) for i in range(9)]
     images = [Image.from_array(p) for p in pixels]
-    remember(images, (), (0,), [None], [0.0], 0)
+    record(images, (), (0,), [None], [0.0], 0)
     assert [i for i, p in enumerate(pixels) if p.reads] == [0, 4, 8]

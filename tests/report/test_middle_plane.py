@@ -11,8 +11,8 @@ import unnoise
 from unnoise.config.config import Config
 from unnoise.images.image import Image
 from unnoise.models.model import Model
-from unnoise.models.posterior import Centre
-from unnoise.models.predict import predict
+from unnoise.models.posterior import Posterior
+from unnoise.models.predict import predict, predict_array
 from unnoise.noise.models import Curve, PoissonGauss
 from unnoise.report import middle_plane as results
 from unnoise.report.middle_plane import MiddlePlane, show, show_training
@@ -31,7 +31,7 @@ def train(x: Image, *settings: str) -> Model:
 
 def with_centre(model: Model) -> Model:
     n = len(model.channels)
-    centre = Centre(
+    centre = Posterior(
         (PoissonGauss(1.0, 0.0, 0.0),) * n,
         (Curve((0.0,), (1e-6,)),) * n,
         (2.0,) * n,
@@ -84,7 +84,7 @@ def test_only_the_middle_of_a_large_plane(monkeypatch: pytest.MonkeyPatch) -> No
     plane = MiddlePlane(x, model.channels)
     for block in predict(model, x, tile=(16, 16)):
         plane.take(block)
-    clean = model.predict(x)
+    clean = predict_array(model, x)
     assert np.allclose(plane.clean[0], clean[8:32, 14:38])
     assert np.array_equal(plane.noisy()[0], x.read()[0, 0, 0, 0, 8:32, 14:38])
 

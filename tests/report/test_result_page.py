@@ -13,12 +13,12 @@ import pytest
 from numpy.typing import NDArray
 
 import unnoise
-from unnoise.app.files import Reporting
+from unnoise.app.files import ReportOptions
 from unnoise.images.image import Image
 from unnoise.noise.models import Curve
 from unnoise.quality.assess import Assessment, assess
 from unnoise.quality.blocks import Interval
-from unnoise.quality.training_record import remember
+from unnoise.quality.training_record import record
 from unnoise.report import Page, render
 from unnoise.report.noise_page import noise_numbers, of_noise, page_of_many
 from unnoise.report.result_page import DenoisedPlane, of_results, quality_numbers, scale_of
@@ -32,7 +32,7 @@ def pixels(channels: int = 1, shape: tuple[int, int] = (64, 72)) -> NDArray:
 
 def judged(noisy: NDArray, noise: Any = None, **options: Any) -> Assessment:
     noise = Curve((0.0,), (25.0,)) if noise is None else noise
-    known = remember([Image.from_array(noisy)], (), (0,), [noise or None], [0.0], 0)
+    known = record([Image.from_array(noisy)], (), (0,), [noise or None], [0.0], 0)
     known = dataclasses.replace(known, relative_error=(0.02,))
     return assess(noisy, np.full(noisy.shape, 100.0), known, 0, **options)
 
@@ -218,7 +218,7 @@ def test_pages_of_several_inspections_are_joined() -> None:
 
 
 def test_the_report_lies_beside_the_result(tmp_path: Path) -> None:
-    reporting = Reporting()
+    reporting = ReportOptions()
     one, two = tmp_path / "a.tif", tmp_path / "b.tif"
     for replace in (False, True):
         assert reporting.place([one], overwrite=replace) == tmp_path / "a.report.html"
@@ -226,7 +226,7 @@ def test_the_report_lies_beside_the_result(tmp_path: Path) -> None:
 
 
 def test_existing_reports_are_numbered(tmp_path: Path) -> None:
-    reporting, one = Reporting(), tmp_path / "a.b.tif"
+    reporting, one = ReportOptions(), tmp_path / "a.b.tif"
     for name in ("a.b.report.html", "a.b.report_2.html", "a.b.report_3.html"):
         assert reporting.place([one], overwrite=False) == tmp_path / name
         (tmp_path / name).touch()

@@ -13,20 +13,20 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from unnoise.app import train as training_job
-from unnoise.app.denoise import resume, train_files
-from unnoise.app.files import Reading
+from unnoise.app.files import InputOptions
+from unnoise.app.train import resume, train_files
 from unnoise.config.config import Config
 from unnoise.errors import InputError, ModelError
 from unnoise.images.image import Image
 from unnoise.models import folder as checkpoint
 from unnoise.models.model import Model
-from unnoise.models.predict import predict
+from unnoise.models.predict import predict, predict_array
 from unnoise.noise.models import PoissonGauss
-from unnoise.quality.risk import Judged
+from unnoise.quality.risk import RiskEstimate
 from unnoise.training import held_out as selfcheck
 from unnoise.training import instant as stabilising
-from unnoise.training.adapted import ROADS, SHARES, Adaptation
-from unnoise.training.instant import Instant
+from unnoise.training.adapted import CANDIDATES, SHARES, CandidateSearch
+from unnoise.training.instant import VstCalibration
 from unnoise.training.plan import plan
 from unnoise.training.runs import start
 
@@ -51,22 +51,22 @@ def photons(side: int = 32, seed: int = 0) -> NDArray[np.uint16]:
     return np.random.default_rng(seed).poisson(scene(side)).astype(np.uint16)
 
 
-def made(array: NDArray, axes: str | None = None, **training: Any) -> Adaptation:
+def made(array: NDArray, axes: str | None = None, **training: Any) -> CandidateSearch:
     image = Image.from_array(array, axes)
     config = Config.parse({"method": "adapted", "training": {**SMALL, **training}})
     run = start([image], plan([image], config), CPU)
-    assert isinstance(run, Adaptation)
+    assert isinstance(run, CandidateSearch)
     return run
 
 
-def finished(run: Adaptation) -> Adaptation:
+def finished(run: CandidateSearch) -> CandidateSearch:
     for _ in run:
         pass
     return run
 
 
 def result(model: Model, array: NDArray, axes: str | None = None) -> NDArray:
-    return model.predict(array, axes=axes, dtype=np.float64, device="cpu")
+    return predict_array(model, array, axes=axes, dtype=np.float64, device="cpu")
 
 
 def test_goes_through_all_stages_and_takes_the_least_risk() -> None:
@@ -85,26 +85,26 @@ def test_goes_through_all_stages_and_takes_the_least_risk() -> None:
     assert sum(SHARES) == pytest.approx(1)
     model = run.model()
     risks = model.origin["risks"]
-    assert set(run.risks) == set(ROADS) <= set(risks)
+    assert set(run.risks) == set(CANDIDATES) <= set(risks)
     assert np.isfinite(list(risks.values())).all()
     assert model.origin["road"] == min(risks, key=risks.__getitem__)
-    assert all(risks[road] <= run.risks[road] for road in ROADS)  # the rest never does harm
+    assert all(risks[road] <= run.risks[road] for road in CANDIDATES)  # the rest never does harm
     assert model.config.training.steps == STEPS
     assert [line["step"] for line in run.history] == sorted(line["step"] for line in run.history)
     assert np.isfinite(result(model, array)).all()
 
 
-def wrong_by(error: float) -> Judged:
+def wrong_by(error: float) -> RiskEstimate:
     """A result that is wrong everywhere alike, so that no mean with another one is better."""
-    return Judged(np.full(9, error), 0.0)
+    return RiskEstimate(np.full(9, error), 0.0)
 
 
-@pytest.mark.parametrize("road", ROADS)
+@pytest.mark.parametrize("road", CANDIDATES)
 def test_the_road_of_least_risk_is_what_the_user_gets(
     monkeypatch: pytest.MonkeyPatch, road: str
 ) -> None:
-    def preferring(self: Adaptation, model: Model) -> Judged:
-        """Instant is the only one with weights that no step changed."""
+    def preferring(self: CandidateSearch, model: Model) -> RiskEstimate:
+        """VstCalibration is the only one with weights that no step changed."""
         first = self._stages[0]
         if model.config.method == "n2v":
             return wrong_by(1.0 if road == "self-trained" else 2.0)
@@ -112,7 +112,7 @@ def test_the_road_of_least_risk_is_what_the_user_gets(
             return wrong_by(1.0 if road == "instant" else 2.0)
         return wrong_by(1.0 if road == "adapted" else 2.0)
 
-    monkeypatch.setattr(Adaptation, "_judge", preferring)
+    monkeypatch.setattr(CandidateSearch, "_judge", preferring)
     array = photons()
     run = finished(made(array))
     model = run.model()
@@ -139,12 +139,12 @@ def test_what_a_failing_check_leaves_goes_on(
         patch.setattr(training_job, "SAVE_EVERY", 0.0)
         patch.setattr(training_job, "finished", fails)
         with pytest.raises(RuntimeError, match="out of memory"):
-            list(train_files([source], folder, config, reading=Reading()))
+            list(train_files([source], folder, config, reading=InputOptions()))
     assert checkpoint.is_resumable(folder)
     list(resume(folder))
     assert not checkpoint.is_resumable(folder)
     model = checkpoint.load(folder)
-    assert set(ROADS) <= set(model.origin["risks"])
+    assert set(CANDIDATES) <= set(model.origin["risks"])
     assert np.isfinite(result(model, photons())).all()
 
 
@@ -153,14 +153,14 @@ def averaged() -> Model:
     """Of two roads that err at different pixels, 1.5 to 1 by their squared errors."""
     errors = {"instant": [0.0, 2.0], "adapted": [0.0, 1.5**0.5], "self-trained": [1.0, 0.0]}
 
-    def opposite(self: Adaptation, model: Model) -> Judged:
+    def opposite(self: CandidateSearch, model: Model) -> RiskEstimate:
         name = "instant" if model is self._stages[0] else "adapted"
         name = "self-trained" if model.config.method == "n2v" else name
-        return Judged(np.array(errors[name]), 0.0)
+        return RiskEstimate(np.array(errors[name]), 0.0)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stabilising, "STEPS", 6)
-        patch.setattr(Adaptation, "_judge", opposite)
+        patch.setattr(CandidateSearch, "_judge", opposite)
         return finished(made(photons())).model()
 
 
@@ -217,7 +217,7 @@ def finished_instant(array: NDArray) -> dict[str, torch.Tensor]:
     """The calibrated model alone, with the patches of these tests."""
     image = Image.from_array(array)
     config = Config.parse({"method": "adapted", "training": SMALL})
-    first = Instant([image], plan([image], config), CPU)
+    first = VstCalibration([image], plan([image], config), CPU)
     for _ in first:
         pass
     return dict(first.model().weights)
@@ -251,7 +251,7 @@ def test_going_on_equals_the_uninterrupted_run(tmp_path: Path, stage: str) -> No
     assert model.config.training.steps == STEPS
     assert np.isfinite(result(model, array)).all()
     run = checkpoint.load_run(tmp_path / "m", model, [Image.from_array(array)], CPU)
-    assert isinstance(run, Adaptation)
+    assert isinstance(run, CandidateSearch)
     assert (run.step, run.fraction) == (broken.step, broken.fraction) or stage == "calibration"
     finished(run)
     assert run.step == whole.step
@@ -288,7 +288,7 @@ def test_a_budget_in_minutes_is_shared() -> None:
     image = Image.from_array(photons())
     training = {"patch": 16, "batch_size": 2, "minutes": 1.0}
     config = Config.parse({"method": "adapted", "training": training})
-    run = Adaptation([image], plan([image], config), CPU, clock=lambda: float(next(ticks)))
+    run = CandidateSearch([image], plan([image], config), CPU, clock=lambda: float(next(ticks)))
     finished(run)
     assert run.fraction == 1
     assert 40 < run.seconds < 150

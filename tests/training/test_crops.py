@@ -13,7 +13,7 @@ from scipy import stats
 from unnoise.images.held_out import HELD_OUT_BOX
 from unnoise.images.image import Image
 from unnoise.images.normalization import Affine
-from unnoise.training.crops import Crops, Partners, Patches
+from unnoise.training.crops import Crops, PairedImages, Patches
 
 Shape = tuple[int, ...]
 NONE = ((0, False),)
@@ -194,7 +194,7 @@ def test_the_target_is_the_next_position_along_the_axis_and_else_the_same_place(
     data = np.arange(np.prod(shape)).reshape(shape)
     # Decoding needs to know the channel, so one by one there is only one of them.
     channels = {"one_by_one": True, "channels": [1]} if one_by_one else {}
-    partners = Partners(TARGETS, axis=along)
+    partners = PairedImages(TARGETS, axis=along)
     source = crops(data, axes=axes, patch=patch, symmetries=ALL, partners=partners, **channels)
     patches = source.batch(200, np.random.default_rng(0))
     assert patches.target.shape == patches.noisy.shape == patches.held_out.shape
@@ -217,7 +217,7 @@ def test_the_target_is_the_same_place_of_the_partner(patch: Shape, shape: Shape)
     partners = [Image.from_array(-image, "ZYX") for image in images]
     affine = Affine(np.array([3.0]), np.array([2.0]))
     source = crops(
-        *images, axes="ZYX", patch=patch, symmetries=ALL, partners=Partners(affine, partners)
+        *images, axes="ZYX", patch=patch, symmetries=ALL, partners=PairedImages(affine, partners)
     )
     patches = source.batch(100, np.random.default_rng(0))
     values = np.rint(patches.noisy.astype(np.float64) * 4 + 5)
@@ -236,7 +236,7 @@ def test_both_images_of_a_pair_hold_out_the_same_pixels(
     shape = (3, 3, 2, 3 if len(patch) == 2 else 16, *patch[-2:])  # STCZYX
     names = np.arange(np.prod(shape[:4])).reshape(*shape[:4], 1, 1)
     data = np.broadcast_to(names, shape)
-    partners = None if along is None else Partners(TARGETS, axis=along)
+    partners = None if along is None else PairedImages(TARGETS, axis=along)
     source = crops(data, axes="STCZYX", patch=patch, partners=partners)
     n = 250 if len(patch) == 2 else 80
     patches = source.batch(n, np.random.default_rng(0))

@@ -12,8 +12,9 @@ from scipy import ndimage
 from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images.image import Image
+from unnoise.models.predict import predict_array
 from unnoise.nets.classical import FILTERS
-from unnoise.training.filter_search import Calibration
+from unnoise.training.filter_search import FilterSearch
 from unnoise.training.plan import plan
 from unnoise.training.runs import start
 
@@ -28,11 +29,11 @@ def scene(size: int = 64, sigma: float = 0.5, seed: int = 0) -> tuple[NDArray, N
     return truth, truth + sigma * rng.normal(size=truth.shape)
 
 
-def calibration(x: NDArray, method: str = "gaussian", axes: str | None = None) -> Calibration:
+def calibration(x: NDArray, method: str = "gaussian", axes: str | None = None) -> FilterSearch:
     if method in NEEDS:
         pytest.importorskip(NEEDS[method], reason=f"{method} needs {NEEDS[method]}")
     images = [Image.from_array(x, axes)]
-    return Calibration(images, plan(images, Config(method=method)))
+    return FilterSearch(images, plan(images, Config(method=method)))
 
 
 def timeless(history: list[dict[str, float]]) -> list[dict[str, Any]]:
@@ -131,7 +132,7 @@ def test_the_model_predicts_with_what_was_found() -> None:
     run = calibration(x)
     list(run)
     sigma = float(run.model().weights["sigma"])
-    clean = run.model().predict(x, dtype=np.float64)
+    clean = predict_array(run.model(), x, dtype=np.float64)
     inside = (slice(int(4 * sigma) + 1, -int(4 * sigma) - 1),) * 2
     expected = ndimage.gaussian_filter(x, sigma)
     np.testing.assert_allclose(clean[inside], expected[inside], atol=1e-5)
@@ -143,13 +144,13 @@ def test_stacks_and_channels() -> None:
     run = calibration(stack + rng.normal(size=stack.shape), axes="ZYX")
     list(run)
     assert run.model().ndim == 3
-    assert run.model().predict(stack, axes="ZYX").shape == stack.shape
+    assert predict_array(run.model(), stack, axes="ZYX").shape == stack.shape
     colour = rng.normal(size=(3, 24, 24))
     colour[1] = 4
     run = calibration(colour, axes="CYX")
     list(run)
     assert run.model().channels == (0, 2)
-    clean = run.model().predict(colour, axes="CYX")
+    clean = predict_array(run.model(), colour, axes="CYX")
     assert (clean[1] == 4).all()
     assert (clean[0] != colour[0]).all()
 
@@ -157,7 +158,7 @@ def test_stacks_and_channels() -> None:
 def test_it_is_what_a_classical_model_starts_with() -> None:
     images = [Image.from_array(scene(40)[1])]
     run = start(images, plan(images, Config(method="gaussian")), None)
-    assert isinstance(run, Calibration)
+    assert isinstance(run, FilterSearch)
 
 
 def test_the_seed_chooses_the_patches() -> None:
@@ -165,7 +166,7 @@ def test_the_seed_chooses_the_patches() -> None:
 
     def risks(seed: int) -> list[float]:
         config = Config(method="gaussian").replace(training={"seed": seed})
-        run = Calibration(images, plan(images, config))
+        run = FilterSearch(images, plan(images, config))
         next(iter(run))
         return [line["held_out"] for line in run.history]
 

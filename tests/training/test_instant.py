@@ -13,14 +13,17 @@ from scipy import ndimage
 from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images.image import Image
-from unnoise.models.model import Model, build_net
+from unnoise.models.build import build_net
+from unnoise.models.model import Model
+from unnoise.models.predict import predict_array
 from unnoise.nets.variance_stabilized import KNOTS, Stabilised
 from unnoise.noise.models import PoissonGauss
 from unnoise.training import instant as stabilising
-from unnoise.training.instant import Instant, _shift, crops_of, with_transform
-from unnoise.training.loop import Run
+from unnoise.training.instant import VstCalibration, _shift
+from unnoise.training.loop import TrainingRun
 from unnoise.training.plan import plan
 from unnoise.training.runs import start
+from unnoise.training.vst_from_noise import crops_of, with_transform
 
 CPU = torch.device("cpu")
 
@@ -42,9 +45,9 @@ def planned(array: NDArray, axes: str | None = None, **changes: Any) -> tuple[Im
     return image, plan([image], Config(method="instant").replace(**changes))
 
 
-def calibrated(array: NDArray, axes: str | None = None, **changes: Any) -> Instant:
+def calibrated(array: NDArray, axes: str | None = None, **changes: Any) -> VstCalibration:
     image, model = planned(array, axes, **changes)
-    run = Instant([image], model, CPU)
+    run = VstCalibration([image], model, CPU)
     for progress in run:
         assert 0 < progress.fraction <= 1
     return run
@@ -52,7 +55,7 @@ def calibrated(array: NDArray, axes: str | None = None, **changes: Any) -> Insta
 
 def denoised(array: NDArray, axes: str | None = None, dtype: Any = np.float64) -> NDArray:
     model = calibrated(array, axes).model()
-    return model.predict(array, axes=axes, dtype=dtype, device="cpu")
+    return predict_array(model, array, axes=axes, dtype=dtype, device="cpu")
 
 
 @pytest.fixture
@@ -95,7 +98,7 @@ def test_unknown_noise_is_of_one_strength_that_edges_do_not_spoil() -> None:
 
 def test_starts_as_the_run_of_its_method() -> None:
     image, model = planned(photons(16))
-    assert isinstance(start([image], model, CPU), Instant)
+    assert isinstance(start([image], model, CPU), VstCalibration)
 
 
 def test_history_is_no_worse_than_the_first_guess() -> None:
@@ -142,13 +145,13 @@ def test_the_net_itself_and_the_global_random_state_stay() -> None:
 @pytest.mark.usefixtures("few_steps")
 def test_stopped_it_is_the_first_guess_and_starts_anew() -> None:
     image, model = planned(photons(32))
-    run = Instant([image], model, CPU)
+    run = VstCalibration([image], model, CPU)
     whole = calibrated(photons(32)).model().weights
     for progress in run:
         if progress.step == 3:
             break
     assert run.model() is model
-    other = Instant([image], run.model(), CPU)
+    other = VstCalibration([image], run.model(), CPU)
     other.restore(run.state())
     for _ in other:
         pass
@@ -229,8 +232,8 @@ def test_a_stack_is_denoised_slice_by_slice() -> None:
     stack = np.stack([photons(24, seed) for seed in range(5)])
     model = calibrated(stack, "ZYX").model()
     assert model.ndim == 2
-    whole = model.predict(stack, axes="ZYX", dtype=np.float64, device="cpu")
-    each = [model.predict(p, axes="YX", dtype=np.float64, device="cpu") for p in stack]
+    whole = predict_array(model, stack, axes="ZYX", dtype=np.float64, device="cpu")
+    each = [predict_array(model, p, axes="YX", dtype=np.float64, device="cpu") for p in stack]
     np.testing.assert_allclose(whole, np.stack(each), atol=1e-3)
 
 
@@ -286,4 +289,4 @@ def test_settings_that_cannot_be(values: dict[str, Any], words: str) -> None:
 def test_a_thick_stack_stays_two_dimensional() -> None:
     _, model = planned(np.random.default_rng(0).normal(size=(20, 16, 16)), "ZYX")
     assert model.ndim == 2
-    assert not isinstance(start([Image.from_array(np.eye(16))], model, CPU), Run)
+    assert not isinstance(start([Image.from_array(np.eye(16))], model, CPU), TrainingRun)

@@ -13,8 +13,9 @@ from synthetic import clean_and_noisy
 from tiny import CPU, finish, run_of, same, start, tiny
 from unnoise.config.config import Config
 from unnoise.images.image import Image
+from unnoise.models.predict import predict_array
 from unnoise.quality.metrics import psnr
-from unnoise.training.loop import Run
+from unnoise.training.loop import TrainingRun
 from unnoise.training.losses import ERRORS, mean
 from unnoise.training.plan import plan
 
@@ -53,7 +54,7 @@ def test_a_step_costs_the_same_for_any_number_of_independent_channels(
     x = np.random.default_rng(0).normal(size=(3, 40, 40))
     config = Config().replace(net={"filters": 4, "channels": channels}, training={"steps": 1})
     image = Image.from_array(x, "CYX")
-    run = Run([image], plan([image], config), CPU)
+    run = TrainingRun([image], plan([image], config), CPU)
     patches = run.crops.batch(6, run.rng)
     assert patches.noisy.shape == patches.held_out.shape == (6, width, 32, 32)
 
@@ -135,7 +136,7 @@ def test_a_run_in_16_bits_ends_where_one_in_32_ends() -> None:
     mse = {}
     for precision in ("float32", "bfloat16"):
         model = finish(run_of(tiny(steps=300, precision=precision), x))
-        mse[precision] = np.mean((model.predict(x, dtype=float) - truth) ** 2)
+        mse[precision] = np.mean((predict_array(model, x, dtype=float) - truth) ** 2)
     assert mse["bfloat16"] < 1.05 * mse["float32"] < 0.4 * np.mean((x - truth) ** 2)
 
 
@@ -146,8 +147,8 @@ def test_cuda_gives_what_the_cpu_gives() -> None:
     small = {"filters": 4, "depth": 1}
     config = Config().replace(training={"patch": 32, "steps": 400}, net=small)
     image = Image.from_array(x)
-    model = finish(Run([image], plan([image], config), torch.device("cuda")))
-    on_cpu, on_cuda = (model.predict(x, dtype=np.float64, device=d) for d in ("cpu", "cuda"))
+    model = finish(TrainingRun([image], plan([image], config), torch.device("cuda")))
+    on_cpu, on_cuda = (predict_array(model, x, dtype=np.float64, device=d) for d in ("cpu", "cuda"))
     np.testing.assert_allclose(on_cpu, on_cuda, atol=1e-3)
     peak = float(np.ptp(truth))
     assert psnr(on_cuda, truth, data_range=peak) - psnr(x, truth, data_range=peak) > 5

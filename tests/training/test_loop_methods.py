@@ -11,17 +11,17 @@ from scipy import ndimage
 
 from synthetic import clean_and_noisy
 from tiny import finish, pair, run_of, start, tiny
-from unnoise.config.methods import CLASSICAL, SHIPPED
-from unnoise.config.methods import METHODS as NAMES
+from unnoise.config.methods import METHODS
 from unnoise.models.model import Model
+from unnoise.models.predict import predict_array
 from unnoise.quality.metrics import psnr
 
-TRAINED = [name for name in NAMES if name not in (*CLASSICAL, *SHIPPED)]
+TRAINED = [name for name, entry in METHODS.items() if "net" in entry.defaults]
 
 
 def test_it_denoises_smooth_signal_in_white_noise() -> None:
     truth, x = clean_and_noisy(128)
-    clean = finish(start(x, steps=400)).predict(x, dtype=np.float64)
+    clean = predict_array(finish(start(x, steps=400)), x, dtype=np.float64)
     peak = float(np.ptp(truth))
     gain = psnr(clean, truth, data_range=peak) - psnr(x, truth, data_range=peak)
     assert gain > 5
@@ -35,7 +35,7 @@ def test_it_denoises_a_stack_in_3d() -> None:
     model = finish(start(x, "ZYX", steps=200))
     assert model.ndim == 3
     peak = float(np.ptp(truth))
-    clean = model.predict(x, axes="ZYX", dtype=np.float64)
+    clean = predict_array(model, x, axes="ZYX", dtype=np.float64)
     assert psnr(clean, truth, data_range=peak) - psnr(x, truth, data_range=peak) > 4
 
 
@@ -49,7 +49,7 @@ def test_every_method_learns(method: str) -> None:
     if method == "r2r":  # the noise of late targets, 26 times the image's, would hide the fall
         config = config.set("recorruption.decay=1")
     run = run_of(config, x, {**other, "care": truth}.get(method))
-    clean = finish(run).predict(x, dtype=np.float64)
+    clean = predict_array(finish(run), x, dtype=np.float64)
     losses = [line["held_out"] for line in run.history]
     assert losses[-1] < 0.8 * losses[0]
     assert np.mean((clean - truth) ** 2) < 0.9 * np.var(truth)
@@ -73,7 +73,7 @@ def test_every_method_trains_in_3d(method: str) -> None:
     x = np.random.default_rng(0).normal(size=(16, 24, 20)).astype(np.float32)
     model = quick(method, x, "ZYX")
     assert (model.ndim, model.patch) == (3, (8, 16, 16))
-    clean = model.predict(x, axes="ZYX")
+    clean = predict_array(model, x, axes="ZYX")
     assert clean.shape == x.shape
     assert np.isfinite(clean).all()
 
@@ -86,7 +86,7 @@ def test_every_method_trains_on_colours(method: str, channels: str) -> None:
     assert model.channels == (0, 1, 2)
     n = len([name for name in model.weights if name.endswith("head.weight")])
     assert n == (3 if channels == "separate" else 1)
-    clean = model.predict(x, axes="YXC")
+    clean = predict_array(model, x, axes="YXC")
     assert clean.shape == x.shape
 
 
@@ -96,11 +96,13 @@ def test_repeats_along_an_axis_are_pairs(axis: str) -> None:
     config = tiny("n2n", steps=2, patch=16).set(f"pairs.axis={axis}")
     model = finish(run_of(config, x, axes=f"{axis}YX"))
     assert model.ndim == 2
-    assert model.predict(x, axes=f"{axis}YX").shape == x.shape
+    assert predict_array(model, x, axes=f"{axis}YX").shape == x.shape
 
 
 def test_clean_targets_give_the_result_their_units() -> None:
     truth, x = clean_and_noisy(64)
     config = tiny("care", steps=60, learning_rate=5e-3)
-    clean = finish(run_of(config, 1000 + 50 * x, truth)).predict(1000 + 50 * x, dtype=np.float64)
+    clean = predict_array(
+        finish(run_of(config, 1000 + 50 * x, truth)), 1000 + 50 * x, dtype=np.float64
+    )
     assert np.mean((clean - truth) ** 2) < 0.5 * np.var(truth)

@@ -10,7 +10,7 @@ from synthetic import clean_and_noisy
 from tiny import finish, pair, run_of, same, start, stored, timeless, tiny
 from unnoise.config.config import Config
 from unnoise.errors import InputError
-from unnoise.training.loop import Run
+from unnoise.training.loop import TrainingRun
 
 RECIPES: dict[str, tuple[Config, str]] = {
     "n2v": (tiny(), "YX"),
@@ -43,7 +43,7 @@ RECIPES: dict[str, tuple[Config, str]] = {
 }
 
 
-def trained(recipe: str, steps: int = 12) -> Run:
+def trained(recipe: str, steps: int = 12) -> TrainingRun:
     config, axes = RECIPES[recipe]
     x = np.random.default_rng(0).normal(size=(3, 48, 48)[-len(axes) :])  # nothing to learn
     config = config.replace(training={"steps": steps, "validate_every": 2})
@@ -75,7 +75,7 @@ def test_resuming_equals_the_uninterrupted_run(recipe: str, stop_at: int) -> Non
 
 
 def test_resuming_does_not_start_waiting_anew() -> None:
-    def fresh() -> Run:
+    def fresh() -> TrainingRun:
         config = tiny(schedule="constant", patience=4, validate_every=2, steps=200)
         return run_of(config, np.random.default_rng(0).normal(size=(48, 48)))
 

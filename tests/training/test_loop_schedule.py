@@ -11,7 +11,8 @@ import pytest
 
 from synthetic import clean_and_noisy
 from tiny import finish, run_of, same, start, stored, tiny
-from unnoise.training.loop import N_VALIDATIONS, Run, schedule
+from unnoise.models.predict import predict_array
+from unnoise.training.loop import N_VALIDATIONS, TrainingRun, schedule
 
 
 def test_schedule_rises_then_falls_to_zero() -> None:
@@ -95,7 +96,7 @@ def test_early_stopping_ends_a_run_that_has_nothing_to_learn(method: str) -> Non
     model = run.model()
     assert model.origin["steps"] == run.step
     assert model.origin["held_out"] == min(line["held_out"] for line in run.history)
-    assert model.predict(x).shape == x.shape
+    assert predict_array(model, x).shape == x.shape
 
 
 def test_early_stopping_leaves_a_run_alone_that_gets_better() -> None:
@@ -116,7 +117,7 @@ class Clock:
         return self.seconds
 
 
-def timed(minutes: float, **training: Any) -> Run:
+def timed(minutes: float, **training: Any) -> TrainingRun:
     x = np.random.default_rng(0).normal(size=(48, 48))
     return run_of(tiny(minutes=minutes, **training), x, clock=Clock())
 

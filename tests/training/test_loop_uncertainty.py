@@ -8,6 +8,7 @@ import pytest
 from synthetic import clean_and_noisy
 from tiny import finish, run_of, start, tiny
 from unnoise.errors import ModelError
+from unnoise.models.predict import predict_array, predict_with_uncertainty
 
 # ---- Uncertainty ----
 
@@ -19,7 +20,7 @@ def test_the_predicted_deviation_is_that_of_the_noise() -> None:
     x = np.repeat([10.0, 20.0], 48) + sigma * rng.normal(size=sigma.shape)
     run = start(x, steps=250, loss="gaussian", learning_rate=1e-2)
     model = finish(run)
-    clean, std = model.uncertainty(x)
+    clean, std = predict_with_uncertainty(model, x)
     for half, expected in ((slice(8, 40), 1.0), (slice(56, 88), 3.0)):
         assert std[:, half].mean() == pytest.approx(expected, rel=0.15)
         assert clean[:, half].mean() == pytest.approx(10 * expected / 2 + 5, abs=expected / 4)
@@ -37,23 +38,23 @@ def test_uncertainties_have_the_shape_of_the_image(channels: str, loss: str, tta
     x[..., 1] = 7  # constant, so copied
     config = tiny(net={"channels": channels}, steps=2, patch=16, loss=loss)
     model = finish(run_of(config, x, axes="YTXC"))
-    clean, std = model.uncertainty(x, axes="YTXC", tta=tta)
+    clean, std = predict_with_uncertainty(model, x, axes="YTXC", tta=tta)
     assert clean.shape == std.shape == x.shape
     assert (clean.dtype, std.dtype) == (np.uint16, np.float32)
     assert (clean[..., 1] == 7).all()
     assert (std[..., 1] == 0).all()
     assert (std[..., [0, 2]] > 0).all()
-    assert np.array_equal(clean, model.predict(x, axes="YTXC", tta=tta))
+    assert np.array_equal(clean, predict_array(model, x, axes="YTXC", tta=tta))
 
 
 def test_uncertainties_are_in_the_units_of_the_image() -> None:
     x = clean_and_noisy(48)[1]
     config = tiny(steps=4, loss="laplace")
-    one, eight = (finish(run_of(config, f * x)).uncertainty(f * x) for f in (1, 8))
+    one, eight = (predict_with_uncertainty(finish(run_of(config, f * x)), f * x) for f in (1, 8))
     np.testing.assert_allclose(eight[1], 8 * one[1], rtol=1e-4)
     # With clean targets, in their units.
     config = tiny("care", steps=4, loss="gaussian")
-    one, eight = (finish(run_of(config, x, f * x)).uncertainty(x) for f in (1, 8))
+    one, eight = (predict_with_uncertainty(finish(run_of(config, x, f * x)), x) for f in (1, 8))
     np.testing.assert_allclose(eight[1], 8 * one[1], rtol=1e-4)
 
 
@@ -62,5 +63,5 @@ def test_other_losses_predict_no_uncertainty(loss: str) -> None:
     x = clean_and_noisy(48)[1]
     model = finish(start(x, steps=1, loss=loss))
     with pytest.raises(ModelError, match=r"no uncertainty; train one with .*loss=gaussian"):
-        model.uncertainty(x)
+        predict_with_uncertainty(model, x)
     assert "calibration" not in model.origin

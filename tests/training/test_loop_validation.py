@@ -11,11 +11,12 @@ import torch
 from synthetic import clean_and_noisy
 from tiny import CPU, finish, run_of, seeded, start, step, tiny
 from unnoise.images.image import Image
-from unnoise.models.model import build_net
+from unnoise.models.build import build_net
+from unnoise.models.predict import predict_array
 from unnoise.training import loop as training
 from unnoise.training.crops import Crops
-from unnoise.training.loop import STEPS_PER_VALIDATION, Run
-from unnoise.training.methods import Noise2Void
+from unnoise.training.loop import STEPS_PER_VALIDATION, TrainingRun
+from unnoise.training.methods.n2v import Noise2Void
 from unnoise.training.plan import plan
 
 
@@ -55,9 +56,9 @@ def test_the_best_held_out_weights_are_kept() -> None:
     assert run.best == min(h["held_out"] for h in run.history)
 
 
-def kept(run: Run) -> Run:
+def kept(run: TrainingRun) -> TrainingRun:
     """A run that starts from what another one kept."""
-    return Run(run.crops.images, run.model(), CPU)
+    return TrainingRun(run.crops.images, run.model(), CPU)
 
 
 def test_what_is_kept_is_as_good_as_the_best_validation() -> None:
@@ -141,7 +142,7 @@ def test_held_out_loss_estimates_the_risk() -> None:
     error = np.mean((y - clean.noisy)[patches.held_out] ** 2)
     # 256 held-out pixels tell the variance of the noise to 9 %, the risk about as well.
     assert run.best * std**2 == pytest.approx(error * std**2 + 0.25, rel=0.15)
-    whole = np.mean((model.predict(x, dtype=np.float64) - truth) ** 2)
+    whole = np.mean((predict_array(model, x, dtype=np.float64) - truth) ** 2)
     assert whole < error * std**2
 
 
@@ -201,7 +202,7 @@ def test_the_interval_is_as_wide_as_the_loss_is_uncertain(
         image = Image.from_array(np.random.default_rng(seed).normal(size=(size, size)))
         model = plan([image], tiny(net={"filters": 1}, patch=64, steps=1, seed=seed))
         model = model.with_weights({k: 0 * w for k, w in model.weights.items()})
-        run = Run([image], model, CPU)
+        run = TrainingRun([image], model, CPU)
         losses.append(run.validate())
         (line,) = run.history
         assert line["held_out_high"] - losses[-1] == pytest.approx(

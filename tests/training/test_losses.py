@@ -9,14 +9,14 @@ import pytest
 import torch
 from scipy import stats
 
-from unnoise.config.sections import LIKELIHOODS
-from unnoise.training.losses import CALIBRATION, CALIBRATIONS, ERRORS, SPREADS, mean
+from unnoise.config.sections import SPREADS
+from unnoise.training.losses import COVERAGE, COVERAGES, ERRORS, mean
 
 DENSITIES = {"gaussian": stats.norm, "laplace": stats.laplace}
 CONSTANTS = {"gaussian": 0.5 * math.log(2 * math.pi), "laplace": math.log(2)}
 
 
-@pytest.mark.parametrize("name", LIKELIHOODS)
+@pytest.mark.parametrize("name", SPREADS)
 @pytest.mark.parametrize("shape", [(2, 1, 7, 8), (2, 3, 4, 5, 6)])
 def test_likelihoods_are_those_of_scipy_up_to_a_constant(name: str, shape: tuple[int, ...]) -> None:
     rng = np.random.default_rng(0)
@@ -30,7 +30,7 @@ def test_likelihoods_are_those_of_scipy_up_to_a_constant(name: str, shape: tuple
     np.testing.assert_allclose(ours.numpy() + CONSTANTS[name], expected, rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", LIKELIHOODS)
+@pytest.mark.parametrize("name", SPREADS)
 def test_likelihoods_are_least_at_the_right_mean_and_scale(name: str) -> None:
     samples = torch.from_numpy(DENSITIES[name].rvs(2, 0.5, 20_000, random_state=0))
 
@@ -48,7 +48,7 @@ def test_errors_are_those_of_numpy() -> None:
     given = torch.from_numpy(y), torch.from_numpy(t)
     np.testing.assert_allclose(ERRORS["mse"](*given), np.square(y - t))
     np.testing.assert_allclose(ERRORS["mae"](*given), np.abs(y - t))
-    assert set(ERRORS) == {"mse", "mae", *LIKELIHOODS}
+    assert set(ERRORS) == {"mse", "mae", *SPREADS}
 
 
 def test_the_mean_is_over_the_weights() -> None:
@@ -66,22 +66,22 @@ def test_the_mean_is_over_the_weights() -> None:
 # ---- Calibration ----
 
 
-@pytest.mark.parametrize("name", LIKELIHOODS)
+@pytest.mark.parametrize("name", SPREADS)
 def test_right_scales_are_told_calibrated(name: str) -> None:
     z = torch.from_numpy(DENSITIES[name].rvs(size=200_000, random_state=0))
-    found = CALIBRATIONS[name](z)
-    assert tuple(found) == CALIBRATION == ("variance_ratio", "inside_50", "inside_95")
+    found = COVERAGES[name](z)
+    assert tuple(found) == COVERAGE == ("variance_ratio", "inside_50", "inside_95")
     assert list(found.values()) == pytest.approx([1, 0.5, 0.95], abs=0.02)
     assert all(type(value) is float for value in found.values())
 
 
-@pytest.mark.parametrize("name", LIKELIHOODS)
+@pytest.mark.parametrize("name", SPREADS)
 @pytest.mark.parametrize("factor", [0.5, 0.8, 1.25, 2.0])
 def test_wrong_scales_are_told_by_how_much(name: str, factor: float) -> None:
     """The predicted scale is `factor` times the true one."""
     density = DENSITIES[name]
     z = torch.from_numpy(density.rvs(size=200_000, random_state=0) / factor)
-    found = CALIBRATIONS[name](z)
+    found = COVERAGES[name](z)
     assert found["variance_ratio"] == pytest.approx(factor**-2, rel=0.03)
     for share in (0.5, 0.95):
         limit = density.ppf((1 + share) / 2) * factor
@@ -90,10 +90,10 @@ def test_wrong_scales_are_told_by_how_much(name: str, factor: float) -> None:
         assert (inside < share) == (factor < 1), "a scale too small covers too little"
 
 
-@pytest.mark.parametrize("name", LIKELIHOODS)
+@pytest.mark.parametrize("name", SPREADS)
 def test_spreads_are_the_variances_of_the_distributions(name: str) -> None:
     assert SPREADS[name] == pytest.approx(DENSITIES[name].var())
 
 
 def test_every_likelihood_has_its_check() -> None:
-    assert set(CALIBRATIONS) == set(SPREADS) == set(LIKELIHOODS)
+    assert set(COVERAGES) == set(SPREADS) == set(SPREADS)

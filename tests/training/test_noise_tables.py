@@ -18,7 +18,7 @@ from unnoise.models.model import Model
 from unnoise.noise.camera.file import Camera
 from unnoise.noise.models import PoissonGauss
 from unnoise.training.methods.r2r import SIGNALS
-from unnoise.training.noise_tables import noise_of
+from unnoise.training.noise_tables import noise_tables
 from unnoise.training.plan import plan
 
 
@@ -34,7 +34,7 @@ def planned(image: Image, config: Config | None = None) -> Model:
 
 def test_the_measured_noise_is_that_of_the_image() -> None:
     model = planned(noisy_image((96, 96)))
-    (noise,) = noise_of(model)
+    (noise,) = noise_tables(model)
     std = model.affine.std[0]
     middle = len(SIGNALS) * 3 // 7
     assert SIGNALS[middle] == pytest.approx(0, abs=1e-9)
@@ -55,7 +55,7 @@ def test_every_channel_has_its_own_table_and_constant_ones_have_none() -> None:
     y = np.stack([rng.normal(100, 5, (64, 64)), np.full((64, 64), 7.0), rng.normal(9, 2, (64, 64))])
     model = planned(Image.from_array(y, axes="CYX"))
     assert model.channels == (0, 2)
-    for noise in noise_of(model):  # noise alone: its variance is the normalised one
+    for noise in noise_tables(model):  # noise alone: its variance is the normalised one
         assert np.median(noise.variance) == pytest.approx(1, rel=0.15)
 
 
@@ -63,7 +63,7 @@ def test_correlation_is_measured_and_can_be_left_out() -> None:
     rng = np.random.default_rng(0)
     y = ndimage.uniform_filter1d(rng.normal(size=(128, 128)), 3, axis=1) * 10 + 100
     model = planned(Image.from_array(y))
-    (noise,) = noise_of(model)
+    (noise,) = noise_tables(model)
     assert noise.rho is not None
     r, c = (n // 2 for n in noise.rho.shape)
     assert noise.rho[r, c] == 1
@@ -72,7 +72,7 @@ def test_correlation_is_measured_and_can_be_left_out() -> None:
     assert abs(noise.rho[r + 1, c]) < 0.08
     assert model.config.symmetries(2) == ((0, False), (2, False))
     without = planned(Image.from_array(y), tiny("r2r").replace(recorruption={"correlated": False}))
-    assert noise_of(without)[0].rho is None
+    assert noise_tables(without)[0].rho is None
     photons = Config(method="r2r").set("recorruption.kind=thinning")
     white = Image.from_array(rng.normal(size=(128, 128)))
     with pytest.raises(InputError, match="is not correlated as far as can be measured"):
@@ -85,21 +85,21 @@ def test_correlation_between_slices_is_part_of_a_3d_net_only() -> None:
     rng = np.random.default_rng(0)
     y = ndimage.uniform_filter1d(rng.normal(size=(20, 96, 96)), 2, axis=0) * 10 + 100
     stack = Image.from_array(y, axes="ZYX")
-    (noise,) = noise_of(planned(stack, tiny("r2r").replace(ndim=3)))
+    (noise,) = noise_tables(planned(stack, tiny("r2r").replace(ndim=3)))
     assert noise.rho is not None
     z, r, c = (n // 2 for n in noise.rho.shape)
     assert noise.rho[z, r, c] == 1
     assert noise.rho[z + 1, r, c] == pytest.approx(0.5, abs=0.1)
     assert abs(noise.rho[z, r, c + 1]) < 0.08
     np.testing.assert_array_equal(noise.rho, noise.rho[::-1, ::-1, ::-1])
-    assert noise_of(planned(stack, tiny("r2r").replace(ndim=2)))[0].rho is None
+    assert noise_tables(planned(stack, tiny("r2r").replace(ndim=2)))[0].rho is None
 
 
 def test_a_camera_file_comes_before_what_is_measured(tmp_path: Path) -> None:
     path = tmp_path / "camera.json"
     Camera((PoissonGauss(2.0, 50.0, 36.0),)).save(path)
     model = planned(noisy_image((48, 48)), tiny("r2r").replace(noise_model=str(path)))
-    (noise,) = noise_of(model)
+    (noise,) = noise_tables(model)
     mean, std = model.affine.mean[0], model.affine.std[0]
     signal = mean + std * SIGNALS
     inside = signal > 40
@@ -115,7 +115,7 @@ def test_photons_are_found_in_an_image_of_counts() -> None:
     counts = rng.poisson(np.linspace(5, 60, 128) + np.zeros((128, 128)))
     image = Image.from_array((3 * counts + 20).astype(np.uint16))
     model = planned(image, tiny("r2r").replace(recorruption={"kind": "thinning"}))
-    (noise,) = noise_of(model)
+    (noise,) = noise_tables(model)
     mean, std = model.affine.mean[0], model.affine.std[0]
     assert noise.gain * std == pytest.approx(3, rel=0.15)
     assert noise.offset * std + mean == pytest.approx(20, abs=20)

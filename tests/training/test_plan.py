@@ -11,14 +11,8 @@ from numpy.typing import NDArray
 from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images.image import Image
-from unnoise.training.plan import (
-    DEFAULT_STEPS,
-    MIN_SLICES,
-    choose_ndim,
-    describe,
-    fingerprint,
-    plan,
-)
+from unnoise.models.provenance import fingerprint
+from unnoise.training.plan import DEFAULT_STEPS, MIN_SLICES, choose_ndim, describe, plan
 
 N2N, CARE = Config(method="n2n"), Config(method="care")
 

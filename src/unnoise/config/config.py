@@ -63,7 +63,12 @@ class Config(Frozen):
         if "centre" in values:  # its name in older settings
             values["use_center_pixel"] = values.pop("centre")
         name = values.get("method", "n2v")
-        defaults = methods.method(name).defaults if isinstance(name, str) else {}
+        if not isinstance(name, str):
+            return values
+        try:
+            defaults = methods.method(name).defaults
+        except InputError as error:
+            raise InputError(f"setting 'method': {error}") from error
         return _merge(defaults, values)
 
     @model_validator(mode="after")

@@ -10,12 +10,7 @@ import torch
 from scipy import stats
 
 from tiny import seeded
-from unnoise.training.masks.blind_spots import (
-    PATTERNS,
-    box_side,
-    grid,
-    stratified,
-)
+from unnoise.training.masks.blind_spots import PATTERNS, box_side, grid, stratified
 
 
 @pytest.mark.parametrize("space", [(64, 64), (16, 32, 32), (4, 32, 32)])

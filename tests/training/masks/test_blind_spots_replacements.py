@@ -13,11 +13,7 @@ from scipy import stats
 from oracles import EXCLUDE, assert_drawn_from, evenly, everywhere, lone, neighbours, numbered
 from tiny import seeded
 from unnoise.training.masks import neighborhoods as window
-from unnoise.training.masks.blind_spots import (
-    CENTRE_BLIND,
-    REPLACEMENTS,
-    stratified,
-)
+from unnoise.training.masks.blind_spots import CENTRE_BLIND, REPLACEMENTS, stratified
 
 SPOTS = [  # shape of the image, spot, radius: interior, corners, edges, windows beyond the image
     ((9, 9), (4, 4), 2),

@@ -13,8 +13,8 @@ from scipy import stats
 from tiny import seeded, step, unet
 from unnoise.config.config import Config
 from unnoise.training.losses import ERRORS, mean
-from unnoise.training.methods import METHODS, Blind2Unblind
-from unnoise.training.methods.b2u import interpolate, phases
+from unnoise.training.methods import build
+from unnoise.training.methods.b2u import Blind2Unblind, donut_mean, phases
 
 GRIDS = [((8, 8), 2), ((9, 7), 2), ((9, 12), 3), ((13, 10), 4), ((4, 6, 6), 2), ((5, 7, 6), 3)]
 
@@ -96,8 +96,8 @@ def test_interpolation_is_the_weighted_mean_inside_at_borders_and_in_corners(
     # The released code pads with zeros, which darkens borders: the offset would tell.
     x = torch.randn(2, 3, *space, generator=seeded(), dtype=torch.float64) + offset
     expected = interpolated(x)
-    np.testing.assert_allclose(interpolate(x), expected, rtol=1e-12)
-    half = interpolate(x.float())
+    np.testing.assert_allclose(donut_mean(x), expected, rtol=1e-12)
+    half = donut_mean(x.float())
     assert half.dtype == torch.float32
     np.testing.assert_allclose(half, expected, rtol=1e-5, atol=1e-5)
 
@@ -105,7 +105,7 @@ def test_interpolation_is_the_weighted_mean_inside_at_borders_and_in_corners(
 def test_inside_it_is_the_kernel_of_the_paper() -> None:
     x = torch.zeros(1, 1, 7, 7)
     x[0, 0, 3, 3] = 12
-    spread = interpolate(x)[0, 0, 2:5, 2:5]
+    spread = donut_mean(x)[0, 0, 2:5, 2:5]
     assert spread.tolist() == pytest.approx(np.array([[1, 2, 1], [2, 0, 2], [1, 2, 1]]))
 
 
@@ -282,5 +282,5 @@ def test_beta_reaches_its_ends_whenever_the_ramp_begins(
 
 
 def test_the_settings_of_the_paper() -> None:
-    method = METHODS["b2u"](Config.preset("paper", "b2u"), 2)
+    method = build(Config.preset("paper", "b2u"), 2)
     assert method == Blind2Unblind(side=4, phases=16, beta=(2.0, 20.0), ramp=0.8, eta=1.0)

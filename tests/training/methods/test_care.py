@@ -7,7 +7,9 @@ import torch
 
 from tiny import seeded
 from unnoise.config.config import Config
-from unnoise.training.methods import METHODS, Care, Step
+from unnoise.training.methods import build
+from unnoise.training.methods.care import Care
+from unnoise.training.methods.step import Step
 
 
 @pytest.mark.parametrize("space", [(6, 7), (3, 4, 5)])
@@ -17,7 +19,7 @@ def test_the_clean_image_is_the_target(space: tuple[int, ...]) -> None:
     held = torch.rand(noisy.shape, generator=generator) < 0.1
     before = noisy.clone(), clean.clone(), held.clone(), generator.get_state()
     step = Step(noisy, clean, held, generator, 0.5, lambda x: x)
-    method = METHODS["care"](Config(method="care"), len(space))
+    method = build(Config(method="care"), len(space))
     assert method == Care()
     for (x, y, weight), expected in (
         (method.batch(step), ~held),

@@ -9,8 +9,10 @@ import torch
 from tiny import constant, seeded
 from unnoise.config.config import Config
 from unnoise.nets.variance_stabilized import ALPHA
-from unnoise.training.methods import METHODS, Adapted, Noise, Step
-from unnoise.training.methods.r2r import SIGNALS, additive
+from unnoise.training.methods import build
+from unnoise.training.methods.finetune import Finetune
+from unnoise.training.methods.r2r import SIGNALS, NoiseTable, additive
+from unnoise.training.methods.step import Step
 
 VARIANCE = 0.04
 
@@ -27,7 +29,7 @@ def white(*shape: int, strength: float = 0.2) -> torch.Tensor:
 
 def test_input_and_target_share_the_mean_and_none_of_the_noise() -> None:
     x = white(4, 1, 96, 96)
-    noisy, target, _ = Adapted(additive(ALPHA, [constant(VARIANCE)])).batch(step(x))
+    noisy, target, _ = Finetune(additive(ALPHA, [constant(VARIANCE)])).batch(step(x))
     assert noisy.var().item() == pytest.approx(VARIANCE * (1 + ALPHA**2), rel=0.05)
     assert target.var().item() == pytest.approx(VARIANCE * (1 + ALPHA**-2), rel=0.05)
     correlation = (noisy * target).mean() / (noisy.std() * target.std())
@@ -39,7 +41,7 @@ def test_input_and_target_share_the_mean_and_none_of_the_noise() -> None:
 
 def test_held_out_pixels_are_no_target_and_the_only_ones_of_validation() -> None:
     method, now = (
-        Adapted(additive(ALPHA, [constant(VARIANCE)])),
+        Finetune(additive(ALPHA, [constant(VARIANCE)])),
         step(white(2, 1, 32, 32), held=0.1),
     )
     assert now.held_out.any()
@@ -51,7 +53,7 @@ def test_held_out_pixels_are_no_target_and_the_only_ones_of_validation() -> None
 
 def test_validation_is_blind() -> None:
     """What a held-out pixel shows changes the target there, and the input nowhere else or there."""
-    method, x = Adapted(additive(ALPHA, [constant(VARIANCE)])), white(1, 1, 24, 24)
+    method, x = Finetune(additive(ALPHA, [constant(VARIANCE)])), white(1, 1, 24, 24)
     now = step(x, held=0.0)
     now.held_out[..., 10, 12] = True
     other = x.clone()
@@ -64,8 +66,8 @@ def test_validation_is_blind() -> None:
 
 def test_errors_count_in_units_of_the_noise() -> None:
     """Channels alike, and bright noisy pixels less than dark ones: weights are 1 / variance."""
-    rising = Noise(np.where(SIGNALS < 0, 0.01, 0.09), None)
-    method = Adapted(additive(ALPHA, [rising, constant(4.0)]))
+    rising = NoiseTable(np.where(SIGNALS < 0, 0.01, 0.09), None)
+    method = Finetune(additive(ALPHA, [rising, constant(4.0)]))
     x = torch.full((1, 2, 32, 32), -3.0).double()
     x[..., 16:] = 3.0
     weight = method.batch(step(x, held=0.0))[2]
@@ -75,5 +77,5 @@ def test_errors_count_in_units_of_the_noise() -> None:
 
 
 def test_found_by_name() -> None:
-    method = METHODS["adapted"](Config(method="adapted"), 2, [constant(VARIANCE)])
-    assert isinstance(method, Adapted)
+    method = build(Config(method="adapted"), 2, [constant(VARIANCE)])
+    assert isinstance(method, Finetune)

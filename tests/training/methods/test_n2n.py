@@ -9,7 +9,9 @@ from scipy import stats
 from tiny import seeded
 from unnoise.config.config import Config
 from unnoise.training.losses import mean
-from unnoise.training.methods import METHODS, Noise2Noise, Step
+from unnoise.training.methods import build
+from unnoise.training.methods.n2n import Noise2Noise
+from unnoise.training.methods.step import Step
 
 SPACES = [(4, 5), (2, 3, 4)]
 
@@ -69,4 +71,4 @@ def test_the_noise_of_the_target_does_not_bias_the_regression() -> None:
 def test_the_settings_choose_the_directions() -> None:
     for both in (False, True):
         config = Config(method="n2n").replace(pairs={"both_directions": both})
-        assert METHODS["n2n"](config, 2) == Noise2Noise(both)
+        assert build(config, 2) == Noise2Noise(both)

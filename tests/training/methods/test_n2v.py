@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from tiny import seeded, step, unet
 from unnoise.config.config import Config
 from unnoise.training.masks.blind_spots import CENTRE_BLIND, REPLACEMENTS
-from unnoise.training.methods import METHODS, Noise2Void
+from unnoise.training.methods import build
+from unnoise.training.methods.n2v import Noise2Void
 
 SPACES = [(14, 16), (4, 10, 12)]
 STRUCTS: dict[int, list[Any]] = {
@@ -221,13 +222,13 @@ def test_with_a_structure_spots_are_nowhere_in_the_input(space: tuple[int, ...])
 @pytest.mark.parametrize("ndim", [2, 3])
 def test_the_methods_of_the_settings_are_those_of_the_papers(ndim: int) -> None:
     config = Config.preset("paper", "n2v")
-    n2v = METHODS["n2v"](config, ndim)
+    n2v = build(config, ndim)
     assert n2v == Noise2Void(0.198, 2, "uniform_with_centre", "stratified", None)
-    n2v2 = METHODS["n2v2"](Config(method="n2v2"), ndim)
+    n2v2 = build(Config(method="n2v2"), ndim)
     assert isinstance(n2v2, Noise2Void)
     assert (n2v2.replacement, n2v2.struct) == ("median", None)
     struct = Config(method="structn2v").set("mask.struct=vertical:5").set("mask.pattern=grid")
-    made = METHODS["structn2v"](struct, ndim)
+    made = build(struct, ndim)
     assert isinstance(made, Noise2Void)
     assert made.pattern == "grid"
     assert made.struct is not None

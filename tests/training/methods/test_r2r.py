@@ -14,8 +14,16 @@ from oracles import within
 from tiny import constant, seeded
 from unnoise.config.config import Config
 from unnoise.errors import InputError
-from unnoise.training.methods import METHODS, Noise, Recorrupted
-from unnoise.training.methods.r2r import SIGNALS, additive, root, thinning, wide
+from unnoise.training.methods import build
+from unnoise.training.methods.r2r import (
+    SIGNALS,
+    NoiseTable,
+    Recorrupted,
+    additive,
+    root,
+    thinning,
+    wide,
+)
 
 SPACES = [(24, 20), (6, 10, 12)]
 
@@ -42,7 +50,7 @@ def test_parts_have_the_mean_and_variances_of_the_formula_and_nothing_in_common(
 
 def test_the_deviation_follows_the_table_of_the_channel_at_the_mean_of_the_neighbours() -> None:
     tables = [0.2 + 0.1 * np.maximum(SIGNALS + 5, 0), 0.5 * np.exp(-(SIGNALS**2))]
-    split = additive(0.5, [Noise(table) for table in tables])
+    split = additive(0.5, [NoiseTable(table) for table in tables])
     rng = np.random.default_rng(0)
     y = rng.normal(0, 2, (4, 9, 11))
     channel = torch.tensor([0, 1, 1, 0])
@@ -56,7 +64,7 @@ def test_the_deviation_follows_the_table_of_the_channel_at_the_mean_of_the_neigh
 
 @pytest.mark.parametrize("space", [(5, 6), (3, 5, 4)])
 def test_the_deviation_of_a_pixel_does_not_see_the_pixel(space: tuple[int, ...]) -> None:
-    split = additive(0.5, [Noise(np.maximum(1 + 0.3 * SIGNALS, 0.01))])
+    split = additive(0.5, [NoiseTable(np.maximum(1 + 0.3 * SIGNALS, 0.01))])
     y = torch.randn(1, *space, generator=seeded(), dtype=torch.float64)
     before = split.deviation(y, torch.zeros(1).long())
     at = (0, *(n // 2 for n in space))
@@ -69,7 +77,7 @@ def test_the_deviation_of_a_pixel_does_not_see_the_pixel(space: tuple[int, ...])
 @pytest.mark.parametrize("signal", [-1e6, -30.0, 0.0, 1e-3, 5.0, 1e6])
 def test_beyond_the_table_its_ends_hold(signal: float) -> None:
     table = 1 + np.maximum(SIGNALS, 0)
-    split = additive(0.5, [Noise(table)])
+    split = additive(0.5, [NoiseTable(table)])
     y = torch.full((1, 8, 8), signal, dtype=torch.float32)
     expected = np.sqrt(np.interp(signal, SIGNALS, table))
     np.testing.assert_allclose(split.deviation(y, torch.zeros(1).long()), expected, rtol=1e-4)
@@ -81,7 +89,7 @@ def test_noise_that_grows_with_the_signal_is_split_without_correlation() -> None
     rng = np.random.default_rng(0)
     signal = 0.5
     y = offset + gain * rng.poisson((signal - offset) / gain, (4000, 9, 9))
-    noise = Noise(np.maximum(gain * (SIGNALS - offset), 0))
+    noise = NoiseTable(np.maximum(gain * (SIGNALS - offset), 0))
     parts = additive(0.5, [noise])(torch.from_numpy(y), torch.zeros(4000).long(), seeded())
     one, two = (part.numpy() - signal for part in parts)
     assert within(one, 0)
@@ -152,7 +160,7 @@ def test_thinned_counts_are_independent_with_the_right_means(share: float, photo
     y = torch.from_numpy(
         offset + gain * np.random.default_rng(0).poisson(photons, (200, 30, 30)).astype(float)
     )
-    split = thinning(share, [Noise(np.ones(1)), Noise(np.ones(1), gain, offset)])
+    split = thinning(share, [NoiseTable(np.ones(1)), NoiseTable(np.ones(1), gain, offset)])
     first, second = split(y, torch.ones(200).long(), seeded())
     one, two = first.numpy() - signal, second.numpy() - signal
     variance = gain**2 * photons
@@ -180,14 +188,14 @@ def test_combinations_that_cannot_be() -> None:
     with pytest.raises(InputError, match=r"recorruption\.alpha"):
         Config(method="r2r").set("recorruption.alpha=0")
     with pytest.raises(InputError, match="none; leave centre out"):
-        Config(method="r2r").set("centre=true")
+        Config(method="r2r").set("use_center_pixel=true")
     with pytest.raises(InputError, match="needs the noise"):
-        METHODS["r2r"](Config(method="r2r"), 2)
+        build(Config(method="r2r"), 2)
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "thinning"])
 def test_the_settings_reach_the_method(kind: str) -> None:
     settings = [f"recorruption.kind={kind}", "recorruption.decay=0.7"]
-    method = METHODS["r2r"](Config(method="r2r").set(*settings), 2, [constant(1.0, gain=0.1)])
+    method = build(Config(method="r2r").set(*settings), 2, [constant(1.0, gain=0.1)])
     assert isinstance(method, Recorrupted)
     assert method.decay == 0.7

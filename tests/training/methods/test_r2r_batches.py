@@ -12,8 +12,7 @@ from scipy import ndimage
 
 from oracles import within
 from tiny import constant, seeded, step
-from unnoise.training.methods import Noise, Recorrupted
-from unnoise.training.methods.r2r import additive, thinning
+from unnoise.training.methods.r2r import NoiseTable, Recorrupted, additive, thinning
 
 
 @pytest.mark.parametrize("space", [(8, 9), (4, 6, 5)])
@@ -54,7 +53,7 @@ def test_the_recorruption_weakens_in_a_run_but_not_in_its_validation(
 @pytest.mark.parametrize("share", [0.05, 0.2, 0.6])
 def test_weaker_thinning_adds_as_little_noise_as_weaker_normal_noise(share: float) -> None:
     """The variance of the input is 1 / (1 - p) times that of the image, or 1 + alpha**2 times."""
-    split = thinning(share, [Noise(np.ones(1), 0.05, 0.0)])
+    split = thinning(share, [NoiseTable(np.ones(1), 0.05, 0.0)])
     alpha2 = 1 / (1 - share) - 1
     for left in (1.0, 0.4, 0.1):
         found = 1 / (1 - split.weaker(left).share) - 1

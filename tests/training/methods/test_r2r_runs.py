@@ -11,14 +11,16 @@ import tifffile
 import torch
 
 from tiny import CPU, finish, run_of, tiny
-from unnoise.app.denoise import denoise_files, predict_files, train_files
-from unnoise.app.files import Reading, Writing
+from unnoise.app.denoise import denoise_files
+from unnoise.app.files import InputOptions, OutputOptions
+from unnoise.app.predict import predict_files
+from unnoise.app.train import train_files
 from unnoise.errors import InputError
 from unnoise.models import folder as checkpoint
 from unnoise.noise.camera.file import Camera
 from unnoise.noise.models import PoissonGauss
-from unnoise.training.loop import Run
-from unnoise.training.noise_tables import noise_of
+from unnoise.training.loop import TrainingRun
+from unnoise.training.noise_tables import noise_tables
 from unnoise.training.plan import plan
 
 FEW = tiny("r2r", steps=4, patch=16, validate_every=2)
@@ -54,20 +56,20 @@ def test_from_file_to_file_and_resumed(what: str, kind: str, tmp_path: Path) -> 
     Camera((PoissonGauss(1.0, 0.0, 0.5),)).save(camera)
     config = FEW.replace(recorruption={"kind": kind}, noise_model=str(camera), ndim=ndim)
     whole, broken = tmp_path / "whole.model", tmp_path / "broken.model"
-    list(train_files([source], whole, config, reading=Reading()))
-    image = Reading().open(source)
+    list(train_files([source], whole, config, reading=InputOptions()))
+    image = InputOptions().open(source)
     model = plan([image], config)
-    run = Run([image], model, CPU)
+    run = TrainingRun([image], model, CPU)
     for progress in run:
         if progress.step == 2:
             break
-    model = replace(run.model(), origin={**run.model().origin, "reading": vars(Reading())})
+    model = replace(run.model(), origin={**run.model().origin, "reading": vars(InputOptions())})
     checkpoint.save(broken, model, run)
     camera.unlink()  # the noise lies in the model
     with pytest.raises(InputError, match="camera"):
         plan([image], config)
     loaded = checkpoint.load(broken)
-    for a, b in zip(noise_of(loaded), noise_of(model), strict=True):
+    for a, b in zip(noise_tables(loaded), noise_tables(model), strict=True):
         assert np.array_equal(a.variance, b.variance)
     again = checkpoint.load_run(broken, loaded, [image], CPU)
     for _ in again:
@@ -76,8 +78,8 @@ def test_from_file_to_file_and_resumed(what: str, kind: str, tmp_path: Path) -> 
     for name, weight in again.model().weights.items():
         assert torch.equal(weight, straight.weights[name]), name
     for name in ("y", "z"):
-        writing = Writing(out=str(tmp_path / f"{name}.tif"))
-        list(predict_files(whole, [source], reading=Reading(), writing=writing))
+        writing = OutputOptions(out=str(tmp_path / f"{name}.tif"))
+        list(predict_files(whole, [source], reading=InputOptions(), writing=writing))
     written = tifffile.imread(tmp_path / "y.tif")
     assert written.shape == shape
     assert written.dtype == dtype
@@ -90,10 +92,10 @@ def test_denoise_measures_by_itself(axes: str, tmp_path: Path) -> None:
     pixels = rng.normal(100, 9, (2, 64, 64)[-len(axes) :]).astype(np.float32)
     tifffile.imwrite(tmp_path / "x.tif", pixels, metadata={"axes": axes})
     folder = tmp_path / "m.model"
-    writing = Writing(out=str(tmp_path / "y.tif"))
+    writing = OutputOptions(out=str(tmp_path / "y.tif"))
     job = denoise_files(
-        [tmp_path / "x.tif"], FEW, reading=Reading(), writing=writing, save_model=str(folder)
+        [tmp_path / "x.tif"], FEW, reading=InputOptions(), writing=writing, save_model=str(folder)
     )
     list(job)
     assert np.isfinite(tifffile.imread(tmp_path / "y.tif")).all()
-    assert len(noise_of(checkpoint.load(folder))) == len(pixels.reshape(-1, 64, 64))
+    assert len(noise_tables(checkpoint.load(folder))) == len(pixels.reshape(-1, 64, 64))

@@ -1,0 +1,90 @@
+"""What comes through a model of the noise of a pixel: by its own pixel, or learned by heart."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from unnoise.config.config import Config
+from unnoise.images.image import Image
+from unnoise.models.model import Model
+from unnoise.models.posterior import Posterior
+from unnoise.noise.models import Curve
+from unnoise.quality import noise_passthrough
+from unnoise.quality.noise_passthrough import dependence
+from unnoise.training.plan import plan
+
+CPU = torch.device("cpu")
+TINY = ("net.filters=4", "net.depth=1", "training.steps=2", "training.patch=32")
+
+
+def tiny(method: str = "n2v", *more: str) -> Config:
+    return Config.preset(method=method).set(*TINY, *more)
+
+
+def scene(shape: tuple[int, ...] = (64, 72), seed: int = 0) -> NDArray:
+    """Smooth ground with photon noise."""
+    rng = np.random.default_rng(seed)
+    smooth = ndimage.gaussian_filter(rng.normal(size=shape), 4, mode="wrap")
+    return rng.poisson(30 + 8 * smooth / smooth.std()).astype(np.float32)
+
+
+def model_of(x: NDArray, config: Config, axes: str | None = None) -> tuple[Model, Image]:
+    """A model as a run leaves it, untrained: its net is blind whatever its weights are."""
+    from unnoise.training.runs import start
+
+    image = Image.from_array(x, axes)
+    run = start([image], plan([image], config), CPU)
+    return run.model(), image
+
+
+class Scaled(torch.nn.Module):
+    """A net that repeats its input by a share, or a blur of it without its middle."""
+
+    def __init__(self, share: float | None) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.share is not None:
+            return self.share * x
+        kernel = torch.ones(1, 1, *(3,) * (x.ndim - 2))
+        kernel.view(-1)[kernel.numel() // 2] = 0
+        conv = torch.nn.functional.conv2d if x.ndim == 4 else torch.nn.functional.conv3d
+        return conv(x, kernel / kernel.sum(), padding=1)
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"), [(1.0, 1.0), (0.4, 0.4), (0.0, 0.0), (None, 0.0), (-0.5, -0.5)]
+)
+@pytest.mark.parametrize("shape", [(72, 80), (18, 32, 36)])
+def test_dependence_is_the_share_of_the_pixel_in_its_estimate(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], share: float | None, expected: float
+) -> None:
+    axes = "ZYX"[-len(shape) :]
+    model, image = model_of(scene(shape), tiny("n2v", f"ndim={len(shape)}"), axes)
+    monkeypatch.setattr(noise_passthrough, "ready", lambda model, device: Scaled(share))
+    for noise in (Curve((0.0,), (30.0,)), None):
+        (found,) = dependence(model, [image], [noise], CPU)
+        assert found == pytest.approx(expected, abs=0.04)
+
+
+def test_dependence_per_channel_counts_the_pixel_brought_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A blind net with a centre of a known weight: t / (t + s) with t = 3 s."""
+    s = 25.0
+    x = 100 + np.sqrt(4 * s) * np.random.default_rng(0).normal(size=(2, 96, 96))
+    model, image = model_of(x, tiny(), "CYX")
+    # It predicts the mean.
+    monkeypatch.setattr(noise_passthrough, "ready", lambda model, device: Scaled(0.0))
+    noise = Curve((0.0,), (s,))
+    assert dependence(model, [image], [noise, noise], CPU) == pytest.approx([0, 0], abs=1e-9)
+    centre = Posterior((noise, noise), (noise, noise), (2.0, 2.0), 8.0, 0.0)
+    again = dataclasses.replace(model, centre=centre)
+    assert dependence(again, [image], [noise, noise], CPU) == pytest.approx([0.75, 0.75], abs=0.05)
