@@ -50,9 +50,11 @@ def averaged(shape: Shape, length: int, axis: int, seed: Seed = 0) -> NDArray:
     return noise * length**0.5
 
 
-def photons(shape: Shape, expected: float = 20, seed: Seed = 0, dtype: str = "uint16") -> NDArray:
-    """Photon counts of an even light."""
-    return np.random.default_rng(seed).poisson(expected, shape).astype(dtype)
+def photons(
+    shape: Shape, light: float | NDArray = 20, seed: Seed = 0, dtype: str = "uint16"
+) -> NDArray:
+    """Photon counts of an even light, or of a scene."""
+    return np.random.default_rng(seed).poisson(light, shape).astype(dtype)
 
 
 # Both

@@ -4,28 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pytest
-import tifffile
 
-import unnoise
+from synthetic import photons
 from unnoise.app import denoise as jobs
 from unnoise.app import train as training_job
 from unnoise.app.cli.main import main
 from unnoise.app.events import Interrupt
+from unnoise.training import filter_search as calibration
 
-
-@dataclass(frozen=True)
-class Result:
-    code: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Result]
+from .commands import Result, Run, Write, save
 
 
 @pytest.fixture
@@ -45,18 +35,27 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp
 
 
 @pytest.fixture
-def noisy(tmp_path: Path) -> Path:
+def write(tmp_path: Path) -> Write:
+    """Write Poisson noise as TIFF: shape, axes (with RGB ending in S) and pixel size."""
+
+    def make(
+        name: str, shape: tuple[int, ...], axes: str, seed: int = 0, dtype: str = "uint16"
+    ) -> Path:
+        return save(tmp_path / name, photons(shape, 20, seed, dtype), axes, scaled=True)
+
+    return make
+
+
+@pytest.fixture
+def noisy(write: Write) -> Path:
     """A small ImageJ image of Poisson noise with a pixel size."""
-    path = tmp_path / "cells.tif"
-    x = np.random.default_rng(0).poisson(20, (48, 56)).astype(np.uint16)
-    tifffile.imwrite(
-        path,
-        x,
-        imagej=True,
-        resolution=(4.0, 4.0),
-        metadata={"axes": "YX", "unit": "um"},
-    )
-    return path
+    return write("cells.tif", (48, 56), "YX")
+
+
+@pytest.fixture
+def cells(write: Write) -> Path:
+    """The same, smaller."""
+    return write("cells.tif", (24, 28), "YX")
 
 
 @pytest.fixture
@@ -81,35 +80,12 @@ def stop_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     return arrange
 
 
-TINY = ("--set", "net.filters=4", "--set", "net.depth=1")
-"""Options that make a net train in milliseconds."""
-
-
 @pytest.fixture
-def write(tmp_path: Path) -> Callable[..., Path]:
-    """Write Poisson noise as TIFF: shape, axes (with RGB ending in S) and pixel size."""
+def few_candidates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let classic filters try four parameters instead of up to twelve."""
+    every = calibration.candidates
 
-    def make(
-        name: str, shape: tuple[int, ...], axes: str, seed: int = 0, dtype: str = "uint16"
-    ) -> Path:
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        x = np.random.default_rng(seed).poisson(20, shape).astype(dtype)
-        if axes == "YXS":
-            tifffile.imwrite(path, x, photometric="rgb", resolution=(4.0, 4.0))
-        else:
-            facts = {"axes": axes, "unit": "um", **({"spacing": 0.5} if "Z" in axes else {})}
-            tifffile.imwrite(path, x, imagej=True, resolution=(4.0, 4.0), metadata=facts)
-        return path
+    def some(*arguments: object) -> list[dict[str, float]]:
+        return every(*arguments)[::3]  # type: ignore[arg-type]
 
-    return make
-
-
-def facts(path: str | Path) -> tuple[object, ...]:
-    """What must survive denoising besides the pixels: kind, axes, shape, type and scale."""
-    image = unnoise.open(path)
-    with tifffile.TiffFile(path) as tif:
-        series = tif.series[0]
-        resolution = tif.pages[0].tags["XResolution"].value
-        kind = (tif.is_imagej, series.axes, series.shape, str(series.dtype), resolution)
-    return (kind, image.axes, dict(image.scale), dict(image.units), image.channel_names)
+    monkeypatch.setattr(calibration, "candidates", some)

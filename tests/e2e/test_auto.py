@@ -10,33 +10,24 @@ import pytest
 import tifffile
 import yaml
 from numpy.typing import NDArray
-from scipy import ndimage
 
 import unnoise
+from synthetic import smooth, white
 
-from .conftest import TINY, Run
-
-FEW = ("--steps", 2, *TINY)
-
-
-def smooth(shape: tuple[int, int] = (96, 96)) -> NDArray:
-    z = ndimage.gaussian_filter(np.random.default_rng(1).normal(size=shape), 5)
-    return np.asarray(100 + 25 * z / z.std())
+from .commands import QUICK, TINY, Run, save
 
 
-def white(*shape: int, seed: int = 0) -> NDArray:
-    return 10 * np.random.default_rng(seed).normal(size=shape)
+def ground(side: int = 96) -> NDArray:
+    return smooth((side, side), 5, 1, mean=100, sd=25)
+
+
+def noise(*shape: int, seed: int = 0) -> NDArray:
+    return 10 * white(shape, seed)
 
 
 def rows(seed: int = 0) -> NDArray:
-    noise = white(128, 130, seed=seed)
-    return smooth((128, 128)) + sum(noise[:, k : k + 128] for k in range(3)) / 3**0.5
-
-
-def save(path: Path, x: NDArray, axes: str = "YX", dtype: str = "float32") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tifffile.imwrite(path, x.astype(dtype), imagej=True, metadata={"axes": axes})
-    return path
+    one = noise(128, 130, seed=seed)
+    return ground(128) + sum(one[:, k : k + 128] for k in range(3)) / 3**0.5
 
 
 def settings(folder: str) -> dict:
@@ -48,32 +39,32 @@ def auto_lines(err: str) -> list[str]:
 
 
 def test_one_line_says_what_was_chosen(run: Run, tmp_path: Path) -> None:
-    save(tmp_path / "x.tif", smooth() + white(96, 96))
-    result = run("denoise", "x.tif", *FEW, "--save-model", "m")
+    save(tmp_path / "x.tif", ground() + noise(96, 96))
+    result = run("denoise", "x.tif", *QUICK, "--save-model", "m")
     assert result.code == 0, result.err
     assert auto_lines(result.err) == ["auto: n2v; noise independent from pixel to pixel"]
     assert settings("m")["centre"] is True
-    again = run("denoise", "x.tif", *FEW, "--method", "auto", "--overwrite")
+    again = run("denoise", "x.tif", *QUICK, "--method", "auto", "--overwrite")
     assert auto_lines(again.err) == auto_lines(result.err)
 
 
 def test_stripes_and_repeats(run: Run, tmp_path: Path) -> None:
     save(tmp_path / "stripes.tif", rows())
-    result = run("train", "stripes.tif", "-o", "s", *FEW)
+    result = run("train", "stripes.tif", "-o", "s", *QUICK)
     assert len(auto_lines(result.err)) == 1
     assert settings("s")["method"] == "structn2v"
     assert settings("s")["mask"]["struct"]
     assert settings("s")["mask"]["percent"] < 5
-    save(tmp_path / "repeats.tif", smooth((128, 128)) + white(4, 128, 128), "TYX")
-    result = run("train", "repeats.tif", "-o", "r", *FEW)
+    save(tmp_path / "repeats.tif", ground(128) + noise(4, 128, 128), "TYX")
+    result = run("train", "repeats.tif", "-o", "r", *QUICK)
     assert "auto: n2n; " in result.err
     assert settings("r")["pairs"]["axis"] == "T"
 
 
 def test_every_group_has_its_choice(run: Run, tmp_path: Path) -> None:
-    save(tmp_path / "in" / "a.tif", smooth() + white(96, 96))
+    save(tmp_path / "in" / "a.tif", ground() + noise(96, 96))
     save(tmp_path / "in" / "b.tif", rows())
-    result = run("denoise", "in", "-o", "out/", "--each", *FEW)
+    result = run("denoise", "in", "-o", "out/", "--each", *QUICK)
     assert result.code == 0, result.err
     first, second = auto_lines(result.err)
     assert first.startswith("auto: n2v;")
@@ -81,14 +72,16 @@ def test_every_group_has_its_choice(run: Run, tmp_path: Path) -> None:
 
 
 def test_a_named_method_is_left_as_it_is(run: Run, tmp_path: Path) -> None:
-    save(tmp_path / "x.tif", smooth() + white(96, 96))
-    result = run("denoise", "x.tif", "--method", "n2v", *FEW, "--save-model", "m")
+    save(tmp_path / "x.tif", ground() + noise(96, 96))
+    result = run("denoise", "x.tif", "--method", "n2v", *QUICK, "--save-model", "m")
     assert result.code == 0, result.err
     assert auto_lines(result.err) == []
     assert "the pixel itself" not in result.err
     assert settings("m")["centre"] is False
     assert unnoise.load("m").centre is None
-    centre = run("denoise", "x.tif", "--method", "n2v", "--set", "use_center_pixel=true", *FEW, "--overwrite")
+    centre = run(
+        "denoise", "x.tif", "--method", "n2v", "--set", "use_center_pixel=true", *QUICK, "--overwrite"
+    )
     assert "the pixel itself" in centre.err
 
 
@@ -104,7 +97,7 @@ def test_a_named_method_is_left_as_it_is(run: Run, tmp_path: Path) -> None:
 def test_auto_with_the_options_of_a_method_is_refused(
     run: Run, tmp_path: Path, options: tuple[str, ...]
 ) -> None:
-    save(tmp_path / "x.tif", smooth() + white(96, 96))
+    save(tmp_path / "x.tif", ground() + noise(96, 96))
     Path("run.yaml").write_text("method: n2v\n")
     for command in (("denoise",), ("train", "-o", "m")):
         result = run(*command, "x.tif", "--method", "auto", *options, "--steps", 1)
@@ -116,27 +109,27 @@ def test_auto_with_the_options_of_a_method_is_refused(
 def test_settings_that_do_not_fit_the_choice_are_refused_with_a_hint(
     run: Run, tmp_path: Path
 ) -> None:
-    save(tmp_path / "r.tif", smooth((128, 128)) + white(4, 128, 128), "TYX")
-    result = run("denoise", "r.tif", "--set", "mask.percent=3", *FEW)
+    save(tmp_path / "r.tif", ground(128) + noise(4, 128, 128), "TYX")
+    result = run("denoise", "r.tif", "--set", "mask.percent=3", *QUICK)
     assert result.code == 2
     assert "auto chose n2n; name a method with --method" in result.err
     assert sorted(p.name for p in Path().iterdir()) == ["r.tif"]
 
 
 def test_2d_of_a_stack_whose_noise_is_correlated_along_z(run: Run, tmp_path: Path) -> None:
-    noise = white(20, 64, 64)
-    stack = smooth((64, 64)) + (noise[2:] + noise[1:-1] + noise[:-2]) / 3**0.5
+    deep = noise(20, 64, 64)
+    stack = ground(64) + (deep[2:] + deep[1:-1] + deep[:-2]) / 3**0.5
     save(tmp_path / "z.tif", stack, "ZYX")
-    result = run("denoise", "z.tif", "--2d", *FEW, "--no-tta", "--save-model", "m")
+    result = run("denoise", "z.tif", "--2d", *QUICK, "--no-tta", "--save-model", "m")
     assert result.code == 0, result.err
     assert settings("m")["ndim"] == 2
     assert settings("m")["method"] in ("n2v", "n2v2")
 
 
 def test_the_same_seed_gives_the_same_file(run: Run, tmp_path: Path) -> None:
-    save(tmp_path / "x.tif", smooth() + white(96, 96))
+    save(tmp_path / "x.tif", ground() + noise(96, 96))
     for name, seed in (("a.tif", 0), ("b.tif", 0), ("c.tif", 1)):
-        assert run("denoise", "x.tif", "-o", name, *FEW, "--seed", seed, "-q").code == 0
+        assert run("denoise", "x.tif", "-o", name, *QUICK, "--seed", seed, "-q").code == 0
     a, b, c = (tifffile.imread(n) for n in ("a.tif", "b.tif", "c.tif"))
     assert np.array_equal(a, b)
     assert not np.array_equal(a, c)
@@ -146,9 +139,9 @@ def test_the_pixel_itself_comes_back_alike_in_every_way(run: Run, tmp_path: Path
     """From denoise, from a model folder and from a script."""
     texture = np.where(np.indices((96, 96)).sum(0) // 4 % 2, 140.0, 60.0)
     texture[:, :48] = 100
-    x = (texture + white(96, 96)).astype(np.float32)
+    x = (texture + noise(96, 96)).astype(np.float32)
     save(tmp_path / "x.tif", x)
-    options = ("--method", "n2v", "--set", "use_center_pixel=true", *FEW)
+    options = ("--method", "n2v", "--set", "use_center_pixel=true", *QUICK)
     result = run("denoise", "x.tif", *options, "--save-model", "m", "--no-tta")
     assert "the pixel itself is used" in result.err
     model = unnoise.load("m")
@@ -162,7 +155,7 @@ def test_the_pixel_itself_comes_back_alike_in_every_way(run: Run, tmp_path: Path
 def test_a_resumed_training_asks_the_held_out_pixels_too(
     run: Run, tmp_path: Path, stop_after: Callable[[int], None]
 ) -> None:
-    x = smooth() + white(96, 96)
+    x = ground() + noise(96, 96)
     save(tmp_path / "x.tif", x)
     options = ("--steps", 8, *TINY)
     assert run("train", "x.tif", "-o", "whole", *options).code == 0
@@ -183,9 +176,9 @@ def test_a_run_stopped_while_predicting_keeps_the_pixel_itself(
 ) -> None:
     texture = np.where(np.indices((96, 96)).sum(0) // 4 % 2, 140.0, 60.0)
     texture[:, :48] = 100
-    save(tmp_path / "x.tif", texture + white(96, 96))
+    save(tmp_path / "x.tif", texture + noise(96, 96))
     stop_after(4)  # after two steps, and before the only tile is moved to its place
-    options = ("--method", "n2v", "--set", "use_center_pixel=true", *FEW)
+    options = ("--method", "n2v", "--set", "use_center_pixel=true", *QUICK)
     stopped = run("denoise", "x.tif", *options, "--no-tta")
     assert stopped.code == 130
     assert "the pixel itself is used" in stopped.err
@@ -201,7 +194,7 @@ def test_a_camera_file_that_is_gone_stops_a_resumed_training_first(
     from unnoise.noise.camera.file import Camera
     from unnoise.noise.models import PoissonGauss
 
-    save(tmp_path / "x.tif", smooth() + white(96, 96))
+    save(tmp_path / "x.tif", ground() + noise(96, 96))
     Camera((PoissonGauss(0.0, 0.0, 100.0),)).save("c.json")
     stop_after(4)
     assert run("train", "x.tif", "-o", "m", "--noise-model", "c.json", "--steps", 8, *TINY).code
@@ -215,8 +208,8 @@ def test_a_camera_file_that_is_gone_stops_a_resumed_training_first(
 
 @pytest.mark.parametrize("method", ["auto", "n2v"])
 def test_photons_of_mean_a_fifth_keep_their_mean(run: Run, tmp_path: Path, method: str) -> None:
-    x = np.random.default_rng(0).poisson(0.2 * smooth() / 100)
-    save(tmp_path / "x.tif", x, dtype="uint8")
+    x = np.random.default_rng(0).poisson(0.2 * ground() / 100)
+    save(tmp_path / "x.tif", x.astype(np.uint8))
     options = ("--steps", 80, *TINY, "--set", "training.patch=32", "--dtype", "float32")
     result = run("denoise", "x.tif", "--method", method, *options, "-o", "o.tif")
     assert result.code == 0, result.err

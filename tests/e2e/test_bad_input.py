@@ -12,21 +12,7 @@ import pytest
 import tifffile
 import yaml
 
-from .conftest import Result, Run
-
-
-def assert_refused(result: Result, *words: str) -> None:
-    """Exit code 2, one sentence, no traceback."""
-    assert result.code == 2, result.err
-    assert "Traceback" not in result.err
-    sentence = result.err.strip().splitlines()[-1]
-    assert sentence.startswith("unnoise: ")
-    for word in words:
-        assert word in sentence, sentence
-
-
-def nothing_new(folder: Path, *known: str) -> bool:
-    return sorted(p.name for p in folder.rglob("*") if p.is_file()) == sorted(known)
+from .commands import Result, Run, assert_refused, nothing_new
 
 
 def test_missing_file(run: Run, tmp_path: Path) -> None:

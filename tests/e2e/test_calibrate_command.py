@@ -6,34 +6,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tifffile
-from scipy import ndimage
+from numpy.typing import NDArray
 
+from synthetic import between, frames
 from unnoise.app.calibrate import calibrate_files
 from unnoise.app.events import Event, Message, Saved
 from unnoise.errors import InputError
 from unnoise.noise.camera.file import Camera
 from unnoise.noise.models import PoissonGauss
 
+from .commands import save
+
 GAIN, OFFSET, READ = 2.0, 100.0, 3.0
 
 
-def record(electrons: np.ndarray, frames: int, seed: int = 0, gain: float = GAIN) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    shape = (frames, *electrons.shape)
-    counts = rng.poisson(np.broadcast_to(electrons, shape))
-    return np.rint(OFFSET + gain * counts + rng.normal(0, READ, shape)).astype(np.uint16)
+def record(electrons: NDArray, n: int, seed: int = 0, gain: float = GAIN) -> NDArray:
+    return frames(n, electrons, gain, OFFSET, READ, seed)
 
 
-def scene(shape: tuple[int, ...] = (96, 96), seed: int = 0) -> np.ndarray:
-    z = ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=shape), 4)
-    return 2 + 300 * (z - z.min()) / np.ptp(z)
-
-
-def save(path: Path, pixels: np.ndarray, axes: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tifffile.imwrite(path, pixels, imagej=True, metadata={"axes": axes})
-    return path
+def scene(*shape: int) -> NDArray:
+    return between(2, 302, shape or (96, 96))
 
 
 def run(*args: object, **options: object) -> tuple[list[Event], str]:
@@ -111,7 +103,7 @@ def test_every_channel_has_its_model(tmp_path: Path) -> None:
 
 
 def test_volumes_in_time(tmp_path: Path) -> None:
-    path = save(tmp_path / "v.tif", record(scene((6, 48, 48)), 8), "TZYX")
+    path = save(tmp_path / "v.tif", record(scene(6, 48, 48), 8), "TZYX")
     run([path], tmp_path / "camera.json")
     assert only(tmp_path / "camera.json").gain == pytest.approx(GAIN, rel=0.05)
 
@@ -119,7 +111,7 @@ def test_volumes_in_time(tmp_path: Path) -> None:
 def test_a_lonely_frame_of_a_level_is_left_out(tmp_path: Path) -> None:
     for i, frame in enumerate(record(np.zeros((64, 64)), 6)):
         save(tmp_path / "f" / f"dark{i}.tif", frame, "YX")
-    for i, frame in enumerate(record(scene((64, 64)), 6, 1)):
+    for i, frame in enumerate(record(scene(64, 64), 6, 1)):
         save(tmp_path / "f" / f"bright{i}.tif", frame, "YX")
     save(tmp_path / "f" / "odd.tif", record(np.full((64, 64), 2000.0), 1)[0], "YX")
     _, text = run([tmp_path / "f"], tmp_path / "camera.json")
@@ -136,7 +128,7 @@ def test_a_single_frame_is_refused_with_what_to_record(tmp_path: Path) -> None:
 
 def test_files_that_differ_are_refused(tmp_path: Path) -> None:
     a = save(tmp_path / "a.tif", record(scene(), 4), "TYX")
-    b = save(tmp_path / "b.tif", record(scene((64, 64)), 4), "TYX")
+    b = save(tmp_path / "b.tif", record(scene(64, 64), 4), "TYX")
     with pytest.raises(InputError, match="differ in size"):
         run([a, b], tmp_path / "camera.json")
 

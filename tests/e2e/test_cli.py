@@ -18,7 +18,7 @@ import yaml
 import unnoise
 from unnoise.training.loop import TrainingRun as Training
 
-from .conftest import Run
+from .commands import Run
 
 
 def test_denoise_writes_beside_the_input_and_says_what_it_does(run: Run, noisy: Path) -> None:

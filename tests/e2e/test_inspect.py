@@ -11,25 +11,18 @@ import pytest
 import tifffile
 import yaml
 from numpy.typing import NDArray
-from scipy import ndimage
 
 import unnoise
+from synthetic import frames, smooth
 from unnoise.noise.camera.file import Camera
 from unnoise.noise.models import PoissonGauss
 from unnoise.training.loop import TrainingRun as Training
 
-from .conftest import TINY, Run
+from .commands import TINY, Run, save
 
 
-def save(path: Path, x: NDArray, axes: str = "YX") -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tifffile.imwrite(path, x, imagej=True, metadata={"axes": axes})
-    return path
-
-
-def scene(shape: tuple[int, ...] = (96, 96)) -> NDArray:
-    z = ndimage.gaussian_filter(np.random.default_rng(1).normal(size=shape), 6)
-    return np.asarray(100 + 20 * z / z.std())
+def scene(side: int = 96) -> NDArray:
+    return smooth((side, side), 6, 1, mean=100, sd=20)
 
 
 @pytest.fixture
@@ -41,7 +34,7 @@ def white(tmp_path: Path) -> Path:
 @pytest.fixture
 def stripes(tmp_path: Path) -> Path:
     noise = np.random.default_rng(0).normal(size=(128, 130))
-    x = scene((128, 128)) + 5 * sum(noise[:, k : k + 128] for k in range(3))
+    x = scene(128) + 5 * sum(noise[:, k : k + 128] for k in range(3))
     return save(tmp_path / "stripes.tif", x.astype(np.float32))
 
 
@@ -146,23 +139,19 @@ def test_missing_pixels_are_counted(run: Run, white: Path, tmp_path: Path) -> No
 # --- calibrate ----------------------------------------------------------------------------------
 
 
-def frames(gain: float = 2.0, n: int = 12, seed: int = 0) -> NDArray:
-    rng = np.random.default_rng(seed)
-    electrons = np.maximum(3 * (scene() - 40), 2)
-    return np.rint(
-        100 + gain * rng.poisson(electrons, (n, 96, 96)) + rng.normal(0, 3, (n, 96, 96))
-    ).astype(np.uint16)
+def repeated(n: int = 12, seed: int = 0) -> NDArray:
+    return frames(n, np.maximum(3 * (scene() - 40), 2), 2.0, 100.0, 3.0, seed)
 
 
 def test_from_repeats_to_a_denoised_image(run: Run, tmp_path: Path) -> None:
-    repeats = save(tmp_path / "repeats.tif", frames(), "TYX")
+    repeats = save(tmp_path / "repeats.tif", repeated(), "TYX")
     result = run("calibrate", repeats, "-o", "camera.json")
     assert result.code == 0, result.err
     assert f"wrote {Path('camera.json')}" in result.err
     (model,) = Camera.load("camera.json").channels
     assert isinstance(model, PoissonGauss)
     assert model.gain == pytest.approx(2, rel=0.05)
-    one = save(tmp_path / "one.tif", frames(seed=5)[0])
+    one = save(tmp_path / "one.tif", repeated(seed=5)[0])
     result = run(
         "denoise", one, "--noise-model", "camera.json", "--steps", 2, "--save-model", "m", *TINY
     )
@@ -182,7 +171,7 @@ def test_from_repeats_to_a_denoised_image(run: Run, tmp_path: Path) -> None:
 
 
 def test_an_existing_camera_file_is_kept(run: Run, tmp_path: Path) -> None:
-    repeats = save(tmp_path / "repeats.tif", frames(n=4), "TYX")
+    repeats = save(tmp_path / "repeats.tif", repeated(n=4), "TYX")
     Path("camera.json").write_text("mine")
     result = run("calibrate", repeats, "-o", "camera.json")
     assert result.code == 2

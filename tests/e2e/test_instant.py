@@ -13,10 +13,7 @@ import yaml
 
 from unnoise.training import instant as stabilising
 
-from .conftest import Run, facts
-from .test_bad_input import assert_refused, nothing_new
-
-Write = Callable[..., Path]
+from .commands import Run, Write, assert_refused, facts, nothing_new
 
 SMALL = ("--set", "training.patch=16", "--set", "training.batch_size=2")
 ROADS: dict[str, tuple[str, ...]] = {

@@ -16,33 +16,23 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from scipy import ndimage
 
 import unnoise
 from unnoise.app import predict as predict_job
+from synthetic import photons, smooth
 from unnoise.app import train as training_job
 from unnoise.report import middle_plane
 
-from .conftest import TINY, Run
+from .commands import QUICK, TINY, Run, save
 
-FEW = ("--steps", 2, *TINY)
-PLAIN = ("--method", "n2v", *FEW, "--no-tta")
+PLAIN = ("--method", "n2v", *QUICK, "--no-tta")
 
 
 @pytest.fixture
 def cells(tmp_path: Path) -> Path:
     """Photon noise on smooth ground, with a pixel size."""
-    path = tmp_path / "cells.tif"
-    z = ndimage.gaussian_filter(np.random.default_rng(1).normal(size=(96, 104)), 6)
-    x = np.random.default_rng(0).poisson(np.maximum(60 + 15 * z / z.std(), 1))
-    tifffile.imwrite(
-        path,
-        x.astype(np.uint16),
-        imagej=True,
-        resolution=(4.0, 4.0),
-        metadata={"axes": "YX", "unit": "um"},
-    )
-    return path
+    light = np.maximum(smooth((96, 104), 6, 1, mean=60, sd=15), 1)
+    return save(tmp_path / "cells.tif", photons(light.shape, light), scaled=True)
 
 
 def names(folder: str | Path = ".") -> list[str]:
@@ -57,7 +47,7 @@ def words(path: str | Path) -> str:
 
 
 def test_denoising_one_file(run: Run, cells: Path) -> None:
-    result = run("denoise", "cells.tif", *FEW)
+    result = run("denoise", "cells.tif", *QUICK)
     assert result.code == 0, result.err
     assert names() == ["cells.tif", "cells_denoised.report.html", "cells_denoised.tif"]
     assert result.err.splitlines()[-1] == "wrote cells_denoised.report.html"
@@ -74,8 +64,8 @@ def test_denoising_one_file(run: Run, cells: Path) -> None:
 
 
 def test_the_result_does_not_depend_on_the_report(run: Run, cells: Path) -> None:
-    assert run("denoise", cells, *FEW, "-o", "a.tif").code == 0
-    assert run("denoise", cells, *FEW, "-o", "b.tif", "--no-report").code == 0
+    assert run("denoise", cells, *QUICK, "-o", "a.tif").code == 0
+    assert run("denoise", cells, *QUICK, "-o", "b.tif", "--no-report").code == 0
     assert Path("a.tif").read_bytes() == Path("b.tif").read_bytes()
     assert names() == ["a.report.html", "a.tif", "b.tif", "cells.tif"]
 
@@ -93,7 +83,7 @@ def test_several_files_have_one_report_in_their_folder(run: Run, cells: Path) ->
 
 
 def test_training_and_predicting(run: Run, cells: Path) -> None:
-    assert run("train", cells, "-o", "m", *FEW).code == 0
+    assert run("train", cells, "-o", "m", *QUICK).code == 0
     assert "Training: cells.tif" in words("m/report.html")
     assert "Loss against steps" in words("m/report.html")
     unnoise.load("m")
@@ -103,10 +93,10 @@ def test_training_and_predicting(run: Run, cells: Path) -> None:
     assert "with the model m" in text
     assert "estimated gain" in text
     assert run("predict", "m", cells, "-o", "bare.tif", "--no-report").code == 0
-    assert run("train", cells, "-o", "n", *FEW, "--no-report").code == 0
+    assert run("train", cells, "-o", "n", *QUICK, "--no-report").code == 0
     assert "report.html" not in names("n")
     assert names() == ["bare.tif", "cells.tif", "clean.report.html", "clean.tif", "m", "n"]
-    assert run("train", cells, "-o", "m", *FEW, "--overwrite", "--no-report").code == 0
+    assert run("train", cells, "-o", "m", *QUICK, "--overwrite", "--no-report").code == 0
     assert "report.html" not in names("m")  # that of another training is gone with it
 
 
@@ -157,7 +147,7 @@ def test_small_images_of_any_axes(
 ) -> None:
     x = np.random.default_rng(0).poisson(20, shape) + offset
     tifffile.imwrite(tmp_path / "x.tif", x.astype(np.uint16), imagej=True, metadata={"axes": axes})
-    result = run("denoise", "x.tif", *FEW, "--no-tta")
+    result = run("denoise", "x.tif", *QUICK, "--no-tta")
     assert result.code == 0, result.err
     assert "no report" not in result.err
     assert "left out of the report" not in result.err
@@ -166,7 +156,7 @@ def test_small_images_of_any_axes(
 
 @pytest.mark.parametrize("method", ["n2v2", "b2u", "gaussian", "nlm", "care", "n2n"])
 def test_every_method_has_a_report(run: Run, cells: Path, method: str) -> None:
-    options: tuple[Any, ...] = () if method in ("gaussian", "nlm") else FEW
+    options: tuple[Any, ...] = () if method in ("gaussian", "nlm") else QUICK
     if method in ("care", "n2n"):
         target = tifffile.imread(cells).astype(np.float32)[::-1] / 100
         tifffile.imwrite("second.tif", target)
@@ -194,7 +184,7 @@ def test_a_report_that_fails_costs_only_itself(
     for module in (middle_plane, predict_job, training_job, jobs):
         if hasattr(module, where):
             monkeypatch.setattr(module, where, broken)
-    for command in (("denoise", cells, "-o", "o.tif", *PLAIN), ("train", cells, "-o", "m", *FEW)):
+    for command in (("denoise", cells, "-o", "o.tif", *PLAIN), ("train", cells, "-o", "m", *QUICK)):
         result = run(*command)
         assert result.code == 0, result.err
         assert "report" in result.err
@@ -294,7 +284,7 @@ def browser() -> Iterator[Any]:
 
 
 def test_the_report_of_a_run_in_a_browser(run: Run, cells: Path, browser: Any) -> None:
-    assert run("denoise", cells, *FEW).code == 0
+    assert run("denoise", cells, *QUICK).code == 0
     path = Path("cells_denoised.report.html").resolve()
     browser.open(path)
     assert browser.requests() == [path.as_uri()]
