@@ -32,7 +32,7 @@ from unnoise.config.config import Config
 from unnoise.errors import InputError, ModelError
 from unnoise.images.atomic import beside, replacing
 from unnoise.images.image import Image
-from unnoise.images.normalization import Affine
+from unnoise.images.normalization import ChannelStatistics
 from unnoise.models.model import Model, Partner, build_net
 from unnoise.models.posterior import Centre
 from unnoise.training.plan import fingerprint
@@ -129,15 +129,17 @@ def _model(values: Mapping[str, Any], weights: Mapping[str, Tensor]) -> Model:
     )
 
 
-def _target_statistics(affine: Affine | None) -> dict[str, list[float]]:
+def _target_statistics(affine: ChannelStatistics | None) -> dict[str, list[float]]:
     """Statistics of clean images, where the model has some."""
     if affine is None:
         return {}
     return {"target_mean": affine.mean.tolist(), "target_std": affine.std.tolist()}
 
 
-def _affine(values: Any, prefix: str = "") -> Affine:
-    return Affine(np.array(values[f"{prefix}mean"], float), np.array(values[f"{prefix}std"], float))
+def _affine(values: Any, prefix: str = "") -> ChannelStatistics:
+    return ChannelStatistics(
+        np.array(values[f"{prefix}mean"], float), np.array(values[f"{prefix}std"], float)
+    )
 
 
 def _unwritable(place: Path, error: OSError) -> InputError:

@@ -15,7 +15,7 @@ from unnoise.config.config import Config
 from unnoise.errors import ModelError
 from unnoise.images.image import Image, as_image, cast
 from unnoise.images.missing import checked
-from unnoise.images.normalization import Affine
+from unnoise.images.normalization import ChannelStatistics
 from unnoise.models.posterior import Centre
 from unnoise.nets import PerChannel, UNet
 from unnoise.nets import pretrained as shipped
@@ -64,7 +64,7 @@ class Model:
     ----------
     config : Config
         Every setting, with ``ndim`` and ``training.steps`` or ``training.minutes`` resolved.
-    affine : Affine
+    affine : ChannelStatistics
         Per-channel statistics of the training data.
     channels : tuple of int
         The channels that are denoised; the others (constant, transparency) are copied.
@@ -72,7 +72,7 @@ class Model:
         Shape of the training patches, (y, x) or (z, y, x).
     weights : mapping of str to Tensor
         Weights of the net, on the CPU.
-    target_affine : Affine, optional
+    target_affine : ChannelStatistics, optional
         Statistics of the clean images (CARE), whose units the result has.
     origin : mapping
         Where the model comes from: axes, pixel size, files, versions, steps, held-out loss.
@@ -91,11 +91,11 @@ class Model:
     """
 
     config: Config
-    affine: Affine
+    affine: ChannelStatistics
     channels: tuple[int, ...]
     patch: tuple[int, ...]
     weights: Mapping[str, Tensor]
-    target_affine: Affine | None = None
+    target_affine: ChannelStatistics | None = None
     origin: Mapping[str, Any] = field(default_factory=dict)
     centre: Centre | None = None
     partner: Partner | None = None
