@@ -25,7 +25,7 @@ from unnoise.app.files import (
 from unnoise.app.train import choose, description, notes, page_of, planned, reported, train, verdict
 from unnoise.config.config import Config
 from unnoise.errors import InputError
-from unnoise.images import formats as io
+from unnoise.images import formats
 from unnoise.images.image import Image
 from unnoise.images.missing import checked
 from unnoise.models import backends
@@ -65,8 +65,8 @@ def denoise_files(
     backends.check(writing.backend, device)
     if writing.backend == "onnx" and isinstance(settings, Auto):
         settings = replace(settings, shipped=False)  # its transform cannot be exported
-    paths = io.find(inputs)
-    seconds = io.find(targets or [])
+    paths = formats.find(inputs)
+    seconds = formats.find(targets or [])
     results = writing.paths(paths, seconds)
     spreads = writing.spreads(paths, results, seconds)
     if writing.uncertainty is not None:
@@ -185,7 +185,7 @@ def train_files(
     """
     place = Path(folder)
     checkpoint.check_place(place, overwrite=overwrite)
-    paths = io.find(inputs)
+    paths = formats.find(inputs)
     images = [reading.open(path) for path in paths]
     config = settings.provisional if isinstance(settings, Auto) else settings
     partners = yield from open_targets(paths, targets, reading, config)
@@ -222,7 +222,7 @@ def resume(
     if not checkpoint.is_resumable(place):
         yield Message(f"{place} is finished: nothing is left to train")
         return
-    paths = io.find(inputs) if inputs else checkpoint.data_paths(place, model)
+    paths = formats.find(inputs) if inputs else checkpoint.data_paths(place, model)
     reading = Reading(**model.origin.get("reading", {}))
     images = [reading.open(path) for path in paths]
     partners = None
@@ -261,11 +261,11 @@ def predict_files(
         model.check_probabilistic()
     if writing.dtype is None and "target_dtype" in model.origin and model.target_affine:
         writing = replace(writing, dtype=str(model.origin["target_dtype"]))
-    paths = io.find(inputs)
+    paths = formats.find(inputs)
     results = writing.paths(paths)
     spreads = writing.spreads(paths, results)
     pick(device)
-    images = [io.open(path, axes=reading.axes) for path in paths]
+    images = [formats.open(path, axes=reading.axes) for path in paths]
     for image in images:
         model.check(image)
     check_outputs(images, results, spreads, writing)

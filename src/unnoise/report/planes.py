@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from unnoise.app.events import Event, Message, Predicting, Saved
 from unnoise.app.files import Writing
-from unnoise.images import formats as io
+from unnoise.images import formats
 from unnoise.images.axes import middle
 from unnoise.images.image import Image
 from unnoise.models.model import Model
@@ -104,10 +104,10 @@ def predict_file(
     plane = Plane(image, model.channels[:MOST_CHANNELS]) if wants else None
     with contextlib.ExitStack() as stack:
         out = stack.enter_context(
-            io.create(target, image, dtype=writing.type_of(image), overwrite=writing.overwrite)
+            formats.create(target, image, dtype=writing.type_of(image), overwrite=writing.overwrite)
         )
         std = spread and stack.enter_context(
-            io.create(spread, image, dtype=np.dtype(np.float32), overwrite=writing.overwrite)
+            formats.create(spread, image, dtype=np.dtype(np.float32), overwrite=writing.overwrite)
         )
         job = predict(model, image, device=device, tta=writing.tta, backend=writing.backend)
         for block in job:
