@@ -80,7 +80,14 @@ def test_a_named_method_is_left_as_it_is(run: Run, tmp_path: Path) -> None:
     assert settings("m")["centre"] is False
     assert unnoise.load("m").centre is None
     centre = run(
-        "denoise", "x.tif", "--method", "n2v", "--set", "use_center_pixel=true", *QUICK, "--overwrite"
+        "denoise",
+        "x.tif",
+        "--method",
+        "n2v",
+        "--set",
+        "use_center_pixel=true",
+        *QUICK,
+        "--overwrite",
     )
     assert "the pixel itself" in centre.err
 

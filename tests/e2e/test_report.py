@@ -18,8 +18,8 @@ import pytest
 import tifffile
 
 import unnoise
-from unnoise.app import predict as predict_job
 from synthetic import photons, smooth
+from unnoise.app import predict as predict_job
 from unnoise.app import train as training_job
 from unnoise.report import middle_plane
 

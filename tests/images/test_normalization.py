@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from unnoise.errors import InputError
-from unnoise.images import normalization as normalize
+from unnoise.images import normalization
 from unnoise.images.image import Image
-from unnoise.images.normalization import Affine, fit, planes
+from unnoise.images.normalization import ChannelStatistics, channel_statistics, planes
 
 
 def channels_first(x: np.ndarray, axes: str) -> np.ndarray:
@@ -41,7 +41,7 @@ def test_statistics_are_those_of_all_pixels_of_all_images(
     rng = np.random.default_rng(0)
     # Images of different levels, so that a mean of means would be wrong.
     arrays = [rng.normal(60 + 20 * i, 9 + i, shape).astype(dtype) for i, shape in enumerate(shapes)]
-    affine = fit(Image.from_array(a, axes) for a in arrays)
+    affine = channel_statistics(Image.from_array(a, axes) for a in arrays)
     everything = np.concatenate([channels_first(a, axes) for a in arrays], 1)
     np.testing.assert_allclose(affine.mean, everything.mean(1), rtol=1e-12)
     np.testing.assert_allclose(affine.std, everything.std(1), rtol=1e-10)
@@ -62,7 +62,7 @@ def test_planes_cover_every_pixel_once(axes: str) -> None:
 def test_counts_with_a_large_offset_keep_their_contrast() -> None:
     rng = np.random.default_rng(0)
     x = (4_000_000_000 + rng.integers(0, 100, (3, 64, 64))).astype(np.uint32)
-    affine = fit([Image.from_array(x, "ZYX")])
+    affine = channel_statistics([Image.from_array(x, "ZYX")])
     small = (x - np.uint32(4_000_000_000)).astype(np.float64)  # exact
     np.testing.assert_allclose(affine.mean, 4e9 + small.mean(), rtol=1e-15)
     np.testing.assert_allclose(affine.std, small.std(), rtol=1e-7)
@@ -81,7 +81,7 @@ def test_counts_with_a_large_offset_keep_their_contrast() -> None:
 def test_invert_undoes_apply_channel_by_channel(
     mean: list[float], std: list[float], space: tuple[int, ...]
 ) -> None:
-    affine = Affine(np.array(mean), np.array(std))
+    affine = ChannelStatistics(np.array(mean), np.array(std))
     rng = np.random.default_rng(0)
     scale = [s or 1.0 for s in std]
     x = np.stack([rng.normal(m, s, space) for m, s in zip(mean, scale, strict=True)])
@@ -111,12 +111,12 @@ class Rows:
 def test_large_images_contribute_an_even_share(
     shape: tuple[int, ...], axes: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(normalize, "MAX_PIXELS", 10_000)
+    monkeypatch.setattr(normalization, "MAX_PIXELS", 10_000)
     rng = np.random.default_rng(0)
     ramp = np.linspace(0, 50, shape[0]).reshape(-1, *[1] * (len(shape) - 1))
     x = rng.normal(100, 5, shape) + ramp  # brightness drifts, so the first planes are not typical
     lazy = Rows(x)
-    affine = fit([Image.from_array(lazy, axes)])
+    affine = channel_statistics([Image.from_array(lazy, axes)])
     assert 10_000 / 2 <= lazy.pixels <= 2 * 10_000
     np.testing.assert_allclose(affine.mean, x.mean(), atol=0.1 * x.std())
     np.testing.assert_allclose(affine.std, x.std(), rtol=0.1)
@@ -126,11 +126,13 @@ def test_large_images_contribute_an_even_share(
 def test_constant_channels_are_marked_and_constant_images_refused(value: float) -> None:
     rng = np.random.default_rng(0)
     x = np.stack([np.full((37, 41), value), rng.normal(5, 2, (37, 41))])
-    affine = fit([Image.from_array(x, "CYX"), Image.from_array(x[:, :, ::-1], "CYX")])
+    affine = channel_statistics(
+        [Image.from_array(x, "CYX"), Image.from_array(x[:, :, ::-1], "CYX")]
+    )
     assert affine.std[0] == 0
     np.testing.assert_allclose(affine.std[1], x[1].std())
     z = affine.apply(x)
     np.testing.assert_allclose(z[0], 0, atol=1e-6)
     np.testing.assert_allclose(affine.invert(z)[0], value, rtol=1e-12)
     with pytest.raises(InputError, match=re.escape(f"every pixel is {value:g})")):
-        fit([Image.from_array(x[:1], "CYX")])
+        channel_statistics([Image.from_array(x[:1], "CYX")])

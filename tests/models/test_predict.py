@@ -15,7 +15,7 @@ from unnoise.config.config import Config
 from unnoise.errors import ModelError
 from unnoise.images import axes as ax
 from unnoise.images.image import Image
-from unnoise.images.normalization import Affine
+from unnoise.images.normalization import ChannelStatistics
 from unnoise.models.build import build_net, new_weights
 from unnoise.models.model import Model
 from unnoise.models.predict import _averaged, predict, predict_array
@@ -32,7 +32,7 @@ def untrained(
         k: v * (30 if k == "head.weight" else 1)
         for k, v in new_weights(config, ndim, which).items()
     }
-    affine = Affine(np.full(n_channels, 3.0), np.full(n_channels, 2.0))
+    affine = ChannelStatistics(np.full(n_channels, 3.0), np.full(n_channels, 2.0))
     return Model(config, affine, which, (16,) * ndim, weights)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage, stats
 
 from unnoise.images.image import Image
-from unnoise.images.normalization import Affine
+from unnoise.images.normalization import ChannelStatistics
 from unnoise.quality.risk import (
     SIDE,
     Piece,
@@ -26,7 +26,7 @@ from unnoise.training.crops import Crops
 
 CPU = torch.device("cpu")
 WIDTHS = (0.0, 0.4, 0.7, 1.0, 1.5, 2.5, 4.0)
-NORMAL = Affine(np.array([70.0]), np.array([30.0]))
+NORMAL = ChannelStatistics(np.array([70.0]), np.array([30.0]))
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Filter:
     """Anything that makes a result out of an image, in the shape of a model."""
 
     function: Callable[[NDArray], NDArray]
-    affine: Affine = NORMAL
+    affine: ChannelStatistics = NORMAL
     channels: tuple[int, ...] = (0,)
 
     def predict(self, image: Image, *, device: str, dtype: Any) -> NDArray:
@@ -111,7 +111,7 @@ def test_rare_bright_outliers_that_a_result_keeps_are_counted() -> None:
     noisy = np.maximum(amount * drawn - dark, 0).astype(np.float32)
     above = [stats.gamma.sf(dark / amount, k, scale=scale) for k in (shape, shape + 1)]
     mean = amount * shape * scale * above[1] - dark * above[0]
-    affine = Affine(np.array([noisy.mean()]), np.array([noisy.std()]))
+    affine = ChannelStatistics(np.array([noisy.mean()]), np.array([noisy.std()]))
 
     def keeps(plane: NDArray) -> NDArray:
         return np.where(plane > 4, plane, blur(2.0)(plane))
@@ -170,7 +170,7 @@ def test_units_do_not_matter() -> None:
     clean, noisy = simulated(0.0, 100.0, 0)
     risks = []
     for a, b in ((1.0, 0.0), (0.01, 5.0), (200.0, -1e4)):
-        affine = Affine(np.array([70.0 * a + b]), np.array([30.0 * a]))
+        affine = ChannelStatistics(np.array([70.0 * a + b]), np.array([30.0 * a]))
         moved = (a * noisy.astype(np.float64) + b).astype(np.float32)
         risks.append(judged(Filter(blur(1.0), affine), moved, a * clean + b).risk)
     assert risks == pytest.approx([risks[0]] * 3, rel=0.01)
@@ -186,7 +186,7 @@ def test_the_same_seed_draws_the_same_noise() -> None:
 def test_only_denoised_channels_count() -> None:
     clean, noisy = simulated(3.0, 9.0, 0)
     both = np.stack([np.full_like(noisy, 9), noisy])
-    model = Filter(blur(1.0), Affine(np.array([9.0, 70.0]), np.array([0.0, 30.0])), (1,))
+    model = Filter(blur(1.0), ChannelStatistics(np.array([9.0, 70.0]), np.array([0.0, 30.0])), (1,))
     (place,) = places(both, clean, model)
     assert place.noise is not None
     assert place.noise.shape == (1, 128, 128)
@@ -252,7 +252,7 @@ def test_held_out_pixels_are_those_of_training(axes: str, shape: tuple[int, ...]
     image = Image.from_array(array, axes)
     (piece,) = judging_pieces([image], 7)
     n = piece.noisy.shape[0]
-    affine = Affine(np.zeros(n), np.ones(n))
+    affine = ChannelStatistics(np.zeros(n), np.ones(n))
     crops = Crops([image], affine, patch=(16, 16), channels=tuple(range(n)), seed=7)
     patches = crops.batch(60, np.random.default_rng(0))
     seen = dict(zip(patches.noisy.ravel().tolist(), patches.held_out.ravel(), strict=True))

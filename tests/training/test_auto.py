@@ -127,7 +127,9 @@ def test_every_advice_can_be_followed() -> None:
 
 def test_what_the_user_sets_is_applied_last() -> None:
     image = Image.from_array(rows())
-    settings = Auto(("mask.percent=3", "use_center_pixel=false", "net.filters=4"), steps=7, seed=5, ndim=2)
+    settings = Auto(
+        ("mask.percent=3", "use_center_pixel=false", "net.filters=4"), steps=7, seed=5, ndim=2
+    )
     config = settings.resolve([image]).config
     assert config.method == "structn2v"
     assert config.mask is not None

@@ -12,7 +12,7 @@ from scipy import stats
 
 from unnoise.images.held_out import HELD_OUT_BOX
 from unnoise.images.image import Image
-from unnoise.images.normalization import Affine
+from unnoise.images.normalization import ChannelStatistics
 from unnoise.training.crops import Crops, PairedImages, Patches
 
 Shape = tuple[int, ...]
@@ -37,7 +37,7 @@ def crops(*arrays: Any, axes: str, patch: Shape, **options: Any) -> Crops:
     images = [Image.from_array(a, axes) for a in arrays]
     n = images[0].sizes["C"]
     # Exact in float32: integers below 2^24, a shift by an integer, a power of two.
-    affine = Affine(np.arange(5.0, 5.0 + n), np.full(n, 4.0))
+    affine = ChannelStatistics(np.arange(5.0, 5.0 + n), np.full(n, 4.0))
     options = {"channels": range(n), "seed": 3} | options
     return Crops(images, affine, patch=patch, **options)
 
@@ -167,7 +167,9 @@ def test_the_generator_decides_the_batch_and_the_seed_the_held_out_pixels() -> N
 
 # ---- Pairs ----
 
-TARGETS = Affine(np.arange(9.0, 11.0), np.full(2, 8.0))  # statistics of their own, exact in float32
+TARGETS = ChannelStatistics(
+    np.arange(9.0, 11.0), np.full(2, 8.0)
+)  # statistics of their own, exact in float32
 
 
 def target_places(source: Crops, patches: Patches, axes: str, shape: Shape) -> dict[str, Any]:
@@ -215,7 +217,7 @@ def test_the_target_is_the_same_place_of_the_partner(patch: Shape, shape: Shape)
     images = [np.arange(np.prod(shape)).reshape(shape) + 100_000 * i for i in range(3)]
     images[1] = np.pad(images[1], ((0, 0), (0, 9), (0, 9)), constant_values=100_000)
     partners = [Image.from_array(-image, "ZYX") for image in images]
-    affine = Affine(np.array([3.0]), np.array([2.0]))
+    affine = ChannelStatistics(np.array([3.0]), np.array([2.0]))
     source = crops(
         *images, axes="ZYX", patch=patch, symmetries=ALL, partners=PairedImages(affine, partners)
     )
@@ -270,7 +272,7 @@ def test_the_overlap_is_the_share_of_a_patch_that_another_one_holds(
     images = [np.arange(np.prod(shape)).reshape(shape) + 1e5 * i for i, shape in enumerate(shapes)]
     source = crops(*images, axes=axes, patch=patch, one_by_one=one_by_one)
     n = len(source.channels)
-    source.affine = Affine(np.zeros(n), np.ones(n))
+    source.affine = ChannelStatistics(np.zeros(n), np.ones(n))
     patches = [set(p.ravel().tolist()) for p in source.batch(150, np.random.default_rng(0)).noisy]
     shared = [len(a & b) / len(a) for a, b in itertools.combinations(patches, 2)]
     assert source.overlap() == pytest.approx(np.mean(shared), rel=0.15)

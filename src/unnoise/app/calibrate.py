@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from unnoise.app.events import Event, Message, Saved
 from unnoise.errors import InputError
-from unnoise.images import formats as io
+from unnoise.images import formats
 from unnoise.images.axes import middle
 from unnoise.images.image import Image
 from unnoise.images.missing import checked
@@ -76,8 +76,8 @@ def calibrate_files(
         raise InputError(f"unknown noise model '{kind}'; choose one of {known}")
     place = Path(out)
     check_place(place, overwrite=overwrite)
-    paths = io.find(inputs)
-    images = [io.open(path, axes=axes) for path in paths]
+    paths = formats.find(inputs)
+    images = [formats.open(path, axes=axes) for path in paths]
     _check_alike(images)
     for image in images:
         if "note" in image.metadata:

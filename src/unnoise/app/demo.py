@@ -12,7 +12,7 @@ from unnoise.app.events import Event, Message, Saved
 from unnoise.app.sample import noisy_and_truth
 from unnoise.config.config import Config
 from unnoise.errors import InputError
-from unnoise.images import formats as io
+from unnoise.images import formats
 from unnoise.images.image import Image
 from unnoise.models.predict import predict_array
 from unnoise.nets.device import select_device
@@ -51,10 +51,10 @@ def run(folder: Path, *, steps: int | None = None, device: str = "auto") -> Gene
     clean = predict_array(training.model(), noisy, dtype=np.float32, device=device, tta=True)
     for name, pixels in (("noisy", noisy), ("denoised", clean)):
         path = folder / f"coins_{name}.tif"
-        io.save(path, pixels, overwrite=True)
+        formats.save(path, pixels, overwrite=True)
         yield Saved(path)
     picture = folder / "before_after.png"
-    io.save(picture, _side_by_side(noisy, clean, truth), overwrite=True)
+    formats.save(picture, _side_by_side(noisy, clean, truth), overwrite=True)
     yield Saved(picture)
     peak = float(truth.max() - truth.min())
     before, after = (psnr(x, truth, data_range=peak) for x in (noisy, clean))

@@ -26,7 +26,7 @@ from unnoise.app.predict import predict_file
 from unnoise.app.train import choose, description, notes, page_of, planned, reported
 from unnoise.config.config import Config
 from unnoise.errors import InputError
-from unnoise.images import formats as io
+from unnoise.images import formats
 from unnoise.images.image import Image
 from unnoise.models import backends
 from unnoise.models import folder as model_folder
@@ -65,8 +65,8 @@ def denoise_files(
     backends.check(writing.backend, device)
     if writing.backend == "onnx" and isinstance(settings, Auto):
         settings = replace(settings, shipped=False)  # its transform cannot be exported
-    paths = io.find(inputs)
-    seconds = io.find(targets or [])
+    paths = formats.find(inputs)
+    seconds = formats.find(targets or [])
     results = writing.paths(paths, seconds)
     spreads = writing.spreads(paths, results, seconds)
     if writing.uncertainty is not None:

@@ -14,7 +14,7 @@ import numpy as np
 from unnoise.app.events import Event, Message
 from unnoise.config.config import Config
 from unnoise.errors import InputError
-from unnoise.images import formats as io
+from unnoise.images import formats
 from unnoise.images.image import Image
 from unnoise.images.missing import checked
 
@@ -36,7 +36,7 @@ class InputOptions:
 
     def open(self, path: Path) -> Image:
         """Open and check an image."""
-        return checked(io.open(path, axes=self.axes), self.nan)
+        return checked(formats.open(path, axes=self.axes), self.nan)
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class OutputOptions:
 
     def paths(self, inputs: Sequence[Path], targets: Sequence[Path] = ()) -> list[Path]:
         """The result of every input, refused early if it cannot be written."""
-        paths = [io.output_path(path, self.out, several=len(inputs) > 1) for path in inputs]
+        paths = [formats.output_path(path, self.out, several=len(inputs) > 1) for path in inputs]
         sources = {_real(path) for path in (*inputs, *targets)}
         seen: dict[str, Path] = {}
         for source, path in zip(inputs, paths, strict=True):
@@ -167,7 +167,7 @@ def open_targets(
     """The second image of every pair: of the same name, or the same place in the order."""
     if targets is None:
         return None
-    found = io.find(targets)
+    found = formats.find(targets)
     if len(found) != len(paths):
         raise InputError(
             f"the numbers of images ({len(paths)}) and of targets ({len(found)}) differ; give one "
@@ -202,7 +202,7 @@ def check_outputs(
     for image, target, spread in zip(images, targets, spreads, strict=True):
         for place, dtype in ((target, writing.type_of(image)), (spread, np.dtype(np.float32))):
             if place is not None:
-                output = io.create(place, image, dtype=dtype, overwrite=writing.overwrite)
+                output = formats.create(place, image, dtype=dtype, overwrite=writing.overwrite)
                 output.check()
                 needed[place.parent] += output.nbytes
     for folder, size in needed.items():

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unnoise.errors import InputError
-from unnoise.images import formats as io
+from unnoise.images import formats
 from unnoise.images.image import Image
 from unnoise.noise.inspect import NoiseReport, inspect
 from unnoise.report import write
@@ -35,10 +35,10 @@ def run(
     InputError
         If a file cannot be used, or the page not be written.
     """
-    paths = io.find(inputs)
+    paths = formats.find(inputs)
     if html is not None and html.exists() and not overwrite:
         raise InputError(f"{html} exists; add --overwrite or choose another name with --html")
-    images = [io.open(path, axes=axes) for path in paths]
+    images = [formats.open(path, axes=axes) for path in paths]
     reports = [inspect(image) for image in images]
     if html is not None:
         pages = [

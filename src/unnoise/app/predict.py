@@ -13,7 +13,7 @@ import numpy as np
 from unnoise.app.events import Event, Message, Predicting, Saved
 from unnoise.app.files import REPORT, InputOptions, OutputOptions, ReportOptions, check_outputs
 from unnoise.app.train import notes, page_of, reported
-from unnoise.images import formats as io
+from unnoise.images import formats
 from unnoise.images.image import Image
 from unnoise.images.missing import checked
 from unnoise.models import backends
@@ -53,11 +53,11 @@ def predict_files(
     target_dtype = model.provenance.target_dtype
     if writing.dtype is None and target_dtype is not None and model.target_affine:
         writing = replace(writing, dtype=target_dtype)
-    paths = io.find(inputs)
+    paths = formats.find(inputs)
     results = writing.paths(paths)
     spreads = writing.spreads(paths, results)
     select_device(device)
-    images = [io.open(path, axes=reading.axes) for path in paths]
+    images = [formats.open(path, axes=reading.axes) for path in paths]
     for image in images:
         model.check(image)
     check_outputs(images, results, spreads, writing)
@@ -90,10 +90,10 @@ def predict_file(
     plane = MiddlePlane(image, model.channels[:MOST_CHANNELS]) if wants else None
     with contextlib.ExitStack() as stack:
         out = stack.enter_context(
-            io.create(target, image, dtype=writing.type_of(image), overwrite=writing.overwrite)
+            formats.create(target, image, dtype=writing.type_of(image), overwrite=writing.overwrite)
         )
         std = spread and stack.enter_context(
-            io.create(spread, image, dtype=np.dtype(np.float32), overwrite=writing.overwrite)
+            formats.create(spread, image, dtype=np.dtype(np.float32), overwrite=writing.overwrite)
         )
         job = predict(model, image, device=device, tta=writing.tta, backend=writing.backend)
         for block in job:

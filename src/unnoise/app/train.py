@@ -13,7 +13,7 @@ from unnoise.app.events import Event, Interrupt, Message, Saved, Stopped
 from unnoise.app.files import REPORT, InputOptions, ReportOptions, open_targets
 from unnoise.config.config import Config
 from unnoise.errors import InputError
-from unnoise.images import formats as io
+from unnoise.images import formats
 from unnoise.images.image import Image
 from unnoise.models import folder as model_folder
 from unnoise.models.model import Model
@@ -197,7 +197,7 @@ def train_files(
     """
     place = Path(folder)
     model_folder.check_place(place, overwrite=overwrite)
-    paths = io.find(inputs)
+    paths = formats.find(inputs)
     images = [reading.open(path) for path in paths]
     config = settings.provisional if isinstance(settings, Auto) else settings
     partners = yield from open_targets(paths, targets, reading, config)
@@ -235,7 +235,7 @@ def resume(
     if not model_folder.is_resumable(place):
         yield Message(f"{place} is finished: nothing is left to train")
         return
-    paths = io.find(inputs) if inputs else model_folder.data_paths(place, model)
+    paths = formats.find(inputs) if inputs else model_folder.data_paths(place, model)
     reading = InputOptions(**model.provenance.reading)
     images = [reading.open(path) for path in paths]
     partners = None

@@ -16,7 +16,7 @@ MAX_PIXELS = 2**26
 
 
 @dataclass(frozen=True)
-class Affine:
+class ChannelStatistics:
     """Mean and standard deviation per channel.
 
     Attributes
@@ -27,7 +27,7 @@ class Affine:
     Examples
     --------
     >>> x = np.arange(12.0).reshape(1, 3, 4)
-    >>> affine = Affine(mean=np.array([5.5]), std=np.array([2.0]))
+    >>> affine = ChannelStatistics(mean=np.array([5.5]), std=np.array([2.0]))
     >>> bool(np.allclose(affine.invert(affine.apply(x)), x))
     True
     """
@@ -35,9 +35,9 @@ class Affine:
     mean: NDArray[np.float64]
     std: NDArray[np.float64]
 
-    def select(self, channels: list[int]) -> Affine:
+    def select(self, channels: list[int]) -> ChannelStatistics:
         """The statistics of some channels."""
-        return Affine(self.mean[channels], self.std[channels])
+        return ChannelStatistics(self.mean[channels], self.std[channels])
 
     def apply(self, x: NDArray) -> NDArray[np.float32]:
         """Normalise a block of shape (C, *space).
@@ -71,7 +71,7 @@ def planes(image: Image) -> Iterator[NDArray]:
                 yield image.read({"S": s, "T": t, "Z": z})[0, 0, :, 0]
 
 
-def fit(images: Iterable[Image]) -> Affine:
+def channel_statistics(images: Iterable[Image]) -> ChannelStatistics:
     """Mean and standard deviation per channel over all pixels of all images.
 
     Images above `MAX_PIXELS` contribute some of their planes or rows. The moments of the parts
@@ -103,7 +103,7 @@ def fit(images: Iterable[Image]) -> Affine:
             f"the image is constant (every pixel is {mean[0]:g}), so there is nothing to denoise; "
             f"check that the right file, channel or axes were given"
         )
-    return Affine(mean, std)
+    return ChannelStatistics(mean, std)
 
 
 def _some(image: Image, step: int) -> Iterator[NDArray]:

@@ -31,7 +31,7 @@ from torch import Tensor
 from unnoise.config.config import Config
 from unnoise.errors import InputError, ModelError
 from unnoise.images.atomic import beside, replacing
-from unnoise.images.normalization import Affine
+from unnoise.images.normalization import ChannelStatistics
 from unnoise.models.build import build_net
 from unnoise.models.migration import upgraded
 from unnoise.models.model import Choice, Coverage, EnsembleMember, Model
@@ -154,15 +154,17 @@ def _model(values: Mapping[str, Any], weights: Mapping[str, Tensor]) -> Model:
     )
 
 
-def _target_statistics(affine: Affine | None) -> dict[str, list[float]]:
+def _target_statistics(affine: ChannelStatistics | None) -> dict[str, list[float]]:
     """Statistics of clean images, where the model has some."""
     if affine is None:
         return {}
     return {"target_mean": affine.mean.tolist(), "target_std": affine.std.tolist()}
 
 
-def _affine(values: Any, prefix: str = "") -> Affine:
-    return Affine(np.array(values[f"{prefix}mean"], float), np.array(values[f"{prefix}std"], float))
+def _affine(values: Any, prefix: str = "") -> ChannelStatistics:
+    return ChannelStatistics(
+        np.array(values[f"{prefix}mean"], float), np.array(values[f"{prefix}std"], float)
+    )
 
 
 def _unwritable(place: Path, error: OSError) -> InputError:

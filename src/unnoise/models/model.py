@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from unnoise.config.config import Config
 from unnoise.errors import ModelError
 from unnoise.images.image import Image
-from unnoise.images.normalization import Affine
+from unnoise.images.normalization import ChannelStatistics
 from unnoise.models.posterior import Posterior
 from unnoise.models.provenance import Provenance
 from unnoise.models.record import PosteriorTest, TrainingRecord
@@ -78,7 +78,7 @@ class Model:
     ----------
     config : Config
         Every setting, with ``ndim`` and ``training.steps`` or ``training.minutes`` resolved.
-    affine : Affine
+    affine : ChannelStatistics
         Per-channel statistics of the training data.
     channels : tuple of int
         The channels that are denoised; the others (constant, transparency) are copied.
@@ -86,7 +86,7 @@ class Model:
         Shape of the training patches, (y, x) or (z, y, x).
     weights : mapping of str to Tensor
         Weights of the net, on the CPU.
-    target_affine : Affine, optional
+    target_affine : ChannelStatistics, optional
         Statistics of the clean images (CARE), whose units the result has.
     noise : ImageNoise, optional
         The noise of the training images, or of their camera; None until it was measured.
@@ -115,11 +115,11 @@ class Model:
     """
 
     config: Config
-    affine: Affine
+    affine: ChannelStatistics
     channels: tuple[int, ...]
     patch: tuple[int, ...]
     weights: Mapping[str, Tensor]
-    target_affine: Affine | None = None
+    target_affine: ChannelStatistics | None = None
     noise: ImageNoise | None = None
     posterior: Posterior | None = None
     posterior_test: PosteriorTest | None = None

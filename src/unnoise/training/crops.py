@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from unnoise.images.held_out import held_out, plane_key
 from unnoise.images.image import Image
-from unnoise.images.normalization import Affine
+from unnoise.images.normalization import ChannelStatistics
 
 KNOWN = 2**22
 """Held-out pixels of images of at most so many pixels and channels in all are kept, not made anew
@@ -24,7 +24,7 @@ class PairedImages:
 
     Attributes
     ----------
-    affine : Affine
+    affine : ChannelStatistics
         Normalisation of the second images.
     images : sequence of Image, optional
         One partner per training image, of the same sizes.
@@ -32,7 +32,7 @@ class PairedImages:
         Instead of `images`: the next position along this axis is the partner.
     """
 
-    affine: Affine
+    affine: ChannelStatistics
     images: Sequence[Image] | None = None
     axis: str | None = None
 
@@ -70,7 +70,7 @@ class Crops:
     ----------
     images : sequence of Image
         Images with the same number of channels.
-    affine : Affine
+    affine : ChannelStatistics
         Normalisation.
     patch : tuple of int
         Patch shape (y, x) or (z, y, x).
@@ -89,7 +89,7 @@ class Crops:
     def __init__(
         self,
         images: Sequence[Image],
-        affine: Affine,
+        affine: ChannelStatistics,
         *,
         patch: tuple[int, ...],
         channels: Sequence[int],
@@ -126,7 +126,8 @@ class Crops:
         Examples
         --------
         >>> from unnoise.images.image import Image
-        >>> image, one = Image.from_array(np.zeros((64, 64))), Affine(np.zeros(1), np.ones(1))
+        >>> image = Image.from_array(np.zeros((64, 64)))
+        >>> one = ChannelStatistics(np.zeros(1), np.ones(1))
         >>> Crops([image], one, patch=(64, 64), channels=[0], seed=0).overlap()
         1.0
         """
@@ -190,7 +191,7 @@ class Crops:
         at: dict[str, int],
         corner: tuple[int, int],
         channels: list[int],
-        affine: Affine,
+        affine: ChannelStatistics,
     ) -> NDArray[np.float32]:
         """A normalised patch, shape (c, *patch)."""
         depth = self.patch[0] if len(self.patch) == 3 else 1

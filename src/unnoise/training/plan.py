@@ -12,7 +12,7 @@ from unnoise.config.config import Config
 from unnoise.config.methods import ADAPTED_STEPS, DEFAULT_STEPS, MIN_SLICES
 from unnoise.errors import InputError
 from unnoise.images.image import Image
-from unnoise.images.normalization import fit
+from unnoise.images.normalization import channel_statistics
 from unnoise.models.build import new_weights
 from unnoise.models.model import Model
 from unnoise.models.provenance import Provenance
@@ -66,8 +66,8 @@ def plan(
     _check_batch_norm(config, patch)
     # Noisy pairs share their statistics; clean images have their own, which the result takes.
     supervised = config.entry.pairs == "clean"
-    affine = fit([*images, *([] if supervised else targets or [])])
-    target_affine = fit(targets) if supervised and targets else None
+    affine = channel_statistics([*images, *([] if supervised else targets or [])])
+    target_affine = channel_statistics(targets) if supervised and targets else None
     alpha = images[0].alpha
     varying = affine.std if target_affine is None else affine.std * target_affine.std
     channels = tuple(int(c) for c in np.flatnonzero(varying) if c != alpha)

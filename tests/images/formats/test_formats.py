@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from unnoise.errors import AxesError, InputError
-from unnoise.images import formats as io
+from unnoise.images import formats
 from unnoise.images.image import Image
 
 
@@ -28,7 +28,7 @@ def test_empty_file(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"empty{suffix}"
     path.touch()
     with pytest.raises(InputError, match=r"empty\.\w+ is empty \(0 bytes\)"):
-        io.open(path)
+        formats.open(path)
 
 
 @pytest.mark.parametrize("suffix", [".tif", ".png", ".jpg", ".npy"])
@@ -36,30 +36,30 @@ def test_garbage(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"garbage{suffix}"
     path.write_bytes(b"This is no image, whatever its name says. " * 20)
     with pytest.raises(InputError, match=r"garbage.* cannot be read as"):
-        io.open(path)
+        formats.open(path)
 
 
 def test_missing_folder_and_unknown_suffix(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no such file: .*nothing\.tif"):
-        io.open(tmp_path / "nothing.tif")
+        formats.open(tmp_path / "nothing.tif")
     with pytest.raises(InputError, match="is a folder, not an image file"):
-        io.open(tmp_path)
+        formats.open(tmp_path)
     (tmp_path / "cells.xyz").write_text("?")
     with pytest.raises(InputError, match=r"suffix '\.xyz' .* use one of \.tif, \.tiff, \.png"):
-        io.open(tmp_path / "cells.xyz")
+        formats.open(tmp_path / "cells.xyz")
     with pytest.raises(InputError, match="a name without suffix"):
-        io.create(tmp_path / "results", Image.from_array(np.zeros((8, 8))))
+        formats.create(tmp_path / "results", Image.from_array(np.zeros((8, 8))))
 
 
 def test_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    io.save(tmp_path / "a.npy", np.zeros((8, 8)))
+    formats.save(tmp_path / "a.npy", np.zeros((8, 8)))
 
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("builtins.open", refuse)
     with pytest.raises(InputError, match=r"a\.npy cannot be opened: Permission denied"):
-        io.open(tmp_path / "a.npy")
+        formats.open(tmp_path / "a.npy")
 
 
 def test_find_orders_naturally_and_skips_what_is_no_input(tmp_path: Path) -> None:
@@ -67,19 +67,19 @@ def test_find_orders_naturally_and_skips_what_is_no_input(tmp_path: Path) -> Non
     names += ["t1_denoised.png", "own_denoised.tif"]
     for name in names:
         (tmp_path / name).touch()
-    found = [path.name for path in io.find([tmp_path])]
+    found = [path.name for path in formats.find([tmp_path])]
     assert found == ["own_denoised.tif", "t1.png", "t2.TIF", "t10.tif", "t²٣.tif"]
-    assert [p.name for p in io.find([tmp_path / "t1*.*"])] == [
+    assert [p.name for p in formats.find([tmp_path / "t1*.*"])] == [
         "t1.png",
         "t1_denoised.png",
         "t10.tif",
     ]
-    assert io.find([tmp_path / "t10.tif", tmp_path / "t10.tif"]) == [tmp_path / "t10.tif"]
+    assert formats.find([tmp_path / "t10.tif", tmp_path / "t10.tif"]) == [tmp_path / "t10.tif"]
 
 
 def test_find_takes_brackets_in_a_real_name_literally(tmp_path: Path) -> None:
     (tmp_path / "a[1].tif").touch()
-    assert io.find([tmp_path / "a[1].tif"]) == [tmp_path / "a[1].tif"]
+    assert formats.find([tmp_path / "a[1].tif"]) == [tmp_path / "a[1].tif"]
 
 
 def test_find_errors(tmp_path: Path) -> None:
@@ -87,37 +87,37 @@ def test_find_errors(tmp_path: Path) -> None:
     with pytest.raises(
         InputError, match=r"folder .* holds no image files; known suffixes are \.tif"
     ):
-        io.find([tmp_path])
+        formats.find([tmp_path])
     with pytest.raises(InputError, match="no such file"):
-        io.find([tmp_path / "gone.tif"])
+        formats.find([tmp_path / "gone.tif"])
     with pytest.raises(InputError, match=r"pattern .* matches no image files"):
-        io.find([tmp_path / "*.tif"])
+        formats.find([tmp_path / "*.tif"])
     with pytest.raises(InputError, match="no known image format"):
-        io.find([tmp_path / "notes.txt"])
+        formats.find([tmp_path / "notes.txt"])
 
 
 def test_output_path(tmp_path: Path) -> None:
     source = tmp_path / "a.ome.tiff"
-    assert io.output_path(source) == tmp_path / "a_denoised.ome.tiff"
-    assert io.output_path(tmp_path / "v1.2.png") == tmp_path / "v1.2_denoised.png"
-    assert io.output_path(source, tmp_path) == source  # refused by create, as it is the input
-    assert io.output_path(source, "new/") == Path("new/a.ome.tiff")
-    assert io.output_path(source, "new", several=True) == Path("new/a.ome.tiff")
-    assert io.output_path(source, "new.tif") == Path("new.tif")
+    assert formats.output_path(source) == tmp_path / "a_denoised.ome.tiff"
+    assert formats.output_path(tmp_path / "v1.2.png") == tmp_path / "v1.2_denoised.png"
+    assert formats.output_path(source, tmp_path) == source  # refused by create, as it is the input
+    assert formats.output_path(source, "new/") == Path("new/a.ome.tiff")
+    assert formats.output_path(source, "new", several=True) == Path("new/a.ome.tiff")
+    assert formats.output_path(source, "new.tif") == Path("new.tif")
     with pytest.raises(InputError, match=r"new\.tif names one file for several inputs"):
-        io.output_path(source, "new.tif", several=True)
+        formats.output_path(source, "new.tif", several=True)
 
 
 def test_existing_outputs(tmp_path: Path) -> None:
     path = tmp_path / "a.npy"
-    io.save(path, np.zeros((8, 8)))
+    formats.save(path, np.zeros((8, 8)))
     with pytest.raises(InputError, match="exists; add --overwrite or choose another name with -o"):
-        io.save(path, np.ones((8, 8)))
-    io.save(path, np.ones((8, 8)), overwrite=True)
+        formats.save(path, np.ones((8, 8)))
+    formats.save(path, np.ones((8, 8)), overwrite=True)
     assert np.load(path).all()
     (tmp_path / "b.tif").mkdir()
     with pytest.raises(InputError, match="is a folder"):
-        io.save(tmp_path / "b.tif", np.zeros((8, 8)))
+        formats.save(tmp_path / "b.tif", np.zeros((8, 8)))
 
 
 @pytest.mark.parametrize("way", ["same", "relative", "symlink", "hardlink"])
@@ -125,8 +125,8 @@ def test_the_input_is_never_overwritten(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     path = tmp_path / "a.npy"
-    io.save(path, np.zeros((8, 8)))
-    image = io.open(path)
+    formats.save(path, np.zeros((8, 8)))
+    image = formats.open(path)
     other = {"same": path, "relative": Path("a.npy")}.get(way, tmp_path / "b.npy")
     if way == "symlink":
         other.symlink_to(path)
@@ -134,13 +134,13 @@ def test_the_input_is_never_overwritten(
         other.hardlink_to(path)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError, match="the input is never overwritten"):
-        io.create(other, image, overwrite=True)
+        formats.create(other, image, overwrite=True)
     assert not np.load(path).any()
 
 
 def test_save_checks_the_shape(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"array has shape \(4, 4\) but its image \(8, 8\)"):
-        io.save(tmp_path / "a.tif", np.zeros((4, 4)), like=Image.from_array(np.zeros((8, 8))))
+        formats.save(tmp_path / "a.tif", np.zeros((4, 4)), like=Image.from_array(np.zeros((8, 8))))
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
@@ -148,11 +148,11 @@ def test_save_checks_the_shape(tmp_path: Path) -> None:
 def test_npy(tmp_path: Path, dtype: str, order: str) -> None:
     pixels = np.arange(60).reshape(3, 4, 5).astype(dtype, order=order)
     np.save(tmp_path / "a.npy", pixels)
-    image = io.open(tmp_path / "a.npy", axes="zyx")
+    image = formats.open(tmp_path / "a.npy", axes="zyx")
     assert image.axes == "ZYX"
     assert image.dtype.isnative
     np.testing.assert_array_equal(image.data[...], pixels)
-    with io.create(tmp_path / "b.npy", like=image) as out:
+    with formats.create(tmp_path / "b.npy", like=image) as out:
         for z in range(3):
             out.write({"Z": z}, image.read({"Z": z}))
     written = np.load(tmp_path / "b.npy")
@@ -170,14 +170,14 @@ def test_npy_errors(tmp_path: Path) -> None:
     for message, pixels in cases.items():
         np.save(path, pixels, allow_pickle=True)
         with pytest.raises(InputError, match=rf"a\.npy.*{message}"):
-            io.open(path)
+            formats.open(path)
     np.save(path, np.zeros((5, 8, 8)))
     with pytest.raises(AxesError, match="--axes ZYX or --axes TYX"):
-        io.open(path)
+        formats.open(path)
     with pytest.raises(AxesError, match="name 2 dimensions but the image has 3"):
-        io.open(path, axes="YX")
+        formats.open(path, axes="YX")
     data = path.read_bytes()
     for cut in (3, 20, 100, 129, len(data) - 1):
         path.write_bytes(data[:cut])
         with pytest.raises(InputError, match=r"a\.npy cannot be read as NPY"):
-            io.open(path, axes="ZYX")
+            formats.open(path, axes="ZYX")

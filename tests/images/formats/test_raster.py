@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import io as streams
+import io
 import struct
 import zlib
 from pathlib import Path
@@ -18,7 +18,7 @@ from PIL import Image as Pillow
 from PIL import PngImagePlugin
 
 from unnoise.errors import InputError
-from unnoise.images import formats as io
+from unnoise.images import formats
 from unnoise.images.image import Image
 
 PROFILE = b"profile " * 40
@@ -36,8 +36,8 @@ def test_png_round_trip(tmp_path: Path, data: st.DataObject, dtype: str, colours
     shape = (data.draw(sides), data.draw(sides), colours)[: 3 if colours else 2]
     pixels = data.draw(arrays(dtype, shape))
     axes = "YXC" if colours else "YX"
-    io.save(tmp_path / "a.png", pixels, axes=axes, overwrite=True)
-    image = io.open(tmp_path / "a.png")
+    formats.save(tmp_path / "a.png", pixels, axes=axes, overwrite=True)
+    image = formats.open(tmp_path / "a.png")
     assert image.dtype == dtype
     assert image.axes == ("YX" if colours == 1 else axes)
     assert image.is_rgb == (colours >= 3)
@@ -52,10 +52,10 @@ def test_png_round_trip(tmp_path: Path, data: st.DataObject, dtype: str, colours
 def test_png_palette_and_few_bits_are_expanded(tmp_path: Path) -> None:
     rgb = Pillow.fromarray(np.repeat(pixels_of((9, 7, 1)) // 64 * 64, 3, axis=2))
     rgb.quantize(4).save(tmp_path / "palette.png")
-    image = io.open(tmp_path / "palette.png")
+    image = formats.open(tmp_path / "palette.png")
     np.testing.assert_array_equal(image.data[...], np.asarray(rgb))
     Pillow.fromarray(pixels_of((9, 7)) > 127).save(tmp_path / "bits.png")
-    bits = io.open(tmp_path / "bits.png")
+    bits = formats.open(tmp_path / "bits.png")
     assert bits.dtype == np.uint8
     np.testing.assert_array_equal(bits.data[...], (pixels_of((9, 7)) > 127) * 255)
 
@@ -72,17 +72,17 @@ def test_png_keeps_ancillary_chunks(tmp_path: Path) -> None:
     source.save(
         tmp_path / "a.png", pnginfo=text, dpi=(300, 150), icc_profile=PROFILE, exif=exif.tobytes()
     )
-    image = io.open(tmp_path / "a.png")
+    image = formats.open(tmp_path / "a.png")
     assert image.scale["X"] == pytest.approx(0.0254 / 300, rel=1e-4)
     assert image.scale["Y"] == pytest.approx(0.0254 / 150, rel=1e-4)
     assert image.units == {"X": "m", "Y": "m"}
-    io.save(tmp_path / "b.png", image.data[...], like=image)
+    formats.save(tmp_path / "b.png", image.data[...], like=image)
     with Pillow.open(tmp_path / "a.png") as before, Pillow.open(tmp_path / "b.png") as after:
         after.load()
         before.load()
         assert after.info == before.info
         assert after.getexif()[0x0112] == 6
-    again = io.open(tmp_path / "b.png")
+    again = formats.open(tmp_path / "b.png")
     assert (again.scale, again.units, again.metadata) == (image.scale, image.units, image.metadata)
 
 
@@ -90,26 +90,26 @@ def test_png_animation_is_refused(tmp_path: Path) -> None:
     frames = [Pillow.fromarray(pixels_of((9, 7)) // n) for n in (1, 2)]
     frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
     with pytest.raises(InputError, match=r"a\.png is an animation"):
-        io.open(tmp_path / "a.png")
+        formats.open(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.jpg"])
 def test_truncated_anywhere(tmp_path: Path, name: str) -> None:
-    io.save(tmp_path / name, pixels_of((40, 50, 3)))
+    formats.save(tmp_path / name, pixels_of((40, 50, 3)))
     data = (tmp_path / name).read_bytes()
     for cut in (1, 9, 40, 200, len(data) // 2, len(data) - 20, len(data) - 3):
         (tmp_path / name).write_bytes(data[:cut])
         with pytest.raises(InputError, match=f"{name} cannot be read as"):
-            io.open(tmp_path / name)
+            formats.open(tmp_path / name)
 
 
 def test_a_flipped_byte_in_a_png_is_noticed(tmp_path: Path) -> None:
-    io.save(tmp_path / "a.png", pixels_of((40, 50)))
+    formats.save(tmp_path / "a.png", pixels_of((40, 50)))
     data = bytearray((tmp_path / "a.png").read_bytes())
     data[len(data) // 2] ^= 0xFF
     (tmp_path / "a.png").write_bytes(data)
     with pytest.raises(InputError, match="cannot be read as PNG"):
-        io.open(tmp_path / "a.png")
+        formats.open(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("shape", [(40, 50), (40, 50, 3)])
@@ -119,11 +119,11 @@ def test_jpeg_keeps_exif_profile_and_density(tmp_path: Path, shape: tuple[int, .
     exif[0x010F] = "Maker"
     source = Pillow.fromarray(np.full(shape, 90, np.uint8))
     source.save(tmp_path / "a.jpg", exif=exif, icc_profile=PROFILE, dpi=(300, 300))
-    image = io.open(tmp_path / "a.jpg")
+    image = formats.open(tmp_path / "a.jpg")
     assert image.axes == "YXC"[: len(shape)]
     assert image.shape == shape  # as stored, not turned
     assert image.is_rgb == (len(shape) == 3)
-    io.save(tmp_path / "b.jpeg", image.data[...], like=image)
+    formats.save(tmp_path / "b.jpeg", image.data[...], like=image)
     with Pillow.open(tmp_path / "b.jpeg") as after:
         assert after.getexif()[0x0112] == 6
         assert after.getexif()[0x010F] == "Maker"
@@ -138,12 +138,12 @@ def test_orientation_survives_a_change_of_format(tmp_path: Path) -> None:
     exif = Pillow.Exif()
     exif[0x0112] = 8
     Pillow.fromarray(pixels_of((40, 50, 3))).save(tmp_path / "a.jpg", exif=exif, dpi=(100, 100))
-    image = io.open(tmp_path / "a.jpg")
-    io.save(tmp_path / "a.png", image.data[...], like=image)
+    image = formats.open(tmp_path / "a.jpg")
+    formats.save(tmp_path / "a.png", image.data[...], like=image)
     with Pillow.open(tmp_path / "a.png") as png:
         assert png.getexif()[0x0112] == 8
         assert png.info["dpi"] == pytest.approx((100, 100), rel=1e-3)
-    io.save(tmp_path / "a.tif", image.data[...], like=image)
+    formats.save(tmp_path / "a.tif", image.data[...], like=image)
     with tifffile.TiffFile(tmp_path / "a.tif") as tif:
         assert tif.pages.first.tags.valueof("Orientation") == 8
         assert tif.pages.first.get_resolution("INCH") == pytest.approx((100, 100))
@@ -152,15 +152,15 @@ def test_orientation_survives_a_change_of_format(tmp_path: Path) -> None:
 def test_jpeg_of_other_colours_is_refused(tmp_path: Path) -> None:
     Pillow.fromarray(pixels_of((40, 50, 4)), "CMYK").save(tmp_path / "a.jpg")
     with pytest.raises(InputError, match=r"a\.jpg has CMYK colours; convert it to RGB"):
-        io.open(tmp_path / "a.jpg")
+        formats.open(tmp_path / "a.jpg")
 
 
 def test_jpeg_with_several_pictures_uses_the_first_and_says_so(tmp_path: Path) -> None:
     frames = [Pillow.fromarray(np.full((16, 16, 3), v, np.uint8)) for v in (50, 200)]
-    stream = streams.BytesIO()
+    stream = io.BytesIO()
     frames[0].save(stream, "MPO", save_all=True, append_images=frames[1:])
     (tmp_path / "a.jpg").write_bytes(stream.getvalue())
-    image = io.open(tmp_path / "a.jpg")
+    image = formats.open(tmp_path / "a.jpg")
     assert "only the first is used" in image.metadata["note"]
     np.testing.assert_allclose(image.data[...], 50, atol=2)
 
@@ -179,14 +179,14 @@ def test_what_the_format_cannot_hold(
     tmp_path: Path, name: str, pixels: np.ndarray, axes: str, message: str
 ) -> None:
     with pytest.raises(InputError, match=rf"{message}.*\.tif with -o"):
-        io.create(tmp_path / name, Image.from_array(pixels, axes))
+        formats.create(tmp_path / name, Image.from_array(pixels, axes))
 
 
 def test_png_chunks_of_a_foreign_profile_are_read(tmp_path: Path) -> None:
-    io.save(tmp_path / "a.png", pixels_of((9, 7)))
+    formats.save(tmp_path / "a.png", pixels_of((9, 7)))
     data = (tmp_path / "a.png").read_bytes()
     content = b"Some name\0\0" + zlib.compress(PROFILE)
     chunk = struct.pack(">I", len(content)) + b"iCCP" + content
     chunk += struct.pack(">I", zlib.crc32(b"iCCP" + content))
     (tmp_path / "a.png").write_bytes(data[:33] + chunk + data[33:])
-    assert io.open(tmp_path / "a.png").metadata["icc"] == PROFILE
+    assert formats.open(tmp_path / "a.png").metadata["icc"] == PROFILE

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from unnoise.errors import AxesError, InputError
-from unnoise.images import formats as io
+from unnoise.images import formats
 from unnoise.images.formats.reader import Pixels
 from unnoise.images.formats.tiff import CLASSIC_LIMIT, flavour
 from unnoise.images.image import Image
@@ -34,7 +34,7 @@ def test_real_files_equal_the_oracle_and_survive_a_copy(
         oracle = tifffile.imread(path)
         if oracle.dtype.kind == "c":
             with pytest.raises(InputError, match=f"{path.name} holds complex numbers"):
-                io.open(path)
+                formats.open(path)
             continue
         image = open_guessing(path)
         assert (image.shape, image.dtype) == (oracle.shape, oracle.dtype), path.name
@@ -45,7 +45,7 @@ def test_real_files_equal_the_oracle_and_survive_a_copy(
 
 def test_imagej_readers_see_the_same(shared_data: Path, tmp_path: Path) -> None:
     for path in sorted((shared_data / "formats" / "imagej_ome").glob("xy*.tif")):
-        image = io.open(path)
+        image = formats.open(path)
         copy(image, tmp_path / path.name)
         with tifffile.TiffFile(path) as old, tifffile.TiffFile(tmp_path / path.name) as new:
             assert (new.series[0].kind, new.series[0].axes) == ("imagej", old.series[0].axes)
@@ -64,11 +64,11 @@ def test_imagej_readers_see_the_same(shared_data: Path, tmp_path: Path) -> None:
 def test_big_endian_and_compressed_pixels_are_native_and_lazy(shared_data: Path) -> None:
     codecs = shared_data / "formats" / "tiff_codecs"
     for name in ("gray.bigendian.u2.tif", "gray.zstd.u2.tif"):
-        image = io.open(codecs / name, axes="ZYX")
+        image = formats.open(codecs / name, axes="ZYX")
         assert isinstance(image.data, Pixels)
         assert image.dtype.isnative
         assert image.read({"Z": 1}).dtype.isnative
-    mapped = io.open(codecs / "gray.none.u1.tif", axes="ZYX").data
+    mapped = formats.open(codecs / "gray.none.u1.tif", axes="ZYX").data
     assert isinstance(mapped, Pixels)
     assert isinstance(mapped._load(), np.memmap)
     assert not mapped._load().flags.writeable
@@ -102,9 +102,9 @@ def test_any_image_comes_back(
         pixels_of(shape, dtype), axes, scale=scale, units=units, metadata={"source": source}
     )
     path = tmp_path / "a.tif"
-    with io.create(path, like=image, overwrite=True) as out:
+    with formats.create(path, like=image, overwrite=True) as out:
         out.write({}, image.read())
-    back = io.open(path)
+    back = formats.open(path)
     np.testing.assert_array_equal(tifffile.imread(path), back.data[...])
     assert back.dtype == image.dtype
     if back.metadata["source"] == "ome":  # OME-TIFF drops dimensions of length 1
@@ -122,8 +122,8 @@ def test_any_image_comes_back(
 
 def test_a_copy_of_a_copy_changes_nothing(tmp_path: Path) -> None:
     image = Image.from_array(pixels_of((3, 9, 8, 3)), axes="ZYXC")
-    io.save(tmp_path / "a.tif", image.data[...], like=image)
-    first = io.open(tmp_path / "a.tif")
+    formats.save(tmp_path / "a.tif", image.data[...], like=image)
+    first = formats.open(tmp_path / "a.tif")
     second = copy(first, tmp_path / "b.tif")
     same(first, second)
     assert (tmp_path / "a.tif").read_bytes() == (tmp_path / "b.tif").read_bytes()
@@ -170,14 +170,14 @@ def test_files_above_4_gb_are_bigtiff(tmp_path: Path, monkeypatch: pytest.Monkey
         lazy = np.broadcast_to(np.uint8(0), (depth, 256, 256))
         with (
             pytest.raises(InputError, match=r"needs 4\.3 GB"),
-            io.create(tmp_path / "a.tif", like=Image.from_array(lazy, axes="ZYX")),
+            formats.create(tmp_path / "a.tif", like=Image.from_array(lazy, axes="ZYX")),
         ):
             pass
         assert (seen["bigtiff"], seen["imagej"], seen["ome"]) == (is_big, not is_big, is_big)
 
 
 def test_the_name_of_the_result_can_ask_for_ome(tmp_path: Path) -> None:
-    io.save(tmp_path / "a.ome.tif", pixels_of((3, 9, 8)), axes="ZYX")
+    formats.save(tmp_path / "a.ome.tif", pixels_of((3, 9, 8)), axes="ZYX")
     with tifffile.TiffFile(tmp_path / "a.ome.tif") as tif:
         assert tif.is_ome
 
@@ -195,22 +195,22 @@ def test_ambiguous_axes_name_the_flags(tmp_path: Path) -> None:
     for shape, (keywords, message) in cases.items():
         tifffile.imwrite(path, pixels_of(shape), metadata=None, **keywords)
         with pytest.raises(AxesError, match=message.replace("?", r"\?")) as caught:
-            io.open(path)
+            formats.open(path)
         assert str(shape) in str(caught.value)
         flag = str(caught.value).split("--axes ")[1].split()[0]
-        image = io.open(path, axes=flag.lower())
+        image = formats.open(path, axes=flag.lower())
         assert image.axes == flag
         assert image.is_rgb == ("C" in flag)
     with pytest.raises(AxesError, match=r"name 2 dimensions but the image has 4.*--axes"):
-        io.open(path, axes="YX")
+        formats.open(path, axes="YX")
 
 
 def test_axes_given_by_the_user_win(tmp_path: Path) -> None:
     tifffile.imwrite(
         tmp_path / "a.tif", pixels_of((4, 9, 8)), imagej=True, metadata={"axes": "ZYX"}
     )
-    assert io.open(tmp_path / "a.tif").axes == "ZYX"
-    image = io.open(tmp_path / "a.tif", axes="TYX")
+    assert formats.open(tmp_path / "a.tif").axes == "ZYX"
+    image = formats.open(tmp_path / "a.tif", axes="TYX")
     assert image.axes == "TYX"
     same(image, copy(image, tmp_path / "b.tif"))
 
@@ -221,17 +221,17 @@ def test_channels_of_colour_images_cannot_be_joined(tmp_path: Path) -> None:
         pixels = pixels_of((channels, 9, 8, 3))
         tifffile.imwrite(path, pixels, photometric="rgb", metadata={"axes": "CYXS"})
         if channels == 1:
-            assert io.open(path).axes[1:] == "YXC"
+            assert formats.open(path).axes[1:] == "YXC"
     with pytest.raises(AxesError, match=r"cannot be joined; split it.*--axes SYXC"):
-        io.open(path)
-    assert io.open(path, axes="SYXC").is_rgb
+        formats.open(path)
+    assert formats.open(path, axes="SYXC").is_rgb
 
 
 def test_several_series_are_noted(tmp_path: Path) -> None:
     with tifffile.TiffWriter(tmp_path / "a.tif") as tif:
         tif.write(pixels_of((9, 8)))
         tif.write(pixels_of((5, 4)))
-    image = io.open(tmp_path / "a.tif")
+    image = formats.open(tmp_path / "a.tif")
     assert image.shape == (9, 8)
     assert "holds 2 series of images; only the first" in image.metadata["note"]
 
@@ -274,7 +274,7 @@ def test_damage_inside_compressed_pixels_is_noticed_when_reading(tmp_path: Path)
     data = bytearray(path.read_bytes())
     data[-1000:-900] = bytes(100)
     path.write_bytes(data)
-    image = io.open(path)
+    image = formats.open(path)
     with pytest.raises(InputError, match=r"a\.tif cannot be read as TIFF"):
         image.read()
 
@@ -283,4 +283,4 @@ def test_types_that_tiff_lacks(tmp_path: Path) -> None:
     image = Image.from_array(np.zeros((8, 8), np.longdouble))
     if image.dtype.itemsize > 8:
         with pytest.raises(InputError, match="TIFF holds no"):
-            io.create(tmp_path / "a.tif", image)
+            formats.create(tmp_path / "a.tif", image)

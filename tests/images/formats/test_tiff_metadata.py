@@ -11,7 +11,7 @@ import pytest
 import tifffile
 
 from unnoise.errors import InputError
-from unnoise.images import formats as io
+from unnoise.images import formats
 
 from .copies import copy, pixels_of, same
 
@@ -34,7 +34,7 @@ def test_imagej_metadata(tmp_path: Path) -> None:
     meta = {"axes": "TZCYX", **IMAGEJ}
     pixels = pixels_of((4, 3, 2, 9, 8), "uint16")
     tifffile.imwrite(path, pixels, imagej=True, resolution=(4.0, 2.0), metadata=meta)
-    image = io.open(path)
+    image = formats.open(path)
     assert image.scale == pytest.approx({"X": 0.25, "Y": 0.5, "Z": 0.5, "T": 2.5})
     assert image.units == {"X": "µm", "Y": "µm", "Z": "µm", "T": "sec"}
     same(image, copy(image, tmp_path / "b.tif"))
@@ -42,8 +42,8 @@ def test_imagej_metadata(tmp_path: Path) -> None:
         written = tif.imagej_metadata or {}
         assert {key: written[key] for key in IMAGEJ} == IMAGEJ
     # What ImageJ cannot hold goes to OME-TIFF, and the unit becomes one that OME knows.
-    io.save(tmp_path / "c.tif", pixels.astype(float), like=image)
-    double = io.open(tmp_path / "c.tif")
+    formats.save(tmp_path / "c.tif", pixels.astype(float), like=image)
+    double = formats.open(tmp_path / "c.tif")
     assert double.metadata["source"] == "ome"
     assert double.scale == pytest.approx(image.scale)
     assert double.units == {"X": "µm", "Y": "µm", "Z": "µm", "T": "s"}
@@ -54,7 +54,7 @@ def test_imagej_units_may_differ_by_axis(tmp_path: Path) -> None:
     tifffile.imwrite(
         tmp_path / "a.tif", pixels_of((4, 9, 8)), imagej=True, resolution=(1, 1), metadata=meta
     )
-    image = io.open(tmp_path / "a.tif")
+    image = formats.open(tmp_path / "a.tif")
     assert image.scale == {"X": 1.0, "Y": 1.0, "Z": 300.0}
     assert image.units == {"X": "micron", "Y": "micron", "Z": "nm"}
     same(image, copy(image, tmp_path / "b.tif"))
@@ -84,7 +84,7 @@ def test_ome_metadata(tmp_path: Path, axes: str) -> None:
         ome=True,
         metadata={"axes": axes, **OME},
     )
-    image = io.open(tmp_path / "a.ome.tif")
+    image = formats.open(tmp_path / "a.ome.tif")
     assert image.axes == axes
     assert image.scale == {"X": 0.25, "Y": 0.5, "Z": 2.0, "T": 3.0}
     assert image.units == {"X": "nm", "Y": "µm", "Z": "mm", "T": "min"}
@@ -104,7 +104,7 @@ def test_ome_channels_under_other_axes(tmp_path: Path) -> None:
     tifffile.imwrite(
         tmp_path / "a.ome.tif", pixels_of((3, 9, 8)), ome=True, metadata={"axes": "TYX"}
     )
-    image = io.open(tmp_path / "a.ome.tif", axes="CYX")
+    image = formats.open(tmp_path / "a.ome.tif", axes="CYX")
     same(image, copy(image, tmp_path / "b.ome.tif"))
 
 
@@ -112,7 +112,7 @@ def test_ome_that_was_renamed_or_lost_its_companions(tmp_path: Path) -> None:
     pixels = pixels_of((3, 9, 8))
     tifffile.imwrite(tmp_path / "a.ome.tif", pixels, ome=True, metadata={"axes": "ZYX"})
     shutil.copy(tmp_path / "a.ome.tif", tmp_path / "b.tif")
-    same(io.open(tmp_path / "a.ome.tif"), io.open(tmp_path / "b.tif"))
+    same(formats.open(tmp_path / "a.ome.tif"), formats.open(tmp_path / "b.tif"))
     uuid = "urn:uuid:00000000-0000-0000-0000-00000000000"
     blocks = "".join(
         f'<TiffData IFD="0" FirstZ="{z}" PlaneCount="1"><UUID FileName="part{z}.ome.tif">{uuid}{z}'
@@ -129,11 +129,11 @@ def test_ome_that_was_renamed_or_lost_its_companions(tmp_path: Path) -> None:
         tifffile.imwrite(
             tmp_path / f"part{z}.ome.tif", pixels[z], ome=False, description=xml, metadata=None
         )
-    image = io.open(tmp_path / "part0.ome.tif")
+    image = formats.open(tmp_path / "part0.ome.tif")
     np.testing.assert_array_equal(image.data[...], pixels)
     (tmp_path / "part1.ome.tif").unlink()
     with pytest.raises(InputError, match="planes are missing, they lie in other files"):
-        io.open(tmp_path / "part0.ome.tif")
+        formats.open(tmp_path / "part0.ome.tif")
 
 
 @pytest.mark.parametrize(("unit", "name"), [("INCH", "inch"), ("CENTIMETER", "cm"), ("NONE", "")])
@@ -148,7 +148,7 @@ def test_plain_tags(tmp_path: Path, unit: str, name: str) -> None:
         metadata=None,
         extratags=[(274, 3, 1, 3, True)],
     )
-    image = io.open(tmp_path / "a.tif")
+    image = formats.open(tmp_path / "a.tif")
     assert image.scale == pytest.approx({"X": 1 / 300, "Y": 1 / 150})
     assert image.units == {"X": name, "Y": name}
     same(image, copy(image, tmp_path / "b.tif"))
@@ -164,7 +164,7 @@ def test_plain_tags(tmp_path: Path, unit: str, name: str) -> None:
 
 def test_plain_without_scale(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a.tif", pixels_of((9, 8)))
-    image = io.open(tmp_path / "a.tif")
+    image = formats.open(tmp_path / "a.tif")
     assert dict(image.scale) == {}
     same(image, copy(image, tmp_path / "b.tif"))
 
@@ -179,14 +179,14 @@ def test_a_lookup_table_is_kept_and_indexed_colours_are_refused(
     green[1] = np.linspace(0, 65535, count)
     pixels = pixels_of((9, 8), dtype)
     tifffile.imwrite(tmp_path / "a.tif", pixels, colormap=green, imagej=imagej)
-    image = io.open(tmp_path / "a.tif")
+    image = formats.open(tmp_path / "a.tif")
     same(image, copy(image, tmp_path / "b.tif"))
     with tifffile.TiffFile(tmp_path / "b.tif") as tif:
         np.testing.assert_array_equal(tif.pages.first.colormap, green)
     if not imagej:
         tifffile.imwrite(tmp_path / "c.tif", pixels, colormap=np.roll(green, 5, axis=1))
         with pytest.raises(InputError, match=r"c\.tif holds indexed colours; convert it to RGB"):
-            io.open(tmp_path / "c.tif")
+            formats.open(tmp_path / "c.tif")
 
 
 @pytest.mark.parametrize("kind", ["assocalpha", "unassalpha", "unspecified"])
@@ -201,7 +201,7 @@ def test_alpha(tmp_path: Path, kind: str, colours: int) -> None:
         extrasamples=[kind],
         iccprofile=b"profile",
     )
-    image = io.open(tmp_path / "a.tif")
+    image = formats.open(tmp_path / "a.tif")
     assert image.axes == "YXC"
     assert image.is_rgb == (colours == 4)
     assert image.alpha == (None if kind == "unspecified" else colours - 1)

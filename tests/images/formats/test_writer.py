@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from unnoise.errors import InputError
-from unnoise.images import formats as io
+from unnoise.images import formats
 from unnoise.images.formats import writer
 from unnoise.images.image import Image
 
@@ -25,7 +25,7 @@ def image() -> Image:
 
 
 def start_and_fail(path: Path, image: Image, error: BaseException) -> None:
-    with io.create(path, like=image, overwrite=True) as out:
+    with formats.create(path, like=image, overwrite=True) as out:
         out.write({"Y": slice(0, 5)}, image.read({"Y": slice(0, 5)}))
         raise error
 
@@ -57,7 +57,7 @@ def test_the_name_appears_at_the_end_and_the_folder_is_made(
     tmp_path: Path, image: Image, suffix: str
 ) -> None:
     path = tmp_path / "new" / "folder" / f"a{suffix}"
-    prepared = io.create(path, like=image)
+    prepared = formats.create(path, like=image)
     assert not path.parent.exists()
     with prepared as out:
         out.write({}, image.read())
@@ -70,7 +70,7 @@ def test_the_name_appears_at_the_end_and_the_folder_is_made(
 
 def test_a_generator_that_is_closed_leaves_nothing(tmp_path: Path, image: Image) -> None:
     def work():  # type: ignore[no-untyped-def]
-        with io.create(tmp_path / "a.tif", like=image) as out:
+        with formats.create(tmp_path / "a.tif", like=image) as out:
             for y in range(30):
                 out.write({"Y": y}, image.read({"Y": y}))
                 yield y
@@ -83,7 +83,7 @@ def test_a_generator_that_is_closed_leaves_nothing(tmp_path: Path, image: Image)
 
 def test_blocks_are_rounded_and_clipped(tmp_path: Path, image: Image) -> None:
     block = np.full((1, 1, 1, 1, 30, 20), 299.7)
-    with io.create(tmp_path / "a.npy", like=image) as out:
+    with formats.create(tmp_path / "a.npy", like=image) as out:
         out.write({"X": slice(0, 20)}, block)
         out.write({"X": slice(20, 40)}, block / 299.7 * -0.4)
     written = np.load(tmp_path / "a.npy")
@@ -116,7 +116,7 @@ def test_system_errors_become_sentences(
 
     monkeypatch.setattr(call, fail)
     with pytest.raises(InputError, match=f"{message}.*choose another place with -o"):
-        io.save(tmp_path / "a.tif", image.data[...])
+        formats.save(tmp_path / "a.tif", image.data[...])
     assert list(tmp_path.iterdir()) == []
 
 
@@ -124,17 +124,17 @@ def test_a_folder_below_a_file_cannot_be_made(tmp_path: Path, image: Image) -> N
     (tmp_path / "file").touch()
     for path in (tmp_path / "file" / "a.tif", tmp_path / "file" / "deep" / "a.tif"):
         with pytest.raises(InputError, match="cannot be made because a file has its name"):
-            io.save(path, image.data[...])
+            formats.save(path, image.data[...])
 
 
 def test_without_fallocate_the_free_space_decides(
     tmp_path: Path, image: Image, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delattr(os, "posix_fallocate", raising=False)
-    io.save(tmp_path / "a.tif", image.data[...])
+    formats.save(tmp_path / "a.tif", image.data[...])
     monkeypatch.setattr(writer.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 100}))
     with pytest.raises(InputError, match="no space left"):
-        io.save(tmp_path / "b.tif", image.data[...])
+        formats.save(tmp_path / "b.tif", image.data[...])
     assert [p.name for p in tmp_path.iterdir()] == ["a.tif"]
 
 
@@ -144,12 +144,12 @@ def test_a_file_size_limit_is_reported_before_any_pixel(tmp_path: Path, suffix: 
     code = f"""
 import resource, sys
 import numpy as np
-from unnoise.images import formats as io
+from unnoise.images import formats
 from unnoise.errors import InputError
 pixels = np.random.default_rng(0).integers(0, 255, (2000, 1000), np.uint8)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
 try:
-    io.save({str(tmp_path / ("a" + suffix))!r}, pixels)
+    formats.save({str(tmp_path / ("a" + suffix))!r}, pixels)
 except InputError as error:
     sys.exit(f"InputError: {{error}}")
 """
@@ -161,6 +161,6 @@ except InputError as error:
 
 def test_the_space_is_reserved(tmp_path: Path) -> None:
     image = Image.from_array(np.broadcast_to(np.uint8(0), (64, 256, 256)), axes="ZYX")
-    with io.create(tmp_path / "a.tif", like=image):
+    with formats.create(tmp_path / "a.tif", like=image):
         (part,) = tmp_path.iterdir()
         assert part.stat().st_blocks * 512 >= 64 * 256 * 256

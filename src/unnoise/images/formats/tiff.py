@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from unnoise.errors import AxesError, InputError
 from unnoise.images import axes as ax
-from unnoise.images.formats import tiff_metadata as tiff_meta
+from unnoise.images.formats import tiff_metadata
 from unnoise.images.formats.reader import Pixels, reading
 from unnoise.images.formats.writer import Layout, reserve
 from unnoise.images.image import ArrayLike, Image, check_pixels
@@ -51,7 +51,7 @@ def read(path: Path, axes: str | None = None) -> Image:
         letters, samples = _axes(series, axes)
         coloured = samples is not None and letters[samples] == "C"
         alpha = _alpha(page) if coloured else None
-        meta = tiff_meta.read(tif, series)
+        meta = tiff_metadata.read(tif, series)
         source = series.kind if series.kind in ("imagej", "ome") else "plain"
         metadata: dict[str, Any] = {"source": source, "samples": coloured, "extras": meta.extras}
         metadata |= _tags(page)
@@ -147,7 +147,7 @@ def _axes(series: tifffile.TiffPageSeries, given: str | None) -> tuple[str, int 
     samples = names.find("S") if "S" in names else names.find("C")
     has_samples = "S" in names or (series.keyframe.samplesperpixel > 1 and samples >= 0)
     position = samples if has_samples else None
-    own = given or tiff_meta.shaped(series).get("unnoise", {}).get("axes")
+    own = given or tiff_metadata.shaped(series).get("unnoise", {}).get("axes")
     if own:
         return ax.check(own, shape), position
     pattern = [a if a in "TCZYX" else "?" for a in names]
@@ -252,7 +252,7 @@ def prepare(path: Path, like: Image, dtype: np.dtype) -> Layout:
     source = "ome" if ".ome." in path.name.lower() else like.metadata.get("source", "")
     samples = _storage(like, dtype)
     dialect = flavour(source, like.axes, like.shape, dtype, samples)
-    keywords: dict[str, Any] = getattr(tiff_meta, dialect)(like)
+    keywords: dict[str, Any] = getattr(tiff_metadata, dialect)(like)
     keywords |= {"imagej": dialect == "imagej", "ome": dialect == "ome"}
     nbytes = int(np.prod(like.shape, dtype=np.int64)) * dtype.itemsize
     keywords |= {"bigtiff": nbytes > CLASSIC_LIMIT} | _photometric(like, dtype, dialect, samples)
