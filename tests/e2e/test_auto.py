@@ -78,7 +78,7 @@ def test_a_named_method_is_left_as_it_is(run: Run, tmp_path: Path) -> None:
     assert auto_lines(result.err) == []
     assert "the pixel itself" not in result.err
     assert settings("m")["centre"] is False
-    assert unnoise.load("m").centre is None
+    assert unnoise.load("m").posterior is None
     centre = run(
         "denoise",
         "x.tif",
@@ -152,7 +152,7 @@ def test_the_pixel_itself_comes_back_alike_in_every_way(run: Run, tmp_path: Path
     result = run("denoise", "x.tif", *options, "--save-model", "m", "--no-tta")
     assert "the pixel itself is used" in result.err
     model = unnoise.load("m")
-    assert model.centre is not None
+    assert model.posterior is not None
     clean = tifffile.imread("x_denoised.tif")
     assert np.allclose(model.predict(x), clean, rtol=1e-5, atol=1e-3)
     assert run("predict", "m", "x.tif", "-o", "p.tif").code == 0
@@ -173,7 +173,7 @@ def test_a_resumed_training_asks_the_held_out_pixels_too(
     assert resumed.code == 0, resumed.err
     assert "the pixel itself is" in resumed.err
     one, two = unnoise.load("whole"), unnoise.load("broken")
-    assert one.centre == two.centre
+    assert one.posterior == two.posterior
     assert one.origin["known"] == two.origin["known"]
     assert np.array_equal(one.predict(x), two.predict(x))
 
@@ -191,7 +191,7 @@ def test_a_run_stopped_while_predicting_keeps_the_pixel_itself(
     assert "the pixel itself is used" in stopped.err
     assert "--resume" not in stopped.err
     model = unnoise.load("x_denoised.model")
-    assert model.centre is not None
+    assert model.posterior is not None
     assert "known" in model.origin
 
 

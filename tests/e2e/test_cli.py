@@ -167,7 +167,7 @@ def test_overwriting_a_model_keeps_the_old_one_until_there_is_a_new_one(
     assert "no model was written" in stopped.err
     assert {p.name: p.read_bytes() for p in Path("m").iterdir()} == before
     assert run("train", noisy, "-o", "m", "--steps", 5, "--overwrite").code == 0
-    assert unnoise.load("m").origin["steps"] == 5
+    assert unnoise.load("m").provenance.steps == 5
     assert sorted(p.name for p in Path().iterdir()) == ["cells.tif", "m"]
 
 

@@ -134,13 +134,13 @@ def model(picture: NDArray) -> Model:
 def test_the_model_folder_keeps_it(model: Model, picture: NDArray, tmp_path: Path) -> None:
     model.save(tmp_path / "m")
     again = unnoise.load(tmp_path / "m")
-    assert again.centre == model.centre
+    assert again.posterior == model.posterior
     assert np.array_equal(predict_array(again, picture), predict_array(model, picture))
-    without = dataclasses.replace(model, centre=None)
+    without = dataclasses.replace(model, posterior=None)
     assert not np.array_equal(predict_array(without, picture), predict_array(model, picture))
     without.save(tmp_path / "without")
     assert "centre" not in yaml.safe_load((tmp_path / "without" / "config.yaml").read_text())
-    assert unnoise.load(tmp_path / "without").centre is None
+    assert unnoise.load(tmp_path / "without").posterior is None
 
 
 DAMAGES: dict[str, Callable[[dict[str, Any]], Any]] = {
@@ -215,7 +215,7 @@ def test_tiles_in_3d() -> None:
     x = Image.from_array(noisy, "ZYX")
     plain = unnoise.train(x, config=TINY.replace(ndim=3))
     centre = Posterior((PoissonGauss(1.0, 0.0, 0.0),), (UNIT,), (2.0,), 2.0, 0.0)
-    model = dataclasses.replace(plain, centre=centre)
+    model = dataclasses.replace(plain, posterior=centre)
     one, error = whole(model, x, tuple(x.shape))
     other, spread = whole(model, x, (8, 16, 32))
     assert np.allclose(one, other, rtol=1e-4, atol=1e-3)
@@ -228,7 +228,7 @@ def test_the_net_of_a_copied_channel_is_not_touched() -> None:
     x[0] = 7
     centre = Posterior((PoissonGauss(1.0, 0.0, 0.0),), (UNIT,), (2.0,), 2.0, 0.0)
     plain = unnoise.train(Image.from_array(x, "CYX"), config=TINY)
-    model = dataclasses.replace(plain, centre=centre)
+    model = dataclasses.replace(plain, posterior=centre)
     assert model.channels == (1,)
     (block,) = predict(model, Image.from_array(x, "CYX"))
     assert (block.values[0, 0, 0] == 7).all()

@@ -86,5 +86,5 @@ def test_dependence_per_channel_counts_the_pixel_brought_back(
     noise = Curve((0.0,), (s,))
     assert dependence(model, [image], [noise, noise], CPU) == pytest.approx([0, 0], abs=1e-9)
     centre = Posterior((noise, noise), (noise, noise), (2.0, 2.0), 8.0, 0.0)
-    again = dataclasses.replace(model, centre=centre)
+    again = dataclasses.replace(model, posterior=centre)
     assert dependence(again, [image], [noise, noise], CPU) == pytest.approx([0.75, 0.75], abs=0.05)

@@ -38,7 +38,7 @@ def with_centre(model: Model) -> Model:
         2.0,
         0.0,
     )
-    return dataclasses.replace(model, centre=centre)
+    return dataclasses.replace(model, posterior=centre)
 
 
 CASES = [

@@ -84,10 +84,10 @@ def test_goes_through_all_stages_and_takes_the_least_risk() -> None:
     assert not run.stopped
     assert sum(SHARES) == pytest.approx(1)
     model = run.model()
-    risks = model.origin["risks"]
+    risks = model.choice.risks
     assert set(run.risks) == set(CANDIDATES) <= set(risks)
     assert np.isfinite(list(risks.values())).all()
-    assert model.origin["road"] == min(risks, key=risks.__getitem__)
+    assert model.choice.candidate == min(risks, key=risks.__getitem__)
     assert all(risks[road] <= run.risks[road] for road in CANDIDATES)  # the rest never does harm
     assert model.config.training.steps == STEPS
     assert [line["step"] for line in run.history] == sorted(line["step"] for line in run.history)
@@ -116,12 +116,12 @@ def test_the_road_of_least_risk_is_what_the_user_gets(
     array = photons()
     run = finished(made(array))
     model = run.model()
-    assert model.origin["road"] == road
+    assert model.choice.candidate == road
     assert model.config.method == ("n2v" if road == "self-trained" else "adapted")
     instant = finished_instant(array)
     same = all(torch.equal(instant[k], model.weights.get(k, torch.tensor(0))) for k in instant)
     assert same == (road == "instant")
-    assert model.partner is None
+    assert model.second is None
 
 
 def test_what_a_failing_check_leaves_goes_on(
@@ -144,7 +144,7 @@ def test_what_a_failing_check_leaves_goes_on(
     list(resume(folder))
     assert not checkpoint.is_resumable(folder)
     model = checkpoint.load(folder)
-    assert set(CANDIDATES) <= set(model.origin["risks"])
+    assert set(CANDIDATES) <= set(model.choice.risks)
     assert np.isfinite(result(model, photons())).all()
 
 
@@ -165,10 +165,10 @@ def averaged() -> Model:
 
 
 def test_roads_that_err_in_different_ways_are_averaged(averaged: Model) -> None:
-    risks = averaged.origin["risks"]
-    assert averaged.origin["road"] == "adapted + self-trained" == min(risks, key=risks.__getitem__)
-    assert averaged.partner is not None
-    assert averaged.partner.share == pytest.approx(0.6)
+    risks = averaged.choice.risks
+    assert averaged.choice.candidate == "adapted + self-trained" == min(risks, key=risks.__getitem__)
+    assert averaged.second is not None
+    assert averaged.second.share == pytest.approx(0.6)
     (own, rest), (other, share) = averaged.members
     assert (own.config.method, other.config.method) == ("adapted", "n2v")
     array = photons()
@@ -200,8 +200,8 @@ def test_a_mean_in_a_folder(averaged: Model, tmp_path: Path) -> None:
     loaded = checkpoint.load(tmp_path / "m")
     assert np.array_equal(result(loaded, photons()), result(averaged, photons()))
     assert loaded.partner is not None
-    assert averaged.partner is not None
-    assert loaded.partner.model.config == averaged.partner.model.config
+    assert averaged.second is not None
+    assert loaded.partner.model.config == averaged.second.model.config
     assert loaded.partner.model.config.training.steps == STEPS
     assert "&id" not in (tmp_path / "m" / "config.yaml").read_text("utf-8")  # YAML's references
     for key, wrong in (("share", 1.5), ("channels", [0, 1]), ("share", "much")):
@@ -257,7 +257,7 @@ def test_going_on_equals_the_uninterrupted_run(tmp_path: Path, stage: str) -> No
     assert run.step == whole.step
     assert run.risks == whole.risks
     expected, got = whole.model(), run.model()
-    assert got.origin["risks"] == expected.origin["risks"]
+    assert got.choice.risks == expected.choice.risks
     assert got.config == expected.config
     assert all(torch.equal(w, got.weights[k]) for k, w in expected.weights.items())
     lines = [[{**line, "seconds": 0} for line in r.history] for r in (whole, run)]
@@ -365,4 +365,4 @@ def test_the_pixel_itself_is_judged_along_axes_of_independent_noise() -> None:
     striped = 100 + scene(128) + 20 * noise / noise.std()
     for x, axes in ((striped, ["Z", "Y"]), (photons(128), ["Z", "Y", "X"])):
         model = plan([Image.from_array(x)], Config(method="adapted"))
-        assert model.origin["independent"] == axes
+        assert model.noise.independent == axes

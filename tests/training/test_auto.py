@@ -49,7 +49,7 @@ def repeats(n: int = 4) -> NDArray:
 def test_white_noise() -> None:
     choice = choose([Image.from_array(smooth((96, 96)) + 10 * white((96, 96)))])
     assert choice.config.method == "n2v"
-    assert choice.config.centre
+    assert choice.config.use_center_pixel
     assert choice.why.startswith("auto: n2v; ")
     assert choice.advice is not None
     assert len(choice.reports) == 1
@@ -60,7 +60,7 @@ def test_stripes_are_hidden_by_the_measured_mask() -> None:
     choice = choose([image])
     config = choice.config
     assert config.method == "structn2v"
-    assert config.centre
+    assert config.use_center_pixel
     assert config.mask is not None
     measured = unnoise.inspect(image).advice.mask
     found = config.footprint(2)
@@ -76,7 +76,7 @@ def test_repeats_learn_from_each_other() -> None:
     assert choice.config.method == "n2n"
     assert choice.config.pairs is not None
     assert choice.config.pairs.axis == "T"
-    assert not choice.config.centre
+    assert not choice.config.use_center_pixel
 
 
 def test_images_without_repeats_among_those_with_them_take_n2v() -> None:
@@ -85,7 +85,7 @@ def test_images_without_repeats_among_those_with_them_take_n2v() -> None:
     one = Image.from_array(repeats(1), "TYX")
     choice = choose([*several, one])
     assert choice.config.method == "n2v"
-    assert choice.config.centre
+    assert choice.config.use_center_pixel
     assert "not all images have repeats" in choice.why
 
 
@@ -93,13 +93,13 @@ def test_a_mask_along_z_means_nothing_to_a_2d_net(monkeypatch: pytest.MonkeyPatc
     mask = "mask.struct=[[[1]],[[1]],[[1]]]"
     assert auto._with("structn2v", (mask,), 3).footprint(3).shape == (3, 1, 1)
     flat = auto._with("structn2v", (mask,), 2)
-    assert (flat.method, flat.centre) == ("n2v", True)
+    assert (flat.method, flat.use_center_pixel) == ("n2v", True)
     assert flat.footprint(2) is None
 
 
 def test_noise_that_cannot_be_measured() -> None:
     choice = choose([Image.from_array(np.zeros((32, 32)))])
-    assert (choice.config.method, choice.config.centre, choice.reports) == ("n2v", True, ())
+    assert (choice.config.method, choice.config.use_center_pixel, choice.reports) == ("n2v", True, ())
     assert "could not be measured" in choice.why
     assert choice.advice is None
 
@@ -134,7 +134,7 @@ def test_what_the_user_sets_is_applied_last() -> None:
     assert config.method == "structn2v"
     assert config.mask is not None
     assert config.net is not None
-    assert (config.mask.percent, config.centre, config.net.filters) == (3, False, 4)
+    assert (config.mask.percent, config.use_center_pixel, config.net.filters) == (3, False, 4)
     assert (config.training.steps, config.training.seed, config.ndim) == (7, 5, 2)
     minutes = Auto(minutes=0.5).resolve([image]).config.training
     assert (minutes.minutes, minutes.steps) == (0.5, None)
@@ -181,7 +181,7 @@ def test_auto_is_what_no_option_asks_for() -> None:
     assert of(assignments=["mask.percent=2"]) == Auto(("mask.percent=2",))
     plain = of("n2v")
     assert isinstance(plain, Config)
-    assert not plain.centre
+    assert not plain.posterior
     for given in ({"struct": "horizontal:3"}, {"pairs": "T"}, {"preset": "paper"}):
         assert isinstance(of(**given), Config), given
 
@@ -257,13 +257,13 @@ def test_scripts_use_auto_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     small(monkeypatch)
     x = smooth((96, 96)) + 10 * white((96, 96))
     model = unnoise.train(x, steps=2)
-    assert (model.config.method, model.config.centre) == ("n2v", True)
+    assert (model.config.method, model.config.use_center_pixel) == ("n2v", True)
     assert "known" in model.origin
     assert "centre" in model.origin
     assert unnoise.train(rows(), steps=1, method="auto").config.method == "structn2v"
     plain = unnoise.train(x, method="n2v", config=Config().set(*TINY, "training.steps=1"))
-    assert not plain.config.centre
-    assert plain.centre is None
+    assert not plain.config.use_center_pixel
+    assert plain.posterior is None
     assert "known" in plain.origin
 
 

@@ -55,7 +55,7 @@ def test_it_keeps_the_candidate_of_least_risk(method: str) -> None:
     assert len({tuple(sorted(line.items())) for line in timeless(run.history)}) == n
     best = min(run.history, key=lambda line: line["held_out"])
     model = run.model()
-    assert model.origin["held_out"] == best["held_out"]
+    assert model.provenance.held_out == best["held_out"]
     assert names == set(best) - {"step", "seconds", "held_out"}
     for name in names:
         assert float(model.weights[name]) == pytest.approx(best[name])
@@ -68,7 +68,7 @@ def test_half_way_the_model_is_the_best_so_far_and_before_it_is_the_plan() -> No
     for progress in run:
         best = min(run.history, key=lambda line: line["held_out"])
         assert float(run.model().weights["sigma"]) == pytest.approx(best["sigma"])
-        assert run.model().origin["steps"] == progress.step
+        assert run.model().provenance.steps == progress.step
 
 
 @pytest.mark.parametrize("stop_at", [1, 5, 12])
@@ -122,7 +122,7 @@ def test_the_chosen_blur_is_near_the_best_one(sigma: float) -> None:
     assert errors[at] < 1.1 * min(errors) < 0.3 * sigma**2
     # The risk is the error of a prediction that does not see the pixel, plus the noise.
     std = float(run.model().affine.std[0])
-    assert run.model().origin["held_out"] * std**2 == pytest.approx(
+    assert run.model().provenance.held_out * std**2 == pytest.approx(
         min(errors) + sigma**2, rel=0.15
     )
 

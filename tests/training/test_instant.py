@@ -107,7 +107,7 @@ def test_history_is_no_worse_than_the_first_guess() -> None:
         first, last = run.history
         assert (first["step"], last["step"]) == (0, stabilising.STEPS)
         assert last["held_out"] <= first["held_out"]
-        assert run.model().origin["held_out"] == last["held_out"]
+        assert run.model().provenance.held_out == last["held_out"]
         assert run.fraction == 1
 
 

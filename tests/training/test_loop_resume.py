@@ -68,7 +68,7 @@ def test_resuming_equals_the_uninterrupted_run(recipe: str, stop_at: int) -> Non
     assert same(straight, continued)
     assert timeless(whole.history) == timeless(resumed.history)
     assert [line["step"] for line in whole.history] == [2, 4, 6, 8, 10, 12]
-    assert straight.origin["held_out"] == continued.origin["held_out"]
+    assert straight.provenance.held_out == continued.provenance.held_out
     if recipe == "plateau":
         assert resumed.factor == whole.factor
         assert broken.factor < 1 or stop_at < 10, "or the law would say nothing about it"

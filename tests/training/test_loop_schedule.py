@@ -94,8 +94,8 @@ def test_early_stopping_ends_a_run_that_has_nothing_to_learn(method: str) -> Non
     assert (last.step, last.steps, last.remaining) == (run.step, run.step, 0)
     assert list(run) == []
     model = run.model()
-    assert model.origin["steps"] == run.step
-    assert model.origin["held_out"] == min(line["held_out"] for line in run.history)
+    assert model.provenance.steps == run.step
+    assert model.provenance.held_out == min(line["held_out"] for line in run.history)
     assert predict_array(model, x).shape == x.shape
 
 

@@ -24,7 +24,7 @@ def test_the_predicted_deviation_is_that_of_the_noise() -> None:
     for half, expected in ((slice(8, 40), 1.0), (slice(56, 88), 3.0)):
         assert std[:, half].mean() == pytest.approx(expected, rel=0.15)
         assert clean[:, half].mean() == pytest.approx(10 * expected / 2 + 5, abs=expected / 4)
-    told = model.origin["calibration"]
+    told = model.coverage
     assert told["variance_ratio"] == pytest.approx(1, abs=0.25)
     assert told["inside_50"] == pytest.approx(0.5, abs=0.12)
     assert told["inside_95"] == pytest.approx(0.95, abs=0.05)

@@ -68,7 +68,7 @@ def test_what_is_kept_is_as_good_as_the_best_validation() -> None:
     model = finish(run)
     losses = [line["held_out"] for line in run.history]
     assert run.best == min(losses) < losses[-1]
-    assert model.origin["held_out"] == run.best
+    assert model.provenance.held_out == run.best
     assert kept(run).validate() == pytest.approx(run.best, rel=1e-5)
 
 

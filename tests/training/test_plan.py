@@ -203,8 +203,8 @@ def test_the_model_knows_where_its_targets_come_from() -> None:
     image, target = noise((32, 32), "YX"), noise((32, 32), "YX", seed=1)
     model = plan([image], CARE, [target])
     assert [entry["shape"] for entry in model.origin["targets"]] == [[32, 32]]
-    assert model.origin["target_dtype"] == "float64"
-    assert model.origin["fingerprint"] == fingerprint([image, target])
+    assert model.provenance.target_dtype == "float64"
+    assert model.provenance.fingerprint == fingerprint([image, target])
     assert "targets" not in plan([image]).origin
 
 

@@ -142,7 +142,7 @@ def test_the_input_depends_on_no_hidden_value() -> None:
     for space, side in GRIDS:
         method = Blind2Unblind(side, side ** len(space))
         x = torch.randn(1, 1, *space, generator=seeded(), requires_grad=True)
-        hidden, _, weight = method.batch(step(x.clone(), see=torch.zeros_like))
+        hidden, _, weight = method.batch(step(x.clone(), predict=torch.zeros_like))
         for copy, spots in zip(hidden, weight.bool(), strict=True):
             (grad,) = torch.autograd.grad((copy * torch.rand(copy.shape)).sum(), x, None, True)
             assert (grad[0][spots] == 0).all()
@@ -152,7 +152,7 @@ def test_the_input_depends_on_no_hidden_value() -> None:
 def test_validation_is_the_blind_risk() -> None:
     x = torch.randn(3, 2, 9, 8, generator=seeded())
     held = torch.rand(x.shape, generator=seeded(1)) < 0.1
-    never = step(x, held, see=lambda x: pytest.fail("validation needs no visible output"))
+    never = step(x, held, predict=lambda x: pytest.fail("validation needs no visible output"))
     hidden, target, weight = Blind2Unblind().validation(never)
     assert torch.equal(weight, held.float())
     assert torch.equal(target, x)
@@ -198,7 +198,7 @@ def test_with_all_phases_the_gradient_is_that_of_the_paper(
         with torch.no_grad():
             return made(values)
 
-    hidden, target, weight = method.batch(step(x, fraction=fraction, see=see))
+    hidden, target, weight = method.batch(step(x, fraction=fraction, predict=see))
     ours = mean(ERRORS["mse"](made(hidden), target), weight)
     beta = 2.0 if fraction <= 0.8 else 2 + 18 * (fraction - 0.8) / 0.2
     theirs = paper(made, x, side, beta, eta)
@@ -217,7 +217,7 @@ def test_with_all_phases_the_gradient_at_the_blind_output_is_that_of_the_paper()
     h = torch.randn(x.shape, generator=seeded(2), dtype=torch.float64, requires_grad=True)
     beta, eta = 11.0, 0.7
     method = Blind2Unblind(3, 9, (2.0, 20.0), 0.8, eta)
-    _, target, weight = method.batch(step(x, fraction=0.9, see=lambda _: v))
+    _, target, weight = method.batch(step(x, fraction=0.9, predict=lambda _: v))
     loss = (weight * (h - target) ** 2).sum()
     (ours,) = torch.autograd.grad(loss, h)
     residual = h + beta * v - (1 + beta) * x
@@ -231,7 +231,7 @@ def test_some_phases_estimate_the_loss_of_all_without_bias() -> None:
     generator = seeded()
 
     def loss(count: int, times: int) -> list[float]:
-        many = step(x.repeat(times, 1, 1, 1), generator=generator, see=torch.zeros_like)
+        many = step(x.repeat(times, 1, 1, 1), generator=generator, predict=torch.zeros_like)
         hidden, target, weight = Blind2Unblind(2, count).batch(many)
         with torch.no_grad():
             error = weight * (made(hidden) - target) ** 2
@@ -253,7 +253,7 @@ def test_the_visible_output_is_of_the_untouched_patch_and_moves_the_target() -> 
         seen.append(values)
         return values - 1  # one too dark everywhere
 
-    _, target, _ = Blind2Unblind(2, 3, (4.0, 4.0), 0.5, eta=1.0).batch(step(x, see=see))
+    _, target, _ = Blind2Unblind(2, 3, (4.0, 4.0), 0.5, eta=1.0).batch(step(x, predict=see))
     assert len(seen) == 1
     assert torch.equal(seen[0], x)
     # The target rises above x by beta / (1 + eta) of what the visible output lacks.

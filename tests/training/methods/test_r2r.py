@@ -114,7 +114,7 @@ def test_correlated_draws_have_the_given_autocorrelation(
 ) -> None:
     n, alpha, sd = 1500, 0.5, 0.3
     y = torch.zeros(n, *space, dtype=torch.float64)
-    split = additive(alpha, [constant(sd**2, rho=rho)])
+    split = additive(alpha, [constant(sd**2, autocorrelation=rho)])
     first, second = split(y, torch.zeros(n).long(), seeded())
     z = first.numpy() / alpha / sd
     np.testing.assert_allclose(second, -first / alpha**2)
@@ -137,7 +137,7 @@ def test_correlated_noise_is_split_into_independent_parts() -> None:
     white = np.random.default_rng(0).normal(size=(n, *sides))
     noise = np.fft.irfft2(np.fft.rfft2(white) * root(RHO, sides), sides)[:, :8, :12]
     y = torch.from_numpy(3 + 0.5 * noise)
-    split = additive(0.7, [constant(0.25, rho=RHO)])
+    split = additive(0.7, [constant(0.25, autocorrelation=RHO)])
     one, two = (p.numpy() - 3 for p in split(y, torch.zeros(n).long(), seeded()))
     for dx in range(4):
         products = one[:, :, : 12 - dx] * two[:, :, dx:]
