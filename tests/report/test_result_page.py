@@ -19,7 +19,7 @@ from unnoise.noise.models import Curve
 from unnoise.quality.assess import Assessment, assess
 from unnoise.quality.blocks import Interval
 from unnoise.quality.training_record import remember
-from unnoise.report import Page, render
+from unnoise.report import Chart, Page, render
 from unnoise.report.noise_page import noise_numbers, of_noise, page_of_many
 from unnoise.report.result_page import DenoisedPlane, of_results, quality_numbers, scale_of
 
@@ -131,6 +131,24 @@ def test_the_training_is_drawn(history: list[dict[str, float]]) -> None:
     page = of_results([shown()], (), title="x", history=history)
     assert titles(page)[-1] == "Training"
     assert "nan" not in re.sub(r"<style.*?</style>|<script.*?</script>", "", render(page), flags=16)
+
+
+def test_stages_and_the_kept_validation_are_told_apart() -> None:
+    history = [
+        {"step": 1, "loss": 1.0, "held_out": 0.9, "stage": "n2v", "kept": True},
+        {"step": 2, "loss": 5.0, "held_out": 4.0, "stage": "adapted", "kept": True},
+        {"step": 3, "loss": 5.0, "held_out": 4.5, "stage": "adapted", "kept": False},
+    ]
+    page = of_results([shown()], (), title="x", history=history)
+    (chart,) = page.sections[-1].charts
+    assert isinstance(chart, Chart)
+    assert [(s.label, list(s.x)) for s in chart.series] == [
+        ("training, n2v", [1]),
+        ("held out, n2v", [1]),
+        ("training, adapted", [2, 3]),
+        ("held out, adapted", [2, 3]),
+        ("kept: 4 at step 2", [2]),
+    ]
 
 
 def test_hostile_names_are_text() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from unnoise.noise.inspect import NoiseReport
 from unnoise.report import Chart, Number, Page, Picture, Section, Series
 from unnoise.report.noise_page import noise_sections, now, versions
+from unnoise.training.history import Record, kept, losses_of
 
 if TYPE_CHECKING:
     from unnoise.quality.assess import Assessment
@@ -61,7 +62,7 @@ def of_results(
     *,
     title: str,
     why: Sequence[str] = (),
-    history: Sequence[Mapping[str, float]] = (),
+    history: Sequence[Record] = (),
     settings: str = "",
     seed: int | None = None,
     command: str = "",
@@ -70,7 +71,7 @@ def of_results(
     sections = [section for s in shown for section in _result_sections(s)]
     sections += noise_sections(reports)
     if history:
-        sections.append(_training(history))
+        sections.append(Section("Training", charts=(_loss_chart(history),)))
     warnings = [f"{s.title}: {w}" for s in shown for a in s.assessments for w in a.warnings]
     warnings += [w for report in reports for w in report.advice.warnings]
     return Page(
@@ -262,21 +263,18 @@ def _charts(found: Assessment) -> list[Chart]:
     return charts
 
 
-def _training(history: Sequence[Mapping[str, float]]) -> Section:
-    """Losses against steps."""
-    lines = [line for line in history if "step" in line]
-    step = [line["step"] for line in lines]
-
-    def column(name: str) -> list[float]:
-        return [float(line.get(name, math.nan)) for line in lines]
-
+def _loss_chart(history: Sequence[Record]) -> Chart:
+    """Losses against steps, and the validation whose weights are kept."""
     series = []
-    if any(math.isfinite(v) for v in column("loss")):
-        series.append(Series("training", step, column("loss")))
-    low, high = column("held_out_low"), column("held_out_high")
-    band = (low, high) if any(map(math.isfinite, low)) else (None, None)
-    series.append(Series("held out", step, column("held_out"), *band))
-    chart = Chart(
+    for losses in losses_of(history):
+        if any(map(math.isfinite, losses.training)):
+            series.append(Series(losses.label("training"), losses.step, losses.training))
+        band = (losses.low, losses.high) if any(map(math.isfinite, losses.low)) else (None, None)
+        series.append(Series(losses.label("held out"), losses.step, losses.held_out, *band))
+    if ring := kept(history):
+        step, loss, label = ring
+        series.append(Series(label, [step], [loss], style="points"))
+    return Chart(
         "Loss against steps",
         "step",
         "loss (normalised units)",
@@ -284,7 +282,6 @@ def _training(history: Sequence[Mapping[str, float]]) -> Section:
         note="Held-out pixels are never training targets. The loss includes the noise, so it "
         "cannot reach 0.",
     )
-    return Section("Training", charts=(chart,))
 
 
 def scale_of(image: Any) -> tuple[float, str] | None:
