@@ -56,22 +56,49 @@ class DenoisedPlane:
     judged: tuple[slice, slice]
 
 
+@dataclass(frozen=True)
+class RunFacts:
+    """How one model came about.
+
+    Attributes
+    ----------
+    images : str
+        The images it was trained on, for people.
+    settings : str
+        As YAML.
+    seed : int
+    history : sequence of mapping
+        The records of its validations; none for a model of an earlier run.
+    """
+
+    images: str
+    settings: str
+    seed: int
+    history: Sequence[Record] = ()
+
+
 def of_results(
     shown: Sequence[DenoisedPlane],
     reports: Sequence[NoiseReport],
     *,
     title: str,
     why: Sequence[str] = (),
-    history: Sequence[Record] = (),
-    settings: str = "",
-    seed: int | None = None,
+    runs: Sequence[RunFacts] = (),
     command: str = "",
 ) -> Page:
-    """The page of a run that denoised or trained."""
+    """The page of what was denoised or trained, by one or several models."""
     sections = [section for s in shown for section in _result_sections(s)]
     sections += noise_sections(reports)
-    if history:
-        sections.append(Section("Training", charts=(_loss_chart(history),)))
+
+    def named(heading: str, run: RunFacts) -> str:
+        return f"{heading} of {run.images}" if len(runs) > 1 else heading
+
+    sections += [
+        Section(named("Training", run), charts=(_loss_chart(run.history),))
+        for run in runs
+        if run.history
+    ]
+    seeds = {run.seed for run in runs}
     warnings = [f"{s.title}: {w}" for s in shown for a in s.assessments for w in a.warnings]
     warnings += [w for report in reports for w in report.advice.warnings]
     return Page(
@@ -79,9 +106,9 @@ def of_results(
         verdict=_verdict(shown, why),
         sections=tuple(sections),
         warnings=tuple(dict.fromkeys(warnings)),
-        settings=settings,
+        settings=tuple((named("Settings", run), run.settings) for run in runs),
         versions=versions(),
-        seed=seed,
+        seed=seeds.pop() if len(seeds) == 1 else None,  # several are in their settings
         command=command,
         created=now(),
     )
@@ -91,7 +118,7 @@ def _verdict(shown: Sequence[DenoisedPlane], why: Sequence[str]) -> str:
     """Gain and method in one line."""
     gains = [str(a.gain) for s in shown for a in s.assessments if a.gain is not None]
     parts = [f"estimated {gains[0]}"] if gains else []
-    return "; ".join([*parts, *why]) or "finished"
+    return "; ".join([*parts, *dict.fromkeys(why)]) or "finished"
 
 
 def _result_sections(shown: DenoisedPlane) -> list[Section]:
@@ -176,7 +203,7 @@ def quality_numbers(found: Assessment) -> list[Number]:
         if found.gain.consistent and found.gain.snr > 0 and math.isfinite(found.gain.snr):
             numbers.append(
                 Number(
-                    "signal over error",
+                    "signal-to-error ratio",
                     f"{10 * math.log10(found.gain.snr):.1f} dB",
                     meaning="variance of the result over its estimated squared error",
                 )
@@ -187,7 +214,7 @@ def quality_numbers(found: Assessment) -> list[Number]:
                 "largest correlation in what was removed",
                 f"{found.whiteness.largest:+.3f}",
                 f"white noise stays below {found.whiteness.limit:.3f}",
-                "independent noise is white; nets leave some, judge by the size",
+                "independent noise is white; denoisers leave some, judge by the size",
             )
         )
     if found.leak is not None:
@@ -215,7 +242,7 @@ def quality_numbers(found: Assessment) -> list[Number]:
                 "resolution (FRC 1/7)",
                 f"{_pixels(found.resolution_before)} before, "
                 f"{_pixels(found.resolution_after)} after",
-                meaning="of two halves of the light; consistency, not truth",
+                meaning="of two noisier copies of the image; consistency, not truth",
             )
         )
     numbers.append(
@@ -241,14 +268,14 @@ def _charts(found: Assessment) -> list[Chart]:
             "intensity of the result (grey levels)",
             "result less noisy",
             (Series("change", bias.centre, -bias.mean, -bias.high, -bias.low, style="points"),),
-            note="Should include 0 everywhere. Bins are of the result; where it keeps the pixel "
-            "itself, the ends bend a little by construction.",
+            note="Should include 0 everywhere. Bins are of the result; where the central pixel is "
+            "used (posterior), the ends bend a little by construction.",
         )
     ]
     if found.before is not None and found.after is not None:
         charts.append(
             Chart(
-                "Fourier ring correlation of two halves",
+                "Fourier ring correlation of two noisier copies",
                 "frequency (cycles per pixel)",
                 "correlation",
                 (
@@ -256,8 +283,10 @@ def _charts(found: Assessment) -> list[Chart]:
                     Series("denoised", found.after.frequency, found.after.correlation),
                     Series("1/7", [0, 0.5], [1 / 7, 1 / 7]),
                 ),
-                note="Where the denoised curve is above the noisy one, the net added consistency: "
-                "true detail or habit.",
+                note="The copies are the image plus and minus random noise of the measured "
+                "variance, which makes their noise uncorrelated. Where the denoised curve is above "
+                "the noisy one, the results agree more than the copies do: by true detail, or by "
+                "detail that is invented alike in both.",
             )
         )
     return charts
