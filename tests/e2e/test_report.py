@@ -82,6 +82,19 @@ def test_several_files_have_one_report_in_their_folder(run: Run, cells: Path) ->
     assert names("none") == ["cells.tif", "more.tif"]
 
 
+def test_every_model_of_a_run_shows_its_settings_and_its_curve(run: Run, cells: Path) -> None:
+    tifffile.imwrite("more.tif", tifffile.imread(cells)[::-1])
+    assert run("denoise", cells, "more.tif", "--each", "-o", "out/", *PLAIN).code == 0
+    text = words("out/report.html")
+    for name in ("cells.tif", "more.tif"):
+        assert f"Training of {name}" in text
+        assert f"Settings of {name}" in text
+    assert text.count("Loss against steps") == 2
+    assert text.count("method: n2v") == 2
+    assert run("denoise", cells, "more.tif", "-o", "joint/", *PLAIN).code == 0
+    assert words("joint/report.html").count("Loss against steps") == 1
+
+
 def test_training_and_predicting(run: Run, cells: Path) -> None:
     assert run("train", cells, "-o", "m", *QUICK).code == 0
     assert "Training: cells.tif" in words("m/report.html")

@@ -223,7 +223,7 @@ def page(size: int = 96) -> Page:
         "cells.tif",
         "Noise fell by half.",
         (section,),
-        settings="a: 1",
+        settings=(("Settings", "a: 1"),),
         command="unnoise denoise --seed 3 -o 'a  b.tif'",
     )
 

@@ -115,7 +115,7 @@ def test_what_is_judged_is_the_middle(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown.judged == (slice(4, 36), slice(14, 46))
     (found,) = shown.assessments
     assert found.novelty.shape == (32, 32)
-    assert found.before is not None  # a 2D net can denoise the two halves
+    assert found.before is not None  # a 2D net can denoise the two copies
     assert shown.noisy.shape == (1, 41, 60)
 
 
@@ -128,7 +128,7 @@ def test_a_model_that_remembers_nothing_shows_without_judging() -> None:
     assert shown.clean.shape == (1, 40, 40)
 
 
-def test_3d_and_joint_nets_are_judged_without_halves() -> None:
+def test_3d_and_joint_nets_are_judged_without_copies() -> None:
     x = image("ZYX", (17, 40, 40))
     (found,) = one(train(x, "ndim=3"), x).assessments
     assert found.before is None

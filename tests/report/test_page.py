@@ -73,7 +73,7 @@ def full(text: str) -> Page:
         text,
         (section,) * 3,
         (text, text),
-        text,
+        ((text, text),),
         {text: text},
         3,
         text.replace("  ", " "),

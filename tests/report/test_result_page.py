@@ -19,9 +19,15 @@ from unnoise.noise.models import Curve
 from unnoise.quality.assess import Assessment, assess
 from unnoise.quality.blocks import Interval
 from unnoise.quality.training_record import record
-from unnoise.report import Page, render
+from unnoise.report import Chart, Page, render
 from unnoise.report.noise_page import noise_numbers, of_noise, page_of_many
-from unnoise.report.result_page import DenoisedPlane, of_results, quality_numbers, scale_of
+from unnoise.report.result_page import (
+    DenoisedPlane,
+    RunFacts,
+    of_results,
+    quality_numbers,
+    scale_of,
+)
 
 HOSTILE = "<script>alert(1)</script>\"'&.tif"
 
@@ -119,6 +125,10 @@ def test_warnings_name_their_image_and_come_once() -> None:
     assert page.warnings == ("cells.tif: mind the gap",)
 
 
+def facts(history: list[dict[str, Any]], images: str = "cells.tif", seed: int = 0) -> RunFacts:
+    return RunFacts(images, f"image: {images}", seed, history)
+
+
 HISTORIES: list[list[dict[str, float]]] = [
     [{"step": 1, "loss": 1.0, "held_out": 0.9, "held_out_low": 0.8, "held_out_high": 1.0}],
     [{"step": 1, "held_out": 0.9}, {"step": 2, "held_out": 0.8}],
@@ -128,9 +138,48 @@ HISTORIES: list[list[dict[str, float]]] = [
 
 @pytest.mark.parametrize("history", HISTORIES)
 def test_the_training_is_drawn(history: list[dict[str, float]]) -> None:
-    page = of_results([shown()], (), title="x", history=history)
+    page = of_results([shown()], (), title="x", runs=[facts(history)])
     assert titles(page)[-1] == "Training"
     assert "nan" not in re.sub(r"<style.*?</style>|<script.*?</script>", "", render(page), flags=16)
+
+
+def test_stages_and_the_kept_validation_are_told_apart() -> None:
+    history = [
+        {"step": 1, "loss": 1.0, "held_out": 0.9, "stage": "n2v", "kept": True},
+        {"step": 2, "loss": 5.0, "held_out": 4.0, "stage": "adapted", "kept": True},
+        {"step": 3, "loss": 5.0, "held_out": 4.5, "stage": "adapted", "kept": False},
+    ]
+    page = of_results([shown()], (), title="x", runs=[facts(history)])
+    (chart,) = page.sections[-1].charts
+    assert isinstance(chart, Chart)
+    assert [(s.label, list(s.x)) for s in chart.series] == [
+        ("training, n2v", [1]),
+        ("held out, n2v", [1]),
+        ("training, adapted", [2, 3]),
+        ("held out, adapted", [2, 3]),
+        ("kept: 4 at step 2", [2]),
+    ]
+
+
+def test_several_models_have_settings_and_curve_each() -> None:
+    one, two = facts(HISTORIES[0], "a.tif"), facts(HISTORIES[1], "b.tif")
+    page = of_results([shown()], (), title="x", runs=[one, two])
+    assert titles(page)[-2:] == ["Training of a.tif", "Training of b.tif"]
+    assert [heading for heading, _ in page.settings] == ["Settings of a.tif", "Settings of b.tif"]
+    assert page.seed == 0
+    text = render(page)
+    assert text.count("Loss against steps</figcaption>") == 2
+    assert "<summary>Settings of b.tif</summary><pre><code>image: b.tif</code>" in text
+    differ = of_results([], (), title="x", runs=[one, facts([], "b.tif", seed=1)])
+    assert differ.seed is None
+    assert titles(differ) == ["Training of a.tif"]
+
+
+def test_one_model_has_settings_and_curve_without_a_name() -> None:
+    page = of_results([shown()], (), title="x", runs=[facts(HISTORIES[0])])
+    assert titles(page)[-1] == "Training"
+    assert page.settings == (("Settings", "image: cells.tif"),)
+    assert page.seed == 0
 
 
 def test_hostile_names_are_text() -> None:
@@ -141,7 +190,7 @@ def test_hostile_names_are_text() -> None:
         shown(2, title=HOSTILE, names=(HOSTILE, HOSTILE), pixel_size=(0.1, HOSTILE)),
         reports=[report],
         why=[HOSTILE],
-        settings=HOSTILE,
+        runs=[RunFacts(HOSTILE, HOSTILE, 0, HISTORIES[0])] * 2,
         command=HOSTILE,
     )
     assert "<script>alert" not in text

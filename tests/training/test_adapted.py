@@ -166,7 +166,9 @@ def averaged() -> Model:
 
 def test_roads_that_err_in_different_ways_are_averaged(averaged: Model) -> None:
     risks = averaged.choice.risks
-    assert averaged.choice.candidate == "adapted + self-trained" == min(risks, key=risks.__getitem__)
+    assert (
+        averaged.choice.candidate == "adapted + self-trained" == min(risks, key=risks.__getitem__)
+    )
     assert averaged.second is not None
     assert averaged.second.share == pytest.approx(0.6)
     (own, rest), (other, share) = averaged.members

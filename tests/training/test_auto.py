@@ -99,7 +99,11 @@ def test_a_mask_along_z_means_nothing_to_a_2d_net(monkeypatch: pytest.MonkeyPatc
 
 def test_noise_that_cannot_be_measured() -> None:
     choice = choose([Image.from_array(np.zeros((32, 32)))])
-    assert (choice.config.method, choice.config.use_center_pixel, choice.reports) == ("n2v", True, ())
+    assert (choice.config.method, choice.config.use_center_pixel, choice.reports) == (
+        "n2v",
+        True,
+        (),
+    )
     assert "could not be measured" in choice.why
     assert choice.advice is None
 

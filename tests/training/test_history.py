@@ -9,15 +9,17 @@ import math
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.lines import Line2D
 from PIL import Image as Picture
 
 from unnoise.errors import InputError
 from unnoise.training import history
 
-Records = list[dict[str, float]]
+Records = list[dict[str, Any]]
 
 
 def records(n: int = 20, drop: float = 2.0) -> Records:
@@ -113,14 +115,47 @@ def test_the_scale_is_logarithmic_where_losses_differ_much() -> None:
     assert steep.get_yscale() == "log"
 
 
-def test_the_least_held_out_loss_is_marked() -> None:
-    rows = records()
-    best = min(rows, key=lambda row: row["held_out"])
-    lines = history._figure(rows, "").axes[0].get_lines()
-    ring = next(line for line in lines if str(line.get_label()).startswith("best"))
-    assert list(ring.get_xdata()) == [best["step"]]
-    assert list(ring.get_ydata()) == [best["held_out"]]
-    assert f"step {best['step']:,}" in str(ring.get_label())
+def curves(rows: Records) -> dict[str, Line2D]:
+    """The lines of the picture by their labels."""
+    return {str(line.get_label()): line for line in history._figure(rows, "").axes[0].get_lines()}
+
+
+def test_the_ring_is_the_last_validation_whose_weights_were_kept() -> None:
+    """Not the lowest: later weights are kept as long as they are not significantly worse."""
+    rows = [row | {"kept": i in (0, 3, 14)} for i, row in enumerate(records())]
+    assert rows[14]["held_out"] > min(row["held_out"] for row in rows)
+    (label,) = (label for label in curves(rows) if "kept" in label)
+    assert label == f"kept: {rows[14]['held_out']:.4g} at step 750"
+    ring = curves(rows)[label]
+    assert ring.get_marker() == "o"
+    assert list(ring.get_xdata()) == [750]
+    assert list(ring.get_ydata()) == [rows[14]["held_out"]]
+
+
+def test_logs_that_do_not_say_what_was_kept_have_no_ring() -> None:
+    assert set(curves(records())) == {"training", "held out"}
+    assert set(curves([row | {"kept": False} for row in records()])) == {"training", "held out"}
+    broken = [row | {"kept": True, "held_out": math.nan} for row in records()]
+    assert set(curves(broken)) == {"training"}
+
+
+def test_stages_are_curves_of_their_own() -> None:
+    rows: Records = [
+        row | {"stage": "scratch" if i < 8 else "b"} for i, row in enumerate(records())
+    ]
+    found = curves(rows)
+    names = ["training, scratch", "held out, scratch", "training, b", "held out, b"]
+    assert list(found) == names
+    for label, part in zip(names, (rows[:8], rows[:8], rows[8:], rows[8:]), strict=True):
+        key = "held_out" if label.startswith("held") else "loss"
+        assert list(found[label].get_xdata()) == [row["step"] for row in part]
+        assert list(found[label].get_ydata()) == [row[key] for row in part]
+    assert len({str(found[name].get_color()) for name in names}) == 4
+    axes = history._figure(rows, "").axes[0]
+    assert [str(band.get_label()) for band in axes.collections] == [
+        "95 % interval, scratch",
+        "95 % interval, b",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ from unnoise.app.files import (
     typed,
 )
 from unnoise.app.predict import predict_file
-from unnoise.app.train import choose, description, notes, page_of, planned, reported
+from unnoise.app.train import choose, description, facts, notes, page_of, planned, reported
 from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images import formats
@@ -33,7 +33,7 @@ from unnoise.models import folder as model_folder
 from unnoise.models.model import Model
 from unnoise.nets.device import select_device
 from unnoise.noise.inspect import NoiseReport
-from unnoise.report.result_page import DenoisedPlane
+from unnoise.report.result_page import DenoisedPlane, RunFacts
 from unnoise.training.auto import Auto
 from unnoise.training.finish import finish
 from unnoise.training.plan import choose_ndim
@@ -97,6 +97,7 @@ def denoise_files(
         model_folder.check_place(Path(save_model), overwrite=writing.overwrite)
     shown: list[DenoisedPlane] | None = [] if reporting.wanted else None
     measured: list[NoiseReport] = []
+    runs: list[RunFacts] = []
     lines: list[str] = []
     for group, pair, model, choice in zip(groups, members, models, choices, strict=True):
         if choice.why:
@@ -114,6 +115,7 @@ def denoise_files(
                 told = [*run.remarks(), *told]
                 yield from (Message(line) for line in told)
                 measured += found
+                runs.append(facts(pair[0], final, run.history))
                 lines += [line for line in (choice.why, *told) if line]
             if save_model and run.fraction == 1:
                 model_folder.save(save_model, final, run.history, fresh=True)
@@ -133,8 +135,8 @@ def denoise_files(
                 return
     if shown is not None:
         path = reporting.place(results, overwrite=writing.overwrite)
-        parts = (final, run.history, shown, measured, lines, reporting, "Denoising")
-        yield from reported(path, partial(page_of, *parts))
+        page = partial(page_of, runs, shown, measured, lines, reporting, "Denoising")
+        yield from reported(path, page)
 
 
 def _with_uncertainty(settings: Config | Auto) -> Config | Auto:

@@ -12,7 +12,7 @@ import numpy as np
 
 from unnoise.app.events import Event, Message, Predicting, Saved
 from unnoise.app.files import REPORT, InputOptions, OutputOptions, ReportOptions, check_outputs
-from unnoise.app.train import notes, page_of, reported
+from unnoise.app.train import facts, notes, page_of, reported
 from unnoise.images import formats
 from unnoise.images.image import Image
 from unnoise.images.missing import checked
@@ -69,7 +69,7 @@ def predict_files(
     if shown is not None:
         path = reporting.place(results, overwrite=writing.overwrite)
         lines = [f"with the model {folder}"]
-        page = partial(page_of, model, [], shown, [], lines, reporting, "Prediction")
+        page = partial(page_of, [facts(images, model)], shown, [], lines, reporting, "Prediction")
         yield from reported(path, page)
 
 

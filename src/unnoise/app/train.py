@@ -22,7 +22,7 @@ from unnoise.noise.inspect import NoiseReport
 from unnoise.report import Page
 from unnoise.report import write as write_page
 from unnoise.report.middle_plane import show_training
-from unnoise.report.result_page import DenoisedPlane, of_results
+from unnoise.report.result_page import DenoisedPlane, RunFacts, of_results
 from unnoise.training.auto import Auto, MethodChoice
 from unnoise.training.finish import finish
 from unnoise.training.loggers import make as make_logger
@@ -138,30 +138,37 @@ def train(
 
         def page() -> Page:
             shown = [show_training(model, image, str(run.device)) for image in images[:1]]
-            return page_of(model, run.history, shown, reports, lines, reporting, "Training")
+            runs = [facts(images, model, run.history)]
+            return page_of(runs, shown, reports, lines, reporting, "Training")
 
         yield from reported(folder / "report.html", page)
 
 
+def facts(
+    images: Sequence[Image], model: Model, history: Sequence[Mapping[str, float]] = ()
+) -> RunFacts:
+    """What the report tells of the training of a model."""
+    names = ", ".join(image.name for image in images[:3])
+    names += f" and {len(images) - 3} more" if len(images) > 3 else ""
+    return RunFacts(names, model.config.to_yaml(), model.config.training.seed, history)
+
+
 def page_of(
-    model: Model,
-    history: Sequence[Mapping[str, float]],
+    runs: Sequence[RunFacts],
     shown: Sequence[DenoisedPlane],
     reports: Sequence[NoiseReport],
     why: Sequence[str],
     reporting: ReportOptions,
     what: str,
 ) -> Page:
-    """The report of a run."""
+    """The report of one or several runs."""
     first = shown[0].title if shown else ""
     return of_results(
         shown,
         reports,
         title=f"{what}: {first}" + (f" and {len(shown) - 1} more" if len(shown) > 1 else ""),
         why=why,
-        history=history,
-        settings=model.config.to_yaml(),
-        seed=model.config.training.seed,
+        runs=runs,
         command=reporting.command,
     )
 

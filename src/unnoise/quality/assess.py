@@ -110,7 +110,7 @@ def assess(
     error : ndarray, shape (y, x), optional
         Expected standard deviation of the result around the clean image.
     denoise : callable, optional
-        Noisy plane to clean plane, for the Fourier ring correlation of two halves.
+        Noisy plane to clean plane, for the Fourier ring correlation of two noisier copies.
     rounded : bool
         Whether the result is stored as integers.
     seed : int
@@ -197,7 +197,7 @@ def _warnings(
     if structure is not None and structure.correlation.low > 0.05:
         found.append(
             "structure of the specimen is left in what was removed: edges or texture were lost "
-            "where the leak map is high"
+            "where the map of residual structure is high"
         )
     if white is not None and abs(white.largest) > LEFT and not correlated:
         found.append(

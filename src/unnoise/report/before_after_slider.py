@@ -21,7 +21,7 @@ LABELS = {
     "clean": "Clean",
     "residual": "Residual",
     "uncertainty": "Uncertainty",
-    "leak": "Leak map",
+    "leak": "Residual structure",
     "novelty": "Novelty",
 }
 
@@ -30,7 +30,7 @@ MEANINGS = {
     "residual": "Noisy minus clean. It should look like noise, with no edges or texture of the "
     "specimen.",
     "uncertainty": "The spread of the result at every pixel, in image units.",
-    "leak": "Where the residual resembles the picture: signal that went with the noise.",
+    "leak": "Where the residual resembles the picture: signal that was removed with the noise.",
     "novelty": "Where the picture is unlike what the model has learned: trust it less there.",
 }
 

@@ -90,7 +90,7 @@ def show(model: Model, plane: MiddlePlane, device: str, *, rounded: bool = False
             break
 
         def denoise(part: NDArray, channel: int = c) -> NDArray[np.float64]:
-            """Another noisy version of the plane, denoised without the pixel itself."""
+            """Another noisy version of the plane, denoised without the posterior."""
             return _denoised(blind, image, channel, part, device)
 
         assessments.append(

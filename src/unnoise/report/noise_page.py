@@ -105,7 +105,7 @@ def _noise_section(report: NoiseReport, channel: ChannelNoise) -> Section:
             HeatMap(
                 "Autocorrelation of the noise",
                 acf.rho,
-                note="Independent noise has no colour beside the centre. Smooth texture that was "
+                note="Independent noise has no colour away from lag 0. Smooth texture that was "
                 "left shows as a round glow.",
             )
         )
@@ -147,7 +147,9 @@ def noise_numbers(channel: ChannelNoise) -> list[Number]:
                 Number("curve", "no straight line", meaning="stretched, clipped or mixed noise")
             )
         numbers.append(
-            Number("contrast over noise", f"{channel.snr:.1f} dB", meaning="above 40: nearly clean")
+            Number(
+                "contrast-to-noise ratio", f"{channel.snr:.1f} dB", meaning="above 40: nearly clean"
+            )
         )
     if acf is not None:
         for letter, (value, error) in acf.excess.items():
@@ -156,7 +158,8 @@ def noise_numbers(channel: ChannelNoise) -> list[Number]:
                     f"correlation along {letter}",
                     f"{value:+.3f}",
                     f"{value - 1.96 * error:+.3f} to {value + 1.96 * error:+.3f}",
-                    "with the next pixel, above that of texture; above 0.065 methods must know",
+                    "between neighbouring pixels, beyond that of texture; above 0.065 the method "
+                    "must model it",
                 )
             )
     return numbers

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from unnoise.images.atomic import write_whole
 from unnoise.report.before_after_slider import slider
 from unnoise.report.charts import chart, heat_map
-from unnoise.report.colour import RAMPS
+from unnoise.report.colour import RAMPS, hex_colours
 from unnoise.report.embedded_images import views
 from unnoise.report.templates import fill
 
@@ -100,8 +100,8 @@ def _hash(text: str) -> str:
 def _ramps() -> str:
     """Style rules of the colour bars."""
     return "".join(
-        f".ramp.{name}{{background:linear-gradient(to right,{','.join(stops)})}}\n"
-        for name, stops in RAMPS.items()
+        f".ramp.{name}{{background:linear-gradient(to right,{','.join(hex_colours(name, 16))})}}\n"
+        for name in RAMPS
     )
 
 

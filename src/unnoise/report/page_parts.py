@@ -165,8 +165,8 @@ class Page:
     sections : tuple of Section
     warnings : tuple of str
         What the reader must know before anything else.
-    settings : str
-        The settings as YAML.
+    settings : tuple of (str, str)
+        Headings and settings as YAML, one of each run.
     versions : mapping of str to str
         Software by name.
     seed : int or None
@@ -181,7 +181,7 @@ class Page:
     verdict: str
     sections: tuple[Section, ...]
     warnings: tuple[str, ...] = ()
-    settings: str = ""
+    settings: tuple[tuple[str, str], ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
     seed: int | None = None
     command: str = ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from unnoise.noise.inspect import NoiseReport
 from unnoise.report import Chart, Number, Page, Picture, Section, Series
 from unnoise.report.noise_page import noise_sections, now, versions
+from unnoise.training.history import Record, kept, losses_of
 
 if TYPE_CHECKING:
     from unnoise.quality.assess import Assessment
@@ -55,22 +56,49 @@ class DenoisedPlane:
     judged: tuple[slice, slice]
 
 
+@dataclass(frozen=True)
+class RunFacts:
+    """How one model came about.
+
+    Attributes
+    ----------
+    images : str
+        The images it was trained on, for people.
+    settings : str
+        As YAML.
+    seed : int
+    history : sequence of mapping
+        The records of its validations; none for a model of an earlier run.
+    """
+
+    images: str
+    settings: str
+    seed: int
+    history: Sequence[Record] = ()
+
+
 def of_results(
     shown: Sequence[DenoisedPlane],
     reports: Sequence[NoiseReport],
     *,
     title: str,
     why: Sequence[str] = (),
-    history: Sequence[Mapping[str, float]] = (),
-    settings: str = "",
-    seed: int | None = None,
+    runs: Sequence[RunFacts] = (),
     command: str = "",
 ) -> Page:
-    """The page of a run that denoised or trained."""
+    """The page of what was denoised or trained, by one or several models."""
     sections = [section for s in shown for section in _result_sections(s)]
     sections += noise_sections(reports)
-    if history:
-        sections.append(_training(history))
+
+    def named(heading: str, run: RunFacts) -> str:
+        return f"{heading} of {run.images}" if len(runs) > 1 else heading
+
+    sections += [
+        Section(named("Training", run), charts=(_loss_chart(run.history),))
+        for run in runs
+        if run.history
+    ]
+    seeds = {run.seed for run in runs}
     warnings = [f"{s.title}: {w}" for s in shown for a in s.assessments for w in a.warnings]
     warnings += [w for report in reports for w in report.advice.warnings]
     return Page(
@@ -78,9 +106,9 @@ def of_results(
         verdict=_verdict(shown, why),
         sections=tuple(sections),
         warnings=tuple(dict.fromkeys(warnings)),
-        settings=settings,
+        settings=tuple((named("Settings", run), run.settings) for run in runs),
         versions=versions(),
-        seed=seed,
+        seed=seeds.pop() if len(seeds) == 1 else None,  # several are in their settings
         command=command,
         created=now(),
     )
@@ -90,7 +118,7 @@ def _verdict(shown: Sequence[DenoisedPlane], why: Sequence[str]) -> str:
     """Gain and method in one line."""
     gains = [str(a.gain) for s in shown for a in s.assessments if a.gain is not None]
     parts = [f"estimated {gains[0]}"] if gains else []
-    return "; ".join([*parts, *why]) or "finished"
+    return "; ".join([*parts, *dict.fromkeys(why)]) or "finished"
 
 
 def _result_sections(shown: DenoisedPlane) -> list[Section]:
@@ -175,7 +203,7 @@ def quality_numbers(found: Assessment) -> list[Number]:
         if found.gain.consistent and found.gain.snr > 0 and math.isfinite(found.gain.snr):
             numbers.append(
                 Number(
-                    "signal over error",
+                    "signal-to-error ratio",
                     f"{10 * math.log10(found.gain.snr):.1f} dB",
                     meaning="variance of the result over its estimated squared error",
                 )
@@ -186,7 +214,7 @@ def quality_numbers(found: Assessment) -> list[Number]:
                 "largest correlation in what was removed",
                 f"{found.whiteness.largest:+.3f}",
                 f"white noise stays below {found.whiteness.limit:.3f}",
-                "independent noise is white; nets leave some, judge by the size",
+                "independent noise is white; denoisers leave some, judge by the size",
             )
         )
     if found.leak is not None:
@@ -214,7 +242,7 @@ def quality_numbers(found: Assessment) -> list[Number]:
                 "resolution (FRC 1/7)",
                 f"{_pixels(found.resolution_before)} before, "
                 f"{_pixels(found.resolution_after)} after",
-                meaning="of two halves of the light; consistency, not truth",
+                meaning="of two noisier copies of the image; consistency, not truth",
             )
         )
     numbers.append(
@@ -240,14 +268,14 @@ def _charts(found: Assessment) -> list[Chart]:
             "intensity of the result (grey levels)",
             "result less noisy",
             (Series("change", bias.centre, -bias.mean, -bias.high, -bias.low, style="points"),),
-            note="Should include 0 everywhere. Bins are of the result; where it keeps the pixel "
-            "itself, the ends bend a little by construction.",
+            note="Should include 0 everywhere. Bins are of the result; where the central pixel is "
+            "used (posterior), the ends bend a little by construction.",
         )
     ]
     if found.before is not None and found.after is not None:
         charts.append(
             Chart(
-                "Fourier ring correlation of two halves",
+                "Fourier ring correlation of two noisier copies",
                 "frequency (cycles per pixel)",
                 "correlation",
                 (
@@ -255,28 +283,27 @@ def _charts(found: Assessment) -> list[Chart]:
                     Series("denoised", found.after.frequency, found.after.correlation),
                     Series("1/7", [0, 0.5], [1 / 7, 1 / 7]),
                 ),
-                note="Where the denoised curve is above the noisy one, the net added consistency: "
-                "true detail or habit.",
+                note="The copies are the image plus and minus random noise of the measured "
+                "variance, which makes their noise uncorrelated. Where the denoised curve is above "
+                "the noisy one, the results agree more than the copies do: by true detail, or by "
+                "detail that is invented alike in both.",
             )
         )
     return charts
 
 
-def _training(history: Sequence[Mapping[str, float]]) -> Section:
-    """Losses against steps."""
-    lines = [line for line in history if "step" in line]
-    step = [line["step"] for line in lines]
-
-    def column(name: str) -> list[float]:
-        return [float(line.get(name, math.nan)) for line in lines]
-
+def _loss_chart(history: Sequence[Record]) -> Chart:
+    """Losses against steps, and the validation whose weights are kept."""
     series = []
-    if any(math.isfinite(v) for v in column("loss")):
-        series.append(Series("training", step, column("loss")))
-    low, high = column("held_out_low"), column("held_out_high")
-    band = (low, high) if any(map(math.isfinite, low)) else (None, None)
-    series.append(Series("held out", step, column("held_out"), *band))
-    chart = Chart(
+    for losses in losses_of(history):
+        if any(map(math.isfinite, losses.training)):
+            series.append(Series(losses.label("training"), losses.step, losses.training))
+        band = (losses.low, losses.high) if any(map(math.isfinite, losses.low)) else (None, None)
+        series.append(Series(losses.label("held out"), losses.step, losses.held_out, *band))
+    if ring := kept(history):
+        step, loss, label = ring
+        series.append(Series(label, [step], [loss], style="points"))
+    return Chart(
         "Loss against steps",
         "step",
         "loss (normalised units)",
@@ -284,7 +311,6 @@ def _training(history: Sequence[Mapping[str, float]]) -> Section:
         note="Held-out pixels are never training targets. The loss includes the noise, so it "
         "cannot reach 0.",
     )
-    return Section("Training", charts=(chart,))
 
 
 def scale_of(image: Any) -> tuple[float, str] | None:

@@ -189,10 +189,11 @@ class CandidateSearch:
             model = self._with_center(model)
         stage = STAGES[len(self._stages)]
         self._stages.append(model)
-        self.history += [
-            {**line, "step": line["step"] + self.step - run.step, "stage": stage}
-            for line in run.history
-        ]
+        first = self.step - run.step
+        for line in run.history:
+            # Which weights are kept is decided between the candidates, not by this loss.
+            facts = {k: v for k, v in line.items() if k != "kept"}
+            self.history.append({**facts, "step": first + line["step"], "stage": stage})
         if len(self._stages) == len(CANDIDATES):
             self._estimates = dict(zip(CANDIDATES, map(self._estimate, self._stages), strict=True))
 

@@ -9,8 +9,9 @@ import math
 import os
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unnoise.errors import InputError
 from unnoise.images.atomic import write_whole
@@ -21,13 +22,82 @@ if TYPE_CHECKING:
 LOG = "log.jsonl"
 REMEDY = "choose another place with -o"
 FORMATS = (".png", ".pdf", ".svg")
-TRAINING, HELD_OUT = "#9a9a9a", "#1f5fa8"
-"""Colours: what the net was fitted to stands back, what it is judged by in front."""
+TRAINING, HELD_OUT = "#9a9a9a", ("#1f5fa8", "#2e8b57", "#8757a8", "#a17a00")
+"""Colours: what the net was fitted to stands back, what it is judged by in front, by stage."""
 LOG_RANGE = 10
 """Losses that differ by more than this factor are drawn on a logarithmic scale."""
 
+Record = Mapping[str, Any]
+"""The numbers of one validation by name; ``stage`` is a text, ``kept`` says yes or no."""
 
-def read(folder: str | os.PathLike[str]) -> list[dict[str, float]]:
+
+@dataclass(frozen=True)
+class Losses:
+    """Losses against steps in one stage of a training; what is missing is NaN.
+
+    Stages weight their losses differently, so a curve through two of them would mean nothing.
+
+    Attributes
+    ----------
+    stage : str
+        Its name; empty for a training of one stage.
+    step, training, held_out, low, high : list of float
+        One value per validation; `low` and `high` are the 95 % interval of the held-out loss.
+    """
+
+    stage: str
+    step: list[float]
+    training: list[float]
+    held_out: list[float]
+    low: list[float]
+    high: list[float]
+
+    def label(self, name: str) -> str:
+        """The name of a curve.
+
+        Examples
+        --------
+        >>> [losses.label("training") for losses in losses_of([{"step": 1}])]
+        ['training']
+        """
+        return f"{name}, {self.stage}" if self.stage else name
+
+
+def losses_of(records: Sequence[Record]) -> list[Losses]:
+    """The losses of every stage, in the order of the stages.
+
+    Examples
+    --------
+    >>> records = [{"step": 50, "loss": 0.5, "stage": "first"}, {"step": 60, "stage": "second"}]
+    >>> [(losses.stage, losses.step, losses.training) for losses in losses_of(records)]
+    [('first', [50.0], [0.5]), ('second', [60.0], [nan])]
+    """
+    stages: dict[str, list[Record]] = {}
+    for record in records:
+        stages.setdefault(str(record.get("stage", "")), []).append(record)
+    keys = ("step", "loss", "held_out", "held_out_low", "held_out_high")
+    return [Losses(name, *(_column(rows, key) for key in keys)) for name, rows in stages.items()]
+
+
+def kept(records: Sequence[Record]) -> tuple[float, float, str] | None:
+    """Step, held-out loss and a text of the validation whose weights are kept, if it is known.
+
+    Later weights are kept as long as they are not significantly worse, so this need not be the
+    validation of the lowest loss.
+
+    Examples
+    --------
+    >>> kept([{"step": 50, "held_out": 0.5, "kept": True}, {"step": 100, "kept": False}])
+    (50.0, 0.5, 'kept: 0.5 at step 50')
+    """
+    record: Record = next((r for r in reversed(records) if r.get("kept")), {})
+    step, loss = (_column([record], key)[0] for key in ("step", "held_out"))
+    if not math.isfinite(step + loss):
+        return None
+    return step, loss, f"kept: {loss:.4g} at step {step:,.0f}"
+
+
+def read(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
     """The records of a model folder, one per validation.
 
     Parameters
@@ -78,7 +148,7 @@ def read(folder: str | os.PathLike[str]) -> list[dict[str, float]]:
     return records
 
 
-def to_csv(records: Sequence[Mapping[str, float]]) -> str:
+def to_csv(records: Sequence[Record]) -> str:
     """The records as a table: one row each, one column per key, missing values empty.
 
     Parameters
@@ -106,19 +176,17 @@ def to_csv(records: Sequence[Mapping[str, float]]) -> str:
     return text.getvalue()
 
 
-def plot(
-    records: Sequence[Mapping[str, float]], path: str | os.PathLike[str], title: str = ""
-) -> None:
+def plot(records: Sequence[Record], path: str | os.PathLike[str], title: str = "") -> None:
     """Draw training and held-out loss against steps.
 
-    The band is the 95 % interval of the held-out loss, the ring its least value, whose weights
-    are the ones that are kept.
+    The band is the 95 % interval of the held-out loss, the ring the validation whose weights are
+    kept. Stages of a training have curves of their own.
 
     Parameters
     ----------
     records : sequence of mapping
         Records with ``step`` and whatever there is of ``loss``, ``held_out``, ``held_out_low``,
-        ``held_out_high`` and ``seconds``.
+        ``held_out_high``, ``seconds``, ``kept`` and ``stage``.
     path : path
         Picture to write; its ending (png, pdf or svg) says the format.
     title : str
@@ -178,40 +246,42 @@ def write(
     return table, picture
 
 
-def _figure(records: Sequence[Mapping[str, float]], title: str) -> Figure:
+def _figure(records: Sequence[Record], title: str) -> Figure:
     from matplotlib.figure import Figure  # pyplot would keep every figure and choose a window
     from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-    step = _column(records, "step")
+    stages = losses_of(records)
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = figure.add_subplot()
-    marker = "o" if len(records) == 1 else None  # one point draws no line
-    loss, held_out = _column(records, "loss"), _column(records, "held_out")
-    if _any(loss):
-        axes.plot(step, loss, color=TRAINING, lw=1.6, marker=marker, label="training")
-    if _any(held_out):
-        low, high = _column(records, "held_out_low"), _column(records, "held_out_high")
-        if _any(low) and _any(high) and len(records) > 1:
-            axes.fill_between(
-                step, low, high, color=HELD_OUT, alpha=0.18, lw=0, label="95 % interval"
-            )
-        axes.plot(step, held_out, color=HELD_OUT, lw=2.0, marker=marker, label="held out")
-        best = min(
-            (i for i, v in enumerate(held_out) if math.isfinite(v)), key=held_out.__getitem__
-        )
-        ring = f"best: {held_out[best]:.4g} at step {step[best]:,.0f}"
-        axes.plot(
-            step[best], held_out[best], "o", ms=9, mfc="none", mec="#c2410c", mew=2, label=ring
-        )
+    for i, losses in enumerate(stages):
+        step, colour = losses.step, HELD_OUT[i % len(HELD_OUT)]
+        behind = TRAINING if len(stages) == 1 else (colour, 0.45)
+        marker = "o" if len(step) == 1 else None  # one point draws no line
+        if _any(losses.training):
+            label = losses.label("training")
+            axes.plot(step, losses.training, color=behind, lw=1.6, marker=marker, label=label)
+        if _any(losses.held_out):
+            if _any(losses.low) and _any(losses.high) and len(step) > 1:
+                label = losses.label("95 % interval")
+                axes.fill_between(
+                    step, losses.low, losses.high, color=colour, alpha=0.18, lw=0, label=label
+                )
+            label = losses.label("held out")
+            axes.plot(step, losses.held_out, color=colour, lw=2.0, marker=marker, label=label)
+    if ring := kept(records):
+        at, loss, label = ring
+        axes.plot(at, loss, "o", ms=9, mfc="none", mec="#c2410c", mew=2, label=label)
 
-    finite = [v for v in loss + held_out if math.isfinite(v)]
+    steps = _column(records, "step")
+    drawn = (v for losses in stages for v in (*losses.training, *losses.held_out))
+    finite = [v for v in drawn if math.isfinite(v)]
     if finite and min(finite) > 0 and max(finite) > LOG_RANGE * min(finite):
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:g}"))
         axes.yaxis.set_minor_formatter(NullFormatter())
-    if len(set(step)) == 1:  # an axis without length would repeat its one label
-        axes.set_xlim(step[0] - 1, step[0] + 1)
+    if len(set(steps)) == 1:  # an axis without length would repeat its one label
+        axes.set_xlim(steps[0] - 1, steps[0] + 1)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}"))
     axes.set_xlabel("step")
@@ -232,7 +302,7 @@ def _figure(records: Sequence[Mapping[str, float]], title: str) -> Figure:
     return figure
 
 
-def _column(records: Sequence[Mapping[str, float]], key: str) -> list[float]:
+def _column(records: Sequence[Record], key: str) -> list[float]:
     """Values of a key; what is missing or no number is NaN, which matplotlib leaves out."""
     values = (record.get(key) for record in records)
     return [float(v) if isinstance(v, int | float) else math.nan for v in values]

@@ -1,5 +1,8 @@
 """Optional sinks for the records of a training: TensorBoard and Weights & Biases.
 
+Their files go to a folder of their own, which the jobs put beside the model as ``MODEL.logs``: the
+model folder itself is replaced as a whole whenever it is saved.
+
 A sink is a convenience. Whatever goes wrong in it, a full disk or a lost connection, must not end
 a training that has run for hours: the sink falls silent and keeps the reason in `Logger.problem`.
 """
@@ -64,12 +67,12 @@ class Logger(ABC):
 
 
 class TensorBoard(Logger):
-    """Event files for TensorBoard in the model folder; watch with ``tensorboard --logdir FOLDER``.
+    """Event files for TensorBoard; watch them with ``tensorboard --logdir MODEL.logs``.
 
     Parameters
     ----------
     folder : Path
-        Model folder; the files go to its folder ``tensorboard``.
+        Folder of the logs; the files go to its folder ``tensorboard``.
     settings : dict
         Settings of the training, shown as text.
     """
@@ -98,7 +101,7 @@ class WandB(Logger):
     Parameters
     ----------
     folder : Path
-        Model folder; it names the run and takes its files.
+        Folder of the logs; it names the run and takes its files.
     settings : dict
         Settings of the training.
     """
@@ -127,7 +130,7 @@ def make(name: str, folder: Path, settings: dict[str, Any]) -> Logger:
     name : str
         Name out of `LOGGERS`.
     folder : Path
-        Model folder, already saved once: it does not count as one with only a log in it.
+        Folder of the logs, beside the model folder; it must exist.
     settings : dict
         Settings of the training, as plain values.
 
