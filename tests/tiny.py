@@ -43,7 +43,7 @@ def step(x: torch.Tensor, held_out: torch.Tensor | None = None, **options: Any) 
     """A noisy batch as the loop gives it to a method, of which nothing is held out by default."""
     if held_out is None:
         held_out = torch.zeros_like(x, dtype=torch.bool)
-    given = {"generator": seeded(), "fraction": 0.0, "see": torch.zeros_like} | options
+    given = {"generator": seeded(), "fraction": 0.0, "predict": torch.zeros_like} | options
     return Step(x, x, held_out, **given)
 
 

@@ -128,7 +128,7 @@ def picture() -> NDArray:
 @pytest.fixture(scope="module")
 def model(picture: NDArray) -> Model:
     centre = Posterior((PoissonGauss(1.0, 0.0, 0.0),), (UNIT,), (2.0,), 2.0, 0.0)
-    return dataclasses.replace(unnoise.train(picture, config=TINY), centre=centre)
+    return dataclasses.replace(unnoise.train(picture, config=TINY), posterior=centre)
 
 
 def test_the_model_folder_keeps_it(model: Model, picture: NDArray, tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_the_model_folder_keeps_it(model: Model, picture: NDArray, tmp_path: Pat
     without = dataclasses.replace(model, posterior=None)
     assert not np.array_equal(predict_array(without, picture), predict_array(model, picture))
     without.save(tmp_path / "without")
-    assert "centre" not in yaml.safe_load((tmp_path / "without" / "config.yaml").read_text())
+    assert "posterior" not in yaml.safe_load((tmp_path / "without" / "config.yaml").read_text())
     assert unnoise.load(tmp_path / "without").posterior is None
 
 
@@ -167,17 +167,17 @@ def test_damaged_values_are_refused(model: Model, tmp_path: Path, damage: str) -
     model.save(tmp_path / "m")
     path = tmp_path / "m" / "config.yaml"
     values = yaml.safe_load(path.read_text())
-    DAMAGES[damage](values["centre"])
+    DAMAGES[damage](values["posterior"])
     path.write_text(yaml.safe_dump(values))
     with pytest.raises(ModelError, match="damaged"):
         unnoise.load(tmp_path / "m")
 
 
-@pytest.mark.parametrize("centre", [None, 3, [], "text"])
-def test_what_is_no_mapping_is_refused(model: Model, tmp_path: Path, centre: object) -> None:
+@pytest.mark.parametrize("posterior", [None, 3, [], "text"])
+def test_what_is_no_mapping_is_refused(model: Model, tmp_path: Path, posterior: object) -> None:
     model.save(tmp_path / "m")
     path = tmp_path / "m" / "config.yaml"
-    values = yaml.safe_load(path.read_text()) | {"centre": centre}
+    values = yaml.safe_load(path.read_text()) | {"posterior": posterior}
     path.write_text(yaml.safe_dump(values))
     with pytest.raises(ModelError, match="damaged"):
         unnoise.load(tmp_path / "m")
@@ -238,7 +238,7 @@ def test_the_net_of_a_copied_channel_is_not_touched() -> None:
 
 
 def test_only_blind_spots_take_the_pixel_back() -> None:
-    with pytest.raises(InputError, match="centre"):
+    with pytest.raises(InputError, match="use_center_pixel"):
         Config.preset(method="n2n").set("use_center_pixel=true")
     for method in ("n2v", "n2v2"):
-        assert Config.preset(method=method).set("use_center_pixel=true").centre
+        assert Config.preset(method=method).set("use_center_pixel=true").use_center_pixel

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -20,7 +22,7 @@ from unnoise.models.model import Model
 from unnoise.noise.camera.file import Camera
 from unnoise.noise.inspect import inspect
 from unnoise.noise.models import PoissonGauss
-from unnoise.noise.of_images import image_noise, inspect_images, noise_models
+from unnoise.noise.of_images import ImageNoise, image_noise, inspect_images, noise_models
 from unnoise.training.finish import finish
 from unnoise.training.plan import plan
 
@@ -125,3 +127,37 @@ def test_measured_leaves_out_what_cannot_be() -> None:
     assert len(inspect_images([flat, good, small])) == 1
     assert inspect_images([flat, small]) == []
     assert len(inspect_images([good] * 9)) == 3
+
+
+def noise_of(image: Image) -> ImageNoise:
+    return image_noise([image], (0,), [inspect(image)])
+
+
+def test_the_error_and_the_axes_are_those_of_the_reports() -> None:
+    rng = np.random.default_rng(0)
+    image = Image.from_array(rng.normal(100, 5, (96, 96)).astype(np.float32))
+    (channel,) = inspect(image).channels
+    found = noise_of(image)
+    assert channel.curve is not None
+    assert found.relative_error == (pytest.approx(channel.curve.level_error),)
+    assert (found.correlated, found.independent) == (("",), ("Z", "Y", "X"))
+    white = np.random.default_rng(0).normal(size=(128, 132))
+    rows = Image.from_array(100 + sum(np.roll(white, k, axis=1) for k in range(4)))
+    assert noise_of(rows).correlated == ("X",)
+    assert noise_of(rows).independent == ("Z", "Y")
+
+
+def test_without_reports_nothing_is_claimed_of_the_noise() -> None:
+    found = image_noise([Image.from_array(scene())], (0,), [])
+    assert (found.models, found.relative_error, found.correlated) == ((None,), (1.0,), ("",))
+    assert found.known == []
+
+
+def test_to_dict_and_back_through_files() -> None:
+    found = dataclasses.replace(
+        image_noise([Image.from_array(scene())], (0,), [inspect(Image.from_array(scene()))]),
+        autocorrelation=(np.array([[0.25, 1.0, 0.25]]),),
+    )
+    values = found.to_dict()
+    for again in (yaml.safe_load(yaml.safe_dump(values)), json.loads(json.dumps(values))):
+        assert ImageNoise.from_dict(again).to_dict() == values

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import Any
 
@@ -14,6 +13,7 @@ from scipy import ndimage
 from unnoise.images.image import Image
 from unnoise.models.record import TrainingRecord
 from unnoise.noise.models import Curve, PoissonGauss
+from unnoise.noise.of_images import ImageNoise
 from unnoise.quality.assess import Assessment, assess, expected_error
 from unnoise.quality.training_record import record
 
@@ -32,9 +32,9 @@ def noisy_of(truth: NDArray, seed: int = 1) -> NDArray:
 
 def known_of(
     noisy: NDArray, noise: Any = FLAT, axes: str = "", dependence: float = 0.0
-) -> TrainingRecord:
-    known = record([Image.from_array(noisy)], (), (0,), [noise], [dependence], 0)
-    return dataclasses.replace(known, relative_error=(0.01,), correlated=(axes,))
+) -> tuple[ImageNoise, TrainingRecord]:
+    found = ImageNoise((noise,), (0.01,), (axes,))
+    return found, record([Image.from_array(noisy)], (0,), [dependence])
 
 
 def blind(noisy: NDArray, sigma: float = 1.5) -> NDArray:
@@ -48,7 +48,7 @@ def blind(noisy: NDArray, sigma: float = 1.5) -> NDArray:
 
 def judge(noisy: NDArray, clean: NDArray, **options: Any) -> Assessment:
     known = options.pop("known", None) or known_of(noisy)
-    return assess(noisy, clean, known, 0, **options)
+    return assess(noisy, clean, *known, 0, **options)
 
 
 def psnr_gain(truth: NDArray, noisy: NDArray, clean: NDArray) -> float:

@@ -16,6 +16,7 @@ import unnoise
 from unnoise.app.files import ReportOptions
 from unnoise.images.image import Image
 from unnoise.noise.models import Curve
+from unnoise.noise.of_images import ImageNoise
 from unnoise.quality.assess import Assessment, assess
 from unnoise.quality.blocks import Interval
 from unnoise.quality.training_record import record
@@ -38,9 +39,9 @@ def pixels(channels: int = 1, shape: tuple[int, int] = (64, 72)) -> NDArray:
 
 def judged(noisy: NDArray, noise: Any = None, **options: Any) -> Assessment:
     noise = Curve((0.0,), (25.0,)) if noise is None else noise
-    known = record([Image.from_array(noisy)], (), (0,), [noise or None], [0.0], 0)
-    known = dataclasses.replace(known, relative_error=(0.02,))
-    return assess(noisy, np.full(noisy.shape, 100.0), known, 0, **options)
+    found = ImageNoise((noise or None,), (0.02,), ("",))
+    known = record([Image.from_array(noisy)], (0,), [0.0])
+    return assess(noisy, np.full(noisy.shape, 100.0), found, known, 0, **options)
 
 
 def shown(channels: int = 1, title: str = "cells.tif", **options: Any) -> DenoisedPlane:

@@ -21,13 +21,15 @@ from unnoise.images.image import Image
 from unnoise.models import folder as checkpoint
 from unnoise.models.model import Model
 from unnoise.models.predict import predict, predict_array
+from unnoise.noise import of_images
 from unnoise.noise.models import PoissonGauss
+from unnoise.quality.noise_passthrough import dependence
 from unnoise.quality.risk import RiskEstimate
-from unnoise.training import held_out as selfcheck
 from unnoise.training import instant as stabilising
 from unnoise.training.adapted import CANDIDATES, SHARES, CandidateSearch
 from unnoise.training.instant import VstCalibration
 from unnoise.training.plan import plan
+from unnoise.training.resume import resume as resume_run
 from unnoise.training.runs import start
 
 CPU = torch.device("cpu")
@@ -112,7 +114,7 @@ def test_the_road_of_least_risk_is_what_the_user_gets(
             return wrong_by(1.0 if road == "instant" else 2.0)
         return wrong_by(1.0 if road == "adapted" else 2.0)
 
-    monkeypatch.setattr(CandidateSearch, "_judge", preferring)
+    monkeypatch.setattr(CandidateSearch, "_estimate", preferring)
     array = photons()
     run = finished(made(array))
     model = run.model()
@@ -137,7 +139,7 @@ def test_what_a_failing_check_leaves_goes_on(
 
     with monkeypatch.context() as patch:
         patch.setattr(training_job, "SAVE_EVERY", 0.0)
-        patch.setattr(training_job, "finished", fails)
+        patch.setattr(training_job, "finish", fails)
         with pytest.raises(RuntimeError, match="out of memory"):
             list(train_files([source], folder, config, reading=InputOptions()))
     assert checkpoint.is_resumable(folder)
@@ -160,7 +162,7 @@ def averaged() -> Model:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(stabilising, "STEPS", 6)
-        patch.setattr(CandidateSearch, "_judge", opposite)
+        patch.setattr(CandidateSearch, "_estimate", opposite)
         return finished(made(photons())).model()
 
 
@@ -191,28 +193,27 @@ def test_a_mean_does_not_depend_on_tiles(averaged: Model) -> None:
 def test_a_mean_repeats_the_noise_of_its_parts(averaged: Model) -> None:
     noise, image = [PoissonGauss(1.0, 0.0, 0.0)], Image.from_array(photons())
     own, other = (
-        share * np.array(selfcheck.dependence(m, [image], noise, CPU))
-        for m, share in averaged.members
+        share * np.array(dependence(m, [image], noise, CPU)) for m, share in averaged.members
     )
-    assert selfcheck.dependence(averaged, [image], noise, CPU) == pytest.approx(own + other)
+    assert dependence(averaged, [image], noise, CPU) == pytest.approx(own + other)
 
 
 def test_a_mean_in_a_folder(averaged: Model, tmp_path: Path) -> None:
-    averaged.save(tmp_path / "m")
+    checkpoint.save(tmp_path / "m", averaged)
     loaded = checkpoint.load(tmp_path / "m")
     assert np.array_equal(result(loaded, photons()), result(averaged, photons()))
-    assert loaded.partner is not None
+    assert loaded.second is not None
     assert averaged.second is not None
-    assert loaded.partner.model.config == averaged.second.model.config
-    assert loaded.partner.model.config.training.steps == STEPS
+    assert loaded.second.model.config == averaged.second.model.config
+    assert loaded.second.model.config.training.steps == STEPS
     assert "&id" not in (tmp_path / "m" / "config.yaml").read_text("utf-8")  # YAML's references
     for key, wrong in (("share", 1.5), ("channels", [0, 1]), ("share", "much")):
         values = yaml.safe_load((tmp_path / "m" / "config.yaml").read_text("utf-8"))
-        values["partner"][key] = wrong
+        values["second"][key] = wrong
         (tmp_path / "m" / "config.yaml").write_text(yaml.safe_dump(values), "utf-8")
         with pytest.raises(ModelError, match="is damaged"):
             checkpoint.load(tmp_path / "m")
-        averaged.save(tmp_path / "m")
+        checkpoint.save(tmp_path / "m", averaged)
 
 
 def finished_instant(array: NDArray) -> dict[str, torch.Tensor]:
@@ -248,11 +249,11 @@ def test_going_on_equals_the_uninterrupted_run(tmp_path: Path, stage: str) -> No
         if events == 2:
             break
     assert events == 2
-    checkpoint.save(tmp_path / "m", broken.model(), broken)
+    checkpoint.save(tmp_path / "m", broken.model(), broken.history, broken.state())
     model = checkpoint.load(tmp_path / "m")
     assert model.config.training.steps == STEPS
     assert np.isfinite(result(model, array)).all()
-    run = checkpoint.load_run(tmp_path / "m", model, [Image.from_array(array)], CPU)
+    run = resume_run(tmp_path / "m", model, [Image.from_array(array)], CPU)
     assert isinstance(run, CandidateSearch)
     assert (run.step, run.fraction) == (broken.step, broken.fraction) or stage == "calibration"
     finished(run)
@@ -341,11 +342,10 @@ def test_noise_that_is_known_badly_does_little_harm(
     """
     noise = PoissonGauss(gain=factor, offset=0.0, read_variance=0.0)
 
-    def wrong(reports: Any, model: Model) -> list[PoissonGauss]:
-        return [noise for _ in model.channels]
+    def wrong(reports: Any, channels: Any) -> list[PoissonGauss]:
+        return [noise for _ in channels]
 
-    for module in (stabilising, selfcheck):
-        monkeypatch.setattr(module, "noise_models", wrong)
+    monkeypatch.setattr(of_images, "noise_models", wrong)
     clean, noisy = scene(64), photons(64)
     run = finished(made(noisy, steps=160))
     errors = [((result(m, noisy) - clean) ** 2).mean() for m in run._stages[:3]]
@@ -365,6 +365,7 @@ def test_the_pixel_itself_is_judged_along_axes_of_independent_noise() -> None:
     rng = np.random.default_rng(0)
     noise = ndimage.gaussian_filter(rng.normal(size=(128, 128)), (0, 1.5), mode="wrap")
     striped = 100 + scene(128) + 20 * noise / noise.std()
-    for x, axes in ((striped, ["Z", "Y"]), (photons(128), ["Z", "Y", "X"])):
+    for x, axes in ((striped, ("Z", "Y")), (photons(128), ("Z", "Y", "X"))):
         model = plan([Image.from_array(x)], Config(method="adapted"))
+        assert model.noise is not None
         assert model.noise.independent == axes

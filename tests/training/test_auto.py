@@ -185,7 +185,7 @@ def test_auto_is_what_no_option_asks_for() -> None:
     assert of(assignments=["mask.percent=2"]) == Auto(("mask.percent=2",))
     plain = of("n2v")
     assert isinstance(plain, Config)
-    assert not plain.posterior
+    assert not plain.use_center_pixel
     for given in ({"struct": "horizontal:3"}, {"pairs": "T"}, {"preset": "paper"}):
         assert isinstance(of(**given), Config), given
 
@@ -253,8 +253,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(auto, "choose", lambda images, ndim: _small(choose(images, ndim)))
 
 
-def _small(choice: auto.Choice) -> auto.Choice:
-    return auto.Choice(choice.config.set(*TINY), choice.reports, choice.why)
+def _small(choice: auto.MethodChoice) -> auto.MethodChoice:
+    return auto.MethodChoice(choice.config.set(*TINY), choice.reports, choice.why)
 
 
 def test_scripts_use_auto_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -262,13 +262,13 @@ def test_scripts_use_auto_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     x = smooth((96, 96)) + 10 * white((96, 96))
     model = unnoise.train(x, steps=2)
     assert (model.config.method, model.config.use_center_pixel) == ("n2v", True)
-    assert "known" in model.origin
-    assert "centre" in model.origin
+    assert model.record is not None
+    assert model.posterior_test is not None
     assert unnoise.train(rows(), steps=1, method="auto").config.method == "structn2v"
     plain = unnoise.train(x, method="n2v", config=Config().set(*TINY, "training.steps=1"))
     assert not plain.config.use_center_pixel
     assert plain.posterior is None
-    assert "known" in plain.origin
+    assert plain.record is not None
 
 
 def test_the_same_seed_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

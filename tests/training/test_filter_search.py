@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -33,7 +34,7 @@ def calibration(x: NDArray, method: str = "gaussian", axes: str | None = None) -
     if method in NEEDS:
         pytest.importorskip(NEEDS[method], reason=f"{method} needs {NEEDS[method]}")
     images = [Image.from_array(x, axes)]
-    return FilterSearch(images, plan(images, Config(method=method)))
+    return FilterSearch(images, plan(images, Config(method=method)), torch.device("cpu"))
 
 
 def timeless(history: list[dict[str, float]]) -> list[dict[str, Any]]:
@@ -166,7 +167,7 @@ def test_the_seed_chooses_the_patches() -> None:
 
     def risks(seed: int) -> list[float]:
         config = Config(method="gaussian").replace(training={"seed": seed})
-        run = FilterSearch(images, plan(images, config))
+        run = FilterSearch(images, plan(images, config), torch.device("cpu"))
         next(iter(run))
         return [line["held_out"] for line in run.history]
 

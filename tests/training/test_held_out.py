@@ -12,6 +12,7 @@ from unnoise.config.config import Config
 from unnoise.images.image import Image
 from unnoise.models.model import Model
 from unnoise.models.predict import predict_array
+from unnoise.quality import region as pieces
 from unnoise.training import held_out
 from unnoise.training.held_out import lattices, regions
 from unnoise.training.plan import plan
@@ -155,7 +156,7 @@ def test_regions_of_odd_sizes(shape: tuple[int, ...], axes: str) -> None:
 
 def test_regions_stay_within_their_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(held_out, "BUDGET", 4000)
-    monkeypatch.setattr(held_out, "SIDES", {2: (32, 32), 3: (8, 16, 16)})
+    monkeypatch.setattr(pieces, "SIDES", {2: (32, 32), 3: (8, 16, 16)})
     model, image = model_of(scene((3, 96, 96)), tiny(), "TYX")
     (found,) = regions(model, [image], CPU)
     assert 4 <= len(found) <= 5

@@ -276,7 +276,7 @@ def test_the_shift_of_noise_alone_is_next_to_nothing() -> None:
         ({"method": "instant", "ndim": 3}, "works on planes"),
         ({"method": "adapted", "ndim": 3}, "works on planes"),
         ({"method": "adapted", "training": {"loss": "gaussian"}}, "loss gaussian"),
-        ({"method": "adapted", "centre": True}, "leave centre out"),
+        ({"method": "adapted", "centre": True}, "leave use_center_pixel out"),
         ({"method": "instant", "net": {"filters": 8}}, "no settings 'net'"),
         ({"method": "adapted", "mask": {"percent": 1.0}}, "no settings 'mask'"),
     ],

@@ -173,6 +173,7 @@ def test_the_history_holds_an_interval_around_every_loss(loss: str) -> None:
     expected = [
         *columns,
         "held_out_high",
+        "kept",
         *(calibration if loss in ("gaussian", "laplace") else []),
     ]
     for line in run.history:
@@ -181,7 +182,7 @@ def test_the_history_holds_an_interval_around_every_loss(loss: str) -> None:
         assert all(math.isfinite(value) for value in line.values())
     assert run.history[-1]["loss"] == run.loss
     best = min(run.history, key=lambda line: line["held_out"])
-    told = model.origin.get("calibration", {})
+    told = {} if model.coverage is None else vars(model.coverage)
     assert told == {key: best[key] for key in expected if key in calibration}
 
 

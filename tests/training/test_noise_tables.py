@@ -39,15 +39,16 @@ def test_the_measured_noise_is_that_of_the_image() -> None:
     middle = len(SIGNALS) * 3 // 7
     assert SIGNALS[middle] == pytest.approx(0, abs=1e-9)
     assert noise.variance[middle] * std**2 == pytest.approx(144, rel=0.1)
-    assert noise.rho is None
+    assert noise.autocorrelation is None
     assert model.config.recorruption is not None
     assert model.config.recorruption.correlated is False
     assert len(model.config.symmetries(2)) == 8
-    json.dumps(model.origin)  # plain values
+    assert model.noise is not None
+    json.dumps(model.noise.to_dict())  # plain values
 
 
 def test_only_r2r_measures() -> None:
-    assert "recorruption" not in planned(noisy_image((32, 32)), Config()).origin
+    assert planned(noisy_image((32, 32)), Config()).noise is None
 
 
 def test_every_channel_has_its_own_table_and_constant_ones_have_none() -> None:
@@ -64,15 +65,15 @@ def test_correlation_is_measured_and_can_be_left_out() -> None:
     y = ndimage.uniform_filter1d(rng.normal(size=(128, 128)), 3, axis=1) * 10 + 100
     model = planned(Image.from_array(y))
     (noise,) = noise_tables(model)
-    assert noise.rho is not None
-    r, c = (n // 2 for n in noise.rho.shape)
-    assert noise.rho[r, c] == 1
-    assert noise.rho[r, c + 1] == pytest.approx(2 / 3, abs=0.08)
-    assert noise.rho[r, c + 2] == pytest.approx(1 / 3, abs=0.08)
-    assert abs(noise.rho[r + 1, c]) < 0.08
+    assert noise.autocorrelation is not None
+    r, c = (n // 2 for n in noise.autocorrelation.shape)
+    assert noise.autocorrelation[r, c] == 1
+    assert noise.autocorrelation[r, c + 1] == pytest.approx(2 / 3, abs=0.08)
+    assert noise.autocorrelation[r, c + 2] == pytest.approx(1 / 3, abs=0.08)
+    assert abs(noise.autocorrelation[r + 1, c]) < 0.08
     assert model.config.symmetries(2) == ((0, False), (2, False))
     without = planned(Image.from_array(y), tiny("r2r").replace(recorruption={"correlated": False}))
-    assert noise_tables(without)[0].rho is None
+    assert noise_tables(without)[0].autocorrelation is None
     photons = Config(method="r2r").set("recorruption.kind=thinning")
     white = Image.from_array(rng.normal(size=(128, 128)))
     with pytest.raises(InputError, match="is not correlated as far as can be measured"):
@@ -86,13 +87,13 @@ def test_correlation_between_slices_is_part_of_a_3d_net_only() -> None:
     y = ndimage.uniform_filter1d(rng.normal(size=(20, 96, 96)), 2, axis=0) * 10 + 100
     stack = Image.from_array(y, axes="ZYX")
     (noise,) = noise_tables(planned(stack, tiny("r2r").replace(ndim=3)))
-    assert noise.rho is not None
-    z, r, c = (n // 2 for n in noise.rho.shape)
-    assert noise.rho[z, r, c] == 1
-    assert noise.rho[z + 1, r, c] == pytest.approx(0.5, abs=0.1)
-    assert abs(noise.rho[z, r, c + 1]) < 0.08
-    np.testing.assert_array_equal(noise.rho, noise.rho[::-1, ::-1, ::-1])
-    assert noise_tables(planned(stack, tiny("r2r").replace(ndim=2)))[0].rho is None
+    assert noise.autocorrelation is not None
+    z, r, c = (n // 2 for n in noise.autocorrelation.shape)
+    assert noise.autocorrelation[z, r, c] == 1
+    assert noise.autocorrelation[z + 1, r, c] == pytest.approx(0.5, abs=0.1)
+    assert abs(noise.autocorrelation[z, r, c + 1]) < 0.08
+    np.testing.assert_array_equal(noise.autocorrelation, noise.autocorrelation[::-1, ::-1, ::-1])
+    assert noise_tables(planned(stack, tiny("r2r").replace(ndim=2)))[0].autocorrelation is None
 
 
 def test_a_camera_file_comes_before_what_is_measured(tmp_path: Path) -> None:

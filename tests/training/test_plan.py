@@ -202,10 +202,10 @@ def test_a_channel_that_is_constant_on_either_side_is_not_learned() -> None:
 def test_the_model_knows_where_its_targets_come_from() -> None:
     image, target = noise((32, 32), "YX"), noise((32, 32), "YX", seed=1)
     model = plan([image], CARE, [target])
-    assert [entry["shape"] for entry in model.origin["targets"]] == [[32, 32]]
+    assert [source.shape for source in model.provenance.targets] == [(32, 32)]
     assert model.provenance.target_dtype == "float64"
     assert model.provenance.fingerprint == fingerprint([image, target])
-    assert "targets" not in plan([image]).origin
+    assert plan([image]).provenance.targets == ()
 
 
 # ---- Methods and their nets ----

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from unnoise.images.axes import middle
 from unnoise.images.image import Image
-from unnoise.models.model import Model
 from unnoise.models.record import TrainingRecord
 from unnoise.noise.planes import sampled
 from unnoise.quality.noise_passthrough import UNKNOWN
@@ -22,31 +21,35 @@ SIDE = 512
 
 
 def record(
-    model: Model,
     images: Sequence[Image],
+    channels: Sequence[int],
     dependence: Sequence[float],
     memorised: Sequence[tuple[float, float]] | None = None,
+    *,
+    seed: int = 0,
 ) -> TrainingRecord:
     """What the images of a trained model look like, and how its results know their noise.
 
     Parameters
     ----------
-    model : Model
-        Trained.
     images : sequence of Image
-        Its training images.
+        The training images.
+    channels : sequence of int
+        Those that are denoised.
     dependence : sequence of float
         From `unnoise.quality.noise_passthrough.dependence`.
     memorised : sequence of (float, float), optional
         From `unnoise.quality.noise_passthrough.memorised`, where it can be measured.
+    seed : int
+        Chooses the pixels that are looked at.
     """
     picked = [images[i] for i in sorted({0, len(images) // 2, len(images) - 1})][:LOOKS]
-    rng = np.random.default_rng([model.config.training.seed, 3])
+    rng = np.random.default_rng([seed, 3])
     looks = []
-    for c in model.channels:
+    for c in channels:
         planes = [_middle(plane) for image in picked for plane in _spread(sampled(image, c))]
         looks.append(fit(planes, rng))
-    unknown = [UNKNOWN] * len(model.channels)
+    unknown = [UNKNOWN] * len(channels)
     return TrainingRecord(tuple(dependence), tuple(memorised or unknown), tuple(looks))
 
 

@@ -67,7 +67,9 @@ def finish(
     if pieces is not None:
         memory = [memorised(parts, n) for parts, n in zip(pieces, noise.models, strict=True)]
     repeated = dependence(model, images, noise.models, device)
-    model = replace(model, record=record(model, images, repeated, memory))
+    seed = model.config.training.seed
+    kept = record(images, model.channels, repeated, memory, seed=seed)
+    model = replace(model, record=kept)
     along = "".join(k for k in "YX" if any(k in c for c in noise.correlated))
     if along and model.config.entry.pretrained:
         told.append(

@@ -187,7 +187,7 @@ def test_combinations_that_cannot_be() -> None:
         Config().set("recorruption.alpha=1")
     with pytest.raises(InputError, match=r"recorruption\.alpha"):
         Config(method="r2r").set("recorruption.alpha=0")
-    with pytest.raises(InputError, match="none; leave centre out"):
+    with pytest.raises(InputError, match="none; leave use_center_pixel out"):
         Config(method="r2r").set("use_center_pixel=true")
     with pytest.raises(InputError, match="needs the noise"):
         build(Config(method="r2r"), 2)

@@ -22,6 +22,7 @@ from unnoise.noise.models import PoissonGauss
 from unnoise.training.loop import TrainingRun
 from unnoise.training.noise_tables import noise_tables
 from unnoise.training.plan import plan
+from unnoise.training.resume import resume as resume_run
 
 FEW = tiny("r2r", steps=4, patch=16, validate_every=2)
 
@@ -63,15 +64,17 @@ def test_from_file_to_file_and_resumed(what: str, kind: str, tmp_path: Path) -> 
     for progress in run:
         if progress.step == 2:
             break
-    model = replace(run.model(), origin={**run.model().origin, "reading": vars(InputOptions())})
-    checkpoint.save(broken, model, run)
+    made = run.model()
+    kept = replace(made.provenance, reading=vars(InputOptions()))
+    model = replace(made, provenance=kept)
+    checkpoint.save(broken, model, run.history, run.state())
     camera.unlink()  # the noise lies in the model
     with pytest.raises(InputError, match="camera"):
         plan([image], config)
     loaded = checkpoint.load(broken)
     for a, b in zip(noise_tables(loaded), noise_tables(model), strict=True):
         assert np.array_equal(a.variance, b.variance)
-    again = checkpoint.load_run(broken, loaded, [image], CPU)
+    again = resume_run(broken, loaded, [image], CPU)
     for _ in again:
         pass
     straight = checkpoint.load(whole)
