@@ -30,15 +30,11 @@ from unnoise.training.instant import Instant
 from unnoise.training.plan import plan
 from unnoise.training.runs import start
 
+pytestmark = pytest.mark.usefixtures("few_steps")
+
 CPU = torch.device("cpu")
 STEPS = 10
 SMALL = {"steps": STEPS, "patch": 16, "batch_size": 4}
-
-
-@pytest.fixture(autouse=True)
-def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A calibration that is over at once."""
-    monkeypatch.setattr(stabilising, "STEPS", 6)
 
 
 def scene(side: int = 32) -> NDArray[np.float64]:

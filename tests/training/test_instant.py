@@ -55,12 +55,6 @@ def denoised(array: NDArray, axes: str | None = None, dtype: Any = np.float64) -
     return model.predict(array, axes=axes, dtype=dtype, device="cpu")
 
 
-@pytest.fixture
-def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A calibration that is over at once, where its quality does not matter."""
-    monkeypatch.setattr(stabilising, "STEPS", 8)
-
-
 # The first guess
 
 
