@@ -30,3 +30,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Seed torch as pytest-randomly seeds NumPy: by the printed seed, whatever ran before."""
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(item.config.getoption("randomly_seed", 0))
+
+
+@pytest.fixture
+def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A calibration of the shipped net that is over at once, where its quality does not matter."""
+    monkeypatch.setattr("unnoise.training.instant.STEPS", 6)

@@ -24,7 +24,7 @@ def blocks(name: str, language: str) -> list[str]:
 
 
 @pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few_steps: None) -> Path:
     """The files that the README talks about."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(plan, "DEFAULT_STEPS", {2: 1, 3: 1})

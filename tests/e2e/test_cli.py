@@ -18,7 +18,7 @@ import yaml
 import unnoise
 from unnoise.training.loop import TrainingRun as Training
 
-from .commands import Run
+from .commands import TINY, Run
 
 
 def test_denoise_writes_beside_the_input_and_says_what_it_does(run: Run, noisy: Path) -> None:
@@ -206,23 +206,11 @@ def test_ctrl_c_leaves_a_usable_model(tmp_path: Path, noisy: Path) -> None:
 def test_stack_in_3d_comes_back(
     run: Run, shared_data: Path, name: str, axes: str, shape: tuple[int, ...]
 ) -> None:
-    result = run(
-        "denoise", shared_data / name, "--axes", axes, "-o", "o.tif", "--steps", 1, "--no-tta"
-    )
+    more = ("--axes", axes, "--steps", 1, "--no-tta", *TINY)
+    result = run("denoise", shared_data / name, "-o", "o.tif", *more)
     assert result.code == 0, result.err
     assert "3D net (20 Z slices)" in result.err
-    flat = run(
-        "denoise",
-        shared_data / name,
-        "--axes",
-        axes,
-        "--2d",
-        "-o",
-        "f.tif",
-        "--steps",
-        1,
-        "--no-tta",
-    )
+    flat = run("denoise", shared_data / name, "-o", "f.tif", "--2d", *more)
     assert "2D net slice by slice (20 Z slices; --3d for a 3D net)" in flat.err
     for out in ("o.tif", "f.tif"):
         with tifffile.TiffFile(out) as tif:
@@ -244,7 +232,7 @@ def test_stack_in_3d_comes_back(
 )
 def test_real_files_keep_axes_shape_type_and_scale(run: Run, shared_data: Path, name: str) -> None:
     source = shared_data / "formats" / "imagej_ome" / name
-    result = run("denoise", source, "-o", name, "--steps", 1, "--no-tta", "--2d")
+    result = run("denoise", source, "-o", name, "--steps", 1, "--no-tta", "--2d", *TINY)
     assert result.code == 0, result.err
 
     def facts(path: Path) -> tuple[object, ...]:
@@ -292,7 +280,7 @@ def test_demo_prints_the_gain_and_writes_the_pictures(run: Run) -> None:
     ]
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["denoise", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["denoise", "--help"], ["train", "--help"]])
 def test_help_and_import_do_not_load_torch(arguments: list[str]) -> None:
     code = (
         "import sys\nfrom unnoise.app.cli.main import main\n"

@@ -11,9 +11,9 @@ import pytest
 import tifffile
 import yaml
 
-from unnoise.training import instant as stabilising
-
 from .commands import Run, Write, assert_refused, facts, nothing_new
+
+pytestmark = pytest.mark.usefixtures("few_steps")
 
 SMALL = ("--set", "training.patch=16", "--set", "training.batch_size=2")
 ROADS: dict[str, tuple[str, ...]] = {
@@ -27,12 +27,6 @@ KINDS: dict[str, tuple[str, tuple[int, ...], str]] = {
     "two channels": ("CYX", (2, 20, 24), "float32"),
 }
 """Axes, shape and type."""
-
-
-@pytest.fixture(autouse=True)
-def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A calibration that is over at once."""
-    monkeypatch.setattr(stabilising, "STEPS", 4)
 
 
 @pytest.mark.parametrize(
@@ -66,11 +60,11 @@ def test_train_predict_and_denoise_keep_everything_but_the_noise(
     )
 
 
-@pytest.mark.parametrize(("road", "events"), [("instant", 2), ("adapted", 6)])
+@pytest.mark.parametrize(("road", "events"), [("instant", 2), ("adapted", 6), ("adapted", 8)])
 def test_resume_equals_the_uninterrupted_run(
     run: Run, write: Write, stop_after: Callable[[int], None], road: str, events: int
 ) -> None:
-    """Stopped in the calibration, or while it fine-tunes."""
+    """Stopped in the calibration, at its last step, or while it fine-tunes."""
     write("x.tif", (24, 28), "YX")
     more = (*ROADS[road], *(("--steps", "8") if road == "adapted" else ()))
     assert run("train", "x.tif", "-o", "whole", *more).code == 0

@@ -12,6 +12,8 @@ import yaml
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from synthetic import smooth
+from tiny import CPU
 from unnoise.app import train as training_job
 from unnoise.app.files import InputOptions
 from unnoise.app.train import resume, train_files
@@ -32,21 +34,15 @@ from unnoise.training.plan import plan
 from unnoise.training.resume import resume as resume_run
 from unnoise.training.runs import start
 
-CPU = torch.device("cpu")
+pytestmark = pytest.mark.usefixtures("few_steps")
+
 STEPS = 10
 SMALL = {"steps": STEPS, "patch": 16, "batch_size": 4}
 
 
-@pytest.fixture(autouse=True)
-def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A calibration that is over at once."""
-    monkeypatch.setattr(stabilising, "STEPS", 6)
-
-
 def scene(side: int = 32) -> NDArray[np.float64]:
-    rng = np.random.default_rng(3)
-    field = ndimage.gaussian_filter(rng.standard_normal((side, side)), 3, mode="wrap")
-    return 25 + 12 * field / field.std() * (field > 0) + 10 * (field > field.std())
+    field = smooth((side, side), 3, seed=3, mode="wrap")
+    return 25 + 12 * field * (field > 0) + 10 * (field > 1)
 
 
 def photons(side: int = 32, seed: int = 0) -> NDArray[np.uint16]:

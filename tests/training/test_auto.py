@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy import ndimage
 
 import unnoise
+from synthetic import averaged, smooth, white
+from tiny import NET
 from unnoise.app.cli.options import wanted, with_noise_model
 from unnoise.config import footprint as structure
 from unnoise.config.config import Config
@@ -19,35 +20,26 @@ from unnoise.noise.advice import Advice
 from unnoise.training import auto
 from unnoise.training.auto import Auto, choose
 
-TINY = ("net.filters=4", "net.depth=1", "training.patch=32")
+TINY = (*NET, "training.patch=32")
 
 
-def white(shape: tuple[int, ...], seed: int = 0) -> NDArray:
-    return np.random.default_rng(seed).normal(size=shape)
-
-
-def smooth(shape: tuple[int, ...], sigma: float = 5, seed: int = 1) -> NDArray:
-    scene = ndimage.gaussian_filter(white(shape, seed), (0,) * (len(shape) - 2) + (sigma, sigma))
-    return np.asarray(100 + 30 * scene / scene.std())
-
-
-def averaged(shape: tuple[int, ...], length: int, axis: int) -> NDArray:
-    noise = ndimage.uniform_filter1d(white(shape), length, axis=axis, mode="wrap")
-    return 12 * length**0.5 * noise
+def ground(shape: tuple[int, ...]) -> NDArray:
+    """A smooth scene, another one in every plane."""
+    return smooth(shape, (0,) * (len(shape) - 2) + (5, 5), 1, mean=100, sd=30)
 
 
 def rows(shape: tuple[int, ...] = (128, 128)) -> NDArray:
     """Noise correlated along X."""
-    return smooth(shape) + averaged(shape, 3, -1)
+    return ground(shape) + 12 * averaged(shape, 3, -1)
 
 
 def repeats(n: int = 4) -> NDArray:
     """The same scene again and again."""
-    return smooth((128, 128)) + 12 * white((n, 128, 128))
+    return ground((128, 128)) + 12 * white((n, 128, 128))
 
 
 def test_white_noise() -> None:
-    choice = choose([Image.from_array(smooth((96, 96)) + 10 * white((96, 96)))])
+    choice = choose([Image.from_array(ground((96, 96)) + 10 * white((96, 96)))])
     assert choice.config.method == "n2v"
     assert choice.config.use_center_pixel
     assert choice.why.startswith("auto: n2v; ")
@@ -109,7 +101,7 @@ def test_noise_that_cannot_be_measured() -> None:
 
 
 def test_images_that_differ_follow_the_majority() -> None:
-    plain = [Image.from_array(smooth((96, 96)) + 10 * white((96, 96), s)) for s in (0, 1)]
+    plain = [Image.from_array(ground((96, 96)) + 10 * white((96, 96), s)) for s in (0, 1)]
     choice = choose([plain[0], Image.from_array(rows((96, 96))), plain[1]])
     assert choice.config.method == "n2v"
     assert "the images differ: n2v, structn2v, n2v" in choice.why
@@ -229,7 +221,7 @@ def test_the_camera_file_becomes_a_setting(tmp_path: Any) -> None:
     ],
 )
 def test_the_road_follows_from_the_budget(given: dict[str, Any], method: str) -> None:
-    images = [Image.from_array(smooth((96, 96)) + 10 * white((96, 96)))]
+    images = [Image.from_array(ground((96, 96)) + 10 * white((96, 96)))]
     choice = Auto(seed=4, **given).resolve(images)
     assert choice.config.method == method
     assert choice.config.training.seed == 4
@@ -239,7 +231,7 @@ def test_the_road_follows_from_the_budget(given: dict[str, Any], method: str) ->
 
 
 def test_the_shipped_net_is_for_planes_with_independent_noise() -> None:
-    deep = smooth((16, 48, 48)) + 10 * white((16, 48, 48))
+    deep = ground((16, 48, 48)) + 10 * white((16, 48, 48))
     assert Auto().resolve([Image.from_array(deep, axes="ZYX")]).config.method == "n2v"
     assert Auto(ndim=2).resolve([Image.from_array(deep, axes="ZYX")]).config.method == "adapted"
     assert Auto(minutes=0.1).resolve([Image.from_array(rows())]).config.method == "structn2v"
@@ -259,7 +251,7 @@ def _small(choice: auto.MethodChoice) -> auto.MethodChoice:
 
 def test_scripts_use_auto_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
     small(monkeypatch)
-    x = smooth((96, 96)) + 10 * white((96, 96))
+    x = ground((96, 96)) + 10 * white((96, 96))
     model = unnoise.train(x, steps=2)
     assert (model.config.method, model.config.use_center_pixel) == ("n2v", True)
     assert model.record is not None
@@ -273,7 +265,7 @@ def test_scripts_use_auto_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_same_seed_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     small(monkeypatch)
-    x = smooth((96, 96)) + 10 * white((96, 96))
+    x = ground((96, 96)) + 10 * white((96, 96))
     one, two, other = (unnoise.denoise(x, steps=3, seed=seed) for seed in (0, 0, 1))
     assert np.array_equal(one, two)
     assert not np.array_equal(one, other)
@@ -281,7 +273,7 @@ def test_the_same_seed_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_photons_of_mean_a_fifth_keep_their_mean(monkeypatch: pytest.MonkeyPatch) -> None:
     small(monkeypatch)
-    truth = 0.2 * smooth((96, 96)) / smooth((96, 96)).mean()
+    truth = 0.2 * ground((96, 96)) / ground((96, 96)).mean()
     x = np.random.default_rng(0).poisson(np.maximum(truth, 0)).astype(np.float32)
     clean = unnoise.denoise(x, steps=60)
     assert clean.dtype == np.float32

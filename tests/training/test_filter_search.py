@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from synthetic import clean_and_noisy
+from tiny import timeless
 from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images.image import Image
@@ -22,14 +24,6 @@ from unnoise.training.runs import start
 NEEDS = {"wavelet": "pywt", "bm3d": "bm3d"}
 
 
-def scene(size: int = 64, sigma: float = 0.5, seed: int = 0) -> tuple[NDArray, NDArray]:
-    """A smooth random picture of unit variance, and the same with white noise."""
-    rng = np.random.default_rng(seed)
-    truth = ndimage.gaussian_filter(rng.normal(size=(size, size)), 4, mode="wrap")
-    truth /= truth.std()
-    return truth, truth + sigma * rng.normal(size=truth.shape)
-
-
 def calibration(x: NDArray, method: str = "gaussian", axes: str | None = None) -> FilterSearch:
     if method in NEEDS:
         pytest.importorskip(NEEDS[method], reason=f"{method} needs {NEEDS[method]}")
@@ -37,13 +31,9 @@ def calibration(x: NDArray, method: str = "gaussian", axes: str | None = None) -
     return FilterSearch(images, plan(images, Config(method=method)), torch.device("cpu"))
 
 
-def timeless(history: list[dict[str, float]]) -> list[dict[str, Any]]:
-    return [{k: v for k, v in line.items() if k != "seconds"} for line in history]
-
-
 @pytest.mark.parametrize("method", sorted(FILTERS))
 def test_it_keeps_the_candidate_of_least_risk(method: str) -> None:
-    run = calibration(scene(40)[1], method)
+    run = calibration(clean_and_noisy(40)[1], method)
     progress = list(run)
     assert run.fraction == 1
     n = len(progress)
@@ -63,7 +53,7 @@ def test_it_keeps_the_candidate_of_least_risk(method: str) -> None:
 
 
 def test_half_way_the_model_is_the_best_so_far_and_before_it_is_the_plan() -> None:
-    x = scene(40)[1]
+    x = clean_and_noisy(40)[1]
     run = calibration(x)
     assert run.model() is run._model
     for progress in run:
@@ -74,7 +64,7 @@ def test_half_way_the_model_is_the_best_so_far_and_before_it_is_the_plan() -> No
 
 @pytest.mark.parametrize("stop_at", [1, 5, 12])
 def test_going_on_equals_the_uninterrupted_calibration(stop_at: int) -> None:
-    x = scene(40)[1]
+    x = clean_and_noisy(40)[1]
     whole, broken, resumed = (calibration(x) for _ in range(3))
     list(whole)
     for progress in broken:
@@ -101,18 +91,18 @@ def test_going_on_equals_the_uninterrupted_calibration(stop_at: int) -> None:
     ],
 )
 def test_states_of_something_else_are_refused(change: dict[str, Any]) -> None:
-    run = calibration(scene(40)[1])
+    run = calibration(clean_and_noisy(40)[1])
     next(iter(run))
     with pytest.raises(InputError, match="does not fit its model; calibrate anew"):
-        calibration(scene(40)[1]).restore(run.state() | change)
+        calibration(clean_and_noisy(40)[1]).restore(run.state() | change)
     with pytest.raises(InputError, match="calibrate anew"):
-        calibration(scene(40)[1]).restore({"net": {}, "step": 3})
+        calibration(clean_and_noisy(40)[1]).restore({"net": {}, "step": 3})
 
 
 @pytest.mark.parametrize("sigma", [0.3, 1.0])
 def test_the_chosen_blur_is_near_the_best_one(sigma: float) -> None:
     """The oracle knows the truth; the calibration has only the noisy picture."""
-    truth, x = scene(128, sigma)
+    truth, x = clean_and_noisy(128, sigma)
     run = calibration(x)
     list(run)
     tried = [line["sigma"] for line in run.history]
@@ -129,7 +119,7 @@ def test_the_chosen_blur_is_near_the_best_one(sigma: float) -> None:
 
 
 def test_the_model_predicts_with_what_was_found() -> None:
-    x = scene(64)[1]
+    x = clean_and_noisy(64)[1]
     run = calibration(x)
     list(run)
     sigma = float(run.model().weights["sigma"])
@@ -157,13 +147,13 @@ def test_stacks_and_channels() -> None:
 
 
 def test_it_is_what_a_classical_model_starts_with() -> None:
-    images = [Image.from_array(scene(40)[1])]
+    images = [Image.from_array(clean_and_noisy(40)[1])]
     run = start(images, plan(images, Config(method="gaussian")), None)
     assert isinstance(run, FilterSearch)
 
 
 def test_the_seed_chooses_the_patches() -> None:
-    images = [Image.from_array(scene(300)[1])]
+    images = [Image.from_array(clean_and_noisy(300)[1])]
 
     def risks(seed: int) -> list[float]:
         config = Config(method="gaussian").replace(training={"seed": seed})

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 
+from synthetic import smooth
+from tiny import CPU, NET, tiny
 from unnoise.config.config import Config
 from unnoise.images.image import Image
 from unnoise.models.model import Model
@@ -17,19 +17,14 @@ from unnoise.training import held_out
 from unnoise.training.held_out import lattices, regions
 from unnoise.training.plan import plan
 
-CPU = torch.device("cpu")
-TINY = ("net.filters=4", "net.depth=1", "training.steps=2", "training.patch=32")
-
-
-def tiny(method: str = "n2v", *more: str) -> Config:
-    return Config.preset(method=method).set(*TINY, *more)
+TINY = (*NET, "training.steps=2", "training.patch=32", "training.batch_size=2")
 
 
 def scene(shape: tuple[int, ...] = (64, 72), seed: int = 0) -> NDArray:
     """Smooth ground with photon noise."""
     rng = np.random.default_rng(seed)
-    smooth = ndimage.gaussian_filter(rng.normal(size=shape), 4, mode="wrap")
-    return rng.poisson(30 + 8 * smooth / smooth.std()).astype(np.float32)
+    light = smooth(shape, seed=rng, mean=30, sd=8, mode="wrap")
+    return rng.poisson(light).astype(np.float32)
 
 
 def model_of(x: NDArray, config: Config, axes: str | None = None) -> tuple[Model, Image]:

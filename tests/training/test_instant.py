@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 
+from synthetic import smooth
+from tiny import CPU
 from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images.image import Image
@@ -25,15 +26,13 @@ from unnoise.training.plan import plan
 from unnoise.training.runs import start
 from unnoise.training.vst_from_noise import crops_of, with_transform
 
-CPU = torch.device("cpu")
-
 
 def scene(side: int = 48, seed: int = 0, scale: float = 30.0) -> NDArray[np.float64]:
     """Smooth blobs with a few edges, mean about `scale`."""
     rng = np.random.default_rng(seed)
-    blobs = ndimage.gaussian_filter(rng.standard_normal((side, side)), 4, mode="wrap")
-    edges = ndimage.gaussian_filter(rng.standard_normal((side, side)), 6, mode="wrap") > 0
-    return scale * (0.5 + 0.3 * blobs / blobs.std() * 0.5 + 0.8 * edges).clip(0.1)
+    blobs = smooth((side, side), 4, rng, sd=0.15, mode="wrap")
+    edges = smooth((side, side), 6, rng, mode="wrap") > 0
+    return scale * (0.5 + blobs + 0.8 * edges).clip(0.1)
 
 
 def photons(side: int = 48, seed: int = 0) -> NDArray[np.float32]:
@@ -56,12 +55,6 @@ def calibrated(array: NDArray, axes: str | None = None, **changes: Any) -> VstCa
 def denoised(array: NDArray, axes: str | None = None, dtype: Any = np.float64) -> NDArray:
     model = calibrated(array, axes).model()
     return predict_array(model, array, axes=axes, dtype=dtype, device="cpu")
-
-
-@pytest.fixture
-def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A calibration that is over at once, where its quality does not matter."""
-    monkeypatch.setattr(stabilising, "STEPS", 8)
 
 
 # The first guess

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from synthetic import white
 from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images.image import Image
@@ -18,7 +19,7 @@ N2N, CARE = Config(method="n2n"), Config(method="care")
 
 
 def noise(shape: tuple[int, ...], axes: str, seed: int = 0) -> Image:
-    return Image.from_array(np.random.default_rng(seed).normal(size=shape), axes)
+    return Image.from_array(white(shape, seed), axes)
 
 
 @pytest.mark.parametrize(("slices", "ndim"), [(1, 2), (5, 2), (MIN_SLICES - 1, 2), (MIN_SLICES, 3)])

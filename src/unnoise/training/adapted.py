@@ -115,8 +115,9 @@ class CandidateSearch:
             for calibrated in self._first:
                 self.step = calibrated.step
                 self.seconds = self._clock() - started
+                if self._first.fraction == 1:  # before a stop, or it would be calibrated twice
+                    self._stages.append(self._first.model())
                 yield self._progress(None)
-            self._stages.append(self._first.model())
         while len(self._stages) < 1 + len(SHARES):
             if self._run is None:
                 self._run = self._next(self.seconds)
