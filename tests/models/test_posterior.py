@@ -21,7 +21,7 @@ from unnoise.images.image import Image
 from unnoise.models.model import Model
 from unnoise.models.posterior import CERTAIN, Centre, Region, Verdict, fit
 from unnoise.models.predict import predict
-from unnoise.noise.density import Model as NoiseModel
+from unnoise.noise.density import NoiseModel
 from unnoise.noise.local_mean import reach, surroundings
 from unnoise.noise.models import Curve, PoissonGauss
 

@@ -18,7 +18,7 @@ from unnoise.images.missing import checked
 from unnoise.noise.camera import calibrate
 from unnoise.noise.camera.file import Camera, check_place
 from unnoise.noise.camera.repeats import single_frame
-from unnoise.noise.density import Model
+from unnoise.noise.density import NoiseModel
 
 MAX_VALUES = 60_000_000
 """Values per channel that are looked at; of more, rows around the middle are taken (240 MB)."""
@@ -96,7 +96,7 @@ def calibrate_files(
         )
         stacks = [stack for stack in stacks if stack is not dark]
     alpha = images[0].alpha
-    models: list[Model] = []
+    models: list[NoiseModel] = []
     notes: list[str] = []
     channels = stacks[0].pixels.shape[1]
     names = images[0].channel_names

@@ -16,7 +16,7 @@ NODES, CHUNK = 31, 40_000
 """Quadrature nodes, and pixels per chunk: 10 MB for every array of a chunk's nodes."""
 
 
-class Model:
+class NoiseModel:
     """The noise of one channel: variance, density, and what a noisy pixel tells of the clean one.
 
     Subclasses are frozen dataclasses whose fields are numbers or arrays; these are checked when the
@@ -112,7 +112,7 @@ class Model:
         return {"kind": self.kind, **values}
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Model) and self.to_dict() == other.to_dict()
+        return isinstance(other, NoiseModel) and self.to_dict() == other.to_dict()
 
     def __hash__(self) -> int:
         return hash(str(self.to_dict()))

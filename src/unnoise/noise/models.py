@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaln, logsumexp
 
 from unnoise.errors import InputError
-from unnoise.noise.density import CHUNK, TINY, Model, check_curve, expect, wiener
+from unnoise.noise.density import CHUNK, TINY, NoiseModel, check_curve, expect, wiener
 
 LOW_COUNT = 20.0
 """Photons below which the exact Poisson-Gauss mixture replaces the normal approximation."""
@@ -19,7 +19,7 @@ FLOOR = 1e-10
 """Density, per standard deviation, below which no value of a table or mixture falls (outliers)."""
 
 
-class _Normal(Model):
+class _Normal(NoiseModel):
     """Noise that is normal with a variance that depends on the signal."""
 
     def _log_likelihood(self, y: NDArray, s: NDArray) -> NDArray:
@@ -128,7 +128,7 @@ class Curve(_Normal):
 
 
 @dataclass(frozen=True, eq=False)
-class Histogram(Model):
+class Histogram(NoiseModel):
     """A table of p(noisy | signal) (PN2V, Krull et al., Frontiers in Computer Science 2020).
 
     A row per knot holds the density of the residual in standard deviations,
@@ -187,7 +187,7 @@ class Histogram(Model):
 
 
 @dataclass(frozen=True, eq=False)
-class Mixture(Model):
+class Mixture(NoiseModel):
     """A mixture of normals that depends on the signal (PPN2V, Prakash et al., ISBI 2020).
 
     Weights, means and widths are piecewise linear between knots. Means and widths count in
@@ -252,12 +252,12 @@ class Mixture(Model):
         return np.asarray(np.log(total / math.sqrt(2 * math.pi) + FLOOR) - np.log(scale))
 
 
-KINDS: dict[str, type[Model]] = {m.kind: m for m in (PoissonGauss, Curve, Histogram, Mixture)}
+KINDS: dict[str, type[NoiseModel]] = {m.kind: m for m in (PoissonGauss, Curve, Histogram, Mixture)}
 """Name in files -> model."""
 
 
-def from_dict(values: Any) -> Model:
-    """A model from what `Model.to_dict` returns.
+def from_dict(values: Any) -> NoiseModel:
+    """A model from what `NoiseModel.to_dict` returns.
 
     Raises
     ------

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from unnoise.images.image import Image
-from unnoise.noise.density import Model as NoiseModel
-from unnoise.noise.inspect import NoiseReport, sampled
+from unnoise.noise.density import NoiseModel
+from unnoise.noise.inspect import NoiseReport
 from unnoise.noise.models import from_dict
+from unnoise.noise.planes import sampled
 from unnoise.quality import Familiar, fit
 
 UNKNOWN = (0.01, 0.02)

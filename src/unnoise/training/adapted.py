@@ -21,7 +21,7 @@ from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images.image import Image
 from unnoise.models.model import Model, Partner, new_weights
-from unnoise.noise.density import Model as NoiseModel
+from unnoise.noise.density import NoiseModel
 from unnoise.noise.models import from_dict
 from unnoise.quality import risk as contest
 from unnoise.quality.risk import Judged

@@ -19,7 +19,7 @@ from unnoise.images.image import Image
 from unnoise.models.model import Model, ready
 from unnoise.models.posterior import Region, Verdict, fit
 from unnoise.noise.camera.file import Camera
-from unnoise.noise.density import Model as NoiseModel
+from unnoise.noise.density import NoiseModel
 from unnoise.noise.inspect import NoiseReport, inspect
 from unnoise.noise.local_mean import surroundings
 from unnoise.noise.models import Curve

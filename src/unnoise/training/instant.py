@@ -23,7 +23,7 @@ from unnoise.errors import InputError
 from unnoise.images.image import Image
 from unnoise.models.model import Model, ready
 from unnoise.nets.variance_stabilized import KNOTS, Stabilised, interpolate
-from unnoise.noise.density import Model as NoiseModel
+from unnoise.noise.density import NoiseModel
 from unnoise.noise.inspect import NoiseReport
 from unnoise.training.crops import Crops
 from unnoise.training.held_out import independent, measured, noise_models, of_camera

@@ -12,7 +12,7 @@ from unnoise.errors import InputError
 from unnoise.images.image import Image
 from unnoise.models.model import Model
 from unnoise.noise.correlation import Correlation
-from unnoise.noise.density import Model as NoiseModel
+from unnoise.noise.density import NoiseModel
 from unnoise.noise.inspect import NoiseReport
 from unnoise.noise.models import PoissonGauss, from_dict
 from unnoise.training.held_out import measured, noise_models, of_camera

@@ -20,7 +20,7 @@ from unnoise.noise.camera import repeats
 from unnoise.noise.camera.findings import Estimate, Fit
 from unnoise.noise.camera.fit import Bins, Residuals, Samples
 from unnoise.noise.camera.repeats import Stack
-from unnoise.noise.density import Model
+from unnoise.noise.density import NoiseModel
 from unnoise.noise.models import Curve, PoissonGauss
 
 CHOICES = ("auto", "poisson_gauss", "curve", "histogram", "mixture")
@@ -29,7 +29,7 @@ MAX_RESIDUALS = 1_500_000
 """Residuals that show the shape of the noise: their kurtosis is then known within 0.01."""
 
 
-def from_repeats(frames: NDArray, kind: str = "auto") -> tuple[Model, Fit]:
+def from_repeats(frames: NDArray, kind: str = "auto") -> tuple[NoiseModel, Fit]:
     """Measure the noise from repeated frames of one still scene.
 
     Parameters
@@ -42,7 +42,7 @@ def from_repeats(frames: NDArray, kind: str = "auto") -> tuple[Model, Fit]:
 
     Returns
     -------
-    model : Model
+    model : NoiseModel
     fit : Fit
         Without dark frames only the gain and the intercept of the line are known. The model then
         has the offset 0 where that is possible, otherwise the darkest signal.
@@ -66,7 +66,7 @@ def from_repeats(frames: NDArray, kind: str = "auto") -> tuple[Model, Fit]:
 
 def from_flats(
     dark: NDArray, bright: NDArray | Sequence[NDArray], kind: str = "auto"
-) -> tuple[Model, Fit]:
+) -> tuple[NoiseModel, Fit]:
     """Measure the noise from frames without light and frames with light.
 
     Parameters
@@ -92,7 +92,7 @@ def from_stacks(
     dark: NDArray | None = None,
     kind: str = "auto",
     names: Sequence[str] = (),
-) -> tuple[Model, Fit]:
+) -> tuple[NoiseModel, Fit]:
     """Measure the noise from several still scenes or levels together, with or without dark frames.
 
     Parameters
@@ -145,7 +145,7 @@ def from_stacks(
     return fit.choose(kind, counted, facts, shortest)
 
 
-def from_pairs(noisy: NDArray, signal: NDArray, kind: str = "auto") -> tuple[Model, Fit]:
+def from_pairs(noisy: NDArray, signal: NDArray, kind: str = "auto") -> tuple[NoiseModel, Fit]:
     """Measure the noise from noisy values and predictions that have not seen them.
 
     The bootstrap of PN2V and PPN2V: a blind-spot prediction stands for the signal. Its errors count
@@ -199,7 +199,7 @@ class _Found:
 
     def choose(
         self, kind: str, counted: Residuals | None, facts: dict[str, object], frames: int
-    ) -> tuple[Model, Fit]:
+    ) -> tuple[NoiseModel, Fit]:
         """The model of a kind, or the simplest one that fits."""
         odd = False
         if counted is not None:
