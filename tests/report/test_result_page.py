@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 import unnoise
 from unnoise.app.files import Reporting
 from unnoise.images.image import Image
+from unnoise.noise.interval import Interval
 from unnoise.noise.models import Curve
 from unnoise.quality.assess import Assessment, assess
-from unnoise.quality.blocks import Interval
 from unnoise.quality.training_record import remember
 from unnoise.report import Page, render
 from unnoise.report.noise_page import noise_numbers, of_noise, page_of_many

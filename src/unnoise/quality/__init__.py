@@ -1,7 +1,7 @@
 """Honest numbers about a clean image where there is no truth to compare it with."""
 
+from unnoise.noise.interval import Interval
 from unnoise.quality.bias import Bias, mean_preservation
-from unnoise.quality.blocks import Interval
 from unnoise.quality.frc import Frc, frc, resolution
 from unnoise.quality.gain import Gain, gain
 from unnoise.quality.novelty import Familiar, fit, novelty, share

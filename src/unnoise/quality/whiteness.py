@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import fft, ndimage
 
 from unnoise.errors import InputError
+from unnoise.noise.interval import Interval
 from unnoise.quality import blocks
-from unnoise.quality.blocks import Interval
 
 FEWEST_PAIRS = 30
 """Lags with fewer pairs of pixels are not judged."""

@@ -17,10 +17,11 @@ from scipy import ndimage
 from unnoise.errors import InputError
 from unnoise.noise.camera import fit as fitting
 from unnoise.noise.camera import repeats
-from unnoise.noise.camera.findings import Estimate, Fit
+from unnoise.noise.camera.findings import Fit
 from unnoise.noise.camera.fit import Bins, Residuals, Samples
 from unnoise.noise.camera.repeats import Stack
 from unnoise.noise.density import NoiseModel
+from unnoise.noise.interval import Interval
 from unnoise.noise.models import Curve, PoissonGauss
 
 CHOICES = ("auto", "poisson_gauss", "curve", "histogram", "mixture")
@@ -280,19 +281,19 @@ def _fit(samples: Samples, freedom: int, dark: Bins | None, level: float | None)
     elif constant:
         warnings = ("the signals span too small a range for a gain; record brighter parts too",)
     if constant:
-        slope = Estimate(0.0, max(slope.low, 0.0), max(slope.high, 0.0))
+        slope = Interval(0.0, max(slope.low, 0.0), max(slope.high, 0.0))
         gain, start, starts = 0.0, mean, np.full(len(gains), mean)
     intercept = _interval(start, starts, bins.reach)
     if dark is None:
         offset, noise = _possible(gain, intercept, low)
     elif constant:
-        noise = Estimate(mean, noise.low, max(noise.high, mean))
+        noise = Interval(mean, noise.low, max(noise.high, mean))
     line = PoissonGauss(gain, offset.value, noise.value)
     fitted = np.maximum(gain * knots + start, 1e-3 * mean)
     facts: dict[str, object] = {
         "gain": slope,
         "offset": offset,
-        "read_noise": Estimate(*(math.sqrt(max(q, 0)) for q in noise)),
+        "read_noise": Interval(*(math.sqrt(max(q, 0)) for q in noise)),
         "intercept": intercept,
         "offset_known": dark is not None,
         "saturation": level,
@@ -303,15 +304,15 @@ def _fit(samples: Samples, freedom: int, dark: Bins | None, level: float | None)
     return _Found(line, (knots, variances), facts, warnings)
 
 
-def _possible(gain: float, start: Estimate, darkest: float) -> tuple[Estimate, Estimate]:
+def _possible(gain: float, start: Interval, darkest: float) -> tuple[Interval, Interval]:
     """Offset and read variance that fit a line, from no read noise to no light in the darkest."""
     if gain == 0:
-        return Estimate(min(darkest, 0.0), min(darkest, 0.0), darkest), start
+        return Interval(min(darkest, 0.0), min(darkest, 0.0), darkest), start
     least = min(-start.high / gain, darkest)
     highest = max(start.value + gain * darkest, 0.0)
     offset = 0.0 if least <= 0 <= darkest else max(darkest, -start.value / gain)
     noise = max(start.value + gain * offset, 0.0)
-    return Estimate(offset, least, max(darkest, offset)), Estimate(noise, 0.0, max(highest, noise))
+    return Interval(offset, least, max(darkest, offset)), Interval(noise, 0.0, max(highest, noise))
 
 
 def _slope(x: NDArray, y: NDArray, w: NDArray) -> NDArray:
@@ -319,9 +320,8 @@ def _slope(x: NDArray, y: NDArray, w: NDArray) -> NDArray:
     return np.asarray((w * x * y).sum(axis=-1) / np.maximum((w * x**2).sum(axis=-1), 1e-300))
 
 
-def _interval(value: float, draws: NDArray, reach: float) -> Estimate:
-    error = reach * float(np.std(draws))
-    return Estimate(value, value - error, value + error)
+def _interval(value: float, draws: NDArray, reach: float) -> Interval:
+    return Interval.around(value, reach * float(np.std(draws)))
 
 
 def _dark_bins(dark: Stack | None) -> Bins | None:
