@@ -61,7 +61,7 @@ def calibrate_files(
     axes : str, optional
         Axes that override those of the files.
     kind : str
-        As for `unnoise.noise.camera.calibrate.from_repeats`.
+        As for `unnoise.noise.camera.calibrate.from_stacks`.
     overwrite : bool
         Whether an existing camera file may be replaced.
 

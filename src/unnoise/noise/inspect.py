@@ -171,7 +171,6 @@ def inspect(image: Image | NDArray, *, axes: str | None = None) -> NoiseReport:
     repeats = fixed = None
     if axis is not None:
         neighbours = neighboring_planes(opened, channels[0].index, axis)
-        # Without a variance: that of single pixels follows the signal, its mean misleads.
         repeats = still_frames.repeats(neighbours)
         if repeats.still:
             fixed = detector.fixed_pattern(neighbours)

@@ -46,7 +46,7 @@ class Repeats:
         }.get(self.verdict)
 
 
-def repeats(frames: ArrayLike, variance: ArrayLike | None = None) -> Repeats:
+def repeats(frames: ArrayLike) -> Repeats:
     """Whether neighbouring frames are repeats, so that Noise2Noise across them is possible.
 
     Two frames are made comparable by a gain and an offset (bleaching). Their difference ``d`` must
@@ -58,8 +58,6 @@ def repeats(frames: ArrayLike, variance: ArrayLike | None = None) -> Repeats:
     ----------
     frames : (n, y, x)
         Frames along T, S or Z of one channel.
-    variance : float or array that broadcasts to (y, x), optional
-        Variance of the noise of one frame, where it is known better than from the frames.
 
     Examples
     --------
@@ -75,7 +73,7 @@ def repeats(frames: ArrayLike, variance: ArrayLike | None = None) -> Repeats:
         return Repeats(False, "too few", 0.0, 0.0, 0.0)
     pairs = int(np.clip((1 << 22) // stack[0].size, 2, PAIRS))
     firsts = np.unique(np.linspace(0, len(stack) - 2, min(pairs, len(stack) - 1)).astype(int))
-    tests = [_compare(stack[i], stack[i + 1], variance) for i in firsts]
+    tests = [_compare(stack[i], stack[i + 1]) for i in firsts]
     copies = [test is None for test in tests]
     tests = [test for test in tests if test is not None]
     if sum(copies) > len(firsts) / 2 or not tests:
@@ -99,9 +97,7 @@ def repeats(frames: ArrayLike, variance: ArrayLike | None = None) -> Repeats:
     return Repeats(False, verdict, share, max(drift, float(np.median(single))), alike)
 
 
-def _compare(
-    a: NDArray, b: NDArray, variance: ArrayLike | None
-) -> tuple[float, float, float, float, float, float] | None:
+def _compare(a: NDArray, b: NDArray) -> tuple[float, float, float, float, float, float] | None:
     """Share of changed blocks, correlation, share of moved tiles, drift, error; None for copies."""
     first, second = (filled(frame) for frame in (a, b))
     if np.array_equal(first, second):
@@ -114,8 +110,6 @@ def _compare(
         *(blocks(np.diff(d, axis=k, append=np.take(d, [-2], axis=k)) ** 2) for k in (0, 1))
     )
     noise = ndimage.uniform_filter(jumps / 2, 3)
-    if variance is not None:
-        noise = 2 * blocks(np.array(np.broadcast_to(variance, d.shape), np.float64))
     floor = 1e-3 * float(noise.mean()) + 1e-12 * float(first.var()) + 1e-300
     sd = np.sqrt(np.maximum(noise, floor)).repeat(BLOCK, 0).repeat(BLOCK, 1)
     # Single outliers (cosmic rays) are no change of the scene.

@@ -5,7 +5,7 @@ from unnoise.quality.bias import Bias, mean_preservation
 from unnoise.quality.frc import Frc, frc, resolution
 from unnoise.quality.gain import Gain, gain
 from unnoise.quality.novelty import Familiar, fit, novelty, share
-from unnoise.quality.splits import gaussian_split, thin
+from unnoise.quality.splits import gaussian_split
 from unnoise.quality.whiteness import Leak, Whiteness, leak, whiteness
 
 __all__ = [
@@ -25,6 +25,5 @@ __all__ = [
     "novelty",
     "resolution",
     "share",
-    "thin",
     "whiteness",
 ]

@@ -1,4 +1,4 @@
-"""What single pixels tell: bad, constant and missing ones."""
+"""What single pixels tell: bad and constant ones."""
 
 from __future__ import annotations
 
@@ -70,29 +70,6 @@ class Background:
         return (
             f"{percent(self.share)} of the pixels lie in regions of one constant value "
             f"({self.value:g}){where}: there is no noise there, so noise is measured elsewhere."
-        )
-
-
-@dataclass(frozen=True)
-class Missing:
-    """NaN and infinite pixels."""
-
-    nan: int
-    infinite: int
-    share: float
-
-    @property
-    def found(self) -> bool:
-        """Whether there are any."""
-        return self.nan + self.infinite > 0
-
-    def line(self) -> str | None:
-        """One sentence for the user, or None."""
-        if not self.found:
-            return None
-        return (
-            f"{percent(self.share)} of the pixels are missing ({self.nan} NaN, {self.infinite} "
-            "infinite): they are left out of training and stay missing in the result."
         )
 
 
@@ -170,21 +147,6 @@ def background(planes: ArrayLike) -> Background:
     names = zip(("top", "bottom", "left", "right"), touches, strict=True)
     sides = tuple(name for name, touch in names if touch)
     return Background(float(np.mean(shares)), float(value), box, sides)
-
-
-def missing(planes: ArrayLike) -> Missing:
-    """Count NaN and infinite pixels.
-
-    Examples
-    --------
-    >>> missing(np.array([[1.0, np.nan], [np.inf, 2.0]]))
-    Missing(nan=1, infinite=1, share=0.5)
-    """
-    pixels = np.asarray(planes)
-    if pixels.dtype.kind not in "fc" or not pixels.size:
-        return Missing(0, 0, 0.0)
-    nan, infinite = int(np.isnan(pixels).sum()), int(np.isinf(pixels).sum())
-    return Missing(nan, infinite, (nan + infinite) / pixels.size)
 
 
 def constant(plane: NDArray) -> NDArray[np.bool_]:

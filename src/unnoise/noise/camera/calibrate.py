@@ -30,16 +30,27 @@ MAX_RESIDUALS = 1_500_000
 """Residuals that show the shape of the noise: their kurtosis is then known within 0.01."""
 
 
-def from_repeats(frames: NDArray, kind: str = "auto") -> tuple[NoiseModel, Fit]:
-    """Measure the noise from repeated frames of one still scene.
+def from_stacks(
+    stacks: Sequence[NDArray],
+    *,
+    dark: NDArray | None = None,
+    kind: str = "auto",
+    names: Sequence[str] = (),
+) -> tuple[NoiseModel, Fit]:
+    """Measure the noise from several still scenes or levels together, with or without dark frames.
 
     Parameters
     ----------
-    frames : ndarray, shape (t, y, x) or (t, z, y, x)
-        At least 2 frames, 4 for the kinds histogram and mixture. Drift of their level is taken out.
+    stacks : sequence of ndarray, shape (t, y, x) or (t, z, y, x)
+        Repeated frames of a scene or of a flat field each: at least 2, 4 for the kinds histogram
+        and mixture. Drift of their level is taken out.
+    dark : ndarray, shape (t, y, x) or (t, z, y, x), optional
+        Frames with the shutter closed: offset and read noise.
     kind : str
         poisson_gauss, curve, histogram, mixture, or auto: a line if the variance follows one, a
         curve if not, a mixture if the noise is clearly not what a Poisson-Gauss camera makes.
+    names : sequence of str
+        How errors call the stacks.
 
     Returns
     -------
@@ -58,58 +69,9 @@ def from_repeats(frames: NDArray, kind: str = "auto") -> tuple[NoiseModel, Fit]:
     >>> rng = np.random.default_rng(0)
     >>> electrons = np.tile(np.linspace(5, 100, 64), (64, 1))
     >>> frames = 100 + 2.0 * rng.poisson(electrons, (16, 64, 64)) + rng.normal(0, 3, (16, 64, 64))
-    >>> model, fit = from_repeats(frames)
+    >>> model, fit = from_stacks([frames])
     >>> model.kind, abs(fit.gain.value - 2) < 0.1
     ('poisson_gauss', True)
-    """
-    return from_stacks([frames], kind=kind)
-
-
-def from_flats(
-    dark: NDArray, bright: NDArray | Sequence[NDArray], kind: str = "auto"
-) -> tuple[NoiseModel, Fit]:
-    """Measure the noise from frames without light and frames with light.
-
-    Parameters
-    ----------
-    dark : ndarray, shape (t, y, x) or (t, z, y, x)
-        Frames with the shutter closed: offset and read noise.
-    bright : ndarray or sequence of ndarray
-        Repeated frames at one or more levels, of a flat field or of any still scene: gain.
-    kind : str
-        As for `from_repeats`.
-
-    Raises
-    ------
-    InputError
-    """
-    several = isinstance(bright, (list, tuple))
-    return from_stacks(list(bright) if several else [np.asarray(bright)], dark=dark, kind=kind)
-
-
-def from_stacks(
-    stacks: Sequence[NDArray],
-    *,
-    dark: NDArray | None = None,
-    kind: str = "auto",
-    names: Sequence[str] = (),
-) -> tuple[NoiseModel, Fit]:
-    """Measure the noise from several still scenes or levels together, with or without dark frames.
-
-    Parameters
-    ----------
-    stacks : sequence of ndarray, shape (t, y, x) or (t, z, y, x)
-        Repeated frames of a scene or of a flat field each.
-    dark : ndarray, shape (t, y, x) or (t, z, y, x), optional
-        Frames without light.
-    kind : str
-        As for `from_repeats`.
-    names : sequence of str
-        How errors call the stacks.
-
-    Raises
-    ------
-    InputError
     """
     _check_kind(kind)
     if not stacks:
@@ -158,7 +120,7 @@ def from_pairs(noisy: NDArray, signal: NDArray, kind: str = "auto") -> tuple[Noi
     noisy, signal : ndarray of one shape
         In image units.
     kind : str
-        As for `from_repeats`.
+        As for `from_stacks`.
 
     Raises
     ------
