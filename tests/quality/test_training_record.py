@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from unnoise.images.image import Image
 from unnoise.noise.inspect import inspect
 from unnoise.noise.models import Curve, PoissonGauss
-from unnoise.quality import novelty, share
+from unnoise.quality import novel_share, novelty
 from unnoise.quality.training_record import Known, remember
 
 CAMERA = PoissonGauss(2.0, 100.0, 9.0)
@@ -62,8 +62,8 @@ def test_without_reports_nothing_is_claimed_of_the_noise() -> None:
 
 def test_what_was_seen_is_familiar_and_something_else_is_not() -> None:
     found = known([Image.from_array(noise((96, 96)))])
-    assert share(novelty(noise((96, 96), 1), found.familiar[0])) < 0.1
-    assert share(novelty(3 * noise((96, 96), 1), found.familiar[0])) > 0.9
+    assert novel_share(novelty(noise((96, 96), 1), found.familiar[0])) < 0.1
+    assert novel_share(novelty(3 * noise((96, 96), 1), found.familiar[0])) > 0.9
 
 
 @pytest.mark.parametrize(

@@ -167,7 +167,7 @@ def test_numbers_of_a_result_are_those_of_the_assessment() -> None:
     assert found.gain is not None
     values = numbers(found)
     assert values["change of the mean"] == f"{-found.bias.total_relative:+.2%}"
-    assert values["unlike the training images"] == f"{found.strange:.1%}"
+    assert values["unlike the training images"] == f"{found.novel_share:.1%}"
 
 
 @pytest.mark.parametrize("low", [2.0, -math.inf])

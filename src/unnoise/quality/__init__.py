@@ -4,26 +4,26 @@ from unnoise.noise.interval import Interval
 from unnoise.quality.bias import Bias, mean_preservation
 from unnoise.quality.frc import Frc, frc, resolution
 from unnoise.quality.gain import Gain, gain
-from unnoise.quality.novelty import Familiar, fit, novelty, share
+from unnoise.quality.novelty import TrainingLook, learn_look, novel_share, novelty
 from unnoise.quality.splits import gaussian_split
-from unnoise.quality.whiteness import Leak, Whiteness, leak, whiteness
+from unnoise.quality.whiteness import ResidualStructure, Whiteness, residual_structure, whiteness
 
 __all__ = [
     "Bias",
-    "Familiar",
     "Frc",
     "Gain",
     "Interval",
-    "Leak",
+    "ResidualStructure",
+    "TrainingLook",
     "Whiteness",
-    "fit",
     "frc",
     "gain",
     "gaussian_split",
-    "leak",
+    "learn_look",
     "mean_preservation",
+    "novel_share",
     "novelty",
+    "residual_structure",
     "resolution",
-    "share",
     "whiteness",
 ]

@@ -13,7 +13,7 @@ from unnoise.noise.density import NoiseModel
 from unnoise.noise.inspect import NoiseReport
 from unnoise.noise.models import from_dict
 from unnoise.noise.planes import sampled
-from unnoise.quality import Familiar, fit
+from unnoise.quality import TrainingLook, learn_look
 
 UNKNOWN = (0.01, 0.02)
 """What is memorised where it cannot be measured: little, give or take."""
@@ -39,7 +39,7 @@ class Known:
     memorised : tuple of (float, float)
         By how much the squared residual is larger where pixels were never a training target, as a
         share of the noise variance, and its standard error: what the weights know of the noise.
-    familiar : tuple of Familiar
+    familiar : tuple of TrainingLook
         What the images look like.
     """
 
@@ -48,7 +48,7 @@ class Known:
     correlated: tuple[str, ...]
     dependence: tuple[float, ...]
     memorised: tuple[tuple[float, float], ...]
-    familiar: tuple[Familiar, ...]
+    familiar: tuple[TrainingLook, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a file."""
@@ -70,7 +70,7 @@ class Known:
             correlated=tuple(map(str, values["correlated"])),
             dependence=tuple(map(float, values["dependence"])),
             memorised=tuple((float(v), float(e)) for v, e in values["memorised"]),
-            familiar=tuple(Familiar(**v) for v in values["familiar"]),
+            familiar=tuple(TrainingLook(**v) for v in values["familiar"]),
         )
 
 
@@ -90,7 +90,7 @@ def remember(
     looks, errors, axes = [], [], []
     for c in channels:
         planes = [_middle(plane) for image in picked for plane in _spread(sampled(image, c))]
-        looks.append(fit(planes, rng))
+        looks.append(learn_look(planes, rng))
         found = [x for report in reports for x in report.channels if x.index == c]
         known = [x.curve.level_error for x in found if x.curve is not None]
         errors.append(float(np.mean(known)) if known else 1.0)

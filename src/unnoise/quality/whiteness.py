@@ -49,7 +49,7 @@ class Whiteness:
 
 
 @dataclass(frozen=True, eq=False)
-class Leak:
+class ResidualStructure:
     """How far structure of the specimen is left in the residual.
 
     Parameters
@@ -152,7 +152,9 @@ def whiteness(
     )
 
 
-def leak(noisy: ArrayLike, clean: ArrayLike, variance: ArrayLike) -> Leak:
+def residual_structure(
+    noisy: ArrayLike, clean: ArrayLike, variance: ArrayLike
+) -> ResidualStructure:
     """Does structure of the specimen remain in the residual ``r = noisy - clean``?
 
     Correlates the excess energy ``r^2 / variance - 1`` with the rank of the gradient of the clean
@@ -181,9 +183,9 @@ def leak(noisy: ArrayLike, clean: ArrayLike, variance: ArrayLike) -> Leak:
     >>> rng = np.random.default_rng(0)
     >>> truth = np.kron(rng.normal(size=(8, 8)), np.full((16, 16), 5.0))
     >>> noisy = truth + rng.normal(size=truth.shape)
-    >>> leak(noisy, truth, 1.0).correlation.significant
+    >>> residual_structure(noisy, truth, 1.0).correlation.significant
     False
-    >>> leak(noisy, ndimage.gaussian_filter(truth, 2), 1.0).correlation.low > 0
+    >>> residual_structure(noisy, ndimage.gaussian_filter(truth, 2), 1.0).correlation.low > 0
     True
     """
     y, x = blocks.pixels(noisy, clean)
@@ -195,7 +197,9 @@ def leak(noisy: ArrayLike, clean: ArrayLike, variance: ArrayLike) -> Leak:
     n = float(count.sum())
     mean = float(energy.sum() / n) if n else 1.0
     smooth, significance = _map(energy, used, length)
-    return Leak(_correlation(energy - mean, x, v, used, length), mean, smooth, significance)
+    return ResidualStructure(
+        _correlation(energy - mean, x, v, used, length), mean, smooth, significance
+    )
 
 
 def _autocorrelation(x: NDArray, reach: int) -> NDArray[np.float64]:
