@@ -37,6 +37,7 @@ from unnoise.errors import InputError
 from unnoise.noise.density import NoiseModel
 from unnoise.noise.local_mean import reach, surroundings
 from unnoise.noise.models import Curve, from_dict
+from unnoise.noise.plane_parts import calmest
 
 WIDTHS = (2.0, 4.0, 8.0)
 """Standard deviations in pixels of the window that the residuals are averaged over."""
@@ -301,7 +302,7 @@ def ceiling_of(pieces: Sequence[Region]) -> Curve:
     n_bins = int(np.clip(len(s) // 500, 1, BINS))
     knots: list[tuple[float, float]] = []
     for group in np.array_split(np.argsort(s, kind="stable"), n_bins):
-        calm = group[np.argsort(a[group], kind="stable")[: max(int(CALM * len(group)), 1)]]
+        calm = group[calmest(a[group], CALM)]
         knots.append((float(s[group].mean()), max(float(q[calm].mean()), 1e-12)))
     rising = [knots[0], *(b for a, b in itertools.pairwise(knots) if b[0] > a[0])]
     if len(rising) == 1:

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from unnoise.noise.autocovariance import autocovariance, calm, detrended, fade, means, mixing
+from unnoise.noise.autocovariance import autocovariance, calm, detrended, fade, mixing
 from unnoise.noise.photon_transfer import HIGH, SIDE
+from unnoise.noise.plane_parts import block_means
 
 REACH = 6
 """Largest lag that is measured."""
@@ -245,7 +246,7 @@ def measure(planes: NDArray, letter: str | None = None) -> Correlation | None:
         fine=profiles,
         smooth=_smooth(rho, reach),
         fade=fade(planes, power, chosen, side),
-        signal=means(planes, side)[chosen],
+        signal=block_means(planes.astype(np.float64), side).ravel()[chosen],
         # Detrending takes a little of correlated noise with it: mean[0] puts that back.
         variance=power[chosen] * mean[0],
     )

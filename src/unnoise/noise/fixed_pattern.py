@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from unnoise.noise.still_frames import blocks, filled
+from unnoise.noise.plane_parts import block_means, middle
+from unnoise.noise.still_frames import BLOCK, filled
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,13 @@ def fixed_pattern(frames: ArrayLike) -> FixedPattern:
     even, odd = (np.asarray(stack[k::2].mean(axis=0)) for k in (0, 1))
     first, second = stack[0], stack[-1]
     mean = ndimage.gaussian_filter((even + odd) / 2, 2)
-    slope = blocks(np.hypot(*np.gradient(mean[1:-1, 1:-1])))
+    slope = block_means(np.hypot(*np.gradient(mean[1:-1, 1:-1])), BLOCK)
     flat = slope <= np.median(slope)
-    fine, coarse = (blocks(f(even) * f(odd)) for f in (_checker, _second))
+    fine, coarse = (block_means(f(even) * f(odd), BLOCK) for f in (_checker, _second))
     error = float(fine[flat].std()) / sqrt(flat.sum())
     fixed = float(np.mean(fine[flat]))
-    total = float(np.mean(blocks((_checker(first) ** 2 + _checker(second) ** 2) / 2)[flat]))
+    both = (_checker(first) ** 2 + _checker(second) ** 2) / 2
+    total = float(np.mean(block_means(both, BLOCK)[flat]))
     if error <= 0 or fixed > 0.999 * total:  # no noise, or copies of one frame
         return nothing
     significance = fixed / error
@@ -87,8 +89,8 @@ def _cut(stack: NDArray) -> NDArray[np.float64]:
     n = min(32, len(stack))
     chosen = np.linspace(0, max(len(stack) - 1, 0), n).astype(int)
     side = max(128, int(sqrt((1 << 23) / max(n, 1))))
-    y, x = ((m - min(m, side)) // 2 for m in stack.shape[1:])
-    frames = [filled(stack[i, y : y + side, x : x + side]) for i in chosen]
+    part = middle(stack.shape, side)
+    frames = [filled(stack[i][part]) for i in chosen]
     return np.array(frames).reshape(n, *np.minimum(stack.shape[1:], side))
 
 

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from unnoise.images.image import Image
 from unnoise.models.model import Model
 from unnoise.noise.local_mean import surroundings
+from unnoise.noise.plane_parts import calmest
 from unnoise.training.crops import held_out, key_of
 
 SIDE = 512
@@ -130,8 +131,7 @@ def _dealt(residual: NDArray, signal: NDArray, rng: np.random.Generator) -> NDAr
     flat, restless = residual.ravel(), around.ravel()
     out = np.empty(residual.size)
     for group in np.array_split(order, max(order.size // LIKE, 1)):
-        calm = group[np.argsort(restless[group], kind="stable")]
-        calm = calm[: max(int(CALM * len(group)), 1)]
+        calm = group[calmest(restless[group], CALM)]
         out[group] = rng.choice(flat[calm] - flat[calm].mean(), len(group))
     return out.reshape(residual.shape)
 

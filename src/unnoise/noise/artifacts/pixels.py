@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from unnoise.noise.artifacts.histogram import MOST, percent, sample, steps
+from unnoise.noise.plane_parts import centred
 
 
 @dataclass(frozen=True)
@@ -203,10 +204,7 @@ _SORT8 = (
 
 def _isolated(plane: NDArray) -> NDArray[np.int8]:
     """+1 where a pixel stands alone above its neighbours, -1 where below, else 0."""
-    x = plane.astype(np.float64)
-    finite = np.isfinite(x)
-    middle = float(np.median(x[finite])) if finite.any() else 0.0
-    flat = np.where(finite, x - middle, 0.0).astype(np.float32)
+    flat = centred(plane).astype(np.float32)
     padded = np.pad(flat, 1, mode="reflect")
     h, w = flat.shape
     shifts = [(i, j) for i in range(3) for j in range(3) if (i, j) != (1, 1)]
@@ -221,7 +219,7 @@ def _isolated(plane: NDArray) -> NDArray[np.int8]:
     alone = np.maximum(2.5 * sigma, np.abs(residual) / 4)
     signs[(residual > upper) & (around[7] - centre < alone)] = 1
     signs[(-residual > lower) & (centre - around[0] < alone)] = -1
-    signs[~finite] = 0
+    signs[~np.isfinite(plane)] = 0
     return signs
 
 

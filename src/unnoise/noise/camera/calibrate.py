@@ -138,7 +138,7 @@ def from_pairs(noisy: NDArray, signal: NDArray, kind: str = "auto") -> tuple[Noi
     if not ((y - s) ** 2).any():
         raise InputError("noisy values and signals are equal, so there is no noise to measure")
     level = repeats.saturation(np.asarray(noisy)[None])
-    where = fitting.blocks(y.shape) if y.ndim > 1 else np.arange(y.size) * 64 // y.size
+    where = fitting.block_numbers(y.shape) if y.ndim > 1 else np.arange(y.size) * 64 // y.size
     used = _flat(s) if y.ndim > 1 else np.ones(y.shape, np.bool_)
     y, s, where = y[used], s[used], where[used]
     clipped = (y >= level).astype(np.float64) if level is not None else np.zeros(len(y))
