@@ -10,7 +10,7 @@ import functools
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import fft, ndimage
 
 from unnoise.noise.plane_parts import block_means, blocks
 
@@ -75,14 +75,39 @@ def _surface(side: int) -> NDArray[np.float64]:
     return basis
 
 
-def autocovariance(residuals: NDArray, reach: int) -> NDArray[np.float64]:
-    """Sums of products by lag within every block, shape (blocks, reach + 1, 2 reach + 1)."""
-    side = residuals.shape[-1]
-    spectrum = np.fft.rfft2(residuals, s=(2 * side, 2 * side))
-    sums = np.fft.irfft2(np.abs(spectrum) ** 2, s=(2 * side, 2 * side))
+def lagged_products(
+    x: NDArray, reach: int, axes: tuple[int, ...] | None = None
+) -> NDArray[np.float64]:
+    """Sums over pixels of x(p) x(p + lag) for lags up to `reach`, without wrapping round.
+
+    Parameters
+    ----------
+    x : ndarray
+        Pixels.
+    reach : int
+        Largest lag along each axis.
+    axes : tuple of int, optional
+        Axes of the lags, all by default; sums are separate along the others.
+
+    Returns
+    -------
+    ndarray
+        In the place of each axis ``2 reach + 1`` lags, 0 in the middle.
+
+    Examples
+    --------
+    >>> lagged_products(np.array([1.0, 2.0, 3.0]), 2).round(9)
+    array([ 3.,  8., 14.,  8.,  3.])
+    """
+    axes = tuple(range(x.ndim)) if axes is None else axes
+    size = [fft.next_fast_len(x.shape[axis] + reach, real=True) for axis in axes]
+    sums = fft.irfftn(np.abs(fft.rfftn(x, size, axes=axes)) ** 2, size, axes=axes)
     lags = np.arange(-reach, reach + 1)
-    picked: NDArray[np.float64] = sums[:, np.arange(reach + 1)[:, None], lags[None]]
-    return np.roll(picked, -reach, axis=2)  # so that index x means lag x, also below 0
+    for axis, padded in zip(axes, size, strict=True):
+        sums = np.take(sums, lags % padded, axis=axis)
+        absent = np.abs(lags) >= x.shape[axis]  # a thin axis has no such pairs
+        np.moveaxis(sums, axis, 0)[absent] = 0
+    return np.asarray(sums)
 
 
 @functools.cache

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import fft, ndimage
+from scipy import ndimage
 
 from unnoise.errors import InputError
+from unnoise.noise.autocovariance import lagged_products
 from unnoise.noise.interval import Interval
 from unnoise.quality import blocks
 
@@ -131,9 +132,9 @@ def whiteness(
     z = np.where(used, z - z.sum() / max(n, 1), 0.0)
     spread = math.sqrt(float((z**2).sum()) / max(n, 1))
     white = z / spread if spread > rounding else np.zeros(r.shape)
-    pairs = np.rint(_autocorrelation(used.astype(np.float64), reach))
-    products = _autocorrelation(white, reach)
-    squares = _autocorrelation(white**2, reach)
+    pairs = np.rint(lagged_products(used.astype(np.float64), reach))
+    products = lagged_products(white, reach)
+    squares = lagged_products(white**2, reach)
     judged = (pairs >= FEWEST_PAIRS) & (squares > 1e-6 * max(n, 1))
     rho = np.divide(products, pairs, out=np.zeros(pairs.shape), where=judged)
     half = np.arange(rho.size).reshape(rho.shape) > rho.size // 2  # the other half is its mirror
@@ -200,20 +201,6 @@ def residual_structure(
     return ResidualStructure(
         _correlation(energy - mean, x, v, used, length), mean, smooth, significance
     )
-
-
-def _autocorrelation(x: NDArray, reach: int) -> NDArray[np.float64]:
-    """Sum over pixels of x(p) x(p + lag) for lags up to `reach`, without wrapping round."""
-    size = [fft.next_fast_len(n + reach, real=True) for n in x.shape]
-    axes = tuple(range(x.ndim))
-    spectrum = fft.rfftn(x, size, axes=axes)
-    full = fft.irfftn(np.abs(spectrum) ** 2, size, axes=axes)
-    for axis, (n, padded) in enumerate(zip(x.shape, size, strict=True)):
-        lags = np.arange(-reach, reach + 1)
-        full = np.take(full, lags % padded, axis=axis)
-        absent = np.abs(lags) >= n  # a thin axis has no such pairs
-        full[(slice(None),) * axis + (absent,)] = 0
-    return np.asarray(full)
 
 
 def _correlation(
