@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from unnoise.noise.plane_parts import block_means, middle
-from unnoise.noise.still_frames import BLOCK, filled
+from unnoise.noise.plane_parts import block_means, centred, middle
+from unnoise.noise.still_frames import BLOCK
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,12 @@ def fixed_pattern(frames: ArrayLike) -> FixedPattern:
 
 
 def _cut(stack: NDArray) -> NDArray[np.float64]:
-    """At most 32 frames and 8 million pixels, evenly in time, from the middle; filled float64."""
+    """At most 32 frames and 8 million pixels, evenly in time, from the middle; centred."""
     n = min(32, len(stack))
     chosen = np.linspace(0, max(len(stack) - 1, 0), n).astype(int)
     side = max(128, int(sqrt((1 << 23) / max(n, 1))))
     part = middle(stack.shape, side)
-    frames = [filled(stack[i][part]) for i in chosen]
+    frames = [centred(stack[i][part]) for i in chosen]
     return np.array(frames).reshape(n, *np.minimum(stack.shape[1:], side))
 
 

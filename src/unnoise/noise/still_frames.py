@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from unnoise.noise.plane_parts import block_means, middle
+from unnoise.noise.plane_parts import block_means, centred, middle
 
 BLOCK = 8
 PAIRS = 8  # pairs of neighbouring frames looked at, fewer of large frames
@@ -101,10 +101,10 @@ def repeats(frames: ArrayLike) -> Repeats:
 
 def _compare(a: NDArray, b: NDArray) -> tuple[float, float, float, float, float, float] | None:
     """Share of changed blocks, correlation, share of moved tiles, drift, error; None for copies."""
-    first, second = (filled(frame) for frame in (a, b))
-    if np.array_equal(first, second):
+    if np.array_equal(a, b, equal_nan=True):
         return None
-    second = matched(first, second)
+    first = centred(a)
+    second = matched(first, centred(b))
     d = second - first
     # Differences of neighbours in d know the noise of d whatever the scene did slowly; jumps of
     # whole rows or columns enter along one axis only, so the smaller one counts.
@@ -181,13 +181,6 @@ def _shift(
     # Smoothing with sigma 1 makes 4 pi sigma^2 = 12.6 neighbouring pixels one.
     variance = s["rr"] / pixels * 12.6 * inflation**2 * (s["yy"] + s["xx"]) / safe / 2
     return y, x, np.where(good, np.sqrt(variance), np.inf)
-
-
-def filled(frame: NDArray) -> NDArray[np.float64]:
-    """Float64 without missing pixels, which get the median."""
-    x = np.asarray(frame).astype(np.float64)
-    finite = np.isfinite(x)
-    return np.where(finite, x, float(np.median(x[finite])) if finite.any() else 0.0)
 
 
 def matched(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
