@@ -50,13 +50,14 @@ def measure(name: str, noisy: np.ndarray, truth: np.ndarray, seconds: float, see
         plane.take(block)
     started = time.process_time()
     found = show(model, plane, "cpu").assessments[0]
+    left = found.residual_structure
     row: dict[str, Any] = {
         "image": name,
         "method": choice.config.method,
         "centre": model.centre is not None,
         "true": true_gain(noisy, plane.clean[0], truth),
         "judge_s": time.process_time() - started,
-        "leak": found.leak.correlation.value if found.leak else None,
+        "leak": None if left is None else left.correlation.value,
         "white": found.whiteness.largest if found.whiteness else None,
         "bias": -found.bias.total_relative,
     }

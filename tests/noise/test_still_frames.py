@@ -5,8 +5,7 @@ import pytest
 import skimage.data
 from scipy import ndimage
 
-from unnoise.errors import InputError
-from unnoise.noise.fixed_pattern import LAGS, fixed_pattern, noise_of_repeats
+from unnoise.noise.fixed_pattern import fixed_pattern
 from unnoise.noise.still_frames import repeats
 
 SEEDS = range(3)
@@ -107,17 +106,6 @@ def test_copies_are_told_apart_from_repeats() -> None:
         assert "copies" in (result.line() or "")
 
 
-def test_known_variance_can_be_given() -> None:
-    rng = np.random.default_rng(0)
-    scene = smooth_scene(0)
-    frames = rng.poisson(scene, (4, *scene.shape))
-    changing = rng.poisson(scene * np.linspace(1, 2, 192), frames.shape)
-    changing[1::2] = rng.poisson(scene, (2, *scene.shape))
-    for variance in (scene, scene[None, 0], float(scene.mean())):
-        assert repeats(frames, variance).still
-        assert not repeats(changing, variance).still
-
-
 @pytest.mark.parametrize("shape", [(1, 64, 64), (4, 8, 8), (64, 64), (3, 1, 1)])
 def test_too_little_to_compare(shape) -> None:
     result = repeats(np.zeros(shape))
@@ -152,48 +140,11 @@ def test_no_fixed_pattern_where_there_is_none(seed) -> None:
         assert result.line() is None
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_variance_of_repeats_is_that_of_poisson(seed) -> None:
-    scene = smooth_scene(seed)
-    frames = np.random.default_rng(seed).poisson(scene, (8, *scene.shape)).astype(np.uint16)
-    noise = noise_of_repeats(3 * frames + 100)
-    assert noise.count.sum() == scene.size
-    # variance = gain * (signal - offset); the error of one bin is sqrt(2 / (7 / 1.5 count))
-    expected = 3 * (noise.signal - 100)
-    np.testing.assert_allclose(noise.variance, expected, rtol=0.1)
-    assert not noise.found
-
-
-def test_autocorrelation_is_that_of_the_noise_not_of_the_scene() -> None:
-    rng = np.random.default_rng(0)
-    kernel = np.array([[0.0, 0.2, 0.0], [0.5, 1.0, 0.5], [0.0, 0.2, 0.0]])
-    white = rng.normal(0, 10, (8, 192, 192))
-    noise = np.stack([ndimage.convolve(w, kernel, mode="wrap") for w in white])
-    result = noise_of_repeats(photo() * 5 + noise)
-    loops = np.zeros((2 * LAGS + 1, 2 * LAGS + 1))
-    padded = np.pad(kernel, 2 * LAGS)
-    for dy in range(-LAGS, LAGS + 1):
-        for dx in range(-LAGS, LAGS + 1):
-            loops[dy + LAGS, dx + LAGS] = (padded * np.roll(padded, (dy, dx), (0, 1))).sum()
-    np.testing.assert_allclose(result.autocorrelation, loops / (kernel**2).sum(), atol=0.02)
-    assert result.found
-    assert result.autocorrelation[LAGS, LAGS] == 1
-
-
-def test_noise_needs_two_frames() -> None:
-    with pytest.raises(InputError, match="two or more"):
-        noise_of_repeats(np.zeros((1, 32, 32)))
-
-
 @pytest.mark.parametrize("shape", [(4, 1, 1), (4, 5, 7), (4, 16, 16), (2, 40, 40)])
 @pytest.mark.parametrize("value", [0, 65535, np.nan])
 def test_constant_and_tiny_stacks_give_finite_answers(shape, value) -> None:
     frames = np.full(shape, value, np.float32)
     assert not fixed_pattern(frames).found
-    noise = noise_of_repeats(frames)
-    assert np.isfinite(noise.autocorrelation).all()
-    assert np.isfinite(noise.variance).all()
-    assert not noise.found
 
 
 def test_real_repeats_and_depth(shared_data) -> None:

@@ -96,8 +96,8 @@ def test_an_oversmoothed_result_leaks() -> None:
     noisy = noisy_of(truth)
     found = judge(noisy, ndimage.gaussian_filter(noisy, 3))
     assert any("structure of the specimen" in w for w in found.warnings)
-    assert found.leak is not None
-    assert found.leak.map.shape == noisy.shape
+    assert found.residual_structure is not None
+    assert found.residual_structure.map.shape == noisy.shape
 
 
 def test_a_result_worse_than_the_noisy_image() -> None:
@@ -130,9 +130,9 @@ def test_an_image_unlike_the_training_data() -> None:
     known = known_of(noisy)
     other = noisy_of(5 * scene(sigma=1.0, seed=9))
     found = judge(other, blind(other), known=known)
-    assert found.strange > 0.5
+    assert found.novel_share > 0.5
     assert any("unlike the training images" in w for w in found.warnings)
-    assert judge(noisy, blind(noisy), known=known).strange < 0.05
+    assert judge(noisy, blind(noisy), known=known).novel_share < 0.05
 
 
 def test_only_one_corner_is_strange() -> None:
@@ -157,7 +157,7 @@ def test_integers_of_dim_counts(rounded: bool, level: float) -> None:
 def test_noise_that_was_not_measured_leaves_the_rest() -> None:
     noisy = noisy_of(scene())
     found = judge(noisy, blind(noisy), known=known_of(noisy, None))
-    assert (found.gain, found.whiteness, found.leak, found.error) == (None,) * 4
+    assert (found.gain, found.whiteness, found.residual_structure, found.error) == (None,) * 4
     assert found.bias.total_relative == pytest.approx(0, abs=0.01)
     assert found.novelty.shape == noisy.shape
 

@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from unnoise.errors import InputError
 from unnoise.models.record import TrainingLook
-from unnoise.quality import fit, novelty, share
+from unnoise.quality import learn_look, novel_share, novelty
 
 SHAPES = [(192, 192), (24, 64, 64)]
 SIZE = 36
@@ -43,7 +43,7 @@ KINDS: dict[str, Callable[[np.random.Generator, tuple[int, ...]], NDArray]] = {
 
 def learnt(kind: str, shape: tuple[int, ...], n: int = 6) -> TrainingLook:
     rng = np.random.default_rng(0)
-    return fit([KINDS[kind](rng, shape) for _ in range(n)], rng)
+    return learn_look([KINDS[kind](rng, shape) for _ in range(n)], rng)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_images_like_the_training_ones_pass(
 ) -> None:
     rng = np.random.default_rng(1)
     known = familiar[kind, shape]
-    shares = [share(novelty(KINDS[kind](rng, shape), known)) for _ in range(8)]
+    shares = [novel_share(novelty(KINDS[kind](rng, shape), known)) for _ in range(8)]
     assert np.mean(shares) <= 0.02
 
 
@@ -105,7 +105,7 @@ def test_other_draws_of_the_noise_hardly_matter(familiar: dict) -> None:
 def test_few_images_are_enough(n: int) -> None:
     known = learnt("smooth", (192, 192), n)
     rng = np.random.default_rng(5)
-    shares = [share(novelty(smooth(rng, (192, 192)), known)) for _ in range(8)]
+    shares = [novel_share(novelty(smooth(rng, (192, 192)), known)) for _ in range(8)]
     assert np.mean(shares) < 0.06
 
 
@@ -113,9 +113,9 @@ def test_few_images_are_enough(n: int) -> None:
 def test_of_large_and_many_images_parts_are_enough(n: int) -> None:
     rng = np.random.default_rng(0)
     shape = (700, 700) if n == 1 else (64, 300)
-    known = fit([smooth(rng, shape) for _ in range(n)], rng)
-    assert share(novelty(smooth(rng, shape), known)) < 0.03
-    assert share(novelty(smooth(rng, shape) * 3, known)) > 0.95
+    known = learn_look([smooth(rng, shape) for _ in range(n)], rng)
+    assert novel_share(novelty(smooth(rng, shape), known)) < 0.03
+    assert novel_share(novelty(smooth(rng, shape) * 3, known)) > 0.95
 
 
 def test_it_is_a_few_dozen_plain_numbers(familiar: dict) -> None:
@@ -132,8 +132,8 @@ def test_it_is_a_few_dozen_plain_numbers(familiar: dict) -> None:
 def test_an_offset_and_a_gain_of_both_change_nothing(offset: float) -> None:
     rng = np.random.default_rng(0)
     train, x = np.round(smooth(rng, (96, 96))), np.round(smooth(rng, (64, 64)))
-    a = novelty(x, fit([train], np.random.default_rng(1)))
-    b = novelty(4 * x + offset, fit([4 * train + offset], np.random.default_rng(1)))
+    a = novelty(x, learn_look([train], np.random.default_rng(1)))
+    b = novelty(4 * x + offset, learn_look([4 * train + offset], np.random.default_rng(1)))
     np.testing.assert_allclose(a, b, rtol=1e-4)
 
 
@@ -141,21 +141,21 @@ def test_an_offset_and_a_gain_of_both_change_nothing(offset: float) -> None:
 @pytest.mark.parametrize("value", [0, 65535])
 def test_constants_and_tiny_images(shape: tuple[int, ...], value: int) -> None:
     x = np.full(shape, value, np.uint16)
-    known = fit([x], np.random.default_rng(0))
+    known = learn_look([x], np.random.default_rng(0))
     warning = novelty(x, known)
     assert warning.shape == shape
     assert np.isfinite(warning).all()
-    assert share(warning) == 0
-    assert share(novelty(x + np.random.default_rng(0).normal(size=shape), known)) == 1
+    assert novel_share(warning) == 0
+    assert novel_share(novelty(x + np.random.default_rng(0).normal(size=shape), known)) == 1
 
 
 def test_misuse_is_refused(familiar: dict) -> None:
     rng = np.random.default_rng(0)
     with pytest.raises(InputError, match="no training"):
-        fit([], rng)
+        learn_look([], rng)
     with pytest.raises(InputError, match="2D and 3D"):
-        fit([np.zeros((16, 16)), np.zeros((16, 16, 16))], rng)
+        learn_look([np.zeros((16, 16)), np.zeros((16, 16, 16))], rng)
     with pytest.raises(InputError, match="patch"):
-        fit([np.zeros((16, 16))], rng, patch=2)
+        learn_look([np.zeros((16, 16))], rng, patch=2)
     with pytest.raises(InputError, match="dimensions"):
         novelty(np.zeros((16, 16, 16)), familiar["smooth", SHAPES[0]])

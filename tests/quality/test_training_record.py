@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from unnoise.images.image import Image
 from unnoise.models.record import TrainingRecord
-from unnoise.quality import novelty, share
+from unnoise.quality import novel_share, novelty
 from unnoise.quality.training_record import record
 
 
@@ -37,8 +37,8 @@ def test_to_dict_and_back_through_files(dtype: str) -> None:
 
 def test_what_was_seen_is_familiar_and_something_else_is_not() -> None:
     found = known([Image.from_array(noise((96, 96)))])
-    assert share(novelty(noise((96, 96), 1), found.looks[0])) < 0.1
-    assert share(novelty(3 * noise((96, 96), 1), found.looks[0])) > 0.9
+    assert novel_share(novelty(noise((96, 96), 1), found.looks[0])) < 0.1
+    assert novel_share(novelty(3 * noise((96, 96), 1), found.looks[0])) > 0.9
 
 
 @pytest.mark.parametrize(

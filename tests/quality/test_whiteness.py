@@ -1,4 +1,4 @@
-"""Laws of whiteness and leak: white noise passes; lost structure and kept noise are found."""
+"""Laws of the residual: white noise passes; lost structure and kept noise are found."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from unnoise.errors import InputError
-from unnoise.quality import leak, whiteness
+from unnoise.quality import residual_structure, whiteness
 
 
 def steps(seed: int, shape: tuple[int, ...] = (128, 128), height: float = 6.0) -> NDArray:
@@ -82,7 +82,7 @@ def interval_law(noise: str, shape: tuple[int, ...]) -> float:
         truth = steps(seed, shape) + 1
         v = {"gaussian": np.ones(shape), "poisson": truth}[noise]
         draws = {"gaussian": truth + rng.normal(size=shape), "poisson": rng.poisson(truth)}
-        hits.append(not leak(draws[noise], truth, v).correlation.significant)
+        hits.append(not residual_structure(draws[noise], truth, v).correlation.significant)
     return float(np.mean(hits))
 
 
@@ -99,7 +99,7 @@ def test_blurred_edges_leak_and_the_map_shows_where(shape: tuple[int, ...]) -> N
         rng = np.random.default_rng(seed)
         truth = steps(seed, shape)
         noisy = truth + rng.normal(size=shape)
-        result = leak(noisy, ndimage.gaussian_filter(truth, 1.5), 1.0)
+        result = residual_structure(noisy, ndimage.gaussian_filter(truth, 1.5), 1.0)
         found.append(result.correlation.low > 0)
         lost = (truth - ndimage.gaussian_filter(truth, 1.5)) ** 2
         at_edges = lost > np.quantile(lost, 0.9)
@@ -112,23 +112,23 @@ def test_blurred_edges_leak_and_the_map_shows_where(shape: tuple[int, ...]) -> N
 def test_kept_noise_shows_as_energy_below_one() -> None:
     truth = steps(0)
     noisy = truth + np.random.default_rng(0).normal(size=truth.shape)
-    result = leak(noisy, 0.5 * noisy + 0.5 * truth, 1.0)
+    result = residual_structure(noisy, 0.5 * noisy + 0.5 * truth, 1.0)
     assert result.energy == pytest.approx(0.25, abs=0.02)
     assert (result.map < 1).all()
     assert (result.significance < -4).mean() > 0.9
-    assert abs(result.correlation.value) < 0.05  # kept noise alone is no leak
+    assert abs(result.correlation.value) < 0.05  # kept noise alone is no structure
 
 
 def test_the_map_of_white_noise_has_unit_spread() -> None:
     noise = np.random.default_rng(0).normal(size=(400, 400))
-    significance = leak(noise, steps(0, (400, 400)) * 0, 1.0).significance
+    significance = residual_structure(noise, steps(0, (400, 400)) * 0, 1.0).significance
     assert significance.std() == pytest.approx(1, abs=0.1)
     assert (np.abs(significance) > 4).mean() < 2e-3
 
 
 def test_a_flat_clean_image_cannot_tell() -> None:
     noisy = steps(0) + np.random.default_rng(0).normal(size=(128, 128))
-    result = leak(noisy, np.full(noisy.shape, noisy.mean()), 1.0)
+    result = residual_structure(noisy, np.full(noisy.shape, noisy.mean()), 1.0)
     assert (result.correlation.low, result.correlation.high) == (-1, 1)
     assert result.energy > 2
 
@@ -138,9 +138,14 @@ def test_offsets_change_nothing(offset: float) -> None:
     rng = np.random.default_rng(0)
     truth = np.round(steps(0) * 4)
     noisy = truth + np.round(rng.normal(0, 4, truth.shape))
-    a, b = leak(noisy, truth, 16), leak(noisy + offset, truth + offset, 16)
+    a, b = (
+        residual_structure(noisy, truth, 16),
+        residual_structure(noisy + offset, truth + offset, 16),
+    )
     assert a.correlation.value == pytest.approx(b.correlation.value, abs=1e-6)
-    integers = leak((noisy + offset).astype(np.uint32), (truth + offset).astype(np.uint32), 16)
+    integers = residual_structure(
+        (noisy + offset).astype(np.uint32), (truth + offset).astype(np.uint32), 16
+    )
     assert integers.energy == pytest.approx(a.energy)
 
 
@@ -148,7 +153,7 @@ def test_offsets_change_nothing(offset: float) -> None:
 @pytest.mark.parametrize("variance", [0, 1])
 def test_constants_and_tiny_images_give_numbers(shape: tuple[int, ...], variance: float) -> None:
     for x in (np.zeros(shape), np.full(shape, 0.1), np.random.default_rng(0).normal(size=shape)):
-        w, result = whiteness(x, variance), leak(x, np.zeros(shape), variance)
+        w, result = whiteness(x, variance), residual_structure(x, np.zeros(shape), variance)
         numbers = [w.largest, w.limit, w.p, result.energy, *result.map.ravel()]
         assert np.isfinite([*numbers, *w.rho.ravel(), *result.significance.ravel()]).all()
         assert np.isfinite([result.correlation.low, result.correlation.high]).all()
@@ -160,7 +165,9 @@ def test_pixels_without_variance_are_left_out() -> None:
     v[:, :32] = 0
     bad = np.where(v == 0, 1000.0, noise)
     assert whiteness(bad, v).share == 0.5
-    assert leak(bad, noise * 0, v).energy == pytest.approx((noise[:, 32:] ** 2).mean())
+    assert residual_structure(bad, noise * 0, v).energy == pytest.approx(
+        (noise[:, 32:] ** 2).mean()
+    )
 
 
 def test_misuse_is_refused() -> None:
@@ -172,8 +179,8 @@ def test_misuse_is_refused() -> None:
     with pytest.raises(InputError, match="reach"):
         whiteness(x, 1, reach=0)
     with pytest.raises(InputError, match="negative"):
-        leak(x, x, -1)
+        residual_structure(x, x, -1)
     with pytest.raises(InputError, match="one shape"):
-        leak(x, np.zeros((16, 17)), 1)
+        residual_structure(x, np.zeros((16, 17)), 1)
     with pytest.raises(InputError, match="NaN"):
-        leak(x, np.full(x.shape, np.nan), 1)
+        residual_structure(x, np.full(x.shape, np.nan), 1)

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 import unnoise
 from unnoise.app.files import ReportOptions
 from unnoise.images.image import Image
+from unnoise.noise.interval import Interval
 from unnoise.noise.models import Curve
 from unnoise.noise.of_images import ImageNoise
 from unnoise.quality.assess import Assessment, assess
-from unnoise.quality.blocks import Interval
 from unnoise.quality.training_record import record
 from unnoise.report import Chart, Page, render
 from unnoise.report.noise_page import noise_numbers, of_noise, page_of_many
@@ -217,7 +217,7 @@ def test_numbers_of_a_result_are_those_of_the_assessment() -> None:
     assert found.gain is not None
     values = numbers(found)
     assert values["change of the mean"] == f"{-found.bias.total_relative:+.2%}"
-    assert values["unlike the training images"] == f"{found.strange:.1%}"
+    assert values["unlike the training images"] == f"{found.novel_share:.1%}"
 
 
 @pytest.mark.parametrize("low", [2.0, -math.inf])

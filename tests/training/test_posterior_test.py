@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from unnoise.models.posterior import Posterior
 from unnoise.models.record import PosteriorTest
-from unnoise.noise.density import Model as NoiseModel
+from unnoise.noise.density import NoiseModel
 from unnoise.noise.models import Curve, PoissonGauss
 from unnoise.quality.region import Region
 from unnoise.training.posterior_test import CERTAIN, fit

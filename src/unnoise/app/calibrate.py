@@ -19,7 +19,8 @@ from unnoise.images.missing import checked
 from unnoise.noise.camera import calibrate
 from unnoise.noise.camera.file import Camera, check_place
 from unnoise.noise.camera.repeats import single_frame
-from unnoise.noise.density import Model
+from unnoise.noise.density import NoiseModel
+from unnoise.noise.plane_parts import block_means
 
 MAX_VALUES = 60_000_000
 """Values per channel that are looked at; of more, rows around the middle are taken (240 MB)."""
@@ -62,7 +63,7 @@ def calibrate_files(
     axes : str, optional
         Axes that override those of the files.
     kind : str
-        As for `unnoise.noise.camera.calibrate.from_repeats`.
+        As for `unnoise.noise.camera.calibrate.from_stacks`.
     overwrite : bool
         Whether an existing camera file may be replaced.
 
@@ -97,7 +98,7 @@ def calibrate_files(
         )
         stacks = [stack for stack in stacks if stack is not dark]
     alpha = images[0].alpha
-    models: list[Model] = []
+    models: list[NoiseModel] = []
     notes: list[str] = []
     channels = stacks[0].pixels.shape[1]
     names = images[0].channel_names
@@ -192,9 +193,7 @@ def _is_flat(level: Sequence[_Frames]) -> bool:
     """Whether frames show no structure: blocks of their mean hardly differ."""
     pixels = np.concatenate([frames.pixels for frames in level]).astype(np.float64)
     side = min(16, *pixels.shape[-2:])
-    ny, nx = (n // side for n in pixels.shape[-2:])
-    mean = pixels.mean(axis=0)[..., : ny * side, : nx * side]
-    blocks = mean.reshape(*mean.shape[:-2], ny, side, nx, side).mean(axis=(-3, -1))
+    blocks = block_means(pixels.mean(axis=0), side)
     steps = np.diff(pixels, axis=-1)
     noise = float(steps.std()) / np.sqrt(2)
     spread = float((blocks - blocks.mean(axis=(-2, -1), keepdims=True)).std())

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unnoise.errors import InputError
-from unnoise.noise.density import Model as NoiseModel
+from unnoise.noise.density import NoiseModel
 from unnoise.noise.local_mean import reach, surroundings
 from unnoise.noise.models import Curve, from_dict
 

@@ -5,19 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unnoise.config import footprint as structure
 from unnoise.config.methods import DEFAULT_STEPS, MIN_SLICES
+from unnoise.images.image import Image
+from unnoise.noise.channel import ChannelNoise
 from unnoise.noise.correlation import FADE
-
-if TYPE_CHECKING:
-    from unnoise.images.image import Image
-    from unnoise.noise.inspect import ChannelNoise
-    from unnoise.noise.still_frames import Repeats
+from unnoise.noise.still_frames import Repeats
 
 WIDE = 0.7
 """A mask in two directions costs much detail: its linear risk must be this much lower."""

@@ -10,46 +10,36 @@ import functools
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import fft, ndimage
+
+from unnoise.noise.plane_parts import block_means, blocks
 
 SHARE = 0.15
 """Share of the blocks that is used: the calmest."""
 FEWEST = 30
 
 
-def detrended(planes: NDArray, side: int) -> tuple[NDArray, NDArray, tuple[int, int, int]]:
+def detrended(planes: NDArray, side: int) -> tuple[NDArray, NDArray, tuple[int, ...]]:
     """Blocks without their quadratic surface, their variance, and how they lie."""
-    n, height, width = planes.shape
-    rows, columns = height // side, width // side
-    cut = planes[:, : rows * side, : columns * side].astype(np.float64)
-    blocks = cut.reshape(n, rows, side, columns, side).transpose(0, 1, 3, 2, 4)
-    flat = blocks.reshape(-1, side * side)
+    cut = blocks(planes.astype(np.float64), side).transpose(0, 1, 3, 2, 4)
+    flat = cut.reshape(-1, side * side)
     flat = flat - flat.mean(1, keepdims=True)  # large offsets must not cancel
     basis = _surface(side)
     flat = flat - (flat @ basis) @ basis.T
     power = (flat**2).sum(1) / (side * side - basis.shape[1])
-    return flat.reshape(-1, side, side), power, (n, rows, columns)
-
-
-def means(planes: NDArray, side: int) -> NDArray[np.float64]:
-    """Mean intensity of every block."""
-    n, height, width = planes.shape
-    rows, columns = height // side, width // side
-    cut = planes[:, : rows * side, : columns * side].astype(np.float64)
-    return np.asarray(cut.reshape(n, rows, side, columns, side).mean((2, 4)).ravel())
+    return flat.reshape(-1, side, side), power, cut.shape[:3]
 
 
 def calm(
-    blocks: NDArray, power: NDArray, grid: tuple[int, int, int], planes: NDArray, side: int
+    residuals: NDArray, power: NDArray, grid: tuple[int, ...], planes: NDArray, side: int
 ) -> NDArray[np.bool_]:
     """Which blocks have the least texture, judged by the neighbours of each."""
-    fine = blocks[:, 1:, 1:] - blocks[:, 1:, :-1] - blocks[:, :-1, 1:] + blocks[:, :-1, :-1]
+    r = residuals
+    fine = r[:, 1:, 1:] - r[:, 1:, :-1] - r[:, :-1, 1:] + r[:, :-1, :-1]
     floor = 1e-9 * max(float(power.max()), 1e-300)
     ratio = np.log((power + floor) / ((fine**2).mean((1, 2)) / 4 + floor)).reshape(grid)
-    n, rows, columns = grid
-    cut = planes[:, : rows * side, : columns * side]
-    ends = (cut <= planes.min()) | (cut >= planes.max())
-    clipped = ends.reshape(n, rows, side, columns, side).mean((2, 4)).ravel()
+    ends = (planes <= planes.min()) | (planes >= planes.max())
+    clipped = block_means(ends, side).ravel()
     alive = power > 1e-6 * float(np.median(power[power > 0])) if (power > 0).any() else power > 0
     usable = alive & (clipped < 0.05)
     if usable.sum() < FEWEST:
@@ -70,10 +60,8 @@ def fade(planes: NDArray, power: NDArray, chosen: NDArray, side: int) -> float:
     """Median variance of the quarters of the chosen blocks, over that of the blocks."""
     if side == 8:
         return 1.0
-    n, height, width = planes.shape
-    rows, columns = height // side, width // side
-    _, small, _ = detrended(planes[:, : rows * side, : columns * side], side // 2)
-    quarters = small.reshape(n, rows, 2, columns, 2).mean((2, 4)).ravel()
+    _, small, grid = detrended(planes, side // 2)
+    quarters = block_means(small.reshape(grid), 2).ravel()
     return float(np.median(quarters[chosen] / power[chosen]))
 
 
@@ -87,14 +75,39 @@ def _surface(side: int) -> NDArray[np.float64]:
     return basis
 
 
-def autocovariance(blocks: NDArray, reach: int) -> NDArray[np.float64]:
-    """Sums of products by lag within every block, shape (blocks, reach + 1, 2 reach + 1)."""
-    side = blocks.shape[-1]
-    spectrum = np.fft.rfft2(blocks, s=(2 * side, 2 * side))
-    sums = np.fft.irfft2(np.abs(spectrum) ** 2, s=(2 * side, 2 * side))
+def lagged_products(
+    x: NDArray, reach: int, axes: tuple[int, ...] | None = None
+) -> NDArray[np.float64]:
+    """Sums over pixels of x(p) x(p + lag) for lags up to `reach`, without wrapping round.
+
+    Parameters
+    ----------
+    x : ndarray
+        Pixels.
+    reach : int
+        Largest lag along each axis.
+    axes : tuple of int, optional
+        Axes of the lags, all by default; sums are separate along the others.
+
+    Returns
+    -------
+    ndarray
+        In the place of each axis ``2 reach + 1`` lags, 0 in the middle.
+
+    Examples
+    --------
+    >>> lagged_products(np.array([1.0, 2.0, 3.0]), 2).round(9)
+    array([ 3.,  8., 14.,  8.,  3.])
+    """
+    axes = tuple(range(x.ndim)) if axes is None else axes
+    size = [fft.next_fast_len(x.shape[axis] + reach, real=True) for axis in axes]
+    sums = fft.irfftn(np.abs(fft.rfftn(x, size, axes=axes)) ** 2, size, axes=axes)
     lags = np.arange(-reach, reach + 1)
-    picked: NDArray[np.float64] = sums[:, np.arange(reach + 1)[:, None], lags[None]]
-    return np.roll(picked, -reach, axis=2)  # so that index x means lag x, also below 0
+    for axis, padded in zip(axes, size, strict=True):
+        sums = np.take(sums, lags % padded, axis=axis)
+        absent = np.abs(lags) >= x.shape[axis]  # a thin axis has no such pairs
+        np.moveaxis(sums, axis, 0)[absent] = 0
+    return np.asarray(sums)
 
 
 @functools.cache

@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from unnoise.noise.autocovariance import autocovariance, calm, detrended, fade, means, mixing
+from unnoise.noise.autocovariance import calm, detrended, fade, lagged_products, mixing
 from unnoise.noise.photon_transfer import HIGH, SIDE
+from unnoise.noise.plane_parts import block_means
 
 REACH = 6
 """Largest lag that is measured."""
@@ -220,8 +221,9 @@ def measure(planes: NDArray, letter: str | None = None) -> Correlation | None:
         return None
     scaled = blocks[chosen] / np.sqrt(power[chosen])[:, None, None]
     lags, matrix = mixing(side, reach)
-    sums = autocovariance(scaled, reach)
-    values = np.linalg.solve(matrix, np.stack([sums[:, y, x] for y, x in lags], 0)).T
+    products = lagged_products(scaled, side, axes=(1, 2))
+    sums = np.stack([products[:, side + y, side + x] for y, x in lags])
+    values = np.linalg.solve(matrix, sums).T
     mean = values.mean(0)
     n = max(len(values), 2)
     spread = values.std(0, ddof=1) / np.sqrt(n) if len(values) > 1 else np.ones_like(mean)
@@ -245,7 +247,7 @@ def measure(planes: NDArray, letter: str | None = None) -> Correlation | None:
         fine=profiles,
         smooth=_smooth(rho, reach),
         fade=fade(planes, power, chosen, side),
-        signal=means(planes, side)[chosen],
+        signal=block_means(planes.astype(np.float64), side).ravel()[chosen],
         # Detrending takes a little of correlated noise with it: mean[0] puts that back.
         variance=power[chosen] * mean[0],
     )

@@ -16,7 +16,7 @@ NODES, CHUNK = 31, 40_000
 """Quadrature nodes, and pixels per chunk: 10 MB for every array of a chunk's nodes."""
 
 
-class Model:
+class NoiseModel:
     """The noise of one channel: variance, density, and what a noisy pixel tells of the clean one.
 
     Subclasses are frozen dataclasses whose fields are numbers or arrays; these are checked when the
@@ -112,7 +112,7 @@ class Model:
         return {"kind": self.kind, **values}
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Model) and self.to_dict() == other.to_dict()
+        return isinstance(other, NoiseModel) and self.to_dict() == other.to_dict()
 
     def __hash__(self) -> int:
         return hash(str(self.to_dict()))
@@ -139,7 +139,7 @@ def _finite(value: Any, name: str) -> Any:
     return float(array) if array.ndim == 0 else array
 
 
-def expect(fits: Any, kind: str, what: str) -> None:
+def require(fits: Any, kind: str, what: str) -> None:
     """Refuse a model that is not as it must be."""
     if not fits:
         raise InputError(f"a noise model of kind {kind} needs {what}; calibrate again")
@@ -148,6 +148,6 @@ def expect(fits: Any, kind: str, what: str) -> None:
 def check_curve(kind: str, knots: NDArray, variances: NDArray) -> None:
     """Refuse knots that do not rise, and variances that are not positive or not as many."""
     fits = np.ndim(knots) == 1 and np.shape(knots) == np.shape(variances) and len(knots) > 0
-    expect(fits, kind, "as many variances as knots, one at least")
-    expect((np.diff(knots) > 0).all(), kind, "knots that rise")
-    expect((variances > 0).all(), kind, "variances above 0")
+    require(fits, kind, "as many variances as knots, one at least")
+    require((np.diff(knots) > 0).all(), kind, "knots that rise")
+    require((variances > 0).all(), kind, "variances above 0")

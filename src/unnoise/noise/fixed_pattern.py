@@ -1,4 +1,4 @@
-"""What still frames tell about the detector: its fixed pattern, and its noise without the scene."""
+"""What still frames tell about the detector: its fixed pattern."""
 
 from __future__ import annotations
 
@@ -7,12 +7,10 @@ from math import sqrt
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import fft, ndimage
+from scipy import ndimage
 
-from unnoise.errors import InputError
-from unnoise.noise.still_frames import blocks, filled, matched
-
-LAGS = 8
+from unnoise.noise.plane_parts import block_means, centred, middle
+from unnoise.noise.still_frames import BLOCK
 
 
 @dataclass(frozen=True)
@@ -36,39 +34,6 @@ class FixedPattern:
         return (
             f"A fixed pattern of {self.sd:.2g} grey levels ({100 * self.share:.2g} % of the noise "
             "variance) is the same in all frames: averaging or pairing frames keeps it."
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class RepeatNoise:
-    """Noise measured from repeats: variance against signal, and spatial autocorrelation.
-
-    ``autocorrelation`` has the shape (17, 17): lags -8..8 in y and x, 1 in the middle.
-    ``significant`` is four standard errors of one of its values.
-    """
-
-    signal: NDArray[np.float64]
-    variance: NDArray[np.float64]
-    count: NDArray[np.int64]
-    autocorrelation: NDArray[np.float64]
-    significant: float
-
-    @property
-    def found(self) -> bool:
-        """Whether neighbouring pixels share noise (beyond 5 % and four standard errors)."""
-        rest = self.autocorrelation.copy()
-        rest[LAGS, LAGS] = 0
-        return bool(np.abs(rest).max() > max(0.05, self.significant))
-
-    def line(self) -> str | None:
-        """One sentence for the user, or None."""
-        if not self.found:
-            return None
-        right = self.autocorrelation[LAGS, LAGS + 1]
-        down = self.autocorrelation[LAGS + 1, LAGS]
-        return (
-            f"Differences of frames show that neighbouring pixels share noise (correlation "
-            f"{right:.2f} along rows, {down:.2f} along columns): plain Noise2Void keeps part of it."
         )
 
 
@@ -101,12 +66,13 @@ def fixed_pattern(frames: ArrayLike) -> FixedPattern:
     even, odd = (np.asarray(stack[k::2].mean(axis=0)) for k in (0, 1))
     first, second = stack[0], stack[-1]
     mean = ndimage.gaussian_filter((even + odd) / 2, 2)
-    slope = blocks(np.hypot(*np.gradient(mean[1:-1, 1:-1])))
+    slope = block_means(np.hypot(*np.gradient(mean[1:-1, 1:-1])), BLOCK)
     flat = slope <= np.median(slope)
-    fine, coarse = (blocks(f(even) * f(odd)) for f in (_checker, _second))
+    fine, coarse = (block_means(f(even) * f(odd), BLOCK) for f in (_checker, _second))
     error = float(fine[flat].std()) / sqrt(flat.sum())
     fixed = float(np.mean(fine[flat]))
-    total = float(np.mean(blocks((_checker(first) ** 2 + _checker(second) ** 2) / 2)[flat]))
+    both = (_checker(first) ** 2 + _checker(second) ** 2) / 2
+    total = float(np.mean(block_means(both, BLOCK)[flat]))
     if error <= 0 or fixed > 0.999 * total:  # no noise, or copies of one frame
         return nothing
     significance = fixed / error
@@ -118,64 +84,13 @@ def fixed_pattern(frames: ArrayLike) -> FixedPattern:
     return FixedPattern(seen and not texture, sd, share, significance, seen and texture)
 
 
-def noise_of_repeats(frames: ArrayLike, bins: int = 32) -> RepeatNoise:
-    """Variance against signal, and spatial autocorrelation, from frames of a still scene.
-
-    Differences of neighbouring frames cancel the scene: ``(y2 - y1)^2 / 2`` estimates the variance
-    of each pixel without bias, and the autocorrelation of the differences is that of the noise.
-    Pixels are sorted into bins of equal count by their mean over all frames.
-
-    Parameters
-    ----------
-    frames : (n, y, x)
-        Frames that `repeats` calls still; at most 32 are used, and of large ones the middle.
-    bins : int
-        Number of bins; bins of equal signal are merged.
-
-    Raises
-    ------
-    InputError
-        If there are fewer than two frames.
-
-    Examples
-    --------
-    >>> rng = np.random.default_rng(0)
-    >>> frames = rng.poisson(np.linspace(5, 50, 128), (8, 128, 128))
-    >>> noise = noise_of_repeats(frames)
-    >>> bool(np.allclose(noise.variance, noise.signal, rtol=0.1)), noise.found
-    (True, False)
-    """
-    stack = _cut(np.asarray(frames))
-    if len(stack) < 2:
-        raise InputError(
-            f"There are {len(stack)} frames, but noise is measured from two or more; give repeats."
-        )
-    stack = np.stack([matched(stack[0], frame) for frame in stack])
-    mean = stack.mean(axis=0)
-    differences = np.diff(stack, axis=0)
-    squares = (differences**2).mean(axis=0) / 2
-    cuts = np.unique(np.quantile(mean, np.arange(1, bins) / bins))
-    index = np.searchsorted(cuts, mean.ravel(), side="right")
-    count = np.bincount(index)
-    used = count > 0
-    signal = np.bincount(index, mean.ravel())[used] / count[used]
-    variance = np.bincount(index, squares.ravel())[used] / count[used]
-    scale = np.sqrt(np.interp(mean, signal, variance))
-    # Bright regions are noisier: without this division they alone would decide.
-    unit = differences / np.where(scale > 0, scale, np.inf)
-    rho = _autocorrelation(unit)
-    # Neighbouring differences share a frame: only every second is independent.
-    significant = 4 / sqrt(mean.size * max(1, len(unit) / 2))
-    return RepeatNoise(signal, variance, count[used], rho, significant)
-
-
 def _cut(stack: NDArray) -> NDArray[np.float64]:
-    """At most 32 frames and 8 million pixels, evenly in time, from the middle; filled float64."""
+    """At most 32 frames and 8 million pixels, evenly in time, from the middle; centred."""
     n = min(32, len(stack))
     chosen = np.linspace(0, max(len(stack) - 1, 0), n).astype(int)
     side = max(128, int(sqrt((1 << 23) / max(n, 1))))
-    y, x = ((m - min(m, side)) // 2 for m in stack.shape[1:])
-    frames = [filled(stack[i, y : y + side, x : x + side]) for i in chosen]
+    part = middle(stack.shape, side)
+    frames = [centred(stack[i][part]) for i in chosen]
     return np.array(frames).reshape(n, *np.minimum(stack.shape[1:], side))
 
 
@@ -189,19 +104,3 @@ def _second(x: NDArray[np.float64]) -> NDArray[np.float64]:
     """The second difference along x of unit variance for white noise, cut to fit the checker."""
     rows = x[1:-1]
     return np.asarray(rows[:, :-2] - 2 * rows[:, 1:-1] + rows[:, 2:]) / sqrt(6)
-
-
-def _autocorrelation(unit: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Spatial autocorrelation over frames (n, y, x) at lags -8..8, normalised to 1 at lag 0."""
-    unit = unit - unit.mean(axis=(1, 2), keepdims=True)
-    h, w = unit.shape[1:]
-    shape = [fft.next_fast_len(n + LAGS) for n in (h, w)]
-    power = np.zeros((shape[0], shape[1] // 2 + 1))
-    for frame in unit:
-        power += np.abs(fft.rfft2(frame, shape)) ** 2
-    sums = fft.irfft2(power, shape)
-    lags = np.arange(-LAGS, LAGS + 1)
-    pairs = np.outer(np.maximum(h - np.abs(lags), 1), np.maximum(w - np.abs(lags), 1)) * len(unit)
-    means = sums[np.ix_(lags % shape[0], lags % shape[1])] / pairs
-    middle = means[LAGS, LAGS]
-    return np.asarray(means / middle) if middle > 0 else np.zeros_like(means)

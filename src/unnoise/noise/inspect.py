@@ -13,70 +13,16 @@ from numpy.typing import NDArray
 
 from unnoise.errors import InputError
 from unnoise.images.image import Image, as_image
-from unnoise.noise import correlation
 from unnoise.noise import fixed_pattern as detector
-from unnoise.noise import linear_probe as probe
-from unnoise.noise import photon_transfer as curve
-from unnoise.noise import still_frames as frames
+from unnoise.noise import still_frames
 from unnoise.noise.advice import Advice, advise
-from unnoise.noise.artifacts import histogram as levels
-from unnoise.noise.artifacts import pixels
-from unnoise.noise.artifacts import processing as traces
-from unnoise.noise.artifacts import stripes as lines
+from unnoise.noise.channel import ChannelNoise, measure_channel, plain
 from unnoise.noise.planes import missing as count_missing
-from unnoise.noise.planes import run
-from unnoise.noise.planes import sampled as sampled
+from unnoise.noise.planes import neighboring_planes
 
 SMALLEST = 16
-LEAST_HIGH = 0.3
-"""Below this share of white noise's, high frequencies say too little of correlated noise."""
 STILL = 0.3
 """Correlation over time of a still scene from which a pattern of the detector is believed."""
-
-
-@dataclass(frozen=True)
-class ChannelNoise:
-    """The noise of one channel.
-
-    Attributes
-    ----------
-    index : int
-        Position along C.
-    name : str
-        Name of the channel, or its number.
-    curve : PhotonTransfer or None
-        Noise variance against intensity; None where nothing could be measured.
-    correlation : Correlation or None
-        Autocorrelation of the noise.
-    blind, masked : Probe or None
-        What linear predictions reach, without and with the measured mask.
-    found : mapping of str to object
-        Saturation, quantisation, bad pixels, constant background, stripes, periodic lines, traces
-        of JPEG, demosaicing and interpolation; each has ``found`` and ``line()``.
-    contrast : float
-        Robust range of the picture, from the 0.5 to the 99.5 percentile.
-    """
-
-    index: int
-    name: str
-    curve: curve.PhotonTransfer | None
-    correlation: correlation.Correlation | None
-    blind: probe.Probe | None
-    masked: probe.Probe | None
-    found: dict[str, Any]
-    contrast: float
-
-    @property
-    def axes(self) -> tuple[str, ...]:
-        """Axes along which the noise is correlated."""
-        return self.correlation.along if self.correlation else ()
-
-    @property
-    def snr(self) -> float:
-        """Contrast over the mean standard deviation of the noise, in dB; NaN if not measured."""
-        if self.curve is None or self.contrast <= 0:
-            return math.nan
-        return 10 * math.log10(self.contrast**2 / max(self.curve.level, 1e-300))
 
 
 @dataclass(frozen=True)
@@ -114,7 +60,7 @@ class NoiseReport:
     shape: tuple[int, ...]
     dtype: str
     channels: tuple[ChannelNoise, ...]
-    repeats: frames.Repeats | None
+    repeats: still_frames.Repeats | None
     repeats_axis: str | None
     fixed_pattern: detector.FixedPattern | None
     missing: int
@@ -148,10 +94,10 @@ class NoiseReport:
             "method": self.method,
             "advice": dataclasses.asdict(self.advice),
             "missing": self.missing,
-            "repeats": None if self.repeats is None else _plain(self.repeats),
+            "repeats": None if self.repeats is None else plain(self.repeats),
             "repeats_axis": self.repeats_axis,
-            "fixed_pattern": None if self.fixed_pattern is None else _plain(self.fixed_pattern),
-            "channels": [_channel(channel) for channel in self.channels],
+            "fixed_pattern": None if self.fixed_pattern is None else plain(self.fixed_pattern),
+            "channels": [channel.to_dict() for channel in self.channels],
         }
 
     def to_json(self) -> str:
@@ -214,7 +160,7 @@ def inspect(image: Image | NDArray, *, axes: str | None = None) -> NoiseReport:
     channels = tuple(
         found
         for c in range(n["C"])
-        if c != opened.alpha and (found := _inspect_channel(opened, c)) is not None
+        if c != opened.alpha and (found := measure_channel(opened, c)) is not None
     )
     if not channels:
         raise InputError(
@@ -224,9 +170,8 @@ def inspect(image: Image | NDArray, *, axes: str | None = None) -> NoiseReport:
     axis = next((k for k in "TS" if n[k] > 1), None)
     repeats = fixed = None
     if axis is not None:
-        neighbours = run(opened, channels[0].index, axis)
-        # Without a variance: that of single pixels follows the signal, its mean misleads.
-        repeats = frames.repeats(neighbours)
+        neighbours = neighboring_planes(opened, channels[0].index, axis)
+        repeats = still_frames.repeats(neighbours)
         if repeats.still:
             fixed = detector.fixed_pattern(neighbours)
             certain = fixed.found or len(neighbours) < 4
@@ -246,44 +191,6 @@ def inspect(image: Image | NDArray, *, axes: str | None = None) -> NoiseReport:
     )
 
 
-def _inspect_channel(image: Image, c: int) -> ChannelNoise | None:
-    """The noise of one channel; None if it is constant."""
-    raw = sampled(image, c)
-    planes = np.asarray(raw, np.float64)
-    span = float(np.ptp(planes))
-    if span == 0:
-        return None
-    if not 1e-100 < span < 1e100:
-        raise InputError(
-            f"the values of {image.name} span {span:.3g}, whose square no number holds; scale them "
-            f"to about 1 first"
-        )
-    runs = {k: run(image, c, k) for k in "ZT" if image.sizes[k] > 1}
-    acf = correlation.measure(planes)
-    for letter, neighbours in runs.items():
-        along = correlation.measure(np.asarray(neighbours, np.float64), letter)
-        if acf is not None and along is not None:
-            acf = acf.joined(along, letter)
-    photon = _curve(planes, acf)
-    blind = masked = None
-    if acf is not None and photon is not None:
-        blind = probe.linear(planes, photon.level, acf.neighbours)
-        mask = acf.mask()
-        if mask is not None:
-            masked = probe.linear(planes, photon.level, acf.neighbours, mask)
-    names = image.channel_names
-    return ChannelNoise(
-        index=c,
-        name=names[c] if c < len(names) else str(c + 1),
-        curve=photon,
-        correlation=acf,
-        blind=blind,
-        masked=masked,
-        found=_artefacts(raw, None if photon is None else math.sqrt(photon.level)),
-        contrast=float(np.subtract(*np.percentile(planes, (99.5, 0.5)))),
-    )
-
-
 def _at_rest(channel: ChannelNoise, certain: bool) -> ChannelNoise:
     """A channel of a still scene, whose texture is alike over time as a fixed pattern would be.
 
@@ -294,86 +201,6 @@ def _at_rest(channel: ChannelNoise, certain: bool) -> ChannelNoise:
         return channel
     excess = {k: v for k, v in acf.excess.items() if k != "T"}
     return dataclasses.replace(channel, correlation=dataclasses.replace(acf, excess=excess))
-
-
-def _curve(planes: NDArray, acf: correlation.Correlation | None) -> curve.PhotonTransfer | None:
-    """Noise against intensity, by the way that the correlation allows."""
-    if acf is None or not acf.along:
-        return curve.measure(planes)
-    share = correlation.high_share(acf.neighbours)
-    if share > LEAST_HIGH:
-        return curve.measure(planes, spread=share)
-    return curve.of_blocks(acf.signal, acf.variance * (1 - acf.texture))
-
-
-def _artefacts(planes: NDArray, noise: float | None) -> dict[str, Any]:
-    """Everything else that is special in the pixels."""
-    middle = planes[len(planes) // 2]
-    return {
-        "saturation": levels.saturation(planes),
-        "quantisation": levels.quantisation(planes, noise=noise),
-        "bad_pixels": pixels.bad_pixels(planes),
-        "background": pixels.background(planes),
-        "stripes": lines.stripes(middle),
-        "periodic": lines.periodic(middle),
-        "jpeg": traces.jpeg(middle),
-        "demosaic": traces.demosaic(middle),
-        "interpolated": traces.interpolated(middle),
-    }
-
-
-def _channel(channel: ChannelNoise) -> dict[str, Any]:
-    """A channel as plain values."""
-    photon, acf = channel.curve, channel.correlation
-    values: dict[str, Any] = {
-        "index": channel.index,
-        "name": channel.name,
-        "contrast": channel.contrast,
-        "snr_db": channel.snr,
-        "noise_sd": None,
-        "correlated": bool(channel.axes),
-        "correlation_axes": list(channel.axes),
-        "found": {
-            name: [_plain(part) for part in finding]
-            if isinstance(finding, tuple)
-            else _plain(finding)
-            for name, finding in channel.found.items()
-        },
-    }
-    if photon is not None:
-        values |= {
-            "noise_sd": math.sqrt(photon.level),
-            "noise_sd_relative_error": photon.level_error / 2,
-            "gain": photon.gain,
-            "gain_interval": [photon.gain_low, photon.gain_high],
-            "offset": photon.offset,
-            "read_noise": photon.read_noise,
-            "signal_dependent": photon.is_signal_dependent,
-            "line": photon.is_line,
-            "curve": {
-                "signal": photon.signal.tolist(),
-                "variance": photon.variance.tolist(),
-                "error": photon.error.tolist(),
-            },
-        }
-    if acf is not None:
-        r = len(acf.rho) // 2
-        values["autocorrelation"] = {
-            "y": acf.rho[r:, r].tolist(),
-            "x": acf.rho[r, r:].tolist(),
-            "excess": {k: list(v) for k, v in acf.excess.items()},
-        }
-        mask = acf.mask()
-        values["mask"] = None if mask is None else mask.astype(int).tolist()
-    return values
-
-
-def _plain(found: Any) -> dict[str, Any]:
-    """A finding as plain values with its verdict."""
-    values = dataclasses.asdict(found) | {"found": bool(found.found), "line": found.line()}
-    return {
-        k: v.tolist() if isinstance(v, (np.ndarray, np.generic)) else v for k, v in values.items()
-    }
 
 
 def _finite(value: Any) -> Any:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaln, logsumexp
 
 from unnoise.errors import InputError
-from unnoise.noise.density import CHUNK, TINY, Model, check_curve, expect, wiener
+from unnoise.noise.density import CHUNK, TINY, NoiseModel, check_curve, require, wiener
 
 LOW_COUNT = 20.0
 """Photons below which the exact Poisson-Gauss mixture replaces the normal approximation."""
@@ -19,7 +19,7 @@ FLOOR = 1e-10
 """Density, per standard deviation, below which no value of a table or mixture falls (outliers)."""
 
 
-class _Normal(Model):
+class _Normal(NoiseModel):
     """Noise that is normal with a variance that depends on the signal."""
 
     def _log_likelihood(self, y: NDArray, s: NDArray) -> NDArray:
@@ -65,8 +65,8 @@ class PoissonGauss(_Normal):
     read_variance: float
 
     def _check(self) -> None:
-        expect(all(np.ndim(v) == 0 for v in vars(self).values()), self.kind, "three numbers")
-        expect(
+        require(all(np.ndim(v) == 0 for v in vars(self).values()), self.kind, "three numbers")
+        require(
             self.gain >= 0 and self.read_variance >= 0,
             self.kind,
             "a gain and a variance of 0 or more",
@@ -128,7 +128,7 @@ class Curve(_Normal):
 
 
 @dataclass(frozen=True, eq=False)
-class Histogram(Model):
+class Histogram(NoiseModel):
     """A table of p(noisy | signal) (PN2V, Krull et al., Frontiers in Computer Science 2020).
 
     A row per knot holds the density of the residual in standard deviations,
@@ -157,12 +157,12 @@ class Histogram(Model):
         check_curve(self.kind, self.knots, self.variances)
         steps = np.diff(self.residuals)
         even = self.residuals.ndim == 1 and steps.size and (steps > 0).all()
-        expect(even and np.allclose(steps, steps[0]), self.kind, "evenly spaced residuals")
+        require(even and np.allclose(steps, steps[0]), self.kind, "evenly spaced residuals")
         shape = (len(self.knots), len(self.residuals))
-        expect(self.density.shape == shape, self.kind, f"a density of shape {shape}")
-        expect((self.density >= 0).all(), self.kind, "a density that is not negative")
+        require(self.density.shape == shape, self.kind, f"a density of shape {shape}")
+        require((self.density >= 0).all(), self.kind, "a density that is not negative")
         area = self.density.sum(axis=1, keepdims=True) * steps[0]
-        expect((area > 0).all(), self.kind, "a density with a value above 0 in every row")
+        require((area > 0).all(), self.kind, "a density with a value above 0 in every row")
         if not np.allclose(area, 1, rtol=1e-12, atol=0):  # so that reading a file changes no bit
             object.__setattr__(self, "density", self.density / area)
 
@@ -187,7 +187,7 @@ class Histogram(Model):
 
 
 @dataclass(frozen=True, eq=False)
-class Mixture(Model):
+class Mixture(NoiseModel):
     """A mixture of normals that depends on the signal (PPN2V, Prakash et al., ISBI 2020).
 
     Weights, means and widths are piecewise linear between knots. Means and widths count in
@@ -218,14 +218,14 @@ class Mixture(Model):
         check_curve(self.kind, self.knots, self.variances)
         shapes = {self.weights.shape, self.means.shape, self.sigmas.shape}
         alike = len(shapes) == 1 and self.weights.ndim == 2 and self.weights.size > 0
-        expect(
+        require(
             alike and len(self.weights) == len(self.knots),
             self.kind,
             "weights, means and sigmas of shape (knots, components)",
         )
-        expect((self.sigmas > 0).all(), self.kind, "sigmas above 0")
+        require((self.sigmas > 0).all(), self.kind, "sigmas above 0")
         total = self.weights.sum(axis=1, keepdims=True)
-        expect((self.weights >= 0).all() and (total > 0).all(), self.kind, "weights of sum 1")
+        require((self.weights >= 0).all() and (total > 0).all(), self.kind, "weights of sum 1")
         if not np.allclose(total, 1, rtol=1e-12, atol=0):
             object.__setattr__(self, "weights", self.weights / total)
 
@@ -252,12 +252,12 @@ class Mixture(Model):
         return np.asarray(np.log(total / math.sqrt(2 * math.pi) + FLOOR) - np.log(scale))
 
 
-KINDS: dict[str, type[Model]] = {m.kind: m for m in (PoissonGauss, Curve, Histogram, Mixture)}
+KINDS: dict[str, type[NoiseModel]] = {m.kind: m for m in (PoissonGauss, Curve, Histogram, Mixture)}
 """Name in files -> model."""
 
 
-def from_dict(values: Any) -> Model:
-    """A model from what `Model.to_dict` returns.
+def from_dict(values: Any) -> NoiseModel:
+    """A model from what `NoiseModel.to_dict` returns.
 
     Raises
     ------

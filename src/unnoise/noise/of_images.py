@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from unnoise.errors import InputError
 from unnoise.images.image import Image
 from unnoise.noise.camera.file import Camera
-from unnoise.noise.density import Model as NoiseModel
+from unnoise.noise.density import NoiseModel
 from unnoise.noise.inspect import NoiseReport, inspect
 from unnoise.noise.models import Curve, from_dict
 

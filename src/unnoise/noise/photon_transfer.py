@@ -17,6 +17,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 from scipy import fft, special
 
+from unnoise.noise.plane_parts import calmest
+
 SIDE = 8
 """Side of the blocks."""
 LOW, HIGH = 8, 10
@@ -157,7 +159,7 @@ def _start(groups: list[NDArray], mean: NDArray, low: NDArray, high: NDArray) ->
     """A first curve from the calmest fiftieth of every range."""
     rows = []
     for group in groups:
-        calm = group[np.argsort(low[group], kind="stable")[: max(len(group) // 50, 8)]]
+        calm = group[calmest(low[group], 0.02, at_least=8)]
         value = float(high[calm].mean())
         rows.append((float(mean[group].mean()), value, value * (2 / len(calm)) ** 0.5))
     signal, variance, error = (np.array(column) for column in zip(*rows, strict=True))
@@ -180,7 +182,7 @@ def _calm(
         calm = group[ratio[group] <= limit]
         total += len(calm)
         if len(calm) < 8:  # no calm block: the calmest ones, with what their texture may add
-            calm = group[np.argsort(ratio[group], kind="stable")[: max(len(group) // 100, 8)]]
+            calm = group[calmest(ratio[group], 0.01, at_least=8)]
         values = high[calm]
         # Blocks overlap, so their mean is known as if there were 0.4 times as many.
         error = float(values.std() / np.sqrt(0.4 * len(calm)))

@@ -60,7 +60,7 @@ def sampled(image: Image, c: int) -> NDArray:
     return np.stack([_finite(plane) for plane in (kept or planes)])
 
 
-def run(image: Image, c: int, axis: str) -> NDArray:
+def neighboring_planes(image: Image, c: int, axis: str) -> NDArray:
     """Neighbouring planes along an axis, from its middle.
 
     Parameters
@@ -80,7 +80,7 @@ def run(image: Image, c: int, axis: str) -> NDArray:
     Examples
     --------
     >>> y = np.arange(9.0)[:, None, None] + np.zeros((9, 512, 512))
-    >>> run(Image.from_array(y, axes="ZYX"), 0, "Z")[:, 0, 0]
+    >>> neighboring_planes(Image.from_array(y, axes="ZYX"), 0, "Z")[:, 0, 0]
     array([0., 1., 2., 3., 4., 5., 6., 7.])
     """
     n = image.sizes

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
+from unnoise.noise.plane_parts import block_means, centred, middle
+
 BLOCK = 8
 PAIRS = 8  # pairs of neighbouring frames looked at, fewer of large frames
 TILE = 64  # drift is measured per tile, so that turning and stretching count too
@@ -46,7 +48,7 @@ class Repeats:
         }.get(self.verdict)
 
 
-def repeats(frames: ArrayLike, variance: ArrayLike | None = None) -> Repeats:
+def repeats(frames: ArrayLike) -> Repeats:
     """Whether neighbouring frames are repeats, so that Noise2Noise across them is possible.
 
     Two frames are made comparable by a gain and an offset (bleaching). Their difference ``d`` must
@@ -58,8 +60,6 @@ def repeats(frames: ArrayLike, variance: ArrayLike | None = None) -> Repeats:
     ----------
     frames : (n, y, x)
         Frames along T, S or Z of one channel.
-    variance : float or array that broadcasts to (y, x), optional
-        Variance of the noise of one frame, where it is known better than from the frames.
 
     Examples
     --------
@@ -75,7 +75,7 @@ def repeats(frames: ArrayLike, variance: ArrayLike | None = None) -> Repeats:
         return Repeats(False, "too few", 0.0, 0.0, 0.0)
     pairs = int(np.clip((1 << 22) // stack[0].size, 2, PAIRS))
     firsts = np.unique(np.linspace(0, len(stack) - 2, min(pairs, len(stack) - 1)).astype(int))
-    tests = [_compare(stack[i], stack[i + 1], variance) for i in firsts]
+    tests = [_compare(stack[i], stack[i + 1]) for i in firsts]
     copies = [test is None for test in tests]
     tests = [test for test in tests if test is not None]
     if sum(copies) > len(firsts) / 2 or not tests:
@@ -99,23 +99,18 @@ def repeats(frames: ArrayLike, variance: ArrayLike | None = None) -> Repeats:
     return Repeats(False, verdict, share, max(drift, float(np.median(single))), alike)
 
 
-def _compare(
-    a: NDArray, b: NDArray, variance: ArrayLike | None
-) -> tuple[float, float, float, float, float, float] | None:
+def _compare(a: NDArray, b: NDArray) -> tuple[float, float, float, float, float, float] | None:
     """Share of changed blocks, correlation, share of moved tiles, drift, error; None for copies."""
-    first, second = (filled(frame) for frame in (a, b))
-    if np.array_equal(first, second):
+    if np.array_equal(a, b, equal_nan=True):
         return None
-    second = matched(first, second)
+    first = centred(a)
+    second = matched(first, centred(b))
     d = second - first
     # Differences of neighbours in d know the noise of d whatever the scene did slowly; jumps of
     # whole rows or columns enter along one axis only, so the smaller one counts.
-    jumps = np.minimum(
-        *(blocks(np.diff(d, axis=k, append=np.take(d, [-2], axis=k)) ** 2) for k in (0, 1))
-    )
+    steps = (np.diff(d, axis=k, append=np.take(d, [-2], axis=k)) for k in (0, 1))
+    jumps = np.minimum(*(block_means(step**2, BLOCK) for step in steps))
     noise = ndimage.uniform_filter(jumps / 2, 3)
-    if variance is not None:
-        noise = 2 * blocks(np.array(np.broadcast_to(variance, d.shape), np.float64))
     floor = 1e-3 * float(noise.mean()) + 1e-12 * float(first.var()) + 1e-300
     sd = np.sqrt(np.maximum(noise, floor)).repeat(BLOCK, 0).repeat(BLOCK, 1)
     # Single outliers (cosmic rays) are no change of the scene.
@@ -124,14 +119,15 @@ def _compare(
     level, lines = _without_lines(d)
     # The offsets of rows are noise too, so they count in dark places where there is little else.
     unit = level[: sd.shape[0], : sd.shape[1]] / np.hypot(sd, lines)
-    correlation = _correlation(blocks(first, 4), blocks(second, 4))
+    correlation = _correlation(block_means(first, 4), block_means(second, 4))
     # Correlated noise makes means of 4x4 pixels vary more than white noise would, and those of
     # larger blocks a little more still; a scene that changes makes those vary far more. Frames
     # that are not alike get no such allowance.
-    cells = blocks(unit, 4) * 4
+    cells = block_means(unit, 4) * 4
     spread = 1.4826 * float(np.median(np.abs(cells - np.median(cells))))
     spread = min(1.25 * spread, 10.0) if spread > 1.2 and correlation > 0.5 else 1.0
-    fine, coarse = (np.abs(blocks(unit, side) * side) > 5.0 * spread for side in (BLOCK, 4 * BLOCK))
+    sums = (block_means(unit, side) * side for side in (BLOCK, 4 * BLOCK))
+    fine, coarse = (np.abs(total) > 5.0 * spread for total in sums)
     # A coarse block is 16 fine ones; what is left over at the far borders is judged finely only.
     wide = coarse.repeat(4, 0).repeat(4, 1)
     fine[: wide.shape[0], : wide.shape[1]] |= wide
@@ -154,13 +150,12 @@ def _without_lines(d: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
 
 def _drift(d: NDArray, mean: NDArray, inflation: float) -> tuple[float, tuple[float, float], float]:
     """Share of tiles that moved, the shift (y, x) of all in pixels, and its standard error."""
-    y, x = ((n - min(n, 1024)) // 2 for n in d.shape)
-    part = (slice(y, y + 1024), slice(x, x + 1024))
+    part = middle(d.shape, 1024)
     gy, gx = np.gradient(ndimage.gaussian_filter(mean[part], 1.0))
     r = ndimage.gaussian_filter(d[part], 1.0)
     side = min(TILE, *r.shape)
     sums = {
-        name: blocks(product, side) * side**2
+        name: block_means(product, side) * side**2
         for name, product in (
             *(("yy", gy * gy), ("xx", gx * gx), ("yx", gy * gx)),
             *(("yr", gy * r), ("xr", gx * r), ("rr", r * r)),
@@ -188,16 +183,9 @@ def _shift(
     return y, x, np.where(good, np.sqrt(variance), np.inf)
 
 
-def filled(frame: NDArray) -> NDArray[np.float64]:
-    """Float64 without missing pixels, centred so that huge offsets cost no digits."""
-    x = np.asarray(frame).astype(np.float64)
-    finite = np.isfinite(x)
-    return np.where(finite, x, float(np.median(x[finite])) if finite.any() else 0.0)
-
-
 def matched(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
     """``b`` with the gain and offset that fit its block means best to those of ``a``."""
-    p, q = blocks(a).ravel(), blocks(b).ravel()
+    p, q = (block_means(frame, BLOCK).ravel() for frame in (a, b))
     if p.size < 8:
         return b
     p0, q0 = float(np.median(p)), float(np.median(q))
@@ -214,13 +202,6 @@ def matched(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float6
             break
         gain = float(np.clip(sqrt(vp / vq), 0.5, 2.0))
     return (b - q0) * gain + p0 + float(np.median(cp - gain * cq))
-
-
-def blocks(x: NDArray[np.float64], side: int = BLOCK) -> NDArray[np.float64]:
-    """Means over square blocks."""
-    h, w = (n // side for n in x.shape)
-    cut = x[: h * side, : w * side].reshape(h, side, w, side)
-    return np.asarray(cut.mean(axis=(1, 3)))
 
 
 def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:

@@ -1,29 +1,28 @@
 """Honest numbers about a clean image where there is no truth to compare it with."""
 
+from unnoise.noise.interval import Interval
 from unnoise.quality.bias import Bias, mean_preservation
-from unnoise.quality.blocks import Interval
 from unnoise.quality.frc import Frc, frc, resolution
 from unnoise.quality.gain import Gain, gain
-from unnoise.quality.novelty import fit, novelty, share
-from unnoise.quality.splits import gaussian_split, thin
-from unnoise.quality.whiteness import Leak, Whiteness, leak, whiteness
+from unnoise.quality.novelty import learn_look, novel_share, novelty
+from unnoise.quality.splits import gaussian_split
+from unnoise.quality.whiteness import ResidualStructure, Whiteness, residual_structure, whiteness
 
 __all__ = [
     "Bias",
     "Frc",
     "Gain",
     "Interval",
-    "Leak",
+    "ResidualStructure",
     "Whiteness",
-    "fit",
     "frc",
     "gain",
     "gaussian_split",
-    "leak",
+    "learn_look",
     "mean_preservation",
+    "novel_share",
     "novelty",
+    "residual_structure",
     "resolution",
-    "share",
-    "thin",
     "whiteness",
 ]

@@ -16,20 +16,20 @@ from unnoise.quality import (
     Bias,
     Frc,
     Gain,
-    Leak,
+    ResidualStructure,
     Whiteness,
     frc,
     gain,
     gaussian_split,
-    leak,
     mean_preservation,
+    novel_share,
     novelty,
+    residual_structure,
     resolution,
-    share,
     whiteness,
 )
 
-STRANGE = 0.05
+NOVEL = 0.05
 """Share of unfamiliar pixels from which the result deserves a warning; 1 % is chance."""
 SMALL = 10.0
 """Integer images dimmer than this lose their fractions by rounding."""
@@ -51,7 +51,7 @@ class Assessment:
         Estimated PSNR gain; None where the noise is correlated or could not be measured.
     whiteness : Whiteness or None
         Whether what was removed is white.
-    leak : Leak or None
+    residual_structure : ResidualStructure or None
         Whether it holds structure of the specimen.
     bias : Bias
         Whether means were kept, by intensity.
@@ -61,7 +61,7 @@ class Assessment:
         In pixels, at a correlation of 1/7; None where that is not crossed.
     novelty : ndarray, shape (y, x)
         Above 1 where the image is unlike the training images.
-    strange : float
+    novel_share : float
         Share of such pixels.
     error : ndarray, shape (y, x), or None
         Expected standard deviation of the result around the clean image.
@@ -71,14 +71,14 @@ class Assessment:
 
     gain: Gain | None
     whiteness: Whiteness | None
-    leak: Leak | None
+    residual_structure: ResidualStructure | None
     bias: Bias
     before: Frc | None
     after: Frc | None
     resolution_before: float | None
     resolution_after: float | None
     novelty: NDArray[np.float64]
-    strange: float
+    novel_share: float
     error: NDArray[np.float64] | None
     warnings: tuple[str, ...]
 
@@ -125,7 +125,7 @@ def assess(
     estimate = white = structure = before = after = None
     fine: tuple[float | None, float | None] = (None, None)
     if variance is not None:
-        structure = leak(noisy, clean, variance)
+        structure = residual_structure(noisy, clean, variance)
         white = whiteness(noisy - clean, variance)
         if independent:
             learned, doubt = record.memorised[channel]
@@ -143,22 +143,22 @@ def assess(
                 before, after = frc(first, second), frc(denoise(first), denoise(second))
                 fine = (resolution(before), resolution(after))
     bias = mean_preservation(noisy, clean)
-    strange_map = novelty(noisy, record.looks[channel])
-    strange = share(strange_map)
+    novel = novelty(noisy, record.looks[channel])
+    novel_part = novel_share(novel)
     return Assessment(
         gain=estimate,
         whiteness=white,
-        leak=structure,
+        residual_structure=structure,
         bias=bias,
         before=before,
         after=after,
         resolution_before=fine[0],
         resolution_after=fine[1],
-        novelty=strange_map,
-        strange=strange,
+        novelty=novel,
+        novel_share=novel_part,
         error=error,
         warnings=_warnings(
-            noise.correlated[channel], estimate, white, structure, bias, strange, rounded, clean
+            noise.correlated[channel], estimate, white, structure, bias, novel_part, rounded, clean
         ),
     )
 
@@ -179,9 +179,9 @@ def _warnings(
     correlated: str,
     estimate: Gain | None,
     white: Whiteness | None,
-    structure: Leak | None,
+    structure: ResidualStructure | None,
     bias: Bias,
-    strange: float,
+    novel: float,
     rounded: bool,
     clean: NDArray,
 ) -> tuple[str, ...]:
@@ -206,9 +206,9 @@ def _warnings(
         )
     if abs(bias.total_relative) > 0.02 and bias.total.significant:
         found.append(f"the mean changed by {-bias.total_relative:+.1%}; do not compare intensities")
-    if strange > STRANGE:
+    if novel > NOVEL:
         found.append(
-            f"{strange:.0%} of the image is unlike the training images (warning map): the result "
+            f"{novel:.0%} of the image is unlike the training images (warning map): the result "
             f"there may be invented"
         )
     if rounded and float(np.mean(clean)) < SMALL:

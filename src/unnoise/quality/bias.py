@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from unnoise.errors import InputError
+from unnoise.noise.interval import Interval
 from unnoise.quality import blocks
-from unnoise.quality.blocks import Interval
 
 FEWEST_BLOCKS = 5
 """A bin in fewer blocks borrows what correlation widens from the whole image."""
@@ -128,7 +128,7 @@ def mean_preservation(
         high=mean + half,
         relative=_relative(mean, centre + mean - offset),
         significant=np.abs(mean) > wide + rounding,
-        total=Interval(total, total - reach, total + reach),
+        total=Interval.around(total, reach),
         total_relative=float(_relative(np.array(total), np.array(y.mean() - offset))),
     )
 

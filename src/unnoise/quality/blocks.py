@@ -1,10 +1,9 @@
-"""Blocks of pixels, and intervals from them that hold though neighbours are correlated."""
+"""Blocks of pixels, and errors from them that hold though neighbours are correlated."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,26 +15,6 @@ SIDE = 32
 
 FEWEST = 16
 """Blocks are made smaller until there are so many; intervals from fewer are too wide to use."""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """An estimate and its 95 % confidence interval.
-
-    Examples
-    --------
-    >>> Interval(0.3, 0.1, 0.5).significant
-    True
-    """
-
-    value: float
-    low: float
-    high: float
-
-    @property
-    def significant(self) -> bool:
-        """Whether the interval excludes zero."""
-        return not self.low <= 0 <= self.high
 
 
 def pixels(*images: ArrayLike) -> list[NDArray[np.float64]]:

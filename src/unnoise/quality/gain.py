@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from unnoise.errors import InputError
+from unnoise.noise.interval import Interval
 from unnoise.quality import blocks
-from unnoise.quality.blocks import Interval
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def gain(
     reach = blocks.quantile(degrees)
     spread = math.hypot(sampling, relative_error * level)
     return Gain(
-        mse=Interval(mse, mse - reach * spread, mse + reach * spread),
+        mse=Interval.around(mse, reach * spread),
         psnr=_ratio(level, mse, relative_error * level, sampling, reach),
         snr=float(x.var()) / mse if mse > 0 else math.inf,
         consistent=mse + reach * spread >= 0,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from unnoise.images.image import Image
 from unnoise.models.build import ready
 from unnoise.models.model import Model
-from unnoise.noise.density import Model as NoiseModel
+from unnoise.noise.density import NoiseModel
 from unnoise.noise.local_mean import surroundings
 from unnoise.quality.region import Region, predictions, read_piece, somewhere
 

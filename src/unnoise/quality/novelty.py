@@ -33,7 +33,9 @@ SIDES = {2: 256, 3: 64}
 """Their largest side in pixels."""
 
 
-def fit(images: Sequence[ArrayLike], rng: np.random.Generator, *, patch: int = 16) -> TrainingLook:
+def learn_look(
+    images: Sequence[ArrayLike], rng: np.random.Generator, *, patch: int = 16
+) -> TrainingLook:
     """Learn what training images look like.
 
     The directions are the features themselves and the principal axes of their covariance, so that
@@ -58,10 +60,10 @@ def fit(images: Sequence[ArrayLike], rng: np.random.Generator, *, patch: int = 1
     Examples
     --------
     >>> rng = np.random.default_rng(0)
-    >>> familiar = fit([rng.normal(size=(64, 64))], rng)
-    >>> bool(share(novelty(rng.normal(size=(64, 64)), familiar)) < 0.05)
+    >>> look = learn_look([rng.normal(size=(64, 64))], rng)
+    >>> bool(novel_share(novelty(rng.normal(size=(64, 64)), look)) < 0.05)
     True
-    >>> bool(share(novelty(5 * rng.normal(size=(64, 64)), familiar)) > 0.9)
+    >>> bool(novel_share(novelty(5 * rng.normal(size=(64, 64)), look)) > 0.9)
     True
     """
     if not len(images) or len({np.ndim(image) for image in images}) > 1:
@@ -94,15 +96,15 @@ def fit(images: Sequence[ArrayLike], rng: np.random.Generator, *, patch: int = 1
     )
 
 
-def novelty(image: ArrayLike, familiar: TrainingLook) -> NDArray[np.float64]:
+def novelty(image: ArrayLike, look: TrainingLook) -> NDArray[np.float64]:
     """How unlike the training images the surroundings of every pixel are.
 
     Parameters
     ----------
     image : array-like (y, x) or (z, y, x)
         Noisy image in the units of the training images.
-    familiar : TrainingLook
-        From `fit`.
+    look : TrainingLook
+        From `learn_look`.
 
     Returns
     -------
@@ -117,28 +119,28 @@ def novelty(image: ArrayLike, familiar: TrainingLook) -> NDArray[np.float64]:
 
     Examples
     --------
-    >>> familiar = fit([np.random.default_rng(0).normal(size=(64, 64))], np.random.default_rng(1))
-    >>> novelty(np.zeros((32, 32)), familiar).shape
+    >>> rng = np.random.default_rng(0)
+    >>> look = learn_look([rng.normal(size=(64, 64))], rng)
+    >>> novelty(np.zeros((32, 32)), look).shape
     (32, 32)
     """
     (x,) = blocks.pixels(image)
-    if x.ndim != familiar.ndim:
+    if x.ndim != look.ndim:
         raise InputError(
-            f"the image has {x.ndim} dimensions and the training images {familiar.ndim}; "
+            f"the image has {x.ndim} dimensions and the training images {look.ndim}; "
             "pass an image of the same kind"
         )
-    f = familiar
-    rows = _features(x, f.patch, f.centre, f.unit).reshape(-1, len(FEATURES))
-    arrays = (np.array(a, np.float64) for a in (f.directions, f.low, f.middle, f.high))
-    return (_score(rows, *arrays) / f.threshold).reshape(x.shape)
+    rows = _features(x, look.patch, look.centre, look.unit).reshape(-1, len(FEATURES))
+    arrays = (np.array(a, np.float64) for a in (look.directions, look.low, look.middle, look.high))
+    return (_score(rows, *arrays) / look.threshold).reshape(x.shape)
 
 
-def share(warning: ArrayLike) -> float:
+def novel_share(warning: ArrayLike) -> float:
     """Share of the pixels of a map of `novelty` that are unlike the training images.
 
     Examples
     --------
-    >>> share([[0.2, 0.7], [0.9, 3.0]])
+    >>> novel_share([[0.2, 0.7], [0.9, 3.0]])
     0.25
     """
     return float(np.mean(np.asarray(warning) > 1))

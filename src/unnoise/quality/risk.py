@@ -31,6 +31,7 @@ from unnoise.images.image import Image
 from unnoise.models.model import Model
 from unnoise.models.predict import predict_array
 from unnoise.noise.local_mean import surroundings
+from unnoise.noise.plane_parts import calmest
 
 SIDE = 512
 """Side of the piece of a plane that models are judged on."""
@@ -125,8 +126,7 @@ def _dealt(residual: NDArray, signal: NDArray, rng: np.random.Generator) -> NDAr
     flat, restless = residual.ravel(), around.ravel()
     out = np.empty(residual.size)
     for group in np.array_split(order, max(order.size // LIKE, 1)):
-        calm = group[np.argsort(restless[group], kind="stable")]
-        calm = calm[: max(int(CALM * len(group)), 1)]
+        calm = group[calmest(restless[group], CALM)]
         out[group] = rng.choice(flat[calm] - flat[calm].mean(), len(group))
     return out.reshape(residual.shape)
 

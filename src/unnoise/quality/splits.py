@@ -12,7 +12,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from unnoise.errors import InputError
 from unnoise.quality import blocks
 
 
@@ -49,54 +48,3 @@ def gaussian_split(
     (y,) = blocks.pixels(noisy)
     z = np.sqrt(blocks.variances(variance, y.shape)) * rng.standard_normal(y.shape)
     return y + z, y - z
-
-
-def thin(
-    counts: ArrayLike,
-    gain: float,
-    offset: float,
-    rng: np.random.Generator,
-    share: float = 0.5,
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Deal the photons of every pixel out to two images.
-
-    ``k = round((y - offset) / gain)`` photons go to the first image with probability `share` each.
-    If k is a Poisson count, the two are independent Poisson counts (Kingman, *Poisson Processes*,
-    1993). Both are scaled back to the mean of the input, so their noise is stronger. Used for ring
-    correlations of one image by Rieger et al. (Optics Express 2024).
-
-    Readout noise is not split, and counts below zero become zero: for faint images with readout
-    noise take `gaussian_split`.
-
-    Parameters
-    ----------
-    counts : array-like (y, x) or (z, y, x)
-        The image in image units.
-    gain : float
-        Image units per photon, above 0.
-    offset : float
-        Image value without light.
-    rng : Generator
-        Who deals.
-    share : float
-        Part of the photons that the first image gets, between 0 and 1.
-
-    Raises
-    ------
-    InputError
-        If gain or share are out of range, or values are not finite.
-
-    Examples
-    --------
-    >>> a, b = thin(np.full((4, 4), 150.0), 2.0, 100.0, np.random.default_rng(0))
-    >>> bool(np.allclose((a + b) / 2, 150))
-    True
-    """
-    (y,) = blocks.pixels(counts)
-    if not (gain > 0 and np.isfinite(gain)):
-        raise InputError(f"the gain is {gain}; it must be above 0 image units per photon")
-    if not 0 < share < 1:
-        raise InputError(f"the share is {share}; it must lie between 0 and 1")
-    photons = np.maximum(np.rint((y - offset) / gain), 0).astype(np.int64)
-    first = rng.binomial(photons, share)
-    return first / share * gain + offset, (photons - first) / (1 - share) * gain + offset

@@ -12,7 +12,7 @@ from unnoise.images.image import Image
 from unnoise.models.record import TrainingRecord
 from unnoise.noise.planes import sampled
 from unnoise.quality.noise_passthrough import UNKNOWN
-from unnoise.quality.novelty import fit
+from unnoise.quality.novelty import learn_look
 
 LOOKS = 3
 """Images whose looks are kept."""
@@ -48,7 +48,7 @@ def record(
     looks = []
     for c in channels:
         planes = [_middle(plane) for image in picked for plane in _spread(sampled(image, c))]
-        looks.append(fit(planes, rng))
+        looks.append(learn_look(planes, rng))
     unknown = [UNKNOWN] * len(channels)
     return TrainingRecord(tuple(dependence), tuple(memorised or unknown), tuple(looks))
 

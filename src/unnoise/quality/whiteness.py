@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import fft, ndimage
+from scipy import ndimage
 
 from unnoise.errors import InputError
+from unnoise.noise.autocovariance import lagged_products
+from unnoise.noise.interval import Interval
 from unnoise.quality import blocks
-from unnoise.quality.blocks import Interval
 
 FEWEST_PAIRS = 30
 """Lags with fewer pairs of pixels are not judged."""
@@ -49,7 +50,7 @@ class Whiteness:
 
 
 @dataclass(frozen=True, eq=False)
-class Leak:
+class ResidualStructure:
     """How far structure of the specimen is left in the residual.
 
     Parameters
@@ -131,9 +132,9 @@ def whiteness(
     z = np.where(used, z - z.sum() / max(n, 1), 0.0)
     spread = math.sqrt(float((z**2).sum()) / max(n, 1))
     white = z / spread if spread > rounding else np.zeros(r.shape)
-    pairs = np.rint(_autocorrelation(used.astype(np.float64), reach))
-    products = _autocorrelation(white, reach)
-    squares = _autocorrelation(white**2, reach)
+    pairs = np.rint(lagged_products(used.astype(np.float64), reach))
+    products = lagged_products(white, reach)
+    squares = lagged_products(white**2, reach)
     judged = (pairs >= FEWEST_PAIRS) & (squares > 1e-6 * max(n, 1))
     rho = np.divide(products, pairs, out=np.zeros(pairs.shape), where=judged)
     half = np.arange(rho.size).reshape(rho.shape) > rho.size // 2  # the other half is its mirror
@@ -152,7 +153,9 @@ def whiteness(
     )
 
 
-def leak(noisy: ArrayLike, clean: ArrayLike, variance: ArrayLike) -> Leak:
+def residual_structure(
+    noisy: ArrayLike, clean: ArrayLike, variance: ArrayLike
+) -> ResidualStructure:
     """Does structure of the specimen remain in the residual ``r = noisy - clean``?
 
     Correlates the excess energy ``r^2 / variance - 1`` with the rank of the gradient of the clean
@@ -181,9 +184,9 @@ def leak(noisy: ArrayLike, clean: ArrayLike, variance: ArrayLike) -> Leak:
     >>> rng = np.random.default_rng(0)
     >>> truth = np.kron(rng.normal(size=(8, 8)), np.full((16, 16), 5.0))
     >>> noisy = truth + rng.normal(size=truth.shape)
-    >>> leak(noisy, truth, 1.0).correlation.significant
+    >>> residual_structure(noisy, truth, 1.0).correlation.significant
     False
-    >>> leak(noisy, ndimage.gaussian_filter(truth, 2), 1.0).correlation.low > 0
+    >>> residual_structure(noisy, ndimage.gaussian_filter(truth, 2), 1.0).correlation.low > 0
     True
     """
     y, x = blocks.pixels(noisy, clean)
@@ -195,21 +198,9 @@ def leak(noisy: ArrayLike, clean: ArrayLike, variance: ArrayLike) -> Leak:
     n = float(count.sum())
     mean = float(energy.sum() / n) if n else 1.0
     smooth, significance = _map(energy, used, length)
-    return Leak(_correlation(energy - mean, x, v, used, length), mean, smooth, significance)
-
-
-def _autocorrelation(x: NDArray, reach: int) -> NDArray[np.float64]:
-    """Sum over pixels of x(p) x(p + lag) for lags up to `reach`, without wrapping round."""
-    size = [fft.next_fast_len(n + reach, real=True) for n in x.shape]
-    axes = tuple(range(x.ndim))
-    spectrum = fft.rfftn(x, size, axes=axes)
-    full = fft.irfftn(np.abs(spectrum) ** 2, size, axes=axes)
-    for axis, (n, padded) in enumerate(zip(x.shape, size, strict=True)):
-        lags = np.arange(-reach, reach + 1)
-        full = np.take(full, lags % padded, axis=axis)
-        absent = np.abs(lags) >= n  # a thin axis has no such pairs
-        full[(slice(None),) * axis + (absent,)] = 0
-    return np.asarray(full)
+    return ResidualStructure(
+        _correlation(energy - mean, x, v, used, length), mean, smooth, significance
+    )
 
 
 def _correlation(

@@ -11,7 +11,8 @@ from importlib.metadata import version
 import numpy as np
 from numpy.typing import NDArray
 
-from unnoise.noise.inspect import ChannelNoise, NoiseReport
+from unnoise.noise.channel import ChannelNoise
+from unnoise.noise.inspect import NoiseReport
 from unnoise.report import Chart, HeatMap, Number, Page, Picture, Section, Series
 
 

@@ -156,7 +156,7 @@ def _pictures(
 
     def picture(label: str, which: slice, before: NDArray, after: NDArray) -> Picture:
         known = [a for a in found[which] if a is not None]
-        leaks = [a.leak.map for a in known if a.leak is not None]
+        leaks = [a.residual_structure.map for a in known if a.residual_structure is not None]
         return Picture(
             label,
             before,
@@ -217,8 +217,8 @@ def quality_numbers(found: Assessment) -> list[Number]:
                 "independent noise is white; denoisers leave some, judge by the size",
             )
         )
-    if found.leak is not None:
-        c = found.leak.correlation
+    if found.residual_structure is not None:
+        c = found.residual_structure.correlation
         numbers.append(
             Number(
                 "structure in what was removed",
@@ -248,7 +248,7 @@ def quality_numbers(found: Assessment) -> list[Number]:
     numbers.append(
         Number(
             "unlike the training images",
-            f"{found.strange:.1%}",
+            f"{found.novel_share:.1%}",
             meaning="of the pixels; about 1 % is chance",
         )
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from unnoise.errors import InputError
 from unnoise.models.model import Model
 from unnoise.noise.correlation import Correlation
-from unnoise.noise.density import Model as NoiseModel
+from unnoise.noise.density import NoiseModel
 from unnoise.noise.inspect import NoiseReport
 from unnoise.noise.models import PoissonGauss
 from unnoise.training.methods.r2r import SIGNALS, NoiseTable

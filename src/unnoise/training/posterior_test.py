@@ -31,9 +31,10 @@ from numpy.typing import NDArray
 from unnoise.models.model import Model
 from unnoise.models.posterior import Posterior
 from unnoise.models.record import PosteriorTest
-from unnoise.noise.density import Model as NoiseModel
+from unnoise.noise.density import NoiseModel
 from unnoise.noise.local_mean import surroundings
 from unnoise.noise.models import Curve
+from unnoise.noise.plane_parts import calmest
 from unnoise.quality.region import Region
 
 WIDTHS = (2.0, 4.0, 8.0)
@@ -149,7 +150,7 @@ def ceiling_of(pieces: Sequence[Region]) -> Curve:
     n_bins = int(np.clip(len(s) // 500, 1, BINS))
     knots: list[tuple[float, float]] = []
     for group in np.array_split(np.argsort(s, kind="stable"), n_bins):
-        calm = group[np.argsort(a[group], kind="stable")[: max(int(CALM * len(group)), 1)]]
+        calm = group[calmest(a[group], CALM)]
         knots.append((float(s[group].mean()), max(float(q[calm].mean()), 1e-12)))
     rising = [knots[0], *(b for a, b in itertools.pairwise(knots) if b[0] > a[0])]
     if len(rising) == 1:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from unnoise.images.image import Image
 from unnoise.models.model import Model
 from unnoise.nets.variance_stabilized import KNOTS
-from unnoise.noise.density import Model as NoiseModel
+from unnoise.noise.density import NoiseModel
 from unnoise.training.crops import Crops
 
 BEYOND = 0.25

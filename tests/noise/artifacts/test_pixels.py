@@ -185,15 +185,6 @@ def test_constant_regions_are_a_morphological_opening() -> None:
     np.testing.assert_array_equal(pixels.constant(image), expected)
 
 
-def test_missing_pixels_are_counted() -> None:
-    image = np.zeros((10, 10), np.float32)
-    image[0, :3], image[1, :2] = np.nan, -np.inf
-    result = pixels.missing(image)
-    assert (result.nan, result.infinite, result.share) == (3, 2, 0.05)
-    assert result.found
-    assert not pixels.missing(np.zeros((4, 4), np.uint8)).found
-
-
 IMAGES = {
     "zeros": lambda shape: np.zeros(shape),
     "full": lambda shape: np.full(shape, 65535, np.uint16),
@@ -212,7 +203,6 @@ def test_degenerate_images_give_finite_answers(name, shape) -> None:
         levels.saturation(image),
         levels.quantisation(image),
         pixels.bad_pixels(image),
-        pixels.missing(image),
     ):
         assert isinstance(result.found, bool)
     assert not pixels.bad_pixels(image).found

@@ -14,14 +14,19 @@ import unnoise
 from unnoise.errors import InputError
 from unnoise.noise.camera.calibrate import (
     CHOICES,
-    from_flats,
     from_pairs,
-    from_repeats,
     from_stacks,
 )
+from unnoise.noise.camera.findings import Fit
+from unnoise.noise.density import NoiseModel
 from unnoise.noise.models import PoissonGauss
 
 GAIN, OFFSET, READ = 2.0, 100.0, 3.0
+
+
+def from_repeats(frames: np.ndarray, kind: str = "auto") -> tuple[NoiseModel, Fit]:
+    """The camera of one stack."""
+    return from_stacks([frames], kind=kind)
 
 
 def scene(shape: tuple[int, ...], low: float = 2, high: float = 300, seed: int = 0) -> np.ndarray:
@@ -66,7 +71,7 @@ def test_repeats_give_gain_and_variance(kind: str) -> None:
 def test_dark_frames_give_offset_and_read_noise() -> None:
     dark = record(np.zeros((128, 128)), 16, seed=1)
     bright = [record(np.full((128, 128), level), 8, seed=int(level)) for level in (40.0, 250.0)]
-    model, fit = from_flats(dark, bright)
+    model, fit = from_stacks(bright, dark=dark)
     assert isinstance(model, PoissonGauss)
     assert model.gain == pytest.approx(GAIN, rel=0.02)
     assert model.offset == pytest.approx(OFFSET, abs=0.05)
@@ -85,7 +90,7 @@ def test_fixed_pattern_and_hot_pixels_are_counted() -> None:
     light = scene((96, 96), 20, 200)
     bright = pattern + OFFSET + GAIN * rng.poisson(light, (8, 96, 96))
     bright = np.rint(bright + rng.normal(0, READ, bright.shape))
-    _, fit = from_flats(dark, bright)
+    _, fit = from_stacks([bright], dark=dark)
     assert fit.hot_pixels == 12
     assert fit.fixed_pattern == pytest.approx(4, rel=0.1)
     assert fit.gain.value == pytest.approx(GAIN, rel=0.05)
@@ -315,7 +320,7 @@ def test_results_repeat() -> None:
         (lambda: from_repeats(np.zeros((4, 32, 32), complex)), "real"),
         (lambda: from_repeats(record(scene((32, 32)), 4), "magic"), "poisson_gauss"),
         (lambda: from_repeats(record(scene((32, 32)), 3), "mixture"), "4 or more"),
-        (lambda: from_flats(record(scene((32, 32)), 4), []), "no bright frames"),
+        (lambda: from_stacks([], dark=record(scene((32, 32)), 4)), "no bright frames"),
         (lambda: from_pairs(np.zeros(500), np.zeros(400)), "shape"),
         (lambda: from_pairs(np.zeros(500), np.zeros(500)), "equal"),
         (lambda: from_pairs(np.full(500, np.inf), np.zeros(500)), "NaN"),

@@ -1,4 +1,4 @@
-"""What single pixels tell: bad, constant and missing ones."""
+"""What single pixels tell: bad and constant ones."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from unnoise.noise.artifacts.histogram import MOST, percent, sample, steps
+from unnoise.noise.plane_parts import centred
 
 
 @dataclass(frozen=True)
@@ -70,29 +71,6 @@ class Background:
         return (
             f"{percent(self.share)} of the pixels lie in regions of one constant value "
             f"({self.value:g}){where}: there is no noise there, so noise is measured elsewhere."
-        )
-
-
-@dataclass(frozen=True)
-class Missing:
-    """NaN and infinite pixels."""
-
-    nan: int
-    infinite: int
-    share: float
-
-    @property
-    def found(self) -> bool:
-        """Whether there are any."""
-        return self.nan + self.infinite > 0
-
-    def line(self) -> str | None:
-        """One sentence for the user, or None."""
-        if not self.found:
-            return None
-        return (
-            f"{percent(self.share)} of the pixels are missing ({self.nan} NaN, {self.infinite} "
-            "infinite): they are left out of training and stay missing in the result."
         )
 
 
@@ -172,21 +150,6 @@ def background(planes: ArrayLike) -> Background:
     return Background(float(np.mean(shares)), float(value), box, sides)
 
 
-def missing(planes: ArrayLike) -> Missing:
-    """Count NaN and infinite pixels.
-
-    Examples
-    --------
-    >>> missing(np.array([[1.0, np.nan], [np.inf, 2.0]]))
-    Missing(nan=1, infinite=1, share=0.5)
-    """
-    pixels = np.asarray(planes)
-    if pixels.dtype.kind not in "fc" or not pixels.size:
-        return Missing(0, 0, 0.0)
-    nan, infinite = int(np.isnan(pixels).sum()), int(np.isinf(pixels).sum())
-    return Missing(nan, infinite, (nan + infinite) / pixels.size)
-
-
 def constant(plane: NDArray) -> NDArray[np.bool_]:
     """Whether each pixel lies in a square of equal pixels too large to arise by chance.
 
@@ -241,10 +204,7 @@ _SORT8 = (
 
 def _isolated(plane: NDArray) -> NDArray[np.int8]:
     """+1 where a pixel stands alone above its neighbours, -1 where below, else 0."""
-    x = plane.astype(np.float64)
-    finite = np.isfinite(x)
-    middle = float(np.median(x[finite])) if finite.any() else 0.0
-    flat = np.where(finite, x - middle, 0.0).astype(np.float32)
+    flat = centred(plane).astype(np.float32)
     padded = np.pad(flat, 1, mode="reflect")
     h, w = flat.shape
     shifts = [(i, j) for i in range(3) for j in range(3) if (i, j) != (1, 1)]
@@ -259,7 +219,7 @@ def _isolated(plane: NDArray) -> NDArray[np.int8]:
     alone = np.maximum(2.5 * sigma, np.abs(residual) / 4)
     signs[(residual > upper) & (around[7] - centre < alone)] = 1
     signs[(-residual > lower) & (centre - around[0] < alone)] = -1
-    signs[~finite] = 0
+    signs[~np.isfinite(plane)] = 0
     return signs
 
 

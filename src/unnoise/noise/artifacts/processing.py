@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import fft, ndimage
 
+from unnoise.noise.plane_parts import blocks, centred, middle
+
 WIDE = 2048  # larger planes are cut to their middle
 
 
@@ -103,7 +105,7 @@ def jpeg(plane: ArrayLike) -> Jpeg:
     >>> jpeg(np.random.default_rng(0).normal(size=(128, 128))).found
     False
     """
-    x = _middle(plane)
+    x = _wide(plane)
     if min(x.shape) < 64 or not x.std():
         return Jpeg(False, False, (0, 0), 0.0, 0.0, 0.0)
     (zy, py, by), (zx, px, bx) = (_borders(x, axis) for axis in (0, 1))
@@ -134,13 +136,13 @@ def demosaic(plane: ArrayLike) -> Demosaic:
     False
     """
     array = np.asarray(plane)
-    x = _middle(array[..., 1] if array.ndim == 3 else array)
+    x = _wide(array[..., 1] if array.ndim == 3 else array)
     if min(x.shape) < 32 or not x.std():
         return Demosaic(False, "none", (0, 0), 0.0, 0.0)
     high = np.abs(4 * x[1:-1, 1:-1] - x[:-2, 1:-1] - x[2:, 1:-1] - x[1:-1, :-2] - x[1:-1, 2:])
-    side = 16
-    h, w = (n // side for n in high.shape)
-    tiles = high[: h * side, : w * side].reshape(h, side // 2, 2, w, side // 2, 2)
+    cut = blocks(high, 16)
+    h, w = cut.shape[::2]
+    tiles = cut.reshape(h, 8, 2, w, 8, 2)
     # Four means per tile; tiles count alike however bright their texture. (tiles, 2, 2)
     means = tiles.mean(axis=(1, 4)).transpose(0, 2, 1, 3).reshape(-1, 2, 2)
     means = means[means.max(axis=(1, 2)) > 0]
@@ -167,8 +169,8 @@ def demosaic(plane: ArrayLike) -> Demosaic:
         pattern = next(iter(strong), "none")
     # high was cut by one pixel: phase (0, 0) of high is pixel (1, 1) of the plane
     first = np.unravel_index(logs.mean(axis=0).argmax(), (2, 2))
-    offset = [(n - min(n, WIDE)) // 2 for n in array.shape[:2]]
-    phase = (int(first[0] + 1 + offset[0]) % 2, int(first[1] + 1 + offset[1]) % 2)
+    at = middle(array.shape[:2], WIDE)
+    phase = (int(first[0] + 1 + at[0].start) % 2, int(first[1] + 1 + at[1].start) % 2)
     strength = max(abs(size) for size in sizes.values())
     return Demosaic(bool(strong), pattern, phase, strength, max(scores.values()))
 
@@ -192,7 +194,7 @@ def interpolated(plane: ArrayLike) -> Interpolated:
     >>> interpolated(small).found, interpolated(ndimage.zoom(small, 2, order=1)).found
     (False, True)
     """
-    x = _middle(plane)
+    x = _wide(plane)
     if min(x.shape) < 64 or not x.std():
         return Interpolated(False, None, False, 0.0, 0.0)
     peaks = [_period(x, axis) for axis in (0, 1)]
@@ -212,14 +214,10 @@ def interpolated(plane: ArrayLike) -> Interpolated:
     return Interpolated(found, factor, periodic, drop, min(score for score, _ in peaks))
 
 
-def _middle(plane: ArrayLike) -> NDArray[np.float64]:
+def _wide(plane: ArrayLike) -> NDArray[np.float64]:
     """The middle of the plane, at most WIDE wide, finite and centred."""
-    a = np.asarray(plane)
-    y, x = ((n - min(n, WIDE)) // 2 for n in a.shape)
-    cut = a[y : y + WIDE, x : x + WIDE].astype(np.float64)
-    finite = np.isfinite(cut)
-    centre = float(np.median(cut[finite])) if finite.any() else 0.0
-    return np.where(finite, cut - centre, 0.0)
+    array = np.asarray(plane)
+    return centred(array[middle(array.shape, WIDE)])
 
 
 def _borders(x: NDArray[np.float64], axis: int) -> tuple[float, int, float]:
@@ -247,9 +245,7 @@ _LOW = [(i, j) for i in range(5) for j in range(5) if 0 < i + j < 5]
 
 def _comb(x: NDArray[np.float64]) -> tuple[float, tuple[int, int], float]:
     """How far DCT coefficients of one grid cluster at multiples of a step, beyond other grids."""
-    side = 384
-    y, z = ((n - min(n, side)) // 2 // 8 * 8 for n in x.shape)
-    part = x[y : y + side, z : z + side]
+    part = x[middle(x.shape, 384, step=8)]  # on the grid, so phases are those of the plane
     grid = np.round(part - part[0, 0], 3)
     h, w = ((n - 7) // 8 for n in part.shape)
     steps = np.arange(2, 81, dtype=np.float64)
@@ -260,8 +256,8 @@ def _comb(x: NDArray[np.float64]) -> tuple[float, tuple[int, int], float]:
     scores, best = np.zeros((8, 8)), np.zeros((8, 8))
     for i in range(8):
         for j in range(8):
-            blocks = grid[i : i + 8 * h, j : j + 8 * w].reshape(h, 8, w, 8).transpose(0, 2, 1, 3)
-            spectrum = fft.dctn(blocks, axes=(2, 3), norm="ortho")
+            cut = blocks(grid[i : i + 8 * h, j : j + 8 * w], 8)
+            spectrum = fft.dctn(cut.transpose(0, 2, 1, 3), axes=(2, 3), norm="ortho")
             table = np.stack([_histogram(spectrum[..., k, m]) for k, m in _LOW])
             n = table @ counted
             z_scores = (table @ waves) * np.sqrt(2 / np.maximum(n, 1)) * (n >= 24)
@@ -271,7 +267,7 @@ def _comb(x: NDArray[np.float64]) -> tuple[float, tuple[int, int], float]:
     rest = np.delete(scores.ravel(), scores.argmax())
     spread = max(1.4826 * float(np.median(np.abs(rest - np.median(rest)))), 0.15)
     significance = float((scores[top] - rest.max()) / spread)
-    phase = (int(top[0] + y) % 8, int(top[1] + z) % 8)
+    phase = (int(top[0]), int(top[1]))
     return significance, phase, float(best[top]) if significance > 8 else 0.0
 
 
@@ -300,9 +296,8 @@ def _period(x: NDArray[np.float64], axis: int) -> tuple[float, float]:
 def _rolloff(x: NDArray[np.float64]) -> tuple[float, float]:
     """Power at 0.21 cycles/pixel over that at 0.47, in dB; and that at 0.21 over that at 0.1."""
     side = min(512, *x.shape)
-    y, z = ((n - side) // 2 for n in x.shape)
     window = np.hanning(side)
-    part = x[y : y + side, z : z + side]
+    part = x[middle(x.shape, side)]
     power = np.abs(np.fft.rfft2((part - part.mean()) * np.outer(window, window))) ** 2
     fy, fx = np.abs(np.fft.fftfreq(side)), np.fft.rfftfreq(side)
     inner = np.ix_((fy > 0.17) & (fy < 0.25), (fx > 0.17) & (fx < 0.25))

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
+from unnoise.noise.plane_parts import blocks, centred, middle
+
 WIDE = 1024  # the spectrum is taken of at most this much of the plane
 SEGMENTS = 8
 
@@ -113,7 +115,7 @@ def stripes(plane: ArrayLike) -> Stripes:
     >>> result.direction, abs(result.rows - 0.5) < 0.1
     ('rows', True)
     """
-    x = _finite(plane)
+    x = centred(plane)
     if min(x.shape) < 32:
         return Stripes(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     return Stripes(*_offsets(x), *_offsets(x.T))
@@ -140,11 +142,10 @@ def periodic(plane: ArrayLike) -> tuple[Peak, ...]:
     >>> [round(peak.fx, 3) for peak in periodic(plane)]
     [0.125]
     """
-    x = _finite(plane)
+    x = centred(plane)
     if min(x.shape) < 32:
         return ()
-    y0, x0 = ((n - min(n, WIDE)) // 2 for n in x.shape)
-    x = x[y0 : y0 + WIDE, x0 : x0 + WIDE]
+    x = x[middle(x.shape, WIDE)]
     x = x - ndimage.gaussian_filter(x, 6)
     # Bright structure must not drown the rest: clip at five robust local deviations.
     limit = 5 * 1.4826 * float(np.median(np.abs(x))) or float(np.abs(x).max())
@@ -163,14 +164,6 @@ def periodic(plane: ArrayLike) -> tuple[Peak, ...]:
         significance = (score - log(power.size / 2)) / log(10)
         out.append(Peak(float(fy[i]), float(fx[j]), float(amplitude / response), significance))
     return tuple(out)
-
-
-def _finite(plane: ArrayLike) -> NDArray[np.float64]:
-    """The plane as centred float64 without missing pixels."""
-    x = np.asarray(plane).astype(np.float64)
-    finite = np.isfinite(x)
-    centre = float(np.median(x[finite])) if finite.any() else 0.0
-    return np.where(finite, x - centre, 0.0)
 
 
 def _offsets(x: NDArray[np.float64]) -> tuple[float, float, float]:
@@ -237,9 +230,8 @@ def _peaks(power: NDArray[np.float64]) -> list[tuple[tuple[int, int], float]]:
 
 def _level(power: NDArray[np.float64]) -> NDArray[np.float64]:
     """The local mean of an exponentially distributed spectrum, from medians of 8x8 blocks."""
-    h, w = (n // 8 for n in power.shape)
-    blocks = power[: 8 * h, : 8 * w].reshape(h, 8, w, 8)
-    medians = np.median(blocks, axis=(1, 3)) / log(2)
+    medians = np.median(blocks(power, 8), axis=(1, 3)) / log(2)
+    h, w = medians.shape
     smooth = ndimage.median_filter(medians, 3, mode="wrap")
     y = np.minimum(np.arange(power.shape[0]) // 8, h - 1)
     x = np.minimum(np.arange(power.shape[1]) // 8, w - 1)

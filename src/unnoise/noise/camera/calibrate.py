@@ -17,10 +17,11 @@ from scipy import ndimage
 from unnoise.errors import InputError
 from unnoise.noise.camera import fit as fitting
 from unnoise.noise.camera import repeats
-from unnoise.noise.camera.findings import Estimate, Fit
+from unnoise.noise.camera.findings import Fit
 from unnoise.noise.camera.fit import Bins, Residuals, Samples
 from unnoise.noise.camera.repeats import Stack
-from unnoise.noise.density import Model
+from unnoise.noise.density import NoiseModel
+from unnoise.noise.interval import Interval
 from unnoise.noise.models import Curve, PoissonGauss
 
 CHOICES = ("auto", "poisson_gauss", "curve", "histogram", "mixture")
@@ -29,20 +30,31 @@ MAX_RESIDUALS = 1_500_000
 """Residuals that show the shape of the noise: their kurtosis is then known within 0.01."""
 
 
-def from_repeats(frames: NDArray, kind: str = "auto") -> tuple[Model, Fit]:
-    """Measure the noise from repeated frames of one still scene.
+def from_stacks(
+    stacks: Sequence[NDArray],
+    *,
+    dark: NDArray | None = None,
+    kind: str = "auto",
+    names: Sequence[str] = (),
+) -> tuple[NoiseModel, Fit]:
+    """Measure the noise from several still scenes or levels together, with or without dark frames.
 
     Parameters
     ----------
-    frames : ndarray, shape (t, y, x) or (t, z, y, x)
-        At least 2 frames, 4 for the kinds histogram and mixture. Drift of their level is taken out.
+    stacks : sequence of ndarray, shape (t, y, x) or (t, z, y, x)
+        Repeated frames of a scene or of a flat field each: at least 2, 4 for the kinds histogram
+        and mixture. Drift of their level is taken out.
+    dark : ndarray, shape (t, y, x) or (t, z, y, x), optional
+        Frames with the shutter closed: offset and read noise.
     kind : str
         poisson_gauss, curve, histogram, mixture, or auto: a line if the variance follows one, a
         curve if not, a mixture if the noise is clearly not what a Poisson-Gauss camera makes.
+    names : sequence of str
+        How errors call the stacks.
 
     Returns
     -------
-    model : Model
+    model : NoiseModel
     fit : Fit
         Without dark frames only the gain and the intercept of the line are known. The model then
         has the offset 0 where that is possible, otherwise the darkest signal.
@@ -57,58 +69,9 @@ def from_repeats(frames: NDArray, kind: str = "auto") -> tuple[Model, Fit]:
     >>> rng = np.random.default_rng(0)
     >>> electrons = np.tile(np.linspace(5, 100, 64), (64, 1))
     >>> frames = 100 + 2.0 * rng.poisson(electrons, (16, 64, 64)) + rng.normal(0, 3, (16, 64, 64))
-    >>> model, fit = from_repeats(frames)
+    >>> model, fit = from_stacks([frames])
     >>> model.kind, abs(fit.gain.value - 2) < 0.1
     ('poisson_gauss', True)
-    """
-    return from_stacks([frames], kind=kind)
-
-
-def from_flats(
-    dark: NDArray, bright: NDArray | Sequence[NDArray], kind: str = "auto"
-) -> tuple[Model, Fit]:
-    """Measure the noise from frames without light and frames with light.
-
-    Parameters
-    ----------
-    dark : ndarray, shape (t, y, x) or (t, z, y, x)
-        Frames with the shutter closed: offset and read noise.
-    bright : ndarray or sequence of ndarray
-        Repeated frames at one or more levels, of a flat field or of any still scene: gain.
-    kind : str
-        As for `from_repeats`.
-
-    Raises
-    ------
-    InputError
-    """
-    several = isinstance(bright, (list, tuple))
-    return from_stacks(list(bright) if several else [np.asarray(bright)], dark=dark, kind=kind)
-
-
-def from_stacks(
-    stacks: Sequence[NDArray],
-    *,
-    dark: NDArray | None = None,
-    kind: str = "auto",
-    names: Sequence[str] = (),
-) -> tuple[Model, Fit]:
-    """Measure the noise from several still scenes or levels together, with or without dark frames.
-
-    Parameters
-    ----------
-    stacks : sequence of ndarray, shape (t, y, x) or (t, z, y, x)
-        Repeated frames of a scene or of a flat field each.
-    dark : ndarray, shape (t, y, x) or (t, z, y, x), optional
-        Frames without light.
-    kind : str
-        As for `from_repeats`.
-    names : sequence of str
-        How errors call the stacks.
-
-    Raises
-    ------
-    InputError
     """
     _check_kind(kind)
     if not stacks:
@@ -145,7 +108,7 @@ def from_stacks(
     return fit.choose(kind, counted, facts, shortest)
 
 
-def from_pairs(noisy: NDArray, signal: NDArray, kind: str = "auto") -> tuple[Model, Fit]:
+def from_pairs(noisy: NDArray, signal: NDArray, kind: str = "auto") -> tuple[NoiseModel, Fit]:
     """Measure the noise from noisy values and predictions that have not seen them.
 
     The bootstrap of PN2V and PPN2V: a blind-spot prediction stands for the signal. Its errors count
@@ -157,7 +120,7 @@ def from_pairs(noisy: NDArray, signal: NDArray, kind: str = "auto") -> tuple[Mod
     noisy, signal : ndarray of one shape
         In image units.
     kind : str
-        As for `from_repeats`.
+        As for `from_stacks`.
 
     Raises
     ------
@@ -175,7 +138,7 @@ def from_pairs(noisy: NDArray, signal: NDArray, kind: str = "auto") -> tuple[Mod
     if not ((y - s) ** 2).any():
         raise InputError("noisy values and signals are equal, so there is no noise to measure")
     level = repeats.saturation(np.asarray(noisy)[None])
-    where = fitting.blocks(y.shape) if y.ndim > 1 else np.arange(y.size) * 64 // y.size
+    where = fitting.block_numbers(y.shape) if y.ndim > 1 else np.arange(y.size) * 64 // y.size
     used = _flat(s) if y.ndim > 1 else np.ones(y.shape, np.bool_)
     y, s, where = y[used], s[used], where[used]
     clipped = (y >= level).astype(np.float64) if level is not None else np.zeros(len(y))
@@ -199,7 +162,7 @@ class _Found:
 
     def choose(
         self, kind: str, counted: Residuals | None, facts: dict[str, object], frames: int
-    ) -> tuple[Model, Fit]:
+    ) -> tuple[NoiseModel, Fit]:
         """The model of a kind, or the simplest one that fits."""
         odd = False
         if counted is not None:
@@ -280,19 +243,19 @@ def _fit(samples: Samples, freedom: int, dark: Bins | None, level: float | None)
     elif constant:
         warnings = ("the signals span too small a range for a gain; record brighter parts too",)
     if constant:
-        slope = Estimate(0.0, max(slope.low, 0.0), max(slope.high, 0.0))
+        slope = Interval(0.0, max(slope.low, 0.0), max(slope.high, 0.0))
         gain, start, starts = 0.0, mean, np.full(len(gains), mean)
     intercept = _interval(start, starts, bins.reach)
     if dark is None:
         offset, noise = _possible(gain, intercept, low)
     elif constant:
-        noise = Estimate(mean, noise.low, max(noise.high, mean))
+        noise = Interval(mean, noise.low, max(noise.high, mean))
     line = PoissonGauss(gain, offset.value, noise.value)
     fitted = np.maximum(gain * knots + start, 1e-3 * mean)
     facts: dict[str, object] = {
         "gain": slope,
         "offset": offset,
-        "read_noise": Estimate(*(math.sqrt(max(q, 0)) for q in noise)),
+        "read_noise": Interval(*(math.sqrt(max(q, 0)) for q in noise)),
         "intercept": intercept,
         "offset_known": dark is not None,
         "saturation": level,
@@ -303,15 +266,15 @@ def _fit(samples: Samples, freedom: int, dark: Bins | None, level: float | None)
     return _Found(line, (knots, variances), facts, warnings)
 
 
-def _possible(gain: float, start: Estimate, darkest: float) -> tuple[Estimate, Estimate]:
+def _possible(gain: float, start: Interval, darkest: float) -> tuple[Interval, Interval]:
     """Offset and read variance that fit a line, from no read noise to no light in the darkest."""
     if gain == 0:
-        return Estimate(min(darkest, 0.0), min(darkest, 0.0), darkest), start
+        return Interval(min(darkest, 0.0), min(darkest, 0.0), darkest), start
     least = min(-start.high / gain, darkest)
     highest = max(start.value + gain * darkest, 0.0)
     offset = 0.0 if least <= 0 <= darkest else max(darkest, -start.value / gain)
     noise = max(start.value + gain * offset, 0.0)
-    return Estimate(offset, least, max(darkest, offset)), Estimate(noise, 0.0, max(highest, noise))
+    return Interval(offset, least, max(darkest, offset)), Interval(noise, 0.0, max(highest, noise))
 
 
 def _slope(x: NDArray, y: NDArray, w: NDArray) -> NDArray:
@@ -319,9 +282,8 @@ def _slope(x: NDArray, y: NDArray, w: NDArray) -> NDArray:
     return np.asarray((w * x * y).sum(axis=-1) / np.maximum((w * x**2).sum(axis=-1), 1e-300))
 
 
-def _interval(value: float, draws: NDArray, reach: float) -> Estimate:
-    error = reach * float(np.std(draws))
-    return Estimate(value, value - error, value + error)
+def _interval(value: float, draws: NDArray, reach: float) -> Interval:
+    return Interval.around(value, reach * float(np.std(draws)))
 
 
 def _dark_bins(dark: Stack | None) -> Bins | None:

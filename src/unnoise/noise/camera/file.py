@@ -10,7 +10,7 @@ from typing import Any
 
 from unnoise.errors import InputError
 from unnoise.images.atomic import explained, probe, replacing
-from unnoise.noise.density import Model
+from unnoise.noise.density import NoiseModel
 from unnoise.noise.models import from_dict
 
 FORMAT = 1
@@ -23,7 +23,7 @@ class Camera:
 
     Parameters
     ----------
-    channels : tuple of Model
+    channels : tuple of NoiseModel
         One for every channel of the images, or one for all.
     source : str
         Where it comes from, for people.
@@ -38,7 +38,7 @@ class Camera:
     True
     """
 
-    channels: tuple[Model, ...]
+    channels: tuple[NoiseModel, ...]
     source: str = ""
     notes: tuple[str, ...] = ()
 
@@ -46,7 +46,7 @@ class Camera:
         if not self.channels:
             raise InputError("a camera needs the noise of one channel at least; calibrate again")
 
-    def models(self, channels: int) -> tuple[Model, ...]:
+    def models(self, channels: int) -> tuple[NoiseModel, ...]:
         """The models of an image with so many channels.
 
         Raises

@@ -2,26 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from typing import NamedTuple
+
+from unnoise.noise.interval import Interval
 
 CURVED = (0.01, 0.05)
 """A curve is no line if p is below the first and it leaves the line by more than the second."""
-
-
-class Estimate(NamedTuple):
-    """A number with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        step = max(self.high - self.low, abs(self.value) * 1e-3, 1e-300)
-        digits = max(0, 1 - math.floor(math.log10(step)))
-        value, low, high = (f"{v:.{digits}f}" if digits < 12 else f"{v:.3g}" for v in self)
-        return f"{value} ({low} to {high})"
 
 
 @dataclass(frozen=True)
@@ -30,12 +16,12 @@ class Fit:
 
     Attributes
     ----------
-    gain : Estimate
+    gain : Interval
         Grey levels per photo-electron.
-    offset, read_noise : Estimate
+    offset, read_noise : Interval
         Grey level and standard deviation without light. Where `offset_known` is false the interval
         spans all that the frames allow, because they fix only the gain and the intercept.
-    intercept : Estimate
+    intercept : Interval
         ``read_noise**2 - gain * offset``, the variance of the line at grey level 0.
     offset_known : bool
         Whether dark frames were there.
@@ -61,10 +47,10 @@ class Fit:
         What makes the numbers less certain.
     """
 
-    gain: Estimate
-    offset: Estimate
-    read_noise: Estimate
-    intercept: Estimate
+    gain: Interval
+    offset: Interval
+    read_noise: Interval
+    intercept: Interval
     offset_known: bool
     frames: int
     pixels: int

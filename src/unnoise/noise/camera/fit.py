@@ -99,7 +99,7 @@ class Bins:
         return float(stats.t.ppf(0.975, max(len(self.sums) - 1, 1)))
 
 
-def blocks(shape: tuple[int, ...]) -> NDArray[np.int64]:
+def block_numbers(shape: tuple[int, ...]) -> NDArray[np.int64]:
     """Number of the block of every pixel (..., y, x) of an image."""
     y, x = (np.arange(n) * min(SIDE, n) // n for n in shape[-2:])
     return np.broadcast_to(y[:, None] * SIDE + x, shape)

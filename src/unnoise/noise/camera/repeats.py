@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from scipy import ndimage, stats
 
 from unnoise.errors import InputError
-from unnoise.noise.camera.fit import Samples, blocks, least_squares
+from unnoise.noise.camera.fit import Samples, block_numbers, least_squares
+from unnoise.noise.plane_parts import block_means
 
 MOTION_WARN, MOTION_STOP = 0.02, 0.25
 """Share of the noise variance, or of the picture, that motion may explain."""
@@ -150,8 +151,8 @@ def _drift(x: NDArray) -> tuple[NDArray, NDArray, NDArray]:
     scene = mean - mean.mean()
     ny, nx = (n // CELL for n in mean.shape[-2:])
     small = ny * nx < 16
-    m = (scene if small else _cells(scene, ny, nx)).ravel()
-    y = np.stack([(f - mean if small else _cells(f - mean, ny, nx)).ravel() for f in x])
+    m = (scene if small else block_means(scene, CELL)).ravel()
+    y = np.stack([(f - mean if small else block_means(f - mean, CELL)).ravel() for f in x])
     design = np.stack([np.ones_like(m), m], axis=1)
     w = np.ones_like(y)
     for _ in range(6):
@@ -184,10 +185,10 @@ def _motion(
     ny, nx = (n // CELL for n in mean.shape[-2:])
     if ny * nx < 4:
         return np.ones(mean.shape, np.bool_), tuple(warnings)
-    cells = _cells(residual, ny, nx)
+    cells = block_means(residual, CELL)
     size = CELL**2
     spread = (cells**2).sum(axis=0) / (t - 1)
-    ratio = spread * size / np.maximum(_cells(variance[None], ny, nx)[0], 0.05 * noise)
+    ratio = spread * size / np.maximum(block_means(variance, CELL), 0.05 * noise)
     typical = float(np.median(ratio)) / float(stats.chi2.median(t - 1) / (t - 1))
     smooth = 1.0
     if t >= 4:
@@ -230,12 +231,6 @@ def _slope(image: NDArray, axis: int) -> NDArray:
     return np.asarray(ndimage.convolve1d(image, kernel, axis=axis, mode="nearest"))
 
 
-def _cells(images: NDArray, ny: int, nx: int) -> NDArray:
-    """Means over cells of the last two axes."""
-    cut = images[..., : ny * CELL, : nx * CELL]
-    return np.asarray(cut.reshape(*cut.shape[:-2], ny, CELL, nx, CELL).mean(axis=(-3, -1)))
-
-
 def samples(stack: Stack) -> Samples:
     """Signals and variances of all still pixels, with keys that are independent of them.
 
@@ -243,7 +238,7 @@ def samples(stack: Stack) -> Samples:
     other way round. With fewer, the key is the mean of the neighbours.
     """
     x, still = stack.frames, stack.still
-    where = blocks(still.shape)[still]
+    where = block_numbers(still.shape)[still]
     if len(x) >= 4:
         halves = (np.arange(len(x)) % 2 == 0), (np.arange(len(x)) % 2 == 1)
         parts = [(x[a].mean(axis=0), x[b], b) for a, b in (halves, halves[::-1])]

@@ -1,0 +1,184 @@
+"""The noise of one channel of an image: its curve, its correlation, and what else is special."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unnoise.errors import InputError
+from unnoise.images.image import Image
+from unnoise.noise import correlation, linear_probe, photon_transfer
+from unnoise.noise.artifacts import histogram, pixels, processing, stripes
+from unnoise.noise.planes import neighboring_planes, sampled
+
+LEAST_HIGH = 0.3
+"""Below this share of white noise's, high frequencies say too little of correlated noise."""
+
+
+@dataclass(frozen=True)
+class ChannelNoise:
+    """The noise of one channel.
+
+    Attributes
+    ----------
+    index : int
+        Position along C.
+    name : str
+        Name of the channel, or its number.
+    curve : PhotonTransfer or None
+        Noise variance against intensity; None where nothing could be measured.
+    correlation : Correlation or None
+        Autocorrelation of the noise.
+    blind, masked : Probe or None
+        What linear predictions reach, without and with the measured mask.
+    found : mapping of str to object
+        Saturation, quantisation, bad pixels, constant background, stripes, periodic lines, traces
+        of JPEG, demosaicing and interpolation; each has ``found`` and ``line()``.
+    contrast : float
+        Robust range of the picture, from the 0.5 to the 99.5 percentile.
+    """
+
+    index: int
+    name: str
+    curve: photon_transfer.PhotonTransfer | None
+    correlation: correlation.Correlation | None
+    blind: linear_probe.Probe | None
+    masked: linear_probe.Probe | None
+    found: dict[str, Any]
+    contrast: float
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Axes along which the noise is correlated."""
+        return self.correlation.along if self.correlation else ()
+
+    @property
+    def snr(self) -> float:
+        """Contrast over the mean standard deviation of the noise, in dB; NaN if not measured."""
+        if self.curve is None or self.contrast <= 0:
+            return math.nan
+        return 10 * math.log10(self.contrast**2 / max(self.curve.level, 1e-300))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as plain values."""
+        photon, acf = self.curve, self.correlation
+        values: dict[str, Any] = {
+            "index": self.index,
+            "name": self.name,
+            "contrast": self.contrast,
+            "snr_db": self.snr,
+            "noise_sd": None,
+            "correlated": bool(self.axes),
+            "correlation_axes": list(self.axes),
+            "found": {
+                name: [plain(part) for part in finding]
+                if isinstance(finding, tuple)
+                else plain(finding)
+                for name, finding in self.found.items()
+            },
+        }
+        if photon is not None:
+            values |= {
+                "noise_sd": math.sqrt(photon.level),
+                "noise_sd_relative_error": photon.level_error / 2,
+                "gain": photon.gain,
+                "gain_interval": [photon.gain_low, photon.gain_high],
+                "offset": photon.offset,
+                "read_noise": photon.read_noise,
+                "signal_dependent": photon.is_signal_dependent,
+                "line": photon.is_line,
+                "curve": {
+                    "signal": photon.signal.tolist(),
+                    "variance": photon.variance.tolist(),
+                    "error": photon.error.tolist(),
+                },
+            }
+        if acf is not None:
+            r = len(acf.rho) // 2
+            values["autocorrelation"] = {
+                "y": acf.rho[r:, r].tolist(),
+                "x": acf.rho[r, r:].tolist(),
+                "excess": {k: list(v) for k, v in acf.excess.items()},
+            }
+            mask = acf.mask()
+            values["mask"] = None if mask is None else mask.astype(int).tolist()
+        return values
+
+
+def measure_channel(image: Image, c: int) -> ChannelNoise | None:
+    """The noise of one channel; None if it is constant."""
+    raw = sampled(image, c)
+    planes = np.asarray(raw, np.float64)
+    span = float(np.ptp(planes))
+    if span == 0:
+        return None
+    if not 1e-100 < span < 1e100:
+        raise InputError(
+            f"the values of {image.name} span {span:.3g}, whose square no number holds; scale them "
+            f"to about 1 first"
+        )
+    runs = {k: neighboring_planes(image, c, k) for k in "ZT" if image.sizes[k] > 1}
+    acf = correlation.measure(planes)
+    for letter, neighbours in runs.items():
+        along = correlation.measure(np.asarray(neighbours, np.float64), letter)
+        if acf is not None and along is not None:
+            acf = acf.joined(along, letter)
+    photon = _curve(planes, acf)
+    blind = masked = None
+    if acf is not None and photon is not None:
+        blind = linear_probe.linear(planes, photon.level, acf.neighbours)
+        mask = acf.mask()
+        if mask is not None:
+            masked = linear_probe.linear(planes, photon.level, acf.neighbours, mask)
+    names = image.channel_names
+    return ChannelNoise(
+        index=c,
+        name=names[c] if c < len(names) else str(c + 1),
+        curve=photon,
+        correlation=acf,
+        blind=blind,
+        masked=masked,
+        found=_artefacts(raw, None if photon is None else math.sqrt(photon.level)),
+        contrast=float(np.subtract(*np.percentile(planes, (99.5, 0.5)))),
+    )
+
+
+def _curve(
+    planes: NDArray, acf: correlation.Correlation | None
+) -> photon_transfer.PhotonTransfer | None:
+    """Noise against intensity, by the way that the correlation allows."""
+    if acf is None or not acf.along:
+        return photon_transfer.measure(planes)
+    share = correlation.high_share(acf.neighbours)
+    if share > LEAST_HIGH:
+        return photon_transfer.measure(planes, spread=share)
+    return photon_transfer.of_blocks(acf.signal, acf.variance * (1 - acf.texture))
+
+
+def _artefacts(planes: NDArray, noise: float | None) -> dict[str, Any]:
+    """Everything else that is special in the pixels."""
+    middle = planes[len(planes) // 2]
+    return {
+        "saturation": histogram.saturation(planes),
+        "quantisation": histogram.quantisation(planes, noise=noise),
+        "bad_pixels": pixels.bad_pixels(planes),
+        "background": pixels.background(planes),
+        "stripes": stripes.stripes(middle),
+        "periodic": stripes.periodic(middle),
+        "jpeg": processing.jpeg(middle),
+        "demosaic": processing.demosaic(middle),
+        "interpolated": processing.interpolated(middle),
+    }
+
+
+def plain(found: Any) -> dict[str, Any]:
+    """A finding as plain values with its verdict."""
+    values = dataclasses.asdict(found) | {"found": bool(found.found), "line": found.line()}
+    return {
+        k: v.tolist() if isinstance(v, (np.ndarray, np.generic)) else v for k, v in values.items()
+    }
