@@ -16,6 +16,7 @@ import unnoise
 from synthetic import frames, smooth
 from unnoise.noise.camera.file import Camera
 from unnoise.noise.models import PoissonGauss
+from unnoise.training.auto import Auto
 from unnoise.training.loop import TrainingRun as Training
 
 from .commands import TINY, Run, save
@@ -44,7 +45,7 @@ def test_text(run: Run, white: Path, stripes: Path) -> None:
     assert result.err == ""
     assert result.out.startswith("white.tif: axes YX, 96x96, float32")
     assert "Noise: independent from pixel to pixel" in result.out
-    assert "Method: n2v;" in result.out
+    assert "Method: adapted (instant with --minutes 0.5 or less);" in result.out
     assert "minutes with the defaults" in result.out
     sd = re.search(r"standard deviation\s+([\d.]+) grey levels", result.out)
     assert sd
@@ -156,15 +157,16 @@ def test_from_repeats_to_a_denoised_image(run: Run, tmp_path: Path) -> None:
         "denoise", one, "--noise-model", "camera.json", "--steps", 2, "--save-model", "m", *TINY
     )
     assert result.code == 0, result.err
-    assert "the pixel itself is" in result.err
+    assert "own value is" in result.err
     settings = yaml.safe_load(Path("m/config.yaml").read_text())["config"]
     assert settings["noise_model"] == str(tmp_path / "camera.json")
-    remembered = unnoise.load("m").origin["known"]["noise"]
-    assert remembered == [model.to_dict()]
+    kept = unnoise.load("m").noise
+    assert kept is not None
+    assert kept.models == (model,)
     # A named method takes it too, and brings the pixel back though it does not ask for it.
     result = run("train", one, "-o", "n", "--method", "n2v", "--noise-model", "camera.json",
                  "--steps", 2, *TINY)  # fmt: skip
-    assert "the pixel itself is" in result.err
+    assert "own value is" in result.err
     # The finished model does not need the file.
     Path("camera.json").unlink()
     assert run("predict", "n", one, "-o", "p.tif").code == 0
@@ -226,3 +228,11 @@ def test_a_folder_is_no_camera_file(run: Run, white: Path) -> None:
     result = run("denoise", white, "--noise-model", ".", "--steps", 2)
     assert result.code == 2
     assert "camera file" in result.err
+
+
+@pytest.mark.parametrize("kind", ["white", "stripes"])
+def test_inspect_names_what_auto_takes(run: Run, request: pytest.FixtureRequest, kind: str) -> None:
+    path = request.getfixturevalue(kind)
+    (said,) = re.findall(r"Method: (\w+)", run("inspect", path).out)
+    taken = Auto().resolve([unnoise.open(path)])
+    assert taken.config.method == said

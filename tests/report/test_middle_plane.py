@@ -10,7 +10,7 @@ import pytest
 import unnoise
 from unnoise.config.config import Config
 from unnoise.images.image import Image
-from unnoise.models.model import Model
+from unnoise.models.model import EnsembleMember, Model
 from unnoise.models.posterior import Posterior
 from unnoise.models.predict import predict, predict_array
 from unnoise.noise.models import Curve, PoissonGauss
@@ -117,6 +117,26 @@ def test_what_is_judged_is_the_middle(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found.novelty.shape == (32, 32)
     assert found.before is not None  # a 2D net can denoise the two copies
     assert shown.noisy.shape == (1, 41, 60)
+
+
+def test_the_copies_of_a_mean_pass_both_models_without_their_pixels() -> None:
+    """The Fourier ring correlation is that of the result the user gets, not of one member."""
+    x = image("YX", (64, 64))
+    first = with_centre(train(x))
+    other = with_centre(train(image("YX", (64, 64), seed=1), "training.steps=3"))
+    alone = dataclasses.replace(first, posterior=None)
+    blind = dataclasses.replace(other, posterior=None)
+    curves = []
+    for model in (
+        dataclasses.replace(first, second=EnsembleMember(other, 0.5)),
+        dataclasses.replace(alone, second=EnsembleMember(blind, 0.5)),
+        first,
+    ):
+        (found,) = one(model, x).assessments
+        assert found.after is not None
+        curves.append(found.after.correlation)
+    assert np.array_equal(curves[0], curves[1])
+    assert not np.array_equal(curves[0], curves[2])
 
 
 def test_a_model_that_remembers_nothing_shows_without_judging() -> None:

@@ -81,7 +81,8 @@ def text(report: NoiseReport) -> str:
             console.print(f"! {warning}", markup=False)
         advice = report.advice
         console.print(f"Noise: {kind(report)}", markup=False)
-        console.print(f"Method: {advice.method}; {advice.why}", markup=False)
+        less = " (instant with --minutes 0.5 or less)" if advice.pretrained else ""
+        console.print(f"Method: {advice.automatic}{less}; {advice.why}", markup=False)
         if advice.mask is not None and advice.method == "structn2v":
             console.print("Mask drawn from the measured correlation:", markup=False)
             for row in _rows(advice.mask):

@@ -83,7 +83,7 @@ def show(model: Model, plane: MiddlePlane, device: str, *, rounded: bool = False
     image, noisy = plane.image, plane.noisy()
     height, width = noisy.shape[1:]
     cut = (middle(height, SIDE), middle(width, SIDE))
-    blind = replace(model, posterior=None, second=None)
+    blind = _without_posterior(model)
     assessments = []
     for i, c in enumerate(plane.channels):
         if model.noise is None or model.record is None or model.target_affine is not None:
@@ -119,6 +119,14 @@ def show(model: Model, plane: MiddlePlane, device: str, *, rounded: bool = False
         assessments=tuple(assessments),
         judged=cut,
     )
+
+
+def _without_posterior(model: Model) -> Model:
+    """The blind predictions alone, of both members of a mean."""
+    second = model.second
+    if second is not None:
+        second = replace(second, model=_without_posterior(second.model))
+    return replace(model, posterior=None, second=second)
 
 
 def _denoised(

@@ -33,7 +33,7 @@ def of_noise(report: NoiseReport, picture: NDArray | None = None, command: str =
         pictures=shown,
         numbers=(
             Number("axes, shape, type", f"{report.axes} {report.shape} {report.dtype}"),
-            Number("method", report.method, meaning=report.advice.why),
+            Number("method", report.advice.automatic, meaning=report.advice.why),
             Number("options", report.advice.command, meaning="what --method auto would use"),
         ),
         text=tuple(report.sentences()),
@@ -68,7 +68,7 @@ def verdict_of(report: NoiseReport) -> str:
         kind = f"noise correlated along {' and '.join(report.correlation_axes)}"
     else:
         kind = "noise independent from pixel to pixel"
-    return f"{kind}; method {report.method}: {report.advice.why}"
+    return f"{kind}; method {report.advice.automatic}: {report.advice.why}"
 
 
 def noise_sections(reports: Sequence[NoiseReport]) -> tuple[Section, ...]:

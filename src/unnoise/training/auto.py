@@ -9,7 +9,7 @@ from unnoise.config import methods
 from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images.image import Image
-from unnoise.noise.advice import Advice
+from unnoise.noise.advice import Advice, suits_pretrained
 from unnoise.noise.inspect import NoiseReport
 from unnoise.noise.of_images import inspect_images
 from unnoise.training.plan import choose_ndim
@@ -46,11 +46,6 @@ class MethodChoice:
     config: Config
     reports: tuple[NoiseReport, ...]
     why: str
-
-    @property
-    def advice(self) -> Advice | None:
-        """The advice that was followed."""
-        return next((r.advice for r in self.reports if r.method == self.config.method), None)
 
 
 def choose(images: Sequence[Image], ndim: int | None = None) -> MethodChoice:
@@ -103,9 +98,8 @@ def with_pretrained(
     """
     if choice.config.method != "n2v" or not choice.reports or choice.config.noise_model:
         return choice
-    flat = (ndim or choose_ndim(images, choice.config)) == 2
-    independent = not any(c.axes for report in choice.reports for c in report.channels)
-    if not (flat and independent):
+    ndim = ndim or choose_ndim(images, choice.config)
+    if not all(suits_pretrained(report.channels, ndim) for report in choice.reports):
         return choice
     method = "instant" if minutes is not None and minutes <= SECONDS / 60 else "adapted"
     told = PRETRAINED[method]
