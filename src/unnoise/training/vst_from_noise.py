@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from unnoise.images.image import Image
+from unnoise.images.robust_sigma import noise_sigma
 from unnoise.models.model import Model
 from unnoise.nets.variance_stabilized import KNOTS
 from unnoise.noise.density import NoiseModel
@@ -54,7 +54,7 @@ def with_transform(model: Model, noise: Sequence[NoiseModel | None], crops: Crop
         reach = max(high - low, 1e-3) * BEYOND
         at = np.linspace(low - reach, high + reach, KNOTS)
         if known is None:
-            sigma = np.full(KNOTS, _flat_noise(seen[:, place_]))
+            sigma = np.full(KNOTS, noise_sigma(seen[:, place_]) or 1e-3)
         else:
             sigma = np.sqrt(known.variance(mean + std * at)) / std
         knots.append(at)
@@ -65,12 +65,6 @@ def with_transform(model: Model, noise: Sequence[NoiseModel | None], crops: Crop
         "log_sigma": torch.tensor(np.array(log_sigma), dtype=torch.float32),
     }
     return replace(model, weights=weights)
-
-
-def _flat_noise(planes: NDArray[np.float32]) -> float:
-    """Noise of one strength, from differences of neighbours (robust against edges)."""
-    differences = np.diff(planes, axis=-1)
-    return float(np.median(np.abs(differences))) / 0.6745 / np.sqrt(2) or 1e-3
 
 
 def crops_of(images: Sequence[Image], model: Model) -> Crops:
