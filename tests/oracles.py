@@ -84,3 +84,15 @@ def assert_drawn_from(values: NDArray, expected: dict[int, float]) -> None:
 def evenly(shape: tuple[int, ...], pixels: list[tuple[int, ...]]) -> dict[int, float]:
     """Equal probabilities of pixels."""
     return {int(np.ravel_multi_index(q, shape)): 1 / len(pixels) for q in pixels}
+
+
+def under(spots: NDArray, struct: NDArray) -> NDArray:
+    """Pixels at spot + offset, in a loop over spots and offsets; spots have planes before space."""
+    hidden = np.zeros_like(spots)
+    for place in np.argwhere(spots):
+        plane, spot = place[: -struct.ndim], place[-struct.ndim :]
+        for at in np.argwhere(struct):
+            pixel = [int(p + a - n // 2) for p, a, n in zip(spot, at, struct.shape, strict=True)]
+            if all(0 <= p < n for p, n in zip(pixel, spots.shape[-struct.ndim :], strict=True)):
+                hidden[*plane, *pixel] = True
+    return hidden

@@ -10,6 +10,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from oracles import under
 from tiny import seeded, step, unet
 from unnoise.config.config import Config
 from unnoise.training.masks.blind_spots import CENTRE_BLIND, REPLACEMENTS
@@ -46,15 +47,10 @@ def distinct(space: tuple[int, ...], b: int = 3, c: int = 2) -> torch.Tensor:
     return torch.randperm(n, generator=seeded(9)).float().view(b, c, *space)
 
 
-def under(spots: NDArray, struct: NDArray | None) -> NDArray:
-    """Spots and what lies under their footprints, in a loop."""
-    hidden = spots.copy()
-    for b, c, *spot in np.argwhere(spots):
-        for at in np.argwhere(struct) if struct is not None else []:
-            pixel = [int(p + a - n // 2) for p, a, n in zip(spot, at, struct.shape, strict=True)]
-            if all(0 <= p < n for p, n in zip(pixel, spots.shape[2:], strict=True)):
-                hidden[b, c, *pixel] = True
-    return hidden
+def hidden_by(spots: torch.Tensor, struct: NDArray | None) -> NDArray:
+    """Spots and what lies under their footprints."""
+    mask = spots.numpy()
+    return mask if struct is None else mask | under(mask, struct)
 
 
 FAR = {"depth": 1, "filters": 3, "activation": "silu"}
@@ -74,7 +70,7 @@ def test_spots_and_footprints_are_hidden_and_the_loss_is_on_spots_alone(
     spots = everywhere.bool()
     assert set(everywhere.unique().tolist()) == {0.0, 1.0}
     # A mean may by chance equal the hidden value.
-    changed, expected = (noisy != x).numpy(), under(spots.numpy(), struct)
+    changed, expected = (noisy != x).numpy(), hidden_by(spots, struct)
     assert not (changed & ~expected).any()
     assert changed[expected].mean() > (0.98 if name in ("mean", "median") else 0.999)
     assert torch.equal(target, x)
@@ -98,7 +94,7 @@ def test_validation_hides_the_held_out_pixels_with_their_structure(
     held = torch.rand(x.shape, generator=seeded(5)) < 0.03
     held[:, :, *[0] * len(space)] = held[:, :, *[-1] * len(space)] = True
     noisy, target, weight = method(struct, replacement=name).validation(step(x, held))
-    changed, expected = (noisy != x).numpy(), under(held.numpy(), struct)
+    changed, expected = (noisy != x).numpy(), hidden_by(held, struct)
     assert not (changed & ~expected).any()
     assert changed[expected].mean() > (0.98 if name in ("mean", "median") else 0.999)
     assert torch.equal(target, x)
@@ -183,7 +179,7 @@ def test_in_dense_masks_no_value_stands_in_its_own_place(
     n2v = method(struct, percent=10.0, replacement=name)
     x = torch.randn(1, 1, *space, generator=seeded(1))
     noisy, _, weight = n2v.batch(step(x))
-    hidden = under(weight.bool().numpy(), struct)
+    hidden = hidden_by(weight.bool(), struct)
     for place in np.argwhere(hidden)[::5].tolist():
         other = x.clone()
         other[*place] += 1000
@@ -200,7 +196,7 @@ def test_a_spot_is_not_replaced_by_what_is_under_its_footprint(
     x = torch.randn(held.shape, generator=seeded(1), requires_grad=True)
     noisy = method(struct, replacement=name).validation(step(x, held))[0]
     (grad,) = torch.autograd.grad(noisy[held].sum(), x)
-    hidden = torch.from_numpy(under(held.numpy(), struct))
+    hidden = torch.from_numpy(hidden_by(held, struct))
     assert (grad[hidden] == 0).all()
     assert (grad[~hidden] != 0).any()
 
