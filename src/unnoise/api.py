@@ -40,7 +40,7 @@ class Model(data.Model):
     """
 
     @classmethod
-    def of(cls, model: data.Model) -> Model:
+    def _of(cls, model: data.Model) -> Model:
         """The same model with the calls of a script."""
         return cls(**{name: getattr(model, name) for name in data.Model.__dataclass_fields__})
 
@@ -211,7 +211,7 @@ def train(
     run = start(opened, planned, select_device(device), partners)
     for _ in run:
         pass
-    return Model.of(finish(run.model(), opened, reports, run.device)[0])
+    return Model._of(finish(run.model(), opened, reports, run.device)[0])
 
 
 def denoise(
@@ -280,4 +280,4 @@ def load(folder: str | os.PathLike[str]) -> Model:
     ModelError
         If it is no model folder or is damaged.
     """
-    return Model.of(model_folder.load(folder))
+    return Model._of(model_folder.load(folder))

@@ -358,7 +358,7 @@ def test_kinds_of_methods_and_losses() -> None:
     for method in SECTIONS:
         config = Config(method=method)
         assert config.is_classical == (method in CLASSICAL)
-        assert bool(config.entry.pairs) == (method in ("n2n", "care"))
+        assert config.needs_pairs == (method in ("n2n", "care"))
         assert not config.is_probabilistic
     for loss in ("mse", "mae", "gaussian", "laplace"):
         config = Config().set(f"training.loss={loss}")

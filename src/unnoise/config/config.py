@@ -337,6 +337,16 @@ class Config(Frozen):
         return self.entry.run == "filter"
 
     @property
+    def is_shipped(self) -> bool:
+        """Whether the method starts from the weights of the package."""
+        return self.entry.pretrained
+
+    @property
+    def needs_pairs(self) -> bool:
+        """Whether the method learns from two images of a scene."""
+        return bool(self.entry.pairs)
+
+    @property
     def is_trained(self) -> bool:
         """Whether weights are trained, so that budgets and other training settings apply."""
         return self.entry.run not in ("filter", "instant")

@@ -47,7 +47,7 @@ def ready(model: Model, device: torch.device) -> DenoisingNet:
 def new_weights(config: Config, ndim: int, channels: Sequence[int]) -> dict[str, Tensor]:
     """Weights for a new run: random ones, drawn from the seed, or those of the package."""
     weights = dict(_net(config, ndim, channels).state_dict())
-    if config.entry.pretrained:
+    if config.is_shipped:
         weights |= {f"net.{name}": weight for name, weight in pretrained.gaussian().items()}
     return weights
 
@@ -55,7 +55,7 @@ def new_weights(config: Config, ndim: int, channels: Sequence[int]) -> dict[str,
 def _net(config: Config, ndim: int, channels: Sequence[int]) -> DenoisingNet:
     """The net of the settings; the global random state is left as it was."""
     net = config.net
-    if config.entry.pretrained:
+    if config.is_shipped:
         return Stabilised(len(channels))
     if net is None:
         return Filter(config.method, ndim)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unnoise.config.config import Config
 from unnoise.errors import ModelError
@@ -137,7 +137,7 @@ class Model:
     @property
     def is_one_by_one(self) -> bool:
         """Whether channels pass the net one by one instead of all at once."""
-        if self.config.entry.pretrained:  # every channel has a transform of its own
+        if self.config.is_shipped:  # every channel has a transform of its own
             return False
         return self.config.net is None or self.config.net.channels == "independent"
 
@@ -154,12 +154,9 @@ class Model:
         """Channels of the images the model was made for, copied ones included."""
         return len(self.affine.mean)
 
-    def with_weights(
-        self, weights: Mapping[str, Tensor], *, steps: int = 0, held_out: float | None = None
-    ) -> Model:
-        """The same model with other weights, and how they were found."""
-        provenance = replace(self.provenance, steps=steps, held_out=held_out)
-        return replace(self, weights=weights, provenance=provenance)
+    def with_weights(self, weights: Mapping[str, Tensor], **origin: Any) -> Model:
+        """The same model with other weights, and what changes of its provenance."""
+        return replace(self, weights=weights, provenance=replace(self.provenance, **origin))
 
     def check(self, image: Image) -> None:
         """Refuse an image that the model was not made for.

@@ -71,7 +71,7 @@ def finish(
     kept = record(images, model.channels, repeated, memory, seed=seed)
     model = replace(model, record=kept)
     along = "".join(k for k in "YX" if any(k in c for c in noise.correlated))
-    if along and model.config.entry.pretrained:
+    if along and model.config.is_shipped:
         told.append(
             f"the noise is correlated along {' and '.join(along)}, which the shipped net takes for "
             f"structure; use --method auto"

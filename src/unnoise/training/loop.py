@@ -400,7 +400,7 @@ PLAIN = (
 
 def _partners(model: Model, targets: Sequence[Image] | None) -> PairedImages | None:
     """Where the second images of pairs are."""
-    if not model.config.entry.pairs:
+    if not model.config.needs_pairs:
         return None
     axis = model.config.pairs.axis if model.config.pairs else None
     return PairedImages(model.target_affine or model.affine, targets, axis)

@@ -69,7 +69,7 @@ def with_split_noise(model: Model, name: str, reports: Sequence[NoiseReport] = (
 
 def noise_tables(model: Model) -> tuple[NoiseTable, ...]:
     """The noise of every denoised channel in normalised units; empty for other methods."""
-    pretrained = model.config.entry.pretrained
+    pretrained = model.config.is_shipped
     if model.config.recorruption is None and not pretrained:
         return ()
     if model.noise is None or not model.noise.known:

@@ -73,7 +73,7 @@ def plan(
     channels = tuple(int(c) for c in np.flatnonzero(varying) if c != alpha)
     if not channels:
         raise InputError("every colour channel is constant, so there is nothing to denoise")
-    needs_noise = config.recorruption is not None or config.entry.pretrained
+    needs_noise = config.recorruption is not None or config.is_shipped
     noise = None
     if needs_noise or reports or config.noise_model is not None:
         reports = reports or inspect_images(images)
@@ -88,7 +88,7 @@ def plan(
         noise,
         provenance=Provenance.of(images, targets),
     )
-    if config.entry.pretrained:
+    if config.is_shipped:
         return with_stabilizer(model, images)
     return with_split_noise(model, images[0].name, reports)
 
@@ -96,7 +96,7 @@ def plan(
 def _check_pairs(images: Sequence[Image], targets: Sequence[Image] | None, config: Config) -> None:
     """Methods that learn from pairs need them, others must not get any."""
     axis = config.pairs.axis if config.pairs else None
-    if targets is not None and not config.entry.pairs:
+    if targets is not None and not config.needs_pairs:
         raise InputError(
             f"the method {config.method} learns from noisy images alone; leave out the targets, "
             f"or choose the method n2n (noisy targets) or care (clean ones)"
@@ -114,7 +114,7 @@ def _check_pairs(images: Sequence[Image], targets: Sequence[Image] | None, confi
                     f"{image.name} has a single position along {axis} (axes {image.axes}), so it "
                     f"holds no pairs; choose another axis, or give the right axes with --axes"
                 )
-    elif config.entry.pairs and targets is None:
+    elif config.needs_pairs and targets is None:
         what = "clean images (--targets FOLDER)"
         if config.entry.pairs == "noisy":
             what = "second noisy images (--targets FOLDER, or --pairs T for repeats along T)"
@@ -143,7 +143,7 @@ def _lengths(config: Config, ndim: int) -> dict[str, int | None]:
     t = config.training
     full_size = config.net is not None and config.net.unshuffle == 1
     steps = max(DEFAULT_STEPS[ndim] // (4 if full_size else 1), 1)  # its steps take 4 to 5 times
-    if config.entry.pretrained:
+    if config.is_shipped:
         steps = ADAPTED_STEPS
     return {
         "patch": t.patch or {2: 64, 3: 32}[ndim],

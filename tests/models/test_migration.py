@@ -1,0 +1,78 @@
+"""Model folders of format 1 load and predict as the version that wrote them did.
+
+They were written by version 0.1.0 before its folders had format 2, from the synthetic photons of
+`golden/run.py`; what they predicted is in ``format_1/expected.json``.
+"""
+
+from __future__ import annotations
+
+import json
+import runpy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+import unnoise
+
+HERE = Path(__file__).parent / "format_1"
+EXPECTED = json.loads((HERE / "expected.json").read_text())
+NAMES = sorted(set(EXPECTED) - {"processor"})
+
+
+@pytest.fixture(scope="module")
+def golden() -> dict[str, Any]:
+    return runpy.run_path(str(HERE.parents[1] / "golden" / "run.py"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_predictions_are_those_of_the_version_that_wrote_it(
+    golden: dict[str, Any], name: str
+) -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    y = unnoise.load(HERE / name).predict(golden["photons"](), dtype=np.float64, device="cpu")
+    torch.set_num_threads(threads)
+    told = EXPECTED[name]
+    found = [y.mean(), y.std(), y.ravel()[0], y.ravel()[y.size // 2]]
+    assert np.allclose(found, [told[k] for k in ("mean", "std", "corner", "middle")], rtol=1e-5)
+    if golden["processor"]() == EXPECTED["processor"]:
+        assert golden["arrays"](y) == told["hash"]
+
+
+def test_what_was_known_is_known() -> None:
+    posterior = unnoise.load(HERE / "n2v_posterior")
+    assert posterior.config.use_center_pixel
+    assert posterior.posterior is not None
+    assert posterior.posterior.width == 4
+    assert posterior.posterior_test is not None
+    assert posterior.noise is not None
+    assert posterior.record is not None
+    assert posterior.provenance.steps == 30
+    assert posterior.provenance.data[0].shape == (72, 80)
+    split = unnoise.load(HERE / "r2r").noise
+    assert split is not None
+    assert split.autocorrelation == (None,)
+    mean = unnoise.load(HERE / "mean_of_two")
+    assert mean.second is not None
+    assert mean.second.share == 0.25
+    assert mean.second.model.posterior is None
+    assert unnoise.load(HERE / "uncertainty").coverage is not None
+    assert unnoise.load(HERE / "care").target_affine is not None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_is_written_as_a_folder_of_today(tmp_path: Path, name: str) -> None:
+    model = unnoise.load(HERE / name)
+    model.save(tmp_path / "m")
+    values = yaml.safe_load((tmp_path / "m" / "config.yaml").read_text())
+    assert values["format"] == 2
+    assert not {"origin", "partner", "centre"} & set(values)
+    again = unnoise.load(tmp_path / "m")
+    assert again.config == model.config
+    assert again.provenance == model.provenance
+    x = np.random.default_rng(0).poisson(30, (40, 40)).astype(np.uint16)
+    assert np.array_equal(again.predict(x), model.predict(x))
