@@ -22,6 +22,7 @@ from unnoise.models.backends import Forward
 from unnoise.models.build import DenoisingNet, ready
 from unnoise.models.model import Model
 from unnoise.models.tiles import Tile, choose, mirror, tiles
+from unnoise.models.units import from_net, spread_from_net, to_net
 from unnoise.nets.classical import Filter
 from unnoise.nets.device import free_memory, keep_memory, select_device
 
@@ -243,22 +244,18 @@ def _denoise(
     Copied channels pass as they are.
     """
     channels = list(model.channels)
-    x = torch.from_numpy(model.affine.apply(noisy)[channels])
-    x = x.unsqueeze(1 if model.is_one_by_one else 0).to(device)
+    x = to_net(model, noisy[channels], device)
     symmetries = model.config.symmetries(model.ndim) if tta else ((0, False),)
     # Full precision on GPUs too: 16-bit floats would leave 8 significant bits of the counts.
     with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
         parts = _averaged(net, x, symmetries, model.config.training.loss)
-    affine = model.target_affine or model.affine
-    results: list[NDArray[np.float64]] = []
-    for part, start in zip(parts, (noisy, np.zeros_like(noisy)), strict=False):
-        values = start.astype(np.float64)
-        clean = np.zeros(noisy.shape, np.float32)
-        clean[channels] = part.float().cpu().squeeze(1 if model.is_one_by_one else 0).numpy()
-        scaled = affine.invert(clean) if not results else affine.scale(clean)
-        values[channels] = scaled[channels]
-        results.append(values)
-    return results
+    clean = noisy.astype(np.float64)
+    clean[channels] = from_net(model, parts[0])
+    if len(parts) == 1:
+        return [clean]
+    spread = np.zeros_like(clean)
+    spread[channels] = spread_from_net(model, parts[1])
+    return [clean, spread]
 
 
 def _averaged(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from unnoise.images.image import Image
 from unnoise.models.build import ready
 from unnoise.models.model import Model
+from unnoise.models.units import to_net
 from unnoise.noise.density import NoiseModel
 from unnoise.noise.local_mean import surroundings
 from unnoise.quality.region import Region, predictions, read_piece, somewhere
@@ -67,9 +68,8 @@ def dependence(
     def result(y: NDArray) -> NDArray[np.float64]:
         parts = []
         for m, share, net in members:
-            x = torch.from_numpy(m.affine.select(list(m.channels)).apply(y))
             with torch.inference_mode():
-                values = predictions(net, x.unsqueeze(1 if m.is_one_by_one else 0).to(device), m)
+                values = predictions(net, to_net(m, y, device), m)
             parts.append(
                 share * (values if m.posterior is None else m.posterior.apply(y, values)[0])
             )

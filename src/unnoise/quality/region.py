@@ -11,6 +11,7 @@ from torch import Tensor
 
 from unnoise.images.image import Image
 from unnoise.models.model import Model
+from unnoise.models.units import from_net
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,6 @@ def read_piece(
 
 
 def predictions(net: Callable[[Tensor], Tensor], x: Tensor, model: Model) -> NDArray[np.float64]:
-    """Predictions in image units, shape (channels, *space)."""
+    """What a net makes of normalised patches, in image units, shape (channels, *space)."""
     y = net(x)
-    if model.config.is_probabilistic:
-        y = y.chunk(2, 1)[0]
-    values: NDArray = y.float().cpu().squeeze(1 if model.is_one_by_one else 0).numpy()
-    return model.affine.select(list(model.channels)).invert(values)
+    return from_net(model, y.chunk(2, 1)[0] if model.config.is_probabilistic else y)

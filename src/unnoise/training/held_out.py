@@ -15,6 +15,7 @@ from unnoise.images.held_out import held_out, plane_key
 from unnoise.images.image import Image
 from unnoise.models.build import ready
 from unnoise.models.model import Model
+from unnoise.models.units import batched, to_net
 from unnoise.quality.region import Region, predictions, read_piece, somewhere
 from unnoise.training.methods import build
 from unnoise.training.methods.step import Step
@@ -67,10 +68,7 @@ def regions(
                 for c in model.channels
             ]
         )
-        x, mask = (
-            torch.from_numpy(a).unsqueeze(1 if model.is_one_by_one else 0).to(device)
-            for a in (model.affine.select(list(model.channels)).apply(noisy), held)
-        )
+        x, mask = to_net(model, noisy, device), batched(model, held, device)
         step = Step(x, x, mask, generator, 1.0, net)
         hidden = method.validation(step)[0]
         with torch.inference_mode():

@@ -1,0 +1,41 @@
+"""Between image units and the normalised values of the net: the only way in and the only way out.
+
+Pixels have the shape (channels, *space), with the denoised channels alone. The net takes them as a
+batch of single channels or as one patch of all channels.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unnoise.models.model import Model
+
+
+def to_net(model: Model, pixels: NDArray, device: torch.device) -> Tensor:
+    """Normalised pixels as the net takes them: (c, 1, *space) or (1, c, *space)."""
+    return batched(model, model.affine.select(list(model.channels)).apply(pixels), device)
+
+
+def batched(model: Model, values: NDArray, device: torch.device) -> Tensor:
+    """Values of every pixel as the net takes them, in whatever units."""
+    return torch.from_numpy(values).unsqueeze(1 if model.is_one_by_one else 0).to(device)
+
+
+def from_net(model: Model, y: Tensor) -> NDArray[np.float64]:
+    """What a net makes of `to_net`, in the units of the image, or of the clean images of CARE."""
+    affine = model.target_affine or model.affine
+    return affine.select(list(model.channels)).invert(_values(model, y))
+
+
+def spread_from_net(model: Model, y: Tensor) -> NDArray[np.float64]:
+    """Standard deviations out of a net, in the units of the image."""
+    affine = model.target_affine or model.affine
+    return affine.select(list(model.channels)).scale(_values(model, y))
+
+
+def _values(model: Model, y: Tensor) -> NDArray[np.float32]:
+    values: NDArray[np.float32] = y.float().cpu().squeeze(1 if model.is_one_by_one else 0).numpy()
+    return values
