@@ -15,6 +15,7 @@ from unnoise.errors import InputError
 from unnoise.images import formats as io
 from unnoise.images.image import Image
 from unnoise.images.missing import checked
+from unnoise.images.robust_sigma import noise_sigma
 from unnoise.noise.camera import calibrate
 from unnoise.noise.camera.file import Camera, check_place
 from unnoise.noise.camera.repeats import single_frame
@@ -184,9 +185,7 @@ def _is_step(low: _Frames, high: _Frames) -> bool:
     is measured from pixel to pixel so that a different scene or brightness does not count.
     """
     a, b = (f.pixels.astype(np.float64) for f in (low, high))
-    difference = np.diff(b - a, axis=-1)
-    noise = 1.4826 * float(np.median(np.abs(difference - np.median(difference)))) / np.sqrt(2)
-    return bool(high.level - low.level > max(0.5 * noise, 1e-9 * abs(low.level)))
+    return bool(high.level - low.level > max(0.5 * noise_sigma(b - a), 1e-9 * abs(low.level)))
 
 
 def _is_flat(level: Sequence[_Frames]) -> bool:
@@ -194,8 +193,8 @@ def _is_flat(level: Sequence[_Frames]) -> bool:
     pixels = np.concatenate([frames.pixels for frames in level]).astype(np.float64)
     side = min(16, *pixels.shape[-2:])
     blocks = block_means(pixels.mean(axis=0), side)
-    steps = np.diff(pixels, axis=-1)
-    noise = float(steps.std()) / np.sqrt(2)
+    # Nothing robust here: hot pixels count in the blocks, so they must count as noise too.
+    noise = float(np.diff(pixels, axis=-1).std()) / np.sqrt(2)
     spread = float((blocks - blocks.mean(axis=(-2, -1), keepdims=True)).std())
     return bool(spread <= DARK_STRUCTURE * noise)
 

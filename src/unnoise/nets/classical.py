@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from unnoise.errors import InputError
+from unnoise.images.robust_sigma import noise_sigma
 
 Plane = NDArray[np.float64]  # one channel, shape (y, x) or (z, y, x), normalised
 
@@ -277,35 +278,11 @@ class Filter(nn.Module):
 
 
 def noise_level(planes: Sequence[NDArray]) -> float:
-    """Standard deviation of white noise, robust against edges.
+    """Standard deviation of white noise in the planes, shape (y, x) or (z, y, x): their median.
 
-    The median absolute diagonal detail of the Haar transform in YX over 0.6745 (Donoho and
-    Johnstone, Biometrika 1994), and the median of that over the planes. Where more than half of
-    the details are 0, as in images with few photons, their root mean square.
-
-    Parameters
-    ----------
-    planes : sequence of ndarray
-        Noisy planes, shape (y, x) or (z, y, x).
-
-    Returns
-    -------
-    float
-        In the units of the planes; at least 1e-3, so that a clean image has candidates, too.
-
-    Examples
-    --------
-    >>> noise = np.random.default_rng(0).normal(0, 0.3, (256, 256))
-    >>> round(noise_level([noise + np.linspace(0, 9, 256)]), 2)
-    0.3
+    At least 1e-3, so that a clean image has candidates, too.
     """
-    levels = [1e-3]
-    for x in planes:
-        d = (x[..., :-1, :-1] - x[..., 1:, :-1] - x[..., :-1, 1:] + x[..., 1:, 1:]) / 2
-        if d.size:
-            d = d.astype(np.float64)
-            levels.append(float(np.median(np.abs(d))) / 0.6745 or float(np.sqrt(np.mean(d**2))))
-    return max(float(np.median(levels[1:] or levels)), levels[0])
+    return max(float(np.median([noise_sigma(plane) for plane in planes])), 1e-3)
 
 
 def candidates(name: str, planes: Sequence[NDArray]) -> list[dict[str, float]]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
+from unnoise.images.robust_sigma import robust_sigma
 from unnoise.noise.plane_parts import block_means, centred, middle
 
 BLOCK = 8
@@ -124,7 +125,7 @@ def _compare(a: NDArray, b: NDArray) -> tuple[float, float, float, float, float,
     # larger blocks a little more still; a scene that changes makes those vary far more. Frames
     # that are not alike get no such allowance.
     cells = block_means(unit, 4) * 4
-    spread = 1.4826 * float(np.median(np.abs(cells - np.median(cells))))
+    spread = robust_sigma(cells)
     spread = min(1.25 * spread, 10.0) if spread > 1.2 and correlation > 0.5 else 1.0
     sums = (block_means(unit, side) * side for side in (BLOCK, 4 * BLOCK))
     fine, coarse = (np.abs(total) > 5.0 * spread for total in sums)

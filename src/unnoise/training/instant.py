@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from unnoise.app.events import Progress
 from unnoise.config.sections import Training
 from unnoise.errors import InputError
 from unnoise.images.image import Image
+from unnoise.images.robust_sigma import noise_sigma
 from unnoise.models.model import Model, ready
 from unnoise.nets.variance_stabilized import KNOTS, Stabilised, interpolate
 from unnoise.noise.density import NoiseModel
@@ -73,7 +73,7 @@ def with_transform(model: Model, noise: Sequence[NoiseModel | None], crops: Crop
         reach = max(high - low, 1e-3) * BEYOND
         at = np.linspace(low - reach, high + reach, KNOTS)
         if known is None:
-            sigma = np.full(KNOTS, _flat_noise(seen[:, place_]))
+            sigma = np.full(KNOTS, noise_sigma(seen[:, place_]) or 1e-3)
         else:
             sigma = np.sqrt(known.variance(mean + std * at)) / std
         knots.append(at)
@@ -106,12 +106,6 @@ def stabilised(model: Model, images: Sequence[Image], reports: Sequence[NoiseRep
         found = {"recorruption": kept, "independent": list(independent(reports))}
         model = replace(model, origin={**model.origin, **found})
     return with_transform(model, noise, crops_of(images, model))
-
-
-def _flat_noise(planes: NDArray[np.float32]) -> float:
-    """Noise of one strength, from differences of neighbours (robust against edges)."""
-    differences = np.diff(planes, axis=-1)
-    return float(np.median(np.abs(differences))) / 0.6745 / np.sqrt(2) or 1e-3
 
 
 class Instant:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import fft, ndimage
 
+from unnoise.images.robust_sigma import robust_sigma
 from unnoise.noise.plane_parts import blocks, centred, middle
 
 WIDE = 2048  # larger planes are cut to their middle
@@ -265,7 +266,7 @@ def _comb(x: NDArray[np.float64]) -> tuple[float, tuple[int, int], float]:
             best[i, j] = np.median(steps[z_scores.argmax(axis=1)])
     top = np.unravel_index(scores.argmax(), scores.shape)
     rest = np.delete(scores.ravel(), scores.argmax())
-    spread = max(1.4826 * float(np.median(np.abs(rest - np.median(rest)))), 0.15)
+    spread = max(robust_sigma(rest), 0.15)
     significance = float((scores[top] - rest.max()) / spread)
     phase = (int(top[0]), int(top[1]))
     return significance, phase, float(best[top]) if significance > 8 else 0.0

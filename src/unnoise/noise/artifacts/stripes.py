@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
+from unnoise.images.robust_sigma import robust_sigma
 from unnoise.noise.plane_parts import blocks, centred, middle
 
 WIDE = 1024  # the spectrum is taken of at most this much of the plane
@@ -170,11 +171,11 @@ def _offsets(x: NDArray[np.float64]) -> tuple[float, float, float]:
     """Standard deviation of row offsets, its share of the noise, its significance."""
     x = x[:: max(1, -(-len(x) // 2048) - 1)] if len(x) > 4096 else x
     high = x[1:-1] - (x[:-2] + x[2:]) / 2
-    # One third of the difference of neighbours in a row removes nothing of the offset but says
-    # how large the noise is: var(first difference along the row) = 2 noise^2.
+    # Differences along a row hold nothing of its offset, and twice the variance of the noise. Of
+    # correlated noise they see more than the diagonal details of `noise_sigma` do: with these the
+    # limit below was 9 % lower on a picture of SIDD and its stripes were not found.
     along = np.diff(x, axis=1)
-    noise = 1.4826 * float(np.median(np.abs(along - np.median(along)))) / sqrt(2)
-    noise = noise or float(along.std()) / sqrt(2)
+    noise = (robust_sigma(along) or float(along.std())) / sqrt(2)
     if not noise:
         return 0.0, 0.0, 0.0
     width = high.shape[1] // SEGMENTS

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from unnoise.errors import InputError
+from unnoise.images.robust_sigma import robust_sigma
 from unnoise.noise.camera import fit as fitting
 from unnoise.noise.camera import repeats
 from unnoise.noise.camera.findings import Fit
@@ -307,7 +308,7 @@ def _pattern(dark: Stack) -> tuple[dict[str, object], NDArray[np.bool_]]:
     mean, variance = dark.frames.mean(axis=0), dark.frames.var(axis=0, ddof=1)
     noise = float(np.mean(variance)) / len(dark.frames)
     middle = float(np.median(mean))
-    robust = max(1.4826 * float(np.median(np.abs(mean - middle))), math.sqrt(noise))
+    robust = max(robust_sigma(mean), math.sqrt(noise))
     hot = (mean > middle + 6 * robust) | (variance > 25 * np.median(variance))
     spread = float(np.var(mean[~hot])) - noise if (~hot).any() else 0.0
     return {"fixed_pattern": math.sqrt(max(spread, 0)), "hot_pixels": int(hot.sum())}, hot
