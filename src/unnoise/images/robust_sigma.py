@@ -5,12 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-NORMAL = 0.6745
-"""Median size of a normal variable of standard deviation 1."""
-
 
 def robust_sigma(values: NDArray) -> float:
-    """Median distance from the median, in standard deviations of a normal distribution.
+    """1.4826 times the median distance from the median, which is 1 for a normal distribution.
 
     Examples
     --------
@@ -19,15 +16,16 @@ def robust_sigma(values: NDArray) -> float:
     >>> round(robust_sigma(values), 1)
     2.0
     """
-    return float(np.median(np.abs(values - np.median(values)))) / NORMAL
+    return 1.4826 * float(np.median(np.abs(values - np.median(values))))
 
 
 def noise_sigma(planes: ArrayLike) -> float:
     """Standard deviation of white noise, within a few percent and in milliseconds.
 
-    The median size of the diagonal details of the Haar transform in YX (Donoho and Johnstone,
-    Biometrika 1994): offsets of rows and columns, slopes and most edges are not in them. Where more
-    than half of the details are 0, as in images with few photons, their root mean square.
+    The median size of the diagonal details of the Haar transform in YX over 0.6745 (Donoho and
+    Johnstone, Biometrika 1994): offsets of rows and columns, slopes and most edges are not in
+    them. Where more than half of the details are 0, as in images with few photons, their root mean
+    square.
 
     Parameters
     ----------
@@ -50,4 +48,4 @@ def noise_sigma(planes: ArrayLike) -> float:
     if not d.size:
         return 0.0
     d = d.astype(np.float64)
-    return float(np.median(np.abs(d))) / NORMAL or float(np.sqrt(np.mean(d**2)))
+    return float(np.median(np.abs(d))) / 0.6745 or float(np.sqrt(np.mean(d**2)))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from unnoise.images.robust_sigma import noise_sigma
+from unnoise.images.robust_sigma import robust_sigma
 from unnoise.noise.plane_parts import blocks, centred, middle
 
 WIDE = 1024  # the spectrum is taken of at most this much of the plane
@@ -117,9 +117,9 @@ def stripes(plane: ArrayLike) -> Stripes:
     ('rows', True)
     """
     x = centred(plane)
-    if min(x.shape) < 32 or not (noise := noise_sigma(x)):
+    if min(x.shape) < 32:
         return Stripes(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-    return Stripes(*_offsets(x, noise), *_offsets(x.T, noise))
+    return Stripes(*_offsets(x), *_offsets(x.T))
 
 
 def periodic(plane: ArrayLike) -> tuple[Peak, ...]:
@@ -167,10 +167,17 @@ def periodic(plane: ArrayLike) -> tuple[Peak, ...]:
     return tuple(out)
 
 
-def _offsets(x: NDArray[np.float64], noise: float) -> tuple[float, float, float]:
+def _offsets(x: NDArray[np.float64]) -> tuple[float, float, float]:
     """Standard deviation of row offsets, its share of the noise, its significance."""
     x = x[:: max(1, -(-len(x) // 2048) - 1)] if len(x) > 4096 else x
     high = x[1:-1] - (x[:-2] + x[2:]) / 2
+    # Differences along a row hold nothing of its offset, and twice the variance of the noise. Of
+    # correlated noise they see more than the diagonal details of `noise_sigma` do: with these the
+    # limit below was 9 % lower on a picture of SIDD and its stripes were not found.
+    along = np.diff(x, axis=1)
+    noise = (robust_sigma(along) or float(along.std())) / sqrt(2)
+    if not noise:
+        return 0.0, 0.0, 0.0
     width = high.shape[1] // SEGMENTS
     parts = high[:, : SEGMENTS * width].reshape(len(high), SEGMENTS, width)
     # Grey levels of coarse steps make medians jump; clipped means are as robust and smooth.

@@ -84,6 +84,10 @@ def saturation(frames: NDArray) -> float | None:
 
     The largest value is a level of saturation if it is there 10 times and more than 3 times as
     often as, on average, the next three values below.
+
+    What `artifacts.histogram` says of pictures needs a share of 0.1 %, less would be no news for
+    people. Here less counts, as it ends the curve: in simulated frames of which 0.01 to 0.09 % were
+    at 255, this finds the level and that does not.
     """
     top = frames.max()
     many = int((frames == top).sum())
