@@ -87,7 +87,7 @@ def measure(name: str, noisy: np.ndarray, truth: np.ndarray, seconds: float, see
         clean = model.predict(noisy, dtype=np.float32, tta=True)
         row[method] = scale_invariant_psnr(clean, truth)
         if method == "auto":
-            row |= extra | {"centre": model.centre is not None}
+            row |= extra | {"centre": model.posterior is not None}
     return row
 
 

@@ -30,8 +30,8 @@ import torch
 
 import peer
 from common import data, record
-from unnoise.api import budget
-from unnoise.config.config import PRESETS, Config
+from unnoise.config.config import Config
+from unnoise.config.methods import PRESETS
 from unnoise.images.image import Image
 from unnoise.models.model import Model
 from unnoise.models.predict import predict_array
@@ -167,7 +167,7 @@ def main() -> None:
         rows = of_peer(args.peer, train, test, args)
     else:
         preset = Config.preset(args.recipe, args.method).set(*args.set)
-        config = budget(preset, args.minutes, args.steps, args.seed)
+        config = preset.with_budget(args.minutes, args.steps, args.seed)
         settings |= config.model_dump()
         images, started = [Image.from_array(x) for x, _ in train], time.perf_counter()
         planned = plan(images, config)

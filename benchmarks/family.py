@@ -35,9 +35,8 @@ from skimage import data as samples
 
 from bsd68 import noisy_images
 from common import HERE, data, record
-from unnoise.api import budget
 from unnoise.config.config import Config
-from unnoise.config.methods import CLASSICAL, METHODS
+from unnoise.config.methods import METHODS
 from unnoise.errors import InputError
 from unnoise.images.image import Image
 from unnoise.models.predict import predict_array
@@ -167,10 +166,10 @@ def _run(case: Case, method: str, seconds: float, seed: int) -> Any:
     images = [Image.from_array(x) for x in noisy]
     partners = None if targets is None else [Image.from_array(x) for x in targets]
     cpu = torch.device("cpu")
-    if method in CLASSICAL:
+    if METHODS[method].run == "filter":
         run: Any = start(images, plan(images, config), cpu)
     else:
-        config = budget(config, seconds / 60, None, seed)
+        config = config.with_budget(seconds / 60, seed=seed)
         model = plan(images, config, partners)
         run = TrainingRun(images, model, cpu, partners, clock=time.process_time)
     for _ in run:

@@ -54,7 +54,7 @@ def measure(name: str, noisy: np.ndarray, truth: np.ndarray, seconds: float, see
     row: dict[str, Any] = {
         "image": name,
         "method": choice.config.method,
-        "centre": model.centre is not None,
+        "centre": model.posterior is not None,
         "true": true_gain(noisy, plane.clean[0], truth),
         "judge_s": time.process_time() - started,
         "leak": None if left is None else left.correlation.value,

@@ -44,8 +44,9 @@ import oracle
 import peer
 from common import alone, data, origin, record, recorded
 from unnoise import inspect
-from unnoise.api import budget, of_method, train
-from unnoise.config.methods import CLASSICAL, SHIPPED
+from unnoise.api import train
+from unnoise.config.config import Config
+from unnoise.config.methods import METHODS
 from unnoise.images.image import Image
 from unnoise.models.predict import predict_array
 from unnoise.quality.metrics import psnr, scale_invariant_psnr
@@ -117,7 +118,8 @@ def public(case: Case, method: str, seed: int) -> Result:
     """By the public calls; `denoise` is these two, but for rounding to the type of the image."""
 
     def work() -> NDArray:
-        seeded = None if method in CLASSICAL else seed
+        found = METHODS.get(method)
+        seeded = None if found and found.run == "filter" else seed
         model = train(case.noisy, method=method, seed=seeded, device="cpu")
         return predict_array(model, case.noisy, dtype=np.float32, tta=True, device="cpu")
 
@@ -132,13 +134,13 @@ def trained(case: Case, road: str, method: str, seconds: float, seed: int) -> Re
         started = time.process_time()
         images = [Image.from_array(case.noisy)]
         choice = choose(images)
-        config = choice.config if method == "auto" else of_method(None, method)
-        if (config.method in SHIPPED) != (road == "adapted"):
+        config = choice.config if method == "auto" else Config.of_method(None, method)
+        if config.is_shipped != (road == "adapted"):
             raise SystemExit(f"auto chose {config.method}, which is not from scratch: add --method")
         base, per_megapixel = RESERVE[road]
         kept = min(base + per_megapixel * case.noisy.size / 1e6, seconds / 2)
         left = seconds - kept - (time.process_time() - started)
-        config = budget(config, max(left, 1.0) / 60, None, seed)
+        config = config.with_budget(max(left, 1.0) / 60, seed=seed)
         cpu = torch.device("cpu")
         planned = plan(images, config, None, choice.reports)
         kind = CandidateSearch if road == "adapted" else TrainingRun
@@ -147,8 +149,8 @@ def trained(case: Case, road: str, method: str, seconds: float, seed: int) -> Re
             pass
         extra.update(chose=config.method, steps=run.step)
         model, *_ = finish(run.model(), images, choice.reports, cpu)
-        if "road" in model.origin:
-            extra["road"] = model.origin["road"]
+        if model.choice is not None:
+            extra["road"] = model.choice.candidate
         return predict_array(model, case.noisy, dtype=np.float32, tta=True, device="cpu")
 
     clean, spent = timed(work)
@@ -244,7 +246,7 @@ def main() -> None:
         for row in recorded(name):
             show(row)
         return
-    if args.method in CLASSICAL:
+    if args.method in METHODS and METHODS[args.method].run == "filter":
         parser.error(f"{args.method} is a filter; see --rivals")
     torch.set_num_threads(1)
     run(args, name)

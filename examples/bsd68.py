@@ -32,7 +32,6 @@ from skimage import color, data
 
 import unnoise
 from unnoise import Config, Image, Model
-from unnoise.api import budget
 from unnoise.nets.device import select_device
 from unnoise.quality.metrics import psnr
 from unnoise.training import history
@@ -168,9 +167,9 @@ def settings(args: argparse.Namespace) -> Config:
     """The settings of a recipe, with the training time that was asked for."""
     config = Config.preset("paper" if args.recipe == "paper" else "fast")
     if args.quick:
-        return budget(config.replace(net={"filters": 8}), None, 12, None)
+        return config.replace(net={"filters": 8}).with_budget(steps=12)
     minutes = args.minutes or (MINUTES if args.recipe == "cpu" else None)
-    return budget(config, minutes, None, None)
+    return config.with_budget(minutes)
 
 
 def show_patches(run: TrainingRun) -> Figure:

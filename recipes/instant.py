@@ -43,7 +43,7 @@ SCENE_SIDE = 192
 STAGES = ((0.5, 4, 64), (0.85, 8, 64), (math.inf, 4, 96))
 """Up to which share of the run, crops in a batch and their side."""
 PEAK = 255.0
-SHIPPED = Path(__file__).resolve().parents[1] / "src" / "unnoise" / "shipped"
+SHIPPED = Path(__file__).resolve().parents[1] / "src" / "unnoise" / "nets" / "pretrained"
 Source = list[NDArray[np.float32]]
 
 

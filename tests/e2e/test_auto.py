@@ -174,7 +174,7 @@ def test_a_resumed_training_asks_the_held_out_pixels_too(
     assert "own value is" in resumed.err
     one, two = unnoise.load("whole"), unnoise.load("broken")
     assert one.posterior == two.posterior
-    assert one.origin["known"] == two.origin["known"]
+    assert one.record == two.record
     assert np.array_equal(one.predict(x), two.predict(x))
 
 
@@ -192,7 +192,7 @@ def test_a_run_stopped_while_predicting_keeps_the_pixel_itself(
     assert "--resume" not in stopped.err
     model = unnoise.load("x_denoised.model")
     assert model.posterior is not None
-    assert "known" in model.origin
+    assert model.record is not None
 
 
 def test_a_camera_file_that_is_gone_stops_a_resumed_training_first(

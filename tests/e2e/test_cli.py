@@ -95,7 +95,7 @@ def test_finished_model_folder_is_readable_and_holds_nothing_pickled(run: Run, n
     x = tifffile.imread(noisy)
     assert values["mean"] == pytest.approx([x.mean()])
     assert values["std"] == pytest.approx([x.std()])
-    assert values["origin"]["scale"] == {"X": 0.25, "Y": 0.25}
+    assert values["provenance"]["scale"] == {"X": 0.25, "Y": 0.25}
     assert values["config"]["training"]["steps"] == 2
     assert json.loads(Path("m/log.jsonl").read_text().splitlines()[-1])["step"] == 2
 

@@ -112,7 +112,7 @@ def test_damaged_models_of_filters(run: Run, write: Write) -> None:
         assert_refused(run("predict", "m", "x.tif"), "damaged", "train again")
     save_file(weights, "m/weights.safetensors")
     values = yaml.safe_load(Path("m/config.yaml").read_text())
-    for changes in ({"config": {"method": "tv"}}, {"origin": None}, {"origin": 3}):
+    for changes in ({"config": {"method": "tv"}}, {"provenance": None}, {"provenance": 3}):
         Path("m/config.yaml").write_text(yaml.safe_dump(values | changes))
         assert_refused(run("predict", "m", "x.tif"), "damaged", "train again")
     assert not Path("x_denoised.tif").exists()

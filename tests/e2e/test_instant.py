@@ -52,9 +52,9 @@ def test_train_predict_and_denoise_keep_everything_but_the_noise(
     assert np.isfinite(clean).all()
     assert clean.std() < tifffile.imread("x.tif").std()
     assert ("slice by slice" in result.err) == (kind == "stack")
-    assert ("road taken" in result.err) == (road == "adapted")
+    assert ("chosen: " in result.err) == (road == "adapted")
     values = yaml.safe_load(Path("m/config.yaml").read_text())
-    chosen = values["origin"].get("road", "instant")
+    chosen = values.get("choice", {}).get("candidate", "instant")
     assert values["config"]["method"] == (
         "n2v" if chosen == "self-trained" else "adapted" if road == "adapted" else "instant"
     )

@@ -23,7 +23,7 @@ def test_targets_are_paired_by_name_or_else_in_order_with_a_message(run: Run, wr
         named = [word for target in targets for word in ("--targets", target)]
         result = run("train", "in", "--method", "n2n", *named, "-o", "m", *TINY, "--steps", 1)
         assert result.code == 0, result.err
-        origin = yaml.safe_load(Path("m/config.yaml").read_text())["origin"]
+        origin = yaml.safe_load(Path("m/config.yaml").read_text())["provenance"]
         assert [Path(entry["path"]).name for entry in origin["data"]] == ["t2.tif", "t10.tif"]
         return [Path(entry["path"]).name for entry in origin["targets"]], result.err
 

@@ -46,7 +46,7 @@ def test_uncertainty_of_a_model_goes_to_a_folder_for_several_inputs(run: Run, wr
     trained = run("train", "in", "-o", "m", *more)
     assert trained.code == 0
     assert "uncertainty on held-out pixels" in trained.err
-    calibrated = yaml.safe_load(Path("m/config.yaml").read_text())["origin"]["calibration"]
+    calibrated = yaml.safe_load(Path("m/config.yaml").read_text())["coverage"]
     assert set(calibrated) == {"variance_ratio", "inside_50", "inside_95"}
     for place in ("std", "std2/"):
         result = run("predict", "m", "in", "-o", "out", "--uncertainty", place, "--overwrite")

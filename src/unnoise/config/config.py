@@ -62,11 +62,8 @@ class Config(Frozen):
         values = dict(values)
         if "centre" in values:  # its name in older settings
             values["use_center_pixel"] = values.pop("centre")
-        name = values.get("method", "n2v")
-        if not isinstance(name, str):
-            return values
         try:
-            defaults = methods.method(name).defaults
+            defaults = methods.method(str(values.get("method", "n2v"))).defaults
         except InputError as error:
             raise InputError(f"setting 'method': {error}") from error
         return _merge(defaults, values)

@@ -69,6 +69,12 @@ class Coverage:
     inside_50: float
     inside_95: float
 
+    def __str__(self) -> str:
+        return (
+            f"{self.inside_50:.0%} inside the 50 % interval, {self.inside_95:.0%} inside the 95 % "
+            f"interval, variance {self.variance_ratio:.2f} times the predicted one"
+        )
+
 
 @dataclass(frozen=True)
 class Model:

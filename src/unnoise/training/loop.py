@@ -75,6 +75,9 @@ class TrainingRun:
         t = self.config = config.training
         self.method = build(config, model.ndim, noise_tables(model))
         self.keeps_last = config.entry.keeps_last
+        axis = config.pairs.axis if config.pairs else None
+        statistics = model.target_affine or model.affine
+        paired = PairedImages(statistics, targets, axis) if config.needs_pairs else None
         self.crops = Crops(
             images,
             model.affine,
@@ -83,7 +86,7 @@ class TrainingRun:
             one_by_one=model.is_one_by_one,
             symmetries=config.symmetries(model.ndim) if t.augment else ((0, False),),
             seed=t.seed,
-            partners=_partners(model, targets),
+            partners=paired,
         )
         self.dtype = training_dtype(device, t.precision, model.ndim)
         self.net = to_device(build_net(model), device)
@@ -145,19 +148,16 @@ class TrainingRun:
         """Where the run stands."""
         fraction = self.fraction
         total = self.seconds / fraction if fraction > 0 else math.nan
+        expected = self.config.steps or max(self.step, round(self.step / max(fraction, 1e-9)))
         return Progress(
             step=self.step,
-            steps=self.step if self.stopped else self._expected(fraction),
+            steps=self.step if self.stopped else expected,
             fraction=fraction,
             seconds=self.seconds,
             remaining=max(total - self.seconds, 0.0),
             loss=self.loss,
             held_out=self.history[-1]["held_out"] if self.history else None,
         )
-
-    def _expected(self, fraction: float) -> int:
-        """Steps of the whole run."""
-        return self.config.steps or max(self.step, round(self.step / max(fraction, 1e-9)))
 
     def _step(self) -> None:
         """One optimiser step."""
@@ -328,11 +328,7 @@ class TrainingRun:
             told.append(f"stopped early at step {self.step}: the held-out loss no longer falls")
         found = self.model().coverage
         if found is not None:
-            told.append(
-                f"uncertainty on held-out pixels: {found.inside_50:.0%} inside the 50 % interval, "
-                f"{found.inside_95:.0%} inside the 95 % interval, variance "
-                f"{found.variance_ratio:.2f} times the predicted one"
-            )
+            told.append(f"uncertainty on held-out pixels: {found}")
         return told
 
     def state(self) -> dict[str, Any]:
@@ -396,14 +392,6 @@ PLAIN = (
     "history",
 )
 """Attributes of a run that are saved as they are."""
-
-
-def _partners(model: Model, targets: Sequence[Image] | None) -> PairedImages | None:
-    """Where the second images of pairs are."""
-    if not model.config.needs_pairs:
-        return None
-    axis = model.config.pairs.axis if model.config.pairs else None
-    return PairedImages(model.target_affine or model.affine, targets, axis)
 
 
 def _floats(net: torch.nn.Module) -> list[Tensor]:
