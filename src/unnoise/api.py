@@ -40,8 +40,8 @@ class Model(data.Model):
     """
 
     @classmethod
-    def _of(cls, model: data.Model) -> Model:
-        """The same model with the calls of a script."""
+    def of(cls, model: data.Model) -> Model:
+        """The same model with these calls, e.g. that of a run that was driven step by step."""
         return cls(**{name: getattr(model, name) for name in data.Model.__dataclass_fields__})
 
     def predict(
@@ -211,7 +211,7 @@ def train(
     run = start(opened, planned, select_device(device), partners)
     for _ in run:
         pass
-    return Model._of(finish(run.model(), opened, reports, run.device)[0])
+    return Model.of(finish(run.model(), opened, reports, run.device)[0])
 
 
 def denoise(
@@ -280,4 +280,4 @@ def load(folder: str | os.PathLike[str]) -> Model:
     ModelError
         If it is no model folder or is damaged.
     """
-    return Model._of(model_folder.load(folder))
+    return Model.of(model_folder.load(folder))
