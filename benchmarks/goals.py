@@ -99,9 +99,9 @@ def over_bm3d(method: str, seconds: float | None, wanted: float) -> Callable:
 
 
 def above_all(results: Results) -> Outcome | None:
-    """FMD and GigaDB: above VST-BM3D, and CAREamics with ten times the time, by one road for all.
+    """FMD and GigaDB: above VST-BM3D, and CAREamics with ten times the time, by one method for all.
 
-    Of the roads that take a minute or less, the one whose worst margin is best.
+    Of the methods that take a minute or less, the one whose worst margin is best.
     """
     images = results.images("fmd", "gigadb")
     best: Outcome | None = None
@@ -127,7 +127,7 @@ def above_all(results: Results) -> Outcome | None:
 
 
 def camera(method: str, seconds: float | None, wanted: float) -> Callable:
-    """PSNR of `camera` by a road."""
+    """PSNR of `camera` by a method."""
 
     def measured(results: Results) -> Outcome | None:
         names = results.methods(method)

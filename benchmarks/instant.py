@@ -1,4 +1,4 @@
-"""The shipped denoiser on BSD68 with white noise: the level told, and the whole instant road.
+"""The shipped denoiser on BSD68 with white noise: the level told, and all of `instant`.
 
     python benchmarks/instant.py
     python benchmarks/instant.py --sets bsd68 --images 10    # a quick look

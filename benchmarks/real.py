@@ -1,4 +1,4 @@
-"""Single images by every road, against BM3D, non-local means, CAREamics and n2v.
+"""Single images by every method of ours, against BM3D, non-local means, CAREamics and n2v.
 
     python benchmarks/real.py                                     # everything, hours; resumable
     python benchmarks/real.py --sets camera --roads instant scratch --seconds 60
@@ -10,7 +10,7 @@ own, scale-invariant PSNR, since files were stretched separately), and scikit-im
 seeded Gaussian noise of sigma 25 (plain PSNR, peak 255). Nothing is tuned on them but what
 docs/benchmarks.md says of `camera`; `w2s_dev` are the fields that settings may be chosen on.
 
-Roads of ours (level of the noise unknown): ``instant``, ``adapted``, and ``scratch``, the method
+Methods of ours (level of the noise unknown): ``instant``, ``adapted``, and ``scratch``, the method
 that `auto` chooses or --method. A budget is CPU seconds of one thread for everything from the array
 to the clean array, so looking at the noise, the check afterwards and the prediction come out of it;
 wall seconds are beside it. Predictions average the eight symmetries.
@@ -232,7 +232,7 @@ def main() -> None:
     roads, rivals = ["instant", "adapted", "scratch"], ["bm3d", "nlm", "careamics", "n2v"]
     parser.add_argument("--roads", nargs="*", choices=roads, default=roads)
     parser.add_argument("--rivals", nargs="*", choices=rivals, default=rivals[:3])
-    parser.add_argument("--method", default="auto", help="of the road from scratch")
+    parser.add_argument("--method", default="auto", help="of the net from scratch")
     parser.add_argument("--seconds", type=float, nargs="+", default=[60.0, 300.0])
     parser.add_argument("--adapted-once", action="store_true", help="shortest budget only")
     parser.add_argument(

@@ -45,7 +45,7 @@ SUITES = {
     "memory": Suite("peak memory", ((6, "memory.py"),)),
     "throughput": Suite("a step and prediction, against the peers", ((18, "throughput.py"),)),
     "camera": Suite(
-        "one photograph, sigma 25 unknown, by every road",
+        "one photograph, sigma 25 unknown, by every method",
         (
             (14, "real.py --sets camera --seconds 20 60 300 --rivals bm3d nlm --seed {seed}"),
             (6, "real.py --sets camera --seconds 20 60 300 --roads scratch --rivals --method b2u "

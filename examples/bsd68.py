@@ -72,7 +72,7 @@ Pairs = list[tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 
 def main() -> None:
-    """TrainingRun the example from the top to the bottom."""
+    """Run the example from the top to the bottom."""
     args = arguments()
     args.output.mkdir(parents=True, exist_ok=True)
 

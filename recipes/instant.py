@@ -1,4 +1,4 @@
-"""Train the denoiser that the instant road ships: any level of white Gaussian noise, clean targets.
+"""Train the denoiser behind `instant`: any level of white Gaussian noise, clean targets.
 
     python recipes/instant.py --hours 2 --train400 ../shared/data/natural/train400
     python recipes/instant.py --resume                    # go on where the last sitting ended

@@ -1,6 +1,7 @@
-"""Whole jobs from files to files, as generators of events; every front end wraps these.
+"""Denoising files: train on them, then write their clean versions, all as one stream of events.
 
-Closing a generator cancels its job: temporary files go, finished files stay.
+As every job of this package, it is cancelled by closing the generator: temporary files go, finished
+files stay.
 """
 
 from __future__ import annotations

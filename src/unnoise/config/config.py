@@ -149,8 +149,8 @@ class Config(Frozen):
             ),
             (
                 self.use_center_pixel and not entry.blind_spot,
-                f"the pixel itself (use_center_pixel) can be used beside a blind prediction only, "
-                f"and {name} makes none; leave use_center_pixel out",
+                f"each pixel's own value (use_center_pixel) can be used beside a blind prediction "
+                f"only, and {name} makes none; leave use_center_pixel out",
             ),
             (
                 entry.planes_only and self.ndim == 3,
@@ -325,7 +325,7 @@ class Config(Frozen):
 
     @property
     def entry(self) -> methods.Method:
-        """What is known of the method."""
+        """The method of the name: assumptions, defaults, how it is trained."""
         return methods.method(self.method)
 
     @property

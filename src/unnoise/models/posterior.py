@@ -1,4 +1,4 @@
-"""The center pixel: what a blind spot throws away, used beside the blind prediction.
+"""The posterior mean: the center pixel, which a blind spot throws away, beside its prediction.
 
 A blind prediction f of variance t around the clean pixel, and the pixel y with noise of variance s,
 are two independent measurements. Their best linear combination is ``f + t / (t + s) * (y - f)``
@@ -24,7 +24,7 @@ from unnoise.noise.models import Curve, from_dict
 
 @dataclass(frozen=True)
 class Posterior:
-    """How the pixel itself is used.
+    """How the posterior mean of a pixel is formed.
 
     Attributes
     ----------
@@ -62,7 +62,7 @@ class Posterior:
     def apply(
         self, noisy: NDArray, blind: NDArray, inside: Sequence[NDArray[np.bool_]] | None = None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Bring the pixels back.
+        """The posterior mean of every pixel.
 
         Parameters
         ----------
@@ -139,5 +139,5 @@ class Posterior:
             and 0 < found.width <= 64
         )
         if not fits:
-            raise InputError("the settings of the centre pixel do not fit each other")
+            raise InputError("the settings of the posterior mean do not fit each other")
         return found

@@ -1,4 +1,4 @@
-"""The denoiser of Gaussian noise of any level that stands behind the instant road; torch only.
+"""The denoiser of Gaussian noise of any level behind the method ``instant``; torch only.
 
 A U-Net of residual blocks on 2x2 pixel-unshuffled input, told the noise level as one more channel
 (FFDNet: Zhang, Zuo, Zhang, TIP 2018; DRUNet: Zhang et al., TPAMI 2021). It has no biases, so it is

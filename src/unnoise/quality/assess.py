@@ -30,7 +30,7 @@ from unnoise.quality import (
 )
 
 NOVEL = 0.05
-"""Share of unfamiliar pixels from which the result deserves a warning; 1 % is chance."""
+"""Share of novel pixels from which the result deserves a warning; 1 % is chance."""
 SMALL = 10.0
 """Integer images dimmer than this lose their fractions by rounding."""
 LEVEL = 0.02

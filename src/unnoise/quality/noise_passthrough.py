@@ -1,4 +1,4 @@
-"""How much of an image's noise comes through a model: by its own pixel, or learned by heart."""
+"""How much of an image's noise comes through a model: by its own pixel, or memorised."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def memorised(pieces: Sequence[Region], noise: NoiseModel | None) -> tuple[float
     """How much of the noise the weights know, and its standard error, in noise variances.
 
     Pixels that were training targets have smaller residuals than held-out ones by what the net
-    learned by heart. The residual of a plain mean of the neighbours has the same noise of the pixel
+    memorised. The residual of a plain mean of the neighbours has the same noise of the pixel
     and learned nothing: taken off, most of the scatter goes (a control variate).
     """
     held, trained = [], []

@@ -3,7 +3,7 @@
 The mean squared error of any result f(y) is, but for the noise, ``E (y - f)^2 + 2 cov(f, y)``, the
 covariance penalty of Efron (JASA 2004): what a result repeats of the noise of its own pixel, it
 does not show in its residual. Behind a blind spot it is 0. The residual is taken at pixels that
-were never a training target, so that noise known by heart does not count.
+were never a training target, so that memorised noise does not count.
 
 The covariance is measured by drawing the noise of single pixels anew: ``cov = E f(y') r``, where
 y' has m + r in the place of the pixel, m is a blind prediction, and r one of its residuals at

@@ -29,7 +29,7 @@ class Picture:
     uncertainty : array (y, x), optional
         Spread of the result in image units.
     novelty : array (y, x), optional
-        How unlike the training data a place is; larger is stranger.
+        How unlike the training data a place is; larger is less like it.
     leak : array (y, x), optional
         How much of the picture is seen in the residual; signed or not.
     novelty_limit, leak_limit : float, optional

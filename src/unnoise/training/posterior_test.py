@@ -1,22 +1,22 @@
 """Whether the center pixel may be used beside its blind prediction: the test on held-out pixels.
 
 The weight of the pixel needs the noise variance s, and neither an error of the noise level nor
-noise that is locally stronger (in
-the corners of a vignetted picture, say) can be told from lost structure by squares of residuals. By
-products it can: hide two neighbouring pixels at once. Then neither prediction knows either noise,
-and ``E (y_i - f_i) (y_j - f_j)`` is the covariance of the errors of the two predictions, to which
-independent noise, of whatever strength, adds nothing. Errors are alike from pixel to pixel: the
-covariance was 0.5 to 1 of t on photographs. So the risk is estimated as ``-2 w c + w^2 r``, with c
-the covariance divided by `ALIKE` for that share, and r the squares of the same residuals, which
-hold t and the noise as it is. No noise level has a say but in the weights themselves. `fit` chooses
-by that among widths and strictnesses, and keeps the pixel out unless it wins clearly. On pixels
-that training never had as targets, Stein's estimate must not speak against it: since neither weight
-nor prediction knows the noise of the pixel, the risk is known without bias,
-``E (y - x)^2 + 2 w s - s`` (Stein 1981; affine as in Cha and Moon, N-AIDE 2018).
+noise that is locally stronger (in the corners of a vignetted picture, say) can be told from lost
+structure by squares of residuals. By products it can: hide two neighbouring pixels at once. Then
+neither prediction knows either noise, and ``E (y_i - f_i) (y_j - f_j)`` is the covariance of the
+errors of the two predictions, to which independent noise, of whatever strength, adds nothing.
+Errors are alike from pixel to pixel: the covariance was 0.5 to 1 of t on photographs. So the risk
+is estimated as ``-2 w c + w^2 r``, with c the covariance divided by `ALIKE` for that share, and r
+the squares of the same residuals, which hold t and the noise as it is. No noise level has a say but
+in the weights themselves. `fit` chooses by that among widths and strictnesses, and does not use the
+pixel unless it wins clearly. On pixels that training never had as targets, Stein's estimate must
+not speak against it: since neither weight nor prediction knows the noise of the pixel, the risk is
+known without bias, ``E (y - x)^2 + 2 w s - s`` (Stein 1981; affine as in Cha and Moon, N-AIDE
+2018).
 
 Where noise is correlated f knows a part of the noise n of its pixel. Stein's change of the risk is
-then too high by ``2 w E f n``, so it errs towards leaving the pixel out; products are taken along
-axes without correlation only, and without any such axis the pixel is left out.
+then too high by ``2 w E f n``, so it errs towards not using the pixel; products are taken along
+axes without correlation only, and without any such axis the pixel is not used.
 """
 
 from __future__ import annotations
