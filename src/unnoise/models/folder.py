@@ -269,6 +269,7 @@ def load(folder: str | os.PathLike[str]) -> Model:
         OSError,
         UnicodeError,
         LookupError,
+        AttributeError,
         TypeError,
         ValueError,
     ) as error:
