@@ -54,8 +54,8 @@ def dependence(
     on Image Processing 2008): ``E z (g(y + e z) - g(y)) / (e E z^2)``.
     """
     rng = np.random.default_rng([model.config.training.seed, 5])
-    where, at, corner, sides = somewhere(images, model.ndim, rng)
-    noisy = read_piece(images[where], at, corner, sides, model).astype(np.float64)
+    which, at, part = somewhere(images, model.ndim, rng)
+    noisy = read_piece(images[which], at, part, model).astype(np.float64)
     scale = np.array(
         [
             np.sqrt(float(n.variance(y).mean()) if n is not None else float(y.var()))
@@ -66,14 +66,12 @@ def dependence(
     members = [(m, share, ready(m, device)) for m, share in model.members]
 
     def result(y: NDArray) -> NDArray[np.float64]:
-        parts = []
+        total = np.zeros(y.shape)
         for m, share, net in members:
             with torch.inference_mode():
                 values = predictions(net, to_net(m, y, device), m)
-            parts.append(
-                share * (values if m.posterior is None else m.posterior.apply(y, values)[0])
-            )
-        return np.asarray(np.sum(parts, axis=0))
+            total += share * (values if m.posterior is None else m.posterior.apply(y, values)[0])
+        return total
 
     step = 0.1
     change = (result(noisy + step * z) - result(noisy)) / step
