@@ -155,7 +155,5 @@ def test_misuse_is_refused(familiar: dict) -> None:
         learn_look([], rng)
     with pytest.raises(InputError, match="2D and 3D"):
         learn_look([np.zeros((16, 16)), np.zeros((16, 16, 16))], rng)
-    with pytest.raises(InputError, match="patch"):
-        learn_look([np.zeros((16, 16))], rng, patch=2)
     with pytest.raises(InputError, match="dimensions"):
         novelty(np.zeros((16, 16, 16)), familiar["smooth", SHAPES[0]])

@@ -2,10 +2,9 @@
 
 from unnoise.noise.interval import Interval
 from unnoise.quality.bias import Bias, mean_preservation
-from unnoise.quality.frc import Frc, frc, resolution
+from unnoise.quality.frc import Frc, frc, gaussian_split, resolution
 from unnoise.quality.gain import Gain, gain
 from unnoise.quality.novelty import learn_look, novel_share, novelty
-from unnoise.quality.splits import gaussian_split
 from unnoise.quality.whiteness import ResidualStructure, Whiteness, residual_structure, whiteness
 
 __all__ = [

@@ -135,7 +135,6 @@ def assess(
                 clean,
                 variance,
                 relative_error=math.hypot(noise.relative_error[channel], doubt, LEVEL),
-                blind=False,
                 correction=share_of_noise * float(variance.mean()),
             )
             if denoise is not None and min(noisy.shape) >= 32:
