@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from unnoise.errors import InputError
-from unnoise.quality import mean_preservation
-from unnoise.quality.bias import BINS
+from unnoise.quality.bias import BINS, mean_preservation
 
 
 def scene(seed: int, shape: tuple[int, ...] = (128, 128), mean: float = 0.2) -> NDArray:

@@ -9,7 +9,7 @@ from scipy import fft
 from scipy.signal import windows
 
 from unnoise.errors import InputError
-from unnoise.quality import frc, gaussian_split, resolution
+from unnoise.quality.frc import frc, gaussian_split, resolution
 
 
 def banded(shape: tuple[int, ...], limit: float, seed: int = 0) -> NDArray:

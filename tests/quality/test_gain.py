@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from unnoise.errors import InputError
-from unnoise.quality import gain
+from unnoise.quality.gain import gain
 from unnoise.quality.metrics import psnr
 
 WEIGHTS = np.array([1.0, 2.0, 1.0]) / 4

@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from unnoise.errors import InputError
 from unnoise.models.record import TrainingLook
-from unnoise.quality import learn_look, novel_share, novelty
+from unnoise.quality.novelty import learn_look, novel_share, novelty
 
 SHAPES = [(192, 192), (24, 64, 64)]
 SIZE = 36

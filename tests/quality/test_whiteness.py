@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from unnoise.errors import InputError
-from unnoise.quality import residual_structure, whiteness
-from unnoise.quality.whiteness import REACH
+from unnoise.quality.whiteness import REACH, residual_structure, whiteness
 
 
 def steps(seed: int, shape: tuple[int, ...] = (128, 128), height: float = 6.0) -> NDArray:

@@ -12,22 +12,11 @@ from numpy.typing import NDArray
 from unnoise.models.record import TrainingRecord
 from unnoise.noise.local_mean import surroundings
 from unnoise.noise.of_images import ImageNoise
-from unnoise.quality import (
-    Bias,
-    Frc,
-    Gain,
-    ResidualStructure,
-    Whiteness,
-    frc,
-    gain,
-    gaussian_split,
-    mean_preservation,
-    novel_share,
-    novelty,
-    residual_structure,
-    resolution,
-    whiteness,
-)
+from unnoise.quality.bias import Bias, mean_preservation
+from unnoise.quality.frc import Frc, frc, gaussian_split, resolution
+from unnoise.quality.gain import Gain, gain
+from unnoise.quality.novelty import novel_share, novelty
+from unnoise.quality.whiteness import ResidualStructure, Whiteness, residual_structure, whiteness
 
 NOVEL = 0.05
 """Share of unfamiliar pixels from which the result deserves a warning; 1 % is chance."""
@@ -201,7 +190,7 @@ def _warnings(
     if white is not None and abs(white.largest) > LEFT and not correlated:
         found.append(
             f"what was removed is not white (correlation {white.largest:+.2f} at a lag of "
-            f"{_lag(white.at)} pixels)"
+            f"{white.at} pixels)"
         )
     if abs(bias.total_relative) > 0.02 and bias.total.significant:
         found.append(f"the mean changed by {-bias.total_relative:+.1%}; do not compare intensities")
@@ -216,7 +205,3 @@ def _warnings(
             f"rounding loses much; --dtype float32 keeps fractions"
         )
     return tuple(found)
-
-
-def _lag(lag: tuple[int, ...]) -> str:
-    return "(" + ", ".join(str(v) for v in lag) + ")"

@@ -79,13 +79,11 @@ def mean_preservation(noisy: ArrayLike, clean: ArrayLike) -> Bias:
     edges = np.unique(np.quantile(x, steps[1:-1]))
     index = np.searchsorted(edges, x, side="right")
     d = y - x
-    length = blocks.side(x.shape)
-    whole = np.stack([blocks.sums(q, length) for q in (d, np.ones(x.shape))])
-    total, error, degrees = blocks.jackknife(blocks.quotient, whole)
+    total, error, degrees = blocks.mean(d)
     plain = float(d.std() / np.sqrt(d.size))
     widening = max(1.0, error / plain) if plain > 0 and np.isfinite(error) else 1.0
     reach = blocks.quantile(degrees) * plain * widening
-    rows = [_bin(d, x, index == i, length, widening) for i in np.unique(index)]
+    rows = [_bin(d, x, index == i, widening) for i in np.unique(index)]
     centre, count, mean, errors, freedom = np.array(rows).T
     quantum = np.median(np.diff(np.unique(y))) if np.ptp(y) > 0 else 0.0
     # n pixels without an event have no spread, but -log(p) events are still possible there
@@ -102,13 +100,11 @@ def mean_preservation(noisy: ArrayLike, clean: ArrayLike) -> Bias:
     )
 
 
-def _bin(d: NDArray, x: NDArray, inside: NDArray, length: int, widening: float) -> list[float]:
+def _bin(d: NDArray, x: NDArray, inside: NDArray[np.bool_], widening: float) -> list[float]:
     """One bin: mean clean, count, mean difference, its standard error, degrees of freedom."""
     values = d[inside]
     n = values.size
-    each = np.stack([blocks.sums(q, length) for q in (np.where(inside, d, 0), inside)])
-    each = each[:, each[1] > 0]
-    mean, error, degrees = blocks.jackknife(blocks.quotient, each)
+    mean, error, degrees = blocks.mean(d, inside)
     spread = float(values.var(ddof=1)) if n > 1 else float(d.var())
     plain = np.sqrt(spread / n)
     few = degrees + 1 < FEWEST_BLOCKS

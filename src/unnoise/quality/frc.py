@@ -54,9 +54,9 @@ def gaussian_split(
     would tell the two apart.
 
     With z of the variance of the noise the noises are n + z and n - z, whose covariance is var(n) -
-    var(z) = 0: independent for Gaussian noise, each of twice the variance (Recorrupted-to-Recorrupted
-    with alpha = 1; Pang et al., CVPR 2021). For other noise, they are only uncorrelated; for
-    correlated noise, not even that.
+    var(z) = 0: independent for Gaussian noise, each of twice the variance (R2R with alpha = 1; Pang
+    et al., CVPR 2021). For other noise, they are only uncorrelated; for correlated noise, not even
+    that.
 
     Parameters
     ----------

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from unnoise.errors import InputError
@@ -85,6 +84,7 @@ def gain(
 
     Examples
     --------
+    >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> truth = np.zeros((128, 128))
     >>> noisy = truth + rng.normal(size=truth.shape)
@@ -96,9 +96,7 @@ def gain(
         raise InputError(f"the relative error is {relative_error}; it must be 0 or more")
     y, x = blocks.pixels(noisy, clean)
     v = blocks.variances(variance, y.shape)
-    length = blocks.side(y.shape)
-    each = np.stack([blocks.sums(q, length) for q in ((y - x) ** 2 - v, v * 0 + 1)])
-    excess, sampling, degrees = blocks.jackknife(blocks.quotient, each)
+    excess, sampling, degrees = blocks.mean((y - x) ** 2 - v)
     level = float(v.mean())
     mse = excess + correction
     reach = blocks.quantile(degrees)

@@ -27,15 +27,14 @@ def memorised(pieces: Sequence[Region], noise: NoiseModel | None) -> tuple[float
     learned by heart. The residual of a plain mean of the neighbours has the same noise of the pixel
     and learned nothing: taken off, most of the scatter goes (a control variate).
     """
-    held, trained = [], []
+    found = []
     for piece in pieces:
         y = piece.noisy
         variance = np.full(y.shape, y.var()) if noise is None else noise.variance(piece.seen)
         plain = surroundings(y, 1.0)[0]
-        difference = ((y - piece.seen) ** 2 - (y - plain) ** 2) / variance
-        held.append(difference[piece.held_out])
-        trained.append(difference[~piece.held_out])
-    h, t = np.concatenate(held), np.concatenate(trained)
+        found.append((((y - piece.seen) ** 2 - (y - plain) ** 2) / variance).ravel())
+    differences, held = np.concatenate(found), np.concatenate([p.held_out.ravel() for p in pieces])
+    h, t = differences[held], differences[~held]
     if len(h) < 30:
         return UNKNOWN
     error = float(np.hypot(h.std() / np.sqrt(len(h)), t.std() / np.sqrt(len(t))))

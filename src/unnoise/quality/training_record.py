@@ -14,8 +14,6 @@ from unnoise.noise.planes import sampled
 from unnoise.quality.noise_passthrough import UNKNOWN
 from unnoise.quality.novelty import learn_look
 
-LOOKS = 3
-"""Images whose looks are kept."""
 SIDE = 512
 """Side of the middle of their planes that is looked at."""
 
@@ -43,7 +41,7 @@ def record(
     seed : int
         Chooses the pixels that are looked at.
     """
-    picked = [images[i] for i in sorted({0, len(images) // 2, len(images) - 1})][:LOOKS]
+    picked = [images[i] for i in sorted({0, len(images) // 2, len(images) - 1})]
     rng = np.random.default_rng([seed, 3])
     looks = []
     for c in channels:
