@@ -73,9 +73,7 @@ def calibrate_files(
     InputError
         Before any pixel is read, if the place cannot be written; if the frames cannot be used.
     """
-    if kind not in calibrate.CHOICES:
-        known = ", ".join(calibrate.CHOICES)
-        raise InputError(f"unknown noise model '{kind}'; choose one of {known}")
+    calibrate.check_kind(kind)
     place = Path(out)
     check_place(place, overwrite=overwrite)
     paths = formats.find(inputs)

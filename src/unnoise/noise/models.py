@@ -171,7 +171,7 @@ class Histogram(NoiseModel):
 
     def _log_likelihood(self, y: NDArray, s: NDArray) -> NDArray:
         variance = self._variance(s)
-        row, up = _between(self.knots, s)
+        row, up = between(self.knots, s)
         n = len(self.residuals)
         place = (y - s) / np.sqrt(variance) - self.residuals[0]
         place = place / (self.residuals[-1] - self.residuals[0]) * (n - 1)
@@ -282,7 +282,7 @@ def from_dict(values: Any) -> NoiseModel:
     return model(**{name: values[name] for name in names})
 
 
-def _between(knots: NDArray, signal: NDArray) -> tuple[NDArray, NDArray]:
+def between(knots: NDArray, signal: NDArray) -> tuple[NDArray, NDArray]:
     """Index of the knot below, and the share of the way to the next; ends are held."""
     place = np.interp(signal, knots, np.arange(len(knots), dtype=np.float64))
     row = np.minimum(place.astype(np.int64), max(len(knots) - 2, 0))

@@ -35,8 +35,6 @@ class Fit:
         Largest distance of the measured curve from the line, as a share of the line.
     skewness, kurtosis : float or None
         Of the standardised residuals, 0 for normal noise; None below 4 frames.
-    drift : float
-        Range of the frame means in standard deviations of the noise.
     fixed_pattern : float or None
         Standard deviation of the offset from pixel to pixel, from dark frames.
     hot_pixels : int or None
@@ -59,7 +57,6 @@ class Fit:
     deviation: float
     skewness: float | None = None
     kurtosis: float | None = None
-    drift: float = 0.0
     fixed_pattern: float | None = None
     hot_pixels: int | None = None
     signal: tuple[float, float] = (0.0, 0.0)
@@ -72,36 +69,32 @@ class Fit:
 
     def lines(self) -> list[str]:
         """The findings in plain sentences."""
+        low, high = self.signal
         if self.gain.value > 0:
             text = [f"gain {self.gain} grey levels per electron"]
+            text += [
+                f"read noise {self.read_noise} grey levels; offset {self.offset}"
+                if self.offset_known
+                else f"offset and read noise cannot be told apart without dark frames: offset "
+                f"between {self.offset.low:.4g} and {self.offset.high:.4g}, read noise between "
+                f"{self.read_noise.low:.3g} and {self.read_noise.high:.3g} grey levels"
+            ]
         else:
             text = [
                 f"the noise does not measurably grow with the signal; it is taken as constant, "
                 f"with a standard deviation of {self.read_noise.value:.4g} grey levels"
             ]
-        if self.gain.value == 0:
-            pass
-        elif self.offset_known:
-            text += [f"read noise {self.read_noise} grey levels; offset {self.offset}"]
+        if self.is_curved:
+            shape = f"is no straight line (off by {self.deviation:.0%})"
+        elif self.curvature < CURVED[0]:
+            shape = f"is nearly a straight line (off by {self.deviation:.1%} at most)"
         else:
-            text += [
-                f"offset and read noise cannot be told apart without dark frames: offset between "
-                f"{self.offset.low:.4g} and {self.offset.high:.4g}, read noise between "
-                f"{self.read_noise.low:.3g} and {self.read_noise.high:.3g} grey levels"
-            ]
-        low, high = self.signal
+            shape = f"follows a straight line (p = {self.curvature:.2g})"
         text += [
             f"measured from {self.frames} frames and {self.pixels:,} pixels at signals from "
-            f"{low:.4g} to {high:.4g}"
+            f"{low:.4g} to {high:.4g}",
+            f"the variance {shape}",
         ]
-        if self.is_curved:
-            text += [f"the variance is no straight line (off by {self.deviation:.0%})"]
-        elif self.curvature < CURVED[0]:
-            text += [
-                f"the variance is nearly a straight line (off by {self.deviation:.1%} at most)"
-            ]
-        else:
-            text += [f"the variance follows a straight line (p = {self.curvature:.2g})"]
         if self.kurtosis is not None:
             text += [f"skewness {self.skewness:.2f}, excess kurtosis {self.kurtosis:.2f}"]
         if self.saturation is not None:
