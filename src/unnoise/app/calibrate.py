@@ -21,7 +21,7 @@ from unnoise.noise.camera import calibrate
 from unnoise.noise.camera.file import Camera, check_place
 from unnoise.noise.camera.repeats import single_frame
 from unnoise.noise.density import NoiseModel
-from unnoise.noise.plane_parts import block_means
+from unnoise.noise.planes import block_means
 
 MAX_VALUES = 60_000_000
 """Values per channel that are looked at; of more, rows around the middle are taken (240 MB)."""

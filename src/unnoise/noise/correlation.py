@@ -19,7 +19,7 @@ from scipy import ndimage
 
 from unnoise.noise.autocovariance import calm, detrended, fade, lagged_products, mixing
 from unnoise.noise.photon_transfer import HIGH, SIDE
-from unnoise.noise.plane_parts import block_means
+from unnoise.noise.planes import block_means
 
 REACH = 6
 """Largest lag that is measured."""

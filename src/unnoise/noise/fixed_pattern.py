@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from unnoise.noise.plane_parts import block_means, centred, middle
+from unnoise.noise.planes import block_means, centred, middle
 from unnoise.noise.still_frames import BLOCK
 
 

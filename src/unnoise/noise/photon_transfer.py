@@ -17,7 +17,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 from scipy import fft, special
 
-from unnoise.noise.plane_parts import calmest
+from unnoise.noise.planes import calmest
 
 SIDE = 8
 """Side of the blocks."""

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from unnoise.images.robust_sigma import robust_sigma
-from unnoise.noise.plane_parts import block_means, centred, middle
+from unnoise.noise.planes import block_means, centred, middle
 
 BLOCK = 8
 PAIRS = 8  # pairs of neighbouring frames looked at, fewer of large frames

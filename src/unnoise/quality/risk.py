@@ -31,7 +31,7 @@ from unnoise.images.image import Image
 from unnoise.models.model import Model
 from unnoise.models.predict import predict_array
 from unnoise.noise.local_mean import surroundings
-from unnoise.noise.plane_parts import calmest
+from unnoise.noise.planes import calmest
 
 SIDE = 512
 """Side of the piece of a plane that models are judged on."""

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from unnoise.noise.artifacts.histogram import MOST, percent, sample, steps
-from unnoise.noise.plane_parts import centred
+from unnoise.noise.planes import centred
 
 
 @dataclass(frozen=True)

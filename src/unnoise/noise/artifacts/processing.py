@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import fft, ndimage
 
 from unnoise.images.robust_sigma import robust_sigma
-from unnoise.noise.plane_parts import blocks, centred, middle
+from unnoise.noise.planes import blocks, centred, middle
 
 WIDE = 2048  # larger planes are cut to their middle
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from unnoise.images.robust_sigma import robust_sigma
-from unnoise.noise.plane_parts import blocks, centred, middle
+from unnoise.noise.planes import blocks, centred, middle
 
 WIDE = 1024  # the spectrum is taken of at most this much of the plane
 SEGMENTS = 8

@@ -10,7 +10,7 @@ from scipy import ndimage, stats
 
 from unnoise.errors import InputError
 from unnoise.noise.camera.fit import Samples, block_numbers, least_squares
-from unnoise.noise.plane_parts import block_means
+from unnoise.noise.planes import block_means
 
 MOTION_WARN, MOTION_STOP = 0.02, 0.25
 """Share of the noise variance, or of the picture, that motion may explain."""
