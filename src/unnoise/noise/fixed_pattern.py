@@ -27,10 +27,8 @@ class FixedPattern:
     significance: float
     texture: bool
 
-    def line(self) -> str | None:
-        """One sentence for the user, or None."""
-        if not self.found:
-            return None
+    def line(self) -> str:
+        """One sentence for the user, where something was found."""
         return (
             f"A fixed pattern of {self.sd:.2g} grey levels ({100 * self.share:.2g} % of the noise "
             "variance) is the same in all frames: averaging or pairing frames keeps it."

@@ -29,10 +29,8 @@ class BadPixels:
         """Whether there are at least three (one or two may be chance)."""
         return self.hot + self.dead + self.outliers >= 3
 
-    def line(self) -> str | None:
-        """One sentence for the user, or None."""
-        if not self.found:
-            return None
+    def line(self) -> str:
+        """One sentence for the user, where something was found."""
         if self.recurring and self.hot + self.dead:
             return (
                 f"{self.hot} hot and {self.dead} dead pixels stay at their place in all frames: "
@@ -63,10 +61,8 @@ class Background:
         """Whether at least half a percent of the pixels are constant."""
         return self.share >= 0.005
 
-    def line(self) -> str | None:
-        """One sentence for the user, or None."""
-        if not self.found:
-            return None
+    def line(self) -> str:
+        """One sentence for the user, where something was found."""
         where = f" at the {', '.join(self.sides)}" if self.sides else ""
         return (
             f"{percent(self.share)} of the pixels lie in regions of one constant value "

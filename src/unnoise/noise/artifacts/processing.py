@@ -26,10 +26,8 @@ class Jpeg:
     step: float
     significance: float
 
-    def line(self) -> str | None:
-        """One sentence for the user, or None."""
-        if not self.found:
-            return None
+    def line(self) -> str:
+        """One sentence for the user, where something was found."""
         how = "strong JPEG" if self.strong else "JPEG"
         return (
             f"The image went through {how} compression (blocks of 8x8 pixels): its noise is "
@@ -47,10 +45,8 @@ class Demosaic:
     strength: float
     significance: float
 
-    def line(self) -> str | None:
-        """One sentence for the user, or None."""
-        if not self.found:
-            return None
+    def line(self) -> str:
+        """One sentence for the user, where something was found."""
         if self.pattern == "rows" or self.pattern == "columns":
             return (
                 f"Even and odd {self.pattern} differ in sharpness or noise, as after interlacing "
@@ -72,10 +68,8 @@ class Interpolated:
     drop: float
     significance: float
 
-    def line(self) -> str | None:
-        """One sentence for the user, or None."""
-        if not self.found:
-            return None
+    def line(self) -> str:
+        """One sentence for the user, where something was found."""
         if self.periodic:
             size = f" by about {self.factor:.3g}" if self.factor else ""
             return (
