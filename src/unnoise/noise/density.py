@@ -143,11 +143,3 @@ def require(fits: Any, kind: str, what: str) -> None:
     """Refuse a model that is not as it must be."""
     if not fits:
         raise InputError(f"a noise model of kind {kind} needs {what}; calibrate again")
-
-
-def check_curve(kind: str, knots: NDArray, variances: NDArray) -> None:
-    """Refuse knots that do not rise, and variances that are not positive or not as many."""
-    fits = np.ndim(knots) == 1 and np.shape(knots) == np.shape(variances) and len(knots) > 0
-    require(fits, kind, "as many variances as knots, one at least")
-    require((np.diff(knots) > 0).all(), kind, "knots that rise")
-    require((variances > 0).all(), kind, "variances above 0")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import gammaln, logsumexp
 
 from unnoise.errors import InputError
-from unnoise.noise.density import CHUNK, TINY, NoiseModel, check_curve, require, wiener
+from unnoise.noise.density import CHUNK, TINY, NoiseModel, require, wiener
 
 LOW_COUNT = 20.0
 """Photons below which the exact Poisson-Gauss mixture replaces the normal approximation."""
@@ -102,7 +102,25 @@ class PoissonGauss(_Normal):
 
 
 @dataclass(frozen=True, eq=False)
-class Curve(_Normal):
+class _OnKnots(NoiseModel):
+    """Noise that is described at some signals."""
+
+    knots: NDArray[np.float64]
+    variances: NDArray[np.float64]
+
+    def _check(self) -> None:
+        fits = np.ndim(self.knots) == 1 and np.shape(self.knots) == np.shape(self.variances)
+        fits = fits and len(self.knots) > 0
+        require(fits, self.kind, "as many variances as knots, one at least")
+        require((np.diff(self.knots) > 0).all(), self.kind, "knots that rise")
+        require((self.variances > 0).all(), self.kind, "variances above 0")
+
+    def _variance(self, s: NDArray) -> NDArray:
+        return np.asarray(np.interp(s, self.knots, self.variances))
+
+
+@dataclass(frozen=True, eq=False)
+class Curve(_OnKnots, _Normal):
     """Normal noise whose variance is piecewise linear between knots, and constant beyond them.
 
     Parameters
@@ -117,18 +135,10 @@ class Curve(_Normal):
     """
 
     kind: ClassVar[str] = "curve"
-    knots: NDArray[np.float64]
-    variances: NDArray[np.float64]
-
-    def _check(self) -> None:
-        check_curve(self.kind, self.knots, self.variances)
-
-    def _variance(self, s: NDArray) -> NDArray:
-        return np.asarray(np.interp(s, self.knots, self.variances))
 
 
 @dataclass(frozen=True, eq=False)
-class Histogram(NoiseModel):
+class Histogram(_OnKnots):
     """A table of p(noisy | signal) (PN2V, Krull et al., Frontiers in Computer Science 2020).
 
     A row per knot holds the density of the residual in standard deviations,
@@ -148,13 +158,11 @@ class Histogram(NoiseModel):
     """
 
     kind: ClassVar[str] = "histogram"
-    knots: NDArray[np.float64]
-    variances: NDArray[np.float64]
     residuals: NDArray[np.float64]
     density: NDArray[np.float64]
 
     def _check(self) -> None:
-        check_curve(self.kind, self.knots, self.variances)
+        super()._check()
         steps = np.diff(self.residuals)
         even = self.residuals.ndim == 1 and steps.size and (steps > 0).all()
         require(even and np.allclose(steps, steps[0]), self.kind, "evenly spaced residuals")
@@ -165,9 +173,6 @@ class Histogram(NoiseModel):
         require((area > 0).all(), self.kind, "a density with a value above 0 in every row")
         if not np.allclose(area, 1, rtol=1e-12, atol=0):  # so that reading a file changes no bit
             object.__setattr__(self, "density", self.density / area)
-
-    def _variance(self, s: NDArray) -> NDArray:
-        return np.asarray(np.interp(s, self.knots, self.variances))
 
     def _log_likelihood(self, y: NDArray, s: NDArray) -> NDArray:
         variance = self._variance(s)
@@ -187,7 +192,7 @@ class Histogram(NoiseModel):
 
 
 @dataclass(frozen=True, eq=False)
-class Mixture(NoiseModel):
+class Mixture(_OnKnots):
     """A mixture of normals that depends on the signal (PPN2V, Prakash et al., ISBI 2020).
 
     Weights, means and widths are piecewise linear between knots. Means and widths count in
@@ -208,14 +213,12 @@ class Mixture(NoiseModel):
     """
 
     kind: ClassVar[str] = "mixture"
-    knots: NDArray[np.float64]
-    variances: NDArray[np.float64]
     weights: NDArray[np.float64]
     means: NDArray[np.float64]
     sigmas: NDArray[np.float64]
 
     def _check(self) -> None:
-        check_curve(self.kind, self.knots, self.variances)
+        super()._check()
         shapes = {self.weights.shape, self.means.shape, self.sigmas.shape}
         alike = len(shapes) == 1 and self.weights.ndim == 2 and self.weights.size > 0
         require(
