@@ -86,12 +86,11 @@ class Correlation:
     def along(self) -> tuple[str, ...]:
         """Axes along which the noise is correlated beyond doubt, in the order TZYX."""
         found = self._beyond(ACT)
-        r = len(self.rho) // 2
-        for letter, lag in (("Y", (r + 1, r)), ("X", (r, r + 1))):
-            value, error = self.rho[lag], self.error[lag]
-            # Noise blurred widely is as smooth as texture, but then no pixel has noise of its own.
-            if self.smooth > 0.9 and self.fade > FADE and value > max(0.3, 4 * error):
-                found.add(letter)
+        # Noise blurred widely is as smooth as texture, but then no pixel has noise of its own.
+        if self.smooth > 0.9 and self.fade > FADE:
+            r = len(self.rho) // 2
+            certain = self.rho > np.maximum(0.3, 4 * self.error)
+            found |= {k for k, lag in (("Y", (r + 1, r)), ("X", (r, r + 1))) if certain[lag]}
         return tuple(letter for letter in "TZYX" if letter in found)
 
     @property

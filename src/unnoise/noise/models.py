@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln, logsumexp
 
 from unnoise.errors import InputError
@@ -23,13 +23,13 @@ class _Normal(NoiseModel):
     """Noise that is normal with a variance that depends on the signal."""
 
     def _log_likelihood(self, y: NDArray, s: NDArray) -> NDArray:
-        v = self._variance(s)
+        v = self.variance(s)
         return np.asarray(-((y - s) ** 2 / v + np.log(2 * np.pi * v)) / 2)
 
     def _posterior(self, y: NDArray, m: NDArray, t: NDArray) -> tuple[NDArray, NDArray]:
         # The noise variance is taken at the prior mean, which is blind to the pixel's own noise:
         # the weight is then independent of that noise, so means survive at low counts.
-        return wiener(y, m, t, self._variance(m))
+        return wiener(y, m, t, self.variance(m))
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,9 +72,11 @@ class PoissonGauss(_Normal):
             "a gain and a variance of 0 or more",
         )
 
-    def _variance(self, s: NDArray) -> NDArray:
+    def variance(self, signal: ArrayLike) -> NDArray[np.float64]:
+        """Variance of the noise at a clean signal."""
         least = max(1e-4 * self.gain**2, TINY)  # a ten-thousandth of a photon
-        return np.maximum(self.gain * (s - self.offset) + self.read_variance, least)
+        photons = self.gain * (np.asarray(signal, np.float64) - self.offset)
+        return np.asarray(np.maximum(photons + self.read_variance, least))
 
     def _log_likelihood(self, y: NDArray, s: NDArray) -> NDArray:
         result = super()._log_likelihood(y, s)
@@ -115,8 +117,9 @@ class _OnKnots(NoiseModel):
         require((np.diff(self.knots) > 0).all(), self.kind, "knots that rise")
         require((self.variances > 0).all(), self.kind, "variances above 0")
 
-    def _variance(self, s: NDArray) -> NDArray:
-        return np.asarray(np.interp(s, self.knots, self.variances))
+    def variance(self, signal: ArrayLike) -> NDArray[np.float64]:
+        """Variance of the noise at a clean signal."""
+        return np.asarray(np.interp(np.asarray(signal, np.float64), self.knots, self.variances))
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,7 +178,7 @@ class Histogram(_OnKnots):
             object.__setattr__(self, "density", self.density / area)
 
     def _log_likelihood(self, y: NDArray, s: NDArray) -> NDArray:
-        variance = self._variance(s)
+        variance = self.variance(s)
         row, up = between(self.knots, s)
         n = len(self.residuals)
         place = (y - s) / np.sqrt(variance) - self.residuals[0]
@@ -241,8 +244,9 @@ class Mixture(_OnKnots):
         m += mean - (w * m).sum(axis=0)
         return np.sqrt(np.interp(signal, self.knots, self.variances)), w, m, s
 
-    def _variance(self, s: NDArray) -> NDArray:
-        scale, w, m, sigma = self._at(s)
+    def variance(self, signal: ArrayLike) -> NDArray[np.float64]:
+        """Variance of the noise at a clean signal."""
+        scale, w, m, sigma = self._at(np.asarray(signal, np.float64))
         second, first = (w * (sigma**2 + m**2)).sum(axis=0), (w * m).sum(axis=0)
         return np.asarray(scale**2 * (second - first**2))
 

@@ -112,24 +112,21 @@ def assess(
     if error is None and variance is not None:
         error = expected_error(noisy, clean, variance, record.dependence[channel])
     estimate = white = structure = before = after = None
-    fine: tuple[float | None, float | None] = (None, None)
     if variance is not None:
         structure = residual_structure(noisy, clean, variance)
         white = whiteness(noisy - clean, variance)
         if independent:
             learned, doubt = record.memorised[channel]
-            share_of_noise = 2 * record.dependence[channel] + learned
             estimate = gain(
                 noisy,
                 clean,
                 variance,
                 relative_error=math.hypot(noise.relative_error[channel], doubt, LEVEL),
-                correction=share_of_noise * float(variance.mean()),
+                correction=(2 * record.dependence[channel] + learned) * float(variance.mean()),
             )
             if denoise is not None and min(noisy.shape) >= 32:
                 first, second = gaussian_split(noisy, variance, np.random.default_rng([seed, 4]))
                 before, after = frc(first, second), frc(denoise(first), denoise(second))
-                fine = (resolution(before), resolution(after))
     bias = mean_preservation(noisy, clean)
     novel = novelty(noisy, record.looks[channel])
     novel_part = novel_share(novel)
@@ -140,8 +137,8 @@ def assess(
         bias=bias,
         before=before,
         after=after,
-        resolution_before=fine[0],
-        resolution_after=fine[1],
+        resolution_before=None if before is None else resolution(before),
+        resolution_after=None if after is None else resolution(after),
         novelty=novel,
         novel_share=novel_part,
         error=error,

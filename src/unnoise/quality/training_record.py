@@ -42,12 +42,9 @@ def record(
     """
     picked = [images[i] for i in sorted({0, len(images) // 2, len(images) - 1})]
     rng = np.random.default_rng([seed, 3])
-    looks = []
-    for c in channels:
-        planes = [part for image in picked for part in _spread(sampled(image, c))]
-        looks.append(learn_look(planes, rng))
-    unknown = [UNKNOWN] * len(channels)
-    return TrainingRecord(tuple(dependence), tuple(memorised or unknown), tuple(looks))
+    parts = ([part for image in picked for part in _spread(sampled(image, c))] for c in channels)
+    looks = tuple(learn_look(planes, rng) for planes in parts)
+    return TrainingRecord(tuple(dependence), tuple(memorised or [UNKNOWN] * len(channels)), looks)
 
 
 def _spread(planes: NDArray) -> NDArray[np.float64]:

@@ -206,9 +206,8 @@ def _correlation(
         safe = np.maximum(n, 1)
         power = (see - se**2 / safe) * (sgg - sg**2 / safe)
         root = np.sqrt(np.maximum(power, 0))
-        zeros = np.zeros(root.shape)
         covariance = seg - se * sg / safe
-        return np.asarray(np.divide(covariance, root, out=zeros, where=root > 1e-9))
+        return np.where(root > 1e-9, covariance / np.maximum(root, 1e-9), 0.0)
 
     value, error, degrees = blocks.jackknife(correlation, moments)
     if not (g.any() and e.any()):

@@ -12,8 +12,7 @@ from scipy import ndimage, stats
 
 import unnoise
 from unnoise.errors import InputError
-from unnoise.noise.camera.calibrate import CHOICES, from_stacks
-from unnoise.noise.camera.findings import Fit
+from unnoise.noise.camera.calibrate import CHOICES, Fit, from_stacks
 from unnoise.noise.density import NoiseModel
 from unnoise.noise.models import PoissonGauss
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,6 @@ from unnoise.errors import InputError
 from unnoise.images.robust_sigma import robust_sigma
 from unnoise.noise.camera import fit as fitting
 from unnoise.noise.camera import repeats
-from unnoise.noise.camera.findings import Fit
 from unnoise.noise.camera.fit import Bins, Residuals, Samples
 from unnoise.noise.camera.repeats import Stack
 from unnoise.noise.density import NoiseModel
@@ -29,6 +28,105 @@ CHOICES = ("auto", "poisson_gauss", "curve", "histogram", "mixture")
 """Kinds of model a calibration can be asked for."""
 MAX_RESIDUALS = 1_500_000
 """Residuals that show the shape of the noise: their kurtosis is then known within 0.01."""
+
+
+CURVED = (0.01, 0.05)
+"""A curve is no line if p is below the first and it leaves the line by more than the second."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a calibration found, in grey levels.
+
+    Attributes
+    ----------
+    gain : Interval
+        Grey levels per photo-electron.
+    offset, read_noise : Interval
+        Grey level and standard deviation without light. Where `offset_known` is false the interval
+        spans all that the frames allow, because they fix only the gain and the intercept.
+    intercept : Interval
+        ``read_noise**2 - gain * offset``, the variance of the line at grey level 0.
+    offset_known : bool
+        Whether dark frames were there.
+    frames, pixels : int
+        Frames, and pixels per frame that entered.
+    saturation : float or None
+        The level at which values pile up.
+    curvature : float
+        p value of a straight line.
+    deviation : float
+        Largest distance of the measured curve from the line, as a share of the line.
+    skewness, kurtosis : float or None
+        Of the standardised residuals, 0 for normal noise; None below 4 frames.
+    fixed_pattern : float or None
+        Standard deviation of the offset from pixel to pixel, from dark frames.
+    hot_pixels : int or None
+        Dark pixels beyond 6 robust standard deviations of offset, or 25 times the variance.
+    signal : tuple of float
+        Darkest and brightest signal that was measured; beyond them the model is a guess.
+    warnings : tuple of str
+        What makes the numbers less certain.
+    """
+
+    gain: Interval
+    offset: Interval
+    read_noise: Interval
+    intercept: Interval
+    offset_known: bool
+    frames: int
+    pixels: int
+    saturation: float | None
+    curvature: float
+    deviation: float
+    skewness: float | None = None
+    kurtosis: float | None = None
+    fixed_pattern: float | None = None
+    hot_pixels: int | None = None
+    signal: tuple[float, float] = (0.0, 0.0)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def is_curved(self) -> bool:
+        """Whether the variance is clearly no line."""
+        return self.curvature < CURVED[0] and self.deviation > CURVED[1]
+
+    def lines(self) -> list[str]:
+        """The findings in plain sentences."""
+        low, high = self.signal
+        if self.gain.value > 0:
+            text = [f"gain {self.gain} grey levels per electron"]
+            text += [
+                f"read noise {self.read_noise} grey levels; offset {self.offset}"
+                if self.offset_known
+                else f"offset and read noise cannot be told apart without dark frames: offset "
+                f"between {self.offset.low:.4g} and {self.offset.high:.4g}, read noise between "
+                f"{self.read_noise.low:.3g} and {self.read_noise.high:.3g} grey levels"
+            ]
+        else:
+            text = [
+                f"the noise does not measurably grow with the signal; it is taken as constant, "
+                f"with a standard deviation of {self.read_noise.value:.4g} grey levels"
+            ]
+        if self.is_curved:
+            shape = f"is no straight line (off by {self.deviation:.0%})"
+        elif self.curvature < CURVED[0]:
+            shape = f"is nearly a straight line (off by {self.deviation:.1%} at most)"
+        else:
+            shape = f"follows a straight line (p = {self.curvature:.2g})"
+        text += [
+            f"measured from {self.frames} frames and {self.pixels:,} pixels at signals from "
+            f"{low:.4g} to {high:.4g}",
+            f"the variance {shape}",
+        ]
+        if self.kurtosis is not None:
+            text += [f"skewness {self.skewness:.2f}, excess kurtosis {self.kurtosis:.2f}"]
+        if self.saturation is not None:
+            text += [f"saturated at {self.saturation:g}; signals near it were left out"]
+        if self.hot_pixels is not None:
+            text += [f"offsets differ by {self.fixed_pattern:.3g} from pixel to pixel (standard "
+                     f"deviation); {self.hot_pixels:,} hot pixels"]  # fmt: skip
+        return text + list(self.warnings)
 
 
 def from_stacks(
@@ -87,7 +185,8 @@ def from_stacks(
         everything = [_without(stack, hot) for stack in (black, *bright)]
         bright = everything[1:]
         part = repeats.samples(everything[0])
-        dark_bins = _one_bin(part)
+        sums, _ = fitting.summed(part, np.zeros(part.block.shape, np.int64), 1)
+        dark_bins = Bins(sums[sums[:, 0, 0] > 0])
         # One level: among dark pixels, spread over their fixed pattern, the line would be flat.
         same = np.full(part.key.shape, float(part.signal.mean()))
         parts = [replace(part, key=same, signal=same)]
@@ -230,14 +329,6 @@ def _slope(x: NDArray, y: NDArray, w: NDArray) -> NDArray:
 
 def _interval(value: float, draws: NDArray, reach: float) -> Interval:
     return Interval.around(value, reach * float(np.std(draws)))
-
-
-def _one_bin(found: Samples) -> Bins:
-    """All pixels as one bin."""
-    n = int(found.block.max()) + 1
-    sums = [np.bincount(found.block, v, n) for v in (None, found.signal, found.variance)]
-    table = np.stack(sums, axis=1)[..., None]
-    return Bins(table[table[:, 0, 0] > 0])
 
 
 def _without(stack: Stack, hot: NDArray[np.bool_]) -> Stack:

@@ -116,20 +116,20 @@ def binned(samples: Samples, freedom: int) -> Bins:
         if seen >= least and count[i:].sum() >= least:
             here, seen = here + 1, 0
         merged[i], seen = here, seen + n
-    index = merged[index]
-    n_bins, n_blocks = here + 1, int(samples.block.max()) + 1
-    at = samples.block * n_bins + index
-
-    def total(values: NDArray | None) -> NDArray:
-        sums = np.bincount(at, values, minlength=n_blocks * n_bins)
-        return sums.reshape(n_blocks, n_bins)
-
-    number = total(None)
-    sums = np.stack([number, total(samples.signal), total(samples.variance)], axis=1)
-    kept = total(samples.clipped).sum(axis=0) <= CLIPPED * number.sum(axis=0)
+    sums, clipped = summed(samples, merged[index], here + 1)
+    kept = clipped <= CLIPPED * sums[:, 0].sum(axis=0)
     sums = sums[:, :, kept] if kept.any() else sums
     sums = sums[sums[:, 0].sum(axis=1) > 0]
     return _distinct(sums[:, :, np.argsort(Bins(sums).signal)])
+
+
+def summed(samples: Samples, index: NDArray, n_bins: int) -> tuple[NDArray, NDArray]:
+    """Number, sums of signals and of variances by block and bin; saturated shares by bin."""
+    shape = int(samples.block.max()) + 1, n_bins
+    at = samples.block * n_bins + index
+    values = (None, samples.signal, samples.variance, samples.clipped)
+    *sums, clipped = (np.bincount(at, v, np.prod(shape)).reshape(shape) for v in values)
+    return np.stack(sums, axis=1), clipped.sum(axis=0)
 
 
 def _distinct(sums: NDArray) -> Bins:
