@@ -22,7 +22,7 @@ from unnoise.models.model import Model
 from unnoise.noise.camera.file import Camera
 from unnoise.noise.inspect import inspect
 from unnoise.noise.models import PoissonGauss
-from unnoise.noise.of_images import ImageNoise, image_noise, inspect_images, noise_models
+from unnoise.noise.of_images import ImageNoise, image_noise, inspect_images
 from unnoise.training.finish import finish
 from unnoise.training.plan import plan
 
@@ -54,21 +54,20 @@ def test_noise_models_are_the_mean_of_the_reports() -> None:
     rng = np.random.default_rng(0)
     images = [Image.from_array(100 + 5 * rng.normal(size=(96, 96))) for _ in range(2)]
     reports = [inspect(image) for image in images]
-    (noise,) = noise_models(reports, (0,))
+    (noise,) = image_noise(images, (0,), reports).models
     assert noise is not None
     at = np.linspace(90, 110, 7)
     curves = [report.channels[0].curve for report in reports]
     expected = np.mean([c.at(at) for c in curves if c is not None], axis=0)
     assert np.allclose(noise.variance(at), expected, rtol=0.02)
     assert np.allclose(noise.variance(at), 25, rtol=0.15)
-    assert noise_models((), (0,)) == [None]
 
 
 def test_noise_models_of_a_channel_that_is_copied_are_left_out() -> None:
     x = np.stack([np.full((64, 64), 7.0), scene((64, 64))])
     image = Image.from_array(x, "CYX")
     model, _ = model_of(x, tiny(), "CYX")
-    (noise,) = noise_models([inspect(image)], model.channels)
+    (noise,) = image_noise([image], model.channels, [inspect(image)]).models
     assert noise is not None
     assert float(noise.variance(30.0)) == pytest.approx(30, rel=0.4)
 

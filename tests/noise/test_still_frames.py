@@ -5,6 +5,7 @@ import pytest
 import skimage.data
 from scipy import ndimage
 
+from unnoise.noise.channel import sentence
 from unnoise.noise.fixed_pattern import fixed_pattern
 from unnoise.noise.still_frames import repeats
 
@@ -123,7 +124,7 @@ def test_fixed_pattern_is_measured(seed) -> None:
         assert result.found
         assert result.sd == pytest.approx(2, rel=0.25)
     assert result.share == pytest.approx(4 / (4 + scene.mean()), rel=0.5)
-    assert "fixed pattern" in (result.line() or "")
+    assert "fixed pattern" in result.line()
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -137,7 +138,7 @@ def test_no_fixed_pattern_where_there_is_none(seed) -> None:
     for name, frames in cases.items():
         result = fixed_pattern(frames)
         assert not result.found, (name, result)
-        assert result.line() is None
+        assert sentence(result) is None
 
 
 @pytest.mark.parametrize("shape", [(4, 1, 1), (4, 5, 7), (4, 16, 16), (2, 40, 40)])

@@ -13,7 +13,7 @@ from scipy import ndimage
 
 from unnoise.errors import InputError
 from unnoise.models.record import TrainingLook
-from unnoise.quality import learn_look, novel_share, novelty
+from unnoise.quality.novelty import learn_look, novel_share, novelty
 
 SHAPES = [(192, 192), (24, 64, 64)]
 SIZE = 36
@@ -155,7 +155,5 @@ def test_misuse_is_refused(familiar: dict) -> None:
         learn_look([], rng)
     with pytest.raises(InputError, match="2D and 3D"):
         learn_look([np.zeros((16, 16)), np.zeros((16, 16, 16))], rng)
-    with pytest.raises(InputError, match="patch"):
-        learn_look([np.zeros((16, 16))], rng, patch=2)
     with pytest.raises(InputError, match="dimensions"):
         novelty(np.zeros((16, 16, 16)), familiar["smooth", SHAPES[0]])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from unnoise.images.image import Image
 from unnoise.models.record import TrainingRecord
-from unnoise.quality import novel_share, novelty
+from unnoise.quality.novelty import novel_share, novelty
 from unnoise.quality.training_record import record
 
 

@@ -338,10 +338,7 @@ def test_noise_that_is_known_badly_does_little_harm(
     """
     noise = PoissonGauss(gain=factor, offset=0.0, read_variance=0.0)
 
-    def wrong(reports: Any, channels: Any) -> list[PoissonGauss]:
-        return [noise for _ in channels]
-
-    monkeypatch.setattr(of_images, "noise_models", wrong)
+    monkeypatch.setattr(of_images, "mean_curve", lambda curves: noise)
     clean, noisy = scene(64), photons(64)
     run = finished(made(noisy, steps=160))
     errors = [((result(m, noisy) - clean) ** 2).mean() for m in run._stages[:3]]

@@ -21,7 +21,7 @@ from unnoise.noise.camera import calibrate
 from unnoise.noise.camera.file import Camera, check_place
 from unnoise.noise.camera.repeats import single_frame
 from unnoise.noise.density import NoiseModel
-from unnoise.noise.plane_parts import block_means
+from unnoise.noise.planes import block_means
 
 MAX_VALUES = 60_000_000
 """Values per channel that are looked at; of more, rows around the middle are taken (240 MB)."""
@@ -73,9 +73,7 @@ def calibrate_files(
     InputError
         Before any pixel is read, if the place cannot be written; if the frames cannot be used.
     """
-    if kind not in calibrate.CHOICES:
-        known = ", ".join(calibrate.CHOICES)
-        raise InputError(f"unknown noise model '{kind}'; choose one of {known}")
+    calibrate.check_kind(kind)
     place = Path(out)
     check_place(place, overwrite=overwrite)
     paths = formats.find(inputs)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -92,41 +92,39 @@ def advise(
     """Choose a method from what was measured."""
     ndim = 3 if image.sizes["Z"] >= MIN_SLICES else 2
     axes = {axis for channel in channels for axis in channel.axes}
-    clean = [c for c in channels if c.snr == c.snr and c.snr > CLEAN]
-    near_clean = len(clean) == len(channels)
-    warnings = _warnings(channels, missing)
-    time_axis = repeats_axis if repeats_axis in axes else None
-    common = {"near_clean": near_clean, "seconds": seconds(ndim)}
-    if repeats is not None and repeats.still and repeats.verdict == "repeats" and not time_axis:
-        return Advice(
+    near_clean = all(c.snr > CLEAN for c in channels)
+    plain = Advice(
+        method="n2v",
+        settings=(),
+        why="",
+        near_clean=near_clean,
+        warnings=_warnings(channels, missing),
+        seconds=seconds(ndim),
+    )
+    if repeats is not None and repeats.verdict == "repeats" and repeats_axis not in axes:
+        return replace(
+            plain,
             method="n2n",
             settings=(f"pairs.axis={repeats_axis}",),
             why=f"frames along {repeats_axis} show the same scene, so each can be learned from "
             f"its neighbour (Noise2Noise)",
             pairs=repeats_axis,
-            warnings=warnings,
-            **common,  # type: ignore[arg-type]
         )
-    spatial = axes & set("YX") | (axes & {"Z"} if ndim == 3 else set())
-    if spatial:
-        return _correlated(channels, axes, ndim, warnings, common)
+    if axes & set("YX") or (ndim == 3 and "Z" in axes):
+        return _correlated(channels, axes, ndim, plain)
     hot = max(c.found["bad_pixels"].share for c in channels)
     if near_clean:
         why = "there is little noise to remove (contrast over noise above 40 dB)"
     elif hot > HOT:
         why = f"noise independent from pixel to pixel, and {hot:.2%} hot or dead pixels"
+        return replace(plain, method="n2v2", why=why)
     else:
-        why = "noise independent from pixel to pixel"
-        if "T" in axes:
-            why += ", though frames share a part of it, which will stay"
-        elif "Z" in axes:
-            why += " in every slice"
-    if hot > HOT and not near_clean:
-        return Advice("n2v2", (), why, warnings=warnings, **common)  # type: ignore[arg-type]
-    pretrained = suits_pretrained(channels, ndim)
-    if pretrained:
-        common["seconds"] *= ADAPTED
-    return Advice("n2v", (), why, warnings=warnings, pretrained=pretrained, **common)  # type: ignore[arg-type]
+        shared = ", though frames share a part of it, which will stay"
+        where = shared if "T" in axes else " in every slice" if "Z" in axes else ""
+        why = f"noise independent from pixel to pixel{where}"
+    suits = suits_pretrained(channels, ndim)
+    expected = plain.seconds * (ADAPTED if suits else 1)
+    return replace(plain, why=why, pretrained=suits, seconds=expected)
 
 
 def suits_pretrained(channels: Sequence[ChannelNoise], ndim: int) -> bool:
@@ -135,63 +133,50 @@ def suits_pretrained(channels: Sequence[ChannelNoise], ndim: int) -> bool:
 
 
 def _correlated(
-    channels: Sequence[ChannelNoise],
-    axes: set[str],
-    ndim: int,
-    warnings: tuple[str, ...],
-    common: dict[str, Any],
+    channels: Sequence[ChannelNoise], axes: set[str], ndim: int, plain: Advice
 ) -> Advice:
     """structN2V with the measured mask, unless that would hide more picture than noise."""
     named = " and ".join(axis for axis in "ZYX" if axis in axes and (axis != "Z" or ndim == 3))
-    masks = [m for c in channels if c.correlation and (m := c.correlation.mask()) is not None]
-    mask = joined(masks)
+    mask = joined([m for c in channels if c.correlation if (m := c.correlation.mask()) is not None])
     if ndim == 3 and "Z" in axes:
         deep = max(c.correlation.reach("Z") for c in channels if c.correlation)
-        plane = np.ones((1, 1), np.bool_) if mask is None else mask
-        mask = np.stack([plane] * (2 * deep + 1))
-    assert mask is not None
+        mask = np.stack([mask] * (2 * deep + 1))
     probes = [(c.blind, c.masked) for c in channels if c.blind and c.masked]
     narrow = sum(size > 1 for size in mask.shape) == 1
-    with_mask = sum(m.risk for _, m in probes)
-    without = sum(b.risk for b, _ in probes)
+    with_mask, without = sum(m.risk for _, m in probes), sum(b.risk for b, _ in probes)
+    footprint: list[Any] = mask.astype(int).tolist()
     if probes and with_mask > (ALONG if narrow else WIDE) * max(without, 0.0):
         # On four photographs N2V2, whose net cannot follow noise from pixel to pixel, was 0.3 dB
         # better than Noise2Void at equal time where noise was spread in both directions.
-        return Advice(
+        return replace(
+            plain,
             method="n2v" if narrow else "n2v2",
-            settings=(),
             why=f"noise correlated along {named}, but weak against the detail: hiding the "
             f"neighbours too would lose more picture than noise, so part of the noise stays",
-            mask=mask.astype(int).tolist(),
-            warnings=warnings,
-            **common,
+            mask=footprint,
         )
-    shape = structure.describe(mask)
-    text = str(mask.astype(int).tolist()).replace(" ", "")
-    return Advice(
+    return replace(
+        plain,
         method="structn2v",
-        settings=(f"mask.struct={text}",),
+        settings=(f"mask.struct={footprint}".replace(" ", ""),),
         why=f"noise correlated along {named}: its neighbours are hidden too (structN2V, mask "
-        f"{shape} drawn from the measured correlation)",
-        mask=mask.astype(int).tolist(),
-        warnings=warnings,
-        **common,
+        f"{structure.describe(mask)} drawn from the measured correlation)",
+        mask=footprint,
     )
 
 
-def joined(masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.bool_] | None:
-    """The union of masks that share their centre.
+def joined(masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.bool_]:
+    """The union of masks that share their centre; the centre alone of none.
 
     Examples
     --------
     >>> joined([np.ones((1, 5), bool), np.ones((3, 1), bool)]).astype(int).tolist()
     [[0, 0, 1, 0, 0], [1, 1, 1, 1, 1], [0, 0, 1, 0, 0]]
     """
-    if not masks:
-        return None
-    shape = [max(m.shape[axis] for m in masks) for axis in (0, 1)]
+    every = [np.ones((1, 1), np.bool_), *masks]
+    shape = [max(m.shape[axis] for m in every) for axis in (0, 1)]
     union = np.zeros(shape, np.bool_)
-    for m in masks:
+    for m in every:
         y, x = ((shape[axis] - m.shape[axis]) // 2 for axis in (0, 1))
         union[y : y + m.shape[0], x : x + m.shape[1]] |= m
     return union
@@ -199,45 +184,49 @@ def joined(masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.bool_] | None:
 
 def _warnings(channels: Sequence[ChannelNoise], missing: int) -> tuple[str, ...]:
     """What will not work and why, each once."""
-    found: list[str] = []
+    found: list[tuple[object, str]] = []
     for c in channels:
-        saturation = c.found["saturation"]
-        if saturation.clipped_bottom:
-            found.append(
+        saturation, weak = c.found["saturation"], c.correlation.weak if c.correlation else ()
+        found += [
+            (
+                saturation.clipped_bottom,
                 f"{saturation.bottom_share:.1%} of the pixels are clipped at the dark end: their "
-                f"noise is not zero-mean, so dark parts come out too bright"
-            )
-        if saturation.clipped_top:
-            found.append(
+                f"noise is not zero-mean, so dark parts come out too bright",
+            ),
+            (
+                saturation.clipped_top,
                 f"{saturation.top_share:.1%} of the pixels are saturated: what is above cannot be "
-                f"restored, and bright parts come out too dark"
-            )
-        if c.correlation is not None and c.correlation.weak:
-            along = " and ".join(c.correlation.weak)
-            found.append(f"noise is weakly correlated along {along}: a trace of it will stay")
-        if c.found["jpeg"].found:
-            found.append(
+                f"restored, and bright parts come out too dark",
+            ),
+            (
+                weak,
+                f"noise is weakly correlated along {' and '.join(weak)}: a trace of it will stay",
+            ),
+            (
+                c.found["jpeg"].found,
                 "the image was compressed as JPEG: what is left of the noise is not "
-                "independent, so part of it stays; denoise the uncompressed file"
-            )
-        if c.found["interpolated"].found or c.found["demosaic"].found:
-            found.append(
+                "independent, so part of it stays; denoise the uncompressed file",
+            ),
+            (
+                c.found["interpolated"].found or c.found["demosaic"].found,
                 "the pixels were interpolated (resampled or demosaiced), which spreads "
-                "noise over neighbours; denoise the raw file where there is one"
-            )
-        if c.curve is None or c.correlation is None:
-            found.append(
+                "noise over neighbours; denoise the raw file where there is one",
+            ),
+            (
+                c.curve is None or c.correlation is None,
                 f"the noise of channel {c.name} could not be measured: too few pixels "
-                f"that are neither constant nor clipped"
-            )
-    if any(c.correlation is not None and c.correlation.fade <= FADE for c in channels):
-        found.append(
+                f"that are neither constant nor clipped",
+            ),
+        ]
+    found += [
+        (
+            any(c.correlation is not None and c.correlation.fade <= FADE for c in channels),
             "nothing here differs from pixel to pixel by more than the scene does: noise blurred "
-            "over many pixels, if there is any, cannot be told from it and stays"
-        )
-    if missing:
-        found.append(f"{missing:,} pixels are NaN or infinite; --nan fill interpolates them")
-    return tuple(dict.fromkeys(found))
+            "over many pixels, if there is any, cannot be told from it and stays",
+        ),
+        (missing, f"{missing:,} pixels are NaN or infinite; --nan fill interpolates them"),
+    ]
+    return tuple(dict.fromkeys(text for holds, text in found if holds))
 
 
 def seconds(ndim: int) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
-from unnoise.noise.plane_parts import block_means, blocks
+from unnoise.noise.planes import block_means, blocks
 
 SHARE = 0.15
 """Share of the blocks that is used: the calmest."""

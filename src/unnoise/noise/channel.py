@@ -122,18 +122,17 @@ def measure_channel(image: Image, c: int) -> ChannelNoise | None:
             f"the values of {image.name} span {span:.3g}, whose square no number holds; scale them "
             f"to about 1 first"
         )
-    runs = {k: neighboring_planes(image, c, k) for k in "ZT" if image.sizes[k] > 1}
     acf = correlation.measure(planes)
-    for letter, neighbours in runs.items():
-        along = correlation.measure(np.asarray(neighbours, np.float64), letter)
+    for letter in (k for k in "ZT" if image.sizes[k] > 1):
+        run = np.asarray(neighboring_planes(image, c, letter), np.float64)
+        along = correlation.measure(run, letter)
         if acf is not None and along is not None:
             acf = acf.joined(along, letter)
     photon = _curve(planes, acf)
     blind = masked = None
     if acf is not None and photon is not None:
         blind = linear_probe.linear(planes, photon.level, acf.neighbours)
-        mask = acf.mask()
-        if mask is not None:
+        if (mask := acf.mask()) is not None:
             masked = linear_probe.linear(planes, photon.level, acf.neighbours, mask)
     names = image.channel_names
     return ChannelNoise(
@@ -176,9 +175,15 @@ def _artefacts(planes: NDArray, noise: float | None) -> dict[str, Any]:
     }
 
 
-def plain(found: Any) -> dict[str, Any]:
+def sentence(finding: Any) -> str | None:
+    """What a finding says to people; nothing where nothing was found."""
+    return finding.line() if finding.found else None
+
+
+def plain(finding: Any) -> dict[str, Any]:
     """A finding as plain values with its verdict."""
-    values = dataclasses.asdict(found) | {"found": bool(found.found), "line": found.line()}
+    values = dataclasses.asdict(finding)
+    values |= {"found": bool(finding.found), "line": sentence(finding)}
     return {
         k: v.tolist() if isinstance(v, (np.ndarray, np.generic)) else v for k, v in values.items()
     }

@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import fft, ndimage
 
 from unnoise.noise.autocovariance import calm, detrended, fade, lagged_products, mixing
 from unnoise.noise.photon_transfer import HIGH, SIDE
-from unnoise.noise.plane_parts import block_means
+from unnoise.noise.planes import block_means
 
 REACH = 6
 """Largest lag that is measured."""
@@ -86,12 +86,11 @@ class Correlation:
     def along(self) -> tuple[str, ...]:
         """Axes along which the noise is correlated beyond doubt, in the order TZYX."""
         found = self._beyond(ACT)
-        r = len(self.rho) // 2
-        for letter, lag in (("Y", (r + 1, r)), ("X", (r, r + 1))):
-            value, error = self.rho[lag], self.error[lag]
-            # Noise blurred widely is as smooth as texture, but then no pixel has noise of its own.
-            if self.smooth > 0.9 and self.fade > FADE and value > max(0.3, 4 * error):
-                found.add(letter)
+        # Noise blurred widely is as smooth as texture, but then no pixel has noise of its own.
+        if self.smooth > 0.9 and self.fade > FADE:
+            r = len(self.rho) // 2
+            certain = self.rho > np.maximum(0.3, 4 * self.error)
+            found |= {k for k, lag in (("Y", (r + 1, r)), ("X", (r, r + 1))) if certain[lag]}
         return tuple(letter for letter in "TZYX" if letter in found)
 
     @property
@@ -149,8 +148,6 @@ class Correlation:
 
     def joined(self, other: Correlation, letter: str) -> Correlation:
         """With the correlation along one more axis, taken from another measurement."""
-        if letter not in other.excess:
-            return self
         return replace(
             self,
             excess={**self.excess, letter: other.excess[letter]},
@@ -224,18 +221,16 @@ def measure(planes: NDArray, letter: str | None = None) -> Correlation | None:
     products = lagged_products(scaled, side, axes=(1, 2))
     sums = np.stack([products[:, side + y, side + x] for y, x in lags])
     values = np.linalg.solve(matrix, sums).T
-    mean = values.mean(0)
-    n = max(len(values), 2)
-    spread = values.std(0, ddof=1) / np.sqrt(n) if len(values) > 1 else np.ones_like(mean)
-    size = 2 * reach + 1
-    rho, error = np.zeros((size, size)), np.zeros((size, size))
-    for (y, x), value, e in zip(lags, mean / mean[0], spread / mean[0], strict=True):
-        rho[reach + y, reach + x] = rho[reach - y, reach - x] = value
-        error[reach + y, reach + x] = error[reach - y, reach - x] = e
+    mean, spread = values.mean(0), values.std(0, ddof=1) / np.sqrt(len(values))
+    # The lags are a half plane, row by row from 0 on; the other half is its mirror.
+    rho, error = (
+        np.concatenate([half[:0:-1], half]).reshape(2 * reach + 1, -1)
+        for half in (mean / mean[0], spread / mean[0])
+    )
     error[reach, reach] = 0
     excess = _excess(values / mean[0], lags)
     profiles = _fine(rho)
-    if letter is not None and len(planes) > 1:
+    if letter is not None:
         steps = range(1, min(DEEP, len(planes) - 1) + 1)
         found = [_across(blocks, power, chosen, len(planes), step) for step in steps]
         excess[letter] = found[0]
@@ -264,12 +259,12 @@ def _excess(values: NDArray, lags: list[tuple[int, int]]) -> dict[str, tuple[flo
     corner = (at[1, 1] + at[1, -1]) / 2
     if corner.mean() < 0:  # noise of alternating sign is no texture
         corner = np.zeros_like(corner)
-    found = {}
-    for letter, lag in (("Y", (1, 0)), ("X", (0, 1))):
-        above = at[lag] - corner
-        error = above.std(ddof=1) / np.sqrt(len(above)) if len(above) > 1 else 1.0
-        found[letter] = (float(above.mean()), float(error))
-    return found
+    return {"Y": _mean(at[1, 0] - corner), "X": _mean(at[0, 1] - corner)}
+
+
+def _mean(values: NDArray) -> tuple[float, float]:
+    """Mean and standard error."""
+    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
 def _fine(rho: NDArray) -> dict[str, NDArray[np.float64]]:
@@ -326,8 +321,7 @@ def _across(
     if norm <= 0:
         return 0.0, 1.0
     high = (a * b).mean((1, 2)) / norm
-    values = high if high.mean() < low.mean() else low
-    return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
+    return _mean(high if high.mean() < low.mean() else low)
 
 
 def high_share(rho: NDArray) -> float:
@@ -345,8 +339,6 @@ def high_share(rho: NDArray) -> float:
     >>> round(high_share(white), 6)
     1.0
     """
-    from scipy import fft
-
     r = len(rho) // 2
     i, j = np.indices((SIDE, SIDE))
     position = np.stack([i.ravel(), j.ravel()], 1)

@@ -35,15 +35,12 @@ class NoiseModel:
     def _check(self) -> None:
         """Refuse fields that do not fit together."""
 
-    def _variance(self, s: NDArray) -> NDArray:
-        raise NotImplementedError
-
     def _log_likelihood(self, y: NDArray, s: NDArray) -> NDArray:
         raise NotImplementedError
 
     def variance(self, signal: ArrayLike) -> NDArray[np.float64]:
         """Variance of the noise at a clean signal, always positive."""
-        return np.asarray(self._variance(np.asarray(signal, np.float64)))
+        raise NotImplementedError
 
     def log_likelihood(self, noisy: ArrayLike, signal: ArrayLike) -> NDArray[np.float64]:
         """Natural logarithm of the density of a noisy value, per image unit, given the signal."""
@@ -108,8 +105,8 @@ class NoiseModel:
 
     def to_dict(self) -> dict[str, Any]:
         """Kind and fields as plain numbers and lists."""
-        values = {f.name: np.asarray(getattr(self, f.name)).tolist() for f in fields(self)}  # type: ignore[arg-type]
-        return {"kind": self.kind, **values}
+        names = [f.name for f in fields(self)]  # type: ignore[arg-type]
+        return {"kind": self.kind, **{k: np.asarray(getattr(self, k)).tolist() for k in names}}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, NoiseModel) and self.to_dict() == other.to_dict()
@@ -143,11 +140,3 @@ def require(fits: Any, kind: str, what: str) -> None:
     """Refuse a model that is not as it must be."""
     if not fits:
         raise InputError(f"a noise model of kind {kind} needs {what}; calibrate again")
-
-
-def check_curve(kind: str, knots: NDArray, variances: NDArray) -> None:
-    """Refuse knots that do not rise, and variances that are not positive or not as many."""
-    fits = np.ndim(knots) == 1 and np.shape(knots) == np.shape(variances) and len(knots) > 0
-    require(fits, kind, "as many variances as knots, one at least")
-    require((np.diff(knots) > 0).all(), kind, "knots that rise")
-    require((variances > 0).all(), kind, "variances above 0")

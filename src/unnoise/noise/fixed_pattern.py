@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from unnoise.noise.plane_parts import block_means, centred, middle
+from unnoise.noise.planes import block_means, centred, middle
 from unnoise.noise.still_frames import BLOCK
 
 
@@ -27,10 +27,8 @@ class FixedPattern:
     significance: float
     texture: bool
 
-    def line(self) -> str | None:
-        """One sentence for the user, or None."""
-        if not self.found:
-            return None
+    def line(self) -> str:
+        """One sentence for the user, where something was found."""
         return (
             f"A fixed pattern of {self.sd:.2g} grey levels ({100 * self.share:.2g} % of the noise "
             "variance) is the same in all frames: averaging or pairing frames keeps it."
@@ -64,14 +62,13 @@ def fixed_pattern(frames: ArrayLike) -> FixedPattern:
         return nothing
     stack = _cut(stack)
     even, odd = (np.asarray(stack[k::2].mean(axis=0)) for k in (0, 1))
-    first, second = stack[0], stack[-1]
     mean = ndimage.gaussian_filter((even + odd) / 2, 2)
     slope = block_means(np.hypot(*np.gradient(mean[1:-1, 1:-1])), BLOCK)
     flat = slope <= np.median(slope)
     fine, coarse = (block_means(f(even) * f(odd), BLOCK) for f in (_checker, _second))
     error = float(fine[flat].std()) / sqrt(flat.sum())
     fixed = float(np.mean(fine[flat]))
-    both = (_checker(first) ** 2 + _checker(second) ** 2) / 2
+    both = (_checker(stack[0]) ** 2 + _checker(stack[-1]) ** 2) / 2
     total = float(np.mean(block_means(both, BLOCK)[flat]))
     if error <= 0 or fixed > 0.999 * total:  # no noise, or copies of one frame
         return nothing
@@ -87,11 +84,9 @@ def fixed_pattern(frames: ArrayLike) -> FixedPattern:
 def _cut(stack: NDArray) -> NDArray[np.float64]:
     """At most 32 frames and 8 million pixels, evenly in time, from the middle; centred."""
     n = min(32, len(stack))
-    chosen = np.linspace(0, max(len(stack) - 1, 0), n).astype(int)
-    side = max(128, int(sqrt((1 << 23) / max(n, 1))))
-    part = middle(stack.shape, side)
-    frames = [centred(stack[i][part]) for i in chosen]
-    return np.array(frames).reshape(n, *np.minimum(stack.shape[1:], side))
+    chosen = np.linspace(0, len(stack) - 1, n).astype(int)
+    side = max(128, int(sqrt((1 << 23) / n)))
+    return np.array([centred(stack[i][middle(stack.shape, side)]) for i in chosen])
 
 
 def _checker(x: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from unnoise.errors import InputError
@@ -16,7 +14,7 @@ from unnoise.images.image import Image, as_image
 from unnoise.noise import fixed_pattern as detector
 from unnoise.noise import still_frames
 from unnoise.noise.advice import Advice, advise
-from unnoise.noise.channel import ChannelNoise, measure_channel, plain
+from unnoise.noise.channel import ChannelNoise, measure_channel, plain, sentence
 from unnoise.noise.planes import missing as count_missing
 from unnoise.noise.planes import neighboring_planes
 
@@ -48,6 +46,7 @@ class NoiseReport:
 
     Examples
     --------
+    >>> import numpy as np
     >>> import unnoise
     >>> y = np.random.default_rng(0).normal(100, 5, (128, 128))
     >>> report = unnoise.inspect(y)
@@ -94,29 +93,31 @@ class NoiseReport:
             "method": self.method,
             "advice": dataclasses.asdict(self.advice),
             "missing": self.missing,
-            "repeats": None if self.repeats is None else plain(self.repeats),
+            "repeats": self.repeats and plain(self.repeats) | {"line": self.repeats.line()},
             "repeats_axis": self.repeats_axis,
-            "fixed_pattern": None if self.fixed_pattern is None else plain(self.fixed_pattern),
+            "fixed_pattern": self.fixed_pattern and plain(self.fixed_pattern),
             "channels": [channel.to_dict() for channel in self.channels],
         }
 
     def to_json(self) -> str:
         """The report as JSON; what is not finite becomes null."""
-        return json.dumps(_finite(self.to_dict()), indent=1)
+        text = json.dumps(self.to_dict())
+        return json.dumps(json.loads(text, parse_constant=lambda name: None), indent=1)
 
     def sentences(self) -> list[str]:
         """What was found besides the numbers, in plain words."""
-        lines = []
-        for channel in self.channels:
-            for finding in channel.found.values():
-                parts = finding if isinstance(finding, tuple) else (finding,)
-                for text in filter(None, (part.line() for part in parts[:3])):
-                    many = len(self.channels) > 1
-                    lines.append(f"channel {channel.name}: {text}" if many else text)
-        for extra in (self.repeats, self.fixed_pattern):
-            if extra is not None and (text := extra.line()):
-                lines.append(text)
-        return list(dict.fromkeys(lines))
+        lines: list[str | None] = [
+            f"channel {channel.name}: {text}" if len(self.channels) > 1 else text
+            for channel in self.channels
+            for finding in channel.found.values()
+            for part in (finding if isinstance(finding, tuple) else (finding,))[:3]
+            if (text := sentence(part))
+        ]
+        if self.repeats is not None:  # whose line says more than what was found
+            lines.append(self.repeats.line())
+        if self.fixed_pattern is not None:
+            lines.append(sentence(self.fixed_pattern))
+        return [text for text in dict.fromkeys(lines) if text]
 
 
 def inspect(image: Image | NDArray, *, axes: str | None = None) -> NoiseReport:
@@ -141,6 +142,7 @@ def inspect(image: Image | NDArray, *, axes: str | None = None) -> NoiseReport:
 
     Examples
     --------
+    >>> import numpy as np
     >>> import unnoise
     >>> from scipy import ndimage
     >>> white = np.random.default_rng(0).normal(0, 9, (128, 128))
@@ -201,18 +203,3 @@ def _at_rest(channel: ChannelNoise, certain: bool) -> ChannelNoise:
         return channel
     excess = {k: v for k, v in acf.excess.items() if k != "T"}
     return dataclasses.replace(channel, correlation=dataclasses.replace(acf, excess=excess))
-
-
-def _finite(value: Any) -> Any:
-    """JSON knows no NaN and no NumPy numbers."""
-    if isinstance(value, dict):
-        return {str(k): _finite(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(v) for v in value]
-    if isinstance(value, np.ndarray):
-        return _finite(value.tolist())
-    if isinstance(value, np.generic):
-        return _finite(value.item())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

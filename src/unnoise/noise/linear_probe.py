@@ -85,10 +85,9 @@ def linear(
         rng.integers(low, high, count)
         for low, high in ((0, n), (reach[0], height - reach[0]), (reach[1], width - reach[1]))
     ]
-    target = planes[at[0], at[1], at[2]].astype(np.float64)
-    centre = target.mean()
+    target = planes[tuple(at)].astype(np.float64)
     around = np.stack([planes[at[0], at[1] + y, at[2] + x] for y, x in lags], 1).astype(np.float64)
-    target, around = target - centre, around - centre
+    target, around = target - target.mean(), around - target.mean()
     gram = around.T @ around / count
     if np.trace(gram) <= 0:
         return None

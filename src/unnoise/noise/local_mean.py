@@ -41,19 +41,16 @@ def surroundings(
     (0.0, True)
     """
     kernel = np.exp(-0.5 * (np.arange(-reach(width), reach(width) + 1) / width) ** 2)
-    middle = kernel[reach(width)]
-    weight = np.ones((1,) * values.ndim)
-    square = np.ones((1,) * values.ndim)
+    weight = square = np.ones((1,) * values.ndim)
     total = np.asarray(values, np.float64)
     for axis, size in enumerate(values.shape):
         there = np.ones(size) if inside is None else inside[axis].astype(np.float64)
         shape = [-1 if a == axis else 1 for a in range(values.ndim)]
         total = total * there.reshape(shape)
         total = ndimage.correlate1d(total, kernel, axis=axis, mode="constant")
-        middle_part = slice(reach(width), reach(width) + size)  # "same" means the longer of the two
-        weight = weight * np.convolve(there, kernel)[middle_part].reshape(shape)
-        square = square * np.convolve(there, kernel**2)[middle_part].reshape(shape)
-    own = middle**values.ndim
-    rest = np.maximum(weight - own, 1e-12)
-    count = rest**2 / np.maximum(square - own**2, 1e-12)
-    return (total - own * values) / rest, np.maximum(count, 1.0)
+        same = slice(reach(width), reach(width) + size)  # "same" of NumPy is the longer of the two
+        weight = weight * np.convolve(there, kernel)[same].reshape(shape)
+        square = square * np.convolve(there, kernel**2)[same].reshape(shape)
+    rest = np.maximum(weight - 1, 1e-12)  # the middle of the kernel is 1
+    count = rest**2 / np.maximum(square - 1, 1e-12)
+    return (total - values) / rest, np.maximum(count, 1.0)

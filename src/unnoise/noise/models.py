@@ -7,11 +7,11 @@ from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import gammaln, logsumexp
 
 from unnoise.errors import InputError
-from unnoise.noise.density import CHUNK, TINY, NoiseModel, check_curve, require, wiener
+from unnoise.noise.density import CHUNK, TINY, NoiseModel, require, wiener
 
 LOW_COUNT = 20.0
 """Photons below which the exact Poisson-Gauss mixture replaces the normal approximation."""
@@ -23,13 +23,13 @@ class _Normal(NoiseModel):
     """Noise that is normal with a variance that depends on the signal."""
 
     def _log_likelihood(self, y: NDArray, s: NDArray) -> NDArray:
-        v = self._variance(s)
+        v = self.variance(s)
         return np.asarray(-((y - s) ** 2 / v + np.log(2 * np.pi * v)) / 2)
 
     def _posterior(self, y: NDArray, m: NDArray, t: NDArray) -> tuple[NDArray, NDArray]:
         # The noise variance is taken at the prior mean, which is blind to the pixel's own noise:
         # the weight is then independent of that noise, so means survive at low counts.
-        return wiener(y, m, t, self._variance(m))
+        return wiener(y, m, t, self.variance(m))
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,9 +72,11 @@ class PoissonGauss(_Normal):
             "a gain and a variance of 0 or more",
         )
 
-    def _variance(self, s: NDArray) -> NDArray:
+    def variance(self, signal: ArrayLike) -> NDArray[np.float64]:
+        """Variance of the noise at a clean signal."""
         least = max(1e-4 * self.gain**2, TINY)  # a ten-thousandth of a photon
-        return np.maximum(self.gain * (s - self.offset) + self.read_variance, least)
+        photons = self.gain * (np.asarray(signal, np.float64) - self.offset)
+        return np.asarray(np.maximum(photons + self.read_variance, least))
 
     def _log_likelihood(self, y: NDArray, s: NDArray) -> NDArray:
         result = super()._log_likelihood(y, s)
@@ -102,7 +104,26 @@ class PoissonGauss(_Normal):
 
 
 @dataclass(frozen=True, eq=False)
-class Curve(_Normal):
+class _OnKnots(NoiseModel):
+    """Noise that is described at some signals."""
+
+    knots: NDArray[np.float64]
+    variances: NDArray[np.float64]
+
+    def _check(self) -> None:
+        fits = np.ndim(self.knots) == 1 and np.shape(self.knots) == np.shape(self.variances)
+        fits = fits and len(self.knots) > 0
+        require(fits, self.kind, "as many variances as knots, one at least")
+        require((np.diff(self.knots) > 0).all(), self.kind, "knots that rise")
+        require((self.variances > 0).all(), self.kind, "variances above 0")
+
+    def variance(self, signal: ArrayLike) -> NDArray[np.float64]:
+        """Variance of the noise at a clean signal."""
+        return np.asarray(np.interp(np.asarray(signal, np.float64), self.knots, self.variances))
+
+
+@dataclass(frozen=True, eq=False)
+class Curve(_OnKnots, _Normal):
     """Normal noise whose variance is piecewise linear between knots, and constant beyond them.
 
     Parameters
@@ -117,18 +138,10 @@ class Curve(_Normal):
     """
 
     kind: ClassVar[str] = "curve"
-    knots: NDArray[np.float64]
-    variances: NDArray[np.float64]
-
-    def _check(self) -> None:
-        check_curve(self.kind, self.knots, self.variances)
-
-    def _variance(self, s: NDArray) -> NDArray:
-        return np.asarray(np.interp(s, self.knots, self.variances))
 
 
 @dataclass(frozen=True, eq=False)
-class Histogram(NoiseModel):
+class Histogram(_OnKnots):
     """A table of p(noisy | signal) (PN2V, Krull et al., Frontiers in Computer Science 2020).
 
     A row per knot holds the density of the residual in standard deviations,
@@ -148,13 +161,11 @@ class Histogram(NoiseModel):
     """
 
     kind: ClassVar[str] = "histogram"
-    knots: NDArray[np.float64]
-    variances: NDArray[np.float64]
     residuals: NDArray[np.float64]
     density: NDArray[np.float64]
 
     def _check(self) -> None:
-        check_curve(self.kind, self.knots, self.variances)
+        super()._check()
         steps = np.diff(self.residuals)
         even = self.residuals.ndim == 1 and steps.size and (steps > 0).all()
         require(even and np.allclose(steps, steps[0]), self.kind, "evenly spaced residuals")
@@ -166,12 +177,9 @@ class Histogram(NoiseModel):
         if not np.allclose(area, 1, rtol=1e-12, atol=0):  # so that reading a file changes no bit
             object.__setattr__(self, "density", self.density / area)
 
-    def _variance(self, s: NDArray) -> NDArray:
-        return np.asarray(np.interp(s, self.knots, self.variances))
-
     def _log_likelihood(self, y: NDArray, s: NDArray) -> NDArray:
-        variance = self._variance(s)
-        row, up = _between(self.knots, s)
+        variance = self.variance(s)
+        row, up = between(self.knots, s)
         n = len(self.residuals)
         place = (y - s) / np.sqrt(variance) - self.residuals[0]
         place = place / (self.residuals[-1] - self.residuals[0]) * (n - 1)
@@ -187,7 +195,7 @@ class Histogram(NoiseModel):
 
 
 @dataclass(frozen=True, eq=False)
-class Mixture(NoiseModel):
+class Mixture(_OnKnots):
     """A mixture of normals that depends on the signal (PPN2V, Prakash et al., ISBI 2020).
 
     Weights, means and widths are piecewise linear between knots. Means and widths count in
@@ -208,14 +216,12 @@ class Mixture(NoiseModel):
     """
 
     kind: ClassVar[str] = "mixture"
-    knots: NDArray[np.float64]
-    variances: NDArray[np.float64]
     weights: NDArray[np.float64]
     means: NDArray[np.float64]
     sigmas: NDArray[np.float64]
 
     def _check(self) -> None:
-        check_curve(self.kind, self.knots, self.variances)
+        super()._check()
         shapes = {self.weights.shape, self.means.shape, self.sigmas.shape}
         alike = len(shapes) == 1 and self.weights.ndim == 2 and self.weights.size > 0
         require(
@@ -238,8 +244,9 @@ class Mixture(NoiseModel):
         m += mean - (w * m).sum(axis=0)
         return np.sqrt(np.interp(signal, self.knots, self.variances)), w, m, s
 
-    def _variance(self, s: NDArray) -> NDArray:
-        scale, w, m, sigma = self._at(s)
+    def variance(self, signal: ArrayLike) -> NDArray[np.float64]:
+        """Variance of the noise at a clean signal."""
+        scale, w, m, sigma = self._at(np.asarray(signal, np.float64))
         second, first = (w * (sigma**2 + m**2)).sum(axis=0), (w * m).sum(axis=0)
         return np.asarray(scale**2 * (second - first**2))
 
@@ -282,7 +289,7 @@ def from_dict(values: Any) -> NoiseModel:
     return model(**{name: values[name] for name in names})
 
 
-def _between(knots: NDArray, signal: NDArray) -> tuple[NDArray, NDArray]:
+def between(knots: NDArray, signal: NDArray) -> tuple[NDArray, NDArray]:
     """Index of the knot below, and the share of the way to the next; ends are held."""
     place = np.interp(signal, knots, np.arange(len(knots), dtype=np.float64))
     row = np.minimum(place.astype(np.int64), max(len(knots) - 2, 0))

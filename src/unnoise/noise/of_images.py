@@ -16,6 +16,7 @@ from unnoise.noise.camera.file import Camera
 from unnoise.noise.density import NoiseModel
 from unnoise.noise.inspect import NoiseReport, inspect
 from unnoise.noise.models import Curve, from_dict
+from unnoise.noise.photon_transfer import PhotonTransfer
 
 KNOTS = 97
 
@@ -104,20 +105,22 @@ def image_noise(
     InputError
         If the camera file cannot be read, or is for another number of channels.
     """
-    models = noise_models(reports, channels)
+    models: list[NoiseModel | None] = []
+    errors, axes = [], []
+    for c in channels:
+        found = [x for report in reports for x in report.channels if x.index == c]
+        curves = [x.curve for x in found if x.curve is not None]
+        models.append(mean_curve(curves) if curves else None)
+        errors.append(float(np.mean([curve.level_error for curve in curves])) if curves else 1.0)
+        axes.append("".join(k for k in "TZYX" if any(k in x.axes for x in found)))
     if camera_file is not None:
         first = images[0]
         colours = [c for c in range(first.sizes["C"]) if c != first.alpha]
         of_camera = Camera.load(camera_file).models(len(colours))
         models = [of_camera[colours.index(c)] for c in channels]
-    errors, axes = [], []
-    for c in channels:
-        found = [x for report in reports for x in report.channels if x.index == c]
-        known = [x.curve.level_error for x in found if x.curve is not None]
-        errors.append(float(np.mean(known)) if known else 1.0)
-        letters = {axis for x in found for axis in x.axes}
-        axes.append("".join(k for k in "TZYX" if k in letters))
-    return ImageNoise(tuple(models), tuple(errors), tuple(axes), independent_axes(reports))
+    correlated = {axis for report in reports for axis in report.correlation_axes}
+    independent = tuple(axis for axis in "ZYX" if axis not in correlated)
+    return ImageNoise(tuple(models), tuple(errors), tuple(axes), independent)
 
 
 def inspect_images(images: Sequence[Image]) -> list[NoiseReport]:
@@ -129,36 +132,13 @@ def inspect_images(images: Sequence[Image]) -> list[NoiseReport]:
     return found
 
 
-def independent_axes(reports: Sequence[NoiseReport]) -> tuple[str, ...]:
-    """Axes of space along which no report says that noise is correlated."""
-    correlated = {axis for report in reports for axis in report.correlation_axes}
-    return tuple(axis for axis in "ZYX" if axis not in correlated)
-
-
-def noise_models(
-    reports: Sequence[NoiseReport], channels: Sequence[int]
-) -> list[NoiseModel | None]:
-    """The measured noise of every denoised channel: the mean of what the reports say.
-
-    None for a channel whose noise could not be measured.
-    """
-    found: list[NoiseModel | None] = []
-    for c in channels:
-        curves = [
-            channel.curve
-            for report in reports
-            for channel in report.channels
-            if channel.index == c and channel.curve is not None
-        ]
-        if not curves:
-            found.append(None)
-            continue
-        low = min(float(curve.signal.min()) for curve in curves)
-        high = max(float(curve.signal.max()) for curve in curves)
-        span = max(high - low, 1e-6 * abs(high) + 1e-9)
-        # Dense where the picture is, since a line bends where it meets its floor; and beyond, as
-        # lines go on where no place is calm: bright spots seldom are.
-        inside = np.linspace(low - span / 2, high, KNOTS)
-        knots = np.append(inside, high + span * np.array([0.5, 1.0, 2.0]))
-        found.append(Curve(knots, np.mean([curve.at(knots) for curve in curves], axis=0)))
-    return found
+def mean_curve(curves: Sequence[PhotonTransfer]) -> NoiseModel:
+    """The mean of several measured curves, as a noise model."""
+    low = min(float(curve.signal.min()) for curve in curves)
+    high = max(float(curve.signal.max()) for curve in curves)
+    span = max(high - low, 1e-6 * abs(high) + 1e-9)
+    # Dense where the picture is, since a line bends where it meets its floor; and beyond, as
+    # lines go on where no place is calm: bright spots seldom are.
+    inside = np.linspace(low - span / 2, high, KNOTS)
+    knots = np.append(inside, high + span * np.array([0.5, 1.0, 2.0]))
+    return Curve(knots, np.mean([curve.at(knots) for curve in curves], axis=0))

@@ -10,6 +10,7 @@ Transactions on Image Processing 2008): ``variance = gain * (signal - offset) + 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 from scipy import fft, special
 
-from unnoise.noise.plane_parts import calmest
+from unnoise.noise.planes import calmest
 
 SIDE = 8
 """Side of the blocks."""
@@ -41,6 +42,8 @@ TEXTURE = 0.015
 FEWEST = 200
 """Blocks per range of intensity."""
 MAX_BINS = 16
+Row = tuple[float, float, float]
+"""Of a range of intensity: its mean, the variance of the noise, and the standard error of that."""
 
 
 @dataclass(frozen=True)
@@ -53,16 +56,14 @@ class PhotonTransfer:
         Mean intensity, noise variance and its standard error in every range of intensity.
     gain, gain_low, gain_high : float
         Slope of the line and its 95 % interval: grey levels per photo-electron.
-    intercept, intercept_error : float
-        Variance of the line at intensity 0 and its standard error.
+    intercept : float
+        Variance of the line at intensity 0.
     curvature : float
         p value of the line: small where the curve is no line.
     level : float
         Mean variance over the pixels of the picture.
     level_error : float
         Relative standard error of `level`.
-    blocks : int
-        Blocks that entered.
 
     Examples
     --------
@@ -79,11 +80,9 @@ class PhotonTransfer:
     gain_low: float
     gain_high: float
     intercept: float
-    intercept_error: float
     curvature: float
     level: float
     level_error: float
-    blocks: int
 
     @property
     def is_signal_dependent(self) -> bool:
@@ -151,7 +150,7 @@ def measure(planes: NDArray, *, spread: float = 1.0) -> PhotonTransfer | None:
     groups = np.array_split(np.argsort(mean, kind="stable"), n_bins)
     curve = _start(groups, mean, low, high)
     for _ in range(ROUNDS):
-        curve = _fitted(*_calm(groups, mean, low, high, curve))
+        curve = _fitted(_calm(groups, mean, low, high, curve))
     return _scaled(curve, unit, 1 / spread)
 
 
@@ -162,34 +161,30 @@ def _start(groups: list[NDArray], mean: NDArray, low: NDArray, high: NDArray) ->
         calm = group[calmest(low[group], 0.02, at_least=8)]
         value = float(high[calm].mean())
         rows.append((float(mean[group].mean()), value, value * (2 / len(calm)) ** 0.5))
-    signal, variance, error = (np.array(column) for column in zip(*rows, strict=True))
-    return _fitted(signal, variance, error, len(mean))
+    return _fitted(rows)
 
 
 def _calm(
     groups: list[NDArray], mean: NDArray, low: NDArray, high: NDArray, curve: PhotonTransfer
-) -> tuple[NDArray, NDArray, NDArray, int]:
-    """Variance and its error per range, from blocks whose low frequencies hold noise alone."""
+) -> list[Row]:
+    """The ranges again, from blocks whose low frequencies hold noise alone."""
     expected = curve.at(mean)
     ratio = low / expected
     limit = max(CALM, float(np.quantile(ratio, min(FEWEST / len(ratio), 1.0))))
     wider = _wider(groups, ratio, high / expected, limit)
     leak = LEAK if wider == limit else RISE / wider
-    limit = wider
     rows = []
-    total = 0
     for group in groups:
-        calm = group[ratio[group] <= limit]
-        total += len(calm)
+        calm = group[ratio[group] <= wider]
         if len(calm) < 8:  # no calm block: the calmest ones, with what their texture may add
             calm = group[calmest(ratio[group], 0.01, at_least=8)]
-        values = high[calm]
+        variance = float(high[calm].mean())
         # Blocks overlap, so their mean is known as if there were 0.4 times as many.
-        error = float(values.std() / np.sqrt(0.4 * len(calm)))
-        textured = leak * max(float(low[calm].mean()) - float(values.mean()), 0.0)
-        rows.append((mean[calm].mean(), values.mean(), np.hypot(error, textured)))
-    signal, variance, errors = (np.array(column) for column in zip(*rows, strict=True))
-    return signal, variance, np.hypot(errors, TEXTURE * variance), total
+        error = float(high[calm].std() / np.sqrt(0.4 * len(calm)))
+        textured = leak * max(float(low[calm].mean()) - variance, 0.0)
+        error = float(np.hypot(np.hypot(error, textured), TEXTURE * variance))
+        rows.append((float(mean[calm].mean()), variance, error))
+    return rows
 
 
 def _wider(groups: list[NDArray], ratio: NDArray, high: NDArray, limit: float) -> float:
@@ -242,9 +237,9 @@ def of_blocks(signal: NDArray, variance: NDArray) -> PhotonTransfer:
         values = variance[group]
         middle = float(np.median(values))  # blocks with texture lie above
         error = 1.25 * float(values.std() / np.sqrt(len(group))) if len(group) > 1 else middle
-        rows.append((float(signal[group].mean()), middle, float(np.hypot(error, 0.05 * middle))))
-    x, y, errors = (np.array(column) for column in zip(*rows, strict=True))
-    return _scaled(_fitted(x, y, np.maximum(errors, 1e-9), len(signal)), unit, 1.0)
+        error = max(float(np.hypot(error, 0.05 * middle)), 1e-9)
+        rows.append((float(signal[group].mean()), middle, error))
+    return _scaled(_fitted(rows), unit, 1.0)
 
 
 def _blocks(planes: NDArray) -> tuple[NDArray, NDArray, NDArray]:
@@ -256,32 +251,27 @@ def _blocks(planes: NDArray) -> tuple[NDArray, NDArray, NDArray]:
     i, j = np.indices((SIDE, SIDE))
     low, high = (i + j >= 1) & (i + j <= LOW), i + j >= HIGH
     bottom, top = float(planes.min()), float(planes.max())
-    parts = []
-    for plane in planes:
-        windows = sliding_window_view(plane, (SIDE, SIDE))[::stride, ::stride]
-        windows = windows.reshape(-1, SIDE, SIDE).astype(np.float64)
-        clipped = ((windows <= bottom) | (windows >= top)).mean((1, 2))
-        parts.append((windows, clipped))
+    views = (sliding_window_view(plane, (SIDE, SIDE))[::stride, ::stride] for plane in planes)
+    windows = [view.reshape(-1, SIDE, SIDE).astype(np.float64) for view in views]
+    clipped = [((w <= bottom) | (w >= top)).mean((1, 2)) for w in windows]
     # A clipped pixel has no noise. In dim counts the darkest value is common: then all blocks stay.
-    limit = 0.05 if sum((c <= 0.05).sum() for _, c in parts) >= FEWEST else 0.98
-    columns: list[tuple[NDArray, NDArray, NDArray]] = []
-    for windows, clipped in parts:
-        windows = windows[clipped <= limit]
-        centred = windows - windows.mean((1, 2), keepdims=True)
+    limit = 0.05 if sum((c <= 0.05).sum() for c in clipped) >= FEWEST else 0.98
+    columns = []
+    for kept in (w[c <= limit] for w, c in zip(windows, clipped, strict=True)):
+        centred = kept - kept.mean((1, 2), keepdims=True)
         power = fft.dctn(centred, axes=(1, 2), norm="ortho") ** 2
-        columns.append(
-            (windows.mean((1, 2)), power[:, low].mean(1), power[:, high].mean(1)),
-        )
+        columns.append((kept.mean((1, 2)), power[:, low].mean(1), power[:, high].mean(1)))
     mean, lows, highs = (np.concatenate(part) for part in zip(*columns, strict=True))
     alive = highs > 0
     return mean[alive], lows[alive], highs[alive]
 
 
-def _fitted(signal: NDArray, variance: NDArray, error: NDArray, blocks: int) -> PhotonTransfer:
+def _fitted(rows: Sequence[Row]) -> PhotonTransfer:
     """The line through the curve: weighted least squares, bins high above it left out.
 
     Texture adds variance and never takes any, so only bins above the line are suspect.
     """
+    signal, variance, error = (np.array(column) for column in zip(*rows, strict=True))
     kept = np.ones(len(signal), bool)
     slope, intercept, covariance = 0.0, float(variance[0]), np.zeros((2, 2))
     expected = variance
@@ -318,11 +308,9 @@ def _fitted(signal: NDArray, variance: NDArray, error: NDArray, blocks: int) -> 
         gain_low=slope - half,
         gain_high=slope + half,
         intercept=intercept,
-        intercept_error=float(np.sqrt(covariance[1, 1])),
         curvature=p,
         level=level,
         level_error=level_error,
-        blocks=blocks,
     )
 
 
@@ -336,8 +324,9 @@ def _line(x: NDArray, y: NDArray, sigma: NDArray) -> tuple[float, float, NDArray
 
 def _scaled(curve: PhotonTransfer, unit: float, share: float) -> PhotonTransfer:
     """The curve in another unit of intensity, with all variances multiplied by a share."""
-    factors = {"signal": unit}
-    factors |= dict.fromkeys(("gain", "gain_low", "gain_high"), unit * share)
-    squares = ("variance", "error", "intercept", "intercept_error", "level")
-    factors |= dict.fromkeys(squares, unit**2 * share)
+    factors = {
+        "signal": unit,
+        **dict.fromkeys(("gain", "gain_low", "gain_high"), unit * share),
+        **dict.fromkeys(("variance", "error", "intercept", "level"), unit**2 * share),
+    }
     return replace(curve, **{k: getattr(curve, k) * factor for k, factor in factors.items()})

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from unnoise.images.robust_sigma import robust_sigma
-from unnoise.noise.plane_parts import block_means, centred, middle
+from unnoise.noise.planes import block_means, centred, middle
 
 BLOCK = 8
 PAIRS = 8  # pairs of neighbouring frames looked at, fewer of large frames
@@ -76,16 +76,13 @@ def repeats(frames: ArrayLike) -> Repeats:
         return Repeats(False, "too few", 0.0, 0.0, 0.0)
     pairs = int(np.clip((1 << 22) // stack[0].size, 2, PAIRS))
     firsts = np.unique(np.linspace(0, len(stack) - 2, min(pairs, len(stack) - 1)).astype(int))
-    tests = [_compare(stack[i], stack[i + 1]) for i in firsts]
-    copies = [test is None for test in tests]
-    tests = [test for test in tests if test is not None]
-    if sum(copies) > len(firsts) / 2 or not tests:
+    tests = [t for i in firsts if (t := _compare(stack[i], stack[i + 1])) is not None]
+    if len(tests) < len(firsts) / 2 or not tests:
         return Repeats(False, "duplicates", 0.0, 0.0, 1.0)
     changed, correlation, local, drift_y, drift_x, error = np.array(tests).T
     share, alike = float(changed.mean()), float(np.median(correlation))
     # A steady drift adds up over pairs, jitter does not cancel: take both.
-    means = [float(np.mean(d)) for d in (drift_y, drift_x)]
-    drift = hypot(*means)
+    drift = hypot(float(drift_y.mean()), float(drift_x.mean()))
     steady = float(np.sqrt((error**2).sum())) / len(error)
     single = np.hypot(drift_y, drift_x)
     moving = (drift > 0.05 and drift > 5 * steady) or bool(

@@ -12,22 +12,11 @@ from numpy.typing import NDArray
 from unnoise.models.record import TrainingRecord
 from unnoise.noise.local_mean import surroundings
 from unnoise.noise.of_images import ImageNoise
-from unnoise.quality import (
-    Bias,
-    Frc,
-    Gain,
-    ResidualStructure,
-    Whiteness,
-    frc,
-    gain,
-    gaussian_split,
-    mean_preservation,
-    novel_share,
-    novelty,
-    residual_structure,
-    resolution,
-    whiteness,
-)
+from unnoise.quality.bias import Bias, mean_preservation
+from unnoise.quality.frc import Frc, frc, gaussian_split, resolution
+from unnoise.quality.gain import Gain, gain
+from unnoise.quality.novelty import novel_share, novelty
+from unnoise.quality.whiteness import ResidualStructure, Whiteness, residual_structure, whiteness
 
 NOVEL = 0.05
 """Share of novel pixels from which the result deserves a warning; 1 % is chance."""
@@ -123,25 +112,21 @@ def assess(
     if error is None and variance is not None:
         error = expected_error(noisy, clean, variance, record.dependence[channel])
     estimate = white = structure = before = after = None
-    fine: tuple[float | None, float | None] = (None, None)
     if variance is not None:
         structure = residual_structure(noisy, clean, variance)
         white = whiteness(noisy - clean, variance)
         if independent:
             learned, doubt = record.memorised[channel]
-            share_of_noise = 2 * record.dependence[channel] + learned
             estimate = gain(
                 noisy,
                 clean,
                 variance,
                 relative_error=math.hypot(noise.relative_error[channel], doubt, LEVEL),
-                blind=False,
-                correction=share_of_noise * float(variance.mean()),
+                correction=(2 * record.dependence[channel] + learned) * float(variance.mean()),
             )
             if denoise is not None and min(noisy.shape) >= 32:
                 first, second = gaussian_split(noisy, variance, np.random.default_rng([seed, 4]))
                 before, after = frc(first, second), frc(denoise(first), denoise(second))
-                fine = (resolution(before), resolution(after))
     bias = mean_preservation(noisy, clean)
     novel = novelty(noisy, record.looks[channel])
     novel_part = novel_share(novel)
@@ -152,8 +137,8 @@ def assess(
         bias=bias,
         before=before,
         after=after,
-        resolution_before=fine[0],
-        resolution_after=fine[1],
+        resolution_before=None if before is None else resolution(before),
+        resolution_after=None if after is None else resolution(after),
         novelty=novel,
         novel_share=novel_part,
         error=error,
@@ -202,7 +187,7 @@ def _warnings(
     if white is not None and abs(white.largest) > LEFT and not correlated:
         found.append(
             f"what was removed is not white (correlation {white.largest:+.2f} at a lag of "
-            f"{_lag(white.at)} pixels)"
+            f"{white.at} pixels)"
         )
     if abs(bias.total_relative) > 0.02 and bias.total.significant:
         found.append(f"the mean changed by {-bias.total_relative:+.1%}; do not compare intensities")
@@ -217,7 +202,3 @@ def _warnings(
             f"rounding loses much; --dtype float32 keeps fractions"
         )
     return tuple(found)
-
-
-def _lag(lag: tuple[int, ...]) -> str:
-    return "(" + ", ".join(str(v) for v in lag) + ")"

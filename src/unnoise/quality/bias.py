@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from unnoise.errors import InputError
 from unnoise.noise.interval import Interval
 from unnoise.quality import blocks
 
+BINS = 16
 FEWEST_BLOCKS = 5
 """A bin in fewer blocks borrows what correlation widens from the whole image."""
 
@@ -23,37 +23,23 @@ class Bias:
     ----------
     centre : ndarray (bins,)
         Mean clean intensity of each bin.
-    count : ndarray of int (bins,)
-        Pixels in it.
-    effective : ndarray (bins,)
-        Independent pixels that would give the same standard error.
     mean, low, high : ndarray (bins,)
         Mean difference and its 95 % interval; above 0, the clean image is too dark.
-    relative : ndarray (bins,)
-        Mean difference over the mean noisy intensity above the offset, the best guess at the truth.
-    significant : ndarray of bool (bins,)
-        Whether the difference is not chance; all bins together are wrong in 5 % of images.
     total : Interval
         Mean difference of all pixels.
     total_relative : float
-        The same over the mean noisy intensity above the offset.
+        The same over the mean noisy intensity, the best guess at the truth.
     """
 
     centre: NDArray[np.float64]
-    count: NDArray[np.int64]
-    effective: NDArray[np.float64]
     mean: NDArray[np.float64]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
-    relative: NDArray[np.float64]
-    significant: NDArray[np.bool_]
     total: Interval
     total_relative: float
 
 
-def mean_preservation(
-    noisy: ArrayLike, clean: ArrayLike, *, bins: int = 16, offset: float = 0.0
-) -> Bias:
+def mean_preservation(noisy: ArrayLike, clean: ArrayLike) -> Bias:
     """Mean of (noisy - clean) per bin of clean intensity, with intervals.
 
     Pixels must be binned by the clean image. The noise of a pixel does not know the truth, so it
@@ -73,10 +59,6 @@ def mean_preservation(
     ----------
     noisy, clean : array-like (y, x) or (z, y, x)
         Before and after denoising, in image units.
-    bins : int
-        Number of bins; fewer where values are few.
-    offset : float
-        Value of no light, for the relative bias.
 
     Raises
     ------
@@ -93,62 +75,39 @@ def mean_preservation(
     True
     """
     y, x = blocks.pixels(noisy, clean)
-    if bins < 1:
-        raise InputError(f"the number of bins is {bins}; it must be 1 or more")
-    steps = np.sin(np.linspace(0, np.pi / 2, bins + 1)) ** 2
+    steps = np.sin(np.linspace(0, np.pi / 2, BINS + 1)) ** 2
     edges = np.unique(np.quantile(x, steps[1:-1]))
     index = np.searchsorted(edges, x, side="right")
     d = y - x
-    length = blocks.side(x.shape)
-    whole = np.stack([blocks.sums(q, length) for q in (d, np.ones(x.shape))])
-    total, error, degrees = blocks.jackknife(blocks.quotient, whole)
+    total, error, degrees = blocks.mean(d)
     plain = float(d.std() / np.sqrt(d.size))
     widening = max(1.0, error / plain) if plain > 0 and np.isfinite(error) else 1.0
     reach = blocks.quantile(degrees) * plain * widening
-    occupied = np.unique(index)
-    rows = np.array([_bin(d, x, index == i, length, widening) for i in occupied])
-    centre, count, mean, errors, freedom, spread = rows.T
+    rows = [_bin(d, x, index == i, widening) for i in np.unique(index)]
+    centre, count, mean, errors, freedom = np.array(rows).T
     quantum = np.median(np.diff(np.unique(y))) if np.ptp(y) > 0 else 0.0
-
-    def reaches(tests: int) -> NDArray[np.float64]:
-        # n pixels without an event have no spread, but -log(p) events are still possible there
-        rare = -np.log(0.025 / tests) * quantum / count
-        usual = errors * [blocks.quantile(int(f), tests=tests) for f in freedom]
-        return np.asarray(np.maximum(usual, rare))
-
-    half, wide = reaches(1), reaches(len(rows))
-    rounding = 1e-12 * np.abs(x).max()
-    squared = np.divide(spread, errors**2, out=count.copy(), where=errors > 0)
+    # n pixels without an event have no spread, but -log(p) events are still possible there
+    rare = -np.log(0.025) * quantum / count
+    half = np.maximum(errors * [blocks.quantile(int(f)) for f in freedom], rare)
+    level = float(y.mean())
     return Bias(
         centre=centre,
-        count=count.astype(np.int64),
-        effective=np.minimum(squared, count),
         mean=mean,
         low=mean - half,
         high=mean + half,
-        relative=_relative(mean, centre + mean - offset),
-        significant=np.abs(mean) > wide + rounding,
         total=Interval.around(total, reach),
-        total_relative=float(_relative(np.array(total), np.array(y.mean() - offset))),
+        total_relative=total / level if level else np.copysign(np.inf, total) if total else 0.0,
     )
 
 
-def _bin(d: NDArray, x: NDArray, inside: NDArray, length: int, widening: float) -> list[float]:
-    """One bin: mean clean, count, mean difference, standard error, degrees of freedom, variance."""
+def _bin(d: NDArray, x: NDArray, inside: NDArray[np.bool_], widening: float) -> list[float]:
+    """One bin: mean clean, count, mean difference, its standard error, degrees of freedom."""
     values = d[inside]
     n = values.size
-    each = np.stack([blocks.sums(q, length) for q in (np.where(inside, d, 0), inside)])
-    each = each[:, each[1] > 0]
-    mean, error, degrees = blocks.jackknife(blocks.quotient, each)
+    mean, error, degrees = blocks.mean(d, inside)
     spread = float(values.var(ddof=1)) if n > 1 else float(d.var())
     plain = np.sqrt(spread / n)
     few = degrees + 1 < FEWEST_BLOCKS
     error = plain * widening if few else max(plain, error)
     degrees = max(n - 1, 1) if few else degrees
-    return [float(x[inside].mean()), n, mean, error, degrees, spread]
-
-
-def _relative(mean: NDArray, level: NDArray) -> NDArray[np.float64]:
-    """Mean difference over the level; 0 where there is none, infinite over nothing."""
-    bad = np.where(mean == 0, 0.0, np.copysign(np.inf, mean))
-    return np.asarray(np.divide(mean, level, out=bad, where=np.asarray(level != 0)))
+    return [float(x[inside].mean()), n, mean, error, degrees]

@@ -1,15 +1,13 @@
-"""Fourier ring and shell correlation: up to which detail two images agree."""
+"""Fourier ring and shell correlation: up to which detail two images agree, or halves of one."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import fft, ndimage
 
-from unnoise.errors import InputError
 from unnoise.quality import blocks
 
 TAPER = 0.5
@@ -19,6 +17,8 @@ Strong signal leaks 3 rings beyond a sharp band limit (0.25: 5 rings). 1, a Hann
 but uses fewer pixels, so that noisy curves fell early more often.
 """
 
+CRITERION = 1 / 7
+"""Correlation down to which detail counts as common (Nieuwenhuizen et al. 2013)."""
 FEWEST = 30
 """Rings of fewer coefficients (in 2D the first four) are not judged: chance decides there."""
 
@@ -30,7 +30,7 @@ class Frc:
     Parameters
     ----------
     frequency : ndarray (rings,)
-        Centres of the rings in cycles per pixel, or per unit of the spacing.
+        Centres of the rings in cycles per pixel.
     correlation : ndarray (rings,)
         Correlation of the two spectra in each ring, -1 to 1.
     count : ndarray of int (rings,)
@@ -42,7 +42,48 @@ class Frc:
     count: NDArray[np.int64]
 
 
-def frc(a: ArrayLike, b: ArrayLike, *, spacing: Sequence[float] | None = None) -> Frc:
+def gaussian_split(
+    noisy: ArrayLike, variance: ArrayLike, rng: np.random.Generator
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Two noisy images with independent noise out of one: ``(y + z, y - z)``.
+
+    Independence rests on the noise model: if the variance is wrong, or the noise is correlated from
+    pixel to pixel, the two share noise, and ring correlations of them report noise as detail. Even
+    with the right model they report *resolution*, not fidelity: a denoiser that invents the same
+    detail in both scores well, and smoothing inflates the score, since it removes the noise that
+    would tell the two apart.
+
+    With z of the variance of the noise the noises are n + z and n - z, whose covariance is var(n) -
+    var(z) = 0: independent for Gaussian noise, each of twice the variance (R2R with alpha = 1; Pang
+    et al., CVPR 2021). For other noise, they are only uncorrelated; for correlated noise, not even
+    that.
+
+    Parameters
+    ----------
+    noisy : array-like (y, x) or (z, y, x)
+        The image.
+    variance : array-like
+        Noise variance, one number or one per pixel.
+    rng : Generator
+        Source of z.
+
+    Raises
+    ------
+    InputError
+        If shapes do not fit or values are not finite.
+
+    Examples
+    --------
+    >>> a, b = gaussian_split(np.ones((4, 4)), 1.0, np.random.default_rng(0))
+    >>> bool(np.allclose((a + b) / 2, 1))
+    True
+    """
+    (y,) = blocks.pixels(noisy)
+    z = np.sqrt(blocks.variances(variance, y.shape)) * rng.standard_normal(y.shape)
+    return y + z, y - z
+
+
+def frc(a: ArrayLike, b: ArrayLike) -> Frc:
     """Fourier ring correlation of two images (shells in 3D) with independent noise.
 
     ``sum Re(A conj B) / sqrt(sum |A|^2 sum |B|^2)`` over each ring (Saxton and Baumeister, J.
@@ -50,14 +91,12 @@ def frc(a: ArrayLike, b: ArrayLike, *, spacing: Sequence[float] | None = None) -
     Nature Methods 2013, and Banterle et al., J. Struct. Biol. 2013). Means are removed and the
     edges fade out in a Tukey window; the ring of frequency 0 is left out.
 
-    It measures how far two images agree, not whether they are right: see `unnoise.quality.splits`.
+    It measures how far two images agree, not whether they are right: see `gaussian_split`.
 
     Parameters
     ----------
     a, b : array-like (y, x) or (z, y, x)
         The two images.
-    spacing : sequence of float, optional
-        Size of a pixel along each axis; without it, pixels are cubes of side 1.
 
     Raises
     ------
@@ -72,15 +111,11 @@ def frc(a: ArrayLike, b: ArrayLike, *, spacing: Sequence[float] | None = None) -
     True
     """
     x, y = blocks.pixels(a, b)
-    size = np.ones(x.ndim) if spacing is None else np.asarray(spacing, np.float64)
-    if size.shape != (x.ndim,) or not (np.isfinite(size).all() and (size > 0).all()):
-        raise InputError(f"the spacing is {spacing}; pass {x.ndim} numbers above 0")
     spectra = [fft.rfftn(_faded(image)) for image in (x, y)]
-    axes: list[NDArray] = [np.fft.fftfreq(n, d) for n, d in zip(x.shape, size, strict=True)]
-    axes[-1] = np.fft.rfftfreq(x.shape[-1], size[-1])
-    length = float((size * x.shape).max())  # one ring per cycle over the longest side
+    axes = [*map(np.fft.fftfreq, x.shape[:-1]), np.fft.rfftfreq(x.shape[-1])]
+    length = float(max(x.shape))  # one ring per cycle over the longest side
     radius = np.sqrt(sum(f**2 for f in np.meshgrid(*axes, indexing="ij", sparse=True)))
-    rings = int(0.5 / size.min() * length + 1e-9)
+    rings = int(0.5 * length + 1e-9)
     index = np.minimum((radius * length + 0.5 + 1e-9).astype(np.int64), rings + 1).ravel()
     # the half spectrum stands for both halves, except its first and (of an even axis) last column
     weight = np.full(spectra[0].shape, 2.0)
@@ -101,41 +136,22 @@ def frc(a: ArrayLike, b: ArrayLike, *, spacing: Sequence[float] | None = None) -
     return Frc(frequency[kept], np.clip(correlation, -1, 1)[kept], count[kept])
 
 
-def _half_bit(count: NDArray) -> NDArray[np.float64]:
-    """Half a bit of information per coefficient (van Heel and Schatz, J. Struct. Biol. 2005)."""
-    root = np.sqrt(np.maximum(count / 2, 1))  # the other half are complex conjugates
-    return np.asarray((0.2071 + 1.9102 / root) / (1.2071 + 0.9102 / root))
+def resolution(curve: Frc) -> float | None:
+    """Size of the finest detail on which the two images agree, in pixels.
 
-
-CRITERIA: dict[str, Callable[[NDArray], NDArray]] = {
-    "1/7": lambda count: np.full(count.shape, 1 / 7),
-    "half-bit": _half_bit,
-}
-
-
-def resolution(curve: Frc, criterion: str = "1/7") -> float | None:
-    """Size of the finest detail on which the two images agree, in pixels (or units of the spacing).
-
-    One over the frequency where the lightly smoothed curve first falls below the criterion for two
-    rings, interpolated linearly. Details larger than about a fifth of the image are not judged.
+    One over the frequency where the lightly smoothed curve first falls below 1/7 for two rings,
+    interpolated linearly. Details larger than about a fifth of the image are not judged.
 
     Parameters
     ----------
     curve : Frc
         From `frc`.
-    criterion : str
-        ``1/7`` (Nieuwenhuizen et al. 2013) or ``half-bit`` (van Heel and Schatz 2005).
 
     Returns
     -------
     float or None
         None if the curve never falls below: it stays above up to the finest ring (the pixels limit
         the resolution, or the two share noise), or is below from the start (no common detail).
-
-    Raises
-    ------
-    InputError
-        If the criterion is unknown.
 
     Examples
     --------
@@ -146,11 +162,8 @@ def resolution(curve: Frc, criterion: str = "1/7") -> float | None:
     >>> resolution(Frc(f, np.ones(8), np.full(8, 50))) is None
     True
     """
-    if criterion not in CRITERIA:
-        raise InputError(f"unknown criterion '{criterion}'; choose {' or '.join(CRITERIA)}")
-    above = _smooth(curve) - CRITERIA[criterion](curve.count)
     judged = curve.count >= FEWEST
-    above, frequency = above[judged], curve.frequency[judged]
+    above, frequency = _smooth(curve)[judged] - CRITERION, curve.frequency[judged]
     stays = np.append(above[2:], above[-1:]) < 0  # one low ring among high ones is chance
     falls = np.flatnonzero((above[:-1] >= 0) & (above[1:] < 0) & stays)
     if not falls.size:

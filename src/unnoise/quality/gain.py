@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
 from numpy.typing import ArrayLike
 
 from unnoise.errors import InputError
@@ -28,7 +27,7 @@ class Gain:
         Variance of the clean image over its mean squared error.
     consistent : bool
         False if the residual is smaller than the noise by more than chance: the noise level
-        or the claim "blind" is wrong, and the interval of the gain says nothing.
+        or the correction is wrong, and the interval of the gain says nothing.
     """
 
     mse: Interval
@@ -53,8 +52,7 @@ def gain(
     variance: ArrayLike,
     *,
     relative_error: float,
-    blind: bool = True,
-    correction: float | None = None,
+    correction: float = 0.0,
 ) -> Gain:
     """Mean squared error of `clean` and its PSNR gain over `noisy`, with 95 % intervals.
 
@@ -75,18 +73,18 @@ def gain(
         Noise variance, one number or one per pixel.
     relative_error : float
         Standard error of the variance over the variance, e.g. 0.02.
-    blind : bool
-        Whether no pixel of `clean` depends on the noise of the same pixel of `noisy`.
-    correction : float, optional
-        ``2 cov(clean, noise)``, for outputs that are not blind.
+    correction : float
+        ``2 cov(clean, noise)``: 0 where no pixel of `clean` depends on the noise of the same pixel
+        of `noisy`.
 
     Raises
     ------
     InputError
-        If shapes do not fit, or the correction is missing or not wanted.
+        If shapes do not fit or values are not finite.
 
     Examples
     --------
+    >>> import numpy as np
     >>> rng = np.random.default_rng(0)
     >>> truth = np.zeros((128, 128))
     >>> noisy = truth + rng.normal(size=truth.shape)
@@ -94,21 +92,13 @@ def gain(
     >>> result.psnr.low < 6.02 < result.psnr.high  # 10 log10(1 / 0.25)
     True
     """
-    if blind == (correction is not None):
-        raise InputError(
-            "the output is said to be blind and a correction was given; leave one of them"
-            if blind
-            else "the output is not blind; pass correction=2 cov(clean, noise) for its error"
-        )
     if not (math.isfinite(relative_error) and relative_error >= 0):
         raise InputError(f"the relative error is {relative_error}; it must be 0 or more")
     y, x = blocks.pixels(noisy, clean)
     v = blocks.variances(variance, y.shape)
-    length = blocks.side(y.shape)
-    each = np.stack([blocks.sums(q, length) for q in ((y - x) ** 2 - v, v * 0 + 1)])
-    excess, sampling, degrees = blocks.jackknife(blocks.quotient, each)
+    excess, sampling, degrees = blocks.mean((y - x) ** 2 - v)
     level = float(v.mean())
-    mse = excess + (correction or 0.0)
+    mse = excess + correction
     reach = blocks.quantile(degrees)
     spread = math.hypot(sampling, relative_error * level)
     return Gain(

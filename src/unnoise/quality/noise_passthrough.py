@@ -27,15 +27,14 @@ def memorised(pieces: Sequence[Region], noise: NoiseModel | None) -> tuple[float
     memorised. The residual of a plain mean of the neighbours has the same noise of the pixel
     and learned nothing: taken off, most of the scatter goes (a control variate).
     """
-    held, trained = [], []
+    found = []
     for piece in pieces:
         y = piece.noisy
         variance = np.full(y.shape, y.var()) if noise is None else noise.variance(piece.seen)
         plain = surroundings(y, 1.0)[0]
-        difference = ((y - piece.seen) ** 2 - (y - plain) ** 2) / variance
-        held.append(difference[piece.held_out])
-        trained.append(difference[~piece.held_out])
-    h, t = np.concatenate(held), np.concatenate(trained)
+        found.append((((y - piece.seen) ** 2 - (y - plain) ** 2) / variance).ravel())
+    differences, held = np.concatenate(found), np.concatenate([p.held_out.ravel() for p in pieces])
+    h, t = differences[held], differences[~held]
     if len(h) < 30:
         return UNKNOWN
     error = float(np.hypot(h.std() / np.sqrt(len(h)), t.std() / np.sqrt(len(t))))
@@ -54,8 +53,8 @@ def dependence(
     on Image Processing 2008): ``E z (g(y + e z) - g(y)) / (e E z^2)``.
     """
     rng = np.random.default_rng([model.config.training.seed, 5])
-    where, at, corner, sides = somewhere(images, model.ndim, rng)
-    noisy = read_piece(images[where], at, corner, sides, model).astype(np.float64)
+    which, at, part = somewhere(images, model.ndim, rng)
+    noisy = read_piece(images[which], at, part, model).astype(np.float64)
     scale = np.array(
         [
             np.sqrt(float(n.variance(y).mean()) if n is not None else float(y.var()))
@@ -66,14 +65,12 @@ def dependence(
     members = [(m, share, ready(m, device)) for m, share in model.members]
 
     def result(y: NDArray) -> NDArray[np.float64]:
-        parts = []
+        total = np.zeros(y.shape)
         for m, share, net in members:
             with torch.inference_mode():
                 values = predictions(net, to_net(m, y, device), m)
-            parts.append(
-                share * (values if m.posterior is None else m.posterior.apply(y, values)[0])
-            )
-        return np.asarray(np.sum(parts, axis=0))
+            total += share * (values if m.posterior is None else m.posterior.apply(y, values)[0])
+        return total
 
     step = 0.1
     change = (result(noisy + step * z) - result(noisy)) / step

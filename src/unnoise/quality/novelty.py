@@ -19,6 +19,8 @@ from unnoise.models.record import TrainingLook
 from unnoise.quality import blocks
 
 FEATURES = ("mean", "variance", "fine gradient", "coarse gradient", "fine over coarse variance")
+PATCH = 16
+"""Width of the window in pixels; smaller novelties are missed."""
 FLAGGED = 0.01
 """Share of held-out training pixels that is flagged."""
 TAIL = 0.005
@@ -33,9 +35,7 @@ SIDES = {2: 256, 3: 64}
 """Their largest side in pixels."""
 
 
-def learn_look(
-    images: Sequence[ArrayLike], rng: np.random.Generator, *, patch: int = 16
-) -> TrainingLook:
+def learn_look(images: Sequence[ArrayLike], rng: np.random.Generator) -> TrainingLook:
     """Learn what training images look like.
 
     The directions are the features themselves and the principal axes of their covariance, so that
@@ -49,8 +49,6 @@ def learn_look(
         Noisy training images, of 16 pixels or more, in image units.
     rng : Generator
         Chooses the pixels that are looked at.
-    patch : int
-        Width of the window in pixels; smaller novelties are missed.
 
     Raises
     ------
@@ -70,13 +68,11 @@ def learn_look(
         raise InputError(
             "there are no training images, or both 2D and 3D ones; pass images of one kind"
         )
-    if patch < 4:
-        raise InputError(f"the patch is {patch} pixels wide; it must be 4 or more")
-    pieces = _pieces(images, rng, patch)
+    pieces = _pieces(images, rng)
     centre = float(np.median([np.median(p.pixels) for p in pieces]))
-    deviations = np.concatenate([_deviation(p.pixels, patch)[p.core].ravel() for p in pieces])
+    deviations = np.concatenate([_deviation(p.pixels)[p.core].ravel() for p in pieces])
     unit = float(np.median(deviations)) or float(deviations.mean()) or 1.0
-    rows, groups = _sample(pieces, rng, patch, centre, unit)
+    rows, groups = _sample(pieces, rng, centre, unit)
     folds = min(4, int(groups.max()) + 1)
     scores = np.ones(1)
     if folds > 1:
@@ -85,7 +81,7 @@ def learn_look(
     directions, low, middle, high = _ranges(rows)
     return TrainingLook(
         ndim=np.ndim(images[0]),
-        patch=patch,
+        patch=PATCH,
         centre=centre,
         unit=unit,
         directions=directions.tolist(),
@@ -151,9 +147,9 @@ def _window(x: NDArray, patch: int) -> NDArray[np.float64]:
     return np.asarray(ndimage.gaussian_filter(x, patch / 4, truncate=2))
 
 
-def _deviation(x: NDArray, patch: int) -> NDArray[np.float64]:
+def _deviation(x: NDArray) -> NDArray[np.float64]:
     """Local standard deviation."""
-    return np.sqrt(_window((x - _window(x, patch)) ** 2, patch))
+    return np.sqrt(_window((x - _window(x, PATCH)) ** 2, PATCH))
 
 
 def _features(x: NDArray, patch: int, centre: float, unit: float) -> NDArray[np.float64]:
@@ -184,7 +180,7 @@ class _Piece:
     core: tuple[slice, ...]
 
 
-def _pieces(images: Sequence[ArrayLike], rng: np.random.Generator, patch: int) -> list[_Piece]:
+def _pieces(images: Sequence[ArrayLike], rng: np.random.Generator) -> list[_Piece]:
     """Random parts of the images; whole images where these are few and small."""
     chosen = rng.permutation(len(images))[:PIECES]
     pieces = []
@@ -194,33 +190,31 @@ def _pieces(images: Sequence[ArrayLike], rng: np.random.Generator, patch: int) -
         wanted = min(PIECES // len(chosen), 4 * x.size // int(np.prod(sides)))
         for _ in range(1 if sides == list(x.shape) else max(1, wanted)):
             # drawn beyond the ends, so that borders are not seen less often
-            drawn = [rng.integers(-m, n + 1) for n, m in zip(x.shape, sides, strict=True)]
-            start = [
-                int(np.clip(a, 0, n - m)) for a, n, m in zip(drawn, x.shape, sides, strict=True)
-            ]
-            before = [min(a, patch) for a in start]
-            outer = [
-                slice(a - b, a + m + patch) for a, b, m in zip(start, before, sides, strict=True)
-            ]
-            core = tuple(slice(b, b + m) for b, m in zip(before, sides, strict=True))
-            pieces.append(_Piece(i, tuple(start), x[tuple(outer)], core))
+            start = tuple(
+                int(np.clip(rng.integers(-m, n + 1), 0, n - m))
+                for n, m in zip(x.shape, sides, strict=True)
+            )
+            ends = list(zip(start, sides, strict=True))
+            outer = tuple(slice(max(a - PATCH, 0), a + m + PATCH) for a, m in ends)
+            core = tuple(slice(min(a, PATCH), min(a, PATCH) + m) for a, m in ends)
+            pieces.append(_Piece(i, start, x[outer], core))
     return pieces
 
 
 def _sample(
-    pieces: Sequence[_Piece], rng: np.random.Generator, patch: int, centre: float, unit: float
+    pieces: Sequence[_Piece], rng: np.random.Generator, centre: float, unit: float
 ) -> tuple[NDArray, NDArray]:
     """Features of random pixels (n, features), and a number for the image or block of each."""
     each = max(500, SAMPLES // len(pieces))
     few = len({p.image for p in pieces}) < 4
     rows, groups = [], []
     for p in pieces:
-        features = _features(p.pixels, patch, centre, unit)[p.core]
+        features = _features(p.pixels, PATCH, centre, unit)[p.core]
         shape = features.shape[:-1]
         chosen = rng.choice(math.prod(shape), min(each, math.prod(shape)), replace=False)
         rows.append(features.reshape(-1, len(FEATURES))[chosen])
         place = np.stack(np.unravel_index(chosen, shape), axis=-1) + p.origin
-        groups.append((place // (2 * patch)).sum(axis=-1) if few else np.full(chosen.size, p.image))
+        groups.append((place // (2 * PATCH)).sum(axis=-1) if few else np.full(chosen.size, p.image))
     order = np.unique(np.concatenate(groups), return_inverse=True)[1]
     return np.concatenate(rows), order
 

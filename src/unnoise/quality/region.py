@@ -44,32 +44,19 @@ SIDES = {2: (512, 512), 3: (16, 176, 176)}
 
 def somewhere(
     images: Sequence[Image], ndim: int, rng: np.random.Generator
-) -> tuple[int, dict[str, int], tuple[int, ...], tuple[int, ...]]:
-    """A random piece: image, position along S, T and Z, corner and sides of a piece."""
+) -> tuple[int, dict[str, int], dict[str, slice]]:
+    """A random piece: image, position along S, T and, of planes, Z, and part of the space."""
     which = int(rng.integers(len(images)))
-    n = images[which].sizes
-    letters = "ZYX"[-ndim:]
-    sides = tuple(min(n[k], side) for k, side in zip(letters, SIDES[ndim], strict=True))
-    corner = tuple(
-        int(rng.integers(n[k] - side + 1)) for k, side in zip(letters, sides, strict=True)
-    )
-    at = {k: int(rng.integers(n[k])) for k in "ST"}
-    at["Z"] = corner[0] if ndim == 3 else int(rng.integers(n["Z"]))
-    return which, at, corner, sides
+    n, part = images[which].sizes, {}
+    for k, most in zip("ZYX"[-ndim:], SIDES[ndim], strict=True):
+        start = int(rng.integers(n[k] - min(n[k], most) + 1))
+        part[k] = slice(start, start + min(n[k], most))
+    return which, {k: int(rng.integers(n[k])) for k in "STZ"[: 5 - ndim]}, part
 
 
-def read_piece(
-    image: Image,
-    at: dict[str, int],
-    corner: tuple[int, ...],
-    sides: tuple[int, ...],
-    model: Model,
-) -> NDArray:
+def read_piece(image: Image, at: dict[str, int], part: dict[str, slice], model: Model) -> NDArray:
     """The denoised channels of a piece, shape (channels, *space)."""
-    where: dict[str, int | slice] = dict(at)
-    for k, start, side in zip("ZYX"[-model.ndim :], corner, sides, strict=True):
-        where[k] = slice(start, start + side)
-    block: NDArray = image.read(where)[0, 0][list(model.channels)]
+    block: NDArray = image.read({**at, **part})[0, 0][list(model.channels)]
     return block if model.ndim == 3 else block[:, 0]
 
 

@@ -19,7 +19,7 @@ blind prediction, without its texture, nets repeat half as much (`camera`, where
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ from unnoise.images.image import Image
 from unnoise.models.model import Model
 from unnoise.models.predict import predict_array
 from unnoise.noise.local_mean import surroundings
-from unnoise.noise.plane_parts import calmest
+from unnoise.noise.planes import calmest
 
 SIDE = 512
 """Side of the piece of a plane that models are judged on."""
@@ -46,7 +46,7 @@ CALM = 0.25
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """A piece of an image.
+    """A piece of an image, and noise to judge models with.
 
     Attributes
     ----------
@@ -54,46 +54,34 @@ class Piece:
         All channels, image units.
     held_out : ndarray of bool, shape (c, y, x)
         Pixels that were never a training target.
-    mean : ndarray, float64, shape (denoised channels, y, x), optional
+    mean : ndarray, float64, shape (denoised channels, y, x)
         A blind prediction.
-    noise : ndarray, float64, of the shape of `mean`, optional
+    noise : ndarray, float64, of the shape of `mean`
         Noise of the kind that the noisy pixels have around it.
     """
 
     noisy: NDArray[np.float32]
     held_out: NDArray[np.bool_]
-    mean: NDArray[np.float64] | None = None
-    noise: NDArray[np.float64] | None = None
+    mean: NDArray[np.float64]
+    noise: NDArray[np.float64]
 
 
-def judging_pieces(images: Sequence[Image], seed: int) -> list[Piece]:
-    """Pieces out of the middle planes of the first and the last image, without mean and noise."""
-    found = []
-    for which in sorted({0, len(images) - 1}):
-        image = images[which]
-        noisy = image.read(image.middle(SIDE))[0, 0, :, 0].astype(np.float32)
-        corner = tuple(middle(image.sizes[k], SIDE).start for k in "YX")
-        place = plane_key(which, image.middle(), 2, None)
-        held = [held_out(corner, noisy.shape[1:], (seed, *place, c)) for c in range(len(noisy))]
-        found.append(Piece(noisy, np.stack(held)))
-    return found
-
-
-def with_redrawn_noise(
-    places: Sequence[Piece], blind: Model, device: torch.device, seed: int = 0
+def judging_pieces(
+    images: Sequence[Image], blind: Model, device: torch.device, seed: int = 0
 ) -> list[Piece]:
-    """The pieces with a blind prediction and noise to add to it.
+    """Pieces out of the middle planes of the first and the last image.
 
     Parameters
     ----------
-    places : sequence of Piece
-        From `judging_pieces`.
+    images : sequence of Image
+        The training images.
     blind : Model
         Two-dimensional; its results do not use the pixel itself.
     device : torch.device
         Where to compute.
     seed : int
-        Seed of the dealing; all models are judged with the same noise, so that scatter cancels.
+        Seed of the training, which says what was held out, and of the dealing; all models are
+        judged with the same noise, so that scatter cancels.
 
     Examples
     --------
@@ -101,18 +89,22 @@ def with_redrawn_noise(
     >>> noisy = np.random.default_rng(0).normal(100, 5, size=(64, 64)).astype(np.float32)
     >>> blind = unnoise.train(noisy, method="n2v", steps=2)
     >>> cpu = torch.device("cpu")
-    >>> (place,) = with_redrawn_noise(judging_pieces([Image.from_array(noisy)], 0), blind, cpu)
-    >>> place.noise.shape
+    >>> (piece,) = judging_pieces([Image.from_array(noisy)], blind, cpu)
+    >>> piece.noise.shape
     (1, 64, 64)
     """
     rng = np.random.default_rng([seed, 9])
-    channels = list(blind.channels)
     found = []
-    for place in places:
-        mean = _result(blind, place.noisy, device)
-        residual = place.noisy[channels] - mean
+    for which in sorted({0, len(images) - 1}):
+        image = images[which]
+        noisy = image.read(image.middle(SIDE))[0, 0, :, 0].astype(np.float32)
+        corner = tuple(middle(image.sizes[k], SIDE).start for k in "YX")
+        key = seed, *plane_key(which, image.middle(), 2, None)
+        held = [held_out(corner, noisy.shape[1:], (*key, c)) for c in range(len(noisy))]
+        mean = _result(blind, noisy, device)
+        residual = noisy[list(blind.channels)] - mean
         noise = [_dealt(r, m, rng) for r, m in zip(residual, mean, strict=True)]
-        found.append(replace(place, mean=mean, noise=np.stack(noise)))
+        found.append(Piece(noisy, np.stack(held), mean, np.stack(noise)))
     return found
 
 
@@ -176,15 +168,15 @@ class RiskEstimate:
         return min(max(slope / bend, 0.0), 1.0) if bend > 0 else 0.0
 
 
-def estimate_risk(model: Model, places: Sequence[Piece], device: torch.device) -> RiskEstimate:
+def estimate_risk(model: Model, pieces: Sequence[Piece], device: torch.device) -> RiskEstimate:
     """Estimate the risk of a model's results.
 
     Parameters
     ----------
     model : Model
         Two-dimensional.
-    places : sequence of Piece
-        From `with_redrawn_noise`, with the seed of the training.
+    pieces : sequence of Piece
+        From `judging_pieces`.
     device : torch.device
         Where to compute.
 
@@ -194,28 +186,26 @@ def estimate_risk(model: Model, places: Sequence[Piece], device: torch.device) -
     >>> noisy = np.random.default_rng(0).normal(100, 5, size=(64, 64)).astype(np.float32)
     >>> blind = unnoise.train(noisy, method="n2v", steps=2)
     >>> cpu = torch.device("cpu")
-    >>> places = with_redrawn_noise(judging_pieces([Image.from_array(noisy)], 0), blind, cpu)
-    >>> estimate_risk(unnoise.train(noisy, method="gaussian"), places, cpu).risk < 1.1
+    >>> pieces = judging_pieces([Image.from_array(noisy)], blind, cpu)
+    >>> estimate_risk(unnoise.train(noisy, method="gaussian"), pieces, cpu).risk < 1.1
     True
     """
     channels = list(model.channels)
     std = model.affine.std[channels].reshape(-1, 1, 1)
     residual, covariance = [], []
-    for place in places:
-        clean = _result(model, place.noisy, device)
-        y = place.noisy[channels].astype(np.float64)
-        residual.append(((y - clean) / std)[place.held_out[channels]])
-        assert place.mean is not None
-        assert place.noise is not None
+    for piece in pieces:
+        clean = _result(model, piece.noisy, device)
+        y = piece.noisy[channels].astype(np.float64)
+        residual.append(((y - clean) / std)[piece.held_out[channels]])
         for row, column in PHASES:
             at = (slice(None), slice(row, None, CELL), slice(column, None, CELL))
             other = y.copy()
-            other[at] = (place.mean + place.noise)[at]
-            whole = place.noisy.copy()
+            other[at] = (piece.mean + piece.noise)[at]
+            whole = piece.noisy.copy()
             whole[channels] = other
             # The first result knows nothing of this noise: taking it off only removes scatter.
             change = _result(model, whole, device) - clean
-            covariance.append((change * place.noise / std**2)[at].ravel())
+            covariance.append((change * piece.noise / std**2)[at].ravel())
     return RiskEstimate(np.concatenate(residual), float(np.concatenate(covariance).mean()))
 
 

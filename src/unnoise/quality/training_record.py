@@ -7,15 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from unnoise.images.axes import middle
 from unnoise.images.image import Image
 from unnoise.models.record import TrainingRecord
-from unnoise.noise.planes import sampled
+from unnoise.noise.planes import middle, sampled
 from unnoise.quality.noise_passthrough import UNKNOWN
 from unnoise.quality.novelty import learn_look
 
-LOOKS = 3
-"""Images whose looks are kept."""
 SIDE = 512
 """Side of the middle of their planes that is looked at."""
 
@@ -43,21 +40,14 @@ def record(
     seed : int
         Chooses the pixels that are looked at.
     """
-    picked = [images[i] for i in sorted({0, len(images) // 2, len(images) - 1})][:LOOKS]
+    picked = [images[i] for i in sorted({0, len(images) // 2, len(images) - 1})]
     rng = np.random.default_rng([seed, 3])
-    looks = []
-    for c in channels:
-        planes = [_middle(plane) for image in picked for plane in _spread(sampled(image, c))]
-        looks.append(learn_look(planes, rng))
-    unknown = [UNKNOWN] * len(channels)
-    return TrainingRecord(tuple(dependence), tuple(memorised or unknown), tuple(looks))
+    parts = ([part for image in picked for part in _spread(sampled(image, c))] for c in channels)
+    looks = tuple(learn_look(planes, rng) for planes in parts)
+    return TrainingRecord(tuple(dependence), tuple(memorised or [UNKNOWN] * len(channels)), looks)
 
 
-def _spread(planes: NDArray) -> list[NDArray]:
-    """A few of the planes."""
-    return list(planes[:: max(len(planes) // 3, 1)][:3])
-
-
-def _middle(plane: NDArray) -> NDArray[np.float64]:
-    """The middle of a plane, as floats."""
-    return np.asarray(plane[tuple(middle(size, SIDE) for size in plane.shape)], np.float64)
+def _spread(planes: NDArray) -> NDArray[np.float64]:
+    """The middles of a few of the planes, as floats."""
+    some = planes[:: max(len(planes) // 3, 1)][:3]
+    return np.asarray(some[:, *middle(some.shape, SIDE)], np.float64)

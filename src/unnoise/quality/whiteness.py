@@ -9,10 +9,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from unnoise.errors import InputError
 from unnoise.noise.autocovariance import lagged_products
 from unnoise.noise.interval import Interval
 from unnoise.quality import blocks
+
+REACH = 5
+"""Largest lag along each axis, in pixels."""
 
 FEWEST_PAIRS = 30
 """Lags with fewer pairs of pixels are not judged."""
@@ -28,7 +30,7 @@ class Whiteness:
     Parameters
     ----------
     rho : ndarray
-        Autocorrelation by lag, of shape ``(2 reach + 1,) * ndim``, lag 0 in the centre.
+        Autocorrelation by lag, of shape ``(2 REACH + 1,) * ndim``, lag 0 in the centre.
     largest : float
         The entry of largest size off the centre.
     at : tuple of int
@@ -37,8 +39,6 @@ class Whiteness:
         What the largest size stays below in 95 % of white residuals.
     p : float
         Probability of correlations as large as these if the residual were white.
-    share : float
-        Share of the pixels used.
     """
 
     rho: NDArray[np.float64]
@@ -46,7 +46,6 @@ class Whiteness:
     at: tuple[int, ...]
     limit: float
     p: float
-    share: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,15 +72,13 @@ class ResidualStructure:
     significance: NDArray[np.float64]
 
 
-def whiteness(
-    residual: ArrayLike, variance: ArrayLike, *, mask: ArrayLike | None = None, reach: int = 5
-) -> Whiteness:
+def whiteness(residual: ArrayLike, variance: ArrayLike) -> Whiteness:
     """Autocorrelation of ``z = residual / sqrt(variance)``, and whether it could be chance.
 
-    The autocovariance of each lag is divided by its number of pairs, so it is unbiased however the
-    mask is shaped. Its standard error is estimated from the squares of the pairs, so it holds for
-    heavy tails and where the variance is wrong (White, Econometrica 1980). The p value is that of
-    ``sum_lags (sum z z')^2 / sum (z z')^2``, which is chi-square for white residuals.
+    The autocovariance of each lag is divided by its number of pairs, so it is unbiased whichever
+    pixels are left out. Its standard error is estimated from the squares of the pairs, so it holds
+    for heavy tails and where the variance is wrong (White, Econometrica 1980). The p value is that
+    of ``sum_lags (sum z z')^2 / sum (z z')^2``, which is chi-square for white residuals.
 
     Large images make tiny correlations significant: look at `largest` too; below 0.05 it rarely
     matters. The residual of a real denoiser is never quite white: its error follows the noise of
@@ -93,10 +90,6 @@ def whiteness(
         Noisy minus clean image.
     variance : array-like
         Noise variance, one number or one per pixel, in squared image units.
-    mask : array-like of bool, optional
-        Pixels to use, e.g. those not clipped.
-    reach : int
-        Largest lag in pixels along each axis.
 
     Raises
     ------
@@ -115,30 +108,20 @@ def whiteness(
     from scipy import stats  # 0.4 s to load, after the training
 
     (r,) = blocks.pixels(residual)
-    if reach < 1:
-        raise InputError(f"the reach is {reach} pixels; it must be 1 or more")
     v = blocks.variances(variance, r.shape)
     used = v > 0
-    if mask is not None:
-        if np.shape(mask) != r.shape:
-            raise InputError(
-                f"the mask has the shape {np.shape(mask)} and the residual {r.shape}; "
-                "pass one value per pixel"
-            )
-        used &= np.asarray(mask, bool)
     z = np.divide(r, np.sqrt(v), out=np.zeros(r.shape), where=used)
     n = int(used.sum())
     rounding = 1e-9 * float(np.abs(z).max())  # that alone is no residual
     z = np.where(used, z - z.sum() / max(n, 1), 0.0)
     spread = math.sqrt(float((z**2).sum()) / max(n, 1))
     white = z / spread if spread > rounding else np.zeros(r.shape)
-    pairs = np.rint(lagged_products(used.astype(np.float64), reach))
-    products = lagged_products(white, reach)
-    squares = lagged_products(white**2, reach)
+    pairs = np.rint(lagged_products(used.astype(np.float64), REACH))
+    products, squares = (lagged_products(x, REACH) for x in (white, white**2))
     judged = (pairs >= FEWEST_PAIRS) & (squares > 1e-6 * max(n, 1))
     rho = np.divide(products, pairs, out=np.zeros(pairs.shape), where=judged)
-    half = np.arange(rho.size).reshape(rho.shape) > rho.size // 2  # the other half is its mirror
-    half &= judged
+    # The other half is its mirror.
+    half = judged & (np.arange(rho.size).reshape(rho.shape) > rho.size // 2)
     chi2 = float((products[half] ** 2 / squares[half]).sum())
     lags = int(half.sum())
     best = np.unravel_index(np.argmax(np.where(half, np.abs(rho), -1)), rho.shape)
@@ -146,10 +129,9 @@ def whiteness(
     return Whiteness(
         rho=rho,
         largest=float(rho[best]) if lags else 0.0,
-        at=tuple(int(i) - reach for i in best) if lags else (0,) * r.ndim,
+        at=tuple(int(i) - REACH for i in best) if lags else (0,) * r.ndim,
         limit=error * float(stats.norm.isf(0.025 / max(lags, 1))),
         p=float(stats.chi2.sf(chi2, lags)) if lags else 1.0,
-        share=n / r.size,
     )
 
 
@@ -224,9 +206,8 @@ def _correlation(
         safe = np.maximum(n, 1)
         power = (see - se**2 / safe) * (sgg - sg**2 / safe)
         root = np.sqrt(np.maximum(power, 0))
-        zeros = np.zeros(root.shape)
         covariance = seg - se * sg / safe
-        return np.asarray(np.divide(covariance, root, out=zeros, where=root > 1e-9))
+        return np.where(root > 1e-9, covariance / np.maximum(root, 1e-9), 0.0)
 
     value, error, degrees = blocks.jackknife(correlation, moments)
     if not (g.any() and e.any()):

@@ -83,7 +83,7 @@ class CandidateSearch:
         self._first = VstCalibration(images, model, device)
         self._stages: list[Model] = []  # what the finished stages gave
         self._run: TrainingRun | None = None
-        self._places = risk.judging_pieces(images, model.config.training.seed)
+        self._pieces: list[risk.Piece] = []  # that the candidates are judged on
         self._estimates: dict[str, RiskEstimate] = {}
         self.step, self.seconds = 0, 0.0
         self.history: list[dict[str, Any]] = []
@@ -200,9 +200,9 @@ class CandidateSearch:
 
     def _with_center(self, model: Model) -> Model:
         """A blind-spot model with its own pixels, once it has made the noise that is redrawn."""
-        if self._places[0].mean is None:
+        if not self._pieces:
             seed = self._planned.config.training.seed
-            self._places = risk.with_redrawn_noise(self._places, model, self.device, seed)
+            self._pieces = risk.judging_pieces(self._images, model, self.device, seed)
         noise = self._planned.noise
         if noise is None or not noise.known:
             return model
@@ -211,7 +211,7 @@ class CandidateSearch:
 
     def _estimate(self, model: Model) -> RiskEstimate:
         """Its estimated risk."""
-        return risk.estimate_risk(model, self._places, self.device)
+        return risk.estimate_risk(model, self._pieces, self.device)
 
     def _better(self) -> Model:
         """What gets the rest of the budget."""

@@ -56,18 +56,15 @@ def regions(
     spent = 0
     seen: set[tuple[object, ...]] = set()
     while spent < BUDGET:
-        where, at, corner, sides = somewhere(images, model.ndim, rng)
-        key = (where, *at.values(), *corner)
-        if key in seen:  # small images have few places
+        which, at, part = somewhere(images, model.ndim, rng)
+        plane = plane_key(which, at, model.ndim, None)
+        corner = tuple(s.start for s in part.values())
+        if (plane, corner) in seen:  # small images have few places
             break
-        seen.add(key)
-        noisy = read_piece(images[where], at, corner, sides, model)
-        held = np.stack(
-            [
-                held_out(corner, sides, (seed, *plane_key(where, at, model.ndim, None), c))
-                for c in model.channels
-            ]
-        )
+        seen.add((plane, corner))
+        noisy = read_piece(images[which], at, part, model)
+        sides = noisy.shape[1:]
+        held = np.stack([held_out(corner, sides, (seed, *plane, c)) for c in model.channels])
         x, mask = to_net(model, noisy, device), batched(model, held, device)
         step = Step(x, x, mask, generator, 1.0, net)
         hidden = method.validation(step)[0]

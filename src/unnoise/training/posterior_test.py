@@ -34,7 +34,7 @@ from unnoise.models.record import PosteriorTest
 from unnoise.noise.density import NoiseModel
 from unnoise.noise.local_mean import surroundings
 from unnoise.noise.models import Curve
-from unnoise.noise.plane_parts import calmest
+from unnoise.noise.planes import calmest
 from unnoise.quality.region import Region
 
 WIDTHS = (2.0, 4.0, 8.0)

@@ -28,8 +28,8 @@ class Saturation:
         """Whether either end is clipped."""
         return self.clipped_top or self.clipped_bottom
 
-    def line(self) -> str | None:
-        """One sentence for the user, or None."""
+    def line(self) -> str:
+        """One sentence for the user, where something was found."""
         ends = (
             (self.clipped_top, self.top_share, "brightest", self.top),
             (self.clipped_bottom, self.bottom_share, "darkest", self.bottom),
@@ -39,8 +39,6 @@ class Saturation:
             for clipped, share, end, value in ends
             if clipped
         ]
-        if not parts:
-            return None
         return (
             f"{' and '.join(parts)}: they are clipped, so their noise is cut off and their true "
             "value cannot be recovered."
@@ -64,15 +62,13 @@ class Quantisation:
         """Whether the steps are unusual for the type, or coarse against the noise."""
         return self.coarse or (self.integer and (self.step >= 2 or self.empty > 0.05))
 
-    def line(self) -> str | None:
-        """One sentence for the user, or None."""
+    def line(self) -> str:
+        """One sentence for the user, where something was found."""
         if self.coarse:
             return (
                 f"Grey levels are {self.step:.3g} apart, more than the noise ({self.noise:.2g}): "
                 "rounding is part of the noise, unless these are counted photons."
             )
-        if not self.found:
-            return None
         if self.regular:
             return (
                 f"Grey levels come in steps of {self.step:g}, as from a camera of fewer bits than "
@@ -106,8 +102,9 @@ def saturation(planes: ArrayLike) -> Saturation:
     if not len(values):
         return Saturation(0.0, 0.0, False, 0.0, 0.0, False)
     total = int(counts.sum())
-    ends = [(float(values[i]), float(counts[i] / total)) for i in (-1, 0)]
-    (top, top_share), (bottom, bottom_share) = ends
+    (top, top_share), (bottom, bottom_share) = (
+        (float(values[i]), float(counts[i] / total)) for i in (-1, 0)
+    )
     clipped_top, clipped_bottom = _spike(counts[::-1], total), _spike(counts, total)
     return Saturation(top, top_share, clipped_top, bottom, bottom_share, clipped_bottom)
 

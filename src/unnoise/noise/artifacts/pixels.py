@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from unnoise.noise.artifacts.histogram import MOST, percent, sample, steps
-from unnoise.noise.plane_parts import centred
+from unnoise.noise.planes import centred
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,8 @@ class BadPixels:
         """Whether there are at least three (one or two may be chance)."""
         return self.hot + self.dead + self.outliers >= 3
 
-    def line(self) -> str | None:
-        """One sentence for the user, or None."""
-        if not self.found:
-            return None
+    def line(self) -> str:
+        """One sentence for the user, where something was found."""
         if self.recurring and self.hot + self.dead:
             return (
                 f"{self.hot} hot and {self.dead} dead pixels stay at their place in all frames: "
@@ -63,10 +61,8 @@ class Background:
         """Whether at least half a percent of the pixels are constant."""
         return self.share >= 0.005
 
-    def line(self) -> str | None:
-        """One sentence for the user, or None."""
-        if not self.found:
-            return None
+    def line(self) -> str:
+        """One sentence for the user, where something was found."""
         where = f" at the {', '.join(self.sides)}" if self.sides else ""
         return (
             f"{percent(self.share)} of the pixels lie in regions of one constant value "
@@ -107,11 +103,15 @@ def bad_pixels(planes: ArrayLike) -> BadPixels:
     enough = 1 if n == 1 else max(2, ceil(n / 4))
     hot, dead = above >= enough, below >= enough
     outliers = ((above > 0) & ~hot) | ((below > 0) & ~dead)
-    counts = [int(mask.sum()) for mask in (hot, dead, outliers)]
     places = np.concatenate([np.argwhere(hot | dead), np.argwhere(outliers)])[:1000]
-    share = float((signs != 0).mean())
-    coordinates = tuple((int(y), int(x)) for y, x in places)
-    return BadPixels(counts[0], counts[1], counts[2], share, n > 1, coordinates)
+    return BadPixels(
+        hot=int(hot.sum()),
+        dead=int(dead.sum()),
+        outliers=int(outliers.sum()),
+        share=float((signs != 0).mean()),
+        recurring=n > 1,
+        coordinates=tuple((int(y), int(x)) for y, x in places),
+    )
 
 
 def background(planes: ArrayLike) -> Background:
@@ -144,9 +144,8 @@ def background(planes: ArrayLike) -> Background:
     ys, xs = np.nonzero(mask & (plane == value))
     box = (int(ys.min()), int(ys.max()) + 1, int(xs.min()), int(xs.max()) + 1)
     h, w = plane.shape
-    touches = (box[0] == 0, box[1] == h, box[2] == 0, box[3] == w)
-    names = zip(("top", "bottom", "left", "right"), touches, strict=True)
-    sides = tuple(name for name, touch in names if touch)
+    touches = {"top": box[0] == 0, "bottom": box[1] == h, "left": box[2] == 0, "right": box[3] == w}
+    sides = tuple(name for name, touch in touches.items() if touch)
     return Background(float(np.mean(shares)), float(value), box, sides)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import fft, ndimage
 
 from unnoise.images.robust_sigma import robust_sigma
-from unnoise.noise.plane_parts import blocks, centred, middle
+from unnoise.noise.planes import blocks, centred, middle
 
 WIDE = 2048  # larger planes are cut to their middle
 
@@ -26,10 +26,8 @@ class Jpeg:
     step: float
     significance: float
 
-    def line(self) -> str | None:
-        """One sentence for the user, or None."""
-        if not self.found:
-            return None
+    def line(self) -> str:
+        """One sentence for the user, where something was found."""
         how = "strong JPEG" if self.strong else "JPEG"
         return (
             f"The image went through {how} compression (blocks of 8x8 pixels): its noise is "
@@ -47,10 +45,8 @@ class Demosaic:
     strength: float
     significance: float
 
-    def line(self) -> str | None:
-        """One sentence for the user, or None."""
-        if not self.found:
-            return None
+    def line(self) -> str:
+        """One sentence for the user, where something was found."""
         if self.pattern == "rows" or self.pattern == "columns":
             return (
                 f"Even and odd {self.pattern} differ in sharpness or noise, as after interlacing "
@@ -72,10 +68,8 @@ class Interpolated:
     drop: float
     significance: float
 
-    def line(self) -> str | None:
-        """One sentence for the user, or None."""
-        if not self.found:
-            return None
+    def line(self) -> str:
+        """One sentence for the user, where something was found."""
         if self.periodic:
             size = f" by about {self.factor:.3g}" if self.factor else ""
             return (
@@ -128,16 +122,15 @@ def demosaic(plane: ArrayLike) -> Demosaic:
 
     Parameters
     ----------
-    plane : (y, x) or (y, x, 3)
-        One colour or all; of RGB the green plane, whose pattern is a checkerboard.
+    plane : (y, x)
+        One colour; the pattern of the green one is a checkerboard.
 
     Examples
     --------
     >>> demosaic(np.random.default_rng(0).normal(size=(128, 128))).found
     False
     """
-    array = np.asarray(plane)
-    x = _wide(array[..., 1] if array.ndim == 3 else array)
+    x = _wide(plane)
     if min(x.shape) < 32 or not x.std():
         return Demosaic(False, "none", (0, 0), 0.0, 0.0)
     high = np.abs(4 * x[1:-1, 1:-1] - x[:-2, 1:-1] - x[2:, 1:-1] - x[1:-1, :-2] - x[1:-1, 2:])
@@ -156,12 +149,10 @@ def demosaic(plane: ArrayLike) -> Demosaic:
         "rows": np.array([[1, 1], [-1, -1]]),
         "columns": np.array([[1, -1], [1, -1]]),
     }
-    sizes, scores = {}, {}
-    for name, sign in signs.items():
-        contrast = (logs * sign).sum(axis=(1, 2)) / 4
-        sizes[name] = float(contrast.mean())
-        error = float(contrast.std()) / sqrt(len(contrast))
-        scores[name] = abs(sizes[name]) / max(error, 1e-12)
+    contrasts = {name: (logs * sign).sum(axis=(1, 2)) / 4 for name, sign in signs.items()}
+    sizes = {name: float(c.mean()) for name, c in contrasts.items()}
+    errors = {name: float(c.std()) / sqrt(len(c)) for name, c in contrasts.items()}
+    scores = {name: abs(sizes[name]) / max(errors[name], 1e-12) for name in signs}
     strong = {name for name in signs if scores[name] > 7 and abs(sizes[name]) > 0.04}
     if "checkerboard" in strong or strong >= {"rows", "columns"}:
         lines = max(abs(sizes["rows"]), abs(sizes["columns"]))
@@ -170,7 +161,7 @@ def demosaic(plane: ArrayLike) -> Demosaic:
         pattern = next(iter(strong), "none")
     # high was cut by one pixel: phase (0, 0) of high is pixel (1, 1) of the plane
     first = np.unravel_index(logs.mean(axis=0).argmax(), (2, 2))
-    at = middle(array.shape[:2], WIDE)
+    at = middle(np.shape(plane), WIDE)
     phase = (int(first[0] + 1 + at[0].start) % 2, int(first[1] + 1 + at[1].start) % 2)
     strength = max(abs(size) for size in sizes.values())
     return Demosaic(bool(strong), pattern, phase, strength, max(scores.values()))
@@ -217,8 +208,7 @@ def interpolated(plane: ArrayLike) -> Interpolated:
 
 def _wide(plane: ArrayLike) -> NDArray[np.float64]:
     """The middle of the plane, at most WIDE wide, finite and centred."""
-    array = np.asarray(plane)
-    return centred(array[middle(array.shape, WIDE)])
+    return centred(np.asarray(plane)[middle(np.shape(plane), WIDE)])
 
 
 def _borders(x: NDArray[np.float64], axis: int) -> tuple[float, int, float]:
@@ -268,8 +258,8 @@ def _comb(x: NDArray[np.float64]) -> tuple[float, tuple[int, int], float]:
     rest = np.delete(scores.ravel(), scores.argmax())
     spread = max(robust_sigma(rest), 0.15)
     significance = float((scores[top] - rest.max()) / spread)
-    phase = (int(top[0]), int(top[1]))
-    return significance, phase, float(best[top]) if significance > 8 else 0.0
+    step = float(best[top]) if significance > 8 else 0.0
+    return significance, (int(top[0]), int(top[1])), step
 
 
 def _histogram(values: NDArray[np.float64]) -> NDArray[np.float64]:

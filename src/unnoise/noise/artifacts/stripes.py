@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from unnoise.images.robust_sigma import robust_sigma
-from unnoise.noise.plane_parts import blocks, centred, middle
+from unnoise.noise.planes import blocks, centred, middle
 
 WIDE = 1024  # the spectrum is taken of at most this much of the plane
 SEGMENTS = 8
@@ -43,10 +43,8 @@ class Stripes:
         """Whether rows or columns are significantly shifted."""
         return self.direction != "none"
 
-    def line(self) -> str | None:
-        """One sentence for the user, or None."""
-        if not self.found:
-            return None
+    def line(self) -> str:
+        """One sentence for the user, where something was found."""
         what = {
             "rows": f"Rows are shifted as a whole by {self.rows:.2g} grey levels "
             f"({100 * self.rows_share:.0f} % of the noise)",
@@ -85,7 +83,7 @@ class Peak:
         """Degrees in [0, 180)."""
         return degrees(atan2(self.fy, self.fx)) % 180
 
-    def line(self) -> str | None:
+    def line(self) -> str:
         """One sentence for the user."""
         return (
             f"A periodic pattern of {1 / self.frequency:.3g} pixels period at "

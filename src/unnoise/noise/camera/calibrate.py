@@ -1,4 +1,4 @@
-"""Measure the noise of a camera: from repeated frames, dark and bright frames, or predictions.
+"""Measure the noise of a camera: from repeated frames, with or without dark ones.
 
 The photon-transfer method (Janesick, *Photon Transfer*, SPIE 2007): the variance over frames of a
 still scene, against their mean, is a line whose slope is the gain in grey levels per electron.
@@ -9,16 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from unnoise.errors import InputError
 from unnoise.images.robust_sigma import robust_sigma
 from unnoise.noise.camera import fit as fitting
 from unnoise.noise.camera import repeats
-from unnoise.noise.camera.findings import Fit
 from unnoise.noise.camera.fit import Bins, Residuals, Samples
 from unnoise.noise.camera.repeats import Stack
 from unnoise.noise.density import NoiseModel
@@ -29,6 +28,105 @@ CHOICES = ("auto", "poisson_gauss", "curve", "histogram", "mixture")
 """Kinds of model a calibration can be asked for."""
 MAX_RESIDUALS = 1_500_000
 """Residuals that show the shape of the noise: their kurtosis is then known within 0.01."""
+
+
+CURVED = (0.01, 0.05)
+"""A curve is no line if p is below the first and it leaves the line by more than the second."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What a calibration found, in grey levels.
+
+    Attributes
+    ----------
+    gain : Interval
+        Grey levels per photo-electron.
+    offset, read_noise : Interval
+        Grey level and standard deviation without light. Where `offset_known` is false the interval
+        spans all that the frames allow, because they fix only the gain and the intercept.
+    intercept : Interval
+        ``read_noise**2 - gain * offset``, the variance of the line at grey level 0.
+    offset_known : bool
+        Whether dark frames were there.
+    frames, pixels : int
+        Frames, and pixels per frame that entered.
+    saturation : float or None
+        The level at which values pile up.
+    curvature : float
+        p value of a straight line.
+    deviation : float
+        Largest distance of the measured curve from the line, as a share of the line.
+    skewness, kurtosis : float or None
+        Of the standardised residuals, 0 for normal noise; None below 4 frames.
+    fixed_pattern : float or None
+        Standard deviation of the offset from pixel to pixel, from dark frames.
+    hot_pixels : int or None
+        Dark pixels beyond 6 robust standard deviations of offset, or 25 times the variance.
+    signal : tuple of float
+        Darkest and brightest signal that was measured; beyond them the model is a guess.
+    warnings : tuple of str
+        What makes the numbers less certain.
+    """
+
+    gain: Interval
+    offset: Interval
+    read_noise: Interval
+    intercept: Interval
+    offset_known: bool
+    frames: int
+    pixels: int
+    saturation: float | None
+    curvature: float
+    deviation: float
+    skewness: float | None = None
+    kurtosis: float | None = None
+    fixed_pattern: float | None = None
+    hot_pixels: int | None = None
+    signal: tuple[float, float] = (0.0, 0.0)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def is_curved(self) -> bool:
+        """Whether the variance is clearly no line."""
+        return self.curvature < CURVED[0] and self.deviation > CURVED[1]
+
+    def lines(self) -> list[str]:
+        """The findings in plain sentences."""
+        low, high = self.signal
+        if self.gain.value > 0:
+            text = [f"gain {self.gain} grey levels per electron"]
+            text += [
+                f"read noise {self.read_noise} grey levels; offset {self.offset}"
+                if self.offset_known
+                else f"offset and read noise cannot be told apart without dark frames: offset "
+                f"between {self.offset.low:.4g} and {self.offset.high:.4g}, read noise between "
+                f"{self.read_noise.low:.3g} and {self.read_noise.high:.3g} grey levels"
+            ]
+        else:
+            text = [
+                f"the noise does not measurably grow with the signal; it is taken as constant, "
+                f"with a standard deviation of {self.read_noise.value:.4g} grey levels"
+            ]
+        if self.is_curved:
+            shape = f"is no straight line (off by {self.deviation:.0%})"
+        elif self.curvature < CURVED[0]:
+            shape = f"is nearly a straight line (off by {self.deviation:.1%} at most)"
+        else:
+            shape = f"follows a straight line (p = {self.curvature:.2g})"
+        text += [
+            f"measured from {self.frames} frames and {self.pixels:,} pixels at signals from "
+            f"{low:.4g} to {high:.4g}",
+            f"the variance {shape}",
+        ]
+        if self.kurtosis is not None:
+            text += [f"skewness {self.skewness:.2f}, excess kurtosis {self.kurtosis:.2f}"]
+        if self.saturation is not None:
+            text += [f"saturated at {self.saturation:g}; signals near it were left out"]
+        if self.hot_pixels is not None:
+            text += [f"offsets differ by {self.fixed_pattern:.3g} from pixel to pixel (standard "
+                     f"deviation); {self.hot_pixels:,} hot pixels"]  # fmt: skip
+        return text + list(self.warnings)
 
 
 def from_stacks(
@@ -74,152 +172,95 @@ def from_stacks(
     >>> model.kind, abs(fit.gain.value - 2) < 0.1
     ('poisson_gauss', True)
     """
-    _check_kind(kind)
+    check_kind(kind)
     if not stacks:
         raise InputError("there are no bright frames; record at least 2 of a still scene")
     names = names or ["the frames"] * len(stacks)
     bright = [repeats.steady(frames, name) for frames, name in zip(stacks, names, strict=True)]
-    black = repeats.steady(dark, "the dark frames") if dark is not None else None
-    pattern: dict[str, object] = {}
-    if black is not None:
-        pattern, hot = _pattern(black)
-        black, *bright = (_without(stack, hot) for stack in (black, *bright))
-    everything = [*([black] if black else []), *bright]
-    parts = [repeats.samples(stack) for stack in bright]
-    if black is not None:
+    everything, dark_bins, parts = bright, None, []
+    facts: dict[str, Any] = {}
+    if dark is not None:
+        black = repeats.steady(dark, "the dark frames")
+        facts, hot = _pattern(black)
+        everything = [_without(stack, hot) for stack in (black, *bright)]
+        bright = everything[1:]
+        part = repeats.samples(everything[0])
+        sums, _ = fitting.summed(part, np.zeros(part.block.shape, np.int64), 1)
+        dark_bins = Bins(sums[sums[:, 0, 0] > 0])
         # One level: among dark pixels, spread over their fixed pattern, the line would be flat.
-        part = repeats.samples(black)
         same = np.full(part.key.shape, float(part.signal.mean()))
-        parts = [replace(part, key=same, signal=same), *parts]
-    samples = Samples.join(parts)
-    freedom = min(len(s.frames) // 2 - 1 if len(s.frames) >= 4 else len(s.frames) - 1
-                  for s in bright)  # fmt: skip
-    level = [s.saturation for s in everything if s.saturation is not None]
-    fit = _fit(samples, max(freedom, 1), _dark_bins(black), min(level) if level else None)
-    facts = fit.facts | {
+        parts = [replace(part, key=same, signal=same)]
+    samples = Samples.join([*parts, *map(repeats.samples, bright)])
+    facts |= {
         "frames": sum(len(s.frames) for s in everything),
         "pixels": sum(int(s.still.sum()) for s in everything),
-        "drift": max(s.drift for s in everything),
-        "warnings": tuple(w for s in everything for w in s.warnings) + fit.warnings,
-    }
-    facts |= pattern
-    enough = [s for s in bright if len(s.frames) >= 4]
-    counted = fitting.residuals(_residuals(enough), *fit.curve) if enough else None
-    shortest = min((len(s.frames) for s in enough), default=0)
-    return fit.choose(kind, counted, facts, shortest)
-
-
-def from_pairs(noisy: NDArray, signal: NDArray, kind: str = "auto") -> tuple[NoiseModel, Fit]:
-    """Measure the noise from noisy values and predictions that have not seen them.
-
-    The bootstrap of PN2V and PPN2V: a blind-spot prediction stands for the signal. Its errors count
-    as noise, so the variance is an upper bound; of images (two axes or more) only the half with
-    the smallest slope of the prediction is used, where such errors are small.
-
-    Parameters
-    ----------
-    noisy, signal : ndarray of one shape
-        In image units.
-    kind : str
-        As for `from_stacks`.
-
-    Raises
-    ------
-    InputError
-    """
-    _check_kind(kind)
-    y, s = np.asarray(noisy, np.float64), np.asarray(signal, np.float64)
-    if y.shape != s.shape or y.size < 200:
+        "saturation": min((s.saturation for s in everything if s.saturation is not None),
+                          default=None),
+        "warnings": tuple(w for s in everything for w in s.warnings),
+    }  # fmt: skip
+    freedom = min(len(s.frames) // 2 - 1 if len(s.frames) >= 4 else len(s.frames) - 1
+                  for s in bright)  # fmt: skip
+    line, curve, fit = _fit(samples, max(freedom, 1), dark_bins, facts)
+    odd = False
+    if enough := [s for s in bright if len(s.frames) >= 4]:
+        counted = fitting.residuals(_residuals(enough), curve.knots, curve.variances)
+        skewness, kurtosis, n = counted.moments()
+        fit = replace(fit, skewness=skewness, kurtosis=kurtosis)
+        shape = (skewness, kurtosis, n)
+        odd = _is_odd(line, fit.offset_known, counted, shape, min(len(s.frames) for s in enough))
+    elif kind in ("histogram", "mixture"):
         raise InputError(
-            f"noisy values of shape {y.shape} and signals of shape {s.shape} make no pairs; give "
-            f"200 or more of each, in arrays of one shape"
+            f"a noise model of kind {kind} needs 4 or more repeated frames; record more, or "
+            f"choose poisson_gauss or curve"
         )
-    if not (np.isfinite(y).all() and np.isfinite(s).all()):
-        raise InputError("the pairs hold NaN or infinite values; leave them out")
-    if not ((y - s) ** 2).any():
-        raise InputError("noisy values and signals are equal, so there is no noise to measure")
-    level = repeats.saturation(np.asarray(noisy)[None])
-    where = fitting.block_numbers(y.shape) if y.ndim > 1 else np.arange(y.size) * 64 // y.size
-    used = _flat(s) if y.ndim > 1 else np.ones(y.shape, np.bool_)
-    y, s, where = y[used], s[used], where[used]
-    clipped = (y >= level).astype(np.float64) if level is not None else np.zeros(len(y))
-    fit = _fit(Samples(s, s, (y - s) ** 2, clipped, where), 1, None, level)
-    bound = "errors of the prediction count as noise, so the variance is an upper bound"
-    facts = fit.facts | {"frames": 1, "pixels": len(y), "warnings": (bound, *fit.warnings)}
-    step = max(len(y) // MAX_RESIDUALS, 1)
-    free = clipped[::step] == 0
-    pairs = [((y - s)[::step][free], s[::step][free])]
-    return fit.choose(kind, fitting.residuals(pairs, *fit.curve), facts, 10**9)
+    if kind == "auto":
+        kind = "mixture" if odd else "curve" if fit.is_curved else "poisson_gauss"
+    if kind in ("histogram", "mixture"):
+        return (fitting.mixture if kind == "mixture" else fitting.histogram)(counted), fit
+    return (curve if kind == "curve" else line), fit
 
 
-@dataclass(frozen=True)
-class _Found:
-    """A line, a curve and what is known about them, before a kind of model is chosen."""
+def _is_odd(
+    line: PoissonGauss,
+    offset_known: bool,
+    counted: Residuals,
+    moments: tuple[float, float, float],
+    frames: int,
+) -> bool:
+    """Whether residuals are shaped as no Poisson-Gauss camera shapes them.
 
-    line: PoissonGauss
-    curve: tuple[NDArray, NDArray]
-    facts: dict[str, object]
-    warnings: tuple[str, ...]
-
-    def choose(
-        self, kind: str, counted: Residuals | None, facts: dict[str, object], frames: int
-    ) -> tuple[NoiseModel, Fit]:
-        """The model of a kind, or the simplest one that fits."""
-        odd = False
-        if counted is not None:
-            skewness, kurtosis, n = counted.moments()
-            facts = facts | {"skewness": skewness, "kurtosis": kurtosis}
-            odd = self._is_odd(counted, skewness, kurtosis, n, frames)
-        elif kind in ("histogram", "mixture"):
-            raise InputError(
-                f"a noise model of kind {kind} needs 4 or more repeated frames; record more, or "
-                f"choose poisson_gauss or curve"
-            )
-        fit = Fit(**facts)  # type: ignore[arg-type]
-        if kind == "auto":
-            kind = "mixture" if odd else "curve" if fit.is_curved else "poisson_gauss"
-        if kind in ("histogram", "mixture"):
-            assert counted is not None
-            made = fitting.mixture if kind == "mixture" else fitting.histogram
-            return made(counted), fit
-        return (Curve(*self.curve) if kind == "curve" else self.line), fit
-
-    def _is_odd(
-        self, counted: Residuals, skewness: float, kurtosis: float, n: float, frames: int
-    ) -> bool:
-        """Whether residuals are shaped as no Poisson-Gauss camera shapes them.
-
-        Photon noise of variance v adds gain * v to the third and gain**2 * v to the fourth
-        cumulant. Subtracting the mean of t frames shrinks both.
-        """
-        gain, total = self.line.gain, counted.variances
-        shot = np.minimum(np.maximum(gain * (counted.knots - self.line.offset), 0), total)
-        most = shot if self.facts["offset_known"] else total
-        share = counted.counts.sum(axis=1) / max(float(counted.counts.sum()), 1e-300)
-        t = float(frames)
-        third = (t - 2) / math.sqrt(t * (t - 1))
-        fourth = ((1 - 1 / t) ** 4 + (t - 1) / t**4) / (1 - 1 / t) ** 2
-        skew = [float(share @ (gain * v / total**1.5)) * third for v in (shot, most)]
-        kurt = [float(share @ (gain**2 * v / total**2)) * fourth for v in (shot, most)]
-        if not self.facts["offset_known"]:
-            skew[0] = kurt[0] = 0.0
-        outside = [
-            max(low - found, found - high, 0) - 0.25 * high
-            for found, (low, high) in ((skewness, skew), (kurtosis, kurt))
-        ]
-        return outside[0] > 0.25 + 6 * math.sqrt(6 / n) or outside[1] > 0.5 + 6 * math.sqrt(24 / n)
+    Photon noise of variance v adds gain * v to the third and gain**2 * v to the fourth
+    cumulant. Subtracting the mean of t frames shrinks both.
+    """
+    gain, total = line.gain, counted.variances
+    shot = np.minimum(np.maximum(gain * (counted.knots - line.offset), 0), total)
+    most = shot if offset_known else total
+    share = counted.counts.sum(axis=1) / max(float(counted.counts.sum()), 1e-300)
+    t = float(frames)
+    third = (t - 2) / math.sqrt(t * (t - 1))
+    fourth = ((1 - 1 / t) ** 4 + (t - 1) / t**4) / (1 - 1 / t) ** 2
+    skew = [float(share @ (gain * v / total**1.5)) * third for v in (shot, most)]
+    kurt = [float(share @ (gain**2 * v / total**2)) * fourth for v in (shot, most)]
+    if not offset_known:
+        skew[0] = kurt[0] = 0.0
+    skewness, kurtosis, n = moments
+    outside = [
+        max(low - found, found - high, 0) - 0.25 * high
+        for found, (low, high) in ((skewness, skew), (kurtosis, kurt))
+    ]
+    return outside[0] > 0.25 + 6 * math.sqrt(6 / n) or outside[1] > 0.5 + 6 * math.sqrt(24 / n)
 
 
-def _fit(samples: Samples, freedom: int, dark: Bins | None, level: float | None) -> _Found:
-    """The photon-transfer line with bootstrap intervals, and the curve."""
+def _fit(
+    samples: Samples, freedom: int, dark: Bins | None, facts: dict[str, Any]
+) -> tuple[PoissonGauss, Curve, Fit]:
+    """The photon-transfer line with bootstrap intervals, the curve, and what is known of them."""
     bins = fitting.binned(samples, freedom)
     w = fitting.weights(bins, freedom)
     knots, variances = fitting.curve(bins, w)
     x = np.stack([np.ones_like(bins.signal), bins.signal - bins.signal[0]], axis=1)
     robust = fitting.huber(bins, w, x)
     n, s, v = bins.draws()
-    gain: float
-    start: float
     drawn_w = robust * n / bins.n
     low, high = float(bins.signal[0]), float(bins.signal[-1])
     if dark is not None:
@@ -238,11 +279,14 @@ def _fit(samples: Samples, freedom: int, dark: Bins | None, level: float | None)
     slope = _interval(gain, gains, bins.reach)
     constant = len(bins.n) < 2 or slope.low <= 0
     mean = float((bins.variance * robust).sum() / robust.sum())
-    warnings: tuple[str, ...] = ()
     if constant and slope.high <= 0 and len(bins.n) > 1:
-        warnings = ("the noise falls with the signal, which no camera does; choose the curve",)
+        facts["warnings"] += (
+            "the noise falls with the signal, which no camera does; choose the curve",
+        )
     elif constant:
-        warnings = ("the signals span too small a range for a gain; record brighter parts too",)
+        facts["warnings"] += (
+            "the signals span too small a range for a gain; record brighter parts too",
+        )
     if constant:
         slope = Interval(0.0, max(slope.low, 0.0), max(slope.high, 0.0))
         gain, start, starts = 0.0, mean, np.full(len(gains), mean)
@@ -253,18 +297,18 @@ def _fit(samples: Samples, freedom: int, dark: Bins | None, level: float | None)
         noise = Interval(mean, noise.low, max(noise.high, mean))
     line = PoissonGauss(gain, offset.value, noise.value)
     fitted = np.maximum(gain * knots + start, 1e-3 * mean)
-    facts: dict[str, object] = {
-        "gain": slope,
-        "offset": offset,
-        "read_noise": Interval(*(math.sqrt(max(q, 0)) for q in noise)),
-        "intercept": intercept,
-        "offset_known": dark is not None,
-        "saturation": level,
-        "curvature": fitting.curvature(bins, w),
-        "deviation": float(np.abs(variances / fitted - 1).max()),
-        "signal": (low, high),
-    }
-    return _Found(line, (knots, variances), facts, warnings)
+    fit = Fit(
+        gain=slope,
+        offset=offset,
+        read_noise=Interval(*(math.sqrt(max(q, 0)) for q in noise)),
+        intercept=intercept,
+        offset_known=dark is not None,
+        curvature=fitting.curvature(bins, w),
+        deviation=float(np.abs(variances / fitted - 1).max()),
+        signal=(low, high),
+        **facts,
+    )
+    return line, Curve(knots, variances), fit
 
 
 def _possible(gain: float, start: Interval, darkest: float) -> tuple[Interval, Interval]:
@@ -287,23 +331,12 @@ def _interval(value: float, draws: NDArray, reach: float) -> Interval:
     return Interval.around(value, reach * float(np.std(draws)))
 
 
-def _dark_bins(dark: Stack | None) -> Bins | None:
-    """All dark pixels as one bin."""
-    if dark is None:
-        return None
-    found = repeats.samples(dark)
-    n = int(found.block.max()) + 1
-    sums = [np.bincount(found.block, v, n) for v in (None, found.signal, found.variance)]
-    table = np.stack(sums, axis=1)[..., None]
-    return Bins(table[table[:, 0, 0] > 0])
-
-
 def _without(stack: Stack, hot: NDArray[np.bool_]) -> Stack:
     """Hot pixels left out, where a stack shows the same pixels as the dark frames."""
     return replace(stack, still=stack.still & ~hot) if hot.shape == stack.still.shape else stack
 
 
-def _pattern(dark: Stack) -> tuple[dict[str, object], NDArray[np.bool_]]:
+def _pattern(dark: Stack) -> tuple[dict[str, Any], NDArray[np.bool_]]:
     """Spread of the offset from pixel to pixel beyond noise, and the hot pixels."""
     mean, variance = dark.frames.mean(axis=0), dark.frames.var(axis=0, ddof=1)
     noise = float(np.mean(variance)) / len(dark.frames)
@@ -332,18 +365,7 @@ def _residuals(stacks: list[Stack]) -> list[tuple[NDArray, NDArray]]:
     return pairs
 
 
-def _flat(signal: NDArray) -> NDArray[np.bool_]:
-    """The half of the pixels, at every level, where the prediction is flattest."""
-    slope = np.zeros(signal.shape)
-    for axis in range(max(signal.ndim - 3, 0), signal.ndim):
-        slope += ndimage.convolve1d(signal, np.array([0.5, 0, -0.5]), axis=axis) ** 2
-    order = np.argsort(signal, axis=None, kind="stable")
-    flat = np.zeros(signal.size, np.bool_)
-    for part in np.array_split(order, 32):
-        flat[part] = slope.ravel()[part] <= np.median(slope.ravel()[part])
-    return flat.reshape(signal.shape)
-
-
-def _check_kind(kind: str) -> None:
+def check_kind(kind: str) -> None:
+    """Refuse a kind of model that is not known."""
     if kind not in CHOICES:
         raise InputError(f"unknown noise model '{kind}'; choose one of {', '.join(CHOICES)}")

@@ -7,13 +7,13 @@ that resampling blocks (bootstrap) gives standard errors that survive noise corr
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from unnoise.noise.models import Histogram, Mixture
+from unnoise.noise.models import Histogram, Mixture, between
 
 MAX_BINS, KNOTS = 32, 24
 MIN_PER_BIN, MIN_FREEDOM = 40, 400
@@ -49,12 +49,8 @@ class Samples:
         """One after another, with blocks of their own unless they show the same pixels."""
         last = [0 if same_blocks else int(p.block.max()) + 1 for p in parts[:-1]]
         shifts = np.cumsum([0, *last])
-        blocks = np.concatenate([p.block + s for p, s in zip(parts, shifts, strict=True)])
-        names = ("key", "signal", "variance", "clipped")
-        key, signal, variance, clipped = (
-            np.concatenate([getattr(p, n) for p in parts]) for n in names
-        )
-        return cls(key, signal, variance, clipped, blocks)
+        moved = [replace(p, block=p.block + s) for p, s in zip(parts, shifts, strict=True)]
+        return cls(*(np.concatenate([getattr(p, f.name) for p in moved]) for f in fields(cls)))
 
 
 @dataclass(frozen=True)
@@ -120,21 +116,20 @@ def binned(samples: Samples, freedom: int) -> Bins:
         if seen >= least and count[i:].sum() >= least:
             here, seen = here + 1, 0
         merged[i], seen = here, seen + n
-    index = merged[index]
-    n_bins, n_blocks = here + 1, int(samples.block.max()) + 1
-    at = samples.block * n_bins + index
-
-    def total(values: NDArray | None) -> NDArray:
-        sums = np.bincount(at, values, minlength=n_blocks * n_bins)
-        return sums.reshape(n_blocks, n_bins)
-
-    number = total(None)
-    sums = np.stack([number, total(samples.signal), total(samples.variance)], axis=1)
-    kept = total(samples.clipped).sum(axis=0) <= CLIPPED * number.sum(axis=0)
+    sums, clipped = summed(samples, merged[index], here + 1)
+    kept = clipped <= CLIPPED * sums[:, 0].sum(axis=0)
     sums = sums[:, :, kept] if kept.any() else sums
     sums = sums[sums[:, 0].sum(axis=1) > 0]
-    signal = sums[:, 1].sum(axis=0) / sums[:, 0].sum(axis=0)
-    return _distinct(sums[:, :, np.argsort(signal)])
+    return _distinct(sums[:, :, np.argsort(Bins(sums).signal)])
+
+
+def summed(samples: Samples, index: NDArray, n_bins: int) -> tuple[NDArray, NDArray]:
+    """Number, sums of signals and of variances by block and bin; saturated shares by bin."""
+    shape = int(samples.block.max()) + 1, n_bins
+    at = samples.block * n_bins + index
+    values = (None, samples.signal, samples.variance, samples.clipped)
+    *sums, clipped = (np.bincount(at, v, np.prod(shape)).reshape(shape) for v in values)
+    return np.stack(sums, axis=1), clipped.sum(axis=0)
 
 
 def _distinct(sums: NDArray) -> Bins:
@@ -272,9 +267,7 @@ def residuals(
     for residual, signal in pairs:
         z = residual / np.sqrt(np.interp(signal, knots, variances))
         column = np.clip(np.rint((z + reach) / step), 0, n - 1).astype(np.int64)
-        place = np.interp(signal, knots, np.arange(len(knots), dtype=np.float64))
-        row = np.minimum(place.astype(np.int64), max(len(knots) - 2, 0))
-        up = place - row
+        row, up = between(knots, signal)
         flat = np.bincount(row * n + column, 1 - up, minlength=counts.size)
         upper = np.minimum(row + 1, len(knots) - 1)
         flat = flat + np.bincount(upper * n + column, up, minlength=counts.size)

@@ -10,7 +10,7 @@ from scipy import ndimage, stats
 
 from unnoise.errors import InputError
 from unnoise.noise.camera.fit import Samples, block_numbers, least_squares
-from unnoise.noise.plane_parts import block_means
+from unnoise.noise.planes import block_means
 
 MOTION_WARN, MOTION_STOP = 0.02, 0.25
 """Share of the noise variance, or of the picture, that motion may explain."""
@@ -34,8 +34,6 @@ class Stack:
         The level at which values pile up.
     still : ndarray of bool, shape (..., y, x)
         Pixels where nothing moves.
-    drift : float
-        Range of the frame means, relative to the standard deviation of the noise.
     warnings : tuple of str
         What people should know.
     """
@@ -45,7 +43,6 @@ class Stack:
     clipped: NDArray[np.bool_] | None
     saturation: float | None
     still: NDArray[np.bool_]
-    drift: float
     warnings: tuple[str, ...]
 
 
@@ -138,11 +135,10 @@ def steady(frames: NDArray, name: str = "the frames") -> Stack:
             f"counts the camera cuts off the noise below, and gain and offset are wrong: raise its "
             f"offset",
         )
-    drift = float(np.ptp(shifts)) / np.sqrt(noise)
-    if drift > 0.5:
+    if np.ptp(shifts) > 0.5 * np.sqrt(noise):
         far = f"the level of the frames drifts by {np.ptp(shifts):.3g} grey levels"
         warnings = (*warnings, f"{far}; it was taken out, but steady light measures better")
-    return Stack(x, centre, clipped, level, still, drift, warnings)
+    return Stack(x, centre, clipped, level, still, warnings)
 
 
 def _drift(x: NDArray) -> tuple[NDArray, NDArray, NDArray]:
@@ -177,7 +173,8 @@ def _motion(
     warnings: list[str] = []
     # A common shift d moves every pixel by -d * gradient. The central difference leaves the pixel
     # itself out, so that its noise does not enter (Lucas and Kanade, 1981).
-    gradients = np.stack([_slope(mean, axis).ravel() for axis in (-2, -1)])
+    slopes = (ndimage.convolve1d(mean, [0.5, 0, -0.5], axis, mode="nearest") for axis in (-2, -1))
+    gradients = np.stack([slope.ravel() for slope in slopes])
     gram = gradients @ gradients.T
     if np.linalg.cond(gram) < 1e6:
         moved = np.linalg.solve(gram, gradients @ residual.reshape(t, -1).T)
@@ -213,11 +210,10 @@ def _motion(
     # Strongly skewed noise has more extreme cells; a few are left in the count as chance.
     share = max(float(moving.mean()) - 2e-3, 0)
     warnings += _judge(share, f"something moves in {name}", f"{share:.0%} of the picture")
-    still = ~np.kron(moving, np.ones((CELL, CELL), np.bool_)) if share else None
-    whole = np.ones(mean.shape, np.bool_)
-    if still is not None:
-        whole[..., : ny * CELL, : nx * CELL] = still
-    return whole, tuple(warnings)
+    still = np.ones(mean.shape, np.bool_)
+    if share:
+        still[..., : ny * CELL, : nx * CELL] = ~np.kron(moving, np.ones((CELL, CELL), np.bool_))
+    return still, tuple(warnings)
 
 
 def _judge(share: float, what: str, how_much: str) -> list[str]:
@@ -229,38 +225,29 @@ def _judge(share: float, what: str, how_much: str) -> list[str]:
     return [f"{what} ({how_much}); the noise may be overestimated"] if share > MOTION_WARN else []
 
 
-def _slope(image: NDArray, axis: int) -> NDArray:
-    """Central difference without wrapping."""
-    kernel = np.array([0.5, 0, -0.5])
-    return np.asarray(ndimage.convolve1d(image, kernel, axis=axis, mode="nearest"))
-
-
 def samples(stack: Stack) -> Samples:
     """Signals and variances of all still pixels, with keys that are independent of them.
 
     From 4 frames on, one half of the frames gives the key and the other the measurements, and the
     other way round. With fewer, the key is the mean of the neighbours.
     """
-    x, still = stack.frames, stack.still
-    where = block_numbers(still.shape)[still]
+    x, still, found = stack.frames, stack.still, []
+    even = np.arange(len(x)) % 2 == 0
     if len(x) >= 4:
-        halves = (np.arange(len(x)) % 2 == 0), (np.arange(len(x)) % 2 == 1)
-        parts = [(x[a].mean(axis=0), x[b], b) for a, b in (halves, halves[::-1])]
+        parts = [(x[~used].mean(axis=0), used) for used in (~even, even)]
     else:
-        parts = [(_key(x.mean(axis=0)), x, np.ones(len(x), np.bool_))]
-    none = np.zeros(int(still.sum()))
-
-    def sample(key: NDArray, frames: NDArray, used: NDArray) -> Samples:
-        share = none if stack.clipped is None else stack.clipped[used].mean(axis=0)[still]
-        return Samples(
-            key[still].astype(np.float64) + stack.centre,
-            frames.mean(axis=0, dtype=np.float64)[still] + stack.centre,
-            frames.var(axis=0, ddof=1, dtype=np.float64)[still],
-            share,
-            where,
+        parts = [(_key(x.mean(axis=0)), np.ones(len(x), np.bool_))]
+    for key, used in parts:
+        clipped = np.zeros(still.shape) if stack.clipped is None else stack.clipped[used].mean(0)
+        found.append(
+            Samples(
+                key[still].astype(np.float64) + stack.centre,
+                x[used].mean(axis=0, dtype=np.float64)[still] + stack.centre,
+                x[used].var(axis=0, ddof=1, dtype=np.float64)[still],
+                clipped[still],
+                block_numbers(still.shape)[still],
+            )
         )
-
-    found = [sample(*part) for part in parts]
     return Samples.join(found, same_blocks=True)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from unnoise.errors import InputError
-from unnoise.quality import gaussian_split
+from unnoise.quality.frc import gaussian_split
 
 
 @pytest.mark.parametrize("shape", [(256, 256), (16, 64, 64)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from unnoise.noise.plane_parts import block_means, blocks, calmest, centred, middle
+from unnoise.noise.planes import block_means, blocks, calmest, centred, middle
 
 
 @pytest.mark.parametrize("shape", [(17, 33), (2, 16, 9), (3, 2, 8, 8)])
