@@ -29,6 +29,7 @@ from unnoise.training.instant import STEPS, VstCalibration
 from unnoise.training.loop import TrainingRun
 from unnoise.training.posterior_test import with_posterior
 from unnoise.training.progress import Progress
+from unnoise.training.run import Run
 
 SHARES = (0.3, 0.3, 0.4)
 """Shares of the budget: fine-tuning, from scratch, and the better of the two once more."""
@@ -41,7 +42,7 @@ LEAST_SHARE = 0.1
 """A second net doubles the time of a prediction, which a smaller weight is not worth."""
 
 
-class CandidateSearch:
+class CandidateSearch(Run):
     """A run of several stages, in the shape of a training run.
 
     Parameters
@@ -94,11 +95,6 @@ class CandidateSearch:
         return {name: estimate.risk for name, estimate in self._estimates.items()}
 
     @property
-    def stopped(self) -> bool:
-        """It never stops early."""
-        return False
-
-    @property
     def fraction(self) -> float:
         """Share of the budget that is spent."""
         if len(self._stages) == 1 + len(SHARES):
@@ -117,7 +113,7 @@ class CandidateSearch:
                 self.seconds = self._clock() - started
                 if self._first.fraction == 1:  # before a stop, or it would be calibrated twice
                     self._stages.append(self._first.model())
-                yield self._progress(None)
+                yield self.progress()
         while len(self._stages) < 1 + len(SHARES):
             if self._run is None:
                 self._run = self._next(self.seconds)
@@ -125,33 +121,20 @@ class CandidateSearch:
             for progress in self._run:
                 self.step = first + progress.step
                 self.seconds = self._clock() - started
+                self.loss = progress.loss
                 if self._run.fraction < 1:
-                    yield self._progress(self._run)
+                    yield self.progress()
             self._finish(self._run)
-            self._run = None
+            self._run = self.loss = None
             self.seconds = self._clock() - started
-            yield self._progress(None)
+            yield self.progress()
 
-    def _progress(self, run: TrainingRun | None) -> Progress:
-        fraction, first = self.fraction, self._first
-        # while the transform is calibrated nothing is known but what is left of that
-        spent, share = (self.seconds, fraction) if fraction else (first.seconds, first.fraction)
-        rest = spent / share - spent
-        return Progress(
-            step=self.step,
-            steps=self._expected(fraction),
-            fraction=fraction,
-            seconds=self.seconds,
-            remaining=max(rest, 0.0),
-            loss=run.loss if run else None,
-            held_out=self.history[-1]["held_out"] if self.history else None,
-        )
-
-    def _expected(self, fraction: float) -> int:
-        """Steps of the whole run, as far as can be told: at first those of the calibration."""
-        if fraction == 1:
-            return self.step
-        return max(round(self.step / fraction), self.step) if fraction > 0 else STEPS
+    def progress(self) -> Progress:
+        """Where it stands; while the transform is calibrated, of that alone something is known."""
+        found = super().progress()
+        if self.fraction:
+            return found
+        return replace(found, steps=STEPS, remaining=self._first.progress().remaining)
 
     def _next(self, spent: float) -> TrainingRun:
         """The run of the stage that comes next."""

@@ -16,12 +16,13 @@ from unnoise.models.model import Model
 from unnoise.nets.classical import Filter, candidates, risk
 from unnoise.training.crops import Crops
 from unnoise.training.progress import Progress
+from unnoise.training.run import Run
 
 N_PATCHES = 2
 """Patches on which the filters are compared."""
 
 
-class FilterSearch:
+class FilterSearch(Run):
     """Tries the parameters of a filter one after the other, and keeps those of least risk.
 
     The risk is self-supervised (J-invariance; Batson and Royer, ICML 2019). It can stop and go on
@@ -86,16 +87,7 @@ class FilterSearch:
             self.seconds += time.perf_counter() - started
             line = {"step": self.step, "seconds": round(self.seconds, 3), "held_out": loss}
             self.history.append({**line, **values})
-            rest = self.seconds / self.fraction - self.seconds
-            yield Progress(
-                step=self.step,
-                steps=len(self._candidates),
-                fraction=self.fraction,
-                seconds=self.seconds,
-                remaining=rest,
-                loss=None,
-                held_out=loss,
-            )
+            yield self.progress()
 
     def model(self) -> Model:
         """The model with the best parameters so far."""
@@ -106,10 +98,6 @@ class FilterSearch:
         net.set(**{name: best[name] for name in self._candidates[0]})
         weights = dict(net.state_dict())
         return self._model.with_weights(weights, steps=self.step, held_out=best["held_out"])
-
-    def remarks(self) -> list[str]:
-        """Nothing beyond its loss."""
-        return []
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on."""

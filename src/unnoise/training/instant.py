@@ -24,6 +24,7 @@ from unnoise.nets.variance_stabilized import Stabilised, interpolate
 from unnoise.training.methods.b2u import donut_mean
 from unnoise.training.optimizer import OPTIMIZERS
 from unnoise.training.progress import Progress
+from unnoise.training.run import Run
 from unnoise.training.vst_from_noise import crops_of
 
 STEPS = 60
@@ -46,7 +47,7 @@ N_JUDGES = 24
 """Patches on which the first guess and the refinement are compared."""
 
 
-class VstCalibration:
+class VstCalibration(Run):
     """The calibration of the transform, in the shape of a training run.
 
     Parameters
@@ -109,15 +110,7 @@ class VstCalibration:
             if self.step == STEPS:
                 self._finish()
             self.seconds += time.perf_counter() - started
-            yield Progress(
-                step=self.step,
-                steps=STEPS,
-                fraction=self.fraction,
-                seconds=self.seconds,
-                remaining=self.seconds / self.fraction - self.seconds,
-                loss=None,
-                held_out=self.history[-1]["held_out"] if self.history else None,
-            )
+            yield self.progress()
 
     def _places(self, x: Tensor) -> Tensor:
         """Where the refinement bends, shape (channels, BENDS): denser where there are pixels."""
@@ -191,10 +184,6 @@ class VstCalibration:
             return self._model
         held_out = self.history[-1]["held_out"]
         return self._model.with_weights(self._best, steps=self.step, held_out=held_out)
-
-    def remarks(self) -> list[str]:
-        """Nothing beyond its loss."""
-        return []
 
     def state(self) -> dict[str, Any]:
         """Nothing but the step: a calibration takes seconds and starts anew."""

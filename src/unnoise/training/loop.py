@@ -25,6 +25,7 @@ from unnoise.training.methods.step import Batch, Step
 from unnoise.training.noise_tables import noise_tables
 from unnoise.training.optimizer import OPTIMIZERS
 from unnoise.training.progress import Progress
+from unnoise.training.run import Run
 from unnoise.training.schedule import Patience, schedule, standard_error
 
 N_VALIDATIONS = 20
@@ -35,7 +36,7 @@ STEPS_PER_VALIDATION = 50
 """Fewest steps between validations: each costs about three steps."""
 
 
-class TrainingRun:
+class TrainingRun(Run):
     """A training run that can stop and go on at any step.
 
     Parameters
@@ -101,7 +102,6 @@ class TrainingRun:
         self.lower = Patience()
         self.significant = Patience()
         self.stopped = False
-        self.loss: float | None = None
         self.best: float | None = None
         self.best_weights = {k: v.cpu() for k, v in model.weights.items()}
         self.history: list[dict[str, Any]] = []
@@ -143,21 +143,6 @@ class TrainingRun:
         expected = self.config.steps or self.step / max(self.fraction, 1e-9)
         n = min(max(int(expected) // STEPS_PER_VALIDATION, 1), N_VALIDATIONS)
         return self.fraction >= (math.floor(self.validated * n + 1e-9) + 1) / n
-
-    def progress(self) -> Progress:
-        """Where the run stands."""
-        fraction = self.fraction
-        total = self.seconds / fraction if fraction > 0 else math.nan
-        expected = self.config.steps or max(self.step, round(self.step / max(fraction, 1e-9)))
-        return Progress(
-            step=self.step,
-            steps=self.step if self.stopped else expected,
-            fraction=fraction,
-            seconds=self.seconds,
-            remaining=max(total - self.seconds, 0.0),
-            loss=self.loss,
-            held_out=self.history[-1]["held_out"] if self.history else None,
-        )
 
     def _step(self) -> None:
         """One optimiser step."""
