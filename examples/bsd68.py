@@ -183,7 +183,7 @@ def show_patches(run: TrainingRun) -> Figure:
     busiest = patches.noisy.std(axis=(1, 2, 3)).argsort()[-3:]  # there is more to see in them
     x, held_out = (torch.from_numpy(a[busiest]) for a in (patches.noisy, patches.held_out))
     generator = torch.Generator().manual_seed(0)
-    step = Step(x, x, held_out, generator, fraction=0.0, see=run.net)
+    step = Step(x, x, held_out, generator, fraction=0.0, predict=run.net)
     training, validation = (
         [a.numpy() for a in batch]  # input, target and weight
         for batch in (run.method.batch(step), run.method.validation(step))

@@ -9,7 +9,6 @@ replacement; the rest of it is in the net.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +16,6 @@ from torch import Tensor
 
 from unnoise.config.config import Config
 from unnoise.training.masks.blind_spots import PATTERNS, REPLACEMENTS, hide_structure
-from unnoise.training.methods.r2r import NoiseTable
 from unnoise.training.methods.step import Batch, Step
 
 
@@ -64,7 +62,7 @@ class Noise2Void:
         return hide_structure(hidden, planes, mask, struct, generator)
 
 
-def build(config: Config, ndim: int, noise: Sequence[NoiseTable] = ()) -> Noise2Void:
+def build(config: Config, ndim: int, noise: object = ()) -> Noise2Void:
     """The method of the settings."""
     mask, footprint = config.mask, config.footprint(ndim)
     assert mask is not None

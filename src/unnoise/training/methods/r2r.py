@@ -103,11 +103,7 @@ class Recorrupted:
         start, end = WEAKENS
         done = min(max((fraction - start) / (end - start), 0.0), 1.0)
         split = self.split.weaker(1 + (self.decay - 1) * done)
-        b, c = step.x.shape[:2]
-        channel = step.channel
-        if channel is None:
-            channel = torch.arange(c, device=step.x.device).expand(b, c)
-        parts = split(step.x.flatten(0, 1), channel.flatten(), step.generator)
+        parts = split(step.x.flatten(0, 1), step.channel_of_planes, step.generator)
         first, second = (part.view_as(step.x) for part in parts)
         return first, second
 
