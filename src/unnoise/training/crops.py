@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from unnoise.images.held_out import held_out, plane_key
 from unnoise.images.image import Image
 from unnoise.images.normalization import ChannelStatistics
+from unnoise.models.model import Model
 
 KNOWN = 2**22
 """Held-out pixels of images of at most so many pixels and channels in all are kept, not made anew
@@ -208,6 +210,19 @@ class Crops:
         if len(self.patch) == 2:
             block = block[:, 0]
         return affine.select(channels).apply(block[channels])
+
+
+def crops_of(images: Sequence[Image], model: Model, **options: Any) -> Crops:
+    """Patches of the denoised channels as the net of a model takes them."""
+    return Crops(
+        images,
+        model.affine,
+        patch=model.patch,
+        channels=model.channels,
+        one_by_one=model.is_one_by_one,
+        seed=model.config.training.seed,
+        **options,
+    )
 
 
 def _turn(a: NDArray, turns: int, flip: bool) -> NDArray:

@@ -14,7 +14,7 @@ from unnoise.errors import InputError
 from unnoise.images.image import Image
 from unnoise.models.model import Model
 from unnoise.nets.classical import Filter, candidates, risk
-from unnoise.training.crops import Crops
+from unnoise.training.crops import crops_of
 from unnoise.training.progress import Progress
 from unnoise.training.run import Run
 
@@ -56,14 +56,7 @@ class FilterSearch(Run):
         targets: Sequence[Image] | None = None,
     ) -> None:
         self._model = model
-        crops = Crops(
-            images,
-            model.affine,
-            patch=model.patch,
-            channels=model.channels,
-            one_by_one=True,
-            seed=model.config.training.seed,
-        )
+        crops = crops_of(images, model)
         rng = np.random.default_rng(model.config.training.seed)
         n = 1 if crops.overlap() == 1 else N_PATCHES  # there may be one patch only
         self._planes = list(crops.batch(n, rng).noisy[:, 0].astype(np.float64))

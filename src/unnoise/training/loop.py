@@ -18,8 +18,8 @@ from unnoise.images.image import Image
 from unnoise.models.build import build_net
 from unnoise.models.model import Coverage, Model
 from unnoise.nets.device import autocast, keep_memory, to_device, training_dtype
-from unnoise.training.crops import Crops, PairedImages, Patches
-from unnoise.training.losses import COVERAGE, COVERAGES, ERRORS, mean
+from unnoise.training.crops import PairedImages, Patches, crops_of
+from unnoise.training.losses import COVERAGE, ERRORS, coverage, mean
 from unnoise.training.methods import build
 from unnoise.training.methods.step import Batch, Step
 from unnoise.training.noise_tables import noise_tables
@@ -79,19 +79,13 @@ class TrainingRun(Run):
         axis = config.pairs.axis if config.pairs else None
         statistics = model.target_affine or model.affine
         paired = PairedImages(statistics, targets, axis) if config.needs_pairs else None
-        self.crops = Crops(
-            images,
-            model.affine,
-            patch=model.patch,
-            channels=model.channels,
-            one_by_one=model.is_one_by_one,
-            symmetries=config.symmetries(model.ndim) if t.augment else ((0, False),),
-            seed=t.seed,
-            partners=paired,
-        )
+        turns = config.symmetries(model.ndim) if t.augment else ((0, False),)
+        self.crops = crops_of(images, model, symmetries=turns, partners=paired)
         self.dtype = training_dtype(device, t.precision, model.ndim)
         self.net = to_device(build_net(model), device)
-        self._followed = _floats(self.net)  # the tensors themselves: they change in place
+        # What the moving average follows, weights and running statistics: the tensors themselves,
+        # as they change in place.
+        self._followed = [v for v in self.net.state_dict().values() if v.is_floating_point()]
         self.average = [p.detach().clone() for p in self._followed]
         self.optimizer = OPTIMIZERS[t.optimizer](self.net.parameters(), t)
         self.scaler = torch.amp.GradScaler("cuda", enabled=self.dtype == torch.float16)
@@ -261,11 +255,11 @@ class TrainingRun(Run):
                     prediction = self.net(noisy.to(self.device)).float().cpu()
                 error = weight * ERRORS[self.config.loss](prediction, target)
                 losses.append(error.flatten(1).sum(1) / weight.flatten(1).sum(1))
-                if self.config.loss in COVERAGES:
+                if self._model.config.is_probabilistic:
                     centre, scale = prediction.chunk(2, 1)
                     deviations.append(((target - centre) / scale)[weight > 0])
         self.net.train()
-        extra = COVERAGES[self.config.loss](torch.cat(deviations)) if deviations else {}
+        extra = coverage(torch.cat(deviations), self.config.loss) if deviations else {}
         return torch.cat(losses).double(), extra
 
     def _validation_batches(self) -> list[Batch]:
@@ -377,8 +371,3 @@ PLAIN = (
     "history",
 )
 """Attributes of a run that are saved as they are."""
-
-
-def _floats(net: torch.nn.Module) -> list[Tensor]:
-    """The tensors that the moving average follows: weights and running statistics."""
-    return [v for v in net.state_dict().values() if v.is_floating_point()]

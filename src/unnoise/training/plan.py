@@ -18,8 +18,8 @@ from unnoise.models.model import Model
 from unnoise.models.provenance import Provenance
 from unnoise.noise.inspect import NoiseReport
 from unnoise.noise.of_images import image_noise, inspect_images
+from unnoise.training.instant import with_stabilizer
 from unnoise.training.noise_tables import with_split_noise
-from unnoise.training.vst_from_noise import with_stabilizer
 
 MIN_SIDE = 16
 """Smallest image in Y and X."""
