@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from unnoise.nets import MaxBlurPool
+from unnoise.nets.blur_pool import MaxBlurPool
 
 
 def looped(x: NDArray, stride: tuple[int, ...]) -> NDArray:

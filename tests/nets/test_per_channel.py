@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from unnoise.nets import PerChannel, UNet
+from unnoise.nets.per_channel import PerChannel
+from unnoise.nets.unet import UNet
 
 
 def per_channel(channels: int = 3, **options: object) -> PerChannel:

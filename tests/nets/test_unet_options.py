@@ -11,7 +11,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from tiny import normal, seeded, unet
-from unnoise.nets import UNet
+from unnoise.nets.unet import UNet
 
 
 def test_stem_in_3d_is_the_stem_in_2d_on_every_slice() -> None:

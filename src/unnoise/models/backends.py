@@ -16,8 +16,8 @@ from torch import Tensor
 from unnoise.errors import InputError
 from unnoise.models.build import DenoisingNet, ready
 from unnoise.models.model import Model
-from unnoise.nets import UNet
 from unnoise.nets.device import autocast, select_device, training_dtype
+from unnoise.nets.unet import UNet
 
 BACKENDS = ("torch", "bfloat16", "onnx")
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
@@ -44,15 +44,12 @@ def check(backend: str, device: str = "auto") -> None:
     """
     if backend not in BACKENDS:
         raise InputError(f"unknown backend '{backend}'; choose one of {', '.join(BACKENDS)}")
-    if backend == "torch":
-        return
-    if backend == "bfloat16":
-        if training_dtype(select_device(device)) != torch.bfloat16:
-            raise InputError(
-                "bfloat16 would be slower here: it needs a processor that computes with it "
-                "(AVX-512 BF16, AMX, or a CUDA card of 2020 or later) and a recent PyTorch; leave "
-                "out --backend"
-            )
+    if backend == "bfloat16" and training_dtype(select_device(device)) != torch.bfloat16:
+        raise InputError(
+            "bfloat16 would be slower here: it needs a processor that computes with it (AVX-512 "
+            "BF16, AMX, or a CUDA card of 2020 or later) and a recent PyTorch; leave out --backend"
+        )
+    if backend != "onnx":
         return
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
@@ -108,24 +105,17 @@ def forward(model: Model, net: DenoisingNet, backend: str) -> Forward:
     InputError
         If the net cannot be exported, or is a filter.
     """
-    if backend == "torch":
-        return net
+    check_model(model, backend)
     if backend == "onnx":
         return _Session.of(model)
-    check_model(model, backend)
-    return _Half(net)
 
-
-class _Half:
-    """A net whose convolutions take 16-bit maps; what comes in and out has 32 bits."""
-
-    def __init__(self, net: DenoisingNet) -> None:
-        self._net = net
-
-    def __call__(self, x: Tensor) -> Tensor:
+    def half(x: Tensor) -> Tensor:
+        """Convolutions take 16-bit maps; what comes in and out has 32 bits."""
         with autocast(x.device, torch.bfloat16):
-            y: Tensor = self._net(x)
+            y: Tensor = net(x)
         return y.float()
+
+    return net if backend == "torch" else half
 
 
 class _Session:
