@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,11 +40,19 @@ from unnoise.models.provenance import Provenance
 from unnoise.models.record import PosteriorTest, TrainingRecord, plain
 from unnoise.noise.of_images import ImageNoise
 
-T = TypeVar("T")
-
 CONFIG, WEIGHTS, RESUME, LOG = "config.yaml", "weights.safetensors", "resume.pt", "log.jsonl"
 FORMAT = 2
 """Version of the folder's layout."""
+PARTS: dict[str, Callable[[Any], Any]] = {
+    "noise": ImageNoise.from_dict,
+    "posterior": Posterior.from_dict,
+    "record": TrainingRecord.from_dict,
+    "provenance": Provenance.from_dict,
+    "posterior_test": lambda values: PosteriorTest(**values),
+    "choice": lambda values: Choice(**values),
+    "coverage": lambda values: Coverage(**values),
+}
+"""The parts of a model that may be missing, and what reads the plain values of each."""
 SECOND = "second."
 """What the names of the weights of a second model begin with."""
 
@@ -108,35 +116,28 @@ def _files(
 
 def _described(model: Model) -> dict[str, Any]:
     """Everything but the weights, as plain values."""
-    parts = {
-        "noise": model.noise,
-        "posterior": model.posterior,
-        "record": model.record,
-        "provenance": model.provenance,
-    }
-    facts = {
-        "posterior_test": model.posterior_test,
-        "choice": model.choice,
-        "coverage": model.coverage,
-    }
+    statistics = {"": model.affine, "target_": model.target_affine}
+    parts = {name: getattr(model, name) for name in PARTS}
     return {
         "config": model.config.values(),
-        "mean": model.affine.mean.tolist(),
-        "std": model.affine.std.tolist(),
-        **_target_statistics(model.target_affine),
+        **{
+            f"{prefix}{name}": getattr(affine, name).tolist()
+            for prefix, affine in statistics.items()
+            if affine is not None
+            for name in ("mean", "std")
+        },
         "channels": list(model.channels),
         "patch": list(model.patch),
-        **{name: part.to_dict() for name, part in parts.items() if part is not None},
-        **{name: plain(asdict(fact)) for name, fact in facts.items() if fact is not None},
+        **{
+            name: part.to_dict() if hasattr(part, "to_dict") else plain(asdict(part))
+            for name, part in parts.items()
+            if part is not None
+        },
     }
 
 
 def _model(values: Mapping[str, Any], weights: Mapping[str, Tensor]) -> Model:
     """What `_described` wrote."""
-
-    def part(name: str, read: Callable[[Any], T]) -> T | None:
-        return read(values[name]) if name in values else None
-
     return Model(
         config=Config.parse(values["config"]),
         affine=_affine(values),
@@ -144,21 +145,8 @@ def _model(values: Mapping[str, Any], weights: Mapping[str, Tensor]) -> Model:
         channels=tuple(int(c) for c in values["channels"]),
         patch=tuple(int(p) for p in values["patch"]),
         weights=weights,
-        noise=part("noise", ImageNoise.from_dict),
-        posterior=part("posterior", Posterior.from_dict),
-        posterior_test=part("posterior_test", lambda v: PosteriorTest(**v)),
-        record=part("record", TrainingRecord.from_dict),
-        choice=part("choice", lambda v: Choice(**v)),
-        coverage=part("coverage", lambda v: Coverage(**v)),
-        provenance=Provenance.from_dict(values.get("provenance", {})),
+        **{name: read(values[name]) for name, read in PARTS.items() if name in values},
     )
-
-
-def _target_statistics(affine: ChannelStatistics | None) -> dict[str, list[float]]:
-    """Statistics of clean images, where the model has some."""
-    if affine is None:
-        return {}
-    return {"target_mean": affine.mean.tolist(), "target_std": affine.std.tolist()}
 
 
 def _affine(values: Any, prefix: str = "") -> ChannelStatistics:
