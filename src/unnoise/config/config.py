@@ -205,12 +205,10 @@ class Config(Frozen):
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
-            subject = f"setting '{where}'"
             message = first["msg"].removeprefix("Value error, ")
             if first["type"] == "extra_forbidden":
                 message = f"there is no such setting{_nearest(first['loc'])}"
-            text = f"{subject}: {message}" if where else message
-            raise InputError(text) from error
+            raise InputError(f"setting '{where}': {message}" if where else message) from error
 
     @classmethod
     def from_yaml(cls, text: str) -> Config:
