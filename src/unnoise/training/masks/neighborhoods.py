@@ -120,12 +120,18 @@ def reduce(
     x: Tensor,
     mask: Tensor,
     radius: int,
-    forbidden: Tensor,
     generator: torch.Generator,
     function: Callable[[Tensor], Tensor],
+    exclude: Tensor | None,
+    *,
+    centre: bool = True,
 ) -> Tensor:
-    """Replace the spots by a function of their windows (s, k), which are NaN outside the image."""
+    """Replace the spots by a function of their windows (s, k), which are NaN outside the image.
+
+    The offsets of `forbidden_offsets` are left out.
+    """
     ndim = x.ndim - 1
+    forbidden = forbidden_offsets(x, exclude, centre=centre)
     window = torch.ones([2 * radius + 1] * ndim, dtype=torch.bool, device=x.device)
     near = forbidden[(forbidden.abs() <= radius).all(1)] + radius
     window[tuple(near.T)] = False
