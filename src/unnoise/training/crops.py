@@ -152,22 +152,16 @@ class Crops:
         n = self.images[which].sizes
         axis = self.partners.axis if self.partners else None
         at = {k: int(rng.integers(n[k] - (k == axis))) for k in "ST"}
-        y, x = (
-            int(rng.integers(n[letter] - size + 1))
-            for letter, size in zip("YX", self.patch[-2:], strict=True)
-        )
-        depth = self.patch[0] if len(self.patch) == 3 else 1
+        depth, *sides = (1, *self.patch)[-3:]
+        y, x = (int(rng.integers(n[k] - size + 1)) for k, size in zip("YX", sides, strict=True))
         z = at["Z"] = int(rng.integers(n["Z"] - depth + 1 - (axis == "Z")))
-        which_channels = list(range(len(self.channels)))
-        if self.one_by_one:
-            which_channels = [int(rng.integers(len(self.channels)))]
+        every = len(self.channels)
+        which_channels = [int(rng.integers(every))] if self.one_by_one else list(range(every))
         channels = [self.channels[i] for i in which_channels]
-        origin: tuple[int, ...] = (z, y, x)
-        if len(self.patch) == 2:
-            origin = (y, x)
-        key = (self.seed, *plane_key(which, at, len(self.patch), axis))
-        space = tuple(n[letter] for letter in "ZYX"[-len(self.patch) :])
-        held = [self._held(origin, space, (*key, c)) for c in channels]
+        ndim = len(self.patch)
+        key = (self.seed, *plane_key(which, at, ndim, axis))
+        space = tuple(n[letter] for letter in "ZYX"[-ndim:])
+        held = [self._held((z, y, x)[-ndim:], space, (*key, c)) for c in channels]
         noisy = self._read(self.images[which], at, (y, x), channels, self.affine)
         if self.partners is None:
             return which_channels, (noisy, np.stack(held))
@@ -196,20 +190,9 @@ class Crops:
         affine: ChannelStatistics,
     ) -> NDArray[np.float32]:
         """A normalised patch, shape (c, *patch)."""
-        depth = self.patch[0] if len(self.patch) == 3 else 1
-        (y, x), (height, width) = corner, self.patch[-2:]
-        block = image.read(
-            {
-                "S": at["S"],
-                "T": at["T"],
-                "Z": slice(at["Z"], at["Z"] + depth),
-                "Y": slice(y, y + height),
-                "X": slice(x, x + width),
-            }
-        )[0, 0]
-        if len(self.patch) == 2:
-            block = block[:, 0]
-        return affine.select(channels).apply(block[channels])
+        starts = zip("ZYX", (at["Z"], *corner), (1, *self.patch)[-3:], strict=True)
+        block = image.read({**at, **{k: slice(o, o + size) for k, o, size in starts}})[0, 0]
+        return affine.select(channels).apply(block[channels].reshape(-1, *self.patch))
 
 
 def crops_of(images: Sequence[Image], model: Model, **options: Any) -> Crops:
