@@ -264,16 +264,32 @@ def load(folder: str | os.PathLike[str]) -> Model:
             f"the model folder {place} is damaged ({_first_line(error)}); restore it from a copy "
             f"or train again"
         ) from error
-    _check_whole(place, model)
-    if model.second is not None:
-        _check_second(place, model, model.second)
+    fits = _is_whole(model)
+    if model.second is not None:  # the two must be of one kind, and each whole
+        twin = model.second.model
+        fits = (
+            fits
+            and _is_whole(twin)
+            and 0 <= model.second.share <= 1
+            and twin.channels == model.channels
+            and len(twin.patch) == len(model.patch)
+            and len(twin.affine.mean) == len(model.affine.mean)
+            and twin.target_affine is None is model.target_affine
+        )
+    if not fits:
+        raise ModelError(
+            f"the model folder {place} is damaged: its numbers do not fit each other; restore it "
+            f"from a copy or train again"
+        )
+    for part, _ in model.members:
+        build_net(part)
     return model
 
 
-def _check_whole(place: Path, model: Model) -> None:
+def _is_whole(model: Model) -> bool:
     """Statistics, channels and weights must fit each other and be finite."""
     n = len(model.affine.mean)
-    fits = (
+    return (
         len(model.patch) in (2, 3)
         and bool(model.channels)
         and bool(model.weights)
@@ -289,31 +305,6 @@ def _check_whole(place: Path, model: Model) -> None:
         and not (
             model.config.is_classical and any(float(w.min()) <= 0 for w in model.weights.values())
         )
-    )
-    if not fits:
-        raise _damaged(place)
-    build_net(model)
-
-
-def _check_second(place: Path, model: Model, second: EnsembleMember) -> None:
-    """The two models must be of one kind, and each whole."""
-    other = second.model
-    same = (
-        other.channels == model.channels
-        and len(other.patch) == len(model.patch)
-        and len(other.affine.mean) == len(model.affine.mean)
-        and other.target_affine is None is model.target_affine
-    )
-    if not (same and 0 <= second.share <= 1):
-        raise _damaged(place)
-    _check_whole(place, other)
-
-
-def _damaged(place: Path) -> ModelError:
-    """What to say of a folder that contradicts itself."""
-    return ModelError(
-        f"the model folder {place} is damaged: its numbers do not fit each other; restore it from "
-        f"a copy or train again"
     )
 
 
