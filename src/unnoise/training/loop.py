@@ -181,10 +181,9 @@ class TrainingRun(Run):
 
     def _prepared(self, patches: Patches, generator: torch.Generator, device: torch.device) -> Step:
         """Patches as tensors for the method."""
-        x = torch.from_numpy(patches.noisy).to(device)
+        arrays = (patches.noisy, patches.held_out, patches.channel)
+        x, held_out, channel = (torch.from_numpy(a).to(device) for a in arrays)
         y = x if patches.target is patches.noisy else torch.from_numpy(patches.target).to(device)
-        held_out = torch.from_numpy(patches.held_out).to(device)
-        channel = torch.from_numpy(patches.channel).to(device)
         return Step(x, y, held_out, generator, self.fraction, self._predict, channel)
 
     def _predict(self, x: Tensor) -> Tensor:

@@ -168,16 +168,14 @@ def _check_alike(images: Sequence[Image]) -> None:
             )
 
 
-def choose_ndim(images: Sequence[Image], config: Config | None = None) -> int:
+def choose_ndim(images: Sequence[Image], config: Config) -> int:
     """3 if every image has at least `MIN_SLICES` slices, otherwise 2: slice by slice.
 
     Always 2 where slices are the pairs of Noise2Noise, and for methods that work on planes.
     """
-    if config is not None and config.ndim is not None:
+    if config.ndim is not None:
         return config.ndim
-    flat = config is not None and (
-        config.entry.planes_only or (config.pairs is not None and config.pairs.axis == "Z")
-    )
+    flat = config.entry.planes_only or (config.pairs is not None and config.pairs.axis == "Z")
     return 3 if not flat and min(image.sizes["Z"] for image in images) >= MIN_SLICES else 2
 
 
