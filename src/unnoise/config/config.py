@@ -8,9 +8,10 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ValidationError, model_validator
 
-from unnoise.config import as_yaml, methods
 from unnoise.config import footprint as structure
+from unnoise.config import methods
 from unnoise.config.sections import (
+    SECTIONS,
     SPREADS,
     Frozen,
     Mask,
@@ -312,7 +313,9 @@ class Config(Frozen):
 
     def to_yaml(self, *, comments: bool = False) -> str:
         """The settings as YAML, every default included; with `comments`, each one explained."""
-        return as_yaml.text(self, self.values(), comments=comments)
+        if comments:
+            return "\n".join(self._explained(self.values())) + "\n"
+        return str(yaml.safe_dump(self.values(), sort_keys=False))
 
     def values(self) -> dict[str, Any]:
         """Plain values of the settings that the method uses, ready for YAML."""
@@ -364,14 +367,6 @@ class Config(Frozen):
         return structure.symmetries(self.footprint(ndim))
 
 
-SECTIONS = {
-    "mask": Mask,
-    "b2u": Revisible,
-    "recorruption": Recorruption,
-    "pairs": Pairs,
-    "net": Net,
-}
-"""The sections that some methods lack."""
 MAX_MEAN = 6.25
 """Percent up to which `mean` is safe: at 25 % the hidden noise can be solved for, at 6.25 % not."""
 
