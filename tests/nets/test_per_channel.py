@@ -55,14 +55,6 @@ def test_its_geometry_is_that_of_its_nets() -> None:
     assert 0 < net.memory() * 3 < 3 * net.nets[0].memory()
 
 
-def test_a_net_that_is_not_new_or_not_of_one_channel_is_refused() -> None:
-    same = UNet(channels=1, ndim=2, filters=2)
-    with pytest.raises(ValueError, match="a new net of one channel"):
-        PerChannel(lambda: same, 2)
-    with pytest.raises(ValueError, match="a new net of one channel"):
-        PerChannel(lambda: UNet(channels=2, ndim=2, filters=2), 2)
-
-
 def test_another_number_of_channels_is_refused() -> None:
     with pytest.raises(ValueError, match="zip"):
         per_channel()(torch.zeros(1, 2, 8, 8))

@@ -146,22 +146,6 @@ def test_upsampling_is_that_of_scipy(zoom: tuple[int, ...], upsample: str, order
 
 
 @pytest.mark.parametrize(
-    ("option", "message"),
-    [
-        ({"pool": "mean"}, "pool is 'mean'; choose one of max, blur"),
-        ({"upsample": "cubic"}, "choose one of nearest, linear"),
-        ({"activation": "tanh"}, "choose one of linear, relu, leaky_relu, elu, gelu, silu"),
-        ({"convs": 5}, "convs is 5; choose one of 1, 2, 3, 4"),
-        ({"outputs": 3}, "choose one of 1, 2"),
-        ({"ndim": 3, "z_poolings": 3}, "z_poolings is 3; choose one of 0, 1, 2"),
-    ],
-)
-def test_unknown_options_are_refused(option: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        unet(**option)
-
-
-@pytest.mark.parametrize(
     "settings",
     [
         {"ndim": 2},

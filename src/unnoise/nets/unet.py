@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -92,11 +92,6 @@ class UNet(nn.Module):
         same function in less time. Set it to False to export the net, as other libraries are slow
         at transposed convolutions.
 
-    Raises
-    ------
-    ValueError
-        For an unknown name or a number out of range.
-
     Examples
     --------
     >>> net = UNet(channels=1, ndim=2, depth=2, filters=8)
@@ -129,20 +124,6 @@ class UNet(nn.Module):
         eps: float = 1e-3,
     ) -> None:
         super().__init__()
-        checks: list[tuple[str, object, Collection[object]]] = [
-            ("activation", activation, ACTIVATIONS),
-            ("last_activation", last_activation, ACTIVATIONS),
-            ("pool", pool, POOLS),
-            ("upsample", upsample, UPSAMPLES),
-            ("convs", convs, range(1, 5)),
-            ("outputs", outputs, (1, 2)),
-        ]
-        if ndim == 3 and z_poolings is not None:
-            checks.append(("z_poolings", z_poolings, range(depth + 1)))
-        for name, value, known in checks:
-            if value not in known:
-                choices = ", ".join(map(str, known))
-                raise ValueError(f"{name} is {value!r}; choose one of {choices}")
         self.channels, self.ndim, self.unshuffle = channels, ndim, unshuffle
         self.residual, self.top_skip = residual, top_skip
         self.outputs, self.eps = outputs, eps
