@@ -151,10 +151,10 @@ class CandidateSearch(Run):
             budget = {"steps": max(round(t.steps * share * each), 1)}
         config = start.config.with_budget(**budget)
         if at == 2:  # it goes on from good weights
-            rate = config.training.learning_rate / 2
-            config = config.replace(training={"learning_rate": rate})
-        model = replace(start, config=config)
-        return TrainingRun(self._images, model, self.device, clock=self._clock)
+            config = config.replace(training={"learning_rate": config.training.learning_rate / 2})
+        return TrainingRun(
+            self._images, replace(start, config=config), self.device, clock=self._clock
+        )
 
     def _scratch(self) -> Model:
         """An untrained net of Noise2Void for the same images."""
@@ -163,8 +163,7 @@ class CandidateSearch(Run):
         config = Config(method="n2v", ndim=2, use_center_pixel=True).replace(
             training={"seed": t.seed, "patch": t.patch, "precision": t.precision}
         )
-        weights = new_weights(config, 2, planned.channels)
-        return replace(planned, config=config, weights=weights)
+        return replace(planned, config=config, weights=new_weights(config, 2, planned.channels))
 
     def _finish(self, run: TrainingRun) -> None:
         """Keep what a stage gave, and judge it."""

@@ -119,7 +119,7 @@ class Crops:
             channel[i], parts = self._crop(rng)
             turns, flip = self.symmetries[int(rng.integers(len(self.symmetries)))]
             for whole, part in zip((noisy, held, target), parts, strict=False):
-                whole[i] = _turn(part, turns, flip)
+                whole[i] = np.rot90(part[..., ::-1] if flip else part, turns, axes=(-2, -1))
         return Patches(noisy, target, held, channel)
 
     def overlap(self) -> float:
@@ -165,7 +165,7 @@ class Crops:
         noisy = self._read(self.images[which], at, (y, x), channels, self.affine)
         if self.partners is None:
             return which_channels, (noisy, np.stack(held))
-        image = self.images[which] if axis else (self.partners.images or self.images)[which]
+        image = (self.partners.images or self.images)[which]
         beside = {k: i + (k == axis) for k, i in at.items()}
         target = self._read(image, beside, (y, x), channels, self.partners.affine)
         return which_channels, (noisy, np.stack(held), target)
@@ -206,8 +206,3 @@ def crops_of(images: Sequence[Image], model: Model, **options: Any) -> Crops:
         seed=model.config.training.seed,
         **options,
     )
-
-
-def _turn(a: NDArray, turns: int, flip: bool) -> NDArray:
-    """One of the eight symmetries of the square in YX."""
-    return np.rot90(a[..., ::-1] if flip else a, turns, axes=(-2, -1))

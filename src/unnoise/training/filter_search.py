@@ -78,8 +78,14 @@ class FilterSearch(Run):
             loss = float(np.mean([risk(name, plane, values) for plane in self._planes]))
             self.step += 1
             self.seconds += time.perf_counter() - started
-            line = {"step": self.step, "seconds": round(self.seconds, 3), "held_out": loss}
-            self.history.append({**line, **values})
+            self.history.append(
+                {
+                    "step": self.step,
+                    "seconds": round(self.seconds, 3),
+                    "held_out": loss,
+                    **values,
+                }
+            )
             yield self.progress()
 
     def model(self) -> Model:
@@ -89,8 +95,9 @@ class FilterSearch(Run):
             return self._model
         net = Filter(self._model.config.method, self._model.ndim)
         net.set(**{name: best[name] for name in self._candidates[0]})
-        weights = dict(net.state_dict())
-        return self._model.with_weights(weights, steps=self.step, held_out=best["held_out"])
+        return self._model.with_weights(
+            net.state_dict(), steps=self.step, held_out=best["held_out"]
+        )
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on."""

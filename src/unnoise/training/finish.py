@@ -66,8 +66,7 @@ def finish(
         memory = [memorised(parts, n) for parts, n in zip(pieces, noise.models, strict=True)]
     repeated = dependence(model, images, noise.models, device)
     seed = model.config.training.seed
-    kept = record(images, model.channels, repeated, memory, seed=seed)
-    model = replace(model, record=kept)
+    model = replace(model, record=record(images, model.channels, repeated, memory, seed=seed))
     along = "".join(k for k in "YX" if any(k in c for c in noise.correlated))
     if along and model.config.is_shipped:
         told.append(

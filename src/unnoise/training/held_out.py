@@ -70,8 +70,7 @@ def regions(
             ]
         )
         x, mask = to_net(model, noisy, device), batched(model, held, device)
-        step = Step(x, x, mask, generator, 1.0, net)
-        hidden = method.validation(step)[0]
+        hidden = method.validation(Step(x, x, mask, generator, 1.0, net))[0]
         with torch.inference_mode():
             plain, blind = (predictions(net, t, model) for t in (x, hidden))
         noisy = noisy.astype(np.float64)

@@ -75,7 +75,6 @@ class TrainingRun(Run):
         config, self.device, self._model, self.clock = model.config, device, model, clock
         t = self.config = config.training
         self.method = build(config, model.ndim, noise_tables(model))
-        self.keeps_last = config.entry.keeps_last
         axis = config.pairs.axis if config.pairs else None
         statistics = model.target_affine or model.affine
         paired = PairedImages(statistics, targets, axis) if config.needs_pairs else None
@@ -195,7 +194,6 @@ class TrainingRun(Run):
     def validate(self) -> float:
         """Held-out loss of the averaged weights, which are kept if none before were better."""
         t = self.config
-        rate = self.learning_rate
         self.validated = self.fraction
         weights = {k: v.clone() for k, v in self.net.state_dict().items()}
         with torch.no_grad():
@@ -211,7 +209,7 @@ class TrainingRun(Run):
             {
                 "step": self.step,
                 "seconds": round(self.seconds, 3),
-                "learning_rate": rate,
+                "learning_rate": self.learning_rate,
                 "loss": self.loss if self.loss is not None else math.nan,
                 "held_out": loss,
                 "held_out_low": loss - half_width,
@@ -237,7 +235,7 @@ class TrainingRun(Run):
         significantly above its lowest: on W2S development images the lowest cost up to 0.14 dB.
         """
         lowest = self.lower.lowest
-        if lowest is None or self.keeps_last:
+        if lowest is None or self._model.config.entry.keeps_last:
             return True
         difference = losses - lowest
         falls = self.config.schedule in ("cosine", "halving")
