@@ -107,7 +107,7 @@ def forward(model: Model, net: DenoisingNet, backend: str) -> Forward:
     """
     check_model(model, backend)
     if backend == "onnx":
-        return _Session.of(model)
+        return _session(model)
 
     def half(x: Tensor) -> Tensor:
         """Convolutions take 16-bit maps; what comes in and out has 32 bits."""
@@ -118,39 +118,33 @@ def forward(model: Model, net: DenoisingNet, backend: str) -> Forward:
     return net if backend == "torch" else half
 
 
-class _Session:
-    """An exported net in ONNX Runtime."""
+_exported: list[tuple[Model, int, Forward]] = []
+"""The latest model and how many threads run it: exporting takes 4 s, and all files of a job are
+predicted with one model."""
 
-    _last: tuple[Model, _Session] | None = None
-    """Exporting takes 4 s, and all files of a job are predicted with one model."""
 
-    def __init__(self, model: Model) -> None:
-        import onnxruntime
+def _session(model: Model) -> Forward:
+    """An exported net in ONNX Runtime, made anew only for another model."""
+    threads = torch.get_num_threads()
+    for known, n, session in _exported:
+        # Copies of a model that differ in other things share weights.
+        if known.weights is model.weights and known.config == model.config and n == threads:
+            return session
+    import onnxruntime
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        # As for PyTorch: threads that wait must sleep, or another program on the core stops them.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._threads = torch.get_num_threads()
-        self._session: Any = onnxruntime.InferenceSession(
-            exported(model), options, providers=["CPUExecutionProvider"]
-        )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    # As for PyTorch: threads that wait must sleep, or another program on the core stops them.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    providers = ["CPUExecutionProvider"]
+    made: Any = onnxruntime.InferenceSession(exported(model), options, providers=providers)
 
-    @classmethod
-    def of(cls, model: Model) -> _Session:
-        """The session of a model, made anew only for another one."""
-        last = cls._last
-        if last is not None and last[1]._threads == torch.get_num_threads():
-            known = last[0]  # copies of a model that differ in other things share weights
-            if known.weights is model.weights and known.config == model.config:
-                return last[1]
-        session = cls(model)
-        cls._last = (model, session)
-        return session
-
-    def __call__(self, x: Tensor) -> Tensor:
-        (y,) = self._session.run(None, {"x": np.ascontiguousarray(x.numpy())})
+    def run(x: Tensor) -> Tensor:
+        (y,) = made.run(None, {"x": np.ascontiguousarray(x.numpy())})
         return torch.from_numpy(y)
+
+    _exported[:] = [(model, threads, run)]
+    return run
 
 
 def exported(model: Model) -> bytes:

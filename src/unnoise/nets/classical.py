@@ -209,9 +209,10 @@ class Filter(nn.Module):
 
     Examples
     --------
-    >>> net = Filter("gaussian", 2).set(sigma=1.5)
-    >>> dict(net.state_dict())
-    {'sigma': tensor(1.5000)}
+    >>> net = Filter("gaussian", 2)
+    >>> _ = net.load_state_dict({"sigma": torch.tensor(1.5)})
+    >>> net.values
+    {'sigma': 1.5}
     >>> net.radius, net.whole, net(torch.zeros(1, 1, 37, 50)).shape
     ((6, 6), False, torch.Size([1, 1, 37, 50]))
     """
@@ -235,12 +236,6 @@ class Filter(nn.Module):
         """Per space dimension, how far in pixels an output may look; 0 where `whole`."""
         reach = self.entry.reach
         return ((0 if reach is None else reach(self.ndim, self.values)),) * self.ndim
-
-    def set(self, **values: float) -> Filter:
-        """Set parameters by name, and return the filter."""
-        for key, value in values.items():
-            self.get_buffer(key).fill_(value)
-        return self
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:

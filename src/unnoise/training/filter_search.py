@@ -13,7 +13,7 @@ import torch
 from unnoise.errors import InputError
 from unnoise.images.image import Image
 from unnoise.models.model import Model
-from unnoise.nets.classical import Filter, candidates, risk
+from unnoise.nets.classical import candidates, risk
 from unnoise.training.crops import crops_of
 from unnoise.training.progress import Progress
 from unnoise.training.run import Run
@@ -93,11 +93,8 @@ class FilterSearch(Run):
         best = min(self.history, key=lambda line: line["held_out"], default=None)
         if best is None:
             return self._model
-        net = Filter(self._model.config.method, self._model.ndim)
-        net.set(**{name: best[name] for name in self._candidates[0]})
-        return self._model.with_weights(
-            net.state_dict(), steps=self.step, held_out=best["held_out"]
-        )
+        weights = {name: torch.tensor(best[name]) for name in self._candidates[0]}
+        return self._model.with_weights(weights, steps=self.step, held_out=best["held_out"])
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on."""
