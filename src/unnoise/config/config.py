@@ -84,8 +84,7 @@ class Config(Frozen):
         for refused, reason in self._conflicts():
             if refused:
                 raise InputError(reason)
-        if self.mask is not None and self.mask.struct is not None:
-            self.footprint(self.ndim or 3)
+        self.footprint(self.ndim or 3)  # one that cannot be read is refused now
         return self
 
     def _conflicts(self) -> list[tuple[bool, str]]:

@@ -18,7 +18,7 @@ from unnoise.nets.gaussian_denoiser import GaussianNet
 KNOTS = 97
 """Knots of the transform of a channel."""
 ALPHA = 0.5
-"""Share of the noise that fine-tuning adds to its inputs (methods/adapted.py)."""
+"""Share of the noise that fine-tuning adds to its inputs (methods/finetune.py)."""
 RISE = 0.05
 """Least share of its own slope that the corrected way back keeps where noise bends sharply."""
 LEVEL = 0.1

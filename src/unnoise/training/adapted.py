@@ -86,7 +86,6 @@ class CandidateSearch(Run):
         self._run: TrainingRun | None = None
         self._places = risk.judging_pieces(images, model.config.training.seed)
         self._estimates: dict[str, RiskEstimate] = {}
-        self.step, self.seconds = 0, 0.0
         self.history: list[dict[str, Any]] = []
 
     @property

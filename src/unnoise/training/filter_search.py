@@ -61,7 +61,7 @@ class FilterSearch(Run):
         n = 1 if crops.overlap() == 1 else N_PATCHES  # there may be one patch only
         self._planes = list(crops.batch(n, rng).noisy[:, 0].astype(np.float64))
         self._candidates = candidates(model.config.method, self._planes)
-        self.step, self.seconds, self.device = 0, 0.0, torch.device("cpu")
+        self.device = torch.device("cpu")
         self.history: list[dict[str, Any]] = []
 
     @property

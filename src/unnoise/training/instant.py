@@ -127,7 +127,6 @@ class VstCalibration(Run):
         self._at = self._places(self._judges)
         self._optimizer = OPTIMIZERS["adam"]([self._bends], ADAM)
         self._sum = torch.zeros_like(self._bends, requires_grad=False)
-        self.step, self.seconds = 0, 0.0
         self.history: list[dict[str, Any]] = []
         self._best: dict[str, Tensor] | None = None
 

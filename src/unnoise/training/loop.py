@@ -76,10 +76,11 @@ class TrainingRun(Run):
         t = self.config = config.training
         self.method = build(config, model.ndim, noise_tables(model))
         axis = config.pairs.axis if config.pairs else None
-        statistics = model.target_affine or model.affine
-        paired = PairedImages(statistics, targets, axis) if config.needs_pairs else None
+        paired = PairedImages(model.target_affine or model.affine, targets, axis)
         turns = config.symmetries(model.ndim) if t.augment else ((0, False),)
-        self.crops = crops_of(images, model, symmetries=turns, partners=paired)
+        self.crops = crops_of(
+            images, model, symmetries=turns, partners=paired if config.needs_pairs else None
+        )
         self.dtype = training_dtype(device, t.precision, model.ndim)
         self.net = to_device(build_net(model), device)
         # What the moving average follows, weights and running statistics: the tensors themselves,

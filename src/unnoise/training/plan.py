@@ -68,9 +68,8 @@ def plan(
     supervised = config.entry.pairs == "clean"
     affine = channel_statistics([*images, *([] if supervised else targets or [])])
     target_affine = channel_statistics(targets) if supervised and targets else None
-    alpha = images[0].alpha
     varying = affine.std if target_affine is None else affine.std * target_affine.std
-    channels = tuple(int(c) for c in np.flatnonzero(varying) if c != alpha)
+    channels = tuple(int(c) for c in np.flatnonzero(varying) if c != images[0].alpha)
     if not channels:
         raise InputError("every colour channel is constant, so there is nothing to denoise")
     needs_noise = config.recorruption is not None or config.is_shipped
@@ -119,17 +118,11 @@ def _check_pairs(images: Sequence[Image], targets: Sequence[Image] | None, confi
         if config.entry.pairs == "noisy":
             what = "second noisy images (--targets FOLDER, or --pairs T for repeats along T)"
         raise InputError(f"the method {config.method} needs {what}")
-    if targets is not None:
-        _check_matching(images, targets)
-
-
-def _check_matching(images: Sequence[Image], targets: Sequence[Image]) -> None:
-    """Every image and its target must have the same sizes."""
-    if len(images) != len(targets):
+    if targets is not None and len(images) != len(targets):
         raise InputError(
             f"there are {len(images)} images but {len(targets)} targets; give one for each"
         )
-    for image, target in zip(images, targets, strict=True):
+    for image, target in zip(images, targets or images, strict=True):
         if image.sizes != target.sizes:
             raise InputError(
                 f"{image.name} (axes {image.axes}, shape {image.shape}) and its target "
@@ -249,8 +242,7 @@ def describe(model: Model, images: Sequence[Image]) -> str:
     budget = config.training
     length = f"{budget.minutes:g} min" if budget.minutes else f"{budget.steps} steps"
     patch = "x".join(str(p) for p in model.patch)
-    how = str(config.method)
-    footprint = config.footprint(model.ndim)
+    how, footprint = config.method, config.footprint(model.ndim)
     if footprint is not None:
         how += f" (hides {structure.describe(footprint)} pixels)"
     if config.pairs is not None and config.pairs.axis is not None:

@@ -33,8 +33,8 @@ class Run(Protocol):
         Smoothed training loss; None where nothing is trained.
     """
 
-    step: int
-    seconds: float
+    step: int = 0
+    seconds: float = 0.0
     device: torch.device
     history: list[dict[str, Any]]
     loss: float | None = None

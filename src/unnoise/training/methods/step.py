@@ -42,10 +42,10 @@ class Step:
     @property
     def channel_of_planes(self) -> Tensor:
         """Which of the denoised channels every plane is, shape (b * c,)."""
-        b, c = self.x.shape[:2]
         if self.channel is not None:
             return self.channel.flatten()
-        return torch.arange(c, device=self.x.device).expand(b, c).flatten()
+        b, c = self.x.shape[:2]
+        return torch.arange(c, device=self.x.device).repeat(b)
 
 
 Batch = tuple[Tensor, Tensor, Tensor]
