@@ -179,7 +179,7 @@ def test_a_filter_cannot_be_exported() -> None:
     x = np.random.default_rng(0).normal(size=(40, 40))
     model = plan([Image.from_array(x)], Config.preset(method="gaussian"))
     with pytest.raises(InputError, match=r"gaussian cannot be exported .*use --backend torch"):
-        backends.exported(model)
+        backends.check_model(model, "onnx")
 
 
 @needs_onnx

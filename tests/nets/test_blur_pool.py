@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from unnoise.nets import MaxBlurPool
+from unnoise.nets.blur_pool import MaxBlurPool
 
 
 def looped(x: NDArray, stride: tuple[int, ...]) -> NDArray:
@@ -96,9 +96,3 @@ def test_the_filter_is_nothing_to_train_or_save() -> None:
 def test_the_gradient_is_the_slope() -> None:
     x = torch.randn(1, 2, 4, 6, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(MaxBlurPool(2, (2, 2)).double(), (x,))
-
-
-@pytest.mark.parametrize("stride", [(2, 2), (2, 3, 2), (2, 0, 2)])
-def test_other_strides_are_refused(stride: tuple[int, ...]) -> None:
-    with pytest.raises(ValueError, match="must be 1 or 2 in each of 3 dimensions"):
-        MaxBlurPool(3, stride)

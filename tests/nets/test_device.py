@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from unnoise.errors import InputError
-from unnoise.nets import UNet
 from unnoise.nets.device import (
     autocast,
     free_memory,
@@ -19,6 +18,7 @@ from unnoise.nets.device import (
     to_device,
     training_dtype,
 )
+from unnoise.nets.unet import UNet
 
 
 def test_unknown_and_absent_devices_are_refused() -> None:

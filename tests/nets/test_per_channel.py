@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from unnoise.nets import PerChannel, UNet
+from unnoise.nets.per_channel import PerChannel
+from unnoise.nets.unet import UNet
 
 
 def per_channel(channels: int = 3, **options: object) -> PerChannel:
@@ -52,14 +53,6 @@ def test_its_geometry_is_that_of_its_nets() -> None:
     assert (net.grid, net.radius) == (net.nets[0].grid, net.nets[0].radius)
     assert (net.ndim, net.channels, net.outputs) == (3, 3, 1)
     assert 0 < net.memory() * 3 < 3 * net.nets[0].memory()
-
-
-def test_a_net_that_is_not_new_or_not_of_one_channel_is_refused() -> None:
-    same = UNet(channels=1, ndim=2, filters=2)
-    with pytest.raises(ValueError, match="a new net of one channel"):
-        PerChannel(lambda: same, 2)
-    with pytest.raises(ValueError, match="a new net of one channel"):
-        PerChannel(lambda: UNet(channels=2, ndim=2, filters=2), 2)
 
 
 def test_another_number_of_channels_is_refused() -> None:

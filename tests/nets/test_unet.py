@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tiny import normal, seeded, unet
 from unnoise.models.tiles import mirror, tiles
-from unnoise.nets import ACTIVATIONS, UNet
+from unnoise.nets.unet import ACTIVATIONS, UNet
 
 OPTIONS = st.fixed_dictionaries(
     {

@@ -11,7 +11,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from tiny import normal, seeded, unet
-from unnoise.nets import UNet
+from unnoise.nets.unet import UNet
 
 
 def test_stem_in_3d_is_the_stem_in_2d_on_every_slice() -> None:
@@ -143,22 +143,6 @@ def test_upsampling_is_that_of_scipy(zoom: tuple[int, ...], upsample: str, order
     coarse, fine = (h[0, 0].numpy() for h in seen)
     expected = ndimage.zoom(coarse, zoom, order=order, mode="nearest", grid_mode=True)
     np.testing.assert_allclose(fine, expected, atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("option", "message"),
-    [
-        ({"pool": "mean"}, "pool is 'mean'; choose one of max, blur"),
-        ({"upsample": "cubic"}, "choose one of nearest, linear"),
-        ({"activation": "tanh"}, "choose one of linear, relu, leaky_relu, elu, gelu, silu"),
-        ({"convs": 5}, "convs is 5; choose one of 1, 2, 3, 4"),
-        ({"outputs": 3}, "choose one of 1, 2"),
-        ({"ndim": 3, "z_poolings": 3}, "z_poolings is 3; choose one of 0, 1, 2"),
-    ],
-)
-def test_unknown_options_are_refused(option: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        unet(**option)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import yaml
 from numpy.typing import NDArray
 
 from unnoise.images.image import Image
-from unnoise.models.record import TrainingRecord
+from unnoise.models.record import TrainingRecord, plain
 from unnoise.quality.novelty import novel_share, novelty
 from unnoise.quality.training_record import record
 
@@ -28,7 +29,7 @@ def known(images: list[Image], channels: tuple[int, ...] = (0,), seed: int = 0) 
 def test_to_dict_and_back_through_files(dtype: str) -> None:
     image = Image.from_array(noise((2, 64, 64)).astype(dtype), "CYX")
     found = known([image], (0, 1))
-    values = found.to_dict()
+    values = plain(asdict(found))
     assert TrainingRecord.from_dict(values) == found
     assert TrainingRecord.from_dict(yaml.safe_load(yaml.safe_dump(values))) == found
     assert TrainingRecord.from_dict(json.loads(json.dumps(values))) == found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,12 +20,12 @@ from unnoise.models.model import Model
 from unnoise.models.predict import predict_array
 from unnoise.nets.variance_stabilized import KNOTS, Stabilised
 from unnoise.noise.models import PoissonGauss
+from unnoise.noise.of_images import ImageNoise
 from unnoise.training import instant as stabilising
-from unnoise.training.instant import VstCalibration, _shift
+from unnoise.training.instant import VstCalibration, _shift, with_stabilizer
 from unnoise.training.loop import TrainingRun
 from unnoise.training.plan import plan
 from unnoise.training.runs import start
-from unnoise.training.vst_from_noise import crops_of, with_transform
 
 
 def scene(side: int = 48, seed: int = 0, scale: float = 30.0) -> NDArray[np.float64]:
@@ -63,7 +64,8 @@ def denoised(array: NDArray, axes: str | None = None, dtype: Any = np.float64) -
 def test_the_knots_reach_beyond_what_is_seen_and_know_the_measured_noise() -> None:
     image, model = planned(photons())
     camera = PoissonGauss(gain=2.0, offset=5.0, read_variance=3.0)
-    made = with_transform(model, [camera], crops_of([image], model))
+    noise = ImageNoise((camera,), (0.1,), ("",))
+    made = with_stabilizer(replace(model, noise=noise), [image])
     knots, log_sigma = (made.weights[k].double().numpy() for k in ("knots", "log_sigma"))
     assert knots.shape == log_sigma.shape == (1, KNOTS)
     mean, std = made.affine.mean[0], made.affine.std[0]
@@ -80,7 +82,8 @@ def test_unknown_noise_is_of_one_strength_that_edges_do_not_spoil() -> None:
     rng = np.random.default_rng(0)
     noisy = scene(64, scale=100) + rng.normal(0, 4, (64, 64))
     image, model = planned(noisy)
-    made = with_transform(model, [None], crops_of([image], model))
+    noise = ImageNoise((None,), (1.0,), ("",))
+    made = with_stabilizer(replace(model, noise=noise), [image])
     sigma = made.affine.std[0] * np.exp(made.weights["log_sigma"][0].numpy())
     assert np.ptp(sigma) < 1e-4
     assert sigma[0] == pytest.approx(4, rel=0.4)

@@ -33,9 +33,9 @@ def test_dimensions_follow_the_number_of_slices(slices: int, ndim: int) -> None:
 
 
 def test_time_points_and_samples_never_make_a_stack() -> None:
-    assert choose_ndim([noise((64, 32, 32), "TYX")]) == 2
-    assert choose_ndim([noise((64, 32, 32), "SYX")]) == 2
-    assert choose_ndim([noise((64, 32, 32), "ZYX"), noise((4, 32, 32), "ZYX")]) == 2
+    assert choose_ndim([noise((64, 32, 32), "TYX")], Config()) == 2
+    assert choose_ndim([noise((64, 32, 32), "SYX")], Config()) == 2
+    assert choose_ndim([noise((64, 32, 32), "ZYX"), noise((4, 32, 32), "ZYX")], Config()) == 2
 
 
 @pytest.mark.parametrize(

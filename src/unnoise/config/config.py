@@ -8,9 +8,10 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ValidationError, model_validator
 
-from unnoise.config import as_yaml, methods
 from unnoise.config import footprint as structure
+from unnoise.config import methods
 from unnoise.config.sections import (
+    SECTIONS,
     SPREADS,
     Frozen,
     Mask,
@@ -83,8 +84,7 @@ class Config(Frozen):
         for refused, reason in self._conflicts():
             if refused:
                 raise InputError(reason)
-        if self.mask is not None and self.mask.struct is not None:
-            self.footprint(self.ndim or 3)
+        self.footprint(self.ndim or 3)  # one that cannot be read is refused now
         return self
 
     def _conflicts(self) -> list[tuple[bool, str]]:
@@ -205,12 +205,10 @@ class Config(Frozen):
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(str(part) for part in first["loc"])
-            subject = f"setting '{where}'"
             message = first["msg"].removeprefix("Value error, ")
             if first["type"] == "extra_forbidden":
                 message = f"there is no such setting{_nearest(first['loc'])}"
-            text = f"{subject}: {message}" if where else message
-            raise InputError(text) from error
+            raise InputError(f"setting '{where}': {message}" if where else message) from error
 
     @classmethod
     def from_yaml(cls, text: str) -> Config:
@@ -314,7 +312,9 @@ class Config(Frozen):
 
     def to_yaml(self, *, comments: bool = False) -> str:
         """The settings as YAML, every default included; with `comments`, each one explained."""
-        return as_yaml.text(self, self.values(), comments=comments)
+        if comments:
+            return "\n".join(self._explained(self.values())) + "\n"
+        return str(yaml.safe_dump(self.values(), sort_keys=False))
 
     def values(self) -> dict[str, Any]:
         """Plain values of the settings that the method uses, ready for YAML."""
@@ -366,14 +366,6 @@ class Config(Frozen):
         return structure.symmetries(self.footprint(ndim))
 
 
-SECTIONS = {
-    "mask": Mask,
-    "b2u": Revisible,
-    "recorruption": Recorruption,
-    "pairs": Pairs,
-    "net": Net,
-}
-"""The sections that some methods lack."""
 MAX_MEAN = 6.25
 """Percent up to which `mean` is safe: at 25 % the hidden noise can be solved for, at 6.25 % not."""
 

@@ -73,13 +73,11 @@ def parse(struct: str | Sequence[Any] | NDArray, ndim: int) -> NDArray[np.bool_]
             f"{ndim}; use a structure in YX, e.g. horizontal:5, or a 3D net (--3d)"
         )
     footprint = footprint.reshape((1,) * (ndim - footprint.ndim) + footprint.shape)
-    footprint[tuple(size // 2 for size in footprint.shape)] = True
-    for axis in range(ndim):
-        # Axes take turns in front; the footprint stays centred as both ends go at once.
-        footprint = np.moveaxis(footprint, axis, 0)
-        while len(footprint) > 1 and not (footprint[0].any() or footprint[-1].any()):
-            footprint = footprint[1:-1]
-        footprint = np.moveaxis(footprint, 0, axis)
+    centre = tuple(size // 2 for size in footprint.shape)
+    footprint[centre] = True
+    reach = np.abs(np.argwhere(footprint) - centre).max(0)
+    inside = [slice(c - r, c + r + 1) for c, r in zip(centre, reach, strict=True)]
+    footprint = footprint[tuple(inside)]
     if footprint.size == 1:
         raise InputError(
             f"the structure {_shown(struct)} hides nothing besides the blind spot; give at least "
@@ -154,12 +152,11 @@ def symmetries(struct: NDArray | None) -> tuple[tuple[int, bool], ...]:
     (8, 2)
     """
     every = [(turns, flip) for turns in range(4) for flip in (False, True)]
-    if struct is None:
-        return tuple(every)
     return tuple(
         (turns, flip)
         for turns, flip in every
-        if np.array_equal(np.rot90(struct[..., ::-1] if flip else struct, turns, (-2, -1)), struct)
+        if struct is None
+        or np.array_equal(np.rot90(struct[..., ::-1] if flip else struct, turns, (-2, -1)), struct)
     )
 
 

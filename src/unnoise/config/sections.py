@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
+import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 REPLACEMENT_ALIASES = {
@@ -23,6 +26,25 @@ class Frozen(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True
     )
+
+    def _explained(self, values: Mapping[str, Any], indent: int = 0) -> list[str]:
+        """The lines of a YAML text: a comment and a line for every setting."""
+        lines: list[str] = []
+        for name, value in values.items():
+            inner = getattr(self, name)
+            if isinstance(inner, Frozen):
+                summary = (inner.__doc__ or "").strip().splitlines()[0]
+                lines += ["", *_comment(summary, indent), f"{name}:", *inner._explained(value, 2)]
+            else:
+                lines += _comment(type(self).model_fields[name].description, indent)
+                text = yaml.safe_dump(value, default_flow_style=True, sort_keys=False)
+                lines.append(f"{' ' * indent}{name}: {text.removesuffix('...' + chr(10)).strip()}")
+        return lines
+
+
+def _comment(text: str | None, indent: int) -> list[str]:
+    lines = textwrap.wrap(" ".join((text or "").replace("`", "").split()), 94 - indent)
+    return [" " * indent + "# " + line for line in lines]
 
 
 class Mask(Frozen):
@@ -199,3 +221,13 @@ class Training(Frozen):
     """Flips and rotations by 90 degrees in YX, as far as a structN2V mask allows them."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seed of everything random."""
+
+
+SECTIONS = {
+    "mask": Mask,
+    "b2u": Revisible,
+    "recorruption": Recorruption,
+    "pairs": Pairs,
+    "net": Net,
+}
+"""The sections that some methods lack."""

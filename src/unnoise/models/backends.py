@@ -16,8 +16,8 @@ from torch import Tensor
 from unnoise.errors import InputError
 from unnoise.models.build import DenoisingNet, ready
 from unnoise.models.model import Model
-from unnoise.nets import UNet
 from unnoise.nets.device import autocast, select_device, training_dtype
+from unnoise.nets.unet import UNet
 
 BACKENDS = ("torch", "bfloat16", "onnx")
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
@@ -44,15 +44,12 @@ def check(backend: str, device: str = "auto") -> None:
     """
     if backend not in BACKENDS:
         raise InputError(f"unknown backend '{backend}'; choose one of {', '.join(BACKENDS)}")
-    if backend == "torch":
-        return
-    if backend == "bfloat16":
-        if training_dtype(select_device(device)) != torch.bfloat16:
-            raise InputError(
-                "bfloat16 would be slower here: it needs a processor that computes with it "
-                "(AVX-512 BF16, AMX, or a CUDA card of 2020 or later) and a recent PyTorch; leave "
-                "out --backend"
-            )
+    if backend == "bfloat16" and training_dtype(select_device(device)) != torch.bfloat16:
+        raise InputError(
+            "bfloat16 would be slower here: it needs a processor that computes with it (AVX-512 "
+            "BF16, AMX, or a CUDA card of 2020 or later) and a recent PyTorch; leave out --backend"
+        )
+    if backend != "onnx":
         return
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
@@ -108,59 +105,46 @@ def forward(model: Model, net: DenoisingNet, backend: str) -> Forward:
     InputError
         If the net cannot be exported, or is a filter.
     """
-    if backend == "torch":
-        return net
-    if backend == "onnx":
-        return _Session.of(model)
     check_model(model, backend)
-    return _Half(net)
+    if backend == "onnx":
+        return _session(model)
 
-
-class _Half:
-    """A net whose convolutions take 16-bit maps; what comes in and out has 32 bits."""
-
-    def __init__(self, net: DenoisingNet) -> None:
-        self._net = net
-
-    def __call__(self, x: Tensor) -> Tensor:
+    def half(x: Tensor) -> Tensor:
+        """Convolutions take 16-bit maps; what comes in and out has 32 bits."""
         with autocast(x.device, torch.bfloat16):
-            y: Tensor = self._net(x)
+            y: Tensor = net(x)
         return y.float()
 
+    return net if backend == "torch" else half
 
-class _Session:
-    """An exported net in ONNX Runtime."""
 
-    _last: tuple[Model, _Session] | None = None
-    """Exporting takes 4 s, and all files of a job are predicted with one model."""
+_exported: list[tuple[Model, int, Forward]] = []
+"""The latest model and how many threads run it: exporting takes 4 s, and all files of a job are
+predicted with one model."""
 
-    def __init__(self, model: Model) -> None:
-        import onnxruntime
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
-        # As for PyTorch: threads that wait must sleep, or another program on the core stops them.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._threads = torch.get_num_threads()
-        self._session: Any = onnxruntime.InferenceSession(
-            exported(model), options, providers=["CPUExecutionProvider"]
-        )
+def _session(model: Model) -> Forward:
+    """An exported net in ONNX Runtime, made anew only for another model."""
+    threads = torch.get_num_threads()
+    for known, n, session in _exported:
+        # Copies of a model that differ in other things share weights.
+        if known.weights is model.weights and known.config == model.config and n == threads:
+            return session
+    import onnxruntime
 
-    @classmethod
-    def of(cls, model: Model) -> _Session:
-        """The session of a model, made anew only for another one."""
-        last = cls._last
-        if last is not None and last[1]._threads == torch.get_num_threads():
-            known = last[0]  # copies of a model that differ in other things share weights
-            if known.weights is model.weights and known.config == model.config:
-                return last[1]
-        session = cls(model)
-        cls._last = (model, session)
-        return session
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    # As for PyTorch: threads that wait must sleep, or another program on the core stops them.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    providers = ["CPUExecutionProvider"]
+    made: Any = onnxruntime.InferenceSession(exported(model), options, providers=providers)
 
-    def __call__(self, x: Tensor) -> Tensor:
-        (y,) = self._session.run(None, {"x": np.ascontiguousarray(x.numpy())})
+    def run(x: Tensor) -> Tensor:
+        (y,) = made.run(None, {"x": np.ascontiguousarray(x.numpy())})
         return torch.from_numpy(y)
+
+    _exported[:] = [(model, threads, run)]
+    return run
 
 
 def exported(model: Model) -> bytes:
@@ -173,7 +157,6 @@ def exported(model: Model) -> bytes:
     InputError
         If the net cannot be exported.
     """
-    check_model(model, "onnx")
     net = ready(model, torch.device("cpu"))
     for part in net.modules():
         if isinstance(part, UNet):

@@ -10,9 +10,11 @@ from torch import Tensor
 from unnoise.config.config import Config
 from unnoise.errors import ModelError
 from unnoise.models.model import Model
-from unnoise.nets import PerChannel, UNet, pretrained
+from unnoise.nets import pretrained
 from unnoise.nets.classical import Filter
 from unnoise.nets.device import to_device
+from unnoise.nets.per_channel import PerChannel
+from unnoise.nets.unet import UNet
 from unnoise.nets.variance_stabilized import Stabilised
 
 DenoisingNet = UNet | PerChannel | Filter | Stabilised
@@ -64,22 +66,9 @@ def _net(config: Config, ndim: int, channels: Sequence[int]) -> DenoisingNet:
         return UNet(
             channels=width,
             ndim=ndim,
-            depth=net.depth,
-            filters=net.filters,
-            kernel=net.kernel,
-            convs=net.convs,
-            unshuffle=net.unshuffle,
-            pool=net.pool,
-            z_poolings=net.z_poolings,
-            upsample=net.upsample,
-            top_skip=net.top_skip,
-            batch_norm=net.batch_norm,
-            dropout=net.dropout,
-            residual=net.residual,
-            activation=net.activation,
-            last_activation=net.last_activation,
             outputs=2 if config.is_probabilistic else 1,
             eps=config.training.eps,
+            **net.model_dump(exclude={"channels"}),
         )
 
     with torch.random.fork_rng(devices=[]):

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,11 +40,19 @@ from unnoise.models.provenance import Provenance
 from unnoise.models.record import PosteriorTest, TrainingRecord, plain
 from unnoise.noise.of_images import ImageNoise
 
-T = TypeVar("T")
-
 CONFIG, WEIGHTS, RESUME, LOG = "config.yaml", "weights.safetensors", "resume.pt", "log.jsonl"
 FORMAT = 2
 """Version of the folder's layout."""
+PARTS: dict[str, Callable[[Any], Any]] = {
+    "noise": ImageNoise.from_dict,
+    "posterior": Posterior.from_dict,
+    "record": TrainingRecord.from_dict,
+    "provenance": Provenance.from_dict,
+    "posterior_test": lambda values: PosteriorTest(**values),
+    "choice": lambda values: Choice(**values),
+    "coverage": lambda values: Coverage(**values),
+}
+"""The parts of a model that may be missing, and what reads the plain values of each."""
 SECOND = "second."
 """What the names of the weights of a second model begin with."""
 
@@ -108,35 +116,28 @@ def _files(
 
 def _described(model: Model) -> dict[str, Any]:
     """Everything but the weights, as plain values."""
-    parts = {
-        "noise": model.noise,
-        "posterior": model.posterior,
-        "record": model.record,
-        "provenance": model.provenance,
-    }
-    facts = {
-        "posterior_test": model.posterior_test,
-        "choice": model.choice,
-        "coverage": model.coverage,
-    }
+    statistics = {"": model.affine, "target_": model.target_affine}
+    parts = {name: getattr(model, name) for name in PARTS}
     return {
         "config": model.config.values(),
-        "mean": model.affine.mean.tolist(),
-        "std": model.affine.std.tolist(),
-        **_target_statistics(model.target_affine),
+        **{
+            f"{prefix}{name}": getattr(affine, name).tolist()
+            for prefix, affine in statistics.items()
+            if affine is not None
+            for name in ("mean", "std")
+        },
         "channels": list(model.channels),
         "patch": list(model.patch),
-        **{name: part.to_dict() for name, part in parts.items() if part is not None},
-        **{name: plain(asdict(fact)) for name, fact in facts.items() if fact is not None},
+        **{
+            name: part.to_dict() if hasattr(part, "to_dict") else plain(asdict(part))
+            for name, part in parts.items()
+            if part is not None
+        },
     }
 
 
 def _model(values: Mapping[str, Any], weights: Mapping[str, Tensor]) -> Model:
     """What `_described` wrote."""
-
-    def part(name: str, read: Callable[[Any], T]) -> T | None:
-        return read(values[name]) if name in values else None
-
     return Model(
         config=Config.parse(values["config"]),
         affine=_affine(values),
@@ -144,21 +145,8 @@ def _model(values: Mapping[str, Any], weights: Mapping[str, Tensor]) -> Model:
         channels=tuple(int(c) for c in values["channels"]),
         patch=tuple(int(p) for p in values["patch"]),
         weights=weights,
-        noise=part("noise", ImageNoise.from_dict),
-        posterior=part("posterior", Posterior.from_dict),
-        posterior_test=part("posterior_test", lambda v: PosteriorTest(**v)),
-        record=part("record", TrainingRecord.from_dict),
-        choice=part("choice", lambda v: Choice(**v)),
-        coverage=part("coverage", lambda v: Coverage(**v)),
-        provenance=Provenance.from_dict(values.get("provenance", {})),
+        **{name: read(values[name]) for name, read in PARTS.items() if name in values},
     )
-
-
-def _target_statistics(affine: ChannelStatistics | None) -> dict[str, list[float]]:
-    """Statistics of clean images, where the model has some."""
-    if affine is None:
-        return {}
-    return {"target_mean": affine.mean.tolist(), "target_std": affine.std.tolist()}
 
 
 def _affine(values: Any, prefix: str = "") -> ChannelStatistics:
@@ -277,16 +265,32 @@ def load(folder: str | os.PathLike[str]) -> Model:
             f"the model folder {place} is damaged ({_first_line(error)}); restore it from a copy "
             f"or train again"
         ) from error
-    _check_whole(place, model)
-    if model.second is not None:
-        _check_second(place, model, model.second)
+    fits = _is_whole(model)
+    if model.second is not None:  # the two must be of one kind, and each whole
+        twin = model.second.model
+        fits = (
+            fits
+            and _is_whole(twin)
+            and 0 <= model.second.share <= 1
+            and twin.channels == model.channels
+            and len(twin.patch) == len(model.patch)
+            and len(twin.affine.mean) == len(model.affine.mean)
+            and twin.target_affine is None is model.target_affine
+        )
+    if not fits:
+        raise ModelError(
+            f"the model folder {place} is damaged: its numbers do not fit each other; restore it "
+            f"from a copy or train again"
+        )
+    for part, _ in model.members:
+        build_net(part)
     return model
 
 
-def _check_whole(place: Path, model: Model) -> None:
+def _is_whole(model: Model) -> bool:
     """Statistics, channels and weights must fit each other and be finite."""
     n = len(model.affine.mean)
-    fits = (
+    return (
         len(model.patch) in (2, 3)
         and bool(model.channels)
         and bool(model.weights)
@@ -302,31 +306,6 @@ def _check_whole(place: Path, model: Model) -> None:
         and not (
             model.config.is_classical and any(float(w.min()) <= 0 for w in model.weights.values())
         )
-    )
-    if not fits:
-        raise _damaged(place)
-    build_net(model)
-
-
-def _check_second(place: Path, model: Model, second: EnsembleMember) -> None:
-    """The two models must be of one kind, and each whole."""
-    other = second.model
-    same = (
-        other.channels == model.channels
-        and len(other.patch) == len(model.patch)
-        and len(other.affine.mean) == len(model.affine.mean)
-        and other.target_affine is None is model.target_affine
-    )
-    if not (same and 0 <= second.share <= 1):
-        raise _damaged(place)
-    _check_whole(place, other)
-
-
-def _damaged(place: Path) -> ModelError:
-    """What to say of a folder that contradicts itself."""
-    return ModelError(
-        f"the model folder {place} is damaged: its numbers do not fit each other; restore it from "
-        f"a copy or train again"
     )
 
 

@@ -48,13 +48,14 @@ def _of_format_1(values: Mapping[str, Any]) -> dict[str, Any]:
             "memorised": known["memorised"],
             "looks": known["familiar"],
         }
-    if "centre" in found:
-        found["posterior"] = found.pop("centre")
-    if "centre" in origin:
-        found["posterior_test"] = origin.pop("centre")
     if "road" in origin:
         found["choice"] = {"candidate": origin.pop("road"), "risks": origin.pop("risks")}
-    if "calibration" in origin:
-        found["coverage"] = origin.pop("calibration")
+    for place, old, new in (
+        (found, "centre", "posterior"),
+        (origin, "centre", "posterior_test"),
+        (origin, "calibration", "coverage"),
+    ):
+        if old in place:
+            found[new] = place.pop(old)
     found["provenance"] = origin
     return found

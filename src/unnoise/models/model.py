@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from torch import Tensor
 
 from unnoise.config.config import Config
 from unnoise.errors import ModelError
@@ -14,9 +16,6 @@ from unnoise.models.posterior import Posterior
 from unnoise.models.provenance import Provenance
 from unnoise.models.record import PosteriorTest, TrainingRecord
 from unnoise.noise.of_images import ImageNoise
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 @dataclass(frozen=True)

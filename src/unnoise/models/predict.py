@@ -130,13 +130,11 @@ def predict(
         tile = choose(shape, halo, grid, room / max(m.memory for m in members))
     plan = list(tiles(shape, tile, halo, grid))
     stacks = list(
-        itertools.product(range(n["S"]), range(n["T"]), range(n["Z"]) if model.ndim == 2 else [-1])
+        itertools.product(range(n["S"]), range(n["T"]), range(n["Z"]) if model.ndim == 2 else [0])
     )
     total = len(plan) * len(stacks)
     for done, ((s, t, z), piece) in enumerate(itertools.product(stacks, plan), 1):
-        where: dict[str, int | slice] = {"S": s, "T": t}
-        if model.ndim == 2:
-            where["Z"] = slice(z, z + 1)
+        where: dict[str, int | slice] = {"S": s, "T": t, "Z": slice(z, z + 1)}
         noisy = _read(image, where, piece, model.ndim)
         results, error = _mean(members, [m.result(noisy, piece, shape, tta) for m in members])
         where |= dict(zip("ZYX"[-model.ndim :], piece.write, strict=True))
@@ -316,9 +314,7 @@ def predict_array(
     ModelError
         If the model does not fit the image.
     """
-    image = checked(as_image(image, axes))
-    (clean,) = _arrays(model, image, [np.dtype(dtype or image.dtype)], device, tta, backend)
-    return clean
+    return _arrays(model, image, axes, [dtype], device, tta, backend)[0]
 
 
 def predict_with_uncertainty(
@@ -342,21 +338,22 @@ def predict_with_uncertainty(
         If the model does not fit the image or predicts no uncertainty.
     """
     model.check_probabilistic()
-    image = checked(as_image(image, axes))
-    clean, std = _arrays(model, image, [image.dtype, np.dtype(np.float32)], device, tta)
+    clean, std = _arrays(model, image, axes, [None, np.float32], device, tta)
     return clean, std
 
 
 def _arrays(
     model: Model,
-    image: Image,
-    dtypes: Sequence[np.dtype],
+    image: Image | NDArray,
+    axes: str | None,
+    dtypes: Sequence[DTypeLike | None],
     device: str,
     tta: bool,
     backend: str = "torch",
 ) -> list[NDArray]:
-    """The clean image and, with a second type, its standard deviation."""
-    out = [np.empty(image.shape, dtype) for dtype in dtypes]
+    """The clean image and, with a second type, its standard deviation; None keeps the type."""
+    image = checked(as_image(image, axes))
+    out = [np.empty(image.shape, dtype or image.dtype) for dtype in dtypes]
     for block in predict(model, image, device=device, tta=tta, backend=backend):
         for whole, values in zip(out, (block.values, block.std), strict=False):
             assert values is not None

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from unnoise.images.image import Image
+from unnoise.models.record import plain
 
 
 @dataclass(frozen=True)
@@ -86,11 +87,7 @@ class Provenance:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a file; what is empty is left out."""
-        values = asdict(self)
-        for key in ("data", "targets"):
-            values[key] = [{**source, "shape": list(source["shape"])} for source in values[key]]
-        values["loggers"] = list(self.loggers)
-        return {k: v for k, v in values.items() if v not in (None, [], {}, "")}
+        return {k: v for k, v in plain(asdict(self)).items() if v not in (None, [], {}, "")}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Provenance:

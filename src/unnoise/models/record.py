@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -83,17 +83,9 @@ class TrainingRecord:
     memorised: tuple[tuple[float, float], ...]
     looks: tuple[TrainingLook, ...]
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for a file."""
-        return {
-            "dependence": list(self.dependence),
-            "memorised": [list(pair) for pair in self.memorised],
-            "looks": [plain(asdict(look)) for look in self.looks],
-        }
-
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainingRecord:
-        """Read what `to_dict` wrote."""
+        """Out of the plain values of a file."""
         return cls(
             dependence=tuple(map(float, values["dependence"])),
             memorised=tuple((float(v), float(e)) for v, e in values["memorised"]),

@@ -37,5 +37,4 @@ def spread_from_net(model: Model, y: Tensor) -> NDArray[np.float64]:
 
 
 def _values(model: Model, y: Tensor) -> NDArray[np.float32]:
-    values: NDArray[np.float32] = y.float().cpu().squeeze(1 if model.is_one_by_one else 0).numpy()
-    return values
+    return np.asarray(y.float().cpu().squeeze(1 if model.is_one_by_one else 0).numpy())

@@ -36,8 +36,6 @@ class MaxBlurPool(nn.Module):
 
     def __init__(self, ndim: int, stride: tuple[int, ...]) -> None:
         super().__init__()
-        if len(stride) != ndim or not set(stride) <= {1, 2}:
-            raise ValueError(f"stride {stride} must be 1 or 2 in each of {ndim} dimensions")
         self.stride = stride
         self.maximum = (nn.MaxPool2d if ndim == 2 else nn.MaxPool3d)(stride, stride=1)
         self.padding = [p for s in reversed(stride) for p in (s - 1, s - 1)]

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import importlib
 import itertools
-import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -47,8 +46,6 @@ class Entry:
         quarter in stacks. All candidates on 256 x 256 pixels take 5 s at most, of bm3d 11 to 25.
     bytes_per_pixel : float
         Memory of a run beyond its input and output.
-    ndims : tuple of int
-        Space dimensions the filter is made for.
     reach : callable or None
         How far in pixels an output looks, by number of dimensions and parameters; None if at the
         whole plane.
@@ -60,7 +57,6 @@ class Entry:
     values: Callable[[float], dict[str, list[float]]]
     n_masks: int
     bytes_per_pixel: float
-    ndims: tuple[int, ...] = (2, 3)
     reach: Callable[[int, Mapping[str, float]], int] | None = None
     package: tuple[str, str] | None = None
 
@@ -69,8 +65,7 @@ def _gaussian(x: Plane, *, sigma: float) -> Plane:
     from skimage.filters import gaussian
 
     # The default border "nearest" would weigh the outermost pixels by the whole outside.
-    clean = gaussian(x, sigma, mode="reflect", truncate=4, preserve_range=True)  # type: ignore[no-untyped-call]
-    return np.asarray(clean)
+    return np.asarray(gaussian(x, sigma, mode="reflect", truncate=4, preserve_range=True))  # type: ignore[no-untyped-call]
 
 
 NLM_PATCH = {2: (5, 6), 3: (3, 3)}
@@ -161,26 +156,22 @@ FILTERS: dict[str, Entry] = {
         values=lambda noise: {"sigma": _times(noise, 0.5, 1.6, 6)},
         n_masks=1,
         bytes_per_pixel=600,
-        ndims=(2,),
         package=("bm3d", "bm3d"),
     ),
 }
 
 
-def entry(name: str, ndim: int) -> Entry:
+def entry(name: str) -> Entry:
     """The filter of a name, if it can run.
 
     Raises
     ------
     InputError
-        If there is none of that name, it does not work in that many dimensions, or its package is
-        not installed.
+        If there is none of that name, or its package is not installed.
     """
     if name not in FILTERS:
         raise InputError(f"unknown filter '{name}'; choose one of {', '.join(FILTERS)}")
     found = FILTERS[name]
-    if ndim not in found.ndims:
-        raise InputError(f"{name} works on planes, not on stacks: add --2d")
     if found.package is not None:
         module, distribution = found.package
         try:
@@ -218,9 +209,10 @@ class Filter(nn.Module):
 
     Examples
     --------
-    >>> net = Filter("gaussian", 2).set(sigma=1.5)
-    >>> dict(net.state_dict())
-    {'sigma': tensor(1.5000)}
+    >>> net = Filter("gaussian", 2)
+    >>> _ = net.load_state_dict({"sigma": torch.tensor(1.5)})
+    >>> net.values
+    {'sigma': 1.5}
     >>> net.radius, net.whole, net(torch.zeros(1, 1, 37, 50)).shape
     ((6, 6), False, torch.Size([1, 1, 37, 50]))
     """
@@ -228,7 +220,7 @@ class Filter(nn.Module):
     def __init__(self, name: str, ndim: int) -> None:
         super().__init__()
         self.name, self.ndim = name, ndim
-        self.entry = entry(name, ndim)
+        self.entry = entry(name)
         self.grid = (1,) * ndim
         self.whole = self.entry.reach is None
         for key, values in self.entry.values(0.5).items():
@@ -244,23 +236,6 @@ class Filter(nn.Module):
         """Per space dimension, how far in pixels an output may look; 0 where `whole`."""
         reach = self.entry.reach
         return ((0 if reach is None else reach(self.ndim, self.values)),) * self.ndim
-
-    def set(self, **values: float) -> Filter:
-        """Set parameters by name, and return the filter.
-
-        Raises
-        ------
-        InputError
-            If the filter has no parameter of a name, or cannot use the value.
-        """
-        for key, value in values.items():
-            if key not in self.values:
-                known = " and ".join(self.values)
-                raise InputError(f"the filter {self.name} has no parameter '{key}'; it has {known}")
-            if not 0 < value < math.inf:
-                raise InputError(f"{key} of the filter {self.name} is {value}; give more than 0")
-            self.get_buffer(key).fill_(value)
-        return self
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:
@@ -310,7 +285,7 @@ def candidates(name: str, planes: Sequence[NDArray]) -> list[dict[str, float]]:
     >>> [round(p["sigma"], 2) for p in candidates("gaussian", [np.zeros((8, 8))])][:4]
     [0.4, 0.51, 0.65, 0.84]
     """
-    values = entry(name, planes[0].ndim).values(noise_level(planes))
+    values = entry(name).values(noise_level(planes))
     return [dict(zip(values, row, strict=True)) for row in itertools.product(*values.values())]
 
 
@@ -359,7 +334,7 @@ def risk(name: str, plane: NDArray, parameters: Mapping[str, float], *, stride: 
     """
     from skimage.restoration import denoise_invariant
 
-    found = entry(name, plane.ndim)
+    found = entry(name)
     steps = [min(stride, n) for n in plane.shape]
     starts = list(np.ndindex(*steps))
     # In fixed disorder: evenly spaced ones would all lie in odd columns. Stacks have more pixels.

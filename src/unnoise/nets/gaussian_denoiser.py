@@ -108,8 +108,7 @@ class GaussianNet(nn.Module):
         padding = [-n % g for n, g in zip((width, height), self.grid, strict=True)]
         noisy = F.pad(x, (0, padding[0], 0, padding[1]), mode="replicate") if any(padding) else x
         cells = F.pixel_unshuffle(noisy, 2)
-        level = sigma.expand(len(x), 1, 1, 1) if sigma.ndim else sigma.reshape(1, 1, 1, 1)
-        level = level.expand(len(x), 1, *cells.shape[2:])
+        level = sigma.reshape(-1, 1, 1, 1).expand(len(x), 1, *cells.shape[2:])
         h = self.stem(torch.cat([cells, level], 1))
         skips = []
         for down, pool in zip(self.down, self.pools, strict=True):

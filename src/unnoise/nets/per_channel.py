@@ -16,7 +16,7 @@ class PerChannel(nn.Module):
     Parameters
     ----------
     make : callable
-        Makes a net of one channel; called once per channel.
+        Makes a new net of one channel; called once per channel.
     channels : int
         Number of channels.
 
@@ -35,8 +35,6 @@ class PerChannel(nn.Module):
     def __init__(self, make: Callable[[], UNet], channels: int) -> None:
         super().__init__()
         nets = [make() for _ in range(channels)]
-        if len({id(net) for net in nets}) != channels or any(net.channels != 1 for net in nets):
-            raise ValueError("make() must return a new net of one channel at every call")
         self.nets = nn.ModuleList(nets)
         self.channels, self.ndim, self.outputs = channels, nets[0].ndim, nets[0].outputs
         self.grid, self.radius = nets[0].grid, nets[0].radius

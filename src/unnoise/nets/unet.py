@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -92,11 +92,6 @@ class UNet(nn.Module):
         same function in less time. Set it to False to export the net, as other libraries are slow
         at transposed convolutions.
 
-    Raises
-    ------
-    ValueError
-        For an unknown name or a number out of range.
-
     Examples
     --------
     >>> net = UNet(channels=1, ndim=2, depth=2, filters=8)
@@ -129,14 +124,6 @@ class UNet(nn.Module):
         eps: float = 1e-3,
     ) -> None:
         super().__init__()
-        _one_of("activation", activation, ACTIVATIONS)
-        _one_of("last_activation", last_activation, ACTIVATIONS)
-        _one_of("pool", pool, POOLS)
-        _one_of("upsample", upsample, UPSAMPLES)
-        _one_of("convs", convs, range(1, 5))
-        _one_of("outputs", outputs, (1, 2))
-        if ndim == 3 and z_poolings is not None:
-            _one_of("z_poolings", z_poolings, range(depth + 1))
         self.channels, self.ndim, self.unshuffle = channels, ndim, unshuffle
         self.residual, self.top_skip = residual, top_skip
         self.outputs, self.eps = outputs, eps
@@ -252,6 +239,8 @@ class UNet(nn.Module):
         return h.reshape(b, c * u * u, z, y // u, width // u)
 
     def _shuffle(self, h: Tensor) -> Tensor:
+        # Not `F.pixel_shuffle` of transposed maps: its gradient has another memory order, in which
+        # convolutions sum otherwise.
         if self.unshuffle == 1:
             return h
         if self.ndim == 2:
@@ -332,13 +321,6 @@ def up_and_join(
         return below
     beside = conv.weight[:, h.shape[1] :].contiguous(memory_format=layout)
     return convolve(skip, beside, conv.bias, padding=padding).add_(below)
-
-
-def _one_of(name: str, value: object, known: Iterable[object]) -> None:
-    """Refuse a value that is not among the known ones."""
-    known = list(known)
-    if value not in known:
-        raise ValueError(f"{name} is {value!r}; choose one of {', '.join(map(str, known))}")
 
 
 def _reach(unshuffle: int, strides: Sequence[int], look: int, blur: bool, linear: bool) -> int:

@@ -18,7 +18,7 @@ from unnoise.nets.gaussian_denoiser import GaussianNet
 KNOTS = 97
 """Knots of the transform of a channel."""
 ALPHA = 0.5
-"""Share of the noise that fine-tuning adds to its inputs (methods/adapted.py)."""
+"""Share of the noise that fine-tuning adds to its inputs (methods/finetune.py)."""
 RISE = 0.05
 """Least share of its own slope that the corrected way back keeps where noise bends sharply."""
 LEVEL = 0.1
@@ -74,32 +74,17 @@ class Stabilised(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Denoise patches of normalised values, shape (b, channels, y, x)."""
-        z, middle = self.stabilise(x)
+        z = self.stabilise(x)
+        middle = self.stabilise(torch.zeros_like(x[:1, :, :1, :1]))  # stands in the place of 0
         planes = ((z - middle) * LEVEL).flatten(0, 1).unsqueeze(1)
         sigma = torch.tensor(self.level * LEVEL, dtype=planes.dtype, device=planes.device)
         clean = self.net(planes, sigma)[:, 0].view_as(z) / LEVEL + middle
         return self.restore(clean)
 
-    def stabilise(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(values whose noise has strength 1, the value that takes the place of 0)."""
-        z = torch.stack(
-            [
-                interpolate(x[:, c], *transform(self.knots[c], self.log_sigma[c]))
-                for c in range(self.channels)
-            ],
-            1,
-        )
-        return z, self.middle().view(1, -1, 1, 1)
-
-    def middle(self) -> Tensor:
-        """The transformed mean of the training images, per channel."""
-        zero = torch.zeros(1, dtype=self.knots.dtype, device=self.knots.device)
-        return torch.cat(
-            [
-                interpolate(zero, *transform(k, s))
-                for k, s in zip(self.knots, self.log_sigma, strict=True)
-            ]
-        )
+    def stabilise(self, x: Tensor) -> Tensor:
+        """Values whose noise has strength 1; zeros show the transformed mean of the images."""
+        rows = zip(x.unbind(1), self.knots, self.log_sigma, strict=True)
+        return torch.stack([interpolate(v, *transform(k, s)) for v, k, s in rows], 1)
 
     def restore(self, z: Tensor) -> Tensor:
         """Back to normalised units, without the bias of the curved way."""

@@ -29,6 +29,7 @@ from unnoise.training.instant import STEPS, VstCalibration
 from unnoise.training.loop import TrainingRun
 from unnoise.training.posterior_test import with_posterior
 from unnoise.training.progress import Progress
+from unnoise.training.run import Run
 
 SHARES = (0.3, 0.3, 0.4)
 """Shares of the budget: fine-tuning, from scratch, and the better of the two once more."""
@@ -41,7 +42,7 @@ LEAST_SHARE = 0.1
 """A second net doubles the time of a prediction, which a smaller weight is not worth."""
 
 
-class CandidateSearch:
+class CandidateSearch(Run):
     """A run of several stages, in the shape of a training run.
 
     Parameters
@@ -85,18 +86,12 @@ class CandidateSearch:
         self._run: TrainingRun | None = None
         self._pieces: list[risk.Piece] = []  # that the candidates are judged on
         self._estimates: dict[str, RiskEstimate] = {}
-        self.step, self.seconds = 0, 0.0
         self.history: list[dict[str, Any]] = []
 
     @property
     def risks(self) -> dict[str, float]:
         """Estimated risk by candidate, once there are all of them."""
         return {name: estimate.risk for name, estimate in self._estimates.items()}
-
-    @property
-    def stopped(self) -> bool:
-        """It never stops early."""
-        return False
 
     @property
     def fraction(self) -> float:
@@ -117,7 +112,7 @@ class CandidateSearch:
                 self.seconds = self._clock() - started
                 if self._first.fraction == 1:  # before a stop, or it would be calibrated twice
                     self._stages.append(self._first.model())
-                yield self._progress(None)
+                yield self.progress()
         while len(self._stages) < 1 + len(SHARES):
             if self._run is None:
                 self._run = self._next(self.seconds)
@@ -125,33 +120,20 @@ class CandidateSearch:
             for progress in self._run:
                 self.step = first + progress.step
                 self.seconds = self._clock() - started
+                self.loss = progress.loss
                 if self._run.fraction < 1:
-                    yield self._progress(self._run)
+                    yield self.progress()
             self._finish(self._run)
-            self._run = None
+            self._run = self.loss = None
             self.seconds = self._clock() - started
-            yield self._progress(None)
+            yield self.progress()
 
-    def _progress(self, run: TrainingRun | None) -> Progress:
-        fraction, first = self.fraction, self._first
-        # while the transform is calibrated nothing is known but what is left of that
-        spent, share = (self.seconds, fraction) if fraction else (first.seconds, first.fraction)
-        rest = spent / share - spent
-        return Progress(
-            step=self.step,
-            steps=self._expected(fraction),
-            fraction=fraction,
-            seconds=self.seconds,
-            remaining=max(rest, 0.0),
-            loss=run.loss if run else None,
-            held_out=self.history[-1]["held_out"] if self.history else None,
-        )
-
-    def _expected(self, fraction: float) -> int:
-        """Steps of the whole run, as far as can be told: at first those of the calibration."""
-        if fraction == 1:
-            return self.step
-        return max(round(self.step / fraction), self.step) if fraction > 0 else STEPS
+    def progress(self) -> Progress:
+        """Where it stands; while the transform is calibrated, of that alone something is known."""
+        found = super().progress()
+        if self.fraction:
+            return found
+        return replace(found, steps=STEPS, remaining=self._first.progress().remaining)
 
     def _next(self, spent: float) -> TrainingRun:
         """The run of the stage that comes next."""
@@ -168,10 +150,10 @@ class CandidateSearch:
             budget = {"steps": max(round(t.steps * share * each), 1)}
         config = start.config.with_budget(**budget)
         if at == 2:  # it goes on from good weights
-            rate = config.training.learning_rate / 2
-            config = config.replace(training={"learning_rate": rate})
-        model = replace(start, config=config)
-        return TrainingRun(self._images, model, self.device, clock=self._clock)
+            config = config.replace(training={"learning_rate": config.training.learning_rate / 2})
+        return TrainingRun(
+            self._images, replace(start, config=config), self.device, clock=self._clock
+        )
 
     def _scratch(self) -> Model:
         """An untrained net of Noise2Void for the same images."""
@@ -180,8 +162,7 @@ class CandidateSearch:
         config = Config(method="n2v", ndim=2, use_center_pixel=True).replace(
             training={"seed": t.seed, "patch": t.patch, "precision": t.precision}
         )
-        weights = new_weights(config, 2, planned.channels)
-        return replace(planned, config=config, weights=weights)
+        return replace(planned, config=config, weights=new_weights(config, 2, planned.channels))
 
     def _finish(self, run: TrainingRun) -> None:
         """Keep what a stage gave, and judge it."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from unnoise.config import methods
 from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images.image import Image
@@ -66,9 +65,7 @@ def choose(images: Sequence[Image], ndim: int | None = None) -> MethodChoice:
     >>> choice.config.method, choice.config.use_center_pixel
     ('n2v', True)
     """
-    reports = inspect_images(
-        images
-    )  # what is wrong with an image that is left out, `plan` will say
+    reports = inspect_images(images)  # what is wrong with one that is left out, `plan` will say
     if not reports:
         return MethodChoice(
             _with("n2v", (), ndim), (), "auto: n2v, as the noise could not be measured"
@@ -102,29 +99,23 @@ def with_pretrained(
     if not all(suits_pretrained(report.channels, ndim) for report in choice.reports):
         return choice
     method = "instant" if minutes is not None and minutes <= SECONDS / 60 else "adapted"
-    told = PRETRAINED[method]
-    why = choice.why.replace("auto: n2v;", f"auto: {method}, as {told};", 1)
+    why = choice.why.replace("auto: n2v;", f"auto: {method}, as {PRETRAINED[method]};", 1)
     return MethodChoice(Config.preset(method=method), choice.reports, why)
 
 
 def _with(method: str, settings: Sequence[str], ndim: int | None) -> Config:
     """Settings of a method, as advised."""
     config = Config.preset(method=method)
-    chosen = [setting for setting in settings if not _is_flat(setting, ndim)]
-    if len(chosen) < len(settings):  # a mask along Z means nothing to a 2D net
+    if ndim == 2 and any(setting.startswith("mask.struct=[[[") for setting in settings):
+        # A mask along Z means nothing to a 2D net.
         return Config.preset(method="n2v").set("use_center_pixel=true")
-    if methods.method(method).blind_spot:
-        chosen.append("use_center_pixel=true")
-    config = config.set(*chosen)
+    center = ["use_center_pixel=true"] if config.entry.blind_spot else []
+    config = config.set(*settings, *center)
     footprint = config.footprint(ndim or 3)
     if footprint is not None:
         percent = min(25.0, max(0.5, MASKED / int(footprint.sum())))
         config = config.set(f"mask.percent={percent:g}")
     return config
-
-
-def _is_flat(setting: str, ndim: int | None) -> bool:
-    return ndim == 2 and setting.startswith("mask.struct=[[[")
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from unnoise.images.held_out import held_out, plane_key
 from unnoise.images.image import Image
 from unnoise.images.normalization import ChannelStatistics
+from unnoise.models.model import Model
 
 KNOWN = 2**22
 """Held-out pixels of images of at most so many pixels and channels in all are kept, not made anew
@@ -117,7 +119,7 @@ class Crops:
             channel[i], parts = self._crop(rng)
             turns, flip = self.symmetries[int(rng.integers(len(self.symmetries)))]
             for whole, part in zip((noisy, held, target), parts, strict=False):
-                whole[i] = _turn(part, turns, flip)
+                whole[i] = np.rot90(part[..., ::-1] if flip else part, turns, axes=(-2, -1))
         return Patches(noisy, target, held, channel)
 
     def overlap(self) -> float:
@@ -150,26 +152,20 @@ class Crops:
         n = self.images[which].sizes
         axis = self.partners.axis if self.partners else None
         at = {k: int(rng.integers(n[k] - (k == axis))) for k in "ST"}
-        y, x = (
-            int(rng.integers(n[letter] - size + 1))
-            for letter, size in zip("YX", self.patch[-2:], strict=True)
-        )
-        depth = self.patch[0] if len(self.patch) == 3 else 1
+        depth, *sides = (1, *self.patch)[-3:]
+        y, x = (int(rng.integers(n[k] - size + 1)) for k, size in zip("YX", sides, strict=True))
         z = at["Z"] = int(rng.integers(n["Z"] - depth + 1 - (axis == "Z")))
-        which_channels = list(range(len(self.channels)))
-        if self.one_by_one:
-            which_channels = [int(rng.integers(len(self.channels)))]
+        every = len(self.channels)
+        which_channels = [int(rng.integers(every))] if self.one_by_one else list(range(every))
         channels = [self.channels[i] for i in which_channels]
-        origin: tuple[int, ...] = (z, y, x)
-        if len(self.patch) == 2:
-            origin = (y, x)
-        key = (self.seed, *plane_key(which, at, len(self.patch), axis))
-        space = tuple(n[letter] for letter in "ZYX"[-len(self.patch) :])
-        held = [self._held(origin, space, (*key, c)) for c in channels]
+        ndim = len(self.patch)
+        key = (self.seed, *plane_key(which, at, ndim, axis))
+        space = tuple(n[letter] for letter in "ZYX"[-ndim:])
+        held = [self._held((z, y, x)[-ndim:], space, (*key, c)) for c in channels]
         noisy = self._read(self.images[which], at, (y, x), channels, self.affine)
         if self.partners is None:
             return which_channels, (noisy, np.stack(held))
-        image = self.images[which] if axis else (self.partners.images or self.images)[which]
+        image = (self.partners.images or self.images)[which]
         beside = {k: i + (k == axis) for k, i in at.items()}
         target = self._read(image, beside, (y, x), channels, self.partners.affine)
         return which_channels, (noisy, np.stack(held), target)
@@ -194,22 +190,19 @@ class Crops:
         affine: ChannelStatistics,
     ) -> NDArray[np.float32]:
         """A normalised patch, shape (c, *patch)."""
-        depth = self.patch[0] if len(self.patch) == 3 else 1
-        (y, x), (height, width) = corner, self.patch[-2:]
-        block = image.read(
-            {
-                "S": at["S"],
-                "T": at["T"],
-                "Z": slice(at["Z"], at["Z"] + depth),
-                "Y": slice(y, y + height),
-                "X": slice(x, x + width),
-            }
-        )[0, 0]
-        if len(self.patch) == 2:
-            block = block[:, 0]
-        return affine.select(channels).apply(block[channels])
+        starts = zip("ZYX", (at["Z"], *corner), (1, *self.patch)[-3:], strict=True)
+        block = image.read({**at, **{k: slice(o, o + size) for k, o, size in starts}})[0, 0]
+        return affine.select(channels).apply(block[channels].reshape(-1, *self.patch))
 
 
-def _turn(a: NDArray, turns: int, flip: bool) -> NDArray:
-    """One of the eight symmetries of the square in YX."""
-    return np.rot90(a[..., ::-1] if flip else a, turns, axes=(-2, -1))
+def crops_of(images: Sequence[Image], model: Model, **options: Any) -> Crops:
+    """Patches of the denoised channels as the net of a model takes them."""
+    return Crops(
+        images,
+        model.affine,
+        patch=model.patch,
+        channels=model.channels,
+        one_by_one=model.is_one_by_one,
+        seed=model.config.training.seed,
+        **options,
+    )

@@ -13,15 +13,16 @@ import torch
 from unnoise.errors import InputError
 from unnoise.images.image import Image
 from unnoise.models.model import Model
-from unnoise.nets.classical import Filter, candidates, risk
-from unnoise.training.crops import Crops
+from unnoise.nets.classical import candidates, risk
+from unnoise.training.crops import crops_of
 from unnoise.training.progress import Progress
+from unnoise.training.run import Run
 
 N_PATCHES = 2
 """Patches on which the filters are compared."""
 
 
-class FilterSearch:
+class FilterSearch(Run):
     """Tries the parameters of a filter one after the other, and keeps those of least risk.
 
     The risk is self-supervised (J-invariance; Batson and Royer, ICML 2019). It can stop and go on
@@ -55,19 +56,12 @@ class FilterSearch:
         targets: Sequence[Image] | None = None,
     ) -> None:
         self._model = model
-        crops = Crops(
-            images,
-            model.affine,
-            patch=model.patch,
-            channels=model.channels,
-            one_by_one=True,
-            seed=model.config.training.seed,
-        )
+        crops = crops_of(images, model)
         rng = np.random.default_rng(model.config.training.seed)
         n = 1 if crops.overlap() == 1 else N_PATCHES  # there may be one patch only
         self._planes = list(crops.batch(n, rng).noisy[:, 0].astype(np.float64))
         self._candidates = candidates(model.config.method, self._planes)
-        self.step, self.seconds, self.device = 0, 0.0, torch.device("cpu")
+        self.device = torch.device("cpu")
         self.history: list[dict[str, Any]] = []
 
     @property
@@ -84,32 +78,23 @@ class FilterSearch:
             loss = float(np.mean([risk(name, plane, values) for plane in self._planes]))
             self.step += 1
             self.seconds += time.perf_counter() - started
-            line = {"step": self.step, "seconds": round(self.seconds, 3), "held_out": loss}
-            self.history.append({**line, **values})
-            rest = self.seconds / self.fraction - self.seconds
-            yield Progress(
-                step=self.step,
-                steps=len(self._candidates),
-                fraction=self.fraction,
-                seconds=self.seconds,
-                remaining=rest,
-                loss=None,
-                held_out=loss,
+            self.history.append(
+                {
+                    "step": self.step,
+                    "seconds": round(self.seconds, 3),
+                    "held_out": loss,
+                    **values,
+                }
             )
+            yield self.progress()
 
     def model(self) -> Model:
         """The model with the best parameters so far."""
         best = min(self.history, key=lambda line: line["held_out"], default=None)
         if best is None:
             return self._model
-        net = Filter(self._model.config.method, self._model.ndim)
-        net.set(**{name: best[name] for name in self._candidates[0]})
-        weights = dict(net.state_dict())
+        weights = {name: torch.tensor(best[name]) for name in self._candidates[0]}
         return self._model.with_weights(weights, steps=self.step, held_out=best["held_out"])
-
-    def remarks(self) -> list[str]:
-        """Nothing beyond its loss."""
-        return []
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on."""

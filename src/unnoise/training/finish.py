@@ -52,7 +52,7 @@ def finish(
     noise = model.noise
     assert noise is not None
     told: list[str] = []
-    pieces = None
+    memory = None
     if model.config.entry.blind_spot:
         wanted = model.config.use_center_pixel or model.config.noise_model is not None
         usable = wanted and bool(noise.known)
@@ -63,13 +63,10 @@ def finish(
             told.append(model.posterior_test.why)
         elif wanted:
             told.append("each pixel's own value is not used: the noise could not be measured")
-    memory = None
-    if pieces is not None:
         memory = [memorised(parts, n) for parts, n in zip(pieces, noise.models, strict=True)]
     repeated = dependence(model, images, noise.models, device)
     seed = model.config.training.seed
-    kept = record(images, model.channels, repeated, memory, seed=seed)
-    model = replace(model, record=kept)
+    model = replace(model, record=record(images, model.channels, repeated, memory, seed=seed))
     along = "".join(k for k in "YX" if any(k in c for c in noise.correlated))
     if along and model.config.is_shipped:
         told.append(

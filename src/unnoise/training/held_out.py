@@ -51,7 +51,8 @@ def regions(
     generator = torch.Generator(device).manual_seed(seed + 2)
     rng = np.random.default_rng([seed, 2])
     found: list[list[Region]] = [[] for _ in model.channels]
-    struct = _footprint(method, model.ndim)
+    struct = model.config.footprint(model.ndim)  # what is hidden with a spot: itself, or more
+    struct = np.ones((1,) * model.ndim, np.bool_) if struct is None else struct
     axes = [a for a, k in enumerate("ZYX"[-model.ndim :]) if k in along and struct.shape[a] == 1]
     spent = 0
     seen: set[tuple[object, ...]] = set()
@@ -66,8 +67,7 @@ def regions(
         sides = noisy.shape[1:]
         held = np.stack([held_out(corner, sides, (seed, *plane, c)) for c in model.channels])
         x, mask = to_net(model, noisy, device), batched(model, held, device)
-        step = Step(x, x, mask, generator, 1.0, net)
-        hidden = method.validation(step)[0]
+        hidden = method.validation(Step(x, x, mask, generator, 1.0, net))[0]
         with torch.inference_mode():
             plain, blind = (predictions(net, t, model) for t in (x, hidden))
         noisy = noisy.astype(np.float64)
@@ -81,12 +81,6 @@ def regions(
             found[c].append(Region(noisy[c], plain[c], held[c], blind[c], pairs[c]))
         spent += math.prod(sides) * len(model.channels)
     return found
-
-
-def _footprint(method: object, ndim: int) -> NDArray[np.bool_]:
-    """What is hidden with a spot: itself, or more with structN2V."""
-    struct: torch.Tensor | None = getattr(method, "struct", None)
-    return np.ones((1,) * ndim, np.bool_) if struct is None else struct.cpu().numpy()
 
 
 def lattices(

@@ -198,7 +198,8 @@ def plot(records: Sequence[Record], path: str | os.PathLike[str], title: str = "
         For another ending, no record, or a place that cannot be written.
     """
     place = Path(path)
-    if place.suffix.lower() not in FORMATS:
+    suffix = place.suffix.lower()
+    if suffix not in FORMATS:
         raise InputError(
             f"{place.name} is no picture that can be drawn; end it with .png, .pdf or .svg"
         )
@@ -207,7 +208,6 @@ def plot(records: Sequence[Record], path: str | os.PathLike[str], title: str = "
     content = io.BytesIO()
     # The date would make two drawings of the same history differ.
     undated = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
-    suffix = place.suffix.lower()
     with warnings.catch_warnings():  # letters that the font lacks are drawn as boxes
         warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
         _figure(records, title).savefig(
@@ -257,17 +257,14 @@ def _figure(records: Sequence[Record], title: str) -> Figure:
         step, colour = losses.step, HELD_OUT[i % len(HELD_OUT)]
         behind = TRAINING if len(stages) == 1 else (colour, 0.45)
         marker = "o" if len(step) == 1 else None  # one point draws no line
+        train, interval, held = map(losses.label, ("training", "95 % interval", "held out"))
         if _any(losses.training):
-            label = losses.label("training")
-            axes.plot(step, losses.training, color=behind, lw=1.6, marker=marker, label=label)
+            axes.plot(step, losses.training, color=behind, lw=1.6, marker=marker, label=train)
         if _any(losses.held_out):
             if _any(losses.low) and _any(losses.high) and len(step) > 1:
-                label = losses.label("95 % interval")
-                axes.fill_between(
-                    step, losses.low, losses.high, color=colour, alpha=0.18, lw=0, label=label
-                )
-            label = losses.label("held out")
-            axes.plot(step, losses.held_out, color=colour, lw=2.0, marker=marker, label=label)
+                band = step, losses.low, losses.high
+                axes.fill_between(*band, color=colour, alpha=0.18, lw=0, label=interval)
+            axes.plot(step, losses.held_out, color=colour, lw=2.0, marker=marker, label=held)
     if ring := kept(records):
         at, loss, label = ring
         axes.plot(at, loss, "o", ms=9, mfc="none", mec="#c2410c", mew=2, label=label)
@@ -291,8 +288,7 @@ def _figure(records: Sequence[Record], title: str) -> Figure:
     axes.spines[["top", "right"]].set_visible(False)
     if finite:
         axes.legend(frameon=False, fontsize=9)
-    seconds = _column(records, "seconds")
-    last = seconds[-1]
+    last = _column(records, "seconds")[-1]
     if math.isfinite(last) and last > 0:
         time = f"{len(records)} validation{'s' if len(records) > 1 else ''} in {_duration(last)}"
         axes.set_title(time, loc="right", fontsize=9, color="0.45")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,15 @@ from torch import Tensor
 from unnoise.config.sections import Training
 from unnoise.errors import InputError
 from unnoise.images.image import Image
+from unnoise.images.robust_sigma import noise_sigma
 from unnoise.models.build import ready
 from unnoise.models.model import Model
-from unnoise.nets.variance_stabilized import Stabilised, interpolate
+from unnoise.nets.variance_stabilized import KNOTS, Stabilised, interpolate
+from unnoise.training.crops import crops_of
 from unnoise.training.methods.b2u import donut_mean
 from unnoise.training.optimizer import OPTIMIZERS
 from unnoise.training.progress import Progress
-from unnoise.training.vst_from_noise import crops_of
+from unnoise.training.run import Run
 
 STEPS = 60
 """Steps of the calibration: about 3 s of one core."""
@@ -44,9 +47,42 @@ and where the first guess was right (white noise of one level) that feigned a ga
 2 dB."""
 N_JUDGES = 24
 """Patches on which the first guess and the refinement are compared."""
+BEYOND = 0.25
+"""How far the knots go beyond what is seen, as a share of its range."""
 
 
-class VstCalibration:
+def with_stabilizer(model: Model, images: Sequence[Image]) -> Model:
+    """The model of a new run with the transform that the noise of its images asks for.
+
+    Parameters
+    ----------
+    model : Model
+        Of a method that starts from the weights of the package. Where the noise of a channel was
+        not measured, noise of one strength is assumed.
+    images : sequence of Image
+        Noisy images.
+    """
+    rng = np.random.default_rng([model.config.training.seed, 6])
+    seen = crops_of(images, model).batch(64, rng).noisy
+    noise = model.noise.models if model.noise else (None,) * len(model.channels)
+    knots, log_sigma = [], []
+    for place, (c, known) in enumerate(zip(model.channels, noise, strict=True)):
+        mean, std = float(model.affine.mean[c]), float(model.affine.std[c])
+        low, high = (float(v) for v in np.quantile(seen[:, place], [0.0005, 0.9995]))
+        reach = max(high - low, 1e-3) * BEYOND
+        at = np.linspace(low - reach, high + reach, KNOTS)
+        if known is None:
+            sigma = np.full(KNOTS, noise_sigma(seen[:, place]) or 1e-3)
+        else:
+            sigma = np.sqrt(known.variance(mean + std * at)) / std
+        knots.append(at)
+        log_sigma.append(np.log(np.maximum(sigma, 1e-3)))
+    rows = {"knots": np.array(knots), "log_sigma": np.array(log_sigma)}
+    found = {name: torch.tensor(row, dtype=torch.float32) for name, row in rows.items()}
+    return replace(model, weights={**model.weights, **found})
+
+
+class VstCalibration(Run):
     """The calibration of the transform, in the shape of a training run.
 
     Parameters
@@ -91,7 +127,6 @@ class VstCalibration:
         self._at = self._places(self._judges)
         self._optimizer = OPTIMIZERS["adam"]([self._bends], ADAM)
         self._sum = torch.zeros_like(self._bends, requires_grad=False)
-        self.step, self.seconds = 0, 0.0
         self.history: list[dict[str, Any]] = []
         self._best: dict[str, Tensor] | None = None
 
@@ -109,15 +144,7 @@ class VstCalibration:
             if self.step == STEPS:
                 self._finish()
             self.seconds += time.perf_counter() - started
-            yield Progress(
-                step=self.step,
-                steps=STEPS,
-                fraction=self.fraction,
-                seconds=self.seconds,
-                remaining=self.seconds / self.fraction - self.seconds,
-                loss=None,
-                held_out=self.history[-1]["held_out"] if self.history else None,
-            )
+            yield self.progress()
 
     def _places(self, x: Tensor) -> Tensor:
         """Where the refinement bends, shape (channels, BENDS): denser where there are pixels."""
@@ -191,10 +218,6 @@ class VstCalibration:
             return self._model
         held_out = self.history[-1]["held_out"]
         return self._model.with_weights(self._best, steps=self.step, held_out=held_out)
-
-    def remarks(self) -> list[str]:
-        """Nothing beyond its loss."""
-        return []
 
     def state(self) -> dict[str, Any]:
         """Nothing but the step: a calibration takes seconds and starts anew."""

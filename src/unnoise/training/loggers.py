@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import importlib
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,26 +20,33 @@ from typing import Any
 from unnoise.errors import InputError
 
 
-class Logger(ABC):
+@dataclass
+class Logger:
     """Where the records of a training go besides its model folder.
 
     Attributes
     ----------
+    write : callable
+        Writes the finite numbers of a record at a step; may raise anything.
+    finish : callable
+        Completes what was written; may raise anything.
     problem : str or None
         Why the logger fell silent, in one sentence; None while it works.
     """
 
+    write: Callable[[int, dict[str, float]], None]
+    finish: Callable[[], None]
     problem: str | None = None
-    _is_open = True
+    is_open: bool = True
 
     def log(self, record: Mapping[str, float]) -> None:
         """Pass on the finite numbers of a record at its ``step``; never raises, see `problem`."""
-        if self.problem is not None or not self._is_open:
+        if self.problem is not None or not self.is_open:
             return
         step = record.get("step", 0)
         try:
             values = {k: float(v) for k, v in record.items() if k != "step" and _is_finite(v)}
-            self._write(int(step), values)
+            self.write(int(step), values)
         except Exception as error:  # whatever the package raises
             self.problem = (
                 f"logging stopped at step {step} ({_reason(error)}); the training goes on"
@@ -47,26 +54,18 @@ class Logger(ABC):
 
     def close(self) -> None:
         """Complete what was written; never raises, and a second time does nothing."""
-        if not self._is_open:
+        if not self.is_open:
             return
-        self._is_open = False
+        self.is_open = False
         try:
-            self._finish()
+            self.finish()
         except Exception as error:
             self.problem = self.problem or (
                 f"the log may lack its end ({_reason(error)}); the model is not affected"
             )
 
-    @abstractmethod
-    def _write(self, step: int, values: dict[str, float]) -> None:
-        """Write a record; may raise anything."""
 
-    @abstractmethod
-    def _finish(self) -> None:
-        """Complete what was written; may raise anything."""
-
-
-class TensorBoard(Logger):
+def tensorboard(folder: Path, settings: dict[str, Any]) -> Logger:
     """Event files for TensorBoard; watch them with ``tensorboard --logdir MODEL.logs``.
 
     Parameters
@@ -76,24 +75,21 @@ class TensorBoard(Logger):
     settings : dict
         Settings of the training, shown as text.
     """
+    _import("tensorboard", "tensorboard")
+    module = _import("torch.utils.tensorboard", "tensorboard")
+    writer = module.SummaryWriter(str(folder / "tensorboard"))
+    rows = "".join(f"| {key} | {value} |\n" for key, value in settings.items())
+    writer.add_text("settings", "| setting | value |\n|---|---|\n" + rows)
 
-    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
-        _import("tensorboard", "tensorboard")
-        module = _import("torch.utils.tensorboard", "tensorboard")
-        self._writer = module.SummaryWriter(str(folder / "tensorboard"))
-        rows = "".join(f"| {key} | {value} |\n" for key, value in settings.items())
-        self._writer.add_text("settings", "| setting | value |\n|---|---|\n" + rows)
-
-    def _write(self, step: int, values: dict[str, float]) -> None:
+    def write(step: int, values: dict[str, float]) -> None:
         for name, value in values.items():
-            self._writer.add_scalar(name, value, step)
-        self._writer.flush()  # a record comes every few seconds at most, and someone is watching
+            writer.add_scalar(name, value, step)
+        writer.flush()  # a record comes every few seconds at most, and someone is watching
 
-    def _finish(self) -> None:
-        self._writer.close()
+    return Logger(write, writer.close)
 
 
-class WandB(Logger):
+def wandb(folder: Path, settings: dict[str, Any]) -> Logger:
     """A run in the project ``unnoise`` of Weights & Biases.
 
     Its environment variables decide where it goes, e.g. ``WANDB_MODE=offline`` into files only.
@@ -105,21 +101,12 @@ class WandB(Logger):
     settings : dict
         Settings of the training.
     """
-
-    def __init__(self, folder: Path, settings: dict[str, Any]) -> None:
-        module = _import("wandb", "wandb")
-        self._run = module.init(
-            project="unnoise", dir=str(folder), config=settings, name=folder.name
-        )
-
-    def _write(self, step: int, values: dict[str, float]) -> None:
-        self._run.log(values, step=step)
-
-    def _finish(self) -> None:
-        self._run.finish()
+    module = _import("wandb", "wandb")
+    run = module.init(project="unnoise", dir=str(folder), config=settings, name=folder.name)
+    return Logger(lambda step, values: run.log(values, step=step), run.finish)
 
 
-LOGGERS = {"tensorboard": TensorBoard, "wandb": WandB}
+LOGGERS = {"tensorboard": tensorboard, "wandb": wandb}
 
 
 def make(name: str, folder: Path, settings: dict[str, Any]) -> Logger:

@@ -18,13 +18,14 @@ from unnoise.images.image import Image
 from unnoise.models.build import build_net
 from unnoise.models.model import Coverage, Model
 from unnoise.nets.device import autocast, keep_memory, to_device, training_dtype
-from unnoise.training.crops import Crops, PairedImages, Patches
-from unnoise.training.losses import COVERAGE, COVERAGES, ERRORS, mean
+from unnoise.training.crops import PairedImages, Patches, crops_of
+from unnoise.training.losses import COVERAGE, ERRORS, coverage, mean
 from unnoise.training.methods import build
 from unnoise.training.methods.step import Batch, Step
 from unnoise.training.noise_tables import noise_tables
 from unnoise.training.optimizer import OPTIMIZERS
 from unnoise.training.progress import Progress
+from unnoise.training.run import Run
 from unnoise.training.schedule import Patience, schedule, standard_error
 
 N_VALIDATIONS = 20
@@ -35,7 +36,7 @@ STEPS_PER_VALIDATION = 50
 """Fewest steps between validations: each costs about three steps."""
 
 
-class TrainingRun:
+class TrainingRun(Run):
     """A training run that can stop and go on at any step.
 
     Parameters
@@ -74,23 +75,17 @@ class TrainingRun:
         config, self.device, self._model, self.clock = model.config, device, model, clock
         t = self.config = config.training
         self.method = build(config, model.ndim, noise_tables(model))
-        self.keeps_last = config.entry.keeps_last
         axis = config.pairs.axis if config.pairs else None
-        statistics = model.target_affine or model.affine
-        paired = PairedImages(statistics, targets, axis) if config.needs_pairs else None
-        self.crops = Crops(
-            images,
-            model.affine,
-            patch=model.patch,
-            channels=model.channels,
-            one_by_one=model.is_one_by_one,
-            symmetries=config.symmetries(model.ndim) if t.augment else ((0, False),),
-            seed=t.seed,
-            partners=paired,
+        paired = PairedImages(model.target_affine or model.affine, targets, axis)
+        turns = config.symmetries(model.ndim) if t.augment else ((0, False),)
+        self.crops = crops_of(
+            images, model, symmetries=turns, partners=paired if config.needs_pairs else None
         )
         self.dtype = training_dtype(device, t.precision, model.ndim)
         self.net = to_device(build_net(model), device)
-        self._followed = _floats(self.net)  # the tensors themselves: they change in place
+        # What the moving average follows, weights and running statistics: the tensors themselves,
+        # as they change in place.
+        self._followed = [v for v in self.net.state_dict().values() if v.is_floating_point()]
         self.average = [p.detach().clone() for p in self._followed]
         self.optimizer = OPTIMIZERS[t.optimizer](self.net.parameters(), t)
         self.scaler = torch.amp.GradScaler("cuda", enabled=self.dtype == torch.float16)
@@ -101,7 +96,6 @@ class TrainingRun:
         self.lower = Patience()
         self.significant = Patience()
         self.stopped = False
-        self.loss: float | None = None
         self.best: float | None = None
         self.best_weights = {k: v.cpu() for k, v in model.weights.items()}
         self.history: list[dict[str, Any]] = []
@@ -143,21 +137,6 @@ class TrainingRun:
         expected = self.config.steps or self.step / max(self.fraction, 1e-9)
         n = min(max(int(expected) // STEPS_PER_VALIDATION, 1), N_VALIDATIONS)
         return self.fraction >= (math.floor(self.validated * n + 1e-9) + 1) / n
-
-    def progress(self) -> Progress:
-        """Where the run stands."""
-        fraction = self.fraction
-        total = self.seconds / fraction if fraction > 0 else math.nan
-        expected = self.config.steps or max(self.step, round(self.step / max(fraction, 1e-9)))
-        return Progress(
-            step=self.step,
-            steps=self.step if self.stopped else expected,
-            fraction=fraction,
-            seconds=self.seconds,
-            remaining=max(total - self.seconds, 0.0),
-            loss=self.loss,
-            held_out=self.history[-1]["held_out"] if self.history else None,
-        )
 
     def _step(self) -> None:
         """One optimiser step."""
@@ -202,10 +181,9 @@ class TrainingRun:
 
     def _prepared(self, patches: Patches, generator: torch.Generator, device: torch.device) -> Step:
         """Patches as tensors for the method."""
-        x = torch.from_numpy(patches.noisy).to(device)
+        arrays = (patches.noisy, patches.held_out, patches.channel)
+        x, held_out, channel = (torch.from_numpy(a).to(device) for a in arrays)
         y = x if patches.target is patches.noisy else torch.from_numpy(patches.target).to(device)
-        held_out = torch.from_numpy(patches.held_out).to(device)
-        channel = torch.from_numpy(patches.channel).to(device)
         return Step(x, y, held_out, generator, self.fraction, self._predict, channel)
 
     def _predict(self, x: Tensor) -> Tensor:
@@ -217,7 +195,6 @@ class TrainingRun:
     def validate(self) -> float:
         """Held-out loss of the averaged weights, which are kept if none before were better."""
         t = self.config
-        rate = self.learning_rate
         self.validated = self.fraction
         weights = {k: v.clone() for k, v in self.net.state_dict().items()}
         with torch.no_grad():
@@ -233,7 +210,7 @@ class TrainingRun:
             {
                 "step": self.step,
                 "seconds": round(self.seconds, 3),
-                "learning_rate": rate,
+                "learning_rate": self.learning_rate,
                 "loss": self.loss if self.loss is not None else math.nan,
                 "held_out": loss,
                 "held_out_low": loss - half_width,
@@ -259,7 +236,7 @@ class TrainingRun:
         significantly above its lowest: on W2S development images the lowest cost up to 0.14 dB.
         """
         lowest = self.lower.lowest
-        if lowest is None or self.keeps_last:
+        if lowest is None or self._model.config.entry.keeps_last:
             return True
         difference = losses - lowest
         falls = self.config.schedule in ("cosine", "halving")
@@ -276,11 +253,11 @@ class TrainingRun:
                     prediction = self.net(noisy.to(self.device)).float().cpu()
                 error = weight * ERRORS[self.config.loss](prediction, target)
                 losses.append(error.flatten(1).sum(1) / weight.flatten(1).sum(1))
-                if self.config.loss in COVERAGES:
+                if self._model.config.is_probabilistic:
                     centre, scale = prediction.chunk(2, 1)
                     deviations.append(((target - centre) / scale)[weight > 0])
         self.net.train()
-        extra = COVERAGES[self.config.loss](torch.cat(deviations)) if deviations else {}
+        extra = coverage(torch.cat(deviations), self.config.loss) if deviations else {}
         return torch.cat(losses).double(), extra
 
     def _validation_batches(self) -> list[Batch]:
@@ -392,8 +369,3 @@ PLAIN = (
     "history",
 )
 """Attributes of a run that are saved as they are."""
-
-
-def _floats(net: torch.nn.Module) -> list[Tensor]:
-    """The tensors that the moving average follows: weights and running statistics."""
-    return [v for v in net.state_dict().values() if v.is_floating_point()]

@@ -38,18 +38,15 @@ ERRORS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 COVERAGE = ("variance_ratio", "inside_50", "inside_95")
 
 
-def _coverage(z: Tensor, loss: str, half: float, most: float) -> dict[str, float]:
+INTERVALS = {"gaussian": (0.674490, 1.959964), "laplace": (math.log(2), math.log(20))}
+"""Half widths of the central 50 % and 95 % intervals of a likelihood, in units of its scale."""
+
+
+def coverage(z: Tensor, loss: str) -> dict[str, float]:
     """How deviations in units of the predicted scale compare with their distribution.
 
     The ratio of actual to predicted variance should be 1; the shares of pixels inside the central
     50 % and 95 % intervals should be 0.5 and 0.95.
     """
-    inside = [(z.abs() <= limit).float().mean().item() for limit in (half, most)]
+    inside = [(z.abs() <= limit).float().mean().item() for limit in INTERVALS[loss]]
     return dict(zip(COVERAGE, [(z**2).mean().item() / SPREADS[loss], *inside], strict=True))
-
-
-COVERAGES: dict[str, Callable[[Tensor], dict[str, float]]] = {
-    "gaussian": lambda z: _coverage(z, "gaussian", 0.674490, 1.959964),
-    "laplace": lambda z: _coverage(z, "laplace", math.log(2), math.log(20)),
-}
-"""The coverage check of every likelihood, from deviations in units of its scale."""

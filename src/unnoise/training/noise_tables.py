@@ -52,9 +52,8 @@ def with_split_noise(model: Model, name: str, reports: Sequence[NoiseReport] = (
             f"the noise{which} of {name} could not be measured, which r2r needs; give it with "
             f"--noise-model (unnoise calibrate), or choose the method n2v"
         )
-    shapes: list[NDArray | None] = [None for _ in known]
-    if settings.correlated is not False:
-        shapes = _autocorrelations(reports, model)
+    unshaped: list[NDArray | None] = [None for _ in known]
+    shapes = unshaped if settings.correlated is False else _autocorrelations(reports, model)
     correlated = any(rho is not None for rho in shapes)
     if settings.correlated and not correlated:
         raise InputError(

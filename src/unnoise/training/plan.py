@@ -18,8 +18,8 @@ from unnoise.models.model import Model
 from unnoise.models.provenance import Provenance
 from unnoise.noise.inspect import NoiseReport
 from unnoise.noise.of_images import image_noise, inspect_images
+from unnoise.training.instant import with_stabilizer
 from unnoise.training.noise_tables import with_split_noise
-from unnoise.training.vst_from_noise import with_stabilizer
 
 MIN_SIDE = 16
 """Smallest image in Y and X."""
@@ -68,9 +68,8 @@ def plan(
     supervised = config.entry.pairs == "clean"
     affine = channel_statistics([*images, *([] if supervised else targets or [])])
     target_affine = channel_statistics(targets) if supervised and targets else None
-    alpha = images[0].alpha
     varying = affine.std if target_affine is None else affine.std * target_affine.std
-    channels = tuple(int(c) for c in np.flatnonzero(varying) if c != alpha)
+    channels = tuple(int(c) for c in np.flatnonzero(varying) if c != images[0].alpha)
     if not channels:
         raise InputError("every colour channel is constant, so there is nothing to denoise")
     needs_noise = config.recorruption is not None or config.is_shipped
@@ -119,17 +118,11 @@ def _check_pairs(images: Sequence[Image], targets: Sequence[Image] | None, confi
         if config.entry.pairs == "noisy":
             what = "second noisy images (--targets FOLDER, or --pairs T for repeats along T)"
         raise InputError(f"the method {config.method} needs {what}")
-    if targets is not None:
-        _check_matching(images, targets)
-
-
-def _check_matching(images: Sequence[Image], targets: Sequence[Image]) -> None:
-    """Every image and its target must have the same sizes."""
-    if len(images) != len(targets):
+    if targets is not None and len(images) != len(targets):
         raise InputError(
             f"there are {len(images)} images but {len(targets)} targets; give one for each"
         )
-    for image, target in zip(images, targets, strict=True):
+    for image, target in zip(images, targets or images, strict=True):
         if image.sizes != target.sizes:
             raise InputError(
                 f"{image.name} (axes {image.axes}, shape {image.shape}) and its target "
@@ -168,16 +161,14 @@ def _check_alike(images: Sequence[Image]) -> None:
             )
 
 
-def choose_ndim(images: Sequence[Image], config: Config | None = None) -> int:
+def choose_ndim(images: Sequence[Image], config: Config) -> int:
     """3 if every image has at least `MIN_SLICES` slices, otherwise 2: slice by slice.
 
     Always 2 where slices are the pairs of Noise2Noise, and for methods that work on planes.
     """
-    if config is not None and config.ndim is not None:
+    if config.ndim is not None:
         return config.ndim
-    flat = config is not None and (
-        config.entry.planes_only or (config.pairs is not None and config.pairs.axis == "Z")
-    )
+    flat = config.entry.planes_only or (config.pairs is not None and config.pairs.axis == "Z")
     return 3 if not flat and min(image.sizes["Z"] for image in images) >= MIN_SLICES else 2
 
 
@@ -251,8 +242,7 @@ def describe(model: Model, images: Sequence[Image]) -> str:
     budget = config.training
     length = f"{budget.minutes:g} min" if budget.minutes else f"{budget.steps} steps"
     patch = "x".join(str(p) for p in model.patch)
-    how = str(config.method)
-    footprint = config.footprint(model.ndim)
+    how, footprint = config.method, config.footprint(model.ndim)
     if footprint is not None:
         how += f" (hides {structure.describe(footprint)} pixels)"
     if config.pairs is not None and config.pairs.axis is not None:

@@ -88,26 +88,19 @@ def fit(
     PosteriorTest
         Why.
     """
-    ceilings, scatter = [], []
-    for model, pieces in zip(models, regions, strict=True):
-        ceiling = ceiling_of(pieces)
-        ceilings.append(ceiling)
+    first = Posterior(tuple(models), tuple(map(ceiling_of, regions)), (), WIDTHS[0], 0.0)
+    scatter = []
+    for c, pieces in enumerate(regions):
         ratios = np.concatenate(
-            [
-                ((p.noisy - p.seen) ** 2 / _noise(model, ceiling, p.seen)).ravel()[::3]
-                for p in pieces
-            ]
+            [((p.noisy - p.seen) ** 2 / first.noise(c, p.seen)).ravel()[::3] for p in pieces]
         )
         scatter.append(float(np.clip(ratios.var() / max(ratios.mean() ** 2, 1e-12), 1.0, 50.0)))
-    best: tuple[float, float, Posterior] | None = None
-    for width in WIDTHS:
-        for strictness in STRICTNESS:
-            centre = Posterior(tuple(models), tuple(ceilings), tuple(scatter), width, strictness)
-            change, error = _change(centre, regions)
-            if best is None or change < best[0]:
-                best = (change, error, centre)
-    assert best is not None
-    change, error, centre = best
+    options = [
+        replace(first, scatter=tuple(scatter), width=width, strictness=strictness)
+        for width, strictness in itertools.product(WIDTHS, STRICTNESS)
+    ]
+    changes = [_change(option, regions) for option in options]
+    (change, error), centre = min(zip(changes, options, strict=True), key=lambda found: found[0][0])
     stein, doubt = _stein(centre, regions)
     wins = change + CERTAIN * error < 0
     used = wins and stein < 2 * doubt
@@ -131,22 +124,15 @@ def fit(
     return (centre if used else None), verdict
 
 
-def _noise(model: NoiseModel, ceiling: Curve, signal: NDArray) -> NDArray[np.float64]:
-    return np.maximum(model.variance(signal), ceiling.variance(signal))
-
-
 def ceiling_of(pieces: Sequence[Region]) -> Curve:
     """Variance of the residuals by intensity, from the pixels of the calmest surroundings.
 
     Which pixels those are is told by their neighbours, so their own noise has no say.
     """
-    signal, square, around = [], [], []
-    for piece in pieces:
-        squares = (piece.noisy - piece.seen) ** 2
-        signal.append(piece.seen.ravel())
-        square.append(squares.ravel())
-        around.append(surroundings(squares, 3.0)[0].ravel())
-    s, q, a = (np.concatenate(parts) for parts in (signal, square, around))
+    squares = [(piece.noisy - piece.seen) ** 2 for piece in pieces]
+    signal = [piece.seen for piece in pieces]
+    around = [surroundings(square, 3.0)[0] for square in squares]
+    s, q, a = (np.concatenate([part.ravel() for part in x]) for x in (signal, squares, around))
     n_bins = int(np.clip(len(s) // 500, 1, BINS))
     knots: list[tuple[float, float]] = []
     for group in np.array_split(np.argsort(s, kind="stable"), n_bins):
@@ -164,23 +150,19 @@ def _change(centre: Posterior, regions: Sequence[Sequence[Region]]) -> tuple[flo
 
     As a share of the noise variance; NaN without pairs. Neither weight knows its own pixel.
     """
-    changes = [np.empty(0)]
-    for c, pieces in enumerate(regions):
-        for piece in pieces:
-            prior = centre.prior(c, piece.noisy, piece.seen)
-            weight = prior / (prior + centre.models[c].variance(piece.seen))
-            scale = centre.noise(c, piece.seen).mean()
-            for axis, residuals in enumerate(piece.pairs):
-                n = piece.noisy.shape[axis] - 1
-                r, q = (part.take(range(n), axis) for part in residuals)
-                w, v = (weight.take(range(i, n + i), axis) for i in (0, 1))
-                covariance = np.sqrt(w * v) * r * q / ALIKE
-                change = ((w * r) ** 2 + (v * q) ** 2) / 2 - 2 * covariance
-                changes.append(change[np.isfinite(change)] / scale)
-    change = np.concatenate(changes)
-    if not len(change):
-        return np.nan, np.nan
-    return float(change.mean()), float(change.std() / np.sqrt(len(change)))
+    changes = []
+    for c, piece in _each(regions):
+        prior = centre.prior(c, piece.noisy, piece.seen)
+        weight = prior / (prior + centre.models[c].variance(piece.seen))
+        scale = centre.noise(c, piece.seen).mean()
+        for axis, residuals in enumerate(piece.pairs):
+            n = piece.noisy.shape[axis] - 1
+            r, q = (part.take(range(n), axis) for part in residuals)
+            w, v = (weight.take(range(i, n + i), axis) for i in (0, 1))
+            covariance = np.sqrt(w * v) * r * q / ALIKE
+            change = ((w * r) ** 2 + (v * q) ** 2) / 2 - 2 * covariance
+            changes.append(change[np.isfinite(change)] / scale)
+    return _mean(changes)
 
 
 def _stein(centre: Posterior, regions: Sequence[Sequence[Region]]) -> tuple[float, float]:
@@ -190,28 +172,37 @@ def _stein(centre: Posterior, regions: Sequence[Sequence[Region]]) -> tuple[floa
     (y - x)^2 - (y - f)^2 + 2 w s.
     """
     changes = []
-    for c, pieces in enumerate(regions):
-        for piece in pieces:
-            at = piece.held_out
-            prior = centre.prior(c, piece.noisy, piece.seen)[at]
-            y, f = piece.noisy[at].astype(np.float64), piece.blind[at].astype(np.float64)
-            noise = centre.noise(c, f)
-            step = 0.05 * np.sqrt(noise)
-            x = centre.models[c].posterior(y, f, prior)[0]
-            slope = (centre.models[c].posterior(y + step, f, prior)[0] - x) / step
-            # Units of the noise, so that channels of any brightness count alike.
-            scale = noise.mean()
-            changes.append(((y - x) ** 2 - (y - f) ** 2 + 2 * slope * noise) / scale)
-    change = np.concatenate(changes)
-    return float(change.mean()), float(change.std() / np.sqrt(max(len(change), 1)))
+    for c, piece in _each(regions):
+        at = piece.held_out
+        prior = centre.prior(c, piece.noisy, piece.seen)[at]
+        y, f = piece.noisy[at].astype(np.float64), piece.blind[at].astype(np.float64)
+        noise = centre.noise(c, f)
+        step = 0.05 * np.sqrt(noise)
+        x = centre.models[c].posterior(y, f, prior)[0]
+        slope = (centre.models[c].posterior(y + step, f, prior)[0] - x) / step
+        # Units of the noise, so that channels of any brightness count alike.
+        changes.append(((y - x) ** 2 - (y - f) ** 2 + 2 * slope * noise) / noise.mean())
+    return _mean(changes)
 
 
 def _blind_risk(centre: Posterior, regions: Sequence[Sequence[Region]]) -> float:
     """Mean squared error of the blind prediction as a share of the noise variance."""
     risks = []
-    for c, pieces in enumerate(regions):
-        for piece in pieces:
-            at = piece.held_out
-            noise = centre.noise(c, piece.blind[at])
-            risks.append(((piece.noisy - piece.blind)[at] ** 2 - noise) / noise.mean())
-    return float(np.concatenate(risks).mean())
+    for c, piece in _each(regions):
+        at = piece.held_out
+        noise = centre.noise(c, piece.blind[at])
+        risks.append(((piece.noisy - piece.blind)[at] ** 2 - noise) / noise.mean())
+    return _mean(risks)[0]
+
+
+def _each(regions: Sequence[Sequence[Region]]) -> list[tuple[int, Region]]:
+    """Every piece with its channel."""
+    return [(c, piece) for c, pieces in enumerate(regions) for piece in pieces]
+
+
+def _mean(parts: Sequence[NDArray]) -> tuple[float, float]:
+    """Mean of values in pieces and its standard error, NaN where there are none."""
+    values = np.concatenate([np.empty(0), *parts])
+    if not len(values):
+        return np.nan, np.nan
+    return float(values.mean()), float(values.std() / np.sqrt(len(values)))

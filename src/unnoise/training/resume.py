@@ -52,9 +52,8 @@ def resume(
         )
     if model.noise is None and model.config.noise_model is not None:
         # Folders of format 1 did not keep the noise of the camera file.
-        reports = inspect_images(images)
-        noise = image_noise(images, model.channels, reports, model.config.noise_model)
-        model = replace(model, noise=noise)
+        reports, camera = inspect_images(images), model.config.noise_model
+        model = replace(model, noise=image_noise(images, model.channels, reports, camera))
     run = start(images, model, device, targets)
     run.restore(state)
     return run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -12,7 +13,7 @@ from unnoise.training.progress import Progress
 
 
 class Run(Protocol):
-    """Work of many steps that can stop and go on at any of them.
+    """Work of many steps that can stop and go on at any of them; every run derives from it.
 
     Iterating does the work and yields `Progress` after every step; leaving the loop stops it.
     Made by `unnoise.training.runs.start` from images, the planned model, a device and, of pairs,
@@ -28,12 +29,15 @@ class Run(Protocol):
         Where it computes.
     history : list of dict
         One record per validation, for ``log.jsonl``.
+    loss : float or None
+        Smoothed training loss; None where nothing is trained.
     """
 
-    step: int
-    seconds: float
+    step: int = 0
+    seconds: float = 0.0
     device: torch.device
     history: list[dict[str, Any]]
+    loss: float | None = None
 
     @property
     def fraction(self) -> float:
@@ -41,11 +45,26 @@ class Run(Protocol):
 
     def __iter__(self) -> Iterator[Progress]: ...
 
+    def progress(self) -> Progress:
+        """Where the run stands; how long it will take is told by what is done."""
+        fraction = self.fraction
+        total = self.seconds / fraction if fraction > 0 else math.nan
+        return Progress(
+            step=self.step,
+            steps=max(round(self.step / fraction), self.step) if fraction > 0 else 0,
+            fraction=fraction,
+            seconds=self.seconds,
+            remaining=max(total - self.seconds, 0.0),
+            loss=self.loss,
+            held_out=self.history[-1]["held_out"] if self.history else None,
+        )
+
     def model(self) -> Model:
         """The best model so far; asking changes nothing in the run."""
 
     def remarks(self) -> list[str]:
-        """What a finished run says about itself, beyond its loss."""
+        """What a finished run says about itself, beyond its loss: nothing, unless it knows more."""
+        return []
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on, as tensors and plain values."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from importlib import resources
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from safetensors.torch import load
+from torch import Tensor
 
 
 def gaussian() -> dict[str, Tensor]:
@@ -17,7 +16,5 @@ def gaussian() -> dict[str, Tensor]:
     >>> sum(weight.numel() for weight in gaussian().values()) < 2e6
     True
     """
-    from safetensors.torch import load
-
     stored = resources.files(__name__).joinpath("gaussian.safetensors").read_bytes()
     return {name: weight.float() for name, weight in load(stored).items()}

@@ -249,8 +249,7 @@ def normal_fitted(
         noise = torch.randn(mean.shape, generator=generator, device=x.device, dtype=x.dtype)
         return mean + std * noise
 
-    forbidden = forbidden_offsets(x, exclude, centre=False)
-    return reduce(x, mask, radius, forbidden, generator, sample)
+    return reduce(x, mask, radius, generator, sample, exclude, centre=False)
 
 
 def identity(
@@ -281,8 +280,7 @@ def mean(
     >>> mean(x, x == 0, 1, torch.Generator())[0, 0, 0].item()
     2.6666667461395264
     """
-    forbidden = forbidden_offsets(x, exclude, centre=True)
-    return reduce(x, mask, radius, forbidden, generator, lambda values: values.nanmean(1))
+    return reduce(x, mask, radius, generator, lambda values: values.nanmean(1), exclude)
 
 
 def median(
@@ -312,8 +310,7 @@ def median(
         pair = torch.cat([(count - 1) // 2, count // 2], 1)
         return ordered.gather(1, pair).mean(1)
 
-    forbidden = forbidden_offsets(x, exclude, centre=True)
-    return reduce(x, mask, radius, forbidden, generator, middle)
+    return reduce(x, mask, radius, generator, middle, exclude)
 
 
 REPLACEMENTS: dict[str, Callable[..., Tensor]] = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -136,7 +135,7 @@ def donut_mean(x: Tensor) -> Tensor:
     return (convolve(planes, weight, padding=1) / total).view_as(x)
 
 
-def build(config: Config, ndim: int, noise: Sequence[object] = ()) -> Blind2Unblind:
+def build(config: Config, ndim: int, noise: object = ()) -> Blind2Unblind:
     """The method of the settings."""
     b2u = config.b2u
     assert b2u is not None

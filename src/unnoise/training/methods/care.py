@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 from unnoise.config.config import Config
-from unnoise.training.methods.r2r import NoiseTable
-from unnoise.training.methods.step import Batch, Step
+from unnoise.training.methods.n2n import Noise2Noise
 
 
-@dataclass(frozen=True)
-class Care:
+def build(config: Config, ndim: int, noise: object = ()) -> Noise2Noise:
     """The noisy image as input, the clean one as target: the upper reference line."""
-
-    def batch(self, step: Step) -> Batch:
-        """Turn pairs into (input, target, weight)."""
-        return step.x, step.y, (~step.held_out).to(step.x.dtype)
-
-    def validation(self, step: Step) -> Batch:
-        """Compared at the held-out pixels only."""
-        return step.x, step.y, step.held_out.to(step.x.dtype)
-
-
-def build(config: Config, ndim: int, noise: Sequence[NoiseTable] = ()) -> Care:
-    """The method of the settings."""
-    return Care()
+    return Noise2Noise(both_directions=False)

@@ -45,9 +45,7 @@ class Finetune:
 
     def _precision(self, step: Step) -> Tensor:
         """Inverse noise variance of every pixel, from its neighbours alone; 1 in the mean."""
-        b, c = step.x.shape[:2]
-        channel = torch.arange(c, device=step.x.device).expand(b, c)
-        deviation = self.split.deviation(step.x.flatten(0, 1), channel.flatten())
+        deviation = self.split.deviation(step.x.flatten(0, 1), step.channel_of_planes)
         precision = deviation.clamp(min=1e-3).view_as(step.x) ** -2
         return precision / precision.mean((0, 2, 3), keepdim=True)
 

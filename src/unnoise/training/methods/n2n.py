@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 
 from unnoise.config.config import Config
-from unnoise.training.methods.r2r import NoiseTable
 from unnoise.training.methods.step import Batch, Step
 
 
 @dataclass(frozen=True)
 class Noise2Noise:
-    """One noisy image as input, the other as target; their noise must be independent.
+    """One image of a pair as input, the other as target; their noise must be independent.
 
     Attributes
     ----------
@@ -38,7 +36,7 @@ class Noise2Noise:
         return step.x, step.y, step.held_out.to(step.x.dtype)
 
 
-def build(config: Config, ndim: int, noise: Sequence[NoiseTable] = ()) -> Noise2Noise:
+def build(config: Config, ndim: int, noise: object = ()) -> Noise2Noise:
     """The method of the settings."""
     assert config.pairs is not None
     return Noise2Noise(config.pairs.both_directions)

@@ -9,7 +9,6 @@ replacement; the rest of it is in the net.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,7 +16,6 @@ from torch import Tensor
 
 from unnoise.config.config import Config
 from unnoise.training.masks.blind_spots import PATTERNS, REPLACEMENTS, hide_structure
-from unnoise.training.methods.r2r import NoiseTable
 from unnoise.training.methods.step import Batch, Step
 
 
@@ -45,26 +43,25 @@ class Noise2Void:
 
     def batch(self, step: Step) -> Batch:
         """Turn noisy patches into (input, target, weight)."""
-        planes = step.x.flatten(0, 1)
-        mask = PATTERNS[self.pattern](tuple(planes.shape), self.percent, step.generator)
-        hidden = self._hide(planes, mask, step.generator).view_as(step.x)
-        return hidden, step.x, (mask.view_as(step.x) & ~step.held_out).to(step.x.dtype)
+        shape = tuple(step.x.flatten(0, 1).shape)
+        mask = PATTERNS[self.pattern](shape, self.percent, step.generator).view_as(step.x)
+        return self._hidden(step, mask), step.x, (mask & ~step.held_out).to(step.x.dtype)
 
     def validation(self, step: Step) -> Batch:
         """Like `batch`, with exactly the held-out pixels (and their structure) hidden."""
-        planes, mask = step.x.flatten(0, 1), step.held_out.flatten(0, 1)
-        hidden = self._hide(planes, mask, step.generator).view_as(step.x)
-        return hidden, step.x, step.held_out.to(step.x.dtype)
+        return self._hidden(step, step.held_out), step.x, step.held_out.to(step.x.dtype)
 
-    def _hide(self, planes: Tensor, mask: Tensor, generator: torch.Generator) -> Tensor:
+    def _hidden(self, step: Step, mask: Tensor) -> Tensor:
+        """The patches with what a mask of their shape covers replaced."""
+        planes, mask, generator = step.x.flatten(0, 1), mask.flatten(0, 1), step.generator
         struct = None if self.struct is None else self.struct.to(planes.device)
         hidden = REPLACEMENTS[self.replacement](planes, mask, self.radius, generator, struct)
-        if struct is None:
-            return hidden
-        return hide_structure(hidden, planes, mask, struct, generator)
+        if struct is not None:
+            hidden = hide_structure(hidden, planes, mask, struct, generator)
+        return hidden.view_as(step.x)
 
 
-def build(config: Config, ndim: int, noise: Sequence[NoiseTable] = ()) -> Noise2Void:
+def build(config: Config, ndim: int, noise: object = ()) -> Noise2Void:
     """The method of the settings."""
     mask, footprint = config.mask, config.footprint(ndim)
     assert mask is not None

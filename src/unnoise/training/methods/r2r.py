@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, Self
 
 import numpy as np
 import torch
@@ -52,18 +51,6 @@ WEAKENS = (0.3, 0.9)
 """Shares of a run between which the recorruption weakens."""
 
 
-class Split(Protocol):
-    """Two images of the same mean out of one."""
-
-    def weaker(self, share: float) -> Self:
-        """The split that adds this share of what this one adds to the input."""
-
-    def __call__(
-        self, y: Tensor, channel: Tensor, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor]:
-        """Planes of shape (n, *space) and their channels, shape (n,), to (input, target)."""
-
-
 @dataclass(frozen=True)
 class Recorrupted:
     """One part as input, the other as target: as if they were two images of the scene.
@@ -81,13 +68,13 @@ class Recorrupted:
 
     Attributes
     ----------
-    split : Split
-        `Additive` or `Thinning`.
+    split : Additive or Thinning
+        Two images of the same mean out of one.
     decay : float
         Share of the recorruption that is left at the end.
     """
 
-    split: Split
+    split: Additive | Thinning
     decay: float = 1.0
 
     def batch(self, step: Step) -> Batch:
@@ -103,11 +90,7 @@ class Recorrupted:
         start, end = WEAKENS
         done = min(max((fraction - start) / (end - start), 0.0), 1.0)
         split = self.split.weaker(1 + (self.decay - 1) * done)
-        b, c = step.x.shape[:2]
-        channel = step.channel
-        if channel is None:
-            channel = torch.arange(c, device=step.x.device).expand(b, c)
-        parts = split(step.x.flatten(0, 1), channel.flatten(), step.generator)
+        parts = split(step.x.flatten(0, 1), step.channel_of_planes, step.generator)
         first, second = (part.view_as(step.x) for part in parts)
         return first, second
 

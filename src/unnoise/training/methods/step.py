@@ -39,6 +39,14 @@ class Step:
     predict: Callable[[Tensor], Tensor]
     channel: Tensor | None = None
 
+    @property
+    def channel_of_planes(self) -> Tensor:
+        """Which of the denoised channels every plane is, shape (b * c,)."""
+        if self.channel is not None:
+            return self.channel.flatten()
+        b, c = self.x.shape[:2]
+        return torch.arange(c, device=self.x.device).repeat(b)
+
 
 Batch = tuple[Tensor, Tensor, Tensor]
 """(input, target, weight), each of shape (b, c, *space)."""
