@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from unnoise.errors import AxesError, InputError
 from unnoise.images import axes as ax
 from unnoise.images.formats import tiff_metadata
 from unnoise.images.formats.reader import Pixels, reading
-from unnoise.images.formats.writer import Layout, reserve
+from unnoise.images.formats.writer import Layout, encoded, mapped
 from unnoise.images.image import ArrayLike, Image, check_pixels
 
 RGB = (2, 6)  # PhotometricInterpretation RGB and YCBCR; tifffile decodes the latter to RGB
@@ -264,17 +265,9 @@ def prepare(path: Path, like: Image, dtype: np.dtype) -> Layout:
         # In tifffile S are samples of a pixel; our independent images are an unknown series I.
         own = like.axes.replace("S", "I")
         keywords["metadata"] |= {"axes": own.replace("C", "S") if samples else own}
-
-    def layout(part: Path) -> tuple[NDArray, Callable[[], object]]:
-        if dtype == np.bool_:  # eight pixels share a byte, which no map can address
-            bits = np.zeros(like.shape, dtype)
-            part.touch()
-            return bits, lambda: tifffile.imwrite(part, bits, **keywords)
-        array: np.memmap = tifffile.memmap(part, shape=like.shape, dtype=dtype, **keywords)
-        reserve(part)
-        return array, array.flush
-
-    return layout
+    if dtype == np.bool_:  # eight pixels share a byte, which no map can address
+        return encoded(like.shape, dtype, partial(tifffile.imwrite, **keywords))
+    return mapped(partial(tifffile.memmap, shape=like.shape, dtype=dtype, **keywords))
 
 
 def _photometric(like: Image, dtype: np.dtype, dialect: str, samples: str) -> dict[str, Any]:
