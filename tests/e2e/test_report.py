@@ -185,7 +185,7 @@ def test_every_method_has_a_report(run: Run, cells: Path, method: str) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError("odd"), MemoryError(), OSError(28, "No space left")])
-@pytest.mark.parametrize("where", ["show", "write_page", "page_of"])
+@pytest.mark.parametrize("where", ["show", "write_page", "of_results"])
 def test_a_report_that_fails_costs_only_itself(
     run: Run, cells: Path, monkeypatch: pytest.MonkeyPatch, where: str, error: Exception
 ) -> None:

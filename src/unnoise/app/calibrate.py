@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unnoise.app.events import Event, Message, Saved
+from unnoise.app.files import notes
 from unnoise.errors import InputError
 from unnoise.images import formats
 from unnoise.images.axes import middle
@@ -74,16 +75,15 @@ def calibrate_files(
         Before any pixel is read, if the place cannot be written; if the frames cannot be used.
     """
     if kind not in calibrate.CHOICES:
-        known = ", ".join(calibrate.CHOICES)
-        raise InputError(f"unknown noise model '{kind}'; choose one of {known}")
+        raise InputError(
+            f"unknown noise model '{kind}'; choose one of {', '.join(calibrate.CHOICES)}"
+        )
     place = Path(out)
     check_place(place, overwrite=overwrite)
     paths = formats.find(inputs)
     images = [formats.open(path, axes=axes) for path in paths]
     _check_alike(images)
-    for image in images:
-        if "note" in image.metadata:
-            yield Message(f"{image.name}: {image.metadata['note']}")
+    yield from notes(images)
     stacks = _stacks(images)
     lonely = [stack for stack in stacks if len(stack.pixels) < 2]
     stacks = [stack for stack in stacks if len(stack.pixels) >= 2]
@@ -98,30 +98,27 @@ def calibrate_files(
             f"({_listed(dark.names)})"
         )
         stacks = [stack for stack in stacks if stack is not dark]
-    alpha = images[0].alpha
     models: list[NoiseModel] = []
-    notes: list[str] = []
+    told: list[str] = []
     channels = stacks[0].pixels.shape[1]
     names = images[0].channel_names
     for c in range(channels):
-        if c == alpha:
+        if c == images[0].alpha:
             continue
-        black = None if dark is None else _channel(dark, c)
         name = f"channel {names[c] if c < len(names) else c}" if channels > 1 else ""
         model, fit = calibrate.from_stacks(
             [_channel(s, c) for s in stacks],
-            dark=black,
+            dark=None if dark is None else _channel(dark, c),
             kind=kind,
             names=[f"the frames of {name}{' of ' * bool(name)}{_listed(s.names)}" for s in stacks],
         )
         models.append(model)
         which = f"{name}: " if name else ""
-        lines = [f"noise model {model.kind}", *fit.lines()]
-        for line in lines:
-            yield Message(which + line)
-        notes += [which + line for line in lines]
+        lines = [which + line for line in (f"noise model {model.kind}", *fit.lines())]
+        yield from map(Message, lines)
+        told += lines
     source = f"{len(paths)} file{'s' * (len(paths) > 1)}: {_listed([p.name for p in paths])}"
-    Camera(tuple(models), source, tuple(notes)).save(place, overwrite=overwrite)
+    Camera(tuple(models), source, tuple(told)).save(place, overwrite=overwrite)
     yield Saved(place)
 
 

@@ -9,7 +9,6 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Generator, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from unnoise.app.events import Event, Interrupt, Message, Saved, Stopped
@@ -19,11 +18,11 @@ from unnoise.app.files import (
     OutputOptions,
     ReportOptions,
     check_outputs,
+    notes,
     open_targets,
-    typed,
 )
 from unnoise.app.predict import predict_file
-from unnoise.app.train import choose, description, facts, notes, page_of, planned, reported
+from unnoise.app.train import announced, choose, facts, planned, reported
 from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images import formats
@@ -74,7 +73,8 @@ def denoise_files(
     config = settings.provisional if isinstance(settings, Auto) else settings
     images = [reading.open(path) for path in paths]
     partners = yield from open_targets(paths, targets, reading, config)
-    writing = typed(writing, config, partners)
+    if config.entry.pairs == "clean" and partners:  # the result has their units
+        writing = writing.typed(partners[0].dtype)
     check_outputs(images, results, spreads, writing)
     yield from notes(images)
     groups = _groups(images, each, config)
@@ -100,9 +100,7 @@ def denoise_files(
     runs: list[RunFacts] = []
     lines: list[str] = []
     for group, pair, model, choice in zip(groups, members, models, choices, strict=True):
-        if choice.why:
-            yield Message(choice.why)
-        yield description(pair[0], model)
+        yield from announced(pair[0], model, choice)
         run = start(pair[0], model, select_device(device), pair[1])
         with Interrupt() as interrupt:
             for progress in run:
@@ -113,7 +111,7 @@ def denoise_files(
             if run.fraction == 1:
                 final, told, found = finish(final, pair[0], choice.reports, run.device)
                 told = [*run.remarks(), *told]
-                yield from (Message(line) for line in told)
+                yield from map(Message, told)
                 measured += found
                 runs.append(facts(pair[0], final, run.history))
                 lines += [line for line in (choice.why, *told) if line]
@@ -135,8 +133,7 @@ def denoise_files(
                 return
     if shown is not None:
         path = reporting.place(results, overwrite=writing.overwrite)
-        page = partial(page_of, runs, shown, measured, lines, reporting, "Denoising")
-        yield from reported(path, page)
+        yield from reported(path, "Denoising", reporting, runs, shown, measured, lines)
 
 
 def _with_uncertainty(settings: Config | Auto) -> Config | Auto:

@@ -102,6 +102,10 @@ class OutputOptions:
             )
         return list(paths)
 
+    def typed(self, dtype: np.dtype | str) -> OutputOptions:
+        """Results of this type where no other was asked for."""
+        return replace(self, dtype=str(dtype) if self.dtype is None else self.dtype)
+
     def type_of(self, image: Image) -> np.dtype:
         """The dtype of the result."""
         try:
@@ -151,11 +155,11 @@ def _real(path: Path) -> str:
     return os.path.normcase(os.path.realpath(path))
 
 
-def typed(writing: OutputOptions, config: Config, targets: Sequence[Image] | None) -> OutputOptions:
-    """With clean targets the result has their type, because it has their units."""
-    if config.entry.pairs != "clean" or not targets or writing.dtype is not None:
-        return writing
-    return replace(writing, dtype=str(targets[0].dtype))
+def notes(images: Sequence[Image]) -> Generator[Message]:
+    """What the readers want people to know."""
+    for image in images:
+        if "note" in image.metadata:
+            yield Message(f"{image.name}: {image.metadata['note']}")
 
 
 def open_targets(
