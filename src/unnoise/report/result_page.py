@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unnoise.noise.inspect import NoiseReport
-from unnoise.report import Chart, Number, Page, Picture, Section, Series
 from unnoise.report.noise_page import noise_sections, now, versions
+from unnoise.report.page_parts import Chart, Number, Page, Picture, Section, Series
 from unnoise.training.history import Record, kept, losses_of
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ class DenoisedPlane:
         File and place of the plane.
     noisy, clean : ndarray, shape (c, y, x)
         The denoised channels in image units.
-    error : ndarray, shape (c, y, x), or None
-        Expected standard deviation of the result around the clean image.
     names : tuple of str
         Of the channels.
     is_rgb : bool
@@ -48,7 +46,6 @@ class DenoisedPlane:
     title: str
     noisy: NDArray
     clean: NDArray
-    error: NDArray | None
     names: tuple[str, ...]
     is_rgb: bool
     pixel_size: tuple[float, str] | None
