@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from unnoise.errors import InputError
-from unnoise.report import Chart, HeatMap, Series
 from unnoise.report.axis import axis_of
 from unnoise.report.charts import MOST_POINTS, chart, heat_map
+from unnoise.report.page_parts import Chart, HeatMap, Series
 
 
 def drawing(html: str) -> ET.Element:

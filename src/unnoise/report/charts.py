@@ -9,14 +9,14 @@ them, and with fixed colours there would be no dark mode.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from unnoise.report.axis import Axis, axis_of
+from unnoise.report.axis import Axis, axis_of, short
 from unnoise.report.colour import hex_colour, signed_scale
-from unnoise.report.number_format import short
 from unnoise.report.page_parts import Chart, HeatMap, Series, Values
 from unnoise.report.templates import fill
 
@@ -177,16 +177,10 @@ def _shown(series: Series, x: Axis, y: Axis) -> Series:
     return Series(series.label, list(xs[keep]), list(ys[keep]), band[0], band[1], series.style)
 
 
-def _runs(series: Series) -> Iterable[list[int]]:
+def _runs(series: Series) -> list[list[int]]:
     """Stretches without gaps."""
     good = [math.isfinite(a) and math.isfinite(b) for a, b in zip(series.x, series.y, strict=True)]
-    run: list[int] = []
-    for i, fine in enumerate([*good, False]):
-        if fine:
-            run.append(i)
-        elif run:
-            yield run
-            run = []
+    return [list(run) for fine, run in groupby(range(len(good)), good.__getitem__) if fine]
 
 
 def _band(series: Series, number: int, x: Axis, y: Axis) -> str:

@@ -74,7 +74,8 @@ class View:
 def views(picture: Picture, budget: int) -> tuple[View, ...]:
     """The views of a picture, of at most about `budget` bytes together."""
     height, width = picture.noisy.shape[:2]
-    planes = dict(_planes(picture))
+    arrays = {name: getattr(picture, name, None) for name in WEIGHTS}
+    planes: dict[str, NDArray] = {name: a for name, a in arrays.items() if a is not None}
     grey = colour.grey_scale(picture.noisy, picture.clean)
     limits = {"novelty": picture.novelty_limit, "leak": picture.leak_limit}
     count = len(planes) + (picture.clean is not None)
@@ -99,14 +100,6 @@ def views(picture: Picture, budget: int) -> tuple[View, ...]:
     layers = _layers(crop, grey, limits, int(share))
     tall, wide = crop["noisy"].shape[:2]
     return whole, View("detail", wide, tall, 1, (y, x), layers)
-
-
-def _planes(picture: Picture) -> Iterable[tuple[str, NDArray]]:
-    """The arrays that a picture has, smooth ones first."""
-    for name in WEIGHTS:
-        plane: NDArray | None = getattr(picture, name, None)
-        if plane is not None:
-            yield name, plane
 
 
 def shrink_factor(height: int, width: int, pixels: int) -> int:

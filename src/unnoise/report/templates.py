@@ -10,7 +10,7 @@ import functools
 import re
 from typing import TYPE_CHECKING, Any
 
-from unnoise.report.number_format import short
+from unnoise.report.axis import short
 
 if TYPE_CHECKING:
     from jinja2 import Environment
