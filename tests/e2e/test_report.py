@@ -250,7 +250,7 @@ def test_a_real_ctrl_c_leaves_neither_report_nor_half_a_file(cells: Path) -> Non
         sys.executable,
         "-u",
         "-m",
-        "unnoise.app.cli.main",
+        "unnoise",
         "denoise",
         str(cells),
         "--steps",

@@ -42,7 +42,7 @@ from unnoise.app.cli.options import (
     wanted,
     with_noise_model,
 )
-from unnoise.app.cli.show import Interrupted, show
+from unnoise.app.cli.progress import Interrupted, show
 from unnoise.errors import InputError, UnnoiseError
 
 app = typer.Typer(
@@ -188,8 +188,7 @@ def train(
         from unnoise.app.train import resume as go_on
 
         options = files.ReportOptions(report, command_line())
-        job = go_on(resume, inputs or [], targets=targets, device=device, reporting=options)
-        show(job, quiet)
+        show(go_on(resume, inputs or [], targets=targets, device=device, reporting=options), quiet)
         return
     if not inputs:
         raise InputError("no images to train on; name files or folders, or use --resume MODEL")
@@ -323,7 +322,6 @@ _UsageProblem: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ ==
 
 def main() -> NoReturn:
     """Run the command line and turn errors into one sentence and an exit code."""
-    debug = "--debug" in sys.argv
     # Threads that wait must sleep: spinning ones made steps 2 to 25 times slower when another
     # program held a core. OpenMP reads this when PyTorch loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -339,22 +337,18 @@ def main() -> NoReturn:
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         code = Interrupted.exit_code
-    except UnnoiseError as error:
-        if debug:
-            raise
-        _fail(f"unnoise: {error}", error.exit_code)
-    except OSError as error:
-        if debug:
-            raise
-        where = f" {error.filename}" if error.filename else ""
-        _fail(
-            f"unnoise: the system refused{where}: {error.strerror or error}; choose another file "
-            f"or place",
-            2,
-        )
     except Exception as error:
-        if debug:
+        if "--debug" in sys.argv:
             raise
+        if isinstance(error, UnnoiseError):
+            _fail(f"unnoise: {error}", error.exit_code)
+        if isinstance(error, OSError):
+            where = f" {error.filename}" if error.filename else ""
+            _fail(
+                f"unnoise: the system refused{where}: {error.strerror or error}; choose another "
+                f"file or place",
+                2,
+            )
         if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
             _fail("unnoise: not enough memory; close other programs or use a smaller image", 1)
         _fail(
@@ -368,10 +362,5 @@ def main() -> NoReturn:
 
 
 def _fail(text: str, code: int) -> NoReturn:
-    print(text, file=sys.stderr)
-    sys.stderr.flush()
+    print(text, file=sys.stderr, flush=True)
     sys.exit(code)
-
-
-if __name__ == "__main__":
-    main()
