@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,14 +87,9 @@ class Writer:
         pixels = block if block.dtype == self.dtype else cast(block, self.dtype)
         self._file[0][ax.index(self.axes, where)] = ax.from_canonical(pixels, self.axes)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if error is not None:
-            self._whole.__exit__(kind, error, trace)
+    def __exit__(self, *error: Any) -> None:
+        if error[0] is not None:
+            self._whole.__exit__(*error)
             return
         with explained(self.path, self.nbytes), self._whole:
             if self._file is not None:
