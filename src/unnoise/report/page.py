@@ -20,7 +20,7 @@ import numpy as np
 from unnoise.images.atomic import write_whole
 from unnoise.report.charts import chart, heat_map
 from unnoise.report.colour import RAMPS, hex_colours
-from unnoise.report.embedded_images import View, views
+from unnoise.report.embedded_images import LABELS, View, views
 from unnoise.report.page_parts import Chart, Page, Picture
 from unnoise.report.templates import fill
 
@@ -34,15 +34,6 @@ makes 4.4 MB of them, so the report of one file stays below 5 MB."""
 ALL_PICTURES = 8_500_000
 MOST_PICTURES = 60
 """Pictures that are shown; further ones would be too small to judge and are only named."""
-
-LABELS = {
-    "noisy": "Noisy",
-    "clean": "Clean",
-    "residual": "Residual",
-    "uncertainty": "Uncertainty",
-    "leak": "Residual structure",
-    "novelty": "Novelty",
-}
 
 MEANINGS = {
     "noisy": "Brightness in image units; noisy and clean share this scale.",
