@@ -53,9 +53,12 @@ def read(path: Path, axes: str | None = None) -> Image:
         coloured = samples is not None and letters[samples] == "C"
         alpha = _alpha(page) if coloured else None
         meta = tiff_metadata.read(tif, series)
-        source = series.kind if series.kind in ("imagej", "ome") else "plain"
-        metadata: dict[str, Any] = {"source": source, "samples": coloured, "extras": meta.extras}
-        metadata |= _tags(page)
+        metadata: dict[str, Any] = {
+            "source": series.kind if series.kind in ("imagej", "ome") else "plain",
+            "samples": coloured,
+            "extras": meta.extras,
+            **_tags(page),
+        }
         if len(found) > 1:
             metadata["note"] = (
                 f"{path.name} holds {len(found)} series of images; only the first, of shape "
@@ -126,8 +129,8 @@ def _check_palette(path: Path, series: tifffile.TiffPageSeries) -> None:
 
 def _pixels(path: Path, series: tifffile.TiffPageSeries) -> ArrayLike:
     """A memory map where possible, else pixels that are decoded at the first access."""
-    shape, dtype = tuple(series.shape), np.dtype(series.dtype)
-    dtype = dtype.newbyteorder(series.keyframe.parent.byteorder)
+    shape = tuple(series.shape)
+    dtype = np.dtype(series.dtype).newbyteorder(series.keyframe.parent.byteorder)
     offset = None if series.is_multifile or series.transform else series.dataoffset
     if offset is None:
         return Pixels(lambda: _decode(path), shape, dtype)
@@ -214,7 +217,7 @@ def flavour(source: str, axes: str, shape: tuple[int, ...], dtype: np.dtype, sam
     >>> flavour("imagej", "ZYX", (9, 64, 64), np.dtype("float64"), "")
     'ome'
     """
-    is_big = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize > CLASSIC_LIMIT
+    is_big = _is_big(shape, dtype)
     pages = axes.replace("C", "") if samples else axes
     fits = {
         "imagej": not is_big
@@ -229,6 +232,11 @@ def flavour(source: str, axes: str, shape: tuple[int, ...], dtype: np.dtype, sam
     other = ("plain",) if flat else ("ome", "plain") if is_big else ("imagej", "plain")
     wanted = {"imagej": ("imagej", "ome", "plain"), "ome": ("ome", "plain")}.get(source, other)
     return next(name for name in wanted if fits[name])
+
+
+def _is_big(shape: tuple[int, ...], dtype: np.dtype) -> bool:
+    """Whether the pixels are too many for 32 bit offsets."""
+    return int(np.prod(shape, dtype=np.int64)) * dtype.itemsize > CLASSIC_LIMIT
 
 
 def _storage(image: Image, dtype: np.dtype) -> str:
@@ -253,10 +261,13 @@ def prepare(path: Path, like: Image, dtype: np.dtype) -> Layout:
     source = "ome" if ".ome." in path.name.lower() else like.metadata.get("source", "")
     samples = _storage(like, dtype)
     dialect = flavour(source, like.axes, like.shape, dtype, samples)
-    keywords: dict[str, Any] = getattr(tiff_metadata, dialect)(like)
-    keywords |= {"imagej": dialect == "imagej", "ome": dialect == "ome"}
-    nbytes = int(np.prod(like.shape, dtype=np.int64)) * dtype.itemsize
-    keywords |= {"bigtiff": nbytes > CLASSIC_LIMIT} | _photometric(like, dtype, dialect, samples)
+    keywords: dict[str, Any] = {
+        **getattr(tiff_metadata, dialect)(like),
+        **_photometric(like, dtype, dialect, samples),
+        "imagej": dialect == "imagej",
+        "ome": dialect == "ome",
+        "bigtiff": _is_big(like.shape, dtype),
+    }
     pages = like.axes.replace("C", "") if samples else like.axes
     if dialect == source == "plain" and pages == "YX":
         text = like.metadata.get("extras", {}).get("description")
