@@ -121,20 +121,19 @@ def _figure(content: Chart | HeatMap, drawing: str, x: Axis, bottom: float) -> M
 
 def _frame(x: Axis, y: Axis) -> str:
     """Grid lines and marks of the axes."""
-    parts = []
-    for value, label in y.ticks():
-        at = y.place(value)
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
-        parts.append(f'<text class="tick y" x="{LEFT - 7}" y="{at + 4:.1f}">{label}</text>')
-    marks = x.ticks()
+    parts = [
+        f'<line class="grid" x1="{LEFT}" x2="{RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
+        f'<text class="tick y" x="{LEFT - 7}" y="{at + 4:.1f}">{label}</text>'
+        for at, label in ((y.place(value), label) for value, label in y.ticks())
+    ]
+    marks = [(x.place(value), label) for value, label in x.ticks()]
     room = (RIGHT - LEFT) / 9  # characters of the larger type of narrow screens
     every = math.ceil(sum(len(label) + 1 for _, label in marks) / room)
-    for value, label in marks[:: max(1, every)]:
-        at = x.place(value)
-        parts.append(
-            f'<line class="mark" x1="{at:.1f}" x2="{at:.1f}" y1="{BOTTOM}" y2="{BOTTOM + 4}"/>'
-        )
-        parts.append(f'<text class="tick x" x="{at:.1f}" y="{BOTTOM + 19}">{label}</text>')
+    parts += [
+        f'<line class="mark" x1="{at:.1f}" x2="{at:.1f}" y1="{BOTTOM}" y2="{BOTTOM + 4}"/>'
+        f'<text class="tick x" x="{at:.1f}" y="{BOTTOM + 19}">{label}</text>'
+        for at, label in marks[:: max(1, every)]
+    ]
     parts.append(f'<line class="mark" x1="{LEFT}" x2="{RIGHT}" y1="{BOTTOM}" y2="{BOTTOM}"/>')
     return "".join(parts)
 

@@ -125,12 +125,10 @@ def _result_sections(shown: DenoisedPlane) -> list[Section]:
     spreads = [a.error for a in shown.assessments if a.error is not None]
     error = np.stack(spreads) if spreads and len(spreads) == len(shown.names) else None
     found: Sequence[Assessment | None] = shown.assessments or [None] * len(shown.names)
-    pictures = []
+    pictures, label = [], shown.title
     if noisy.shape != shown.noisy.shape:  # the whole first, then the part with maps
-        pictures += _pictures(
-            shown, shown.title, shown.noisy, shown.clean, None, [None] * len(found)
-        )
-    label = shown.title if not pictures else f"{shown.title}, middle"
+        pictures += _pictures(shown, label, shown.noisy, shown.clean, None, [None] * len(found))
+        label += ", middle"
     pictures += _pictures(shown, label, noisy, clean, error, found)
     sections = [Section(shown.title, pictures=tuple(pictures))]
     for name, one in zip(shown.names, shown.assessments, strict=False):
