@@ -165,11 +165,10 @@ def _stopped(run: Run, model: Model, folder: Path) -> Stopped:
 
 def _groups(images: Sequence[Image], each: bool, config: Config) -> list[list[int]]:
     """Indices of images that can share a model."""
-    if each:
-        return [[i] for i in range(len(images))]
-    groups: dict[tuple[int, int | None, int], list[int]] = defaultdict(list)
+    groups: dict[object, list[int]] = defaultdict(list)
     for i, image in enumerate(images):
-        groups[image.sizes["C"], image.alpha, choose_ndim([image], config)].append(i)
+        alike = (image.sizes["C"], image.alpha, choose_ndim([image], config))
+        groups[i if each else alike].append(i)
     return list(groups.values())
 
 

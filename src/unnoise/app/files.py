@@ -136,14 +136,10 @@ class ReportOptions:
     def place(self, results: Sequence[Path], *, overwrite: bool) -> Path:
         """Beside a single result, or in the folder of several; a free name unless replacing."""
         first = results[0]
-        path = first.with_name("report.html")
-        if len(results) == 1:
-            path = first.with_name(f"{first.stem}.report.html")
-        if overwrite or not path.exists():
-            return path
-        stem = path.name.removesuffix(".html")
-        numbered = (path.with_name(f"{stem}_{n}.html") for n in range(2, 10_000))
-        return next(name for name in numbered if not name.exists())
+        stem = f"{first.stem}.report" if len(results) == 1 else "report"
+        ends = ("", *(f"_{n}" for n in range(2, 10_000)))
+        places = (first.with_name(f"{stem}{end}.html") for end in ends)
+        return next(place for place in places if overwrite or not place.exists())
 
 
 REPORT = ReportOptions()

@@ -278,13 +278,12 @@ def methods() -> None:
     from unnoise.config.methods import known
 
     width = max(shutil.get_terminal_size().columns, 60)
-    auto = (
-        "The default: measures the noise, then chooses by it and by the time: instant (up to half "
-        "a minute), adapted, n2v, n2v2, structn2v or n2n, and says why."
-    )
-    print(textwrap.fill(auto, width, initial_indent="auto       ", subsequent_indent=" " * 11))
-    for name, entry in known().items():
-        text = f"{entry.line}. Assumes {entry.assumes}. Time: {entry.cost}."
+    lines = {
+        "auto": "The default: measures the noise, then chooses by it and by the time: instant (up "
+        "to half a minute), adapted, n2v, n2v2, structn2v or n2n, and says why."
+    }
+    lines |= {n: f"{e.line}. Assumes {e.assumes}. Time: {e.cost}." for n, e in known().items()}
+    for name, text in lines.items():
         print(textwrap.fill(text, width, initial_indent=f"{name:<11}", subsequent_indent=" " * 11))
     scale = "Times are relative to n2v, which takes about two minutes on two cores by default."
     print(f"\n{textwrap.fill(scale, width)}")
