@@ -11,17 +11,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 import numpy as np
+from markupsafe import Markup
 
 from unnoise.report.axis import Axis, axis_of, short
 from unnoise.report.colour import hex_colour, signed_scale
 from unnoise.report.page_parts import Chart, HeatMap, Series, Values
 from unnoise.report.templates import fill
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
 
 WIDTH, HEIGHT = 420, 284
 LEFT, RIGHT, TOP, BOTTOM = 62, 408, 12, 236
@@ -104,8 +101,6 @@ def heat_map(content: HeatMap) -> Markup:
 
 def _figure(content: Chart | HeatMap, drawing: str, x: Axis, bottom: float) -> Markup:
     """A drawing, which holds no text of the content, with the texts around it."""
-    from markupsafe import Markup  # as late as the templates
-
     return fill(
         "chart.html.jinja",
         content=content,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,11 +70,8 @@ def show(model: Model, plane: MiddlePlane, device: str, *, rounded: bool = False
     for i, c in enumerate(plane.channels):
         if model.noise is None or model.record is None or model.target_affine is not None:
             break
-
-        def denoise(part: NDArray, channel: int = c) -> NDArray[np.float64]:
-            """Another noisy version of the plane, denoised without the posterior."""
-            return _denoised(blind, image, channel, part, device)
-
+        # Other noisy versions of the plane are denoised without the posterior.
+        denoise = partial(_denoised, blind, image, c, device)
         assessments.append(
             assess(
                 noisy[i][cut],
@@ -110,7 +108,7 @@ def _without_posterior(model: Model) -> Model:
 
 
 def _denoised(
-    model: Model, image: Image, channel: int, part: NDArray, device: str
+    model: Model, image: Image, channel: int, device: str, part: NDArray
 ) -> NDArray[np.float64]:
     """A plane of one channel through the net, in floats."""
     n = image.sizes["C"]

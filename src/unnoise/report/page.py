@@ -13,9 +13,9 @@ import os
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from markupsafe import Markup
 
 from unnoise.images.atomic import write_whole
 from unnoise.report.charts import chart, heat_map
@@ -23,9 +23,6 @@ from unnoise.report.colour import RAMPS, hex_colours
 from unnoise.report.embedded_images import LABELS, View, views
 from unnoise.report.page_parts import Chart, Page, Picture
 from unnoise.report.templates import fill
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
 
 ONE_SECTION = 3_300_000
 """Bytes of images for the pictures of a section, such as the whole of a file and its middle; base64
@@ -61,8 +58,6 @@ def render(page: Page) -> str:
     >>> html.startswith("<!doctype html>"), "://" in html
     (True, False)
     """
-    from markupsafe import Markup  # as late as the templates
-
     style = _asset("page.css") + _ramps()
     script = _asset("before_after_slider.js") + _asset("page.js")
     policy = (

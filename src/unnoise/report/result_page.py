@@ -5,18 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unnoise.noise.inspect import NoiseReport
+from unnoise.quality.assess import Assessment
 from unnoise.report.noise_page import noise_sections, now, versions
 from unnoise.report.page_parts import Chart, Number, Page, Picture, Section, Series
 from unnoise.training.history import Record, kept, losses_of
-
-if TYPE_CHECKING:
-    from unnoise.quality.assess import Assessment
 
 LIMITS = {"novelty": 1.0, "leak": 1.5}
 """Where the maps begin to mean something."""

@@ -7,9 +7,8 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING
 
-from unnoise.app.events import Event, Message, Predicting, Saved, Stopped
+from unnoise.app.events import Event, Message, Predicting, Progress, Saved, Stopped
 from unnoise.errors import UnnoiseError
-from unnoise.training.progress import Progress
 
 if TYPE_CHECKING:
     from rich.console import Console
