@@ -22,7 +22,7 @@ from unnoise.app.files import (
     open_targets,
 )
 from unnoise.app.predict import predict_file
-from unnoise.app.train import announced, choose, facts, planned, reported
+from unnoise.app.train import announced, facts, planned, reported
 from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images import formats
@@ -82,11 +82,8 @@ def denoise_files(
         ([images[i] for i in group], [partners[i] for i in group] if partners else None)
         for group in groups
     ]
-    choices = [choose(pair[0], settings) for pair in members]
-    models = [
-        planned(*pair, choice, reading) for pair, choice in zip(members, choices, strict=True)
-    ]
-    for model in models:
+    plans = [planned(*pair, settings, reading) for pair in members]
+    for _, model in plans:
         backends.check_model(model, writing.backend)  # before any training
     if save_model and len(groups) > 1:
         raise InputError(
@@ -99,7 +96,7 @@ def denoise_files(
     measured: list[NoiseReport] = []
     runs: list[RunFacts] = []
     lines: list[str] = []
-    for group, pair, model, choice in zip(groups, members, models, choices, strict=True):
+    for group, pair, (choice, model) in zip(groups, members, plans, strict=True):
         yield from announced(pair[0], model, choice)
         run = start(pair[0], model, select_device(device), pair[1])
         with Interrupt() as interrupt:
@@ -118,15 +115,15 @@ def denoise_files(
             if save_model and run.fraction == 1:
                 model_folder.save(save_model, final, run.history, fresh=True)
                 yield Saved(Path(save_model))
-            for i in [] if interrupt.requested else group:
+            for i in group:
+                if interrupt.requested:
+                    break
                 job = predict_file(final, images[i], results[i], spreads[i], writing, device, shown)
                 with contextlib.closing(job):
                     for event in job:
                         yield event
                         if interrupt.requested:
                             break
-                if interrupt.requested:
-                    break
             if interrupt.requested:
                 folder = Path(save_model) if save_model else _free(results[group[0]])
                 yield _stopped(run, final, folder)

@@ -34,24 +34,23 @@ SAVE_EVERY = 60.0
 """Seconds between two saves of a running training."""
 
 
-def choose(images: Sequence[Image], settings: Config | Auto) -> MethodChoice:
-    """The settings as they are, or those that auto chooses for the images."""
-    return (
-        settings.resolve(images) if isinstance(settings, Auto) else MethodChoice(settings, (), "")
-    )
-
-
 def planned(
     images: Sequence[Image],
     targets: Sequence[Image] | None,
-    choice: MethodChoice,
+    settings: Config | Auto,
     reading: InputOptions,
     loggers: Sequence[str] = (),
-) -> Model:
-    """The model a run starts from, with what resuming needs to read images and log as before."""
+) -> tuple[MethodChoice, Model]:
+    """The settings as they are, or those that auto chooses, and the model a run starts from.
+
+    The model has what resuming needs to read the images again and to log as before.
+    """
+    choice = (
+        settings.resolve(images) if isinstance(settings, Auto) else MethodChoice(settings, (), "")
+    )
     model = plan(images, choice.config, targets, choice.reports)
     kept = replace(model.provenance, reading=vars(reading), loggers=tuple(loggers))
-    return replace(model, provenance=kept)
+    return choice, replace(model, provenance=kept)
 
 
 def announced(images: Sequence[Image], model: Model, choice: MethodChoice) -> Generator[Message]:
@@ -197,8 +196,7 @@ def train_files(
     config = settings.provisional if isinstance(settings, Auto) else settings
     partners = yield from open_targets(paths, targets, reading, config)
     yield from notes(images)
-    chosen = choose(images, settings)
-    model = planned(images, partners, chosen, reading, loggers)
+    chosen, model = planned(images, partners, settings, reading, loggers)
     yield from announced(images, model, chosen)
     run = start(images, model, select_device(device), partners)
     yield from train(

@@ -162,6 +162,8 @@ def train(
 
     Ctrl-C leaves a usable model; unnoise train --resume my.model goes on with it.
     """
+    from unnoise.app import files
+
     if resume is not None:
         chosen = [
             out,
@@ -184,7 +186,6 @@ def train(
                 "--resume goes on with the settings of its model folder; leave out the other "
                 "training options"
             )
-        from unnoise.app import files
         from unnoise.app.train import resume as go_on
 
         options = files.ReportOptions(report, command_line())
@@ -194,7 +195,6 @@ def train(
         raise InputError("no images to train on; name files or folders, or use --resume MODEL")
     if out is None:
         raise InputError("say where the model goes: add -o my.model")
-    from unnoise.app import files
     from unnoise.app.train import train_files
 
     set_ = with_noise_model(set_, noise_model)
