@@ -43,7 +43,7 @@ def test_one_line_says_what_was_chosen(run: Run, tmp_path: Path) -> None:
     result = run("denoise", "x.tif", *QUICK, "--save-model", "m")
     assert result.code == 0, result.err
     assert auto_lines(result.err) == ["auto: n2v; noise independent from pixel to pixel"]
-    assert settings("m")["centre"] is True
+    assert settings("m")["use_center_pixel"] is True
     again = run("denoise", "x.tif", *QUICK, "--method", "auto", "--overwrite")
     assert auto_lines(again.err) == auto_lines(result.err)
 
@@ -77,7 +77,7 @@ def test_a_named_method_is_left_as_it_is(run: Run, tmp_path: Path) -> None:
     assert result.code == 0, result.err
     assert auto_lines(result.err) == []
     assert "own value" not in result.err
-    assert settings("m")["centre"] is False
+    assert settings("m")["use_center_pixel"] is False
     assert unnoise.load("m").posterior is None
     centre = run(
         "denoise",
