@@ -37,11 +37,8 @@ IMAGEJ_BINARY = ("Info", "Labels", "Ranges", "LUTs", "Plot", "ROI", "Overlays", 
 
 def read(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Meta:
     """Read the metadata of a series in the dialect of its file."""
-    if series.kind == "imagej":
-        return _read_imagej(tif, series)
-    if series.kind == "ome":
-        return _read_ome(tif)
-    return _read_plain(series)
+    dialects = {"imagej": _read_imagej, "ome": _read_ome}
+    return dialects.get(series.kind, _read_plain)(tif, series)
 
 
 def _resolution(series: tifffile.TiffPageSeries, unit: str = "") -> tuple[dict[str, float], str]:
@@ -94,7 +91,7 @@ def _escape(value: Any) -> Any:
     return re.sub(r"[^\x00-\x7f]", lambda m: f"\\u{ord(m[0]):04X}", value)
 
 
-def _read_ome(tif: tifffile.TiffFile) -> Meta:
+def _read_ome(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Meta:
     root = ElementTree.fromstring(tif.ome_metadata or "")
     image = root.find("{*}Image")
     pixels = root.find("{*}Image/{*}Pixels")
@@ -130,7 +127,7 @@ def ome(image: Image) -> dict[str, Any]:
     return {"metadata": meta}
 
 
-def _read_plain(series: tifffile.TiffPageSeries) -> Meta:
+def _read_plain(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Meta:
     page = series.keyframe
     own = shaped(series).get("unnoise", {})
     size, unit = _resolution(series)
