@@ -159,13 +159,10 @@ def _read(image: Image, files: int) -> _Frames:
     n = image.sizes
     share = MAX_VALUES / max(files * n["S"] * n["T"] * n["Z"] * n["Y"] * n["X"], 1)
     rows = min(max(int(n["Y"] * share), 16), n["Y"])
-    where = {"Y": middle(n["Y"], rows)}
-    whole = checked(image) if image.dtype.kind == "f" else image
-    block = whole.read(where)
+    block = checked(image).read({"Y": middle(n["Y"], rows)})
     frames = block.reshape(-1, *block.shape[2:])  # (s t, c, z, y, x)
     if len(frames) == 1 and files == 1:
-        frames = np.moveaxis(frames, 2, 0)  # (z, s t, c, y, x): slices are the repeats
-        frames = np.moveaxis(frames, 1, 2)
+        frames = frames.swapaxes(0, 2)  # (z, c, s t, y, x): slices are the repeats
     return _Frames(frames, (image.name,))
 
 
