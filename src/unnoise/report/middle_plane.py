@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from unnoise.images import axes as ax
 from unnoise.images.image import Image
 from unnoise.models.model import Model
-from unnoise.models.predict import Block, predict
+from unnoise.models.predict import Block, predict, predict_array
 from unnoise.quality.assess import assess
 from unnoise.report.result_page import DenoisedPlane, scale_of
 
@@ -111,14 +111,9 @@ def _denoised(
     model: Model, image: Image, channel: int, device: str, part: NDArray
 ) -> NDArray[np.float64]:
     """A plane of one channel through the net, in floats."""
-    n = image.sizes["C"]
-    planes = np.zeros((n, *part.shape))
+    planes = np.zeros((image.sizes["C"], *part.shape))
     planes[channel] = part
-    whole = Image(planes, "CYX")
-    out = np.zeros(part.shape)
-    for block in predict(model, whole, device=device):
-        out[block.where["Y"], block.where["X"]] = block.values[0, 0, channel, 0]
-    return out
+    return np.asarray(predict_array(model, Image(planes, "CYX"), device=device)[channel])
 
 
 def _title(image: Image) -> str:
@@ -134,7 +129,7 @@ def show_training(model: Model, image: Image, device: str) -> DenoisedPlane:
     Only the middle of its middle plane, or of the slices around it, is denoised.
     """
     block = image.read(image.middle(SIDE, depth=32 if model.ndim == 3 else 1))
-    part = replace(image, data=block, axes="STCZYX", path=image.path)
+    part = replace(image, data=block, axes="STCZYX")
     plane = MiddlePlane(part, model.channels[:MOST_CHANNELS])
     for piece in predict(model, part, device=device):
         plane.take(piece)
