@@ -83,7 +83,7 @@ def main() -> None:
         noisy = str(Path(folder) / "noisy.tif")
         photons = np.random.default_rng(0).poisson(data.camera() / 4.0)
         tifffile.imwrite(noisy, photons.astype(np.uint16))
-        cli = [python, "-m", "unnoise.app.cli.main"]
+        cli = [python, "-m", "unnoise"]
         denoise = ["denoise", noisy, "--steps", "1000", "-o", str(Path(folder) / "clean.tif")]
         train = ["train", noisy, "--method", "n2v", "--steps", "1000"]
         train += ["-o", str(Path(folder) / "m")]

@@ -43,7 +43,7 @@ def denoise(path: Path, options: list[str]) -> tuple[np.ndarray, float, float]:
         command = [
             sys.executable,
             "-m",
-            "unnoise.app.cli.main",
+            "unnoise",
             "denoise",
             str(path),
             "-o",

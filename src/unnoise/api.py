@@ -198,9 +198,9 @@ def train(
     else:
         settings = Config.of_method(config, method).with_budget(minutes, steps, seed)
     opened = [checked(as_image(image, axes)) for image in _several(images)]
-    partners = None
-    if targets is not None:
-        partners = [checked(as_image(image, axes)) for image in _several(targets)]
+    partners = (
+        None if targets is None else [checked(as_image(image, axes)) for image in _several(targets)]
+    )
     reports: tuple[NoiseReport, ...] = ()
     if isinstance(settings, Auto):
         if not opened or partners is not None:

@@ -242,7 +242,7 @@ def test_steps_and_minutes_must_be_positive(run: Run, noisy: Path) -> None:
 
 
 def test_debug_shows_the_traceback(noisy: Path) -> None:
-    command = [sys.executable, "-m", "unnoise.app.cli.main", "denoise", "nothere.tif", "--debug"]
+    command = [sys.executable, "-m", "unnoise", "denoise", "nothere.tif", "--debug"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert "Traceback" in done.stderr
     assert "InputError" in done.stderr

@@ -177,7 +177,7 @@ def test_ctrl_c_leaves_a_usable_model(tmp_path: Path, noisy: Path) -> None:
         sys.executable,
         "-u",
         "-m",
-        "unnoise.app.cli.main",
+        "unnoise",
         "denoise",
         str(noisy),
         "--steps",

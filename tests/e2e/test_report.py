@@ -185,7 +185,7 @@ def test_every_method_has_a_report(run: Run, cells: Path, method: str) -> None:
 
 
 @pytest.mark.parametrize("error", [ValueError("odd"), MemoryError(), OSError(28, "No space left")])
-@pytest.mark.parametrize("where", ["show", "write_page", "page_of"])
+@pytest.mark.parametrize("where", ["show", "write_page", "of_results"])
 def test_a_report_that_fails_costs_only_itself(
     run: Run, cells: Path, monkeypatch: pytest.MonkeyPatch, where: str, error: Exception
 ) -> None:
@@ -250,7 +250,7 @@ def test_a_real_ctrl_c_leaves_neither_report_nor_half_a_file(cells: Path) -> Non
         sys.executable,
         "-u",
         "-m",
-        "unnoise.app.cli.main",
+        "unnoise",
         "denoise",
         str(cells),
         "--steps",

@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from unnoise.report import Chart, HeatMap, Number, Page, Picture, Section, Series, write
+from unnoise.report.page import write
+from unnoise.report.page_parts import Chart, HeatMap, Number, Page, Picture, Section, Series
 
 fcntl = pytest.importorskip("fcntl", reason="the DevTools pipe needs POSIX file descriptors")
 

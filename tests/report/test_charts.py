@@ -5,16 +5,15 @@ from __future__ import annotations
 import itertools
 import math
 import re
-import time
 import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
 
 from unnoise.errors import InputError
-from unnoise.report import Chart, HeatMap, Series
 from unnoise.report.axis import axis_of
-from unnoise.report.charts import chart, heat_map
+from unnoise.report.charts import MOST_POINTS, chart, heat_map
+from unnoise.report.page_parts import Chart, HeatMap, Series
 
 
 def drawing(html: str) -> ET.Element:
@@ -91,11 +90,10 @@ def test_long_series_keep_their_spikes() -> None:
     y = np.random.default_rng(0).normal(size=200_000)
     y[123_456] = 50
     y[99_999] = -50
-    start = time.perf_counter()
     html = chart(Chart("t", "x", "y", (Series("s", np.arange(y.size), y),)))
-    assert time.perf_counter() - start < 2
     assert len(html) < 60_000
     line = polyline(html)
+    assert len(line) <= MOST_POINTS
     assert np.ptp(line[:, 1]) > 180  # of 224 points between top and bottom
 
 

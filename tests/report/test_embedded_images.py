@@ -11,7 +11,6 @@ import pytest
 from PIL import Image as Pillow
 
 from unnoise.errors import InputError
-from unnoise.report import Picture
 from unnoise.report.colour import Scale, grey_scale, positive_scale, ramp_colours, signed_scale
 from unnoise.report.embedded_images import (
     View,
@@ -21,6 +20,7 @@ from unnoise.report.embedded_images import (
     shrink_factor,
     views,
 )
+from unnoise.report.page_parts import Picture
 
 PLENTY = 3_300_000
 

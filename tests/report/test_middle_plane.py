@@ -70,7 +70,7 @@ def test_the_plane_is_the_middle_of_the_result(
     middle = whole[n["S"] // 2, n["T"] // 2, :, n["Z"] // 2]
     assert np.array_equal(plane.clean, middle.astype(np.float32))
     canonical = x.read()
-    assert np.array_equal(plane.noisy(), canonical[n["S"] // 2, n["T"] // 2, :, n["Z"] // 2])
+    assert np.array_equal(plane.noisy, canonical[n["S"] // 2, n["T"] // 2, :, n["Z"] // 2])
     assert (plane.error is not None) == centre
     if plane.error is not None:
         assert (plane.error >= 0).all()
@@ -86,7 +86,7 @@ def test_only_the_middle_of_a_large_plane(monkeypatch: pytest.MonkeyPatch) -> No
         plane.take(block)
     clean = predict_array(model, x)
     assert np.allclose(plane.clean[0], clean[8:32, 14:38])
-    assert np.array_equal(plane.noisy()[0], x.read()[0, 0, 0, 0, 8:32, 14:38])
+    assert np.array_equal(plane.noisy[0], x.read()[0, 0, 0, 0, 8:32, 14:38])
 
 
 def test_copied_channels_are_not_shown() -> None:

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from unnoise.errors import InputError
-from unnoise.report import Chart, HeatMap, Number, Page, Picture, Section, Series, render, write
+from unnoise.report.page import render, write
+from unnoise.report.page_parts import Chart, HeatMap, Number, Page, Picture, Section, Series
 
 HOSTILE = [
     "</script><script>alert(1)</script>",

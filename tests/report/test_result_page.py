@@ -20,8 +20,9 @@ from unnoise.noise.models import Curve
 from unnoise.noise.of_images import ImageNoise
 from unnoise.quality.assess import Assessment, assess
 from unnoise.quality.training_record import record
-from unnoise.report import Chart, Page, render
-from unnoise.report.noise_page import noise_numbers, of_noise, page_of_many
+from unnoise.report.noise_page import noise_numbers, of_noise
+from unnoise.report.page import render
+from unnoise.report.page_parts import Chart, Page
 from unnoise.report.result_page import (
     DenoisedPlane,
     RunFacts,
@@ -50,7 +51,6 @@ def shown(channels: int = 1, title: str = "cells.tif", **options: Any) -> Denois
         "title": title,
         "noisy": noisy,
         "clean": np.full_like(noisy, 100.0),
-        "error": None,
         "names": tuple(f"dye {i}" for i in range(channels)),
         "is_rgb": False,
         "pixel_size": (0.1, "micron"),
@@ -196,7 +196,7 @@ def test_hostile_names_are_text() -> None:
     )
     assert "<script>alert" not in text
     assert "&lt;script&gt;alert(1)" in text
-    assert "<script>alert" not in render(of_noise(report, noisy, HOSTILE))
+    assert "<script>alert" not in render(of_noise([report], [noisy], HOSTILE))
 
 
 def test_nothing_is_loaded_from_anywhere() -> None:
@@ -257,8 +257,8 @@ def test_noise_numbers() -> None:
 def test_pages_of_several_inspections_are_joined() -> None:
     rng = np.random.default_rng(0)
     reports = [unnoise.inspect(rng.normal(100, 5, (64, 64))) for _ in range(2)]
-    pages = [of_noise(report) for report in reports]
-    page = page_of_many(pages, "unnoise inspect a b")
+    pages = [of_noise([report], [None]) for report in reports]
+    page = of_noise(reports, [None, None], "unnoise inspect a b")
     assert page.title == "Noise of 2 images"
     assert len(page.sections) == sum(len(p.sections) for p in pages)
     render(page)

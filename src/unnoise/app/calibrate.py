@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unnoise.app.events import Event, Message, Saved
+from unnoise.app.files import notes
 from unnoise.errors import InputError
 from unnoise.images import formats
 from unnoise.images.axes import middle
@@ -79,9 +80,7 @@ def calibrate_files(
     paths = formats.find(inputs)
     images = [formats.open(path, axes=axes) for path in paths]
     _check_alike(images)
-    for image in images:
-        if "note" in image.metadata:
-            yield Message(f"{image.name}: {image.metadata['note']}")
+    yield from notes(images)
     stacks = _stacks(images)
     lonely = [stack for stack in stacks if len(stack.pixels) < 2]
     stacks = [stack for stack in stacks if len(stack.pixels) >= 2]
@@ -96,30 +95,27 @@ def calibrate_files(
             f"({_listed(dark.names)})"
         )
         stacks = [stack for stack in stacks if stack is not dark]
-    alpha = images[0].alpha
     models: list[NoiseModel] = []
-    notes: list[str] = []
+    told: list[str] = []
     channels = stacks[0].pixels.shape[1]
     names = images[0].channel_names
     for c in range(channels):
-        if c == alpha:
+        if c == images[0].alpha:
             continue
-        black = None if dark is None else _channel(dark, c)
         name = f"channel {names[c] if c < len(names) else c}" if channels > 1 else ""
         model, fit = calibrate.from_stacks(
             [_channel(s, c) for s in stacks],
-            dark=black,
+            dark=None if dark is None else _channel(dark, c),
             kind=kind,
             names=[f"the frames of {name}{' of ' * bool(name)}{_listed(s.names)}" for s in stacks],
         )
         models.append(model)
         which = f"{name}: " if name else ""
-        lines = [f"noise model {model.kind}", *fit.lines()]
-        for line in lines:
-            yield Message(which + line)
-        notes += [which + line for line in lines]
+        lines = [which + line for line in (f"noise model {model.kind}", *fit.lines())]
+        yield from map(Message, lines)
+        told += lines
     source = f"{len(paths)} file{'s' * (len(paths) > 1)}: {_listed([p.name for p in paths])}"
-    Camera(tuple(models), source, tuple(notes)).save(place, overwrite=overwrite)
+    Camera(tuple(models), source, tuple(told)).save(place, overwrite=overwrite)
     yield Saved(place)
 
 
@@ -160,13 +156,10 @@ def _read(image: Image, files: int) -> _Frames:
     n = image.sizes
     share = MAX_VALUES / max(files * n["S"] * n["T"] * n["Z"] * n["Y"] * n["X"], 1)
     rows = min(max(int(n["Y"] * share), 16), n["Y"])
-    where = {"Y": middle(n["Y"], rows)}
-    whole = checked(image) if image.dtype.kind == "f" else image
-    block = whole.read(where)
+    block = checked(image).read({"Y": middle(n["Y"], rows)})
     frames = block.reshape(-1, *block.shape[2:])  # (s t, c, z, y, x)
     if len(frames) == 1 and files == 1:
-        frames = np.moveaxis(frames, 2, 0)  # (z, s t, c, y, x): slices are the repeats
-        frames = np.moveaxis(frames, 1, 2)
+        frames = frames.swapaxes(0, 2)  # (z, c, s t, y, x): slices are the repeats
     return _Frames(frames, (image.name,))
 
 

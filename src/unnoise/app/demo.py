@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unnoise.app.events import Event, Message, Saved
-from unnoise.app.sample import noisy_and_truth
 from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images import formats
@@ -49,13 +48,14 @@ def run(folder: Path, *, steps: int | None = None, device: str = "auto") -> Gene
     )
     yield from training
     clean = predict_array(training.model(), noisy, dtype=np.float32, device=device, tta=True)
-    for name, pixels in (("noisy", noisy), ("denoised", clean)):
-        path = folder / f"coins_{name}.tif"
-        formats.save(path, pixels, overwrite=True)
-        yield Saved(path)
-    picture = folder / "before_after.png"
-    formats.save(picture, _side_by_side(noisy, clean, truth), overwrite=True)
-    yield Saved(picture)
+    pictures: dict[str, NDArray] = {
+        "coins_noisy.tif": noisy,
+        "coins_denoised.tif": clean,
+        "before_after.png": _side_by_side(noisy, clean, truth),
+    }
+    for name, pixels in pictures.items():
+        formats.save(folder / name, pixels, overwrite=True)
+        yield Saved(folder / name)
     peak = float(truth.max() - truth.min())
     before, after = (psnr(x, truth, data_range=peak) for x in (noisy, clean))
     yield Message(
@@ -67,8 +67,63 @@ def _side_by_side(*pictures: NDArray) -> NDArray[np.uint8]:
     """Pictures in one row, all with the grey scale of the last."""
     low, high = float(pictures[-1].min()), float(pictures[-1].max())
     gap = np.full((pictures[-1].shape[0], 8), 255, np.uint8)
-    row: list[NDArray] = []
-    for picture in pictures:
-        scaled = np.clip((picture.astype(np.float64) - low) / (high - low), 0, 1) * 255
-        row += [np.rint(scaled).astype(np.uint8), gap]
+    scaled = (np.clip((p.astype(np.float64) - low) / (high - low), 0, 1) * 255 for p in pictures)
+    row = [part for p in scaled for part in (np.rint(p).astype(np.uint8), gap)]
     return np.hstack(row[:-1])
+
+
+def camera(
+    photons: NDArray,
+    *,
+    gain: float = 2.0,
+    read_noise: float = 2.0,
+    offset: float = 100.0,
+    rng: np.random.Generator,
+) -> NDArray[np.uint16]:
+    """What a scientific camera records of an expected number of photons per pixel.
+
+    ``counts = gain * (Poisson(photons) + Normal(0, read_noise)) + offset``, rounded and clipped to
+    16 bits (the EMVA 1288 model without dark current).
+
+    Parameters
+    ----------
+    photons : ndarray
+        Expected photo-electrons per pixel.
+    gain : float
+        Counts per electron.
+    read_noise : float
+        Standard deviation of the read noise in electrons.
+    offset : float
+        Counts at darkness.
+    rng : numpy Generator
+        Source of randomness.
+
+    Returns
+    -------
+    ndarray of uint16
+        Recorded counts; their mean is ``gain * photons + offset``.
+
+    Examples
+    --------
+    >>> counts = camera(np.full((64, 64), 50.0), rng=np.random.default_rng(0))
+    >>> counts.dtype, abs(float(counts.mean()) - 200) < 1
+    (dtype('uint16'), True)
+    """
+    electrons = rng.poisson(photons) + rng.normal(0, read_noise, np.shape(photons))
+    return np.clip(np.rint(gain * electrons + offset), 0, 65535).astype(np.uint16)
+
+
+def noisy_and_truth(seed: int = 0) -> tuple[NDArray[np.uint16], NDArray[np.float64]]:
+    """The demo picture: scikit-image's coins in dim light, and its noiseless counts.
+
+    Returns
+    -------
+    noisy : ndarray of uint16, shape (303, 384)
+    truth : ndarray of float64, shape (303, 384)
+        Expected counts.
+    """
+    from skimage import data
+
+    photons = 1.0 + np.asarray(data.coins()) / 255.0 * 30.0  # type: ignore[no-untyped-call]
+    noisy = camera(photons, rng=np.random.default_rng(seed))
+    return noisy, 2.0 * photons + 100.0

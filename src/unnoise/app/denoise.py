@@ -10,7 +10,6 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Generator, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from unnoise.app.events import Event, Interrupt, Message, Saved, Stopped
@@ -20,11 +19,11 @@ from unnoise.app.files import (
     OutputOptions,
     ReportOptions,
     check_outputs,
+    notes,
     open_targets,
-    typed,
 )
 from unnoise.app.predict import predict_file
-from unnoise.app.train import choose, description, facts, notes, page_of, planned, reported
+from unnoise.app.train import announced, facts, planned, reported
 from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images import formats
@@ -75,7 +74,8 @@ def denoise_files(
     config = settings.provisional if isinstance(settings, Auto) else settings
     images = [reading.open(path) for path in paths]
     partners = yield from open_targets(paths, targets, reading, config)
-    writing = typed(writing, config, partners)
+    if config.entry.pairs == "clean" and partners:  # the result has their units
+        writing = writing.typed(partners[0].dtype)
     check_outputs(images, results, spreads, writing)
     yield from notes(images)
     groups = _groups(images, each, config)
@@ -83,11 +83,8 @@ def denoise_files(
         ([images[i] for i in group], [partners[i] for i in group] if partners else None)
         for group in groups
     ]
-    choices = [choose(pair[0], settings) for pair in members]
-    models = [
-        planned(*pair, choice, reading) for pair, choice in zip(members, choices, strict=True)
-    ]
-    for model in models:
+    plans = [planned(*pair, settings, reading) for pair in members]
+    for _, model in plans:
         backends.check_model(model, writing.backend)  # before any training
     if save_model and len(groups) > 1:
         raise InputError(
@@ -100,10 +97,8 @@ def denoise_files(
     measured: list[NoiseReport] = []
     runs: list[RunFacts] = []
     lines: list[str] = []
-    for group, pair, model, choice in zip(groups, members, models, choices, strict=True):
-        if choice.why:
-            yield Message(choice.why)
-        yield description(pair[0], model)
+    for group, pair, (choice, model) in zip(groups, members, plans, strict=True):
+        yield from announced(pair[0], model, choice)
         run = start(pair[0], model, select_device(device), pair[1])
         with Interrupt() as interrupt:
             for progress in run:
@@ -114,30 +109,29 @@ def denoise_files(
             if run.fraction == 1:
                 final, told, found = finish(final, pair[0], choice.reports, run.device)
                 told = [*run.remarks(), *told]
-                yield from (Message(line) for line in told)
+                yield from map(Message, told)
                 measured += found
                 runs.append(facts(pair[0], final, run.history))
                 lines += [line for line in (choice.why, *told) if line]
             if save_model and run.fraction == 1:
                 model_folder.save(save_model, final, run.history, fresh=True)
                 yield Saved(Path(save_model))
-            for i in [] if interrupt.requested else group:
+            for i in group:
+                if interrupt.requested:
+                    break
                 job = predict_file(final, images[i], results[i], spreads[i], writing, device, shown)
                 with contextlib.closing(job):
                     for event in job:
                         yield event
                         if interrupt.requested:
                             break
-                if interrupt.requested:
-                    break
             if interrupt.requested:
                 folder = Path(save_model) if save_model else _free(results[group[0]])
                 yield _stopped(run, final, folder)
                 return
     if shown is not None:
         path = reporting.place(results, overwrite=writing.overwrite)
-        page = partial(page_of, runs, shown, measured, lines, reporting, "Denoising")
-        yield from reported(path, page)
+        yield from reported(path, "Denoising", reporting, runs, shown, measured, lines)
 
 
 def _with_uncertainty(settings: Config | Auto) -> Config | Auto:
@@ -169,11 +163,10 @@ def _stopped(run: Run, model: Model, folder: Path) -> Stopped:
 
 def _groups(images: Sequence[Image], each: bool, config: Config) -> list[list[int]]:
     """Indices of images that can share a model."""
-    if each:
-        return [[i] for i in range(len(images))]
-    groups: dict[tuple[int, int | None, int], list[int]] = defaultdict(list)
+    groups: dict[object, list[int]] = defaultdict(list)
     for i, image in enumerate(images):
-        groups[image.sizes["C"], image.alpha, choose_ndim([image], config)].append(i)
+        alike = (image.sizes["C"], image.alpha, choose_ndim([image], config))
+        groups[i if each else alike].append(i)
     return list(groups.values())
 
 

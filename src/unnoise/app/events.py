@@ -6,7 +6,6 @@ import signal
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType, TracebackType
 from typing import Any
 
 from unnoise.training.progress import Progress as Progress
@@ -61,16 +60,11 @@ class Interrupt:
                 self._old[number] = signal.signal(number, self._handle)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         while self._old:
             signal.signal(*self._old.popitem())
 
-    def _handle(self, number: int, frame: FrameType | None) -> None:
+    def _handle(self, *signal_and_frame: object) -> None:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True

@@ -102,6 +102,10 @@ class OutputOptions:
             )
         return list(paths)
 
+    def typed(self, dtype: np.dtype | str) -> OutputOptions:
+        """Results of this type where no other was asked for."""
+        return replace(self, dtype=str(dtype) if self.dtype is None else self.dtype)
+
     def type_of(self, image: Image) -> np.dtype:
         """The dtype of the result."""
         try:
@@ -132,14 +136,10 @@ class ReportOptions:
     def place(self, results: Sequence[Path], *, overwrite: bool) -> Path:
         """Beside a single result, or in the folder of several; a free name unless replacing."""
         first = results[0]
-        path = first.with_name("report.html")
-        if len(results) == 1:
-            path = first.with_name(f"{first.stem}.report.html")
-        if overwrite or not path.exists():
-            return path
-        stem = path.name.removesuffix(".html")
-        numbered = (path.with_name(f"{stem}_{n}.html") for n in range(2, 10_000))
-        return next(name for name in numbered if not name.exists())
+        stem = f"{first.stem}.report" if len(results) == 1 else "report"
+        ends = ("", *(f"_{n}" for n in range(2, 10_000)))
+        places = (first.with_name(f"{stem}{end}.html") for end in ends)
+        return next(place for place in places if overwrite or not place.exists())
 
 
 REPORT = ReportOptions()
@@ -151,11 +151,11 @@ def _real(path: Path) -> str:
     return os.path.normcase(os.path.realpath(path))
 
 
-def typed(writing: OutputOptions, config: Config, targets: Sequence[Image] | None) -> OutputOptions:
-    """With clean targets the result has their type, because it has their units."""
-    if config.entry.pairs != "clean" or not targets or writing.dtype is not None:
-        return writing
-    return replace(writing, dtype=str(targets[0].dtype))
+def notes(images: Sequence[Image]) -> Generator[Message]:
+    """What the readers want people to know."""
+    for image in images:
+        if "note" in image.metadata:
+            yield Message(f"{image.name}: {image.metadata['note']}")
 
 
 def open_targets(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,8 @@ from unnoise.errors import InputError
 from unnoise.images import formats
 from unnoise.images.image import Image
 from unnoise.noise.inspect import NoiseReport, inspect
-from unnoise.report import write
-from unnoise.report.noise_page import noise_numbers, of_noise, page_of_many
+from unnoise.report.noise_page import kind_of, noise_numbers, of_noise
+from unnoise.report.page import write
 
 SIDE = 1024
 
@@ -41,16 +41,12 @@ def run(
     images = [formats.open(path, axes=axes) for path in paths]
     reports = [inspect(image) for image in images]
     if html is not None:
-        pages = [
-            of_noise(report, _picture(image, report), command)
-            for report, image in zip(reports, images, strict=True)
-        ]
-        write(html, pages[0] if len(pages) == 1 else page_of_many(pages, command))
+        write(html, of_noise(reports, list(map(_picture, images, reports)), command))
     if as_json:
         texts = [report.to_json() for report in reports]
         return texts[0] if len(texts) == 1 else json.dumps([json.loads(t) for t in texts], indent=1)
-    lines = [text(report) for report in reports]
-    return "\n\n".join(lines) + (f"\n\nwrote {html}" if html is not None else "")
+    wrote = [] if html is None else [f"wrote {html}"]
+    return "\n\n".join([*map(text, reports), *wrote])
 
 
 def _picture(image: Image, report: NoiseReport) -> NDArray:
@@ -75,30 +71,23 @@ def text(report: NoiseReport) -> str:
             for number in noise_numbers(channel):
                 table.add_row(number.name, number.value, number.interval)
             console.print(table)
-        for sentence in report.sentences():
-            console.print(f"- {sentence}", markup=False)
-        for warning in report.advice.warnings:
-            console.print(f"! {warning}", markup=False)
-        advice = report.advice
-        console.print(f"Noise: {kind(report)}", markup=False)
-        less = " (instant with --minutes 0.5 or less)" if advice.pretrained else ""
-        console.print(f"Method: {advice.automatic}{less}; {advice.why}", markup=False)
-        if advice.mask is not None and advice.method == "structn2v":
-            console.print("Mask drawn from the measured correlation:", markup=False)
-            for row in _rows(advice.mask):
-                console.print("  " + row, markup=False)
-        minutes = advice.seconds / 60
-        console.print(
-            f"Time: about {minutes:.1f} minutes with the defaults on this machine", markup=False
-        )
+        for line in _conclusions(report):
+            console.print(line, markup=False)
     return capture.get().rstrip()
 
 
-def kind(report: NoiseReport) -> str:
-    """Independent, or correlated along which axes."""
-    if report.correlated:
-        return f"correlated along {' and '.join(report.correlation_axes)}"
-    return "independent from pixel to pixel"
+def _conclusions(report: NoiseReport) -> Iterator[str]:
+    """What the numbers mean, and what to do."""
+    advice = report.advice
+    yield from (f"- {sentence}" for sentence in report.sentences())
+    yield from (f"! {warning}" for warning in advice.warnings)
+    yield f"Noise: {kind_of(report)}"
+    less = " (instant with --minutes 0.5 or less)" if advice.pretrained else ""
+    yield f"Method: {advice.automatic}{less}; {advice.why}"
+    if advice.mask is not None and advice.method == "structn2v":
+        yield "Mask drawn from the measured correlation:"
+        yield from (f"  {row}" for row in _rows(advice.mask))
+    yield f"Time: about {advice.seconds / 60:.1f} minutes with the defaults on this machine"
 
 
 def _rows(mask: list) -> list[str]:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator, Sequence
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from unnoise.app.events import Event, Message, Predicting, Saved
-from unnoise.app.files import REPORT, InputOptions, OutputOptions, ReportOptions, check_outputs
-from unnoise.app.train import facts, notes, page_of, reported
+from unnoise.app.files import (
+    REPORT,
+    InputOptions,
+    OutputOptions,
+    ReportOptions,
+    check_outputs,
+    notes,
+)
+from unnoise.app.train import facts, reported
 from unnoise.images import formats
 from unnoise.images.image import Image
 from unnoise.images.missing import checked
@@ -50,9 +55,8 @@ def predict_files(
         backends.check_model(member, writing.backend)
     if writing.uncertainty is not None:
         model.check_probabilistic()
-    target_dtype = model.provenance.target_dtype
-    if writing.dtype is None and target_dtype is not None and model.target_affine:
-        writing = replace(writing, dtype=target_dtype)
+    if model.target_affine is not None and model.provenance.target_dtype is not None:
+        writing = writing.typed(model.provenance.target_dtype)
     paths = formats.find(inputs)
     results = writing.paths(paths)
     spreads = writing.spreads(paths, results)
@@ -68,9 +72,8 @@ def predict_files(
         yield from predict_file(model, image, result, spread, writing, device, shown)
     if shown is not None:
         path = reporting.place(results, overwrite=writing.overwrite)
-        lines = [f"with the model {folder}"]
-        page = partial(page_of, [facts(images, model)], shown, [], lines, reporting, "Prediction")
-        yield from reported(path, page)
+        runs, why = [facts(images, model)], [f"with the model {folder}"]
+        yield from reported(path, "Prediction", reporting, runs, shown, (), why)
 
 
 def predict_file(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from unnoise.app.events import Event, Interrupt, Message, Saved, Stopped
-from unnoise.app.files import REPORT, InputOptions, ReportOptions, open_targets
+from unnoise.app.files import REPORT, InputOptions, ReportOptions, notes, open_targets
 from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images import formats
@@ -19,9 +19,8 @@ from unnoise.models import folder as model_folder
 from unnoise.models.model import Model
 from unnoise.nets.device import select_device
 from unnoise.noise.inspect import NoiseReport
-from unnoise.report import Page
-from unnoise.report import write as write_page
 from unnoise.report.middle_plane import show_training
+from unnoise.report.page import write as write_page
 from unnoise.report.result_page import DenoisedPlane, RunFacts, of_results
 from unnoise.training.auto import Auto, MethodChoice
 from unnoise.training.finish import finish
@@ -35,35 +34,31 @@ SAVE_EVERY = 60.0
 """Seconds between two saves of a running training."""
 
 
-def choose(images: Sequence[Image], settings: Config | Auto) -> MethodChoice:
-    """The settings as they are, or those that auto chooses for the images."""
-    return (
-        settings.resolve(images) if isinstance(settings, Auto) else MethodChoice(settings, (), "")
-    )
-
-
 def planned(
     images: Sequence[Image],
     targets: Sequence[Image] | None,
-    choice: MethodChoice,
+    settings: Config | Auto,
     reading: InputOptions,
-) -> Model:
-    """The model a run starts from, with what resuming needs to read the images again."""
+    loggers: Sequence[str] = (),
+) -> tuple[MethodChoice, Model]:
+    """The settings as they are, or those that auto chooses, and the model a run starts from.
+
+    The model has what resuming needs to read the images again and to log as before.
+    """
+    choice = (
+        settings.resolve(images) if isinstance(settings, Auto) else MethodChoice(settings, (), "")
+    )
     model = plan(images, choice.config, targets, choice.reports)
-    return replace(model, provenance=replace(model.provenance, reading=vars(reading)))
+    kept = replace(model.provenance, reading=vars(reading), loggers=tuple(loggers))
+    return choice, replace(model, provenance=kept)
 
 
-def description(images: Sequence[Image], model: Model) -> Message:
-    """What is about to be trained."""
+def announced(images: Sequence[Image], model: Model, choice: MethodChoice) -> Generator[Message]:
+    """What is about to be trained, and why."""
+    if choice.why:
+        yield Message(choice.why)
     names = images[0].name if len(images) == 1 else f"{len(images)} images"
-    return Message(f"{names}: {describe(model, images)}")
-
-
-def notes(images: Sequence[Image]) -> Generator[Message]:
-    """What the readers want people to know."""
-    for image in images:
-        if "note" in image.metadata:
-            yield Message(f"{image.name}: {image.metadata['note']}")
+    yield Message(f"{names}: {describe(model, images)}")
 
 
 def train(
@@ -131,17 +126,13 @@ def train(
     for logger in loggers:
         if logger.problem:
             yield Message(logger.problem)
-    yield from (Message(line) for line in told)
+    yield from map(Message, told)
     yield Saved(folder)
     if reporting.wanted:
-        lines = [line for line in (why, *told) if line]
-
-        def page() -> Page:
-            shown = [show_training(model, image, str(run.device)) for image in images[:1]]
-            runs = [facts(images, model, run.history)]
-            return page_of(runs, shown, reports, lines, reporting, "Training")
-
-        yield from reported(folder / "report.html", page)
+        runs, lines = [facts(images, model, run.history)], [line for line in (why, *told) if line]
+        shown = (show_training(model, image, str(run.device)) for image in images[:1])
+        place = folder / "report.html"
+        yield from reported(place, "Training", reporting, runs, shown, reports, lines)
 
 
 def facts(
@@ -153,30 +144,26 @@ def facts(
     return RunFacts(names, model.config.to_yaml(), model.config.training.seed, history)
 
 
-def page_of(
+def reported(
+    path: Path,
+    what: str,
+    reporting: ReportOptions,
     runs: Sequence[RunFacts],
-    shown: Sequence[DenoisedPlane],
+    shown: Iterable[DenoisedPlane],
     reports: Sequence[NoiseReport],
     why: Sequence[str],
-    reporting: ReportOptions,
-    what: str,
-) -> Page:
-    """The report of one or several runs."""
-    first = shown[0].title if shown else ""
-    return of_results(
-        shown,
-        reports,
-        title=f"{what}: {first}" + (f" and {len(shown) - 1} more" if len(shown) > 1 else ""),
-        why=why,
-        runs=runs,
-        command=reporting.command,
-    )
+) -> Generator[Event]:
+    """Write the report of one or several runs.
 
-
-def reported(path: Path, page: Callable[[], Page]) -> Generator[Event]:
-    """Write the report; the results are safe already, so whatever fails only costs the report."""
+    The results are safe already, so whatever fails, showing them too, only costs the report.
+    """
     try:
-        write_page(path, page())
+        planes = list(shown)
+        more = f" and {len(planes) - 1} more" if len(planes) > 1 else ""
+        title = f"{what}: {planes[0].title if planes else ''}{more}"
+        command = reporting.command
+        page = of_results(planes, reports, title=title, why=why, runs=runs, command=command)
+        write_page(path, page)
     except Exception as error:
         yield Message(f"no report was written: {error}")
         return
@@ -209,13 +196,8 @@ def train_files(
     config = settings.provisional if isinstance(settings, Auto) else settings
     partners = yield from open_targets(paths, targets, reading, config)
     yield from notes(images)
-    chosen = choose(images, settings)
-    model = planned(images, partners, chosen, reading)
-    provenance = replace(model.provenance, loggers=tuple(loggers))
-    model = replace(model, provenance=provenance)
-    if chosen.why:
-        yield Message(chosen.why)
-    yield description(images, model)
+    chosen, model = planned(images, partners, settings, reading, loggers)
+    yield from announced(images, model, chosen)
     run = start(images, model, select_device(device), partners)
     yield from train(
         run, place, images, chosen.reports, why=chosen.why, fresh=True, reporting=reporting

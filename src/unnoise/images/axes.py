@@ -16,6 +16,13 @@ from numpy.typing import NDArray
 from unnoise.errors import AxesError
 
 CANONICAL = "STCZYX"
+SUGGESTIONS = {
+    2: ("YX",),
+    3: ("ZYX", "TYX", "CYX", "SYX"),
+    4: ("ZCYX", "TCYX", "TZYX", "CZYX"),
+    5: ("TZCYX", "TCZYX"),
+}
+"""Axes of images without colour by their number of dimensions, the most likely first."""
 
 Where = Mapping[str, "int | slice"]
 """A region of an image: letter -> integer or slice; letters left out mean everything."""
@@ -61,15 +68,9 @@ def _try(shape: tuple[int, ...]) -> str:
 
 def suggestions(shape: tuple[int, ...]) -> list[str]:
     """Axes that would be sensible for an array of this shape, the most likely first."""
-    if len(shape) == 2:
-        return ["YX"]
-    if len(shape) == 3:
-        return ["YXC"] if shape[-1] in (3, 4) else ["ZYX", "TYX", "CYX", "SYX"]
-    if len(shape) == 4:
-        return ["ZYXC", "TYXC", "SYXC"] if shape[-1] in (3, 4) else ["ZCYX", "TCYX", "TZYX", "CZYX"]
-    if len(shape) == 5:
-        return ["TZCYX", "TCZYX"]
-    return []
+    if len(shape) in (3, 4) and shape[-1] in (3, 4):
+        return complete("YXC".rjust(len(shape), "?"))
+    return list(SUGGESTIONS.get(len(shape), ()))
 
 
 def infer(shape: tuple[int, ...], *, smallest: int = 16) -> str:

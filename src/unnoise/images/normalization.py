@@ -62,13 +62,23 @@ class ChannelStatistics:
         return self.mean.reshape(shape), std.reshape(shape)
 
 
-def planes(image: Image) -> Iterator[NDArray]:
-    """Planes of shape (C, Y, X), one (S, T, Z) position after the other."""
+def planes(image: Image, step: int = 1) -> Iterator[NDArray]:
+    """Planes of shape (C, Y, X), one (S, T, Z) position after the other.
+
+    With a `step` about one pixel in so many: one plane out of every `step`, or every `step`-th row
+    of all. Which plane is random, because evenly spaced ones can all be the same slice of every
+    stack.
+    """
     n = image.sizes
-    for s in range(n["S"]):
-        for t in range(n["T"]):
-            for z in range(n["Z"]):
-                yield image.read({"S": s, "T": t, "Z": z})[0, 0, :, 0]
+    places = list(np.ndindex(n["S"], n["T"], n["Z"]))
+    rows, which = slice(None), np.arange(len(places))
+    if 1 < step <= len(places) / 16:
+        edges = np.linspace(0, len(places), len(places) // step + 1).astype(int)
+        which = np.random.default_rng(0).integers(edges[:-1], edges[1:])
+    elif step > 1:
+        rows = slice(min(step // 2, n["Y"] - 1), None, step)
+    for s, t, z in (places[i] for i in which):
+        yield image.read({"S": s, "T": t, "Z": z, "Y": rows})[0, 0, :, 0]
 
 
 def channel_statistics(images: Iterable[Image]) -> ChannelStatistics:
@@ -86,11 +96,9 @@ def channel_statistics(images: Iterable[Image]) -> ChannelStatistics:
     for image in images:
         n = image.sizes
         step = -(-n["S"] * n["T"] * n["Z"] * n["Y"] * n["X"] // MAX_PIXELS)
-        for i, plane in enumerate(_some(image, step)):
+        for plane in planes(image, step):
             x = plane.reshape(plane.shape[0], -1).astype(np.float64)
             part_mean, part_m2 = x.mean(1), x.var(1) * x.shape[1]
-            if count == 0 and i == 0:
-                mean, m2 = np.zeros_like(part_mean), np.zeros_like(part_m2)
             delta, total = part_mean - mean, count + x.shape[1]
             mean = mean + delta * x.shape[1] / total
             m2 = m2 + part_m2 + delta**2 * count * x.shape[1] / total
@@ -104,22 +112,3 @@ def channel_statistics(images: Iterable[Image]) -> ChannelStatistics:
             f"check that the right file, channel or axes were given"
         )
     return ChannelStatistics(mean, std)
-
-
-def _some(image: Image, step: int) -> Iterator[NDArray]:
-    """About one in `step` pixels: one plane out of every `step`, or every `step`-th row of all.
-
-    Which plane is random, because evenly spaced ones can all be the same slice of every stack.
-    """
-    n = image.sizes
-    n_planes = n["S"] * n["T"] * n["Z"]
-    rows, which = slice(None), np.arange(n_planes)
-    if n_planes >= 16 * step:
-        edges = np.linspace(0, n_planes, n_planes // step + 1).astype(int)
-        which = np.random.default_rng(0).integers(edges[:-1], edges[1:])
-    elif step > 1:
-        rows = slice(min(step // 2, n["Y"] - 1), None, step)
-    for i in which.tolist():
-        s, rest = divmod(i, n["T"] * n["Z"])
-        t, z = divmod(rest, n["Z"])
-        yield image.read({"S": s, "T": t, "Z": z, "Y": rows})[0, 0, :, 0]

@@ -6,8 +6,6 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from unnoise.report.number_format import short
-
 FLAT = 1e-6
 """Relative range below which values are shown as constant; their labels would be too long."""
 
@@ -101,3 +99,19 @@ def _log_ticks(low: float, high: float) -> list[float]:
     finer = [m * 10.0**k for k in range(first - 1, last + 1) for m in (1, 2, 5)]
     inside = [v for v in finer if low <= math.log10(v) <= high]
     return inside if len(inside) >= 3 else []
+
+
+def short(value: float) -> str:
+    """A number with about four digits and a true minus sign.
+
+    Examples
+    --------
+    >>> short(0.123456), short(65535.0), short(1e-7)
+    ('0.1235', '65535', '1e−7')
+    """
+    if not math.isfinite(value):
+        return "not finite"
+    rounded = round(value)
+    whole = abs(value) < 1e6 and abs(value - rounded) < 1e-9 * max(abs(value), 1e-3)
+    text = str(rounded) if whole else f"{value:.4g}"
+    return text.replace("e-0", "e-").replace("e+0", "e").replace("e+", "e").replace("-", "\u2212")

@@ -9,19 +9,16 @@ them, and with fixed colours there would be no dark mode.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from itertools import groupby
 
 import numpy as np
+from markupsafe import Markup
 
-from unnoise.report.axis import Axis, axis_of
+from unnoise.report.axis import Axis, axis_of, short
 from unnoise.report.colour import hex_colour, signed_scale
-from unnoise.report.number_format import short
 from unnoise.report.page_parts import Chart, HeatMap, Series, Values
 from unnoise.report.templates import fill
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
 
 WIDTH, HEIGHT = 420, 284
 LEFT, RIGHT, TOP, BOTTOM = 62, 408, 12, 236
@@ -104,8 +101,6 @@ def heat_map(content: HeatMap) -> Markup:
 
 def _figure(content: Chart | HeatMap, drawing: str, x: Axis, bottom: float) -> Markup:
     """A drawing, which holds no text of the content, with the texts around it."""
-    from markupsafe import Markup  # as late as the templates
-
     return fill(
         "chart.html.jinja",
         content=content,
@@ -121,20 +116,19 @@ def _figure(content: Chart | HeatMap, drawing: str, x: Axis, bottom: float) -> M
 
 def _frame(x: Axis, y: Axis) -> str:
     """Grid lines and marks of the axes."""
-    parts = []
-    for value, label in y.ticks():
-        at = y.place(value)
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
-        parts.append(f'<text class="tick y" x="{LEFT - 7}" y="{at + 4:.1f}">{label}</text>')
-    marks = x.ticks()
+    parts = [
+        f'<line class="grid" x1="{LEFT}" x2="{RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
+        f'<text class="tick y" x="{LEFT - 7}" y="{at + 4:.1f}">{label}</text>'
+        for at, label in ((y.place(value), label) for value, label in y.ticks())
+    ]
+    marks = [(x.place(value), label) for value, label in x.ticks()]
     room = (RIGHT - LEFT) / 9  # characters of the larger type of narrow screens
     every = math.ceil(sum(len(label) + 1 for _, label in marks) / room)
-    for value, label in marks[:: max(1, every)]:
-        at = x.place(value)
-        parts.append(
-            f'<line class="mark" x1="{at:.1f}" x2="{at:.1f}" y1="{BOTTOM}" y2="{BOTTOM + 4}"/>'
-        )
-        parts.append(f'<text class="tick x" x="{at:.1f}" y="{BOTTOM + 19}">{label}</text>')
+    parts += [
+        f'<line class="mark" x1="{at:.1f}" x2="{at:.1f}" y1="{BOTTOM}" y2="{BOTTOM + 4}"/>'
+        f'<text class="tick x" x="{at:.1f}" y="{BOTTOM + 19}">{label}</text>'
+        for at, label in marks[:: max(1, every)]
+    ]
     parts.append(f'<line class="mark" x1="{LEFT}" x2="{RIGHT}" y1="{BOTTOM}" y2="{BOTTOM}"/>')
     return "".join(parts)
 
@@ -177,16 +171,10 @@ def _shown(series: Series, x: Axis, y: Axis) -> Series:
     return Series(series.label, list(xs[keep]), list(ys[keep]), band[0], band[1], series.style)
 
 
-def _runs(series: Series) -> Iterable[list[int]]:
+def _runs(series: Series) -> list[list[int]]:
     """Stretches without gaps."""
     good = [math.isfinite(a) and math.isfinite(b) for a, b in zip(series.x, series.y, strict=True)]
-    run: list[int] = []
-    for i, fine in enumerate([*good, False]):
-        if fine:
-            run.append(i)
-        elif run:
-            yield run
-            run = []
+    return [list(run) for fine, run in groupby(range(len(good)), good.__getitem__) if fine]
 
 
 def _band(series: Series, number: int, x: Axis, y: Axis) -> str:

@@ -41,10 +41,15 @@ WEIGHTS = {
 """Shares of the bytes, smooth layers first: what they leave is passed on to the noisy ones."""
 
 
-ORDER = ("noisy", "clean", "residual", "uncertainty", "leak", "novelty")
-
-Limits = dict[str, float | None]
-"""Values from which maps are worth a look."""
+LABELS = {
+    "noisy": "Noisy",
+    "clean": "Clean",
+    "residual": "Residual",
+    "uncertainty": "Uncertainty",
+    "leak": "Residual structure",
+    "novelty": "Novelty",
+}
+"""What the layers are called, in the order in which they are shown."""
 
 
 @dataclass(frozen=True)
@@ -74,39 +79,38 @@ class View:
 def views(picture: Picture, budget: int) -> tuple[View, ...]:
     """The views of a picture, of at most about `budget` bytes together."""
     height, width = picture.noisy.shape[:2]
-    planes = dict(_planes(picture))
+    arrays = {name: getattr(picture, name, None) for name in WEIGHTS}
+    planes: dict[str, NDArray] = {name: a for name, a in arrays.items() if a is not None}
     grey = colour.grey_scale(picture.noisy, picture.clean)
-    limits = {"novelty": picture.novelty_limit, "leak": picture.leak_limit}
     count = len(planes) + (picture.clean is not None)
     count *= 2 if picture.noisy.ndim == 3 else 1
     room = (1 - DETAIL_SHARE) * budget / (BYTES_PER_PIXEL * count)
     factor = shrink_factor(height, width, int(min(WHOLE_PIXELS, max(room, 1024))))
-    if factor == 1:
-        layers = _layers(planes, grey, limits, budget)
-        return (View("whole", width, height, 1, (0, 0), layers),)
-    detailed = budget >= NO_DETAIL_BELOW
+    detailed = factor > 1 and budget >= NO_DETAIL_BELOW
     share = DETAIL_SHARE * budget if detailed else 0
     small = {name: block_mean(plane, factor) for name, plane in planes.items()}
-    layers = _layers(small, grey, limits, int(budget - share))
-    tall, wide = small["noisy"].shape[:2]
-    whole = View("whole", wide, tall, factor, (0, 0), layers)
+    whole = _view("whole", small, factor, (0, 0), picture, grey, int(budget - share))
     if not detailed:
         return (whole,)
     side = int(min(DETAIL_SIDE, np.sqrt(share / (2 * BYTES_PER_PIXEL * count))))
     y, x = most_structure(small.get("clean", small["noisy"]), max(1, side // factor))
     y, x = max(0, min(y * factor, height - side)), max(0, min(x * factor, width - side))
     crop = {name: plane[y : y + side, x : x + side] for name, plane in planes.items()}
-    layers = _layers(crop, grey, limits, int(share))
-    tall, wide = crop["noisy"].shape[:2]
-    return whole, View("detail", wide, tall, 1, (y, x), layers)
+    return whole, _view("detail", crop, 1, (y, x), picture, grey, int(share))
 
 
-def _planes(picture: Picture) -> Iterable[tuple[str, NDArray]]:
-    """The arrays that a picture has, smooth ones first."""
-    for name in WEIGHTS:
-        plane: NDArray | None = getattr(picture, name, None)
-        if plane is not None:
-            yield name, plane
+def _view(
+    name: str,
+    planes: dict[str, NDArray],
+    factor: int,
+    corner: tuple[int, int],
+    picture: Picture,
+    grey: Scale,
+    budget: int,
+) -> View:
+    """Parts of planes as a view; the limits are those of their picture."""
+    tall, wide = planes["noisy"].shape[:2]
+    return View(name, wide, tall, factor, corner, _layers(planes, picture, grey, budget))
 
 
 def shrink_factor(height: int, width: int, pixels: int) -> int:
@@ -160,7 +164,7 @@ def most_structure(plane: NDArray[np.float64], side: int) -> tuple[int, int]:
 
 
 def _layers(
-    planes: dict[str, NDArray], grey: Scale, limits: Limits, budget: int
+    planes: dict[str, NDArray], picture: Picture, grey: Scale, budget: int
 ) -> tuple[Layer, ...]:
     """Encode planes one after another; each may use its share of what is left."""
     if "clean" in planes:
@@ -170,11 +174,11 @@ def _layers(
     found = {}
     for place, name in enumerate(order):
         share = WEIGHTS[name] / sum(WEIGHTS[later] for later in order[place:])
-        scale = _scale(name, planes[name], grey, limits.get(name))
+        scale = _scale(name, planes[name], grey, getattr(picture, f"{name}_limit", None))
         uri = encode(planes[name], scale, int(left * share))
         left = max(0.0, left - len(uri) * 3 / 4)
         found[name] = Layer(name, uri, scale)
-    return tuple(found[name] for name in ORDER if name in found)
+    return tuple(found[name] for name in LABELS if name in found)
 
 
 def _residual(noisy: NDArray, clean: NDArray) -> NDArray[np.float64]:

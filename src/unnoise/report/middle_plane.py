@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unnoise.images.axes import middle
+from unnoise.images import axes as ax
 from unnoise.images.image import Image
 from unnoise.models.model import Model
-from unnoise.models.predict import Block, predict
+from unnoise.models.predict import Block, predict, predict_array
 from unnoise.quality.assess import assess
 from unnoise.report.result_page import DenoisedPlane, scale_of
 
@@ -23,76 +24,54 @@ WHOLE = 2048
 
 @dataclass
 class MiddlePlane:
-    """The middle plane of an image, collected from the blocks of its prediction."""
+    """The middle plane of an image, collected from the blocks of its prediction.
+
+    `noisy` and `clean` have the shape (c, y, x).
+    """
 
     image: Image
     channels: tuple[int, ...]
-    at: dict[str, int] = field(init=False)
-    corner: tuple[int, int] = field(init=False)
+    where: dict[str, int | slice] = field(init=False)
+    noisy: NDArray = field(init=False)
     clean: NDArray[np.float32] = field(init=False)
     error: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
-        self.at = self.image.middle()
-        y, x = (middle(self.image.sizes[k], WHOLE) for k in "YX")
-        self.corner = (y.start, x.start)
-        shape = (len(self.channels), y.stop - y.start, x.stop - x.start)
-        self.clean = np.zeros(shape, np.float32)
+        self.where = self.image.middle(WHOLE)
+        self.noisy = self.image.read(self.where)[0, 0, list(self.channels), 0]
+        self.clean = np.zeros(self.noisy.shape, np.float32)
 
     def take(self, block: Block) -> None:
         """Keep what a block holds of the plane."""
-        index = []
-        for k in "STZ":
-            start, _ = _span(block.where.get(k, slice(None)), self.image.sizes[k])
-            at = self.at[k] - start
-            if not 0 <= at < block.values.shape["STCZYX".index(k)]:
-                return
-            index.append(at)
-        target, source = [], []
-        for k, low, size in zip("YX", self.corner, self.clean.shape[1:], strict=True):
-            start, stop = _span(block.where.get(k, slice(None)), self.image.sizes[k])
-            first, last = max(start, low), min(stop, low + size)
+        target, source = {}, {}
+        regions = (ax.index("STZYX", where) for where in (self.where, block.where))
+        for k, own, other in zip("STZYX", *regions, strict=True):
+            start, stop, _ = other.indices(self.image.sizes[k])
+            first, last = max(start, own.start), min(stop, own.stop)
             if first >= last:
                 return
-            target.append(slice(first - low, last - low))
-            source.append(slice(first - start, last - start))
-        s, t, z = index
+            target[k] = slice(first - own.start, last - own.start)
+            source[k] = slice(first - start, last - start)
+        inside, part = (slice(None), target["Y"], target["X"]), ax.index(ax.CANONICAL, source)
         channels = list(self.channels)
-        self.clean[:, *target] = block.values[s, t, channels, z][:, *source]
+        self.clean[inside] = block.values[part][0, 0, channels, 0]
         if block.error is not None:
-            if self.error is None:
-                self.error = np.zeros_like(self.clean)
-            self.error[:, *target] = block.error[s, t, channels, z][:, *source]
-
-    def noisy(self) -> NDArray:
-        """The same pixels of the image, shape (c, y, x)."""
-        where = self.image.middle(WHOLE)
-        return np.asarray(self.image.read(where)[0, 0, list(self.channels), 0])
-
-
-def _span(region: int | slice, size: int) -> tuple[int, int]:
-    """First position and the one after the last."""
-    if isinstance(region, slice):
-        start, stop, _ = region.indices(size)
-        return start, stop
-    return region, region + 1
+            self.error = np.zeros_like(self.clean) if self.error is None else self.error
+            self.error[inside] = block.error[part][0, 0, channels, 0]
 
 
 def show(model: Model, plane: MiddlePlane, device: str, *, rounded: bool = False) -> DenoisedPlane:
     """Judge the plane of a result, its middle if it is large."""
-    image, noisy = plane.image, plane.noisy()
+    image, noisy = plane.image, plane.noisy
     height, width = noisy.shape[1:]
-    cut = (middle(height, SIDE), middle(width, SIDE))
+    cut = (ax.middle(height, SIDE), ax.middle(width, SIDE))
     blind = _without_posterior(model)
     assessments = []
     for i, c in enumerate(plane.channels):
         if model.noise is None or model.record is None or model.target_affine is not None:
             break
-
-        def denoise(part: NDArray, channel: int = c) -> NDArray[np.float64]:
-            """Another noisy version of the plane, denoised without the posterior."""
-            return _denoised(blind, image, channel, part, device)
-
+        # Other noisy versions of the plane are denoised without the posterior.
+        denoise = partial(_denoised, blind, image, c, device)
         assessments.append(
             assess(
                 noisy[i][cut],
@@ -109,10 +88,9 @@ def show(model: Model, plane: MiddlePlane, device: str, *, rounded: bool = False
         )
     names = image.channel_names
     return DenoisedPlane(
-        title=_title(image, plane.at),
+        title=_title(image),
         noisy=noisy,
         clean=plane.clean,
-        error=plane.error,
         names=tuple(names[c] if c < len(names) else str(c + 1) for c in plane.channels),
         is_rgb=image.is_rgb and len(plane.channels) == 3,
         pixel_size=scale_of(image),
@@ -130,22 +108,18 @@ def _without_posterior(model: Model) -> Model:
 
 
 def _denoised(
-    model: Model, image: Image, channel: int, part: NDArray, device: str
+    model: Model, image: Image, channel: int, device: str, part: NDArray
 ) -> NDArray[np.float64]:
     """A plane of one channel through the net, in floats."""
-    n = image.sizes["C"]
-    planes = np.zeros((n, *part.shape))
+    planes = np.zeros((image.sizes["C"], *part.shape))
     planes[channel] = part
-    whole = Image(planes, "CYX")
-    out = np.zeros(part.shape)
-    for block in predict(model, whole, device=device):
-        out[block.where["Y"], block.where["X"]] = block.values[0, 0, channel, 0]
-    return out
+    return np.asarray(predict_array(model, Image(planes, "CYX"), device=device)[channel])
 
 
-def _title(image: Image, at: dict[str, int]) -> str:
+def _title(image: Image) -> str:
     """The file, and which plane of it."""
-    places = [f"{k} {at[k] + 1} of {image.sizes[k]}" for k in "STZ" if image.sizes[k] > 1]
+    n = image.sizes
+    places = [f"{k} {at + 1} of {n[k]}" for k, at in image.middle().items() if n[k] > 1]
     return image.name + (f" ({', '.join(places)})" if places else "")
 
 
@@ -155,7 +129,7 @@ def show_training(model: Model, image: Image, device: str) -> DenoisedPlane:
     Only the middle of its middle plane, or of the slices around it, is denoised.
     """
     block = image.read(image.middle(SIDE, depth=32 if model.ndim == 3 else 1))
-    part = replace(image, data=block, axes="STCZYX", path=image.path)
+    part = replace(image, data=block, axes="STCZYX")
     plane = MiddlePlane(part, model.channels[:MOST_CHANNELS])
     for piece in predict(model, part, device=device):
         plane.take(piece)

@@ -13,24 +13,47 @@ from numpy.typing import NDArray
 
 from unnoise.noise.channel import ChannelNoise
 from unnoise.noise.inspect import NoiseReport
-from unnoise.report import Chart, HeatMap, Number, Page, Picture, Section, Series
+from unnoise.report.page_parts import Chart, HeatMap, Number, Page, Picture, Section, Series
 
 
-def of_noise(report: NoiseReport, picture: NDArray | None = None, command: str = "") -> Page:
-    """The page of an inspection.
+def of_noise(
+    reports: Sequence[NoiseReport], pictures: Sequence[NDArray | None], command: str = ""
+) -> Page:
+    """The page of an inspection of one or several images.
 
     Parameters
     ----------
-    report : NoiseReport
-    picture : ndarray, shape (y, x), optional
-        A plane to show.
+    reports : sequence of NoiseReport
+    pictures : sequence of ndarray, shape (y, x), or None
+        A plane of each to show.
     command : str
         What repeats it.
     """
-    shown = () if picture is None else (Picture(report.name, picture),)
-    first = Section(
+    what = reports[0].name if len(reports) == 1 else f"{len(reports)} images"
+    return Page(
+        title=f"Noise of {what}",
+        verdict="; ".join(
+            dict.fromkeys(
+                f"noise {kind_of(r)}; method {r.advice.automatic}: {r.advice.why}" for r in reports
+            )
+        ),
+        sections=tuple(
+            section
+            for report, picture in zip(reports, pictures, strict=True)
+            for section in (_first_section(report, picture), *noise_sections([report]))
+        ),
+        warnings=tuple(dict.fromkeys(w for report in reports for w in report.advice.warnings)),
+        versions=versions(),
+        command=command,
+        created=now(),
+    )
+
+
+def _first_section(report: NoiseReport, picture: NDArray | None) -> Section:
+    """What the image is, and what to do with it."""
+    return Section(
         report.name,
-        pictures=shown,
+        pictures=() if picture is None else (Picture(report.name, picture),),
         numbers=(
             Number("axes, shape, type", f"{report.axes} {report.shape} {report.dtype}"),
             Number("method", report.advice.automatic, meaning=report.advice.why),
@@ -38,37 +61,13 @@ def of_noise(report: NoiseReport, picture: NDArray | None = None, command: str =
         ),
         text=tuple(report.sentences()),
     )
-    return Page(
-        title=f"Noise of {report.name}",
-        verdict=verdict_of(report),
-        sections=(first, *noise_sections([report])),
-        warnings=report.advice.warnings,
-        versions=versions(),
-        command=command,
-        created=now(),
-    )
 
 
-def page_of_many(pages: Sequence[Page], command: str = "") -> Page:
-    """The pages of several inspections as one."""
-    return Page(
-        title=f"Noise of {len(pages)} images",
-        verdict="; ".join(dict.fromkeys(page.verdict for page in pages)),
-        sections=tuple(section for page in pages for section in page.sections),
-        warnings=tuple(dict.fromkeys(w for page in pages for w in page.warnings)),
-        versions=versions(),
-        command=command,
-        created=now(),
-    )
-
-
-def verdict_of(report: NoiseReport) -> str:
-    """One line on the noise."""
+def kind_of(report: NoiseReport) -> str:
+    """Independent, or correlated along which axes."""
     if report.correlated:
-        kind = f"noise correlated along {' and '.join(report.correlation_axes)}"
-    else:
-        kind = "noise independent from pixel to pixel"
-    return f"{kind}; method {report.advice.automatic}: {report.advice.why}"
+        return f"correlated along {' and '.join(report.correlation_axes)}"
+    return "independent from pixel to pixel"
 
 
 def noise_sections(reports: Sequence[NoiseReport]) -> tuple[Section, ...]:

@@ -13,18 +13,16 @@ import os
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+import numpy as np
+from markupsafe import Markup
 
 from unnoise.images.atomic import write_whole
-from unnoise.report.before_after_slider import slider
 from unnoise.report.charts import chart, heat_map
 from unnoise.report.colour import RAMPS, hex_colours
-from unnoise.report.embedded_images import views
+from unnoise.report.embedded_images import LABELS, View, views
+from unnoise.report.page_parts import Chart, Page, Picture
 from unnoise.report.templates import fill
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
-from unnoise.report.page_parts import Chart, Page
 
 ONE_SECTION = 3_300_000
 """Bytes of images for the pictures of a section, such as the whole of a file and its middle; base64
@@ -33,6 +31,17 @@ makes 4.4 MB of them, so the report of one file stays below 5 MB."""
 ALL_PICTURES = 8_500_000
 MOST_PICTURES = 60
 """Pictures that are shown; further ones would be too small to judge and are only named."""
+
+MEANINGS = {
+    "noisy": "Brightness in image units; noisy and clean share this scale.",
+    "residual": "Noisy minus clean. It should look like noise, with no edges or texture of the "
+    "specimen.",
+    "uncertainty": "The spread of the result at every pixel, in image units.",
+    "leak": "Where the residual resembles the picture: signal that was removed with the noise.",
+    "novelty": "Where the picture is unlike what the model has learned: trust it less there.",
+}
+
+MICROMETRE = ("um", "\u03bcm", "micron", "microns", "micrometer", "micrometre")
 
 
 def render(page: Page) -> str:
@@ -49,8 +58,6 @@ def render(page: Page) -> str:
     >>> html.startswith("<!doctype html>"), "://" in html
     (True, False)
     """
-    from markupsafe import Markup  # as late as the templates
-
     style = _asset("page.css") + _ramps()
     script = _asset("before_after_slider.js") + _asset("page.js")
     policy = (
@@ -123,6 +130,35 @@ def _figures(page: Page) -> Iterator[list[Markup]]:
             seen = views(picture, int(fair))
             taken = sum(len(layer.uri) for view in seen for layer in view.layers) * 3 / 4
             left, room = left - taken, room - taken
-            figures.append(slider(picture, seen, number))
+            figures.append(_slider(picture, seen, number))
             number += 1
         yield figures
+
+
+def _slider(picture: Picture, views: tuple[View, ...], number: int) -> Markup:
+    """The slider that compares a picture before and after, as HTML.
+
+    `number` tells the sliders of a page apart. Without ``before_after_slider.js``, which makes them
+    move, and on paper, the same elements are a plain row of labelled images.
+    """
+    return fill(
+        "before_after_slider.html.jinja",
+        picture=picture,
+        views=views,
+        number=number,
+        labels=LABELS,
+        meanings=MEANINGS,
+        limits={"leak": picture.leak_limit, "novelty": picture.novelty_limit},
+        compared=picture.clean is not None,
+        size=picture.noisy.shape,
+        pixel=_pixel_size(picture),
+        not_finite=np.count_nonzero(~np.isfinite(picture.noisy)),
+    )
+
+
+def _pixel_size(picture: Picture) -> tuple[float, str] | None:
+    """A usable pixel size with the usual spelling of micrometres, of which files have several."""
+    if picture.pixel_size is None or not 0 < picture.pixel_size[0] < np.inf:
+        return None
+    value, unit = picture.pixel_size
+    return value, "\u00b5m" if unit.lower() in MICROMETRE else unit

@@ -5,18 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unnoise.noise.inspect import NoiseReport
-from unnoise.report import Chart, Number, Page, Picture, Section, Series
+from unnoise.quality.assess import Assessment
 from unnoise.report.noise_page import noise_sections, now, versions
+from unnoise.report.page_parts import Chart, Number, Page, Picture, Section, Series
 from unnoise.training.history import Record, kept, losses_of
-
-if TYPE_CHECKING:
-    from unnoise.quality.assess import Assessment
 
 LIMITS = {"novelty": 1.0, "leak": 1.5}
 """Where the maps begin to mean something."""
@@ -32,8 +30,6 @@ class DenoisedPlane:
         File and place of the plane.
     noisy, clean : ndarray, shape (c, y, x)
         The denoised channels in image units.
-    error : ndarray, shape (c, y, x), or None
-        Expected standard deviation of the result around the clean image.
     names : tuple of str
         Of the channels.
     is_rgb : bool
@@ -48,7 +44,6 @@ class DenoisedPlane:
     title: str
     noisy: NDArray
     clean: NDArray
-    error: NDArray | None
     names: tuple[str, ...]
     is_rgb: bool
     pixel_size: tuple[float, str] | None
@@ -128,12 +123,10 @@ def _result_sections(shown: DenoisedPlane) -> list[Section]:
     spreads = [a.error for a in shown.assessments if a.error is not None]
     error = np.stack(spreads) if spreads and len(spreads) == len(shown.names) else None
     found: Sequence[Assessment | None] = shown.assessments or [None] * len(shown.names)
-    pictures = []
+    pictures, label = [], shown.title
     if noisy.shape != shown.noisy.shape:  # the whole first, then the part with maps
-        pictures += _pictures(
-            shown, shown.title, shown.noisy, shown.clean, None, [None] * len(found)
-        )
-    label = shown.title if not pictures else f"{shown.title}, middle"
+        pictures += _pictures(shown, label, shown.noisy, shown.clean, None, [None] * len(found))
+        label += ", middle"
     pictures += _pictures(shown, label, noisy, clean, error, found)
     sections = [Section(shown.title, pictures=tuple(pictures))]
     for name, one in zip(shown.names, shown.assessments, strict=False):

@@ -10,11 +10,12 @@ import functools
 import re
 from typing import TYPE_CHECKING, Any
 
-from unnoise.report.number_format import short
+from markupsafe import Markup
+
+from unnoise.report.axis import short
 
 if TYPE_CHECKING:
     from jinja2 import Environment
-    from markupsafe import Markup
 
 # Control characters, the ones that reverse the direction of text, and halves of surrogate pairs
 # (which stand for undecodable bytes in file names): no HTML file may or should hold them.
@@ -34,8 +35,6 @@ def fill(name: str, **values: Any) -> Markup:
     >>> "<title>&lt;b title=&#34;x&#34;&gt;&amp;&lt;/b&gt;</title>" in html
     True
     """
-    from markupsafe import Markup
-
     return Markup(_environment().get_template(name).render(values))
 
 

@@ -26,7 +26,7 @@ def shown(monkeypatch: pytest.MonkeyPatch, *, terminal: bool, quiet: bool = Fals
     text = io.StringIO()
     options = {"width": 200, "soft_wrap": True, "highlight": False}
     console = Console(file=text, force_terminal=terminal, **options)
-    monkeypatch.setattr(progress, "Console", lambda **options: console)
+    monkeypatch.setattr("rich.console.Console", lambda **options: console)
     with progress.reporter(quiet) as report:
         for event in EVENTS:
             report(event)
@@ -47,7 +47,7 @@ def test_plain_lines_tell_phase_rate_losses_and_time_left(monkeypatch: pytest.Mo
 
 def test_plain_lines_are_not_one_per_step(monkeypatch: pytest.MonkeyPatch) -> None:
     text = io.StringIO()
-    monkeypatch.setattr(progress, "Console", lambda **options: Console(file=text, width=200))
+    monkeypatch.setattr("rich.console.Console", lambda **options: Console(file=text, width=200))
     with progress.reporter(False) as report:
         for step in range(1, 1000):
             report(Progress(step, 1000, step / 1000, step / 50, 1.0, 0.5, None))

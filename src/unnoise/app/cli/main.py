@@ -42,7 +42,7 @@ from unnoise.app.cli.options import (
     wanted,
     with_noise_model,
 )
-from unnoise.app.cli.show import Interrupted, show
+from unnoise.app.cli.progress import Interrupted, show
 from unnoise.errors import InputError, UnnoiseError
 
 app = typer.Typer(
@@ -162,6 +162,8 @@ def train(
 
     Ctrl-C leaves a usable model; unnoise train --resume my.model goes on with it.
     """
+    from unnoise.app import files
+
     if resume is not None:
         chosen = [
             out,
@@ -184,18 +186,15 @@ def train(
                 "--resume goes on with the settings of its model folder; leave out the other "
                 "training options"
             )
-        from unnoise.app import files
         from unnoise.app.train import resume as go_on
 
         options = files.ReportOptions(report, command_line())
-        job = go_on(resume, inputs or [], targets=targets, device=device, reporting=options)
-        show(job, quiet)
+        show(go_on(resume, inputs or [], targets=targets, device=device, reporting=options), quiet)
         return
     if not inputs:
         raise InputError("no images to train on; name files or folders, or use --resume MODEL")
     if out is None:
         raise InputError("say where the model goes: add -o my.model")
-    from unnoise.app import files
     from unnoise.app.train import train_files
 
     set_ = with_noise_model(set_, noise_model)
@@ -279,13 +278,12 @@ def methods() -> None:
     from unnoise.config.methods import known
 
     width = max(shutil.get_terminal_size().columns, 60)
-    auto = (
-        "The default: measures the noise, then chooses by it and by the time: instant (up to half "
-        "a minute), adapted, n2v, n2v2, structn2v or n2n, and says why."
-    )
-    print(textwrap.fill(auto, width, initial_indent="auto       ", subsequent_indent=" " * 11))
-    for name, entry in known().items():
-        text = f"{entry.line}. Assumes {entry.assumes}. Time: {entry.cost}."
+    lines = {
+        "auto": "The default: measures the noise, then chooses by it and by the time: instant (up "
+        "to half a minute), adapted, n2v, n2v2, structn2v or n2n, and says why."
+    }
+    lines |= {n: f"{e.line}. Assumes {e.assumes}. Time: {e.cost}." for n, e in known().items()}
+    for name, text in lines.items():
         print(textwrap.fill(text, width, initial_indent=f"{name:<11}", subsequent_indent=" " * 11))
     scale = "Times are relative to n2v, which takes about two minutes on two cores by default."
     print(f"\n{textwrap.fill(scale, width)}")
@@ -323,7 +321,6 @@ _UsageProblem: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ ==
 
 def main() -> NoReturn:
     """Run the command line and turn errors into one sentence and an exit code."""
-    debug = "--debug" in sys.argv
     # Threads that wait must sleep: spinning ones made steps 2 to 25 times slower when another
     # program held a core. OpenMP reads this when PyTorch loads.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -339,22 +336,18 @@ def main() -> NoReturn:
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
         code = Interrupted.exit_code
-    except UnnoiseError as error:
-        if debug:
-            raise
-        _fail(f"unnoise: {error}", error.exit_code)
-    except OSError as error:
-        if debug:
-            raise
-        where = f" {error.filename}" if error.filename else ""
-        _fail(
-            f"unnoise: the system refused{where}: {error.strerror or error}; choose another file "
-            f"or place",
-            2,
-        )
     except Exception as error:
-        if debug:
+        if "--debug" in sys.argv:
             raise
+        if isinstance(error, UnnoiseError):
+            _fail(f"unnoise: {error}", error.exit_code)
+        if isinstance(error, OSError):
+            where = f" {error.filename}" if error.filename else ""
+            _fail(
+                f"unnoise: the system refused{where}: {error.strerror or error}; choose another "
+                f"file or place",
+                2,
+            )
         if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
             _fail("unnoise: not enough memory; close other programs or use a smaller image", 1)
         _fail(
@@ -368,10 +361,5 @@ def main() -> NoReturn:
 
 
 def _fail(text: str, code: int) -> NoReturn:
-    print(text, file=sys.stderr)
-    sys.stderr.flush()
+    print(text, file=sys.stderr, flush=True)
     sys.exit(code)
-
-
-if __name__ == "__main__":
-    main()

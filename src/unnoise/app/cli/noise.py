@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from unnoise.app.cli.options import Axes, Debug, Inputs, Overwrite, Quiet
-from unnoise.app.cli.show import show
+from unnoise.app.cli.progress import show
 
 
 def inspect(

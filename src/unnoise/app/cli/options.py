@@ -146,12 +146,11 @@ def wanted(
 ) -> Config | Auto:
     """The settings, or ``auto``, which waits for the images: the default."""
     ndim = None if three_d is None else 3 if three_d else 2
-    explicit = (file, pairs, struct)
-    implied = method is None and preset == "fast" and all(option is None for option in explicit)
-    if not implied and method != "auto":
+    explicit = preset != "fast" or any(option is not None for option in (file, pairs, struct))
+    if explicit if method is None else method != "auto":
         settings = settings_of(method, preset, file, pairs, struct, assignments)
         return settings.with_budget(minutes, steps, seed, ndim)
-    if preset != "fast" or any(option is not None for option in explicit):
+    if explicit:
         raise InputError(
             "auto chooses the settings itself; leave out --preset, --config, --pairs and --struct, "
             "or name a method"

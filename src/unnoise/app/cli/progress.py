@@ -4,87 +4,104 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
-from unnoise.app.events import Event, Message, Predicting, Saved
-from unnoise.training.progress import Progress
+from unnoise.app.events import Event, Message, Predicting, Progress, Saved, Stopped
+from unnoise.errors import UnnoiseError
 
 if TYPE_CHECKING:
-    from rich.progress import TaskID
+    from rich.console import Console
 
 PLAIN_EVERY = 10.0
 """Seconds between two plain lines of a phase."""
 
 
+class Interrupted(UnnoiseError):
+    """The user stopped a job; shells expect 128 + SIGINT."""
+
+    exit_code = 130
+
+
+def show(events: Generator[Event], quiet: bool) -> None:
+    """Run a job and show its events; a stopped one raises."""
+    stopped = None
+    with reporter(quiet) as report, contextlib.closing(events):
+        for event in events:
+            report(event)
+            stopped = event if isinstance(event, Stopped) else None
+    if stopped is not None:
+        raise Interrupted(stopped.text)
+
+
 @contextlib.contextmanager
 def reporter(quiet: bool) -> Iterator[Callable[[Event], None]]:
     """A function that shows events, alive within a ``with``."""
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    from rich import console as terminal  # not for --help
+    from rich import progress
+
+    console = terminal.Console(stderr=True, highlight=False, soft_wrap=True)
     if quiet:
         yield lambda event: None
     elif console.is_terminal:
-        with _live(console) as report:
-            yield report
+        columns = (
+            progress.BarColumn(bar_width=24),
+            progress.TextColumn("{task.percentage:>3.0f}%"),
+            progress.TextColumn("{task.description}"),
+        )
+        with progress.Progress(
+            *columns, console=console, transient=True, refresh_per_second=5
+        ) as bars:
+            task = bars.add_task("starting", total=1.0)
+            yield _Shown(
+                console,
+                lambda share, line, _: bars.update(task, completed=share, description=line),
+            )
     else:
-        yield _Plain(console)
+        yield _Shown(console, _plain(console))
 
 
-class _Plain:
-    """Lines for logs: the first and last of a phase, and one every few seconds."""
+class _Shown:
+    """Messages as lines, and the work between them drawn with its share, its line and whether new.
 
-    def __init__(self, console: Console) -> None:
-        self.console, self.last, self.started, self.phase = console, 0.0, 0.0, ""
+    A phase is a training, or the prediction of one file; its time left counts from its start.
+    """
+
+    def __init__(self, console: Console, draw: Callable[[float, str, bool], None]) -> None:
+        self.console, self.draw, self.phase, self.started = console, draw, "", 0.0
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, (Message, Saved)):
             self.console.print(_text(event), markup=False)
-            return
-        if not isinstance(event, (Progress, Predicting)):
-            return
-        now = time.monotonic()
-        phase = "training" if isinstance(event, Progress) else str(event.path)
-        if phase != self.phase:
-            self.phase, self.started, self.last = phase, now, 0.0
-        if now - self.last >= PLAIN_EVERY or _fraction(event) >= 1:
-            self.last = now
-            self.console.print(f"{_text(event)}  {_left(event, now - self.started)}", markup=False)
+        elif isinstance(event, (Progress, Predicting)):
+            phase = "training" if isinstance(event, Progress) else str(event.path)
+            is_new = phase != self.phase
+            if is_new:
+                self.phase, self.started = phase, time.monotonic()
+            if isinstance(event, Progress):
+                share, left = event.fraction, event.remaining
+            else:
+                share = event.done / event.total
+                spent = time.monotonic() - self.started
+                left = spent / event.done * (event.total - event.done)
+            clock = f"{int(left) // 60}:{int(left) % 60:02d} left"
+            self.draw(share, f"{_text(event)}  {clock}", is_new)
 
 
-@contextlib.contextmanager
-def _live(console: Console) -> Iterator[Callable[[Event], None]]:
-    """A bar per phase that redraws in place."""
-    from rich.progress import BarColumn, TextColumn
-    from rich.progress import Progress as Bars
+def _plain(console: Console) -> Callable[[float, str, bool], None]:
+    """Lines for logs: the first and last of a phase, and one every few seconds."""
+    last = 0.0
 
-    columns = (
-        BarColumn(bar_width=24),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TextColumn("{task.description}"),
-    )
-    with Bars(*columns, console=console, transient=True, refresh_per_second=5) as bars:
-        task: TaskID = bars.add_task("starting", total=1.0)
-        phase, started = "", time.monotonic()
+    def draw(share: float, line: str, is_new: bool) -> None:
+        nonlocal last
+        if is_new or share >= 1 or time.monotonic() - last >= PLAIN_EVERY:
+            last = time.monotonic()
+            console.print(line, markup=False)
 
-        def report(event: Event) -> None:
-            nonlocal phase, started
-            if isinstance(event, (Message, Saved)):
-                bars.console.print(_text(event), markup=False)
-            elif isinstance(event, (Progress, Predicting)):
-                new = "training" if isinstance(event, Progress) else str(event.path)
-                if new != phase:
-                    phase, started = new, time.monotonic()
-                left = _left(event, time.monotonic() - started)
-                bars.update(task, completed=_fraction(event), description=f"{_text(event)}  {left}")
-
-        yield report
+    return draw
 
 
 def _text(event: Event) -> str:
-    if isinstance(event, Message):
-        return event.text
     if isinstance(event, Saved):
         return f"wrote {event.path}"
     if isinstance(event, Predicting):
@@ -98,16 +115,3 @@ def _text(event: Event) -> str:
             f"held-out {held}"
         )
     return event.text
-
-
-def _fraction(event: Progress | Predicting) -> float:
-    return event.fraction if isinstance(event, Progress) else event.done / event.total
-
-
-def _left(event: Progress | Predicting, spent: float) -> str:
-    """Time left, as a clock."""
-    if isinstance(event, Progress):
-        seconds = event.remaining
-    else:
-        seconds = spent / event.done * (event.total - event.done)
-    return f"{int(seconds) // 60}:{int(seconds) % 60:02d} left"

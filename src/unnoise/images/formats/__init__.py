@@ -183,8 +183,7 @@ def output_path(
     is_folder = os.path.isdir(out) or os.fspath(out).endswith(("/", os.sep))
     if several and not is_folder and suffix_of(out):
         raise InputError(f"{out} names one file for several inputs; name a folder with -o {out}/")
-    is_folder = is_folder or several
-    return Path(out) / source.name if is_folder else Path(out)
+    return Path(out) / source.name if is_folder or several else Path(out)
 
 
 def _split(name: str) -> tuple[str, str, str]:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.lib import format as npy
-from numpy.typing import NDArray
 
 from unnoise.images.formats.reader import Pixels, reading
-from unnoise.images.formats.writer import Layout, reserve
+from unnoise.images.formats.writer import Layout, mapped
 from unnoise.images.image import Image, check_pixels
 
 
@@ -38,10 +36,4 @@ def read(path: Path, axes: str | None = None) -> Image:
 
 def prepare(path: Path, like: Image, dtype: np.dtype) -> Layout:
     """How to lay out a ``.npy`` file; every image fits."""
-
-    def layout(part: Path) -> tuple[NDArray, Callable[[], object]]:
-        array = npy.open_memmap(part, mode="w+", dtype=dtype, shape=like.shape)
-        reserve(part)
-        return array, array.flush
-
-    return layout
+    return mapped(lambda part: npy.open_memmap(part, mode="w+", dtype=dtype, shape=like.shape))

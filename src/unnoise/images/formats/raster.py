@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from numpy.typing import NDArray
 from unnoise.errors import InputError
 from unnoise.images import axes as ax
 from unnoise.images.formats.reader import Pixels, reading
-from unnoise.images.formats.writer import Layout
+from unnoise.images.formats.writer import Layout, encoded
 from unnoise.images.image import Image, check_pixels
 
 INCH = 0.0254
@@ -79,13 +78,7 @@ def prepare(path: Path, like: Image, dtype: np.dtype) -> Layout:
             f"{like.axes} of shape {like.shape}; {remedy}"
         )
     encode = _write_png if is_png else _write_jpeg
-
-    def layout(part: Path) -> tuple[NDArray, Callable[[], object]]:
-        array = np.zeros(like.shape, dtype)
-        part.touch()
-        return array, lambda: encode(part, array, like)
-
-    return layout
+    return encoded(like.shape, dtype, lambda part, pixels: encode(part, pixels, like))
 
 
 def _per_metre(image: Image) -> tuple[float, float] | None:
@@ -137,14 +130,14 @@ def _write_png(part: Path, pixels: NDArray, like: Image) -> None:
         chunks.append((b"iCCP", b"ICC profile\0\0" + zlib.compress(meta["icc"])))
     if "exif" in meta:
         chunks.append((b"eXIf", meta["exif"]))
-    encoded = imagecodecs.png_encode(np.ascontiguousarray(pixels))
+    png = imagecodecs.png_encode(np.ascontiguousarray(pixels))
     head = len(PNG_SIGNATURE) + 25  # IHDR comes first and has 25 bytes
     with open(part, "wb") as file:
-        file.write(encoded[:head])
+        file.write(png[:head])
         for name, content in chunks:
             crc = zlib.crc32(name + content)
             file.write(struct.pack(">I", len(content)) + name + content + struct.pack(">I", crc))
-        file.write(encoded[head:])
+        file.write(png[head:])
 
 
 def _read_jpeg(path: Path) -> tuple[NDArray, dict[str, float], str, Meta]:

@@ -117,8 +117,8 @@ def suffix_of(path: str | os.PathLike[str]) -> str:
     ends = Path(path).suffixes
     known = ["".join(ends[i:]).lower() for i in range(len(ends))]
     # Other packages are asked only for what is not known without them: that takes its time.
-    found = [end for end in known if end in FORMATS] or [end for end in known if end in _plugins()]
-    return found[0] if found else ""
+    own = (end for end in known if end in FORMATS)
+    return next(own, "") or next((end for end in known if end in _loaded()[0]), "")
 
 
 def format_of(path: Path) -> Format:
@@ -133,7 +133,7 @@ def format_of(path: Path) -> Format:
     if suffix in FORMATS:
         return cast(Format, import_module(f"{__package__}.{FORMATS[suffix]}"))
     if suffix:
-        return _plugins()[suffix]
+        return _loaded()[0][suffix]
     found = f"the suffix '{path.suffix}' is" if path.suffix else "a name without suffix is"
     raise InputError(f"{path}: {found} no known image format; use one of {known_suffixes()}")
 
@@ -142,10 +142,6 @@ def known_suffixes() -> str:
     """The suffixes to choose from, for messages, and which formats do not work."""
     formats, problems = _loaded()
     return "; ".join([", ".join([*FORMATS, *formats]), *problems])
-
-
-def _plugins() -> dict[str, Plugin]:
-    return _loaded()[0]
 
 
 @cache

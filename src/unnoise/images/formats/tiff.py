@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from unnoise.errors import AxesError, InputError
 from unnoise.images import axes as ax
 from unnoise.images.formats import tiff_metadata
 from unnoise.images.formats.reader import Pixels, reading
-from unnoise.images.formats.writer import Layout, reserve
+from unnoise.images.formats.writer import Layout, encoded, mapped
 from unnoise.images.image import ArrayLike, Image, check_pixels
 
 RGB = (2, 6)  # PhotometricInterpretation RGB and YCBCR; tifffile decodes the latter to RGB
@@ -52,9 +53,12 @@ def read(path: Path, axes: str | None = None) -> Image:
         coloured = samples is not None and letters[samples] == "C"
         alpha = _alpha(page) if coloured else None
         meta = tiff_metadata.read(tif, series)
-        source = series.kind if series.kind in ("imagej", "ome") else "plain"
-        metadata: dict[str, Any] = {"source": source, "samples": coloured, "extras": meta.extras}
-        metadata |= _tags(page)
+        metadata: dict[str, Any] = {
+            "source": series.kind if series.kind in ("imagej", "ome") else "plain",
+            "samples": coloured,
+            "extras": meta.extras,
+            **_tags(page),
+        }
         if len(found) > 1:
             metadata["note"] = (
                 f"{path.name} holds {len(found)} series of images; only the first, of shape "
@@ -125,8 +129,8 @@ def _check_palette(path: Path, series: tifffile.TiffPageSeries) -> None:
 
 def _pixels(path: Path, series: tifffile.TiffPageSeries) -> ArrayLike:
     """A memory map where possible, else pixels that are decoded at the first access."""
-    shape, dtype = tuple(series.shape), np.dtype(series.dtype)
-    dtype = dtype.newbyteorder(series.keyframe.parent.byteorder)
+    shape = tuple(series.shape)
+    dtype = np.dtype(series.dtype).newbyteorder(series.keyframe.parent.byteorder)
     offset = None if series.is_multifile or series.transform else series.dataoffset
     if offset is None:
         return Pixels(lambda: _decode(path), shape, dtype)
@@ -213,7 +217,7 @@ def flavour(source: str, axes: str, shape: tuple[int, ...], dtype: np.dtype, sam
     >>> flavour("imagej", "ZYX", (9, 64, 64), np.dtype("float64"), "")
     'ome'
     """
-    is_big = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize > CLASSIC_LIMIT
+    is_big = _is_big(shape, dtype)
     pages = axes.replace("C", "") if samples else axes
     fits = {
         "imagej": not is_big
@@ -228,6 +232,11 @@ def flavour(source: str, axes: str, shape: tuple[int, ...], dtype: np.dtype, sam
     other = ("plain",) if flat else ("ome", "plain") if is_big else ("imagej", "plain")
     wanted = {"imagej": ("imagej", "ome", "plain"), "ome": ("ome", "plain")}.get(source, other)
     return next(name for name in wanted if fits[name])
+
+
+def _is_big(shape: tuple[int, ...], dtype: np.dtype) -> bool:
+    """Whether the pixels are too many for 32 bit offsets."""
+    return int(np.prod(shape, dtype=np.int64)) * dtype.itemsize > CLASSIC_LIMIT
 
 
 def _storage(image: Image, dtype: np.dtype) -> str:
@@ -252,10 +261,13 @@ def prepare(path: Path, like: Image, dtype: np.dtype) -> Layout:
     source = "ome" if ".ome." in path.name.lower() else like.metadata.get("source", "")
     samples = _storage(like, dtype)
     dialect = flavour(source, like.axes, like.shape, dtype, samples)
-    keywords: dict[str, Any] = getattr(tiff_metadata, dialect)(like)
-    keywords |= {"imagej": dialect == "imagej", "ome": dialect == "ome"}
-    nbytes = int(np.prod(like.shape, dtype=np.int64)) * dtype.itemsize
-    keywords |= {"bigtiff": nbytes > CLASSIC_LIMIT} | _photometric(like, dtype, dialect, samples)
+    keywords: dict[str, Any] = {
+        **getattr(tiff_metadata, dialect)(like),
+        **_photometric(like, dtype, dialect, samples),
+        "imagej": dialect == "imagej",
+        "ome": dialect == "ome",
+        "bigtiff": _is_big(like.shape, dtype),
+    }
     pages = like.axes.replace("C", "") if samples else like.axes
     if dialect == source == "plain" and pages == "YX":
         text = like.metadata.get("extras", {}).get("description")
@@ -264,17 +276,9 @@ def prepare(path: Path, like: Image, dtype: np.dtype) -> Layout:
         # In tifffile S are samples of a pixel; our independent images are an unknown series I.
         own = like.axes.replace("S", "I")
         keywords["metadata"] |= {"axes": own.replace("C", "S") if samples else own}
-
-    def layout(part: Path) -> tuple[NDArray, Callable[[], object]]:
-        if dtype == np.bool_:  # eight pixels share a byte, which no map can address
-            bits = np.zeros(like.shape, dtype)
-            part.touch()
-            return bits, lambda: tifffile.imwrite(part, bits, **keywords)
-        array: np.memmap = tifffile.memmap(part, shape=like.shape, dtype=dtype, **keywords)
-        reserve(part)
-        return array, array.flush
-
-    return layout
+    if dtype == np.bool_:  # eight pixels share a byte, which no map can address
+        return encoded(like.shape, dtype, partial(tifffile.imwrite, **keywords))
+    return mapped(partial(tifffile.memmap, shape=like.shape, dtype=dtype, **keywords))
 
 
 def _photometric(like: Image, dtype: np.dtype, dialect: str, samples: str) -> dict[str, Any]:

@@ -31,16 +31,14 @@ OME_UNITS = {"micron": "µm", "um": "µm", "inch": "in", "sec": "s", "pixels": "
 OME_KNOWN = ("m", "cm", "mm", "µm", "nm", "pm", "Å", "in", "pixel", "s", "ms", "µs", "min", "h")
 IMAGEJ_SIZES = ("images", "channels", "slices", "frames", "axes", "order")
 IMAGEJ_SCALE = ("unit", "yunit", "zunit", "tunit", "spacing", "finterval")
+IMAGEJ_STEPS = {"Z": "spacing", "T": "finterval"}
 IMAGEJ_BINARY = ("Info", "Labels", "Ranges", "LUTs", "Plot", "ROI", "Overlays", "Properties")
 
 
 def read(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Meta:
     """Read the metadata of a series in the dialect of its file."""
-    if series.kind == "imagej":
-        return _read_imagej(tif, series)
-    if series.kind == "ome":
-        return _read_ome(tif)
-    return _read_plain(series)
+    dialects = {"imagej": _read_imagej, "ome": _read_ome}
+    return dialects.get(series.kind, _read_plain)(tif, series)
 
 
 def _resolution(series: tifffile.TiffPageSeries, unit: str = "") -> tuple[dict[str, float], str]:
@@ -57,12 +55,10 @@ def _resolution(series: tifffile.TiffPageSeries, unit: str = "") -> tuple[dict[s
 def _read_imagej(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Meta:
     own: dict[str, Any] = dict(tif.imagej_metadata or {})
     scale, unit = _resolution(series, _unescape(str(own.get("unit", ""))))
-    if _positive(own.get("spacing")):
-        scale["Z"] = float(own["spacing"])
-    if _positive(own.get("finterval")):
-        scale["T"] = float(own["finterval"])
-    names = {"X": unit, "Y": own.get("yunit", unit), "Z": own.get("zunit", unit)}
-    names["T"] = own.get("tunit", "sec")
+    steps = {a: own.get(key) for a, key in IMAGEJ_STEPS.items()}
+    scale |= {a: float(s) for a, s in steps.items() if isinstance(s, int | float) and s > 0}
+    names = {a: own.get(f"{a.lower()}unit", unit) for a in "YZ"}
+    names |= {"X": unit, "T": own.get("tunit", "sec")}
     extras = {key: value for key, value in own.items() if key not in IMAGEJ_SIZES + IMAGEJ_SCALE}
     return Meta(scale, {a: _unescape(str(names[a])) for a in scale}, (), extras)
 
@@ -74,12 +70,9 @@ def imagej(image: Image) -> dict[str, Any]:
     unit = image.units.get("X") or image.units.get("Z") or ""
     units = {"unit": unit, "yunit": image.units.get("Y", unit), "zunit": image.units.get("Z", unit)}
     meta |= {k: _escape(u) for k, u in units.items() if u and (k == "unit" or u != unit)}
-    if "Z" in image.scale:
-        meta["spacing"] = image.scale["Z"]
-    if "T" in image.scale:
-        meta["finterval"] = image.scale["T"]
-        if image.units.get("T", "sec") not in ("s", "sec"):
-            meta["tunit"] = _escape(image.units["T"])
+    meta |= {key: image.scale[a] for a, key in IMAGEJ_STEPS.items() if a in image.scale}
+    if "T" in image.scale and image.units.get("T", "sec") not in ("s", "sec"):
+        meta["tunit"] = _escape(image.units["T"])
     keywords: dict[str, Any] = {"metadata": meta, "resolutionunit": "NONE"}
     if "X" in image.scale and "Y" in image.scale:
         keywords["resolution"] = (1 / image.scale["X"], 1 / image.scale["Y"])
@@ -98,12 +91,7 @@ def _escape(value: Any) -> Any:
     return re.sub(r"[^\x00-\x7f]", lambda m: f"\\u{ord(m[0]):04X}", value)
 
 
-def _positive(value: Any) -> bool:
-    """Whether a value is a number above zero."""
-    return isinstance(value, int | float) and value > 0
-
-
-def _read_ome(tif: tifffile.TiffFile) -> Meta:
+def _read_ome(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Meta:
     root = ElementTree.fromstring(tif.ome_metadata or "")
     image = root.find("{*}Image")
     pixels = root.find("{*}Image/{*}Pixels")
@@ -111,8 +99,7 @@ def _read_ome(tif: tifffile.TiffFile) -> Meta:
         return Meta({}, {}, (), {})
     sizes = {a: float(pixels.get(name, 0)) for a, name in OME_SIZES.items()}
     scale = {a: size for a, size in sizes.items() if size > 0}
-    defaults = {"T": "s"}
-    units = {a: pixels.get(f"{OME_SIZES[a]}Unit", defaults.get(a, "µm")) for a in scale}
+    units = {a: pixels.get(f"{OME_SIZES[a]}Unit", "s" if a == "T" else "µm") for a in scale}
     channels = [dict(c.attrib) for c in pixels.findall("{*}Channel")]
     names = tuple(c.get("Name", "") for c in channels)
     extras: dict[str, Any] = {"Channel": channels}
@@ -140,7 +127,7 @@ def ome(image: Image) -> dict[str, Any]:
     return {"metadata": meta}
 
 
-def _read_plain(series: tifffile.TiffPageSeries) -> Meta:
+def _read_plain(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Meta:
     page = series.keyframe
     own = shaped(series).get("unnoise", {})
     size, unit = _resolution(series)

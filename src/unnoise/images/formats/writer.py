@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,8 +61,7 @@ class Writer:
         """
         with explained(self.path, self.nbytes):
             probe(self.path)
-            if shutil.disk_usage(self.path.parent).free < self.nbytes:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            _check_space(self.path.parent, self.nbytes)
 
     def __enter__(self) -> Writer:
         with explained(self.path, self.nbytes), ExitStack() as whole:
@@ -88,14 +87,9 @@ class Writer:
         pixels = block if block.dtype == self.dtype else cast(block, self.dtype)
         self._file[0][ax.index(self.axes, where)] = ax.from_canonical(pixels, self.axes)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if error is not None:
-            self._whole.__exit__(kind, error, trace)
+    def __exit__(self, *error: Any) -> None:
+        if error[0] is not None:
+            self._whole.__exit__(*error)
             return
         with explained(self.path, self.nbytes), self._whole:
             if self._file is not None:
@@ -105,19 +99,50 @@ class Writer:
         self._file = None  # Windows renames and removes only unmapped files
 
 
-def reserve(path: Path) -> None:
-    """Claim the disk space of a sparse file, so that a full disk is an error here.
-
-    Without it the first write to a mapped page that finds no space kills the process (SIGBUS).
+def mapped(create: Callable[[Path], np.memmap]) -> Layout:
+    """The layout of a file whose pixels lie bare on disk: they are mapped, and their space claimed.
 
     Raises
     ------
     OSError
         ENOSPC if the disk is too small.
     """
+
+    def layout(part: Path) -> tuple[NDArray, Callable[[], object]]:
+        array = create(part)
+        _reserve(part)
+        return array, array.flush
+
+    return layout
+
+
+def encoded(
+    shape: tuple[int, ...], dtype: np.dtype, encode: Callable[[Path, NDArray], object]
+) -> Layout:
+    """The layout of a file that is encoded when all its pixels are there, in memory until then."""
+
+    def layout(part: Path) -> tuple[NDArray, Callable[[], object]]:
+        array = np.zeros(shape, dtype)
+        part.touch()
+        return array, lambda: encode(part, array)
+
+    return layout
+
+
+def _reserve(path: Path) -> None:
+    """Claim the disk space of a sparse file, so that a full disk is an error here.
+
+    Without it the first write to a mapped page that finds no space kills the process (SIGBUS).
+    """
     size = path.stat().st_size
     if hasattr(os, "posix_fallocate"):
         with open(path, "r+b") as file:
             os.posix_fallocate(file.fileno(), 0, size)
-    elif shutil.disk_usage(path.parent).free < size:
+    else:
+        _check_space(path.parent, size)
+
+
+def _check_space(folder: Path, size: int) -> None:
+    """OSError if a disk has less space."""
+    if shutil.disk_usage(folder).free < size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from skimage import data
 
-from unnoise.app.sample import camera, noisy_and_truth
+from unnoise.app.demo import camera, noisy_and_truth
 
 
 @pytest.mark.parametrize("photons", [1.0, 30.0, 2000.0])
