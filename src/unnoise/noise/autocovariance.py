@@ -31,10 +31,9 @@ def detrended(planes: NDArray, side: int) -> tuple[NDArray, NDArray, tuple[int, 
 
 
 def calm(
-    residuals: NDArray, power: NDArray, grid: tuple[int, ...], planes: NDArray, side: int
+    r: NDArray, power: NDArray, grid: tuple[int, ...], planes: NDArray, side: int
 ) -> NDArray[np.bool_]:
     """Which blocks have the least texture, judged by the neighbours of each."""
-    r = residuals
     fine = r[:, 1:, 1:] - r[:, 1:, :-1] - r[:, :-1, 1:] + r[:, :-1, :-1]
     floor = 1e-9 * max(float(power.max()), 1e-300)
     ratio = np.log((power + floor) / ((fine**2).mean((1, 2)) / 4 + floor)).reshape(grid)

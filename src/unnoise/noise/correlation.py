@@ -277,11 +277,9 @@ def _fine(rho: NDArray) -> dict[str, NDArray[np.float64]]:
     order = min(ORDER, r)
     kernel = (np.poly1d([1.0, -1.0]) ** order).c
     weights = np.convolve(kernel, kernel[::-1])
-    found = {}
-    for letter, turned in (("Y", rho.T), ("X", rho)):
-        profile = weights @ turned[r - order : r + order + 1, r:]
-        found[letter] = profile / profile[0] if profile[0] > 0 else np.eye(1, r + 1)[0]
-    return found
+    across = slice(r - order, r + order + 1)
+    profiles = {"Y": weights @ rho.T[across, r:], "X": weights @ rho[across, r:]}
+    return {k: p / p[0] if p[0] > 0 else np.eye(1, r + 1)[0] for k, p in profiles.items()}
 
 
 def _smooth(rho: NDArray, r: int) -> float:

@@ -105,13 +105,17 @@ def jpeg(plane: ArrayLike) -> Jpeg:
         return Jpeg(False, False, (0, 0), 0.0, 0.0, 0.0)
     (zy, py, by), (zx, px, bx) = (_borders(x, axis) for axis in (0, 1))
     comb, phase, step = _comb(x)
-    blocky = min(zy, zx) > 5 and zy + zx > 16
     combed = comb > 8
-    found = blocky or combed
-    place = phase if combed else (py, px)
+    found = combed or (min(zy, zx) > 5 and zy + zx > 16)
     blockiness = float(sqrt(max(by, 0.0) * max(bx, 0.0)))
-    strong = found and (blockiness > 0.25 or step > 60)
-    return Jpeg(found, strong, place, blockiness, step, max(comb, min(zy, zx)))
+    return Jpeg(
+        found=found,
+        strong=found and (blockiness > 0.25 or step > 60),
+        phase=phase if combed else (py, px),
+        blockiness=blockiness,
+        step=step,
+        significance=max(comb, min(zy, zx)),
+    )
 
 
 def demosaic(plane: ArrayLike) -> Demosaic:

@@ -149,8 +149,7 @@ def weights(bins: Bins, freedom: int) -> NDArray:
     The error follows the variance of the neighbourhood (5 bins), not of the bin itself: weights
     that shrink with their own bin's luck pull the line down.
     """
-    v = np.pad(bins.variance, 2, mode="edge")
-    n = np.pad(bins.n, 2, mode="edge")
+    v, n = (np.pad(a, 2, mode="edge") for a in (bins.variance, bins.n))
     windows = [np.lib.stride_tricks.sliding_window_view(a, 5) for a in (v * n, n)]
     smooth = windows[0].sum(axis=1) / windows[1].sum(axis=1)
     smooth = np.maximum(smooth, 1e-3 * smooth.max())
