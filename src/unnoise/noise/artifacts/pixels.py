@@ -254,9 +254,9 @@ def _tails(group: NDArray[np.float32], pixels: int, grain: float) -> tuple[float
     for side in (group, -group):
         q90, q97, q99, q995 = (float(q) for q in np.quantile(side, (0.9, 0.97, 0.99, 0.995)))
         # A decade of probability costs `fall` grey levels; one chance in ten images is wanted.
-        fits = []
-        for inner, outer, decades, reached in ((q97, q995, 0.778, 2.301), (q90, q99, 1.0, 2.0)):
-            fall = max((outer - inner) / decades, grain)
-            fits.append(outer + fall * (log10(pixels) + 1 - reached))
+        fits = [
+            outer + max((outer - inner) / decades, grain) * (log10(pixels) + 1 - reached)
+            for inner, outer, decades, reached in ((q97, q995, 0.778, 2.301), (q90, q99, 1.0, 2.0))
+        ]
         out.append(max(6 * sigma, min(fits)))
     return out[0], out[1], sigma

@@ -227,9 +227,9 @@ def _borders(x: NDArray[np.float64], axis: int) -> tuple[float, int, float]:
     means = profile[: 8 * n].reshape(n, 8)
     level = means.mean(axis=0)
     best = int(level.argmax())
-    others = np.delete(means, best, axis=1)
     size = float(level[best] - np.median(level))
-    error = max(float(others.std()) / sqrt(n), float(np.delete(level, best).std()) / 1.5)
+    scatter = float(np.delete(means, best, axis=1).std()) / sqrt(n)
+    error = max(scatter, float(np.delete(level, best).std()) / 1.5)
     # the step lies between lines best+1 and best+2, so a block starts at best+2
     return size / max(error, 1e-9), (best + 2) % 8, size
 

@@ -174,11 +174,8 @@ def _motion(
     # A common shift d moves every pixel by -d * gradient. The central difference leaves the pixel
     # itself out, so that its noise does not enter (Lucas and Kanade, 1981).
     gradients = np.stack(
-        [
-            ndimage.convolve1d(mean, [0.5, 0, -0.5], axis, mode="nearest").ravel()
-            for axis in (-2, -1)
-        ]
-    )
+        [ndimage.convolve1d(mean, [0.5, 0, -0.5], axis, mode="nearest") for axis in (-2, -1)]
+    ).reshape(2, -1)
     gram = gradients @ gradients.T
     if np.linalg.cond(gram) < 1e6:
         moved = np.linalg.solve(gram, gradients @ residual.reshape(t, -1).T)
