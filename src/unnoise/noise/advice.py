@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import timeit
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -233,10 +233,7 @@ def seconds(ndim: int) -> float:
     """Expected time of the default training, from the speed of a matrix product here."""
     n = 128
     a = np.ones((n, n), np.float32)
-    best = np.inf
-    for _ in range(60):  # milliseconds in all; the fastest was not disturbed by other programs
-        started = time.perf_counter()
-        a @ a
-        best = min(best, time.perf_counter() - started)
+    # Milliseconds in all; the fastest was not disturbed by other programs.
+    best = min(timeit.repeat(lambda: a @ a, repeat=60, number=1))
     speed = 2 * n**3 / max(best, 1e-6)
     return float(DEFAULT_STEPS[ndim] * STEP_FLOPS[ndim] / (EFFICIENCY * speed))

@@ -31,15 +31,13 @@ def detrended(planes: NDArray, side: int) -> tuple[NDArray, NDArray, tuple[int, 
 
 
 def calm(
-    residuals: NDArray, power: NDArray, grid: tuple[int, ...], planes: NDArray, side: int
+    r: NDArray, power: NDArray, grid: tuple[int, ...], planes: NDArray, side: int
 ) -> NDArray[np.bool_]:
     """Which blocks have the least texture, judged by the neighbours of each."""
-    r = residuals
     fine = r[:, 1:, 1:] - r[:, 1:, :-1] - r[:, :-1, 1:] + r[:, :-1, :-1]
     floor = 1e-9 * max(float(power.max()), 1e-300)
     ratio = np.log((power + floor) / ((fine**2).mean((1, 2)) / 4 + floor)).reshape(grid)
-    ends = (planes <= planes.min()) | (planes >= planes.max())
-    clipped = block_means(ends, side).ravel()
+    clipped = block_means((planes <= planes.min()) | (planes >= planes.max()), side).ravel()
     alive = power > 1e-6 * float(np.median(power[power > 0])) if (power > 0).any() else power > 0
     usable = alive & (clipped < 0.05)
     if usable.sum() < FEWEST:
@@ -52,8 +50,8 @@ def calm(
     weight = ndimage.convolve(living, around, mode="constant")
     judged = ndimage.convolve(living * ratio, around, mode="constant") / np.maximum(weight, 1)
     score = np.where(weight > 0, judged, ratio).ravel()  # a block alone is judged by itself
-    share = min(max(SHARE, FEWEST / usable.sum()), 1.0)
-    return np.asarray(usable & (score <= np.quantile(score[usable], share)))
+    most = np.quantile(score[usable], min(max(SHARE, FEWEST / usable.sum()), 1.0))
+    return np.asarray(usable & (score <= most))
 
 
 def fade(planes: NDArray, power: NDArray, chosen: NDArray, side: int) -> float:

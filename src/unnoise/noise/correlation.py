@@ -277,11 +277,9 @@ def _fine(rho: NDArray) -> dict[str, NDArray[np.float64]]:
     order = min(ORDER, r)
     kernel = (np.poly1d([1.0, -1.0]) ** order).c
     weights = np.convolve(kernel, kernel[::-1])
-    found = {}
-    for letter, turned in (("Y", rho.T), ("X", rho)):
-        profile = weights @ turned[r - order : r + order + 1, r:]
-        found[letter] = profile / profile[0] if profile[0] > 0 else np.eye(1, r + 1)[0]
-    return found
+    across = slice(r - order, r + order + 1)
+    profiles = {"Y": weights @ rho.T[across, r:], "X": weights @ rho[across, r:]}
+    return {k: p / p[0] if p[0] > 0 else np.eye(1, r + 1)[0] for k, p in profiles.items()}
 
 
 def _smooth(rho: NDArray, r: int) -> float:
@@ -301,13 +299,13 @@ def _across(
     Both planes are high-passed along Y and X first: a specimen that stays the same from plane to
     plane is smooth, a pattern of the detector and noise smeared along the axis are not.
     """
-    side = blocks.shape[-1]
-    stack = blocks.reshape(planes, -1, side, side)
-    scale = np.sqrt(np.maximum(power, 1e-300)).reshape(planes, -1)
-    use = chosen.reshape(planes, -1)
+    stack = blocks.reshape(planes, -1, *blocks.shape[1:])
+    use, alive, scale = (
+        found.reshape(planes, -1)
+        for found in (chosen, power > 0, np.sqrt(np.maximum(power, 1e-300)))
+    )
     both = use[:-step] & use[step:]
     if both.sum() < 4:
-        alive = (power > 0).reshape(planes, -1)
         both = (use[:-step] | use[step:]) & alive[:-step] & alive[step:]
     if both.sum() < 4:
         return 0.0, 1.0

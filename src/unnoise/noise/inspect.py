@@ -178,7 +178,6 @@ def inspect(image: Image | NDArray, *, axes: str | None = None) -> NoiseReport:
             fixed = detector.fixed_pattern(neighbours)
             certain = fixed.found or len(neighbours) < 4
             channels = tuple(_at_rest(channel, certain) for channel in channels)
-    advice = advise(opened, channels, repeats, axis, missing)
     return NoiseReport(
         name=opened.name,
         axes=opened.axes,
@@ -189,7 +188,7 @@ def inspect(image: Image | NDArray, *, axes: str | None = None) -> NoiseReport:
         repeats_axis=axis,
         fixed_pattern=fixed,
         missing=missing,
-        advice=advice,
+        advice=advise(opened, channels, repeats, axis, missing),
     )
 
 

@@ -79,7 +79,7 @@ class PoissonGauss(_Normal):
         return np.asarray(np.maximum(photons + self.read_variance, least))
 
     def _log_likelihood(self, y: NDArray, s: NDArray) -> NDArray:
-        result = super()._log_likelihood(y, s)
+        result = np.array(super()._log_likelihood(y, s))
         if self.gain == 0:
             return result
         low = (s - self.offset) / self.gain < LOW_COUNT
@@ -89,7 +89,6 @@ class PoissonGauss(_Normal):
         for start in range(0, len(counts), CHUNK):
             part = slice(start, start + CHUNK)
             exact[part] = self._mixture(electrons[part], counts[part])
-        result = np.array(result)
         result[low] = exact - math.log(self.gain)
         return result
 
@@ -185,11 +184,10 @@ class Histogram(_OnKnots):
         place = place / (self.residuals[-1] - self.residuals[0]) * (n - 1)
         column = np.clip(place.astype(np.int64), 0, n - 2)
         right = place - column
-        table = self.density.ravel()
-        at = row * n + column
-        lower = table[at] * (1 - right) + table[at + 1] * right
-        at = np.minimum(row + 1, len(self.knots) - 1) * n + column
-        upper = table[at] * (1 - right) + table[at + 1] * right
+        lower, upper = (
+            self.density[r, column] * (1 - right) + self.density[r, column + 1] * right
+            for r in (row, np.minimum(row + 1, len(self.knots) - 1))
+        )
         value = np.where((place >= 0) & (place <= n - 1), lower + up * (upper - lower), 0)
         return np.asarray(np.log(value + FLOOR) - np.log(variance) / 2)
 

@@ -57,8 +57,8 @@ def sampled(image: Image, c: int) -> NDArray:
     wanted = min(int(np.clip(MAX_PIXELS // (part * height * width), 1, MAX_PLANES)), total)
     # From the middles of equal parts: the ends of stacks and movies are often empty.
     which = ((np.arange(wanted) + 0.5) * total / wanted).astype(int)
-    s, t, z = np.unravel_index(which, (n["S"], n["T"], n["Z"]))
-    places = [dict(zip("STZ", place, strict=True)) for place in np.stack([s, t, z], 1).tolist()]
+    stz = np.stack(np.unravel_index(which, (n["S"], n["T"], n["Z"])), 1)
+    places = [dict(zip("STZ", place, strict=True)) for place in stz.tolist()]
     planes = _planes(image, c, places, widest)
     kept = [plane for plane in planes if np.isfinite(plane).any()]
     return np.stack([_finite(plane) for plane in (kept or planes)])

@@ -121,17 +121,15 @@ def _compare(a: NDArray, b: NDArray) -> tuple[float, float, float, float, float,
     # Correlated noise makes means of 4x4 pixels vary more than white noise would, and those of
     # larger blocks a little more still; a scene that changes makes those vary far more. Frames
     # that are not alike get no such allowance.
-    cells = block_means(unit, 4) * 4
-    spread = robust_sigma(cells)
+    spread = robust_sigma(block_means(unit, 4) * 4)
     spread = min(1.25 * spread, 10.0) if spread > 1.2 and correlation > 0.5 else 1.0
     sums = (block_means(unit, side) * side for side in (BLOCK, 4 * BLOCK))
     fine, coarse = (np.abs(total) > 5.0 * spread for total in sums)
     # A coarse block is 16 fine ones; what is left over at the far borders is judged finely only.
     wide = coarse.repeat(4, 0).repeat(4, 1)
     fine[: wide.shape[0], : wide.shape[1]] |= wide
-    changed = float(fine.mean())
     moved, shift, error = _drift(d, (first + second) / 2, spread)
-    return changed, correlation, moved, *shift, error
+    return float(fine.mean()), correlation, moved, *shift, error
 
 
 def _without_lines(d: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
@@ -160,8 +158,7 @@ def _drift(d: NDArray, mean: NDArray, inflation: float) -> tuple[float, tuple[fl
         )
     }
     whole = {name: np.array([tile.sum()]) for name, tile in sums.items()}
-    pixels = sums["rr"].size * side**2
-    (dy,), (dx,), (error,) = _shift(whole, pixels, inflation)
+    (dy,), (dx,), (error,) = _shift(whole, sums["rr"].size * side**2, inflation)
     ty, tx, te = _shift(sums, side**2, inflation)
     size = np.hypot(ty, tx)
     return float(np.mean((size > 0.2) & (size > 5 * te))), (float(dy), float(dx)), float(error)

@@ -171,34 +171,40 @@ def _warnings(
     clean: NDArray,
 ) -> tuple[str, ...]:
     """What the numbers mean where they are not good."""
-    found = []
-    if estimate is not None and estimate.consistent and estimate.psnr.high < 0:
-        found.append("the result is farther from the clean image than the noisy one; do not use it")
-    if estimate is not None and not estimate.consistent:
-        found.append(
+    largest, at = (0.0, ()) if white is None else (white.largest, white.at)
+    level = float(np.mean(clean))
+    found: tuple[tuple[object, str], ...] = (
+        (
+            estimate is not None and estimate.consistent and estimate.psnr.high < 0,
+            "the result is farther from the clean image than the noisy one; do not use it",
+        ),
+        (
+            estimate is not None and not estimate.consistent,
             "less was removed than the measured noise, so noise was kept, or the noise was "
-            "overestimated; the gain is unknown"
-        )
-    if structure is not None and structure.correlation.low > 0.05:
-        found.append(
+            "overestimated; the gain is unknown",
+        ),
+        (
+            structure is not None and structure.correlation.low > 0.05,
             "structure of the specimen is left in what was removed: edges or texture were lost "
-            "where the map of residual structure is high"
-        )
-    if white is not None and abs(white.largest) > LEFT and not correlated:
-        found.append(
-            f"what was removed is not white (correlation {white.largest:+.2f} at a lag of "
-            f"{white.at} pixels)"
-        )
-    if abs(bias.total_relative) > 0.02 and bias.total.significant:
-        found.append(f"the mean changed by {-bias.total_relative:+.1%}; do not compare intensities")
-    if novel > NOVEL:
-        found.append(
+            "where the map of residual structure is high",
+        ),
+        (
+            abs(largest) > LEFT and not correlated,
+            f"what was removed is not white (correlation {largest:+.2f} at a lag of {at} pixels)",
+        ),
+        (
+            abs(bias.total_relative) > 0.02 and bias.total.significant,
+            f"the mean changed by {-bias.total_relative:+.1%}; do not compare intensities",
+        ),
+        (
+            novel > NOVEL,
             f"{novel:.0%} of the image is unlike the training images (warning map): the result "
-            f"there may be invented"
-        )
-    if rounded and float(np.mean(clean)) < SMALL:
-        found.append(
-            f"the result is stored as integers, and at a mean of {float(np.mean(clean)):.2g} "
-            f"rounding loses much; --dtype float32 keeps fractions"
-        )
-    return tuple(found)
+            f"there may be invented",
+        ),
+        (
+            rounded and level < SMALL,
+            f"the result is stored as integers, and at a mean of {level:.2g} rounding loses much; "
+            f"--dtype float32 keeps fractions",
+        ),
+    )
+    return tuple(text for holds, text in found if holds)

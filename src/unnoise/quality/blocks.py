@@ -28,8 +28,9 @@ def pixels(*images: ArrayLike) -> list[NDArray[np.float64]]:
     arrays = [np.asarray(image, np.float64) for image in images]
     shapes = [a.shape for a in arrays]
     if len(set(shapes)) > 1:
-        found = " and ".join(map(str, shapes))
-        raise InputError(f"the images have the shapes {found}; pass images of one shape")
+        raise InputError(
+            f"the images have the shapes {' and '.join(map(str, shapes))}; pass images of one shape"
+        )
     if arrays[0].ndim not in (2, 3) or not arrays[0].size:
         raise InputError(f"an image has the shape {shapes[0]}; pass pixels of shape (z,) y, x")
     if not all(np.isfinite(a).all() for a in arrays):

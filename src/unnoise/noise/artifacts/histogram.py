@@ -150,8 +150,7 @@ def _spike(counts: NDArray, total: int) -> bool:
         return False
     n0, n1, n2 = (float(n) for n in counts[:3])
     expected = max(float(counts[1:5].max()), n1 * n1 / n2)
-    enough = max(8.0, 0.001 * total, 3 * expected, expected + 5 * sqrt(expected))
-    return n0 > enough
+    return n0 > max(8.0, 0.001 * total, 3 * expected, expected + 5 * sqrt(expected))
 
 
 def steps(values: NDArray, counts: NDArray) -> tuple[float, bool, float]:

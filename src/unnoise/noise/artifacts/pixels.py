@@ -206,13 +206,13 @@ def _isolated(plane: NDArray) -> NDArray[np.int8]:
     flat = centred(plane).astype(np.float32)
     padded = np.pad(flat, 1, mode="reflect")
     h, w = flat.shape
-    shifts = [(i, j) for i in range(3) for j in range(3) if (i, j) != (1, 1)]
-    around = [padded[i : i + h, j : j + w] for i, j in shifts]
+    around = [padded[i : i + h, j : j + w] for i in range(3) for j in range(3) if (i, j) != (1, 1)]
     for i, j in _SORT8:
         around[i], around[j] = np.minimum(around[i], around[j]), np.maximum(around[i], around[j])
     centre: NDArray[np.float32] = np.float32(0.5) * (around[3] + around[4])
     residual: NDArray[np.float32] = flat - centre
-    upper, lower, sigma = _thresholds(residual, centre, _grain(plane))
+    grain, _, _ = steps(*np.unique(sample(plane)[: 1 << 18], return_counts=True))
+    upper, lower, sigma = _thresholds(residual, centre, grain)
     signs = np.zeros(flat.shape, np.int8)
     # A point source of PSF sigma 0.7 px gives its neighbours 0.36 of its peak, so 1/4 tells.
     alone = np.maximum(2.5 * sigma, np.abs(residual) / 4)
@@ -220,12 +220,6 @@ def _isolated(plane: NDArray) -> NDArray[np.int8]:
     signs[(-residual > lower) & (centre - around[0] < alone)] = -1
     signs[~np.isfinite(plane)] = 0
     return signs
-
-
-def _grain(plane: NDArray) -> float:
-    """The step between grey levels of a plane, 0 for continuous values."""
-    values, counts = np.unique(sample(plane)[: 1 << 18], return_counts=True)
-    return steps(values, counts)[0]
 
 
 def _thresholds(
@@ -260,9 +254,9 @@ def _tails(group: NDArray[np.float32], pixels: int, grain: float) -> tuple[float
     for side in (group, -group):
         q90, q97, q99, q995 = (float(q) for q in np.quantile(side, (0.9, 0.97, 0.99, 0.995)))
         # A decade of probability costs `fall` grey levels; one chance in ten images is wanted.
-        fits = []
-        for inner, outer, decades, reached in ((q97, q995, 0.778, 2.301), (q90, q99, 1.0, 2.0)):
-            fall = max((outer - inner) / decades, grain)
-            fits.append(outer + fall * (log10(pixels) + 1 - reached))
+        fits = [
+            outer + max((outer - inner) / decades, grain) * (log10(pixels) + 1 - reached)
+            for inner, outer, decades, reached in ((q97, q995, 0.778, 2.301), (q90, q99, 1.0, 2.0))
+        ]
         out.append(max(6 * sigma, min(fits)))
     return out[0], out[1], sigma

@@ -105,13 +105,17 @@ def jpeg(plane: ArrayLike) -> Jpeg:
         return Jpeg(False, False, (0, 0), 0.0, 0.0, 0.0)
     (zy, py, by), (zx, px, bx) = (_borders(x, axis) for axis in (0, 1))
     comb, phase, step = _comb(x)
-    blocky = min(zy, zx) > 5 and zy + zx > 16
     combed = comb > 8
-    found = blocky or combed
-    place = phase if combed else (py, px)
+    found = combed or (min(zy, zx) > 5 and zy + zx > 16)
     blockiness = float(sqrt(max(by, 0.0) * max(bx, 0.0)))
-    strong = found and (blockiness > 0.25 or step > 60)
-    return Jpeg(found, strong, place, blockiness, step, max(comb, min(zy, zx)))
+    return Jpeg(
+        found=found,
+        strong=found and (blockiness > 0.25 or step > 60),
+        phase=phase if combed else (py, px),
+        blockiness=blockiness,
+        step=step,
+        significance=max(comb, min(zy, zx)),
+    )
 
 
 def demosaic(plane: ArrayLike) -> Demosaic:
@@ -223,9 +227,9 @@ def _borders(x: NDArray[np.float64], axis: int) -> tuple[float, int, float]:
     means = profile[: 8 * n].reshape(n, 8)
     level = means.mean(axis=0)
     best = int(level.argmax())
-    others = np.delete(means, best, axis=1)
     size = float(level[best] - np.median(level))
-    error = max(float(others.std()) / sqrt(n), float(np.delete(level, best).std()) / 1.5)
+    scatter = float(np.delete(means, best, axis=1).std()) / sqrt(n)
+    error = max(scatter, float(np.delete(level, best).std()) / 1.5)
     # the step lies between lines best+1 and best+2, so a block starts at best+2
     return size / max(error, 1e-9), (best + 2) % 8, size
 

@@ -152,12 +152,10 @@ def periodic(plane: ArrayLike) -> tuple[Peak, ...]:
     h, w = x.shape
     window = np.outer(np.hanning(h), np.hanning(w))
     power = np.abs(np.fft.fftshift(np.fft.fft2(x * window))) ** 2
-    peaks = _peaks(power)
     fy, fx = np.fft.fftshift(np.fft.fftfreq(h)), np.fft.fftshift(np.fft.fftfreq(w))
-    total = float(window.sum())
     out = []
-    for (i, j), score in peaks:
-        amplitude = 2 * sqrt(float(power[i, j])) / total
+    for (i, j), score in _peaks(power):
+        amplitude = 2 * sqrt(float(power[i, j])) / float(window.sum())
         # The detrending took away part of a slow wave: divide by its response.
         response = 1 - np.exp(-2 * (np.pi * 6) ** 2 * (fy[i] ** 2 + fx[j] ** 2))
         significance = (score - log(power.size / 2)) / log(10)

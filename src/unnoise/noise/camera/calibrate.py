@@ -340,9 +340,8 @@ def _pattern(dark: Stack) -> tuple[dict[str, Any], NDArray[np.bool_]]:
     """Spread of the offset from pixel to pixel beyond noise, and the hot pixels."""
     mean, variance = dark.frames.mean(axis=0), dark.frames.var(axis=0, ddof=1)
     noise = float(np.mean(variance)) / len(dark.frames)
-    middle = float(np.median(mean))
     robust = max(robust_sigma(mean), math.sqrt(noise))
-    hot = (mean > middle + 6 * robust) | (variance > 25 * np.median(variance))
+    hot = (mean > float(np.median(mean)) + 6 * robust) | (variance > 25 * np.median(variance))
     spread = float(np.var(mean[~hot])) - noise if (~hot).any() else 0.0
     return {"fixed_pattern": math.sqrt(max(spread, 0)), "hot_pixels": int(hot.sum())}, hot
 

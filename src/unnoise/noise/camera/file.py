@@ -67,10 +67,11 @@ class Camera:
         """The camera as text; numbers keep all their digits, arrays take a line each."""
         head = {"format": FORMAT, "source": self.source, "notes": list(self.notes)}
         lines = [f"{json.dumps(k)}: {json.dumps(v, ensure_ascii=False)}" for k, v in head.items()]
-        models = []
-        for model in self.channels:
-            rows = [f"{json.dumps(k)}: {json.dumps(v)}" for k, v in model.to_dict().items()]
-            models.append("    {\n      " + ",\n      ".join(rows) + "\n    }")
+        rows = (
+            [f"{json.dumps(k)}: {json.dumps(v)}" for k, v in model.to_dict().items()]
+            for model in self.channels
+        )
+        models = ["    {\n      " + ",\n      ".join(each) + "\n    }" for each in rows]
         lines.append('"channels": [\n' + ",\n".join(models) + "\n  ]")
         return "{\n  " + ",\n  ".join(lines) + "\n}\n"
 

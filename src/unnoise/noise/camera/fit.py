@@ -149,8 +149,7 @@ def weights(bins: Bins, freedom: int) -> NDArray:
     The error follows the variance of the neighbourhood (5 bins), not of the bin itself: weights
     that shrink with their own bin's luck pull the line down.
     """
-    v = np.pad(bins.variance, 2, mode="edge")
-    n = np.pad(bins.n, 2, mode="edge")
+    v, n = (np.pad(a, 2, mode="edge") for a in (bins.variance, bins.n))
     windows = [np.lib.stride_tricks.sliding_window_view(a, 5) for a in (v * n, n)]
     smooth = windows[0].sum(axis=1) / windows[1].sum(axis=1)
     smooth = np.maximum(smooth, 1e-3 * smooth.max())
@@ -215,9 +214,8 @@ def curve(bins: Bins, w: NDArray, knots: int = KNOTS) -> tuple[NDArray, NDArray]
         bend[i] *= min(gap[i], gap[i + 1])
     middle = np.maximum(np.interp(place[1:-1], bins.signal, bins.variance), 1e-300)
     weak = 0.3 * np.sqrt(np.median(w * bins.variance**2)) / middle
-    design = np.concatenate([x, bend])
     target = np.concatenate([bins.variance, np.zeros(len(bend))])
-    v = least_squares(design, target, np.concatenate([w, weak**2]))
+    v = least_squares(np.concatenate([x, bend]), target, np.concatenate([w, weak**2]))
     return place, np.maximum(v, max(1e-3 * float(np.median(bins.variance)), 1e-30))
 
 
@@ -299,11 +297,11 @@ def mixture(found: Residuals, components: int = 3, rounds: int = 300) -> Mixture
     """
     z, rows = found.places, found.rows
     common = found.counts.sum(axis=0, keepdims=True)
-    start = np.linspace(0, 1, components + 2)[1:-1]
-    m = np.interp(start, np.cumsum(common[0]) / common.sum(), z)[None]
+    even = np.linspace(0, 1, components + 2)[1:-1]
+    m = np.interp(even, np.cumsum(common[0]) / common.sum(), z)[None]
     w, s = np.full((1, components), 1 / components), np.linspace(0.6, 1.6, components)[None]
-    w, m, s = _em(common / common.sum(), z, w, m, s, rounds)
-    w, m, s = (np.repeat(a, len(rows), axis=0) for a in (w, m, s))
+    start = _em(common / common.sum(), z, w, m, s, rounds)
+    w, m, s = (np.repeat(a, len(rows), axis=0) for a in start)
     w, m, s = _em(rows, z, w, m, s, rounds // 6)
     m = m - (w * m).sum(axis=1, keepdims=True)  # the noise has mean 0
     scale = np.sqrt((w * (s**2 + m**2)).sum(axis=1, keepdims=True))

@@ -135,7 +135,7 @@ def steady(frames: NDArray, name: str = "the frames") -> Stack:
             f"counts the camera cuts off the noise below, and gain and offset are wrong: raise its "
             f"offset",
         )
-    if np.ptp(shifts) > 0.5 * np.sqrt(noise):
+    if float(np.ptp(shifts)) / np.sqrt(noise) > 0.5:
         far = f"the level of the frames drifts by {np.ptp(shifts):.3g} grey levels"
         warnings = (*warnings, f"{far}; it was taken out, but steady light measures better")
     return Stack(x, centre, clipped, level, still, warnings)
@@ -173,8 +173,9 @@ def _motion(
     warnings: list[str] = []
     # A common shift d moves every pixel by -d * gradient. The central difference leaves the pixel
     # itself out, so that its noise does not enter (Lucas and Kanade, 1981).
-    slopes = (ndimage.convolve1d(mean, [0.5, 0, -0.5], axis, mode="nearest") for axis in (-2, -1))
-    gradients = np.stack([slope.ravel() for slope in slopes])
+    gradients = np.stack(
+        [ndimage.convolve1d(mean, [0.5, 0, -0.5], axis, mode="nearest") for axis in (-2, -1)]
+    ).reshape(2, -1)
     gram = gradients @ gradients.T
     if np.linalg.cond(gram) < 1e6:
         moved = np.linalg.solve(gram, gradients @ residual.reshape(t, -1).T)
@@ -187,9 +188,8 @@ def _motion(
     if ny * nx < 4:
         return np.ones(mean.shape, np.bool_), tuple(warnings)
     cells = block_means(residual, CELL)
-    size = CELL**2
     spread = (cells**2).sum(axis=0) / (t - 1)
-    ratio = spread * size / np.maximum(block_means(variance, CELL), 0.05 * noise)
+    ratio = spread * CELL**2 / np.maximum(block_means(variance, CELL), 0.05 * noise)
     typical = float(np.median(ratio)) / float(stats.chi2.median(t - 1) / (t - 1))
     smooth = 1.0
     if t >= 4:
@@ -205,7 +205,7 @@ def _motion(
             f"the noise of neighbouring pixels is correlated (means over {CELL}x{CELL} pixels vary "
             f"{typical:.1f} times as much as independent noise would)"
         )
-    limit = max(typical, 1.0) * float(stats.f.isf(1e-4, t - 1, size * (t - 1)))
+    limit = max(typical, 1.0) * float(stats.f.isf(1e-4, t - 1, CELL**2 * (t - 1)))
     moving = ratio > limit
     # Strongly skewed noise has more extreme cells; a few are left in the count as chance.
     share = max(float(moving.mean()) - 2e-3, 0)
