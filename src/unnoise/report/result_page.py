@@ -128,13 +128,15 @@ def _result_sections(shown: DenoisedPlane) -> list[Section]:
         pictures += _pictures(shown, label, shown.noisy, shown.clean, None, [None] * len(found))
         label += ", middle"
     pictures += _pictures(shown, label, noisy, clean, error, found)
-    sections = [Section(shown.title, pictures=tuple(pictures))]
-    for name, one in zip(shown.names, shown.assessments, strict=False):
-        title = f"Quality, {shown.title}" + (f", channel {name}" if len(shown.names) > 1 else "")
-        sections.append(
-            Section(title, numbers=tuple(quality_numbers(one)), charts=tuple(_charts(one)))
+    quality = [
+        Section(
+            f"Quality, {shown.title}" + (f", channel {name}" if len(shown.names) > 1 else ""),
+            numbers=tuple(quality_numbers(one)),
+            charts=tuple(_charts(one)),
         )
-    return sections
+        for name, one in zip(shown.names, shown.assessments, strict=False)
+    ]
+    return [Section(shown.title, pictures=tuple(pictures)), *quality]
 
 
 def _pictures(
