@@ -173,6 +173,14 @@ def test_the_title_names_the_place() -> None:
     assert shown.title == "the image (S 2 of 3, T 2 of 2, Z 2 of 3)"
 
 
+def test_the_pixel_size_is_that_along_x_with_its_unit() -> None:
+    x = image("YX", (40, 40))
+    model = train(x)
+    assert one(model, x).pixel_size == (0.0, "pixel")
+    sized = dataclasses.replace(x, scale={"X": 0.5, "Y": 2.0}, units={"X": "micron"})
+    assert one(model, sized).pixel_size == (0.5, "micron")
+
+
 @pytest.mark.parametrize(("axes", "shape", "ndim"), CASES)
 def test_a_training_shows_the_middle_of_an_image(
     axes: str, shape: tuple[int, ...], ndim: str, monkeypatch: pytest.MonkeyPatch

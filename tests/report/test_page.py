@@ -162,6 +162,24 @@ def test_columns_that_would_be_empty_are_left_out() -> None:
     assert len([tag for tag, a in cells if a.get("scope") == "col"]) == 3
 
 
+@pytest.mark.parametrize(
+    ("size", "told"),
+    [
+        ((0.5, "micron"), ["0.5", "\u00b5m"]),
+        ((2.0, "pixel"), ["2", "pixel"]),
+        ((0.0, "pixel"), None),
+        ((float("nan"), "um"), None),
+        ((float("inf"), "um"), None),
+        (None, None),
+    ],
+)
+def test_only_a_usable_pixel_size_is_told(size: tuple[float, str], told: list[str] | None) -> None:
+    picture = Picture("p", np.eye(8), pixel_size=size)
+    html = render(Page("t", "v", (Section("s", (picture,)),)))
+    found = re.search(r'data-pixel="(.*?)" data-unit="(.*?)"', html)
+    assert (found and list(found.groups())) == told
+
+
 def test_seed_zero_is_told() -> None:
     assert "<dt>Seed</dt><dd>0</dd>" in render(Page("t", "v", (), seed=0))
 

@@ -28,7 +28,6 @@ from unnoise.report.result_page import (
     RunFacts,
     of_results,
     quality_numbers,
-    scale_of,
 )
 
 HOSTILE = "<script>alert(1)</script>\"'&.tif"
@@ -281,11 +280,3 @@ def test_existing_reports_are_numbered(tmp_path: Path) -> None:
         assert reporting.place([one], overwrite=False) == tmp_path / name
         (tmp_path / name).touch()
     assert reporting.place([one], overwrite=True) == tmp_path / "a.b.report.html"
-
-
-def test_scale_of_an_image() -> None:
-    x = np.zeros((4, 4))
-    assert scale_of(Image(x, "YX")) is None
-    assert scale_of(Image(x, "YX", scale={"X": 0.5}, units={"X": "micron"})) == (0.5, "micron")
-    assert scale_of(Image(x, "YX", scale={"X": 0.5})) == (0.5, "pixel")
-    assert scale_of(Image(x, "YX", scale={"X": 0.0})) is None

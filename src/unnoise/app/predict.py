@@ -111,8 +111,7 @@ def predict_file(
     if spread:
         yield Saved(spread)
     if plane is not None and shown is not None:
-        rounded = writing.type_of(image).kind in "ui"
         try:
-            shown.append(show(model, plane, device, rounded=rounded))
+            shown.append(show(model, plane, device, rounded=writing.type_of(image).kind in "ui"))
         except Exception as error:  # the result is safe, so whatever fails only costs the report
             yield Message(f"{image.name} is left out of the report: {error}")

@@ -13,7 +13,7 @@ from unnoise.images.image import Image
 from unnoise.models.model import Model
 from unnoise.models.predict import Block, predict, predict_array
 from unnoise.quality.assess import assess
-from unnoise.report.result_page import DenoisedPlane, scale_of
+from unnoise.report.result_page import DenoisedPlane
 
 MOST_CHANNELS = 4
 SIDE = 1024
@@ -93,7 +93,7 @@ def show(model: Model, plane: MiddlePlane, device: str, *, rounded: bool = False
         clean=plane.clean,
         names=tuple(names[c] if c < len(names) else str(c + 1) for c in plane.channels),
         is_rgb=image.is_rgb and len(plane.channels) == 3,
-        pixel_size=scale_of(image),
+        pixel_size=(float(image.scale.get("X", 0)), image.units.get("X", "pixel")),
         assessments=tuple(assessments),
         judged=cut,
     )

@@ -76,13 +76,11 @@ def noise_sections(reports: Sequence[NoiseReport]) -> tuple[Section, ...]:
 
 
 def _noise_section(report: NoiseReport, channel: ChannelNoise) -> Section:
-    many = len(report.channels) > 1
-    title = f"Noise of {report.name}" + (f", channel {channel.name}" if many else "")
+    which = f", channel {channel.name}" if len(report.channels) > 1 else ""
     charts: list[Chart | HeatMap] = []
     curve, acf = channel.curve, channel.correlation
     if curve is not None:
         x = np.linspace(curve.signal.min(), curve.signal.max(), 50)
-        line = curve.at(x)
         measured = Series(
             "measured",
             curve.signal,
@@ -96,7 +94,7 @@ def _noise_section(report: NoiseReport, channel: ChannelNoise) -> Section:
                 "Noise variance against intensity",
                 "intensity (grey levels)",
                 "variance",
-                (measured, Series("used", x, line)),
+                (measured, Series("used", x, curve.at(x))),
                 note="A straight line is what photons and a linear camera give.",
             )
         )
@@ -109,7 +107,11 @@ def _noise_section(report: NoiseReport, channel: ChannelNoise) -> Section:
                 "left shows as a round glow.",
             )
         )
-    return Section(title, numbers=tuple(noise_numbers(channel)), charts=tuple(charts))
+    return Section(
+        f"Noise of {report.name}{which}",
+        numbers=tuple(noise_numbers(channel)),
+        charts=tuple(charts),
+    )
 
 
 def noise_numbers(channel: ChannelNoise) -> list[Number]:

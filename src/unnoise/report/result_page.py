@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +33,8 @@ class DenoisedPlane:
         Of the channels.
     is_rgb : bool
         Whether the three channels are one picture.
-    pixel_size : (float, str) or None
+    pixel_size : (float, str)
+        0 where it is not known.
     assessments : tuple of Assessment
         One per channel, or none where nothing is known of the noise.
     judged : (slice, slice)
@@ -46,7 +46,7 @@ class DenoisedPlane:
     clean: NDArray
     names: tuple[str, ...]
     is_rgb: bool
-    pixel_size: tuple[float, str] | None
+    pixel_size: tuple[float, str]
     assessments: tuple[Assessment, ...]
     judged: tuple[slice, slice]
 
@@ -128,13 +128,15 @@ def _result_sections(shown: DenoisedPlane) -> list[Section]:
         pictures += _pictures(shown, label, shown.noisy, shown.clean, None, [None] * len(found))
         label += ", middle"
     pictures += _pictures(shown, label, noisy, clean, error, found)
-    sections = [Section(shown.title, pictures=tuple(pictures))]
-    for name, one in zip(shown.names, shown.assessments, strict=False):
-        title = f"Quality, {shown.title}" + (f", channel {name}" if len(shown.names) > 1 else "")
-        sections.append(
-            Section(title, numbers=tuple(quality_numbers(one)), charts=tuple(_charts(one)))
+    quality = [
+        Section(
+            f"Quality, {shown.title}" + (f", channel {name}" if len(shown.names) > 1 else ""),
+            numbers=tuple(quality_numbers(one)),
+            charts=tuple(_charts(one)),
         )
-    return sections
+        for name, one in zip(shown.names, shown.assessments, strict=False)
+    ]
+    return [Section(shown.title, pictures=tuple(pictures)), *quality]
 
 
 def _pictures(
@@ -304,9 +306,3 @@ def _loss_chart(history: Sequence[Record]) -> Chart:
         note="Held-out pixels are never training targets. The loss includes the noise, so it "
         "cannot reach 0.",
     )
-
-
-def scale_of(image: Any) -> tuple[float, str] | None:
-    """Pixel size and unit of an image, for a scale bar."""
-    size = image.scale.get("X")
-    return None if not size else (float(size), str(image.units.get("X", "pixel")))

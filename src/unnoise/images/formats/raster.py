@@ -15,6 +15,7 @@ from typing import Any
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as Pillow
 
 from unnoise.errors import InputError
 from unnoise.images import axes as ax
@@ -132,17 +133,17 @@ def _write_png(part: Path, pixels: NDArray, like: Image) -> None:
         chunks.append((b"eXIf", meta["exif"]))
     png = imagecodecs.png_encode(np.ascontiguousarray(pixels))
     head = len(PNG_SIGNATURE) + 25  # IHDR comes first and has 25 bytes
-    with open(part, "wb") as file:
-        file.write(png[:head])
-        for name, content in chunks:
-            crc = zlib.crc32(name + content)
-            file.write(struct.pack(">I", len(content)) + name + content + struct.pack(">I", crc))
-        file.write(png[head:])
+    added = [
+        struct.pack(">I", len(content))
+        + name
+        + content
+        + struct.pack(">I", zlib.crc32(name + content))
+        for name, content in chunks
+    ]
+    part.write_bytes(b"".join((png[:head], *added, png[head:])))
 
 
 def _read_jpeg(path: Path) -> tuple[NDArray, dict[str, float], str, Meta]:
-    from PIL import Image as Pillow
-
     with reading(path, "JPEG"), Pillow.open(path, formats=["JPEG"]) as image:
         if image.mode not in ("L", "RGB"):
             raise InputError(f"{path} has {image.mode} colours; convert it to RGB or gray first")
@@ -163,8 +164,6 @@ def _read_jpeg(path: Path) -> tuple[NDArray, dict[str, float], str, Meta]:
 
 
 def _write_jpeg(part: Path, pixels: NDArray, like: Image) -> None:
-    from PIL import Image as Pillow
-
     meta, density = like.metadata, _per_metre(like)
     extra: Meta = {"dpi": tuple(d * INCH for d in density)} if density else {}
     if "icc" in meta:

@@ -128,15 +128,17 @@ def ome(image: Image) -> dict[str, Any]:
 
 
 def _read_plain(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Meta:
-    page = series.keyframe
     own = shaped(series).get("unnoise", {})
     size, unit = _resolution(series)
-    scale = own.get("scale", size)
-    units = own.get("units", dict.fromkeys(size, unit))
     extras = {}
     if series.kind in ("uniform", "generic") and len(series) == 1:
-        extras["description"] = page.description.encode()
-    return Meta(scale, units, tuple(own.get("channel_names", ())), extras)
+        extras["description"] = series.keyframe.description.encode()
+    return Meta(
+        own.get("scale", size),
+        own.get("units", dict.fromkeys(size, unit)),
+        tuple(own.get("channel_names", ())),
+        extras,
+    )
 
 
 def shaped(series: tifffile.TiffPageSeries) -> dict[str, Any]:
