@@ -155,6 +155,13 @@ def test_strange_pictures(name: str, budget: int) -> None:
                 assert min(pixels(layer.uri).shape[:2]) > 0
 
 
+def test_mere_noise_in_colour_is_shown() -> None:
+    """Its optimised JPEG is larger than the room that Pillow keeps for it."""
+    noise = np.random.default_rng(0).integers(0, 256, (500, 500, 3)).astype(np.uint8)
+    shown = pixels(encode(noise, Scale(0, 255), 700_000))  # as PNG it has 750,000 bytes
+    assert shown.shape == noise.shape
+
+
 def test_a_difference_of_nothing_has_the_colour_of_zero() -> None:
     noisy = np.array([[np.nan, 1.0], [2.0, 3.0]])
     (view,) = views(Picture("a", noisy, noisy), PLENTY)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
+from PIL import ImageFile
 from scipy.ndimage import uniform_filter
 
 from unnoise.report import colour
@@ -230,6 +231,9 @@ def _fewer_colours(plane: NDArray, scale: Scale, budget: int) -> Iterable[tuple[
 
 def _save(image: Pillow.Image, kind: str, **options: int) -> bytes:
     """The bytes of an image file."""
+    # An optimised JPEG must fit Pillow's buffer at once: of mere noise it has two bytes per sample.
+    most = 2 * len(image.getbands()) * image.width * image.height
+    ImageFile.MAXBLOCK = max(ImageFile.MAXBLOCK, most)
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
