@@ -16,10 +16,9 @@ def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
     LookupError, TypeError, ValueError
         If something is missing or of another kind.
     """
-    found = dict(values)
-    if found["format"] >= 2:
-        return found
-    found = _of_format_1(found)
+    if values["format"] >= 2:
+        return dict(values)
+    found = _of_format_1(values)
     if "partner" in found:
         other = found.pop("partner")
         found["second"] = {**_of_format_1(other), "share": other["share"]}

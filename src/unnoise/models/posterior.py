@@ -132,9 +132,8 @@ class Posterior:
             width=float(values["width"]),
             strictness=float(values["strictness"]),
         )
-        n = len(found.models)
         fits = (
-            len(found.ceilings) == len(found.scatter) == n
+            len(found.ceilings) == len(found.scatter) == len(found.models)
             and all(0 <= v < np.inf for v in (*found.scatter, found.strictness))
             and 0 < found.width <= 64
         )

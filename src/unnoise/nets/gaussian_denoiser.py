@@ -79,8 +79,7 @@ class GaussianNet(nn.Module):
         )
         self.up = nn.ModuleList(chain(n) for n in reversed(levels))
         self.head = nn.Conv2d(widths[0], 4, 3, padding=1, bias=False)
-        side = 2 * 2 ** len(levels)
-        self.grid = (side, side)
+        self.grid = (2 * 2 ** len(levels),) * 2
         self.radius = (_reach(blocks),) * 2
         for module in self.modules():
             if isinstance(module, nn.Conv2d):

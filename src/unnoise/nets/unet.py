@@ -163,9 +163,9 @@ class UNet(nn.Module):
         stem = (1,) * (ndim - 2) + (unshuffle, unshuffle)
         axes = list(zip(stem, zip(*self.strides, strict=True), strict=True))
         self.grid = tuple(u * math.prod(strides) for u, strides in axes)
-        look = convs * (kernel // 2)
         self.radius = tuple(
-            _reach(u, strides, look, pool == "blur", upsample == "linear") for u, strides in axes
+            _reach(u, strides, convs * (kernel // 2), pool == "blur", upsample == "linear")
+            for u, strides in axes
         )
 
         for module in self.modules():

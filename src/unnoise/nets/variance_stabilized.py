@@ -61,8 +61,7 @@ class Stabilised(nn.Module):
         with torch.random.fork_rng(devices=[]):  # the global random state is the user's
             self.net = GaussianNet()
         # Normalised values have mean 0 and standard deviation 1.
-        knots = torch.linspace(-5, 15, KNOTS).repeat(channels, 1)
-        self.register_buffer("knots", knots)
+        self.register_buffer("knots", torch.linspace(-5, 15, KNOTS).repeat(channels, 1))
         self.register_buffer("log_sigma", torch.full((channels, KNOTS), -1.0))
         self.register_buffer("shift", torch.zeros(channels, KNOTS))
         self.grid, self.radius = self.net.grid, self.net.radius

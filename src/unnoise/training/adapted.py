@@ -209,8 +209,7 @@ class CandidateSearch(Run):
             return self._whole(self._stages[min(1, len(self._stages) - 1)])
         name, best, risks = self._best
         model = replace(self._whole(best), choice=Choice(name, risks))
-        held_out = model.provenance.held_out
-        return model.with_weights(model.weights, steps=self.step, held_out=held_out)
+        return model.with_weights(model.weights, steps=self.step)
 
     def remarks(self) -> list[str]:
         """Which candidate the user gets, and why."""

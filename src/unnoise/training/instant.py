@@ -244,14 +244,14 @@ def _shift(knots: Tensor, predicted: Tensor, noisy: Tensor, copies: float = 1.0)
     """
     edges = torch.quantile(predicted, torch.linspace(0, 1, 17, device=predicted.device))
     which = torch.bucketize(predicted, edges[1:-1])
-    count = torch.bincount(which, minlength=16).clamp(min=1)
+    found = torch.bincount(which, minlength=16)
+    count, kept = found.clamp(min=1), found > 0
     difference = noisy - predicted
     mean = torch.bincount(which, difference, minlength=16) / count
     variance = torch.bincount(which, (difference - mean[which]) ** 2, minlength=16) / count
     error = copies * variance / count
     mean = mean * mean**2 / (mean**2 + 2 * error + 1e-12)
     centre = torch.bincount(which, predicted, minlength=16) / count
-    kept = torch.bincount(which, minlength=16) > 0
     at = centre[kept] + torch.arange(int(kept.sum()), device=centre.device) * 1e-6
     if len(at) < 2:
         return torch.zeros_like(knots)
