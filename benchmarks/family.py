@@ -43,7 +43,7 @@ from unnoise.models.predict import predict_array
 from unnoise.quality.metrics import psnr, scale_invariant_psnr
 from unnoise.training.loop import TrainingRun
 from unnoise.training.plan import plan
-from unnoise.training.runs import start
+from unnoise.training.start import start
 
 Score = Callable[[np.ndarray, np.ndarray], float]
 Pictures = list[np.ndarray]

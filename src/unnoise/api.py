@@ -21,7 +21,7 @@ from unnoise.noise.inspect import NoiseReport
 from unnoise.training.auto import Auto
 from unnoise.training.finish import finish
 from unnoise.training.plan import plan
-from unnoise.training.runs import start
+from unnoise.training.start import start
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pytest
 from unnoise.config.config import Config
 from unnoise.config.methods import METHODS, PRESETS
 from unnoise.nets.classical import FILTERS
-from unnoise.training.runs import RUNS
+from unnoise.training.start import RUNS
 
 # The notebook BSD68_reproducibility of n2v, and the defaults of csbdeep that it leaves alone.
 BSD68 = {

@@ -199,7 +199,7 @@ def test_a_resumed_training_does_not_need_the_camera_file_again(
     run: Run, tmp_path: Path, stop_after: Callable[[int], None]
 ) -> None:
     from unnoise.noise.camera.file import Camera
-    from unnoise.noise.models import PoissonGauss
+    from unnoise.noise.noise_models import PoissonGauss
 
     save(tmp_path / "x.tif", ground() + noise(96, 96))
     Camera((PoissonGauss(0.0, 0.0, 100.0),)).save("c.json")

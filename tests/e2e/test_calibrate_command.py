@@ -13,7 +13,7 @@ from unnoise.app.calibrate import calibrate_files
 from unnoise.app.events import Event, Message, Saved
 from unnoise.errors import InputError
 from unnoise.noise.camera.file import Camera
-from unnoise.noise.models import PoissonGauss
+from unnoise.noise.noise_models import PoissonGauss
 
 from .commands import save
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 import unnoise
 from synthetic import frames, smooth
 from unnoise.noise.camera.file import Camera
-from unnoise.noise.models import PoissonGauss
+from unnoise.noise.noise_models import PoissonGauss
 from unnoise.training.auto import Auto
 from unnoise.training.loop import TrainingRun as Training
 

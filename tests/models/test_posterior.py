@@ -21,10 +21,10 @@ from unnoise.images.image import Image
 from unnoise.models.model import Model
 from unnoise.models.posterior import Posterior
 from unnoise.models.predict import predict, predict_array
-from unnoise.noise.local_mean import reach, surroundings
-from unnoise.noise.models import Curve, PoissonGauss
+from unnoise.noise.local_mean import local_mean, reach
+from unnoise.noise.noise_models import PoissonGauss, VarianceCurve
 
-UNIT = Curve((0.0, 1.0), (1.0, 1.0))
+UNIT = VarianceCurve((0.0, 1.0), (1.0, 1.0))
 
 
 def around(
@@ -57,7 +57,7 @@ def test_surroundings_equal_a_loop(shape: tuple[int, ...], width: float, partly:
     if partly:  # what lies outside is mirrored and has no say; what is said of it is not used
         inside = [(np.arange(n) >= 2) & (np.arange(n) < n - 1) for n in shape]
         kept = tuple(slice(2, n - 1) for n in shape)
-    mean, count = surroundings(values, width, inside)
+    mean, count = local_mean(values, width, inside)
     expected, worth = around(values, width, inside)
     assert np.allclose(mean[kept], expected[kept], rtol=1e-9, atol=1e-9)
     assert np.allclose(count[kept], worth[kept], rtol=1e-9)
@@ -66,7 +66,7 @@ def test_surroundings_equal_a_loop(shape: tuple[int, ...], width: float, partly:
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (3, 3), (16, 16), (1, 16, 16)])
 def test_surroundings_of_tiny_and_huge_values_are_finite(shape: tuple[int, ...]) -> None:
     for values in (np.zeros(shape), np.full(shape, 1e6)):
-        mean, count = surroundings(values, 8.0)
+        mean, count = local_mean(values, 8.0)
         assert np.isfinite(mean).all()
         assert (count >= 1).all()
         if values.size > 1:
@@ -100,13 +100,13 @@ def test_apply_is_the_mean_weighted_by_the_two_variances() -> None:
 
 
 def test_the_noise_is_no_less_than_in_calm_places() -> None:
-    centre = Posterior((UNIT,), (Curve((0.0,), (5.0,)),), (2.0,), 2.0, 0.0)
+    centre = Posterior((UNIT,), (VarianceCurve((0.0,), (5.0,)),), (2.0,), 2.0, 0.0)
     assert np.all(centre.noise(0, np.zeros((4, 4))) == 5)
 
 
 def example(channels: int = 1) -> Posterior:
     model = PoissonGauss(2.0, 3.0, 4.0)
-    ceiling = Curve((0.0, 10.0, 30.0), (1.0, 2.0, 9.0))
+    ceiling = VarianceCurve((0.0, 10.0, 30.0), (1.0, 2.0, 9.0))
     return Posterior((model,) * channels, (ceiling,) * channels, (2.5,) * channels, 4.0, 1.0)
 
 

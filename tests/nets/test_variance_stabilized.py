@@ -11,7 +11,13 @@ import torch
 from numpy.typing import NDArray
 from scipy import stats
 
-from unnoise.nets.variance_stabilized import ALPHA, KNOTS, Stabilised, interpolate, transform
+from unnoise.nets.variance_stabilized import (
+    ALPHA,
+    KNOTS,
+    VarianceStabilized,
+    interpolate,
+    transform,
+)
 
 GAIN, READ = 1.0, 4.0
 
@@ -20,9 +26,9 @@ def tensors(*arrays: NDArray) -> list[torch.Tensor]:
     return [torch.from_numpy(np.asarray(a, np.float64)) for a in arrays]
 
 
-def with_noise(low: float, high: float, sigma: Callable[[NDArray], NDArray]) -> Stabilised:
+def with_noise(low: float, high: float, sigma: Callable[[NDArray], NDArray]) -> VarianceStabilized:
     """In float64, with the noise as it is told at the knots."""
-    net = Stabilised(1).double().eval().requires_grad_(False)
+    net = VarianceStabilized(1).double().eval().requires_grad_(False)
     knots = np.linspace(low, high, KNOTS)
     net.knots, net.log_sigma = (t[None] for t in tensors(knots, np.log(sigma(knots))))
     return net
@@ -104,7 +110,7 @@ def test_the_noise_has_strength_one_behind_the_transform(signal: float) -> None:
 # The way back
 
 
-def mean_behind(net: Stabilised, signal: float) -> torch.Tensor:
+def mean_behind(net: VarianceStabilized, signal: float) -> torch.Tensor:
     """E f(y) of Poisson-Gauss noise, by sums over photons and Gauss-Hermite nodes."""
     photons = np.arange(int(signal / GAIN + 12 * math.sqrt(signal) + 30))
     nodes, weights = np.polynomial.hermite_e.hermegauss(31)
@@ -130,7 +136,7 @@ def test_constant_noise_has_no_bias_to_correct() -> None:
 
 
 def test_training_expects_the_noise_of_recorruption() -> None:
-    net = Stabilised(1)
+    net = VarianceStabilized(1)
     assert net.eval().level == 1
     assert net.train().level == pytest.approx(math.sqrt(1 + ALPHA**2))
 
@@ -164,10 +170,10 @@ def test_the_shift_is_added_at_its_signals() -> None:
 def test_channels_pass_alone() -> None:
     rng = np.random.default_rng(0)
     x = torch.from_numpy(rng.normal(size=(2, 2, 20, 18)))
-    both = Stabilised(2).double().eval().requires_grad_(False)
+    both = VarianceStabilized(2).double().eval().requires_grad_(False)
     both.log_sigma = torch.from_numpy(rng.normal(size=(2, KNOTS)) * 0.1 - 1)
     for c in range(2):
-        one = Stabilised(1).double().eval().requires_grad_(False)
+        one = VarianceStabilized(1).double().eval().requires_grad_(False)
         one.net.load_state_dict(both.net.state_dict())
         one.log_sigma = both.log_sigma[c : c + 1]
         assert torch.allclose(both(x)[:, c : c + 1], one(x[:, c : c + 1]), atol=1e-9)
@@ -175,13 +181,13 @@ def test_channels_pass_alone() -> None:
 
 @pytest.mark.parametrize("offset", [-1e4, 0.0, 1e4])
 def test_any_value_gives_numbers(offset: float) -> None:
-    net = Stabilised(1).eval().requires_grad_(False)
+    net = VarianceStabilized(1).eval().requires_grad_(False)
     x = torch.full((1, 1, 16, 16), offset)
     assert torch.isfinite(net(x)).all()
     assert torch.isfinite(net(torch.zeros(1, 1, 1, 3))).all()
 
 
 def test_fine_tuning_changes_the_net_alone() -> None:
-    names = {name for name, _ in Stabilised(2).named_parameters()}
+    names = {name for name, _ in VarianceStabilized(2).named_parameters()}
     assert names
     assert all(name.startswith("net.") for name in names)

@@ -6,7 +6,7 @@ from scipy import ndimage
 from skimage import data
 
 import unnoise
-from unnoise.config import footprint as structure
+from unnoise.config import struct_mask as structure
 from unnoise.config.config import Config
 from unnoise.noise.advice import joined, seconds
 

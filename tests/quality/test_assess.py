@@ -12,13 +12,13 @@ from scipy import ndimage
 
 from unnoise.images.image import Image
 from unnoise.models.record import TrainingRecord
-from unnoise.noise.models import Curve, PoissonGauss
-from unnoise.noise.of_images import ImageNoise
+from unnoise.noise.image_noise import ImageNoise
+from unnoise.noise.noise_models import PoissonGauss, VarianceCurve
 from unnoise.quality.assess import Assessment, assess, expected_error
 from unnoise.quality.training_record import record
 
 SIGMA = 4.0
-FLAT = Curve((0.0,), (SIGMA**2,))
+FLAT = VarianceCurve((0.0,), (SIGMA**2,))
 
 
 def scene(size: int = 192, seed: int = 0, sigma: float = 6.0, contrast: float = 20.0) -> NDArray:

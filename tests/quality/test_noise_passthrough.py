@@ -14,7 +14,7 @@ from unnoise.config.config import Config
 from unnoise.images.image import Image
 from unnoise.models.model import Model
 from unnoise.models.posterior import Posterior
-from unnoise.noise.models import Curve
+from unnoise.noise.noise_models import VarianceCurve
 from unnoise.quality import noise_passthrough
 from unnoise.quality.noise_passthrough import dependence
 from unnoise.training.plan import plan
@@ -36,7 +36,7 @@ def scene(shape: tuple[int, ...] = (64, 72), seed: int = 0) -> NDArray:
 
 def model_of(x: NDArray, config: Config, axes: str | None = None) -> tuple[Model, Image]:
     """A model as a run leaves it, untrained: its net is blind whatever its weights are."""
-    from unnoise.training.runs import start
+    from unnoise.training.start import start
 
     image = Image.from_array(x, axes)
     run = start([image], plan([image], config), CPU)
@@ -69,7 +69,7 @@ def test_dependence_is_the_share_of_the_pixel_in_its_estimate(
     axes = "ZYX"[-len(shape) :]
     model, image = model_of(scene(shape), tiny("n2v", f"ndim={len(shape)}"), axes)
     monkeypatch.setattr(noise_passthrough, "ready", lambda model, device: Scaled(share))
-    for noise in (Curve((0.0,), (30.0,)), None):
+    for noise in (VarianceCurve((0.0,), (30.0,)), None):
         (found,) = dependence(model, [image], [noise], CPU)
         assert found == pytest.approx(expected, abs=0.04)
 
@@ -83,7 +83,7 @@ def test_dependence_per_channel_counts_the_pixel_brought_back(
     model, image = model_of(x, tiny(), "CYX")
     # It predicts the mean.
     monkeypatch.setattr(noise_passthrough, "ready", lambda model, device: Scaled(0.0))
-    noise = Curve((0.0,), (s,))
+    noise = VarianceCurve((0.0,), (s,))
     assert dependence(model, [image], [noise, noise], CPU) == pytest.approx([0, 0], abs=1e-9)
     centre = Posterior((noise, noise), (noise, noise), (2.0, 2.0), 8.0, 0.0)
     again = dataclasses.replace(model, posterior=centre)

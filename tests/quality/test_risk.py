@@ -15,13 +15,7 @@ from scipy import ndimage, stats
 from unnoise.images.image import Image
 from unnoise.images.normalization import ChannelStatistics
 from unnoise.quality import risk
-from unnoise.quality.risk import (
-    SIDE,
-    Piece,
-    RiskEstimate,
-    estimate_risk,
-    judging_pieces,
-)
+from unnoise.quality.risk import SIDE, Piece, RiskEstimate, estimate_risk, judging_pieces
 from unnoise.training.crops import Crops
 
 CPU = torch.device("cpu")

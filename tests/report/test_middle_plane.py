@@ -13,7 +13,7 @@ from unnoise.images.image import Image
 from unnoise.models.model import EnsembleMember, Model
 from unnoise.models.posterior import Posterior
 from unnoise.models.predict import predict, predict_array
-from unnoise.noise.models import Curve, PoissonGauss
+from unnoise.noise.noise_models import PoissonGauss, VarianceCurve
 from unnoise.report import middle_plane as results
 from unnoise.report.middle_plane import MiddlePlane, show, show_training
 from unnoise.report.result_page import DenoisedPlane
@@ -33,7 +33,7 @@ def with_centre(model: Model) -> Model:
     n = len(model.channels)
     centre = Posterior(
         (PoissonGauss(1.0, 0.0, 0.0),) * n,
-        (Curve((0.0,), (1e-6,)),) * n,
+        (VarianceCurve((0.0,), (1e-6,)),) * n,
         (2.0,) * n,
         2.0,
         0.0,

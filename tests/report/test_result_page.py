@@ -15,20 +15,15 @@ from numpy.typing import NDArray
 import unnoise
 from unnoise.app.files import ReportOptions
 from unnoise.images.image import Image
-from unnoise.noise.interval import Interval
-from unnoise.noise.models import Curve
-from unnoise.noise.of_images import ImageNoise
+from unnoise.noise.confidence_interval import Interval
+from unnoise.noise.image_noise import ImageNoise
+from unnoise.noise.noise_models import VarianceCurve
 from unnoise.quality.assess import Assessment, assess
 from unnoise.quality.training_record import record
 from unnoise.report.noise_page import noise_numbers, of_noise
 from unnoise.report.page import render
 from unnoise.report.page_parts import Chart, Page
-from unnoise.report.result_page import (
-    DenoisedPlane,
-    RunFacts,
-    of_results,
-    quality_numbers,
-)
+from unnoise.report.result_page import DenoisedPlane, RunFacts, of_results, quality_numbers
 
 HOSTILE = "<script>alert(1)</script>\"'&.tif"
 
@@ -38,7 +33,7 @@ def pixels(channels: int = 1, shape: tuple[int, int] = (64, 72)) -> NDArray:
 
 
 def judged(noisy: NDArray, noise: Any = None, **options: Any) -> Assessment:
-    noise = Curve((0.0,), (25.0,)) if noise is None else noise
+    noise = VarianceCurve((0.0,), (25.0,)) if noise is None else noise
     found = ImageNoise((noise or None,), (0.02,), ("",))
     known = record([Image.from_array(noisy)], (0,), [0.0])
     return assess(noisy, np.full(noisy.shape, 100.0), found, known, 0, **options)

@@ -23,8 +23,8 @@ from unnoise.images.image import Image
 from unnoise.models import folder as checkpoint
 from unnoise.models.model import Model
 from unnoise.models.predict import predict, predict_array
-from unnoise.noise import of_images
-from unnoise.noise.models import PoissonGauss
+from unnoise.noise import image_noise
+from unnoise.noise.noise_models import PoissonGauss
 from unnoise.quality.noise_passthrough import dependence
 from unnoise.quality.risk import RiskEstimate
 from unnoise.training import instant as stabilising
@@ -32,7 +32,7 @@ from unnoise.training.adapted import CANDIDATES, SHARES, CandidateSearch
 from unnoise.training.instant import VstCalibration
 from unnoise.training.plan import plan
 from unnoise.training.resume import resume as resume_run
-from unnoise.training.runs import start
+from unnoise.training.start import start
 
 pytestmark = pytest.mark.usefixtures("few_steps")
 
@@ -337,7 +337,7 @@ def test_noise_that_is_known_badly_does_little_harm(
     """
     noise = PoissonGauss(gain=factor, offset=0.0, read_variance=0.0)
 
-    monkeypatch.setattr(of_images, "mean_curve", lambda curves: noise)
+    monkeypatch.setattr(image_noise, "mean_curve", lambda curves: noise)
     clean, noisy = scene(64), photons(64)
     run = finished(made(noisy, steps=160))
     errors = [((result(m, noisy) - clean) ** 2).mean() for m in run._stages[:3]]

@@ -12,7 +12,7 @@ import unnoise
 from synthetic import averaged, smooth, white
 from tiny import NET
 from unnoise.app.cli.options import wanted, with_noise_model
-from unnoise.config import footprint as structure
+from unnoise.config import struct_mask as structure
 from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images.image import Image
@@ -196,7 +196,7 @@ def test_what_cannot_be_is_refused_before_any_image(given: dict[str, Any], messa
 
 def test_the_camera_file_becomes_a_setting(tmp_path: Any) -> None:
     from unnoise.noise.camera.file import Camera
-    from unnoise.noise.models import PoissonGauss
+    from unnoise.noise.noise_models import PoissonGauss
 
     path = tmp_path / 'my "camera": #1.json'
     Camera((PoissonGauss(1.0, 0.0, 1.0),)).save(path)

@@ -19,7 +19,7 @@ from unnoise.models.predict import predict_array
 from unnoise.nets.classical import FILTERS
 from unnoise.training.filter_search import FilterSearch
 from unnoise.training.plan import plan
-from unnoise.training.runs import start
+from unnoise.training.start import start
 
 NEEDS = {"wavelet": "pywt", "bm3d": "bm3d"}
 

@@ -16,7 +16,7 @@ from unnoise.images.image import Image
 from unnoise.models.model import Model
 from unnoise.models.predict import predict_array
 from unnoise.noise.camera.file import Camera
-from unnoise.noise.models import PoissonGauss
+from unnoise.noise.noise_models import PoissonGauss
 from unnoise.training import finish as finishing
 from unnoise.training.finish import finish
 from unnoise.training.plan import plan
@@ -38,7 +38,7 @@ def scene(shape: tuple[int, ...] = (64, 72), seed: int = 0) -> NDArray:
 
 def model_of(x: NDArray, config: Config, axes: str | None = None) -> tuple[Model, Image]:
     """A model as a run leaves it, untrained: its net is blind whatever its weights are."""
-    from unnoise.training.runs import start
+    from unnoise.training.start import start
 
     image = Image.from_array(x, axes)
     run = start([image], plan([image], config), CPU)

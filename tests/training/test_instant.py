@@ -18,14 +18,14 @@ from unnoise.images.image import Image
 from unnoise.models.build import build_net
 from unnoise.models.model import Model
 from unnoise.models.predict import predict_array
-from unnoise.nets.variance_stabilized import KNOTS, Stabilised
-from unnoise.noise.models import PoissonGauss
-from unnoise.noise.of_images import ImageNoise
+from unnoise.nets.variance_stabilized import KNOTS, VarianceStabilized
+from unnoise.noise.image_noise import ImageNoise
+from unnoise.noise.noise_models import PoissonGauss
 from unnoise.training import instant as stabilising
 from unnoise.training.instant import VstCalibration, _shift, with_stabilizer
 from unnoise.training.loop import TrainingRun
 from unnoise.training.plan import plan
-from unnoise.training.runs import start
+from unnoise.training.start import start
 
 
 def scene(side: int = 48, seed: int = 0, scale: float = 30.0) -> NDArray[np.float64]:
@@ -131,7 +131,7 @@ def test_the_net_itself_and_the_global_random_state_stay() -> None:
     run = calibrated(photons(32))
     assert torch.equal(state, torch.get_rng_state())
     net = build_net(run.model())
-    assert isinstance(net, Stabilised)
+    assert isinstance(net, VarianceStabilized)
     _, model = planned(photons(32))
     for name, weight in run.model().weights.items():
         if name.startswith("net."):

@@ -16,7 +16,7 @@ from unnoise.errors import InputError
 from unnoise.images.image import Image
 from unnoise.models.model import Model
 from unnoise.noise.camera.file import Camera
-from unnoise.noise.models import PoissonGauss
+from unnoise.noise.noise_models import PoissonGauss
 from unnoise.training.methods.r2r import SIGNALS
 from unnoise.training.noise_tables import noise_tables
 from unnoise.training.plan import plan

@@ -17,7 +17,7 @@ from unnoise.models.predict import predict_array
 from unnoise.nets.device import select_device
 from unnoise.quality.metrics import psnr
 from unnoise.training.plan import plan
-from unnoise.training.runs import start
+from unnoise.training.start import start
 
 STEPS = 700
 """About a minute on two cores."""

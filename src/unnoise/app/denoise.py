@@ -38,7 +38,7 @@ from unnoise.training.auto import Auto
 from unnoise.training.finish import finish
 from unnoise.training.plan import choose_ndim
 from unnoise.training.run import Run
-from unnoise.training.runs import start
+from unnoise.training.start import start
 
 
 def denoise_files(

@@ -28,7 +28,7 @@ from unnoise.training.loggers import make as make_logger
 from unnoise.training.plan import describe, plan
 from unnoise.training.resume import resume as resume_run
 from unnoise.training.run import Run
-from unnoise.training.runs import start
+from unnoise.training.start import start
 
 SAVE_EVERY = 60.0
 """Seconds between two saves of a running training."""

@@ -8,8 +8,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ValidationError, model_validator
 
-from unnoise.config import footprint as structure
 from unnoise.config import methods
+from unnoise.config import struct_mask as structure
 from unnoise.config.sections import (
     SECTIONS,
     SPREADS,

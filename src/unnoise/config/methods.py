@@ -34,7 +34,7 @@ class Method:
     build : str
         ``module:function`` that makes the training method from (settings, dimensions, noise).
     run : str
-        Name out of `unnoise.training.runs.RUNS`.
+        Name out of `unnoise.training.start.RUNS`.
     pairs : str
         ``noisy`` or ``clean``: what the second images are, for methods that learn from pairs.
     blind_spot : bool

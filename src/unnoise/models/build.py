@@ -15,9 +15,9 @@ from unnoise.nets.classical import Filter
 from unnoise.nets.device import to_device
 from unnoise.nets.per_channel import PerChannel
 from unnoise.nets.unet import UNet
-from unnoise.nets.variance_stabilized import Stabilised
+from unnoise.nets.variance_stabilized import VarianceStabilized
 
-DenoisingNet = UNet | PerChannel | Filter | Stabilised
+DenoisingNet = UNet | PerChannel | Filter | VarianceStabilized
 """What turns noisy patches into clean ones."""
 
 
@@ -58,7 +58,7 @@ def _net(config: Config, ndim: int, channels: Sequence[int]) -> DenoisingNet:
     """The net of the settings; the global random state is left as it was."""
     net = config.net
     if config.is_shipped:
-        return Stabilised(len(channels))
+        return VarianceStabilized(len(channels))
     if net is None:
         return Filter(config.method, ndim)
 

@@ -38,7 +38,7 @@ from unnoise.models.model import Choice, Coverage, EnsembleMember, Model
 from unnoise.models.posterior import Posterior
 from unnoise.models.provenance import Provenance
 from unnoise.models.record import PosteriorTest, TrainingRecord, plain
-from unnoise.noise.of_images import ImageNoise
+from unnoise.noise.image_noise import ImageNoise
 
 CONFIG, WEIGHTS, RESUME, LOG = "config.yaml", "weights.safetensors", "resume.pt", "log.jsonl"
 FORMAT = 2

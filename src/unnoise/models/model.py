@@ -15,7 +15,7 @@ from unnoise.images.normalization import ChannelStatistics
 from unnoise.models.posterior import Posterior
 from unnoise.models.provenance import Provenance
 from unnoise.models.record import PosteriorTest, TrainingRecord
-from unnoise.noise.of_images import ImageNoise
+from unnoise.noise.image_noise import ImageNoise
 
 
 @dataclass(frozen=True)

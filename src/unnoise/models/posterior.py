@@ -4,7 +4,7 @@ A blind prediction f of variance t around the clean pixel, and the pixel y with 
 are two independent measurements. Their best linear combination is ``f + t / (t + s) * (y - f)``
 (the posterior mean of Laine et al. 2019 and Krull et al. 2020 for a normal prior). s is the noise
 model at f; t is what the squared residuals around a pixel, without the pixel itself, have in excess
-of s. Whether that is safe for an image is tested by `unnoise.training.posterior_test`.
+of s. Whether that is safe for an image is tested by `unnoise.training.center_pixel`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from unnoise.errors import InputError
 from unnoise.noise.density import NoiseModel
-from unnoise.noise.local_mean import reach, surroundings
-from unnoise.noise.models import Curve, from_dict
+from unnoise.noise.local_mean import local_mean, reach
+from unnoise.noise.noise_models import VarianceCurve, from_dict
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Posterior:
     ----------
     models : tuple of noise models
         One per denoised channel, in image units.
-    ceilings : tuple of Curve
+    ceilings : tuple of VarianceCurve
         Variance of the blind residuals in calm places: the noise is taken to be no less.
     scatter : tuple of float
         Variance of a squared residual in units of its mean squared, 2 for normal noise.
@@ -40,7 +40,7 @@ class Posterior:
 
     Examples
     --------
-    >>> flat = Curve((0.0, 1.0), (1.0, 1.0))
+    >>> flat = VarianceCurve((0.0, 1.0), (1.0, 1.0))
     >>> posterior = Posterior((flat,), (flat,), (2.0,), 2.0, 2.0)
     >>> noise = np.random.default_rng(0).normal(size=(1, 64, 64))
     >>> x, error = posterior.apply(noise, np.zeros_like(noise))  # nothing but noise: nothing back
@@ -49,7 +49,7 @@ class Posterior:
     """
 
     models: tuple[NoiseModel, ...]
-    ceilings: tuple[Curve, ...]
+    ceilings: tuple[VarianceCurve, ...]
     scatter: tuple[float, ...]
     width: float
     strictness: float
@@ -93,7 +93,7 @@ class Posterior:
         """Variance of the clean pixel around its blind prediction, for one channel."""
         noise = self.noise(channel, blind)
         excess = (np.asarray(noisy, np.float64) - blind) ** 2 / noise - 1
-        mean, count = surroundings(excess, self.width, inside)
+        mean, count = local_mean(excess, self.width, inside)
         mean = mean - self.strictness * np.sqrt(self.scatter[channel] / count)
         return np.asarray(noise * np.maximum(mean, 0.0))
 
@@ -123,7 +123,7 @@ class Posterior:
             If something is missing or out of range.
         """
         ceilings = tuple(from_dict(v) for v in values["ceilings"])
-        if not all(isinstance(c, Curve) for c in ceilings):
+        if not all(isinstance(c, VarianceCurve) for c in ceilings):
             raise InputError("the ceilings of the noise must be curves")
         found = cls(
             models=tuple(from_dict(v) for v in values["models"]),

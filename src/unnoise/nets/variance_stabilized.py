@@ -25,7 +25,7 @@ LEVEL = 0.1
 """Noise as the Gaussian net sees it: 25 of 255, where it was trained most."""
 
 
-class Stabilised(nn.Module):
+class VarianceStabilized(nn.Module):
     """A net for images of normalised units: transform, denoise, transform back.
 
     Parameters
@@ -46,7 +46,7 @@ class Stabilised(nn.Module):
 
     Examples
     --------
-    >>> net = Stabilised(channels=2)
+    >>> net = VarianceStabilized(channels=2)
     >>> net(torch.zeros(1, 2, 20, 31)).shape
     torch.Size([1, 2, 20, 31])
     """

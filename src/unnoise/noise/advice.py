@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unnoise.config import footprint as structure
+from unnoise.config import struct_mask as structure
 from unnoise.config.methods import DEFAULT_STEPS, MIN_SLICES
 from unnoise.images.image import Image
 from unnoise.noise.channel import ChannelNoise

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from unnoise.errors import InputError
 from unnoise.images.image import Image
 from unnoise.noise import correlation, linear_probe, photon_transfer
-from unnoise.noise.artifacts import histogram, pixels, processing, stripes
+from unnoise.noise.artifacts import bad_pixels, earlier_processing, histogram, stripes
 from unnoise.noise.planes import neighboring_planes, sampled
 
 LEAST_HIGH = 0.3
@@ -165,13 +165,13 @@ def _artefacts(planes: NDArray, noise: float | None) -> dict[str, Any]:
     return {
         "saturation": histogram.saturation(planes),
         "quantisation": histogram.quantisation(planes, noise=noise),
-        "bad_pixels": pixels.bad_pixels(planes),
-        "background": pixels.background(planes),
+        "bad_pixels": bad_pixels.bad_pixels(planes),
+        "background": bad_pixels.background(planes),
         "stripes": stripes.stripes(middle),
         "periodic": stripes.periodic(middle),
-        "jpeg": processing.jpeg(middle),
-        "demosaic": processing.demosaic(middle),
-        "interpolated": processing.interpolated(middle),
+        "jpeg": earlier_processing.jpeg(middle),
+        "demosaic": earlier_processing.demosaic(middle),
+        "interpolated": earlier_processing.interpolated(middle),
     }
 
 

@@ -16,7 +16,7 @@ def reach(width: float) -> int:
     return int(TRUNCATE * width + 0.5)
 
 
-def surroundings(
+def local_mean(
     values: NDArray, width: float, inside: Sequence[NDArray[np.bool_]] | None = None
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Gaussian mean around every pixel without the pixel itself, and how many it is worth.
@@ -36,7 +36,7 @@ def surroundings(
     Examples
     --------
     >>> x = np.zeros((9, 9)); x[4, 4] = 5
-    >>> mean, count = surroundings(x, 1.0)
+    >>> mean, count = local_mean(x, 1.0)
     >>> float(mean[4, 4]), bool(mean[4, 5] > 0)
     (0.0, True)
     """

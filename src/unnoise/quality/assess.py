@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unnoise.models.record import TrainingRecord
-from unnoise.noise.local_mean import surroundings
-from unnoise.noise.of_images import ImageNoise
+from unnoise.noise.image_noise import ImageNoise
+from unnoise.noise.local_mean import local_mean
 from unnoise.quality.bias import Bias, mean_preservation
 from unnoise.quality.frc import Frc, frc, gaussian_split, resolution
 from unnoise.quality.gain import Gain, gain
@@ -156,7 +156,7 @@ def expected_error(
     The mean squared residual of the surroundings less the noise variance, and twice the share of
     its own noise that a result repeats, which its residual does not show (0 behind a blind spot).
     """
-    excess, _ = surroundings((noisy - clean) ** 2 / variance - 1, WINDOW)
+    excess, _ = local_mean((noisy - clean) ** 2 / variance - 1, WINDOW)
     return np.asarray(np.sqrt(variance * np.maximum(excess + 2 * repeated, 0.0)))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from unnoise.noise.interval import Interval
+from unnoise.noise.confidence_interval import Interval
 from unnoise.quality import blocks
 
 BINS = 16

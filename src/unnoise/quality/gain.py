@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from numpy.typing import ArrayLike
 
 from unnoise.errors import InputError
-from unnoise.noise.interval import Interval
+from unnoise.noise.confidence_interval import Interval
 from unnoise.quality import blocks
 
 

@@ -13,7 +13,7 @@ from unnoise.models.build import ready
 from unnoise.models.model import Model
 from unnoise.models.units import to_net
 from unnoise.noise.density import NoiseModel
-from unnoise.noise.local_mean import surroundings
+from unnoise.noise.local_mean import local_mean
 from unnoise.quality.region import Region, predictions, read_piece, somewhere
 
 UNKNOWN = (0.01, 0.02)
@@ -31,7 +31,7 @@ def memorised(pieces: Sequence[Region], noise: NoiseModel | None) -> tuple[float
     for piece in pieces:
         y = piece.noisy
         variance = np.full(y.shape, y.var()) if noise is None else noise.variance(piece.seen)
-        plain = surroundings(y, 1.0)[0]
+        plain = local_mean(y, 1.0)[0]
         found.append((((y - piece.seen) ** 2 - (y - plain) ** 2) / variance).ravel())
     differences, held = np.concatenate(found), np.concatenate([p.held_out.ravel() for p in pieces])
     h, t = differences[held], differences[~held]

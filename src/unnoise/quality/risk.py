@@ -30,7 +30,7 @@ from unnoise.images.held_out import held_out, plane_key
 from unnoise.images.image import Image
 from unnoise.models.model import Model
 from unnoise.models.predict import predict_array
-from unnoise.noise.local_mean import surroundings
+from unnoise.noise.local_mean import local_mean
 from unnoise.noise.planes import calmest
 
 SIDE = 512
@@ -113,7 +113,7 @@ def _dealt(residual: NDArray, signal: NDArray, rng: np.random.Generator) -> NDAr
 
     How calm a place is is told by its neighbours, so a residual has no say in its own choice.
     """
-    around, _ = surroundings(residual**2, 3.0)
+    around, _ = local_mean(residual**2, 3.0)
     order = np.argsort(signal, axis=None, kind="stable")
     flat, restless = residual.ravel(), around.ravel()
     out = np.empty(residual.size)

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from unnoise.noise.autocovariance import lagged_products
-from unnoise.noise.interval import Interval
+from unnoise.noise.confidence_interval import Interval
 from unnoise.quality import blocks
 
 REACH = 5

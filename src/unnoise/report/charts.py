@@ -15,10 +15,10 @@ from itertools import groupby
 import numpy as np
 from markupsafe import Markup
 
+from unnoise.report._templates import fill
 from unnoise.report.axis import Axis, axis_of, short
 from unnoise.report.colour import hex_colour, signed_scale
 from unnoise.report.page_parts import Chart, HeatMap, Series, Values
-from unnoise.report.templates import fill
 
 WIDTH, HEIGHT = 420, 284
 LEFT, RIGHT, TOP, BOTTOM = 62, 408, 12, 236

@@ -18,11 +18,11 @@ import numpy as np
 from markupsafe import Markup
 
 from unnoise.images.atomic import write_whole
+from unnoise.report._templates import fill
 from unnoise.report.charts import chart, heat_map
 from unnoise.report.colour import RAMPS, hex_colours
 from unnoise.report.embedded_images import LABELS, View, views
 from unnoise.report.page_parts import Chart, Page, Picture
-from unnoise.report.templates import fill
 
 ONE_SECTION = 3_300_000
 """Bytes of images for the pictures of a section, such as the whole of a file and its middle; base64

@@ -24,10 +24,10 @@ from unnoise.models.model import Choice, EnsembleMember, Model
 from unnoise.models.provenance import Provenance
 from unnoise.quality import risk
 from unnoise.quality.risk import RiskEstimate
-from unnoise.training.held_out import regions
+from unnoise.training.center_pixel import with_posterior
+from unnoise.training.held_out_regions import regions
 from unnoise.training.instant import STEPS, VstCalibration
 from unnoise.training.loop import TrainingRun
-from unnoise.training.posterior_test import with_posterior
 from unnoise.training.progress import Progress
 from unnoise.training.run import Run
 

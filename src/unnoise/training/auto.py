@@ -9,8 +9,8 @@ from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images.image import Image
 from unnoise.noise.advice import Advice, suits_pretrained
+from unnoise.noise.image_noise import inspect_images
 from unnoise.noise.inspect import NoiseReport
-from unnoise.noise.of_images import inspect_images
 from unnoise.training.plan import choose_ndim
 
 MASKED = 13.5

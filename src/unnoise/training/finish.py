@@ -9,12 +9,12 @@ import torch
 
 from unnoise.images.image import Image
 from unnoise.models.model import Model
+from unnoise.noise.image_noise import image_noise, inspect_images
 from unnoise.noise.inspect import NoiseReport
-from unnoise.noise.of_images import image_noise, inspect_images
 from unnoise.quality.noise_passthrough import dependence, memorised
 from unnoise.quality.training_record import record
-from unnoise.training.held_out import regions
-from unnoise.training.posterior_test import with_posterior
+from unnoise.training.center_pixel import with_posterior
+from unnoise.training.held_out_regions import regions
 
 
 def finish(

@@ -22,7 +22,7 @@ from unnoise.images.image import Image
 from unnoise.images.robust_sigma import noise_sigma
 from unnoise.models.build import ready
 from unnoise.models.model import Model
-from unnoise.nets.variance_stabilized import KNOTS, Stabilised, interpolate
+from unnoise.nets.variance_stabilized import KNOTS, VarianceStabilized, interpolate
 from unnoise.training.crops import crops_of
 from unnoise.training.methods.b2u import donut_mean
 from unnoise.training.optimizer import OPTIMIZERS
@@ -118,7 +118,7 @@ class VstCalibration(Run):
         seed = model.config.training.seed
         self._rng = np.random.default_rng([seed, 7])
         net = ready(model, device)
-        assert isinstance(net, Stabilised)
+        assert isinstance(net, VarianceStabilized)
         self._net = net.requires_grad_(False)
         self._first = net.log_sigma.clone()
         patches = self._crops.batch(N_JUDGES, np.random.default_rng([seed, 8]))

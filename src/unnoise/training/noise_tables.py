@@ -13,7 +13,7 @@ from unnoise.models.model import Model
 from unnoise.noise.correlation import Correlation
 from unnoise.noise.density import NoiseModel
 from unnoise.noise.inspect import NoiseReport
-from unnoise.noise.models import PoissonGauss
+from unnoise.noise.noise_models import PoissonGauss
 from unnoise.training.methods.r2r import SIGNALS, NoiseTable
 
 GROWTH = 1.1

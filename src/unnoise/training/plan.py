@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from unnoise.config import footprint as structure
+from unnoise.config import struct_mask as structure
 from unnoise.config.config import Config
 from unnoise.config.methods import ADAPTED_STEPS, DEFAULT_STEPS, MIN_SLICES
 from unnoise.errors import InputError
@@ -16,8 +16,8 @@ from unnoise.images.normalization import channel_statistics
 from unnoise.models.build import new_weights
 from unnoise.models.model import Model
 from unnoise.models.provenance import Provenance
+from unnoise.noise.image_noise import image_noise, inspect_images
 from unnoise.noise.inspect import NoiseReport
-from unnoise.noise.of_images import image_noise, inspect_images
 from unnoise.training.instant import with_stabilizer
 from unnoise.training.noise_tables import with_split_noise
 

@@ -14,9 +14,9 @@ from unnoise.images.image import Image
 from unnoise.models.folder import load_state
 from unnoise.models.model import Model
 from unnoise.models.provenance import fingerprint
-from unnoise.noise.of_images import image_noise, inspect_images
+from unnoise.noise.image_noise import image_noise, inspect_images
 from unnoise.training.run import Run
-from unnoise.training.runs import start
+from unnoise.training.start import start
 
 
 def resume(

@@ -16,7 +16,7 @@ class Run(Protocol):
     """Work of many steps that can stop and go on at any of them; every run derives from it.
 
     Iterating does the work and yields `Progress` after every step; leaving the loop stops it.
-    Made by `unnoise.training.runs.start` from images, the planned model, a device and, of pairs,
+    Made by `unnoise.training.start.start` from images, the planned model, a device and, of pairs,
     the second images.
 
     Attributes

@@ -14,7 +14,7 @@ import unnoise
 from unnoise.errors import InputError
 from unnoise.noise.camera.calibrate import CHOICES, Fit, from_stacks
 from unnoise.noise.density import NoiseModel
-from unnoise.noise.models import PoissonGauss
+from unnoise.noise.noise_models import PoissonGauss
 
 GAIN, OFFSET, READ = 2.0, 100.0, 3.0
 

@@ -18,7 +18,7 @@ from unnoise.app.train import train_files
 from unnoise.errors import InputError
 from unnoise.models import folder as checkpoint
 from unnoise.noise.camera.file import Camera
-from unnoise.noise.models import PoissonGauss
+from unnoise.noise.noise_models import PoissonGauss
 from unnoise.training.loop import TrainingRun
 from unnoise.training.noise_tables import noise_tables
 from unnoise.training.plan import plan

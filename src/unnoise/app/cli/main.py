@@ -10,8 +10,8 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from unnoise import __version__
-from unnoise.app.cli import noise as noise_commands
-from unnoise.app.cli.noise import command_line
+from unnoise.app.cli import noise_commands as noise_commands
+from unnoise.app.cli.noise_commands import command_line
 from unnoise.app.cli.options import (
     Axes,
     Backend,

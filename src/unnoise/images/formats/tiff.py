@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from unnoise.errors import AxesError, InputError
 from unnoise.images import axes as ax
-from unnoise.images.formats import tiff_metadata
+from unnoise.images.formats import _tiff_metadata
 from unnoise.images.formats.reader import Pixels, reading
 from unnoise.images.formats.writer import Layout, encoded, mapped
 from unnoise.images.image import ArrayLike, Image, check_pixels
@@ -52,7 +52,7 @@ def read(path: Path, axes: str | None = None) -> Image:
         letters, samples = _axes(series, axes)
         coloured = samples is not None and letters[samples] == "C"
         alpha = _alpha(page) if coloured else None
-        meta = tiff_metadata.read(tif, series)
+        meta = _tiff_metadata.read(tif, series)
         metadata: dict[str, Any] = {
             "source": series.kind if series.kind in ("imagej", "ome") else "plain",
             "samples": coloured,
@@ -151,7 +151,7 @@ def _axes(series: tifffile.TiffPageSeries, given: str | None) -> tuple[str, int 
     samples = names.find("S") if "S" in names else names.find("C")
     has_samples = "S" in names or (series.keyframe.samplesperpixel > 1 and samples >= 0)
     position = samples if has_samples else None
-    own = given or tiff_metadata.shaped(series).get("unnoise", {}).get("axes")
+    own = given or _tiff_metadata.shaped(series).get("unnoise", {}).get("axes")
     if own:
         return ax.check(own, shape), position
     pattern = [a if a in "TCZYX" else "?" for a in names]
@@ -262,7 +262,7 @@ def prepare(path: Path, like: Image, dtype: np.dtype) -> Layout:
     samples = _storage(like, dtype)
     dialect = flavour(source, like.axes, like.shape, dtype, samples)
     keywords: dict[str, Any] = {
-        **getattr(tiff_metadata, dialect)(like),
+        **getattr(_tiff_metadata, dialect)(like),
         **_photometric(like, dtype, dialect, samples),
         "imagej": dialect == "imagej",
         "ome": dialect == "ome",

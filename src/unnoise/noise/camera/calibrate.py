@@ -20,9 +20,9 @@ from unnoise.noise.camera import fit as fitting
 from unnoise.noise.camera import repeats
 from unnoise.noise.camera.fit import Bins, Residuals, Samples
 from unnoise.noise.camera.repeats import Stack
+from unnoise.noise.confidence_interval import Interval
 from unnoise.noise.density import NoiseModel
-from unnoise.noise.interval import Interval
-from unnoise.noise.models import Curve, PoissonGauss
+from unnoise.noise.noise_models import PoissonGauss, VarianceCurve
 
 CHOICES = ("auto", "poisson_gauss", "curve", "histogram", "mixture")
 """Kinds of model a calibration can be asked for."""
@@ -253,7 +253,7 @@ def _is_odd(
 
 def _fit(
     samples: Samples, freedom: int, dark: Bins | None, facts: dict[str, Any]
-) -> tuple[PoissonGauss, Curve, Fit]:
+) -> tuple[PoissonGauss, VarianceCurve, Fit]:
     """The photon-transfer line with bootstrap intervals, the curve, and what is known of them."""
     bins = fitting.binned(samples, freedom)
     w = fitting.weights(bins, freedom)
@@ -308,7 +308,7 @@ def _fit(
         signal=(low, high),
         **facts,
     )
-    return line, Curve(knots, variances), fit
+    return line, VarianceCurve(knots, variances), fit
 
 
 def _possible(gain: float, start: Interval, darkest: float) -> tuple[Interval, Interval]:

@@ -11,7 +11,7 @@ from typing import Any
 from unnoise.errors import InputError
 from unnoise.images.atomic import explained, probe, replacing
 from unnoise.noise.density import NoiseModel
-from unnoise.noise.models import from_dict
+from unnoise.noise.noise_models import from_dict
 
 FORMAT = 1
 """Version of the file; readers refuse newer ones."""
@@ -32,7 +32,7 @@ class Camera:
 
     Examples
     --------
-    >>> from unnoise.noise.models import PoissonGauss
+    >>> from unnoise.noise.noise_models import PoissonGauss
     >>> camera = Camera((PoissonGauss(2.0, 100.0, 9.0),), source="dark and bright frames")
     >>> Camera.from_json(camera.to_json()) == camera
     True

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from unnoise.noise.models import Histogram, Mixture, between
+from unnoise.noise.noise_models import Histogram, Mixture, between
 
 MAX_BINS, KNOTS = 32, 24
 MIN_PER_BIN, MIN_FREEDOM = 40, 400

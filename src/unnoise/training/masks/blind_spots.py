@@ -10,7 +10,7 @@ Blind-Spot Networks, ISBI 2020) is for noise that is correlated between pixels, 
 of a scanner. There the neighbours tell the noise of the hidden pixel, so all pixels under a
 footprint around every spot are hidden too, while the loss still looks at the spots alone. Here this
 is two steps: `exclude` keeps the replacements from reading under the footprint, and
-`hide_structure` overwrites what lies under it. Footprints come from `unnoise.config.footprint`.
+`hide_structure` overwrites what lies under it. Footprints come from `unnoise.config.struct_mask`.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from unnoise.images.image import Image
 from unnoise.noise.camera.file import Camera
 from unnoise.noise.density import NoiseModel
 from unnoise.noise.inspect import NoiseReport, inspect
-from unnoise.noise.models import Curve, from_dict
+from unnoise.noise.noise_models import VarianceCurve, from_dict
 from unnoise.noise.photon_transfer import PhotonTransfer
 
 KNOTS = 97
@@ -141,4 +141,4 @@ def mean_curve(curves: Sequence[PhotonTransfer]) -> NoiseModel:
     # lines go on where no place is calm: bright spots seldom are.
     inside = np.linspace(low - span / 2, high, KNOTS)
     knots = np.append(inside, high + span * np.array([0.5, 1.0, 2.0]))
-    return Curve(knots, np.mean([curve.at(knots) for curve in curves], axis=0))
+    return VarianceCurve(knots, np.mean([curve.at(knots) for curve in curves], axis=0))

@@ -32,8 +32,8 @@ from unnoise.models.model import Model
 from unnoise.models.posterior import Posterior
 from unnoise.models.record import PosteriorTest
 from unnoise.noise.density import NoiseModel
-from unnoise.noise.local_mean import surroundings
-from unnoise.noise.models import Curve
+from unnoise.noise.local_mean import local_mean
+from unnoise.noise.noise_models import VarianceCurve
 from unnoise.noise.planes import calmest
 from unnoise.quality.region import Region
 
@@ -61,7 +61,7 @@ def with_posterior(
     model : Model
         Trained with a method that hides single pixels.
     pieces : sequence of sequences of Region
-        From `unnoise.training.held_out.regions`.
+        From `unnoise.training.held_out_regions.regions`.
     noise : sequence of noise models
         One per denoised channel.
     """
@@ -124,14 +124,14 @@ def fit(
     return (centre if used else None), verdict
 
 
-def ceiling_of(pieces: Sequence[Region]) -> Curve:
+def ceiling_of(pieces: Sequence[Region]) -> VarianceCurve:
     """Variance of the residuals by intensity, from the pixels of the calmest surroundings.
 
     Which pixels those are is told by their neighbours, so their own noise has no say.
     """
     squares = [(piece.noisy - piece.seen) ** 2 for piece in pieces]
     signal = [piece.seen for piece in pieces]
-    around = [surroundings(square, 3.0)[0] for square in squares]
+    around = [local_mean(square, 3.0)[0] for square in squares]
     s, q, a = (np.concatenate([part.ravel() for part in x]) for x in (signal, squares, around))
     n_bins = int(np.clip(len(s) // 500, 1, BINS))
     knots: list[tuple[float, float]] = []
@@ -142,7 +142,7 @@ def ceiling_of(pieces: Sequence[Region]) -> Curve:
     if len(rising) == 1:
         rising.append((rising[0][0] + 1.0, rising[0][1]))
     levels, variances = (np.array(column) for column in zip(*rising, strict=True))
-    return Curve(levels, variances)
+    return VarianceCurve(levels, variances)
 
 
 def _change(centre: Posterior, regions: Sequence[Sequence[Region]]) -> tuple[float, float]:

@@ -20,9 +20,9 @@ from unnoise.errors import InputError
 from unnoise.images.image import Image
 from unnoise.models.model import Model
 from unnoise.noise.camera.file import Camera
+from unnoise.noise.image_noise import ImageNoise, image_noise, inspect_images
 from unnoise.noise.inspect import inspect
-from unnoise.noise.models import PoissonGauss
-from unnoise.noise.of_images import ImageNoise, image_noise, inspect_images
+from unnoise.noise.noise_models import PoissonGauss
 from unnoise.training.finish import finish
 from unnoise.training.plan import plan
 
@@ -43,7 +43,7 @@ def scene(shape: tuple[int, ...] = (64, 72), seed: int = 0) -> NDArray:
 
 def model_of(x: NDArray, config: Config, axes: str | None = None) -> tuple[Model, Image]:
     """A model as a run leaves it, untrained: its net is blind whatever its weights are."""
-    from unnoise.training.runs import start
+    from unnoise.training.start import start
 
     image = Image.from_array(x, axes)
     run = start([image], plan([image], config), CPU)

@@ -11,7 +11,7 @@ from scipy import stats
 
 from unnoise.errors import InputError
 from unnoise.noise.camera.file import Camera
-from unnoise.noise.models import Curve, Histogram, Mixture, PoissonGauss, from_dict
+from unnoise.noise.noise_models import Histogram, Mixture, PoissonGauss, VarianceCurve, from_dict
 
 Z = np.linspace(-8, 8, 641)
 
@@ -41,7 +41,7 @@ MODELS = {
     "poisson_gauss": PoissonGauss(2.0, 10.0, 9.0),
     "photons": PoissonGauss(1.0, 0.0, 0.0),
     "constant": PoissonGauss(0.0, 0.0, 4.0),
-    "curve": Curve(np.array([0.0, 30.0, 90.0]), np.array([4.0, 40.0, 20.0])),
+    "curve": VarianceCurve(np.array([0.0, 30.0, 90.0]), np.array([4.0, 40.0, 20.0])),
     "histogram": gaussian_table(np.array([0.0, 100.0]), np.array([5.0, 60.0])),
     "mixture": two_peaks(),
 }
@@ -189,7 +189,7 @@ def test_means_survive_at_a_fifth_of_a_photon() -> None:
     clean = np.full((400, 400), 0.2)
     noisy = rng.poisson(clean)
     prior = 0.2 * rng.gamma(20, 1 / 20, clean.shape)  # independent of the pixel's own noise
-    for model in (PoissonGauss(1.0, 0.0, 0.0), Curve([0.0, 5.0], [1e-3, 5.0])):
+    for model in (PoissonGauss(1.0, 0.0, 0.0), VarianceCurve([0.0, 5.0], [1e-3, 5.0])):
         mean, variance = model.posterior(noisy, prior, 0.01)
         assert mean.mean() == pytest.approx(0.2, rel=0.02)
         assert np.isfinite(variance).all()

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from unnoise.noise.interval import Interval
+from unnoise.noise.confidence_interval import Interval
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ class _OnKnots(NoiseModel):
 
 
 @dataclass(frozen=True, eq=False)
-class Curve(_OnKnots, _Normal):
+class VarianceCurve(_OnKnots, _Normal):
     """Normal noise whose variance is piecewise linear between knots, and constant beyond them.
 
     Parameters
@@ -132,7 +132,7 @@ class Curve(_OnKnots, _Normal):
 
     Examples
     --------
-    >>> Curve(knots=[0.0, 10.0], variances=[1.0, 3.0]).variance([5.0, 20.0])
+    >>> VarianceCurve(knots=[0.0, 10.0], variances=[1.0, 3.0]).variance([5.0, 20.0])
     array([2., 3.])
     """
 
@@ -257,7 +257,9 @@ class Mixture(_OnKnots):
         return np.asarray(np.log(total / math.sqrt(2 * math.pi) + FLOOR) - np.log(scale))
 
 
-KINDS: dict[str, type[NoiseModel]] = {m.kind: m for m in (PoissonGauss, Curve, Histogram, Mixture)}
+KINDS: dict[str, type[NoiseModel]] = {
+    m.kind: m for m in (PoissonGauss, VarianceCurve, Histogram, Mixture)
+}
 """Name in files -> model."""
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
+from unnoise.noise.artifacts import bad_pixels
 from unnoise.noise.artifacts import histogram as levels
-from unnoise.noise.artifacts import pixels
 from unnoise.noise.channel import sentence
 
 SEEDS = range(4)
@@ -98,7 +98,7 @@ def test_steps_matter_when_coarser_than_the_noise() -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("rate", [0.02, 0.2, 0.5, 2, 5, 100])
 def test_poisson_noise_has_no_bad_pixels(seed, rate) -> None:
-    assert not pixels.bad_pixels(np.random.default_rng(seed).poisson(rate, (256, 256))).found
+    assert not bad_pixels.bad_pixels(np.random.default_rng(seed).poisson(rate, (256, 256))).found
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -108,7 +108,7 @@ def test_heavy_but_exponential_tails_have_no_bad_pixels(seed) -> None:
         0, 5, (256, 256)
     )
     for image in (emccd, rng.exponential(1, (256, 256)), rng.laplace(0, 1, (256, 256))):
-        assert not pixels.bad_pixels(image).found
+        assert not bad_pixels.bad_pixels(image).found
 
 
 @pytest.mark.parametrize("rate", [0.2, 1, 5, 100, 1000])
@@ -119,7 +119,7 @@ def test_planted_hot_and_dead_pixels_are_found_where_they_are(rate) -> None:
     for y, x in places:
         image[y, x] = rate + 20 * np.sqrt(max(rate, 1)) + 10
     image[5, 5] = -1000
-    result = pixels.bad_pixels(image)
+    result = bad_pixels.bad_pixels(image)
     assert result.dead == 1
     assert len(set(places) & set(result.coordinates)) >= 0.95 * len(places)
     assert result.hot <= len(places) + 1
@@ -133,7 +133,7 @@ def test_point_sources_and_edges_are_not_bad_pixels(sigma) -> None:
     image = np.where(y > 1.5 * x, 200.0, 20.0)
     for cy, cx in rng.uniform(5, 250, (60, 2)):
         image += 300 * np.exp(-((y - cy) ** 2 + (x - cx) ** 2) / (2 * sigma**2))
-    assert not pixels.bad_pixels(rng.poisson(image)).found
+    assert not bad_pixels.bad_pixels(rng.poisson(image)).found
 
 
 def test_recurring_pixels_are_hot_and_others_outliers() -> None:
@@ -142,7 +142,7 @@ def test_recurring_pixels_are_hot_and_others_outliers() -> None:
     frames[:, 30, 40] -= 300
     for t in range(6):
         frames[t, 50, 8 * t + 5] += 500
-    result = pixels.bad_pixels(frames)
+    result = bad_pixels.bad_pixels(frames)
     assert (result.hot, result.dead, result.outliers) == (1, 1, 6)
     assert result.coordinates[:2] == ((10, 20), (30, 40))
     assert "stay at their place" in result.line()
@@ -151,7 +151,7 @@ def test_recurring_pixels_are_hot_and_others_outliers() -> None:
 def test_sorting_network_gives_the_median_of_eight_neighbours() -> None:
     rows = np.random.default_rng(4).normal(size=(8, 500))
     lanes = list(rows)
-    for i, j in pixels._SORT8:
+    for i, j in bad_pixels._SORT8:
         lanes[i], lanes[j] = np.minimum(lanes[i], lanes[j]), np.maximum(lanes[i], lanes[j])
     np.testing.assert_array_equal(np.array(lanes), np.sort(rows, axis=0))
 
@@ -160,7 +160,7 @@ def test_sorting_network_gives_the_median_of_eight_neighbours() -> None:
 def test_padding_is_found_with_its_box(stack) -> None:
     image = np.random.default_rng(0).poisson(50, (96, 128))
     image[:, 90:] = 7
-    result = pixels.background(np.stack([image] * 3) if stack else image)
+    result = bad_pixels.background(np.stack([image] * 3) if stack else image)
     assert result.box == (0, 96, 90, 128)
     assert result.value == 7
     assert result.sides == ("top", "bottom", "right")
@@ -172,9 +172,9 @@ def test_padding_is_found_with_its_box(stack) -> None:
 def test_sparse_photons_are_no_padding(rate) -> None:
     for seed in SEEDS:
         image = np.random.default_rng(seed).poisson(rate, (256, 256))
-        assert not pixels.background(image).found
+        assert not bad_pixels.background(image).found
         image[:, :128] = 0
-        assert pixels.background(image).share == pytest.approx(0.5, abs=0.05)
+        assert bad_pixels.background(image).share == pytest.approx(0.5, abs=0.05)
 
 
 def test_constant_regions_are_a_morphological_opening() -> None:
@@ -183,7 +183,7 @@ def test_constant_regions_are_a_morphological_opening() -> None:
     image[30:55, 50:52] = 3  # too thin
     side = 16
     expected = ndimage.binary_opening(image == 3, np.ones((side, side)))
-    np.testing.assert_array_equal(pixels.constant(image), expected)
+    np.testing.assert_array_equal(bad_pixels.constant(image), expected)
 
 
 IMAGES = {
@@ -203,12 +203,12 @@ def test_degenerate_images_give_finite_answers(name, shape) -> None:
     for result in (
         levels.saturation(image),
         levels.quantisation(image),
-        pixels.bad_pixels(image),
+        bad_pixels.bad_pixels(image),
     ):
         assert isinstance(result.found, bool)
-    assert not pixels.bad_pixels(image).found
+    assert not bad_pixels.bad_pixels(image).found
     assert not levels.saturation(image).found
-    assert 0 <= pixels.background(image).share <= 1
+    assert 0 <= bad_pixels.background(image).share <= 1
 
 
 def test_real_microscope_pictures_have_few_bad_pixels(shared_data) -> None:
@@ -216,4 +216,4 @@ def test_real_microscope_pictures_have_few_bad_pixels(shared_data) -> None:
 
     files = sorted(shared_data.glob("w2s/*__noisy.png"))
     assert files
-    assert sum(pixels.bad_pixels(imread(file)).found for file in files) == 0
+    assert sum(bad_pixels.bad_pixels(imread(file)).found for file in files) == 0

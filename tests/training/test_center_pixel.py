@@ -15,15 +15,15 @@ from scipy import ndimage
 from unnoise.models.posterior import Posterior
 from unnoise.models.record import PosteriorTest
 from unnoise.noise.density import NoiseModel
-from unnoise.noise.models import Curve, PoissonGauss
+from unnoise.noise.noise_models import PoissonGauss, VarianceCurve
 from unnoise.quality.region import Region
-from unnoise.training.posterior_test import CERTAIN, fit
+from unnoise.training.center_pixel import CERTAIN, fit
 
-UNIT = Curve((0.0, 1.0), (1.0, 1.0))
+UNIT = VarianceCurve((0.0, 1.0), (1.0, 1.0))
 
 
-def constant(variance: float) -> Curve:
-    return Curve((0.0, 1.0), (variance, variance))
+def constant(variance: float) -> VarianceCurve:
+    return VarianceCurve((0.0, 1.0), (variance, variance))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -218,9 +218,7 @@ def test_held_out_pixels_have_a_veto() -> None:
 @pytest.mark.parametrize("lost", [0.0, 3.0])
 def test_the_estimated_change_is_the_true_one_on_average(lost: float) -> None:
     """Of given settings, whatever the gate would say: means over worlds agree within chance."""
-    from unnoise.training.posterior_test import (
-        _stein,  # the sum itself, without the choice of the best
-    )
+    from unnoise.training.center_pixel import _stein
 
     centre = Posterior((constant(9.0),), (constant(1e-9),), (2.0,), 2.0, 0.0)
     found = []

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from unnoise.config.footprint import describe, parse, symmetries
+from unnoise.config.struct_mask import describe, parse, symmetries
 from unnoise.errors import InputError
 
 
@@ -156,5 +156,5 @@ def test_descriptions() -> None:
 
 
 def test_the_module_does_not_import_torch() -> None:
-    code = "import sys, unnoise.config.footprint; sys.exit('torch' in sys.modules)"
+    code = "import sys, unnoise.config.struct_mask; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -13,8 +13,8 @@ from unnoise.images.image import Image
 from unnoise.models.model import Model
 from unnoise.models.predict import predict_array
 from unnoise.quality import region as pieces
-from unnoise.training import held_out
-from unnoise.training.held_out import lattices, regions
+from unnoise.training import held_out_regions
+from unnoise.training.held_out_regions import lattices, regions
 from unnoise.training.plan import plan
 
 TINY = (*NET, "training.steps=2", "training.patch=32", "training.batch_size=2")
@@ -29,7 +29,7 @@ def scene(shape: tuple[int, ...] = (64, 72), seed: int = 0) -> NDArray:
 
 def model_of(x: NDArray, config: Config, axes: str | None = None) -> tuple[Model, Image]:
     """A model as a run leaves it, untrained: its net is blind whatever its weights are."""
-    from unnoise.training.runs import start
+    from unnoise.training.start import start
 
     image = Image.from_array(x, axes)
     run = start([image], plan([image], config), CPU)
@@ -150,7 +150,7 @@ def test_regions_of_odd_sizes(shape: tuple[int, ...], axes: str) -> None:
 
 
 def test_regions_stay_within_their_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(held_out, "BUDGET", 4000)
+    monkeypatch.setattr(held_out_regions, "BUDGET", 4000)
     monkeypatch.setattr(pieces, "SIDES", {2: (32, 32), 3: (8, 16, 16)})
     model, image = model_of(scene((3, 96, 96)), tiny(), "TYX")
     (found,) = regions(model, [image], CPU)

@@ -8,7 +8,7 @@ import skimage.data
 from PIL import Image
 from scipy import ndimage
 
-from unnoise.noise.artifacts.processing import demosaic, interpolated, jpeg
+from unnoise.noise.artifacts.earlier_processing import demosaic, interpolated, jpeg
 from unnoise.noise.channel import sentence
 
 SEEDS = range(4)
