@@ -17,10 +17,12 @@ import torch
 import yaml
 
 import unnoise
+from unnoise.models.folder import load
+from unnoise.training.resume import resume
 
 HERE = Path(__file__).parent / "format_1"
 EXPECTED = json.loads((HERE / "expected.json").read_text())
-NAMES = sorted(set(EXPECTED) - {"processor"})
+NAMES = sorted(set(EXPECTED) - {"processor", "unfinished"})
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +34,26 @@ def golden() -> dict[str, Any]:
 def test_predictions_are_those_of_the_version_that_wrote_it(
     golden: dict[str, Any], name: str
 ) -> None:
+    _check(golden, name, unnoise.load(HERE / name))
+
+
+def test_an_unfinished_training_goes_on_as_if_nothing_had_been(golden: dict[str, Any]) -> None:
+    """After 5 steps of 12; expected is what 12 steps without a stop made."""
+    model = load(HERE / "unfinished")
+    images = [unnoise.Image.from_array(golden["photons"]())]
+    run = resume(HERE / "unfinished", model, images, torch.device("cpu"))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    y = unnoise.load(HERE / name).predict(golden["photons"](), dtype=np.float64, device="cpu")
+    steps = [progress.step for progress in run]
+    torch.set_num_threads(threads)
+    assert steps == list(range(6, 13))
+    _check(golden, "unfinished", unnoise.Model.of(run.model()))
+
+
+def _check(golden: dict[str, Any], name: str, model: unnoise.Model) -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    y = model.predict(golden["photons"](), dtype=np.float64, device="cpu")
     torch.set_num_threads(threads)
     told = EXPECTED[name]
     found = [y.mean(), y.std(), y.ravel()[0], y.ravel()[y.size // 2]]
