@@ -24,3 +24,14 @@ class AxesError(InputError):
 
 class ModelError(InputError):
     """A model folder cannot be read, or the model does not fit the image."""
+
+
+def first_line(error: Exception) -> str:
+    r"""What a library's error says, in one line: its first one, or else its kind.
+
+    Examples
+    --------
+    >>> first_line(ValueError("no such layer\nat 0x7f")), first_line(KeyError())
+    ('no such layer', 'KeyError')
+    """
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

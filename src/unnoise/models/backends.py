@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unnoise.errors import InputError
+from unnoise.errors import InputError, first_line
 from unnoise.models.build import DenoisingNet, ready
 from unnoise.models.model import Model
 from unnoise.nets.device import autocast, select_device, training_dtype
@@ -180,7 +180,7 @@ def exported(model: Model) -> bytes:
             assert program is not None
             return bytes(program.model_proto.SerializeToString())
     except Exception as error:  # the exporter raises whatever it stumbles over
-        why = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        why = first_line(error)
         raise InputError(_refusal(model, why)) from error
 
 

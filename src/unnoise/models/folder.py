@@ -29,7 +29,7 @@ from safetensors.torch import save as serialize
 from torch import Tensor
 
 from unnoise.config.config import Config
-from unnoise.errors import InputError, ModelError
+from unnoise.errors import InputError, ModelError, first_line
 from unnoise.images.atomic import beside, replacing
 from unnoise.images.normalization import ChannelStatistics
 from unnoise.models.build import build_net
@@ -262,7 +262,7 @@ def load(folder: str | os.PathLike[str]) -> Model:
         ValueError,
     ) as error:
         raise ModelError(
-            f"the model folder {place} is damaged ({_first_line(error)}); restore it from a copy "
+            f"the model folder {place} is damaged ({first_line(error)}); restore it from a copy "
             f"or train again"
         ) from error
     fits = _is_whole(model)
@@ -324,7 +324,7 @@ def load_state(folder: str | os.PathLike[str]) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(place / RESUME, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever the damaged bytes lead to
         raise ModelError(
-            f"{place / RESUME} is damaged ({_first_line(error)}); the model itself still works, "
+            f"{place / RESUME} is damaged ({first_line(error)}); the model itself still works, "
             f"but its training cannot go on"
         ) from error
     return state
@@ -333,7 +333,3 @@ def load_state(folder: str | os.PathLike[str]) -> dict[str, Any]:
 def _is_second(name: str) -> bool:
     """Whether weights belong to the second model; in folders of format 1 to its ``partner``."""
     return name.startswith((SECOND, "partner."))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
