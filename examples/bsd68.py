@@ -31,10 +31,7 @@ from numpy.typing import NDArray
 from skimage import color, data
 
 import unnoise
-from unnoise import Config, Image
-from unnoise.models import folder as model_folder
-from unnoise.models.model import Model
-from unnoise.models.predict import predict_array
+from unnoise import Config, Image, Model
 from unnoise.nets.device import select_device
 from unnoise.quality.metrics import psnr
 from unnoise.training import history
@@ -266,7 +263,7 @@ Results = list[tuple[NDArray, NDArray, NDArray]]
 def predict(model: Model, test: Pairs) -> Results:
     """Denoise pictures the net has not seen. They are float, so the result is not rounded."""
     start = time.monotonic()
-    results = [(noisy, predict_array(model, noisy), clean) for noisy, clean in test]
+    results = [(noisy, model.predict(noisy), clean) for noisy, clean in test]
     print(f"\npredicted {len(test)} pictures in {time.monotonic() - start:.0f} s")
     return results
 
@@ -311,7 +308,7 @@ def table(results: Results) -> None:
 
 def save_and_load(model: Model, folder: Path, noisy: NDArray, denoised: NDArray) -> None:
     """A model is a folder; loaded again, it predicts the same to the last bit."""
-    model_folder.save(folder, model)
+    model.save(folder)
     again = unnoise.load(folder).predict(noisy)
     if not np.array_equal(again, denoised):
         raise SystemExit("the loaded model predicts something else than the saved one")
