@@ -1,4 +1,4 @@
-"""The two ways a run ends badly, told apart by their exit code."""
+"""How a run ends badly, told apart by the exit code."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ class UnnoiseError(Exception):
     """Something failed that the user did not cause; the command line exits with 1."""
 
     exit_code = 1
+
+
+class Interrupted(UnnoiseError):
+    """The user stopped a job; shells expect 128 + SIGINT."""
+
+    exit_code = 130
 
 
 class InputError(UnnoiseError, ValueError):

@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from unnoise import __version__
-from unnoise.app.cli import noise_commands as noise_commands
+from unnoise.app.cli import noise_commands
 from unnoise.app.cli.noise_commands import command_line
 from unnoise.app.cli.options import (
     Axes,
@@ -42,8 +42,7 @@ from unnoise.app.cli.options import (
     wanted,
     with_noise_model,
 )
-from unnoise.app.cli.progress import Interrupted, show
-from unnoise.errors import InputError, UnnoiseError
+from unnoise.errors import InputError, Interrupted, UnnoiseError
 
 app = typer.Typer(
     name="unnoise",
@@ -106,6 +105,7 @@ def denoise(
     and type. Several images share one net; --each trains one for every image.
     """
     from unnoise.app import files
+    from unnoise.app.cli.progress import show
     from unnoise.app.denoise import denoise_files
 
     set_ = with_noise_model(set_, noise_model)
@@ -186,6 +186,7 @@ def train(
                 "--resume goes on with the settings of its model folder; leave out the other "
                 "training options"
             )
+        from unnoise.app.cli.progress import show
         from unnoise.app.train import resume as go_on
 
         options = files.ReportOptions(report, command_line())
@@ -195,6 +196,7 @@ def train(
         raise InputError("no images to train on; name files or folders, or use --resume MODEL")
     if out is None:
         raise InputError("say where the model goes: add -o my.model")
+    from unnoise.app.cli.progress import show
     from unnoise.app.train import train_files
 
     set_ = with_noise_model(set_, noise_model)
@@ -234,6 +236,7 @@ def predict(
 ) -> None:
     """Denoise images with a trained model: unnoise predict my.model big.tif -o big_clean.tif."""
     from unnoise.app import files
+    from unnoise.app.cli.progress import show
     from unnoise.app.predict import predict_files
 
     show(
@@ -265,6 +268,7 @@ def demo(
 ) -> None:
     """Denoise a simulated camera picture with known truth; print PSNR, write before and after."""
     from unnoise.app import demo as demonstration
+    from unnoise.app.cli.progress import show
 
     show(demonstration.run(out, steps=steps, device=device), quiet)
 

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from unnoise.app.cli.options import Axes, Debug, Inputs, Overwrite, Quiet
-from unnoise.app.cli.progress import show
 
 
 def inspect(
@@ -59,6 +58,7 @@ def calibrate(
     unnoise denoise cells.tif --noise-model camera.json uses it.
     """
     from unnoise.app.calibrate import calibrate_files
+    from unnoise.app.cli.progress import show
 
     show(calibrate_files(inputs, out, axes=axes, kind=kind, overwrite=overwrite), quiet)
 

@@ -8,19 +8,13 @@ from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING
 
 from unnoise.app.events import Event, Message, Predicting, Progress, Saved, Stopped
-from unnoise.errors import UnnoiseError
+from unnoise.errors import Interrupted
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 PLAIN_EVERY = 10.0
 """Seconds between two plain lines of a phase."""
-
-
-class Interrupted(UnnoiseError):
-    """The user stopped a job; shells expect 128 + SIGINT."""
-
-    exit_code = 130
 
 
 def show(events: Generator[Event], quiet: bool) -> None:
