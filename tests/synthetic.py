@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as Pillow
 from scipy import ndimage
 
 Seed = int | np.random.Generator
@@ -36,6 +39,12 @@ def between(low: float, high: float, shape: Shape, width: float = 4, seed: Seed 
     return np.asarray(low + (high - low) * (z - z.min()) / np.ptp(z))
 
 
+def specimen(slices: int, seed: Seed = 1) -> NDArray:
+    """Slices of 128 x 128 pixels that change slowly along Z, of mean 100."""
+    z = ndimage.gaussian_filter(white((slices, 128, 128), seed), (2, 5, 5))
+    return np.asarray(100 + 40 * z / z.std())
+
+
 # Noises
 
 
@@ -50,6 +59,12 @@ def averaged(shape: Shape, length: int, axis: int, seed: Seed = 0) -> NDArray:
     return noise * length**0.5
 
 
+def blurred(shape: Shape, seed: Seed = 0) -> NDArray:
+    """Noise of unit variance: the mean of 3x3 pixels."""
+    mean = ndimage.uniform_filter(white(shape, seed), (1,) * (len(shape) - 2) + (3, 3))
+    return np.asarray(3 * mean)
+
+
 def photons(
     shape: Shape, light: float | NDArray = 20, seed: Seed = 0, dtype: str = "uint16"
 ) -> NDArray:
@@ -58,6 +73,20 @@ def photons(
 
 
 # Both
+
+
+def photon_ground(shape: Shape = (64, 72), seed: Seed = 0) -> NDArray:
+    """Photon counts of a smooth ground, 30 on average."""
+    rng = np.random.default_rng(seed)
+    light = smooth(shape, seed=rng, mean=30, sd=8, mode="wrap")
+    return rng.poisson(light).astype(np.float32)
+
+
+def jpeg(picture: NDArray, quality: int) -> NDArray:
+    """A picture as JPEG gives it back."""
+    stream = io.BytesIO()
+    Pillow.fromarray(picture.clip(0, 255).astype(np.uint8)).save(stream, "JPEG", quality=quality)
+    return np.array(Pillow.open(stream))
 
 
 def camera(electrons: NDArray, gain: float, offset: float, read: float, seed: Seed = 0) -> NDArray:

@@ -14,6 +14,7 @@ from unnoise.config.config import Config
 from unnoise.images.image import Image
 from unnoise.models.model import Model
 from unnoise.nets.unet import UNet
+from unnoise.training import start as runs
 from unnoise.training.loop import TrainingRun
 from unnoise.training.methods.r2r import SIGNALS, NoiseTable
 from unnoise.training.methods.step import Step
@@ -32,6 +33,19 @@ def tiny(
         training={"batch_size": 2, "patch": 32} | training,
     )
     return config.set(*assignments)
+
+
+def two_steps(method: str = "n2v", *assignments: str) -> Config:
+    """Settings of a tiny net that is trained for two steps on patches of 32 pixels."""
+    return Config.preset(method=method).set(
+        *NET, "training.steps=2", "training.patch=32", *assignments
+    )
+
+
+def untrained(x: NDArray, config: Config, axes: str | None = None) -> tuple[Model, Image]:
+    """A model as a run begins it, and its image: its net is blind whatever its weights are."""
+    image = Image.from_array(x, axes)
+    return runs.start([image], plan([image], config), CPU).model(), image
 
 
 def seeded(seed: int = 0) -> torch.Generator:

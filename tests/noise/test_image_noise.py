@@ -9,45 +9,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 import yaml
-from numpy.typing import NDArray
-from scipy import ndimage
 
 import unnoise
-from unnoise.config.config import Config
+from synthetic import photon_ground
+from tiny import CPU, two_steps, untrained
 from unnoise.errors import InputError
 from unnoise.images.image import Image
-from unnoise.models.model import Model
 from unnoise.noise.camera.file import Camera
 from unnoise.noise.image_noise import ImageNoise, image_noise, inspect_images
 from unnoise.noise.inspect import inspect
 from unnoise.noise.noise_models import PoissonGauss
 from unnoise.training.finish import finish
-from unnoise.training.plan import plan
-
-CPU = torch.device("cpu")
-TINY = ("net.filters=4", "net.depth=1", "training.steps=2", "training.patch=32")
-
-
-def tiny(method: str = "n2v", *more: str) -> Config:
-    return Config.preset(method=method).set(*TINY, *more)
-
-
-def scene(shape: tuple[int, ...] = (64, 72), seed: int = 0) -> NDArray:
-    """Smooth ground with photon noise."""
-    rng = np.random.default_rng(seed)
-    smooth = ndimage.gaussian_filter(rng.normal(size=shape), 4, mode="wrap")
-    return rng.poisson(30 + 8 * smooth / smooth.std()).astype(np.float32)
-
-
-def model_of(x: NDArray, config: Config, axes: str | None = None) -> tuple[Model, Image]:
-    """A model as a run leaves it, untrained: its net is blind whatever its weights are."""
-    from unnoise.training.start import start
-
-    image = Image.from_array(x, axes)
-    run = start([image], plan([image], config), CPU)
-    return run.model(), image
 
 
 def test_noise_models_are_the_mean_of_the_reports() -> None:
@@ -64,9 +37,9 @@ def test_noise_models_are_the_mean_of_the_reports() -> None:
 
 
 def test_noise_models_of_a_channel_that_is_copied_are_left_out() -> None:
-    x = np.stack([np.full((64, 64), 7.0), scene((64, 64))])
+    x = np.stack([np.full((64, 64), 7.0), photon_ground((64, 64))])
     image = Image.from_array(x, "CYX")
-    model, _ = model_of(x, tiny(), "CYX")
+    model, _ = untrained(x, two_steps(), "CYX")
     (noise,) = image_noise([image], model.channels, [inspect(image)]).models
     assert noise is not None
     assert float(noise.variance(30.0)) == pytest.approx(30, rel=0.4)
@@ -78,7 +51,7 @@ def camera(path: Path, *gains: float) -> str:
 
 
 def test_a_camera_leaves_out_alpha_and_copied_channels(tmp_path: Path) -> None:
-    four = Image.from_array(np.stack([scene(seed=s) for s in range(4)]), "CYX")
+    four = Image.from_array(np.stack([photon_ground(seed=s) for s in range(4)]), "CYX")
     image = dataclasses.replace(four, alpha=1)
     three = camera(tmp_path / "three.json", 1, 2, 3).partition("=")[2]
     found = image_noise([image], (0, 3), [], three)
@@ -92,8 +65,8 @@ def test_a_camera_leaves_out_alpha_and_copied_channels(tmp_path: Path) -> None:
 
 def test_the_camera_travels_with_the_model(tmp_path: Path) -> None:
     """It is read once, at planning: its file may be gone by the end of the training."""
-    config = tiny("n2v", camera(tmp_path / "c.json", 1.0))
-    model, image = model_of(scene((96, 96)), config)
+    config = two_steps("n2v", camera(tmp_path / "c.json", 1.0))
+    model, image = untrained(photon_ground((96, 96)), config)
     (tmp_path / "c.json").unlink()
     model, told, _ = finish(model, [image], (), CPU)
     assert model.noise is not None
@@ -110,16 +83,16 @@ def test_a_camera_that_does_not_fit_is_refused_before_training(
         raise AssertionError("trained")
 
     monkeypatch.setattr(TrainingRun, "_step", never)
-    config = tiny("n2v", camera(tmp_path / "two.json", 1, 2))
+    config = two_steps("n2v", camera(tmp_path / "two.json", 1, 2))
     with pytest.raises(InputError, match="2 channels but the image has 1"):
-        unnoise.train(scene(), config=config)
+        unnoise.train(photon_ground(), config=config)
     gone = config.set(f"noise_model={tmp_path / 'gone.json'}")
     with pytest.raises(InputError, match="no such camera file"):
-        unnoise.train(scene(), config=gone)
+        unnoise.train(photon_ground(), config=gone)
 
 
 def test_measured_leaves_out_what_cannot_be() -> None:
-    good = Image.from_array(scene())
+    good = Image.from_array(photon_ground())
     flat = Image.from_array(np.zeros((32, 32)))
     small = Image.from_array(np.random.default_rng(0).normal(size=(8, 8)))
     assert len(inspect_images([good])) == 1
@@ -147,14 +120,16 @@ def test_the_error_and_the_axes_are_those_of_the_reports() -> None:
 
 
 def test_without_reports_nothing_is_claimed_of_the_noise() -> None:
-    found = image_noise([Image.from_array(scene())], (0,), [])
+    found = image_noise([Image.from_array(photon_ground())], (0,), [])
     assert (found.models, found.relative_error, found.correlated) == ((None,), (1.0,), ("",))
     assert found.known == []
 
 
 def test_to_dict_and_back_through_files() -> None:
     found = dataclasses.replace(
-        image_noise([Image.from_array(scene())], (0,), [inspect(Image.from_array(scene()))]),
+        image_noise(
+            [Image.from_array(photon_ground())], (0,), [inspect(Image.from_array(photon_ground()))]
+        ),
         autocorrelation=(np.array([[0.25, 1.0, 0.25]]),),
     )
     values = found.to_dict()

@@ -1,50 +1,22 @@
 """What `inspect` makes of unusual images: tiny, huge, constant, with holes, and real ones."""
 
-import io
 import json
 import subprocess
 import sys
 
 import numpy as np
 import pytest
-from PIL import Image as Pillow
 from scipy import ndimage
 from skimage import data
 
 import unnoise
+from synthetic import averaged, white
 from unnoise.errors import InputError
 from unnoise.images.image import Image
 
 SEEDS = [0, pytest.param(1, marks=pytest.mark.slow)]
 NAMES = ["camera", pytest.param("coins", marks=pytest.mark.slow)]
 PICTURES = {"camera": data.camera()[100:356, 100:356], "coins": data.coins()[:256, :256]}
-
-
-def white(shape, seed=0):
-    return np.random.default_rng(seed).normal(size=shape)
-
-
-def averaged(shape, length, axis, seed=0):
-    """Noise of unit variance, a moving average along an axis."""
-    noise = ndimage.uniform_filter1d(white(shape, seed), length, axis=axis, mode="wrap")
-    return noise * length**0.5
-
-
-def blurred(shape, seed=0):
-    """Noise of unit variance, the mean of 3x3 pixels."""
-    return 3 * ndimage.uniform_filter(white(shape, seed), (1,) * (len(shape) - 2) + (3, 3))
-
-
-def jpeg(picture, quality):
-    stream = io.BytesIO()
-    Pillow.fromarray(picture.clip(0, 255).astype(np.uint8)).save(stream, "JPEG", quality=quality)
-    return np.array(Pillow.open(stream))
-
-
-def stack(n, seed=1):
-    """A specimen of n slices that changes slowly along Z, of mean 100."""
-    scene = ndimage.gaussian_filter(white((n, 128, 128), seed), (2, 5, 5))
-    return 100 + 40 * scene / scene.std()
 
 
 def said(report):

@@ -7,40 +7,13 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
-from scipy import ndimage
 
-from unnoise.config.config import Config
-from unnoise.images.image import Image
-from unnoise.models.model import Model
+from synthetic import photon_ground
+from tiny import CPU, two_steps, untrained
 from unnoise.models.posterior import Posterior
 from unnoise.noise.noise_models import VarianceCurve
 from unnoise.quality import noise_passthrough
 from unnoise.quality.noise_passthrough import dependence
-from unnoise.training.plan import plan
-
-CPU = torch.device("cpu")
-TINY = ("net.filters=4", "net.depth=1", "training.steps=2", "training.patch=32")
-
-
-def tiny(method: str = "n2v", *more: str) -> Config:
-    return Config.preset(method=method).set(*TINY, *more)
-
-
-def scene(shape: tuple[int, ...] = (64, 72), seed: int = 0) -> NDArray:
-    """Smooth ground with photon noise."""
-    rng = np.random.default_rng(seed)
-    smooth = ndimage.gaussian_filter(rng.normal(size=shape), 4, mode="wrap")
-    return rng.poisson(30 + 8 * smooth / smooth.std()).astype(np.float32)
-
-
-def model_of(x: NDArray, config: Config, axes: str | None = None) -> tuple[Model, Image]:
-    """A model as a run leaves it, untrained: its net is blind whatever its weights are."""
-    from unnoise.training.start import start
-
-    image = Image.from_array(x, axes)
-    run = start([image], plan([image], config), CPU)
-    return run.model(), image
 
 
 class Scaled(torch.nn.Module):
@@ -67,7 +40,7 @@ def test_dependence_is_the_share_of_the_pixel_in_its_estimate(
     monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], share: float | None, expected: float
 ) -> None:
     axes = "ZYX"[-len(shape) :]
-    model, image = model_of(scene(shape), tiny("n2v", f"ndim={len(shape)}"), axes)
+    model, image = untrained(photon_ground(shape), two_steps("n2v", f"ndim={len(shape)}"), axes)
     monkeypatch.setattr(noise_passthrough, "ready", lambda model, device: Scaled(share))
     for noise in (VarianceCurve((0.0,), (30.0,)), None):
         (found,) = dependence(model, [image], [noise], CPU)
@@ -80,7 +53,7 @@ def test_dependence_per_channel_counts_the_pixel_brought_back(
     """A blind net with a centre of a known weight: t / (t + s) with t = 3 s."""
     s = 25.0
     x = 100 + np.sqrt(4 * s) * np.random.default_rng(0).normal(size=(2, 96, 96))
-    model, image = model_of(x, tiny(), "CYX")
+    model, image = untrained(x, two_steps(), "CYX")
     # It predicts the mean.
     monkeypatch.setattr(noise_passthrough, "ready", lambda model, device: Scaled(0.0))
     noise = VarianceCurve((0.0,), (s,))

@@ -7,42 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from numpy.typing import NDArray
-from scipy import ndimage
 
+from synthetic import photon_ground
+from tiny import CPU, two_steps, untrained
 from unnoise.config.config import Config
-from unnoise.images.image import Image
-from unnoise.models.model import Model
 from unnoise.models.predict import predict_array
 from unnoise.noise.camera.file import Camera
 from unnoise.noise.noise_models import PoissonGauss
 from unnoise.training import finish as finishing
 from unnoise.training.finish import finish
-from unnoise.training.plan import plan
-
-CPU = torch.device("cpu")
-TINY = ("net.filters=4", "net.depth=1", "training.steps=2", "training.patch=32")
-
-
-def tiny(method: str = "n2v", *more: str) -> Config:
-    return Config.preset(method=method).set(*TINY, *more)
-
-
-def scene(shape: tuple[int, ...] = (64, 72), seed: int = 0) -> NDArray:
-    """Smooth ground with photon noise."""
-    rng = np.random.default_rng(seed)
-    smooth = ndimage.gaussian_filter(rng.normal(size=shape), 4, mode="wrap")
-    return rng.poisson(30 + 8 * smooth / smooth.std()).astype(np.float32)
-
-
-def model_of(x: NDArray, config: Config, axes: str | None = None) -> tuple[Model, Image]:
-    """A model as a run leaves it, untrained: its net is blind whatever its weights are."""
-    from unnoise.training.start import start
-
-    image = Image.from_array(x, axes)
-    run = start([image], plan([image], config), CPU)
-    return run.model(), image
 
 
 def camera(path: Path, *gains: float) -> str:
@@ -52,11 +25,10 @@ def camera(path: Path, *gains: float) -> str:
 
 @pytest.mark.parametrize("method", ["n2v", "n2n", "b2u", "gaussian"])
 def test_what_is_kept(method: str) -> None:
-    x = scene((2, 64, 64))
-    config = Config.preset(method=method)
-    config = config if method == "gaussian" else config.set(*TINY)
+    x = photon_ground((2, 64, 64))
+    config = Config.preset(method=method) if method == "gaussian" else two_steps(method)
     config = config.set("pairs.axis=T") if method == "n2n" else config
-    model, image = model_of(x, config, "TYX")
+    model, image = untrained(x, config, "TYX")
     model, told, reports = finish(model, [image], (), CPU)
     assert told == []
     assert len(reports) == 1
@@ -71,7 +43,7 @@ def test_what_is_kept(method: str) -> None:
 @pytest.mark.parametrize("pairing", [["use_center_pixel=true"], "camera"])
 def test_finish_asks_the_held_out_pixels(pairing: Any, tmp_path: Path) -> None:
     more = [camera(tmp_path / "c.json", 1.0)] if pairing == "camera" else pairing
-    model, image = model_of(scene((96, 96)), tiny("n2v", *more))
+    model, image = untrained(photon_ground((96, 96)), two_steps("n2v", *more))
     again, told, _ = finish(model, [image], (), CPU)
     assert len(told) == 1
     assert "each pixel's own value is" in told[0]
@@ -86,7 +58,7 @@ def test_finish_asks_the_held_out_pixels(pairing: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize("shape", [(16, 16), (17, 16, 16), (2, 16, 40)])
 def test_finish_with_the_smallest_images(shape: tuple[int, ...]) -> None:
     x = np.random.default_rng(0).normal(5, 1, shape)
-    model, image = model_of(x, tiny("n2v", "use_center_pixel=true"), "ZYX"[-len(shape) :])
+    model, image = untrained(x, two_steps("n2v", "use_center_pixel=true"), "ZYX"[-len(shape) :])
     again, told, _ = finish(model, [image], (), CPU)
     assert len(told) == 1
     assert again.record is not None
@@ -95,7 +67,7 @@ def test_finish_with_the_smallest_images(shape: tuple[int, ...]) -> None:
 
 def test_finish_with_noise_that_cannot_be_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(finishing, "inspect_images", lambda images: [])
-    model, image = model_of(scene(), tiny("n2v", "use_center_pixel=true"))
+    model, image = untrained(photon_ground(), two_steps("n2v", "use_center_pixel=true"))
     again, told, _ = finish(model, [image], (), CPU)
     assert told == ["each pixel's own value is not used: the noise could not be measured"]
     assert again.posterior is None
@@ -104,7 +76,7 @@ def test_finish_with_noise_that_cannot_be_measured(monkeypatch: pytest.MonkeyPat
 
 
 def test_finish_twice_is_the_same() -> None:
-    model, image = model_of(scene((96, 96)), tiny("n2v", "use_center_pixel=true"))
+    model, image = untrained(photon_ground((96, 96)), two_steps("n2v", "use_center_pixel=true"))
     one, two = (finish(model, [image], (), CPU)[0] for _ in range(2))
     assert one.posterior == two.posterior
     assert one.record == two.record

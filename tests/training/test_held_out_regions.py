@@ -6,34 +6,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from synthetic import smooth
-from tiny import CPU, NET, tiny
+from synthetic import photon_ground
+from tiny import CPU, NET, tiny, untrained
 from unnoise.config.config import Config
 from unnoise.images.image import Image
-from unnoise.models.model import Model
 from unnoise.models.predict import predict_array
 from unnoise.quality import region as pieces
 from unnoise.training import held_out_regions
 from unnoise.training.held_out_regions import lattices, regions
-from unnoise.training.plan import plan
 
 TINY = (*NET, "training.steps=2", "training.patch=32", "training.batch_size=2")
-
-
-def scene(shape: tuple[int, ...] = (64, 72), seed: int = 0) -> NDArray:
-    """Smooth ground with photon noise."""
-    rng = np.random.default_rng(seed)
-    light = smooth(shape, seed=rng, mean=30, sd=8, mode="wrap")
-    return rng.poisson(light).astype(np.float32)
-
-
-def model_of(x: NDArray, config: Config, axes: str | None = None) -> tuple[Model, Image]:
-    """A model as a run leaves it, untrained: its net is blind whatever its weights are."""
-    from unnoise.training.start import start
-
-    image = Image.from_array(x, axes)
-    run = start([image], plan([image], config), CPU)
-    return run.model(), image
 
 
 @pytest.mark.parametrize("method", ["n2v", "n2v2", "structn2v"])
@@ -44,8 +26,8 @@ def test_the_blind_prediction_does_not_see_its_pixel(method: str) -> None:
         {"method": method, "mask": {"struct": "horizontal:5"}} if more else {"method": method}
     )
     config = config.set(*TINY)
-    x = scene()
-    model, image = model_of(x, config)
+    x = photon_ground()
+    model, image = untrained(x, config)
     ((region,),) = regions(model, [image], CPU)
     assert region.noisy.shape == x.shape
     assert np.array_equal(region.noisy, x)
@@ -73,11 +55,11 @@ def test_of_a_pair_neither_prediction_knows_either_pixel(
     method: str, shape: tuple[int, ...]
 ) -> None:
     """Nor, with structN2V, what is hidden with it: only the residual of a changed pixel changes."""
-    x = scene(shape)
+    x = photon_ground(shape)
     letters = "ZYX"[-len(shape) :]
     struct = {"mask": {"struct": "horizontal:5"}} if method == "structn2v" else {}
     config = Config.parse({"method": method, **struct}).set(*TINY)
-    model, _ = model_of(x, config, letters)
+    model, _ = untrained(x, config, letters)
 
     def pairs(noisy: NDArray) -> NDArray:
         ((region,),) = regions(model, [Image.from_array(noisy, letters)], CPU, letters)
@@ -123,7 +105,7 @@ def test_pairs_are_far_from_each_other_and_within_the_piece(
 
 
 def test_pairs_are_hidden_only_where_noise_is_independent() -> None:
-    x = scene((64, 64))
+    x = photon_ground((64, 64))
     struct = Config.parse({"method": "structn2v", "mask": {"struct": "horizontal:5"}}).set(*TINY)
     for config, along, expected in (
         (tiny(), "ZYX", [True, True]),
@@ -132,15 +114,15 @@ def test_pairs_are_hidden_only_where_noise_is_independent() -> None:
         (tiny(), (), [False, False]),
         (struct, "ZYX", [True, False]),
     ):
-        model, image = model_of(x, config)
+        model, image = untrained(x, config)
         ((region,),) = regions(model, [image], CPU, along)
         assert [bool(np.isfinite(p).any()) for p in region.pairs] == expected
 
 
 @pytest.mark.parametrize(("shape", "axes"), [((50, 61), "YX"), ((17, 33, 35), "ZYX")])
 def test_regions_of_odd_sizes(shape: tuple[int, ...], axes: str) -> None:
-    x = scene(shape)
-    model, image = model_of(x, tiny(), axes)
+    x = photon_ground(shape)
+    model, image = untrained(x, tiny(), axes)
     assert model.ndim == len(shape)
     for region in regions(model, [image], CPU)[0]:
         assert (
@@ -152,7 +134,7 @@ def test_regions_of_odd_sizes(shape: tuple[int, ...], axes: str) -> None:
 def test_regions_stay_within_their_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(held_out_regions, "BUDGET", 4000)
     monkeypatch.setattr(pieces, "SIDES", {2: (32, 32), 3: (8, 16, 16)})
-    model, image = model_of(scene((3, 96, 96)), tiny(), "TYX")
+    model, image = untrained(photon_ground((3, 96, 96)), tiny(), "TYX")
     (found,) = regions(model, [image], CPU)
     assert 4 <= len(found) <= 5
     assert len({r.noisy.tobytes() for r in found}) == len(found)
@@ -160,8 +142,8 @@ def test_regions_stay_within_their_budget(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_regions_are_in_image_units() -> None:
     """Away from the border, where prediction mirrors, they are what the model predicts."""
-    x = scene()
-    model, image = model_of(x, tiny())
+    x = photon_ground()
+    model, image = untrained(x, tiny())
     ((region,),) = regions(model, [image], CPU)
     inner = (slice(24, -24), slice(24, -24))
     assert np.allclose(region.seen[inner], predict_array(model, image)[inner], rtol=1e-4, atol=1e-3)
