@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import math
 
 import numpy as np
@@ -15,8 +17,17 @@ from unnoise.config.methods import METHODS
 from unnoise.models.model import Model
 from unnoise.models.predict import predict_array
 from unnoise.quality.metrics import psnr
+from unnoise.training import loop
 
 TRAINED = [name for name, entry in METHODS.items() if "net" in entry.defaults]
+
+
+def test_the_loop_never_asks_which_method_it_runs() -> None:
+    tree = ast.parse(inspect.getsource(loop))
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    assert texts.isdisjoint(METHODS)
+    read = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert not {text for text in read if text.endswith("config.method")}
 
 
 def test_it_denoises_smooth_signal_in_white_noise() -> None:
