@@ -27,7 +27,6 @@ os.environ.update(dict.fromkeys(["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"], "1"
 import numpy as np
 
 FLOAT = ("training.precision=float32",)
-COMMAND = "import sys; sys.argv[0] = 'unnoise'; from {} import main; main()"
 
 
 def scene(shape: tuple[int, ...] = (72, 80)) -> np.ndarray:
@@ -122,18 +121,10 @@ def method(
             "weights": weights_of(model),
             "plain": arrays(plain),
             "averaged": arrays(averaged),
-            "parts": f"posterior {posterior(model) is not None}, mean {mean_of(model) is not None}",
+            "parts": f"posterior {model.posterior is not None}, mean {model.second is not None}",
         }
 
     return run
-
-
-def posterior(model: Any) -> Any:
-    return getattr(model, "posterior", None) or getattr(model, "centre", None)
-
-
-def mean_of(model: Any) -> Any:
-    return getattr(model, "second", None) or getattr(model, "partner", None)
 
 
 def uncertain() -> dict[str, str]:
@@ -184,8 +175,7 @@ def inspected() -> dict[str, str]:
     for name, noisy in cases.items():
         axes = {"movie": "TYX", "stack": "ZYX"}.get(name)
         values = json.loads(unnoise.inspect(noisy, axes=axes).to_json())
-        for timed in ("seconds",):
-            values["advice"].pop(timed, None)
+        values["advice"].pop("seconds")
         text = " ".join(f"{v:.17g}" for v in sorted(numbers(values)))
         found[name] = hashlib.sha256(text.encode()).hexdigest()[:16]
         found[f"{name} method"] = values["method"]
@@ -193,11 +183,7 @@ def inspected() -> dict[str, str]:
 
 
 def command(*words: str, folder: Path) -> None:
-    for name in ("unnoise.app.cli.main", "unnoise.app.cli.main"):
-        probe = f"import importlib.util as u; u.find_spec('{name}') or 1/0"
-        if subprocess.run([sys.executable, "-c", probe], capture_output=True).returncode == 0:
-            break
-    subprocess.run([sys.executable, "-c", COMMAND.format(name), *words], cwd=folder, check=True)
+    subprocess.run([sys.executable, "-m", "unnoise", *words], cwd=folder, check=True)
 
 
 def commands() -> dict[str, str]:
