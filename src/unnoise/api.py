@@ -24,7 +24,7 @@ from unnoise.training.plan import plan
 from unnoise.training.start import start
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Model(data.Model):
     """A trained denoiser: what `train` and `load` return.
 
@@ -35,6 +35,8 @@ class Model(data.Model):
     >>> import numpy as np, unnoise
     >>> noisy = np.random.default_rng(0).poisson(9.0, size=(64, 64)).astype(np.uint16)
     >>> model = unnoise.train([noisy], steps=2)
+    >>> model
+    <unnoise model: method n2v, 2D, 1 channel, ... weights, 2 steps>
     >>> model.predict(noisy).dtype
     dtype('uint16')
     """

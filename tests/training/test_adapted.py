@@ -73,6 +73,9 @@ def test_goes_through_all_stages_and_takes_the_least_risk() -> None:
     lines = list(run)
     fractions = [line.fraction for line in lines]
     assert fractions == sorted(fractions)
+    works = [line.work for line in lines]
+    assert set(works) == {"calibrating", "training"}
+    assert works == sorted(works), "the transform is calibrated first"
     assert fractions[-1] == run.fraction == 1
     assert all(f < 1 for f in fractions[:-1])
     assert [line.step for line in lines] == sorted(line.step for line in lines)

@@ -50,6 +50,7 @@ def calibrated(array: NDArray, axes: str | None = None, **changes: Any) -> VstCa
     run = VstCalibration([image], model, CPU)
     for progress in run:
         assert 0 < progress.fraction <= 1
+        assert progress.work == "calibrating"
     return run
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import logging
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -118,6 +119,7 @@ def forward(model: Model, net: DenoisingNet, backend: str) -> Forward:
     return net if backend == "torch" else half
 
 
+_exporting = threading.Lock()
 _exported: list[tuple[Model, int, Forward]] = []
 """The latest model and how many threads run it: exporting takes 4 s, and all files of a job are
 predicted with one model."""
@@ -125,7 +127,12 @@ predicted with one model."""
 
 def _session(model: Model) -> Forward:
     """An exported net in ONNX Runtime, made anew only for another model."""
-    threads = torch.get_num_threads()
+    with _exporting:  # the exporter and its warnings know one thread only
+        return _session_of(model, torch.get_num_threads())
+
+
+def _session_of(model: Model, threads: int) -> Forward:
+    """It, for so many threads."""
     for known, n, session in _exported:
         # Copies of a model that differ in other things share weights.
         if known.weights is model.weights and known.config == model.config and n == threads:

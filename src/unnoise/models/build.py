@@ -13,6 +13,7 @@ from unnoise.models.model import Model
 from unnoise.nets import pretrained
 from unnoise.nets.classical import Filter
 from unnoise.nets.device import to_device
+from unnoise.nets.own_generator import DrawnFrom
 from unnoise.nets.per_channel import PerChannel
 from unnoise.nets.unet import UNet
 from unnoise.nets.variance_stabilized import VarianceStabilized
@@ -71,8 +72,7 @@ def _net(config: Config, ndim: int, channels: Sequence[int]) -> DenoisingNet:
             **net.model_dump(exclude={"channels"}),
         )
 
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(config.training.seed)
+    with DrawnFrom(torch.Generator().manual_seed(config.training.seed)):
         if net.channels == "separate":
             return PerChannel(make, len(channels))
         return make(len(channels) if net.channels == "joint" else 1)

@@ -75,7 +75,7 @@ class Coverage:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Model:
     """A trained denoiser, as data. `unnoise.Model` adds `predict`, `uncertainty` and `save`.
 
@@ -162,6 +162,19 @@ class Model:
     def with_weights(self, weights: Mapping[str, Tensor], **origin: Any) -> Model:
         """The same model with other weights, and what changes of its provenance."""
         return replace(self, weights=weights, provenance=replace(self.provenance, **origin))
+
+    def __repr__(self) -> str:
+        """What it is, in a line: settings and weights would fill pages."""
+        count = sum(
+            weight.numel() for member, _ in self.members for weight in member.weights.values()
+        )
+        facts = [
+            f"method {self.config.method}",
+            f"{self.ndim}D",
+            _count(self.n_channels, "channel"),
+        ]
+        facts += [f"{count:,} weights", _count(self.provenance.steps, "step")]
+        return f"<unnoise model: {', '.join(facts)}>"
 
     def check(self, image: Image) -> None:
         """Refuse an image that the model was not made for.

@@ -24,7 +24,7 @@ from unnoise.models.model import Model
 from unnoise.models.tiles import Tile, choose, mirror, tiles
 from unnoise.models.units import from_net, spread_from_net, to_net
 from unnoise.nets.classical import Filter
-from unnoise.nets.device import free_memory, keep_memory, select_device
+from unnoise.nets.device import free_memory, full_precision, keep_memory, select_device
 
 MEMORY_SHARE = 0.25
 """A tile may take this share of the free memory ..."""
@@ -245,7 +245,7 @@ def _denoise(
     x = to_net(model, noisy[channels], device)
     symmetries = model.config.symmetries(model.ndim) if tta else ((0, False),)
     # Full precision on GPUs too: 16-bit floats would leave 8 significant bits of the counts.
-    with torch.inference_mode(), torch.backends.cudnn.flags(allow_tf32=False):
+    with torch.inference_mode(), full_precision():
         parts = _averaged(net, x, symmetries, model.config.training.loss)
     clean = noisy.astype(np.float64)
     clean[channels] = from_net(model, parts[0])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import sys
+import threading
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import psutil
@@ -66,6 +68,31 @@ def autocast(device: torch.device, dtype: torch.dtype) -> contextlib.AbstractCon
     if dtype == torch.float32:
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=dtype)
+
+
+_switch, _running, _before = threading.Lock(), 0, True
+"""How many blocks of `full_precision` run now, and what cuDNN was allowed before the first."""
+
+
+@contextlib.contextmanager
+def full_precision() -> Iterator[None]:
+    """Convolutions of CUDA cards in 32 bits while this lasts, in however many threads at once.
+
+    The switch belongs to the process: the first block sets it, and the last one puts it back.
+    """
+    global _running, _before
+    with _switch:
+        if not _running:
+            _before = torch.backends.cudnn.allow_tf32
+            torch.backends.cudnn.allow_tf32 = False
+        _running += 1
+    try:
+        yield
+    finally:
+        with _switch:
+            _running -= 1
+            if not _running:
+                torch.backends.cudnn.allow_tf32 = _before
 
 
 def training_dtype(device: torch.device, precision: str = "auto", ndim: int = 2) -> torch.dtype:

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unnoise.nets.blur_pool import MaxBlurPool
+from unnoise.nets.own_generator import Dropout
 
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
     "linear": nn.Identity,
@@ -137,7 +138,7 @@ class UNet(nn.Module):
                 layers += [norm(o)] if batch_norm else []
                 active = ACTIVATIONS[activation]()
                 # Both in one layer, so that dropout does not rename the weights.
-                layers.append(nn.Sequential(active, nn.Dropout(dropout)) if dropout else active)
+                layers.append(nn.Sequential(active, Dropout(dropout)) if dropout else active)
             return nn.Sequential(*layers)
 
         cell = channels * unshuffle**2

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from unnoise.nets.gaussian_denoiser import GaussianNet
+from unnoise.nets.own_generator import DrawnFrom
 
 KNOTS = 97
 """Knots of the transform of a channel."""
@@ -58,7 +59,7 @@ class VarianceStabilized(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.channels = channels
-        with torch.random.fork_rng(devices=[]):  # the global random state is the user's
+        with DrawnFrom(torch.Generator()):  # the global random state is the user's
             self.net = GaussianNet()
         # Normalised values have mean 0 and standard deviation 1.
         self.register_buffer("knots", torch.linspace(-5, 15, KNOTS).repeat(channels, 1))

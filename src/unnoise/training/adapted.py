@@ -133,7 +133,8 @@ class CandidateSearch(Run):
         found = super().progress()
         if self.fraction:
             return found
-        return replace(found, steps=STEPS, remaining=self._first.progress().remaining)
+        first = self._first.progress()
+        return replace(found, steps=STEPS, remaining=first.remaining, work=first.work)
 
     def _next(self, spent: float) -> TrainingRun:
         """The run of the stage that comes next."""

@@ -48,6 +48,8 @@ class FilterSearch(Run):
     ['sigma']
     """
 
+    work = "calibrating"
+
     def __init__(
         self,
         images: Sequence[Image],

@@ -106,6 +106,8 @@ class VstCalibration(Run):
     1
     """
 
+    work = "calibrating"
+
     def __init__(
         self,
         images: Sequence[Image],

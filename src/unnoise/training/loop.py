@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +17,7 @@ from unnoise.images.image import Image
 from unnoise.models.build import build_net
 from unnoise.models.model import Coverage, Model
 from unnoise.nets.device import autocast, keep_memory, to_device, training_dtype
+from unnoise.nets.own_generator import Dropout
 from unnoise.training.crops import PairedImages, Patches, crops_of
 from unnoise.training.losses import COVERAGE, ERRORS, coverage, mean
 from unnoise.training.methods import build
@@ -83,6 +83,7 @@ class TrainingRun(Run):
         )
         self.dtype = training_dtype(device, t.precision, model.ndim)
         self.net = to_device(build_net(model), device)
+        self._dropouts = [layer for layer in self.net.modules() if isinstance(layer, Dropout)]
         # What the moving average follows, weights and running statistics: the tensors themselves,
         # as they change in place.
         self._followed = [v for v in self.net.state_dict().values() if v.is_floating_point()]
@@ -143,10 +144,10 @@ class TrainingRun(Run):
         t = self.config
         self.optimizer.param_groups[0]["lr"] = self.learning_rate
         step = self._prepared(self.crops.batch(t.batch_size, self.rng), self.generator, self.device)
-        with self._dropout():
-            noisy, target, weight = self.method.batch(step)
-            with autocast(self.device, self.dtype):
-                prediction = self.net(noisy)
+        self._seed_dropout()
+        noisy, target, weight = self.method.batch(step)
+        with autocast(self.device, self.dtype):
+            prediction = self.net(noisy)
         loss = mean(ERRORS[t.loss](prediction.float(), target), weight)
         self.optimizer.zero_grad()
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
@@ -167,17 +168,15 @@ class TrainingRun(Run):
             )
         self.loss = value if self.loss is None else 0.98 * self.loss + 0.02 * value
 
-    @contextlib.contextmanager
-    def _dropout(self) -> Iterator[None]:
-        """Dropout knows only the global generator: seed it for a step, and then put it back."""
-        if not self._model.config.net or not self._model.config.net.dropout:
-            yield
+    def _seed_dropout(self) -> None:
+        """Seed dropout for a step, so that a run that goes on needs no second random state."""
+        if not self._dropouts:
             return
-        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            device = self.generator.device
-            seed = torch.randint(2**62, (1,), generator=self.generator, device=device)
-            torch.manual_seed(int(seed))
-            yield
+        device = self.generator.device
+        seed = torch.randint(2**62, (1,), generator=self.generator, device=device)
+        generator = torch.Generator(device).manual_seed(int(seed))
+        for layer in self._dropouts:
+            layer.generator = generator
 
     def _prepared(self, patches: Patches, generator: torch.Generator, device: torch.device) -> Step:
         """Patches as tensors for the method."""

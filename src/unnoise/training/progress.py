@@ -21,6 +21,9 @@ class Progress:
         Smoothed training loss in normalised units; None before the first step.
     held_out : float or None
         Latest loss on the held-out pixels.
+    work : str
+        What is being done: ``training`` or, where only a few parameters are sought,
+        ``calibrating``.
     """
 
     step: int
@@ -30,3 +33,4 @@ class Progress:
     remaining: float
     loss: float | None
     held_out: float | None
+    work: str = "training"

@@ -31,6 +31,8 @@ class Run(Protocol):
         One record per validation, for ``log.jsonl``.
     loss : float or None
         Smoothed training loss; None where nothing is trained.
+    work : str
+        What it tells people that it does.
     """
 
     step: int = 0
@@ -38,6 +40,7 @@ class Run(Protocol):
     device: torch.device
     history: list[dict[str, Any]]
     loss: float | None = None
+    work: str = "training"
 
     @property
     def fraction(self) -> float:
@@ -57,6 +60,7 @@ class Run(Protocol):
             remaining=max(total - self.seconds, 0.0),
             loss=self.loss,
             held_out=self.history[-1]["held_out"] if self.history else None,
+            work=self.work,
         )
 
     def model(self) -> Model:

@@ -63,3 +63,12 @@ def test_terminal_shows_a_bar_and_keeps_messages(monkeypatch: pytest.MonkeyPatch
 
 def test_quiet_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert shown(monkeypatch, terminal=True, quiet=True) == ""
+
+
+def test_what_is_only_calibrated_is_not_said_to_be_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    calibration = Progress(1, 60, 1 / 60, 0.1, 5.9, None, None, "calibrating")
+    monkeypatch.setattr(f"{__name__}.EVENTS", [calibration, EVENTS[1]])
+    assert shown(monkeypatch, terminal=False).splitlines() == [
+        "calibrating: step 1/60  10.0 steps/s  0:05 left",
+        "training: step 10/100  5.0 steps/s  loss 0.5000  held-out -  0:18 left",
+    ]

@@ -58,7 +58,8 @@ def reporter(quiet: bool) -> Iterator[Callable[[Event], None]]:
 class _Shown:
     """Messages as lines, and the work between them drawn with its share, its line and whether new.
 
-    A phase is a training, or the prediction of one file; its time left counts from its start.
+    A phase is a calibration, a training, or the prediction of one file; its time left counts from
+    its start.
     """
 
     def __init__(self, console: Console, draw: Callable[[float, str, bool], None]) -> None:
@@ -68,7 +69,7 @@ class _Shown:
         if isinstance(event, (Message, Saved)):
             self.console.print(_text(event), markup=False)
         elif isinstance(event, (Progress, Predicting)):
-            phase = "training" if isinstance(event, Progress) else str(event.path)
+            phase = event.work if isinstance(event, Progress) else str(event.path)
             is_new = phase != self.phase
             if is_new:
                 self.phase, self.started = phase, time.monotonic()
@@ -102,10 +103,10 @@ def _text(event: Event) -> str:
         return f"denoising {event.path.name}: {event.done}/{event.total} tiles"
     if isinstance(event, Progress):
         rate = event.step / event.seconds if event.seconds else 0.0
+        line = f"{event.work}: step {event.step}/{event.steps}  {rate:.1f} steps/s"
+        if event.loss is None and event.held_out is None:  # nothing is trained
+            return line
         held = "-" if event.held_out is None else f"{event.held_out:.4f}"
         loss = "-" if event.loss is None else f"{event.loss:.4f}"
-        return (
-            f"training: step {event.step}/{event.steps}  {rate:.1f} steps/s  loss {loss}  "
-            f"held-out {held}"
-        )
+        return f"{line}  loss {loss}  held-out {held}"
     return event.text
