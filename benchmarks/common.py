@@ -17,7 +17,9 @@ from typing import Any
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does
 
 HERE = Path(__file__).resolve().parent
-DATA = HERE.parents[1] / "shared" / "data"
+SHARED = Path(os.environ.get("UNNOISE_SHARED", HERE.parents[1] / "shared"))
+"""The folder beside the checkout; work trees of git name it by the environment."""
+DATA = SHARED / "data"
 RESULTS = Path(os.environ.get("UNNOISE_RESULTS", HERE / "results"))
 """Where records go; run.py --suite quick sets another folder, so that it replaces nothing."""
 

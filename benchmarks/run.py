@@ -107,6 +107,7 @@ SUITES = {
          (25, "family.py stripes --seconds 60 --seed {seed}")),
     ),
     "parity": Suite("n2v with the same recipe", ((50, "parity.py"),)),
+    "cases": Suite("files that were once denoised wrongly", ((25, "cases.py"),)),
     "stack": Suite("2D against 3D", ((5, "stack.py --seed {seed}"),)),
 }  # fmt: skip
 """Suites by name, in the order in which `all` runs them."""

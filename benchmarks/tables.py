@@ -129,6 +129,45 @@ def throughput(results: Results) -> str:
     return "\n".join(lines)
 
 
+def cases(results: Results) -> str:
+    """Of every case of cases.py how many checks pass, and those that fail."""
+    record = results.records.get("cases")
+    if record is None:
+        return missing("run.py --suite cases")
+    rows = record["rows"]
+    lines = ["| case | pass | of | failing |", "|---|---|---|---|"]
+    for name in dict.fromkeys(r["case"] for r in rows):
+        found = [r for r in rows if r["case"] == name]
+        short = [f"{r['what']}: {r['value']} ({r['limit']})" for r in found if not r["passed"]]
+        passed = len(found) - len(short)
+        lines.append(f"| {name} | {passed} | {len(found)} | {'; '.join(short)} |")
+    dates = " to ".join(sorted({min(r["date"] for r in rows), max(r["date"] for r in rows)}))
+    machines = sorted({goals.short(r["machine"]) for r in rows})
+    return "\n".join([*lines, "", f"{dates}, {' and '.join(machines)}."])
+
+
+def unchanged(results: Results) -> str:
+    """Differences to another checkout, by method, and start-up."""
+    record = results.records.get("unchanged")
+    if record is None:
+        return missing("unchanged.py --base CHECKOUT")
+    lines = ["| what | difference | images, worst | runs | identical |", "|---|---|---|---|---|"]
+    rows = [r for r in record["rows"] if "method" in r]
+    for mean in (r for r in rows if r["image"] == "mean"):
+        images = [r for r in rows if r["method"] == mean["method"] and r["image"] != "mean"]
+        worst = min(images, key=lambda r: r["difference_db"])
+        lines.append(
+            f"| {mean['method']} | {mean['difference_db']:+.3f} dB | "
+            f"{worst['difference_db']:+.3f} dB ({worst['image']}) | {mean['runs']} | "
+            f"{mean['identical']} |"
+        )
+    for row in (r for r in record["rows"] if "ratio" in r):
+        lines.append(f"| {row['what']} | {row['ratio']:.2f} times the CPU seconds | | | |")
+    at = record["settings"]
+    lines += ["", f"{at['now']} against {at['base']}. {_origin(record)}"]
+    return "\n".join(lines)
+
+
 def _origin(record: dict) -> str:
     versions = ", ".join(f"{k} {v}" for k, v in record["versions"].items())
     gone = "".join(f"; {name} is missing" for name in record.get("missing", []))
@@ -152,6 +191,8 @@ SECTIONS: dict[str, Callable[[Results], str]] = {
     "fmd": lambda r: real(r, "fmd", "gigadb"),
     "camera": lambda r: real(r, "camera"),
     "throughput": throughput,
+    "cases": cases,
+    "unchanged": unchanged,
 }
 """What the document may hold between markers."""
 

@@ -195,6 +195,58 @@ def test_a_record_can_be_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert [p.name for p in path.parent.iterdir()] == ["trial.json"]
 
 
+def test_a_case_that_cannot_be_measured_fails_with_its_reason() -> None:
+    work = module("case_work")
+
+    def broken() -> float:
+        raise work.CommandFailed("exit 2: No such option: --mask")
+
+    found = work.most("A", "loss", 0.3, "dB", broken)
+    assert (found.passed, found.value) == (False, "exit 2: No such option: --mask")
+    assert work.most("A", "loss", 0.3, "dB", lambda: 0.3).passed
+    assert not work.most("A", "loss", 0.3, "dB", lambda: float("nan")).passed
+    assert not work.least("H", "gain", 3, "dB", lambda: float("nan")).passed
+    assert not work.none("G", "lost", lambda: ["306"]).passed
+
+
+def test_a_failing_command_says_its_last_sentence() -> None:
+    work = module("case_work")
+    done = work.Outcome(2, "", "Usage: unnoise\n│ No such file │\n╰────╯\n", ())
+    with pytest.raises(work.CommandFailed, match=r"exit 2: No such file$"):
+        assert done.good
+
+
+def test_a_command_of_a_case_runs_once(tmp_path: Path) -> None:
+    work = module("case_work").Work(tmp_path)
+    assert work.tell("--version") is work.tell("--version")
+    assert "unnoise" in work.tell("--version").good.out
+
+
+def test_losses_of_cases_are_differences_of_psnr() -> None:
+    work = module("case_work")
+    truth, where = np.zeros((8, 8)), np.ones((8, 8), bool)
+    assert work.loss(truth + 2, truth + 1, truth, where) == pytest.approx(6.02, abs=0.01)
+    ramp = np.arange(64.0).reshape(8, 8)
+    assert work.psnr(ramp + 2, ramp) - work.psnr(ramp + 1, ramp) == pytest.approx(-6.02, abs=0.01)
+
+
+def test_checkouts_are_compared_in_pairs() -> None:
+    shared = {"method": "n2v", "image": "camera", "whole": False}
+    rows = [
+        shared | {"commit": at, "seed": seed, "psnr": 30 + seed + extra, "hash": f"{seed} {extra}"}
+        for at, extra in (("old", 0.0), ("new", -0.1))
+        for seed in (0, 1)
+    ]
+    rows[3] |= {"psnr": 31.0, "hash": "1 0.0"}
+    found = {r["image"]: r for r in module("unchanged").compared(rows, "old", "new", False)}
+    assert found["camera"]["difference_db"] == pytest.approx(-0.05)
+    assert found["camera"]["worst_db"] == pytest.approx(-0.1)
+    assert (found["mean"]["runs"], found["mean"]["identical"]) == (2, 1)
+    rows[2]["psnr"] = 29.7
+    (row, _) = module("unchanged").compared(rows, "old", "new", False)
+    assert not row["passed"]
+
+
 @pytest.mark.parametrize(("gain", "b"), [(2.0, 0.0), (2.0, 30.0), (5.0, -100.0)])
 def test_the_inverse_of_the_anscombe_transform_is_unbiased(gain: float, b: float) -> None:
     """Against a simulated camera: the mean of transformed noisy values leads to the signal."""
