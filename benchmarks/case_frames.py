@@ -205,7 +205,7 @@ def _level(report: dict, sd: float) -> tuple[str, bool]:
     found = channel["noise_sd"]
     if found is None:
         return "not measured", False
-    half = channel["noise_sd_relative_error"]
+    half = 1.96 * channel["noise_sd_relative_error"]
     low, high = channel.get("noise_sd_interval") or (found * (1 - half), found * (1 + half))
     told = high - low < 0.3 * found and low <= sd <= high
     text = f"{found / sd:.2f} of the true one ({low / sd:.2f} to {high / sd:.2f})"

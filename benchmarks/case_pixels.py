@@ -97,8 +97,8 @@ def gaps(work: Work) -> Iterator[Check]:
     yield from _as_without(
         "ct, --nodata", given, work.denoise("ct_whole.tif", *INSTANT), hu, circle
     )
-    work.write("excluded.tif", (~circle).astype(np.uint8))
-    given = work.denoise("ct.tif", *INSTANT, "--mask", "excluded.tif")
+    work.write("measured.tif", circle.astype(np.uint8))
+    given = work.denoise("ct.tif", *INSTANT, "--mask", "measured.tif")
     yield from _as_without("ct, --mask", given, work.denoise("ct_whole.tif", *INSTANT), hu, circle)
 
 
@@ -281,7 +281,7 @@ def api(_: Work) -> Iterator[Check]:
     yield most("A", "masked array: below that without a hole", AREA_DB, "dB", lambda: loss(
         masked().data, whole, t, ~bad))  # fmt: skip
     yield most("A", "mask=: below that without a hole", AREA_DB, "dB", lambda: loss(
-        unnoise.denoise(hidden, mask=bad, method="instant"), whole, t, ~bad))  # fmt: skip
+        unnoise.denoise(hidden, mask=~bad, method="instant"), whole, t, ~bad))  # fmt: skip
     yield most("A", "masked array: noise level off by", LEVEL, "%", lambda: off(
         unnoise.inspect(np.ma.masked_array(hidden, bad)).channels[0].curve.level ** 0.5,
         unnoise.inspect(noisy).channels[0].curve.level ** 0.5))  # fmt: skip
@@ -375,8 +375,8 @@ def stamp(work: Work) -> Iterator[Check]:
     bar[112:118, 80:120] = True
     work.write("whole.tif", whole)
     work.write("stamped.tif", np.where(bar, np.uint16(4095), whole))
-    work.write("bar.tif", bar.astype(np.uint8))
-    got = work.denoise("stamped.tif", *INSTANT, "--mask", "bar.tif")
+    work.write("measured.tif", (~bar).astype(np.uint8))
+    got = work.denoise("stamped.tif", *INSTANT, "--mask", "measured.tif")
     yield from _as_without("scale bar, --mask", got, work.denoise("whole.tif", *INSTANT), t, ~bar)
     yield check("A", "scale bar, --mask: its pixels", "as they were", lambda: _same(
         got.image, work.load("stamped.tif"), bar))  # fmt: skip

@@ -233,7 +233,7 @@ def test_losses_of_cases_are_differences_of_psnr() -> None:
 def test_checkouts_are_compared_in_pairs() -> None:
     shared = {"method": "n2v", "image": "camera", "whole": False}
     rows = [
-        shared | {"commit": at, "seed": seed, "psnr": 30 + seed + extra, "hash": f"{seed} {extra}"}
+        shared | {"code": at, "seed": seed, "psnr": 30 + seed + extra, "hash": f"{seed} {extra}"}
         for at, extra in (("old", 0.0), ("new", -0.1))
         for seed in (0, 1)
     ]
