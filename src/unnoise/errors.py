@@ -2,11 +2,45 @@
 
 from __future__ import annotations
 
+import re
+
+UNPRINTABLE = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""Control characters, those that turn the direction of writing, and bytes that are no text."""
+
+
+def printable(text: object, *, lines: bool = False) -> str:
+    r"""A text whose file names and metadata cannot command the terminal: escapes are spelled out.
+
+    Parameters
+    ----------
+    text : object
+        Its ``str`` is taken.
+    lines : bool
+        Whether line breaks stay what they are.
+
+    Examples
+    --------
+    >>> printable("cells\x1b[2J.tif"), printable("a\nb"), printable("a\nb", lines=True)
+    ('cells\\x1b[2J.tif', 'a\\nb', 'a\nb')
+    """
+    return UNPRINTABLE.sub(
+        lambda found: (
+            "\n" if lines and found[0] == "\n" else found[0].encode("unicode_escape").decode()
+        ),
+        str(text),
+    )
+
 
 class UnnoiseError(Exception):
     """Something failed that the user did not cause; the command line exits with 1."""
 
     exit_code = 1
+
+    def __str__(self) -> str:
+        """The message; names in it cannot command the terminal."""
+        return printable(super().__str__())
 
 
 class Interrupted(UnnoiseError):

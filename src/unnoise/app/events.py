@@ -44,9 +44,19 @@ class Stopped:
 Event = Message | Progress | Predicting | Saved | Stopped
 
 
+def stopping_signals() -> list[int]:
+    """The signals that ask a program to stop: of the user, the system, and a terminal that closes.
+
+    Those that it was started to ignore are left alone (``nohup``).
+    """
+    names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
+    known = [int(getattr(signal, name)) for name in names if hasattr(signal, name)]
+    return [number for number in known if signal.getsignal(number) != signal.SIG_IGN]
+
+
 @dataclass
 class Interrupt:
-    """Turns the first Ctrl-C (or SIGTERM) within a ``with`` into a request; the second one kills.
+    """Turns the first signal to stop within a ``with`` into a request; the second one kills.
 
     A front end without signals sets `requested` itself.
     """
@@ -56,7 +66,7 @@ class Interrupt:
 
     def __enter__(self) -> Interrupt:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in stopping_signals():
                 self._old[number] = signal.signal(number, self._handle)
         return self
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from unnoise.errors import InputError
+from unnoise.errors import InputError, printable
 from unnoise.images import formats
 from unnoise.images.image import Image
 from unnoise.noise.inspect import NoiseReport, inspect
@@ -60,19 +60,22 @@ def text(report: NoiseReport) -> str:
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    console = Console(width=100, highlight=False, force_terminal=False)
+    console = Console(width=100, highlight=False, force_terminal=False, markup=False, emoji=False)
     with console.capture() as capture:
         shape = "x".join(str(size) for size in report.shape)
-        console.print(f"{report.name}: axes {report.axes}, {shape}, {report.dtype}", markup=False)
+        name = printable(report.name)
+        console.print(f"{name}: axes {report.axes}, {shape}, {report.dtype}")
         for channel in report.channels:
-            title = f"channel {channel.name}" if len(report.channels) > 1 else None
+            several = len(report.channels) > 1
+            title = Text(printable(f"channel {channel.name}")) if several else None
             table = Table(box=box.SIMPLE, title=title, title_justify="left", show_header=False)
             for number in noise_numbers(channel):
                 table.add_row(number.name, number.value, number.interval)
             console.print(table)
         for line in _conclusions(report):
-            console.print(line, markup=False)
+            console.print(printable(line))
     return capture.get().rstrip()
 
 

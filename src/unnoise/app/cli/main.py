@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -42,6 +44,7 @@ from unnoise.app.cli.options import (
     wanted,
     with_noise_model,
 )
+from unnoise.app.cli.terminal import echo, fail, guarded, stopped
 from unnoise.errors import InputError, Interrupted, UnnoiseError
 
 app = typer.Typer(
@@ -316,7 +319,7 @@ def plot_history(
     from unnoise.training import history
 
     for path in history.write(model, out):
-        print(f"wrote {path}")
+        echo(f"wrote {path}")
 
 
 _UsageProblem: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
@@ -332,38 +335,40 @@ def main() -> NoReturn:
     # OpenBLAS made looking at the noise of an image take 9 s instead of 0.6 s.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")  # 3D pooling is missing on MPS
-    code: Any = 0
+    with guarded() as signals:
+        code = _run()
+        if code == Interrupted.exit_code:
+            stopped(signals)
+    sys.exit(code)
+
+
+def _run() -> int:
+    """The exit code of a command; errors end in a sentence."""
     try:
-        code = app(standalone_mode=False)
+        code: Any = app(standalone_mode=False)  # typer turns Ctrl-C into a code without a word
     except _UsageProblem as error:
-        error.show()
-        sys.exit(2)
+        text = io.StringIO()
+        error.show(text)
+        fail(text.getvalue().rstrip(), 2)
     except (KeyboardInterrupt, typer.Abort):
-        code = Interrupted.exit_code
+        return Interrupted.exit_code
     except Exception as error:
         if "--debug" in sys.argv:
-            raise
+            fail(traceback.format_exc().rstrip(), 1)
         if isinstance(error, UnnoiseError):
-            _fail(f"unnoise: {error}", error.exit_code)
+            fail(f"unnoise: {error}", error.exit_code)
         if isinstance(error, OSError):
             where = f" {error.filename}" if error.filename else ""
-            _fail(
+            fail(
                 f"unnoise: the system refused{where}: {error.strerror or error}; choose another "
                 f"file or place",
                 2,
             )
         if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-            _fail("unnoise: not enough memory; close other programs or use a smaller image", 1)
-        _fail(
+            fail("unnoise: not enough memory; close other programs or use a smaller image", 1)
+        fail(
             f"unnoise: unexpected {type(error).__name__}: {error}; please report this with the "
             f"output of the same command with --debug",
             1,
         )
-    if code == Interrupted.exit_code:  # typer turns Ctrl-C into this code without a word
-        _fail("stopped by Ctrl-C; unfinished files were removed, finished ones stay", code)
-    sys.exit(code if isinstance(code, int) else 0)
-
-
-def _fail(text: str, code: int) -> NoReturn:
-    print(text, file=sys.stderr, flush=True)
-    sys.exit(code)
+    return code if isinstance(code, int) else 0

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from unnoise.app.cli.options import Axes, Debug, Inputs, Overwrite, Quiet
+from unnoise.app.cli.terminal import echo
 
 
 def inspect(
@@ -29,7 +30,7 @@ def inspect(
     """
     from unnoise.app import inspect as inspect_job
 
-    print(
+    echo(
         inspect_job.run(
             inputs, axes, as_json=as_json, html=html, overwrite=overwrite, command=command_line()
         )

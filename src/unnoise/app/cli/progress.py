@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterator
 from typing import TYPE_CHECKING
 
 from unnoise.app.events import Event, Message, Predicting, Progress, Saved, Stopped
-from unnoise.errors import Interrupted
+from unnoise.errors import Interrupted, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,14 +34,14 @@ def reporter(quiet: bool) -> Iterator[Callable[[Event], None]]:
     from rich import console as terminal  # not for --help
     from rich import progress
 
-    console = terminal.Console(stderr=True, highlight=False, soft_wrap=True)
+    console = terminal.Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
     if quiet:
         yield lambda event: None
     elif console.is_terminal:
         columns = (
             progress.BarColumn(bar_width=24),
             progress.TextColumn("{task.percentage:>3.0f}%"),
-            progress.TextColumn("{task.description}"),
+            progress.TextColumn("{task.description}", markup=False),
         )
         with progress.Progress(
             *columns, console=console, transient=True, refresh_per_second=5
@@ -67,7 +67,7 @@ class _Shown:
 
     def __call__(self, event: Event) -> None:
         if isinstance(event, (Message, Saved)):
-            self.console.print(_text(event), markup=False)
+            self.console.print(printable(_text(event)), markup=False)
         elif isinstance(event, (Progress, Predicting)):
             phase = event.work if isinstance(event, Progress) else str(event.path)
             is_new = phase != self.phase
@@ -80,7 +80,7 @@ class _Shown:
                 spent = time.monotonic() - self.started
                 left = spent / event.done * (event.total - event.done)
             clock = f"{int(left) // 60}:{int(left) % 60:02d} left"
-            self.draw(share, f"{_text(event)}  {clock}", is_new)
+            self.draw(share, printable(f"{_text(event)}  {clock}"), is_new)
 
 
 def _plain(console: Console) -> Callable[[float, str, bool], None]:
