@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -158,8 +159,22 @@ def test_full_disk_removes_the_temporary_file(tmp_path: Path, noisy: Path) -> No
     for limit in ("100_000", "2_000_000"):
         limited = code.replace("100_000", limit).replace("import unnoise.app.denoise", STOP)
         command = [sys.executable, "-c", limited, "train", "big.tif", "-o", "m", "--steps", "5"]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert_refused(Result(done.returncode, done.stdout, done.stderr), "m", "-o")
+        place = tmp_path / limit
+        place.mkdir()
+        done = subprocess.run(
+            command,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=False,
+            env={**os.environ, "TMPDIR": str(place)},
+        )
+        kept = ["what was trained is kept in"] if limit == "2_000_000" else []
+        assert_refused(Result(done.returncode, done.stdout, done.stderr), "m", "-o", *kept)
+        assert {p.parent.parent.parent for p in place.rglob("weights.safetensors")} == (
+            {place} if kept else set()
+        )
+        shutil.rmtree(place)
         assert nothing_new(tmp_path, "big.tif", "cells.tif")
 
 

@@ -12,6 +12,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from unnoise.app import rescue
 from unnoise.app.events import Event, Interrupt, Message, Saved, Stopped
 from unnoise.app.files import (
     REPORT,
@@ -30,6 +31,7 @@ from unnoise.images import formats
 from unnoise.images.image import Image
 from unnoise.models import backends
 from unnoise.models import folder as model_folder
+from unnoise.models.claim import claimed
 from unnoise.models.model import Model
 from unnoise.nets.device import select_device
 from unnoise.noise.inspect import NoiseReport
@@ -92,7 +94,11 @@ def denoise_files(
             f"leave it out, or denoise alike images in one run"
         )
     if save_model:
-        model_folder.check_place(Path(save_model), overwrite=writing.overwrite)
+        place, size = Path(save_model), model_folder.needed(plans[0][1])
+        model_folder.check_place(place, overwrite=writing.overwrite, nbytes=size)
+        with claimed(place):
+            pass  # nobody else is at it
+    problem: InputError | None = None
     shown: list[DenoisedPlane] | None = [] if reporting.wanted else None
     measured: list[NoiseReport] = []
     runs: list[RunFacts] = []
@@ -114,17 +120,25 @@ def denoise_files(
                 runs.append(facts(pair[0], final, run.history))
                 lines += [line for line in (choice.why, *told) if line]
             if save_model and run.fraction == 1:
-                model_folder.save(save_model, final, run.history, fresh=True)
-                yield Saved(Path(save_model))
+                try:
+                    rescue.save(Path(save_model), final, run.history, overwrite=writing.overwrite)
+                    yield Saved(Path(save_model))
+                except InputError as error:  # the results are still to come
+                    problem = error
             for i in group:
                 if interrupt.requested:
                     break
                 job = predict_file(final, images[i], results[i], spreads[i], writing, device, shown)
-                with contextlib.closing(job):
-                    for event in job:
-                        yield event
-                        if interrupt.requested:
-                            break
+                try:
+                    with contextlib.closing(job):
+                        for event in job:
+                            yield event
+                            if interrupt.requested:
+                                break
+                except InputError as error:
+                    if save_model:
+                        raise
+                    raise rescue.kept(error, _free(results[i]), final, run.history) from error
             if interrupt.requested:
                 folder = Path(save_model) if save_model else _free(results[group[0]])
                 yield _stopped(run, final, folder)
@@ -132,6 +146,8 @@ def denoise_files(
     if shown is not None:
         path = reporting.place(results, overwrite=writing.overwrite)
         yield from reported(path, "Denoising", reporting, runs, shown, measured, lines)
+    if problem is not None:
+        raise problem
 
 
 def _with_uncertainty(settings: Config | Auto) -> Config | Auto:
@@ -153,7 +169,7 @@ def _with_uncertainty(settings: Config | Auto) -> Config | Auto:
 def _stopped(run: Run, model: Model, folder: Path) -> Stopped:
     """Keep what was trained, and say how to use it."""
     done = run.fraction == 1
-    model_folder.save(folder, model, run.history, None if done else run.state(), fresh=True)
+    rescue.save(folder, model, run.history, None if done else run.state(), overwrite=True)
     on = "" if done else f"go on with unnoise train --resume {folder}, or "
     return Stopped(
         f"stopped at step {run.step}; the model so far is in {folder}: {on}use it with unnoise "

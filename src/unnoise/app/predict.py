@@ -17,7 +17,9 @@ from unnoise.app.files import (
     check_outputs,
     notes,
 )
+from unnoise.app.rescue import elsewhere
 from unnoise.app.train import facts, reported
+from unnoise.errors import InputError
 from unnoise.images import formats
 from unnoise.images.image import Image
 from unnoise.images.missing import checked
@@ -87,8 +89,41 @@ def predict_file(
 ) -> Generator[Event]:
     """Denoise one image into its file, and its standard deviations into another.
 
-    What there is to show of it is appended to `shown`.
+    What there is to show of it is appended to `shown`. A result that cannot be written is made
+    again in another place.
+
+    Raises
+    ------
+    InputError
+        If it cannot be written where it belongs, with where it is.
     """
+    try:
+        yield from _written(model, image, target, spread, writing, device, shown)
+        return
+    except InputError as error:
+        if not isinstance(error.__cause__, OSError):
+            raise
+        problem = error
+    with contextlib.closing(elsewhere(target)) as places:
+        for place in places:
+            std = None if spread is None else place.parent / "uncertainty" / spread.name
+            with contextlib.suppress(InputError):
+                yield from _written(model, image, place, std, writing, device)
+                problem = InputError(f"{problem}; the result is kept in {place}")
+                break
+    raise problem
+
+
+def _written(
+    model: Model,
+    image: Image,
+    target: Path,
+    spread: Path | None,
+    writing: OutputOptions,
+    device: str,
+    shown: list[DenoisedPlane] | None = None,
+) -> Generator[Event]:
+    """Denoise one image into its files."""
     wants = shown is not None and len(shown) < MOST_SHOWN
     plane = MiddlePlane(image, model.channels[:MOST_CHANNELS]) if wants else None
     with contextlib.ExitStack() as stack:

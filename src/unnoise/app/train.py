@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from unnoise.app import rescue
 from unnoise.app.events import Event, Interrupt, Message, Saved, Stopped
 from unnoise.app.files import REPORT, InputOptions, ReportOptions, notes, open_targets
 from unnoise.config.config import Config
@@ -16,6 +17,7 @@ from unnoise.errors import InputError
 from unnoise.images import formats
 from unnoise.images.image import Image
 from unnoise.models import folder as model_folder
+from unnoise.models.claim import claimed
 from unnoise.models.model import Model
 from unnoise.nets.device import select_device
 from unnoise.noise.inspect import NoiseReport
@@ -69,11 +71,13 @@ def train(
     *,
     why: str = "",
     fresh: bool,
+    overwrite: bool = True,
     reporting: ReportOptions = REPORT,
 ) -> Generator[Event]:
     """Train to the end or to Ctrl-C, saving now and then.
 
-    Whatever is in the folder stays until there is something trained to replace it with.
+    Whatever is in the folder stays until there is something trained to replace it with. What is
+    trained and cannot be written there is kept elsewhere.
     """
     saved, saved_step = time.monotonic(), 0 if fresh else run.step
     logged = len(run.history)
@@ -89,10 +93,19 @@ def train(
         raise
 
     def save(model: Model | None = None) -> None:
-        nonlocal fresh, saved, saved_step
+        nonlocal fresh, saved_step
         state = run.state() if model is None else None
+        if fresh:  # another model may have come meanwhile
+            model_folder.check_place(folder, overwrite=overwrite)
         model_folder.save(folder, model or run.model(), run.history, state, fresh=fresh)
-        fresh, saved, saved_step = False, time.monotonic(), run.step
+        fresh, saved_step = False, run.step
+
+    def save_at_last(model: Model | None = None) -> None:
+        try:
+            save(model)
+        except InputError as error:
+            state = run.state() if model is None else None
+            raise rescue.kept(error, folder, model or run.model(), run.history, state) from error
 
     try:
         with Interrupt() as interrupt:
@@ -102,20 +115,30 @@ def train(
                     for logger in loggers:
                         logger.log(line)
                 logged = len(run.history)
-                if interrupt.requested and run.fraction < 1:
-                    save()
-                    yield Stopped(
-                        f"stopped at step {run.step}; {folder} holds a usable model: go on with "
-                        f"unnoise train --resume {folder}"
-                    )
+                if interrupt.requested:
+                    save_at_last()
+                    yield _going_on(run, folder)
                     return
                 # What ended may be another net than what a run goes on from (adapted), and the
                 # last save is no older than this.
                 if run.fraction < 1 and time.monotonic() - saved > SAVE_EVERY:
-                    save()
+                    try:
+                        save()
+                    except InputError as error:  # the disk may have room again at the end
+                        yield Message(f"{error}; the training goes on")
+                    saved = time.monotonic()
+        try:
             model, told, reports = finish(run.model(), images, reports, run.device)
-            told = [*run.remarks(), *told]
-            save(model)
+        except KeyboardInterrupt:
+            save_at_last()
+            yield _going_on(run, folder)
+            return
+        told = [*run.remarks(), *told]
+        with Interrupt() as interrupt:
+            save_at_last(model)
+        if interrupt.requested:
+            yield Stopped(f"stopped after the last step; {folder} holds the finished model")
+            return
     except KeyboardInterrupt:
         left = f"{folder} holds the model of step {saved_step}"
         yield Stopped(f"stopped at once; {left if saved_step else 'no model was written'}")
@@ -133,6 +156,15 @@ def train(
         shown = (show_training(model, image, str(run.device)) for image in images[:1])
         place = folder / "report.html"
         yield from reported(place, "Training", reporting, runs, shown, reports, lines)
+
+
+def _going_on(run: Run, folder: Path) -> Stopped:
+    """What is left of a stopped training."""
+    end = " (the last one), before the result was tested" if run.fraction == 1 else ""
+    return Stopped(
+        f"stopped at step {run.step}{end}; {folder} holds a usable model: go on with unnoise train "
+        f"--resume {folder}"
+    )
 
 
 def facts(
@@ -191,17 +223,27 @@ def train_files(
     """
     place = Path(folder)
     model_folder.check_place(place, overwrite=overwrite)
-    paths = formats.find(inputs)
-    images = [reading.open(path) for path in paths]
-    config = settings.provisional if isinstance(settings, Auto) else settings
-    partners = yield from open_targets(paths, targets, reading, config)
-    yield from notes(images)
-    chosen, model = planned(images, partners, settings, reading, loggers)
-    yield from announced(images, model, chosen)
-    run = start(images, model, select_device(device), partners)
-    yield from train(
-        run, place, images, chosen.reports, why=chosen.why, fresh=True, reporting=reporting
-    )
+    with claimed(place):
+        paths = formats.find(inputs)
+        images = [reading.open(path) for path in paths]
+        config = settings.provisional if isinstance(settings, Auto) else settings
+        partners = yield from open_targets(paths, targets, reading, config)
+        yield from notes(images)
+        chosen, model = planned(images, partners, settings, reading, loggers)
+        needed = model_folder.needed(model)
+        model_folder.check_place(place, overwrite=overwrite, nbytes=needed)
+        yield from announced(images, model, chosen)
+        run = start(images, model, select_device(device), partners)
+        yield from train(
+            run,
+            place,
+            images,
+            chosen.reports,
+            why=chosen.why,
+            fresh=True,
+            overwrite=overwrite,
+            reporting=reporting,
+        )
 
 
 def resume(
@@ -220,19 +262,20 @@ def resume(
         If the folder cannot go on, or its images are gone or changed.
     """
     place = Path(folder)
-    model = model_folder.load(place)
-    if not model_folder.is_resumable(place):
-        yield Message(f"{place} is finished: nothing is left to train")
-        return
-    paths = formats.find(inputs) if inputs else model_folder.data_paths(place, model)
-    reading = InputOptions(**model.provenance.reading)
-    images = [reading.open(path) for path in paths]
-    partners = None
-    if targets is not None:
-        partners = yield from open_targets(paths, targets, reading, model.config)
-    elif model.provenance.targets:
-        names = model_folder.data_paths(place, model, targets=True)
-        partners = [reading.open(path) for path in names]
-    run = resume_run(place, model, images, select_device(device), partners)
-    yield Message(f"{place}: going on after step {run.step}")
-    yield from train(run, place, images, (), fresh=False, reporting=reporting)
+    with claimed(place):
+        model = model_folder.load(place)
+        if not model_folder.is_resumable(place):
+            yield Message(f"{place} is finished: nothing is left to train")
+            return
+        paths = formats.find(inputs) if inputs else model_folder.data_paths(place, model)
+        reading = InputOptions(**model.provenance.reading)
+        images = [reading.open(path) for path in paths]
+        partners = None
+        if targets is not None:
+            partners = yield from open_targets(paths, targets, reading, model.config)
+        elif model.provenance.targets:
+            names = model_folder.data_paths(place, model, targets=True)
+            partners = [reading.open(path) for path in names]
+        run = resume_run(place, model, images, select_device(device), partners)
+        yield Message(f"{place}: going on after step {run.step}")
+        yield from train(run, place, images, (), fresh=False, reporting=reporting)

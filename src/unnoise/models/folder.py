@@ -11,9 +11,11 @@ Every file is written beside its place and moved over it, so a folder is whole a
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
@@ -75,8 +77,8 @@ def save(
     InputError
         If the folder cannot be written, or is something else than a model folder.
     """
-    place = Path(folder)
-    check_place(place, overwrite=True)
+    place = Path(os.path.realpath(folder))  # through a link, what it points to is replaced
+    check_place(Path(folder), overwrite=True)
     in_place = place.exists() and not fresh
     try:
         with nullcontext(place) if in_place else replacing(place) as target:
@@ -88,7 +90,7 @@ def save(
                     with replacing(target / name) as part:
                         part.write_bytes(content)
     except OSError as error:
-        raise _unwritable(place, error) from error
+        raise _unwritable(Path(folder), error) from error
 
 
 def _files(
@@ -162,14 +164,26 @@ def _unwritable(place: Path, error: OSError) -> InputError:
     )
 
 
-def check_place(folder: Path, *, overwrite: bool) -> None:
+def needed(model: Model) -> int:
+    """Bytes of the folder of a model, and of the state of a run that can go on, at most."""
+    weights = [w for part, _ in model.members for w in part.weights.values()]
+    # weights; of a state also the net, its average, two moments, and the best weights
+    return 6 * sum(w.numel() * w.element_size() for w in weights) + 2**20
+
+
+def check_place(folder: Path, *, overwrite: bool, nbytes: int = 0) -> None:
     """Refuse to write a model over a file, another folder, or unasked over another model.
 
     Raises
     ------
     InputError
-        Also if the place cannot be written at all.
+        Also if the place cannot be written at all, or its disk has less than so many bytes.
     """
+    if folder.is_symlink() and not folder.exists():
+        raise InputError(
+            f"{folder} is a link to {os.path.realpath(folder)}, which is missing; make that "
+            f"folder, or choose another name with -o"
+        )
     if os.path.exists(folder) and not folder.is_dir():
         raise InputError(f"{folder} is a file, not a model folder; choose another name with -o")
     has_model = os.path.exists(folder / CONFIG)
@@ -184,10 +198,12 @@ def check_place(folder: Path, *, overwrite: bool) -> None:
             f"the model {folder} exists; add --overwrite, choose another name with -o, or go on "
             f"with it: unnoise train --resume {folder}"
         )
-    probe = beside(folder, "part")
+    probe = beside(Path(os.path.realpath(folder)), "part")
     try:
         probe.mkdir(parents=True)
         probe.rmdir()
+        if shutil.disk_usage(probe.parent).free < nbytes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
         raise _unwritable(folder, error) from error
 
