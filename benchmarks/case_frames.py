@@ -7,12 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 import tifffile
 from scipy import ndimage, special
-from skimage import data
 
 import unnoise
-from case_work import Check, Outcome, Work, check, least, most, off, psnr, rms
+from case_work import Check, Outcome, Work, check, least, middle, most, off, psnr, rms
 
-INSTANT = ("--method", "instant")
 STEPS = ("--steps", "200")
 MORE_STEPS = ("--steps", "300")
 OFFSET = 100
@@ -20,16 +18,12 @@ MEANS, LEVEL = 1.0, 10.0
 """Percent."""
 
 
-def _roads(work: Work, steps: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    return {"instant": INSTANT} if work.quick else {"instant": INSTANT, "auto": steps}
-
-
 def bleach(work: Work) -> Iterator[Check]:
     """Two exposures, bleaching, a flickering lamp and one flash."""
     for name in ("two", "bleach", "bleachmild", "transient", "flicker"):
         truth = work.load(f"{name}_truth.npy")
         noisy = work.load(f"{name}.tif").astype(float) - OFFSET
-        for road, options in _roads(work, STEPS).items():
+        for road, options in work.roads(STEPS).items():
             got = work.denoise(f"{name}.tif", *options)
             yield most(
                 "D",
@@ -93,7 +87,7 @@ def dupframes(work: Work) -> Iterator[Check]:
     for name in ("plain", "twice", "dropped", "running"):
         noisy = work.load(f"{name}.tif").astype(float)
         filled = noisy.max((1, 2)) > 0
-        for road, options in _roads(work, STEPS).items():
+        for road, options in work.roads(STEPS).items():
             got = work.denoise(f"{name}.tif", *options)
             yield most(
                 "D",
@@ -179,7 +173,7 @@ def noisekinds(work: Work) -> Iterator[Check]:
             "within 10 %, or in an interval below 30 %",
             lambda name=name: _level(work.inspect(f"{name}.tif"), variances[name] ** 0.5),
         )
-        for road, options in _roads(work, MORE_STEPS).items():
+        for road, options in work.roads(MORE_STEPS).items():
             got = work.denoise(f"{name}.tif", *options)
             yield least(
                 "E",
@@ -217,9 +211,7 @@ def _speckle() -> Iterator[Check]:
     for kind in ("coins", "camera", "cell", "gravel"):
 
         def judged(kind: str = kind) -> tuple[str, bool]:
-            picture = np.asarray(getattr(data, kind)(), np.float64)
-            y, x = (max((side - 192) // 2, 0) for side in picture.shape)
-            s = ndimage.gaussian_filter(picture[y : y + 192, x : x + 192], 1.0)
+            s = ndimage.gaussian_filter(middle(kind, 192), 1.0)
             intensity = (s / 255) ** 2 * 0.5 + 0.003
             found = []
             for seed in range(20, 27):
@@ -235,14 +227,14 @@ def _speckle() -> Iterator[Check]:
 def exposures(work: Work) -> Iterator[Check]:
     """The same scene at 10, 100 and 1000 ms in one run."""
     rng = np.random.default_rng(9)
-    picture = np.asarray(data.coins(), np.float64)[60:188, 120:248]
+    picture = middle("coins", 128)
     names = []
     for ms in (10, 100, 1000):
         electrons = picture / 255 * 0.4 * ms
         noisy = rng.poisson(electrons) + rng.normal(0, 2, picture.shape) + OFFSET
         pixels = noisy.round().clip(0).astype(np.uint16)
         names.append(work.write(f"ms{ms}.tif", pixels))
-    for road, options in _roads(work, STEPS).items():
+    for road, options in work.roads(STEPS).items():
         together = work.beside(names, *options)
         each = work.beside(names, "--each", *options)
         for ms in (10, 100, 1000):

@@ -1,30 +1,35 @@
-"""Cases about pixels: those that are no measurement, and few outliers among the others."""
+"""Cases about pixels that are no measurement: padding, nodata, NaN, masked arrays."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
 import tifffile
 from scipy import ndimage
-from skimage import data
 
 import unnoise
-from case_work import Check, Outcome, Work, check, least, loss, most, none, off, rms
+from case_work import (
+    INSTANT,
+    N2V,
+    Check,
+    Outcome,
+    Work,
+    check,
+    least,
+    loss,
+    middle,
+    most,
+    none,
+    off,
+)
 
-INSTANT = ("--method", "instant")
-N2V = ("--method", "n2v", "--steps", "300")
-FAR, NEAR, RIM = 8, 4, 4
-"""Pixels from a hot one, and of the rim of the valid area."""
-AREA_DB, RIM_DB, LEVEL, HOT = 0.3, 0.5, 5.0, 5.0
-"""Most loss by padding in dB, most error of the level and most harm by outliers in percent."""
+RIM = 4
+"""Pixels."""
+AREA_DB, RIM_DB, LEVEL = 0.3, 0.5, 5.0
+"""Most loss by padding in dB, and most error of the level in percent."""
 GEO_TAGS = (33550, 33922, 34264, 34735, 34736, 34737, 42112, 42113, 305, 306)
-
-
-def _trained(work: Work) -> dict[str, tuple[str, ...]]:
-    return {"instant": INSTANT} if work.quick else {"instant": INSTANT, "n2v": N2V}
 
 
 def _same(result: np.ndarray, original: np.ndarray, where: np.ndarray) -> tuple[str, bool]:
@@ -67,7 +72,7 @@ def gaps(work: Work) -> Iterator[Check]:
             work.load(f"{name}.tif"),
         )
         variance = 900.0 if name == "ct" else float(np.mean((4 * t + 64)[valid]))
-        roads = _trained(work)
+        roads = work.roads(N2V)
         if name == "ct" and not work.quick:
             roads["auto"] = ("--minutes", "1")
         for road, options in roads.items():
@@ -79,12 +84,13 @@ def gaps(work: Work) -> Iterator[Check]:
                 "as it was",
                 lambda got=got, original=original, valid=valid: _same(got.image, original, ~valid),
             )
-        yield most(
+        yield check(
             "A",
-            f"{name}: noise level off by",
-            LEVEL,
-            "%",
-            lambda file=file, variance=variance: off(work.level(file), variance**0.5),
+            f"{name}: noise level",
+            f"within {LEVEL:g} % of {variance**0.5:.3g}, or of what it is without padding",
+            lambda file=file, whole=whole, variance=variance: _level(
+                work.level(file), work.level(whole), variance**0.5
+            ),
         )
         said = work.tell("inspect", file)
         yield none(
@@ -136,7 +142,8 @@ def misc(work: Work) -> Iterator[Check]:
                     got.image, without.image, frames, region
                 ),
             )
-    yield most("A", "mc: noise level off by", LEVEL, "%", lambda: off(work.level("mc.tif"), 30))
+    yield check("A", "mc: noise level", f"within {LEVEL:g} % of 30, or as without", lambda: _level(
+        work.level("mc.tif"), work.level("mc_whole.tif"), 30))  # fmt: skip
     filled = work.denoise("mc.tif", *INSTANT, "--nan", "fill")
     yield most("A", "mc, --nan fill: NaN left", 0, "", lambda: np.isnan(filled.image).sum())
     refused = work.denoise("mc.tif", *INSTANT, "--nan", "refuse")
@@ -177,12 +184,13 @@ def geo(work: Work) -> Iterator[Check]:
                 "as it was",
                 lambda got=got, original=original: _same(got.image, original, ~valid),
             )
-            yield most(
+            yield check(
                 "A",
-                f"{name}: noise level off by",
-                LEVEL,
-                "%",
-                lambda file=file: off(work.level(file), 40),
+                f"{name}: noise level",
+                f"within {LEVEL:g} % of 40, or of what it is without padding",
+                lambda file=file, name=name: _level(
+                    work.level(file), work.level(f"{name}_whole.tif"), 40
+                ),
             )
         else:
             yield most(
@@ -233,7 +241,7 @@ def _levels() -> Iterator[Check]:
     for seed in (7, 8, 9):
         rng = np.random.default_rng(seed)
         for kind in ("gravel", "coins", "camera"):
-            t = 200 + 3.0 * _middle(kind, 192)
+            t = 200 + 3.0 * middle(kind, 192)
             noisy = (t + rng.normal(0, 40, t.shape)).astype(np.float32)
             for fill in ("none", np.nan, -9999, 0, noisy.mean()):
                 name = {np.nan: "NaN"}.get(fill, fill if fill in ("none", -9999, 0) else "mean")
@@ -241,26 +249,40 @@ def _levels() -> Iterator[Check]:
                 curve = unnoise.inspect(padded).channels[0].curve
                 level = np.nan if curve is None else curve.level**0.5
                 measured.setdefault(str(name), []).append(level)
+    whole = measured.pop("none")
+    yield most(
+        "E",
+        "without a gap: noise level off by, worst of 9",
+        2 * LEVEL,
+        "%",
+        lambda: max(off(v, 40) for v in whole),
+    )
     for name, found in measured.items():
-        yield most(
+        yield check(
             "A",
-            f"gap filled with {name}: noise level off by, worst of 9",
-            LEVEL,
-            "%",
-            lambda found=found: np.nan_to_num(max(off(v, 40) for v in found), nan=100),
+            f"gap filled with {name}: noise levels wrong",
+            f"0 of 9 beyond {LEVEL:g} % of 40 and of what it is without a gap",
+            lambda found=found: _wrong(
+                [_level(v, w, 40) for v, w in zip(found, whole, strict=True)]
+            ),
         )
 
 
-def _middle(kind: str, n: int) -> np.ndarray:
-    picture = np.asarray(getattr(data, kind)(), np.float64)
-    y, x = ((side - n) // 2 for side in picture.shape)
-    return picture[y : y + n, x : x + n]
+def _level(measured: float, without: float, true: float) -> tuple[str, bool]:
+    """Whether a level is right, or as wrong as it is without padding."""
+    near = min(off(measured, true), off(measured, without)) <= LEVEL
+    return f"{measured:.3g}, without padding {without:.3g}", near
+
+
+def _wrong(found: list[tuple[str, bool]]) -> tuple[str, bool]:
+    wrong = [text for text, right in found if not right]
+    return f"{len(wrong)}: {'; '.join(wrong)}".rstrip(": ")[:150], not wrong
 
 
 def api(_: Work) -> Iterator[Check]:
     """A NumPy masked array, and the same mask by keyword."""
     rng = np.random.default_rng(0)
-    t = data.coins()[:96, :96].astype(float)
+    t = middle("coins", 96)
     noisy = rng.normal(t, 20)
     bad = np.zeros(t.shape, bool)
     bad[20:40, 20:40] = True
@@ -287,89 +309,10 @@ def api(_: Work) -> Iterator[Check]:
         unnoise.inspect(noisy).channels[0].curve.level ** 0.5))  # fmt: skip
 
 
-def hot(work: Work) -> Iterator[Check]:
-    """Some 40 hot pixels among 65,536."""
-    t, there = work.load("truth.npy"), work.load("hot.npy")
-    near = ndimage.binary_dilation(there, iterations=NEAR) & ~there
-    far = ~ndimage.binary_dilation(there, iterations=FAR)
-    original = work.load("hot.tif")
-    for road, options in _trained(work).items():
-        got, without = work.denoise("hot.tif", *options), work.denoise("nohot.tif", *options)
-        for where, region, limit in (("far from", far, HOT), ("near", near, 2 * HOT)):
-            yield most(
-                "B",
-                f"{road}: error {where} hot pixels above that without any",
-                limit,
-                "%",
-                lambda got=got, without=without, region=region: (
-                    100 * (rms(got.image - t, region) / rms(without.image - t, region) - 1)
-                ),
-            )
-        yield most(
-            "B",
-            f"{road}: mean error in place of hot pixels, in errors near them",
-            3,
-            "",
-            lambda got=got, without=without: (
-                abs(np.median((got.image - t)[there])) / rms(without.image - t, near)
-            ),
-        )
-    said = work.denoise("hot.tif", *INSTANT)
-    yield check(
-        "B", "outliers are counted in a line", f"about {there.sum()}", lambda: _counted(said, there)
-    )
-    kept = work.denoise("hot.tif", *INSTANT, "--keep-outliers")
-    yield check("B", "--keep-outliers: hot pixels", "at least 90 % as they were", lambda: (
-        f"{100 * (share := float((kept.image[there] == original[there]).mean())):.0f} %",
-        share >= 0.9))  # fmt: skip
-    movie = work.load("hotmovie.tif").astype(float)
-    got, dark = work.denoise("hotmovie.tif", *INSTANT), there[:128, :128]
-    scene = t[:128, :128]
-    yield least("B", "movie: error off hot pixels, noisy over result", 2, "times", lambda: (
-        rms(movie - scene, ~dark) / rms(got.image - scene, ~dark)))  # fmt: skip
-    yield most("B", "movie: bias in place of hot pixels, over that of the input", 1, "%", lambda: (
-        100 * abs(np.median((got.image - scene)[:, dark])) / (movie - scene)[:, dark].mean()
-    ))  # fmt: skip
-
-
-def _counted(said: Outcome, there: np.ndarray) -> tuple[str, bool]:
-    lines = [s.strip() for s in said.good.err.splitlines() if re.search("outlier|hot pixel", s)]
-    numbers = [int(n.replace(",", "")) for s in lines for n in re.findall(r"\b\d[\d,]*", s)]
-    near = any(0.8 <= n / int(there.sum()) <= 1.2 for n in numbers)
-    return (lines or ["nothing"])[0][:120], near
-
-
-def extremes(work: Work) -> Iterator[Check]:
-    """One absurd value in a prediction leaves all other pixels as they were."""
-    rng = np.random.default_rng(6)
-    noisy = rng.normal(100 + _middle("coins", 96), 15).astype(np.float32)
-    work.write("plain.tif", noisy)
-    trained = work.tell(
-        "train", "plain.tif", "--method", "n2v", "--steps", "20", "--no-report", "-o", "net.model"
-    )
-    for value in (1e4, 1e20, -3.4e38):
-        spoilt = noisy.copy()
-        spoilt[48, 48] = value
-        work.write(f"with_{value:g}.tif", spoilt)
-
-        def apart(name: str = f"with_{value:g}.tif") -> float:
-            assert trained.good
-            results = []
-            for file in ("plain.tif", name):
-                out = f"of_{file}"
-                assert work.tell("predict", "net.model", file, "-o", out, "--no-report").good
-                results.append(work.load(out).astype(float))
-            difference = np.abs(results[1] - results[0])
-            difference[46:51, 46:51] = 0  # the pixel is replaced from these, and they by it
-            return float(difference.max() / 15)
-
-        yield most("B", f"predict with one value {value:g}: others moved", 0.1, "noise sd", apart)
-
-
 def stamp(work: Work) -> Iterator[Check]:
     """A region to protect, such as a burnt-in scale bar, is the same mask."""
     rng = np.random.default_rng(8)
-    t = 100 + 2 * _middle("coins", 128)
+    t = 100 + 2 * middle("coins", 128)
     whole = rng.normal(t, 25).clip(0).round().astype(np.uint16)
     bar = np.zeros(t.shape, bool)
     bar[112:118, 80:120] = True

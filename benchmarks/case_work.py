@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import tifffile
+from skimage import data
 
 import unnoise
 from common import SHARED
@@ -23,6 +24,8 @@ CASES = SHARED / "cases"
 PACKAGE = str(Path(unnoise.__file__).parents[1])
 """Commands run the package that is imported here, wherever they run."""
 TIMEOUT_S = 900
+INSTANT = ("--method", "instant")
+N2V = ("--method", "n2v", "--steps", "300")
 
 
 class CommandFailed(Exception):
@@ -143,6 +146,11 @@ class Work:
         if done.returncode:
             raise CommandFailed(f"make.py of {name}: {done.stderr.strip().splitlines()[-1]}")
 
+    def roads(self, trained: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+        """Options by name: the shipped network, and one that is trained unless all is quick."""
+        name = "n2v" if "n2v" in trained else "auto"
+        return {"instant": INSTANT} if self.quick else {"instant": INSTANT, name: trained}
+
     def path(self, name: str) -> Path:
         """A file of the folder."""
         return self.folder / name
@@ -210,6 +218,13 @@ class Work:
         files = () if out is None else tuple(sorted(out.parent.rglob("*.tif")))
         self._runs[words] = Outcome(rc, stdout, stderr, files)
         return self._runs[words]
+
+
+def middle(kind: str, n: int) -> np.ndarray:
+    """The middle of a picture of scikit-image."""
+    picture = np.asarray(getattr(data, kind)(), np.float64)
+    y, x = (max((side - n) // 2, 0) for side in picture.shape)
+    return picture[y : y + n, x : x + n]
 
 
 def rms(error: np.ndarray, where: np.ndarray | None = None) -> float:

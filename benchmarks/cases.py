@@ -26,6 +26,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import case_files
 import case_frames
+import case_outliers
 import case_pixels
 from case_work import CASES, Check, CommandFailed, Work
 from common import alone, origin, record, recorded
@@ -34,7 +35,7 @@ MADE_THERE: dict[str, Callable[[Work], Iterator[Check]]] = {
     "gaps": case_pixels.gaps,
     "misc": case_pixels.misc,
     "geo": case_pixels.geo,
-    "hot": case_pixels.hot,
+    "hot": case_outliers.hot,
     "bleach": case_frames.bleach,
     "dupframes": case_frames.dupframes,
     "noisekinds": case_frames.noisekinds,
@@ -46,7 +47,7 @@ MADE_THERE: dict[str, Callable[[Work], Iterator[Check]]] = {
 MADE_HERE: dict[str, Callable[[Work], Iterator[Check]]] = {
     "api": case_pixels.api,
     "exposures": case_frames.exposures,
-    "extremes": case_pixels.extremes,
+    "extremes": case_outliers.extremes,
     "stamp": case_pixels.stamp,
 }
 """Cases of the same kinds that need no script."""
