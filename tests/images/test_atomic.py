@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -92,13 +94,68 @@ def test_a_file_never_takes_the_place_of_a_folder(tmp_path: Path) -> None:
     assert content(tmp_path / "a") == "old"
 
 
-def test_a_link_to_a_folder_is_replaced_and_not_followed(tmp_path: Path) -> None:
-    make(tmp_path / "real", "folder", "old")
-    (tmp_path / "a").symlink_to(tmp_path / "real")
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "far").mkdir()
+    make(tmp_path / "far" / "real", kind, "old")
+    (tmp_path / "a").symlink_to(tmp_path / "far" / "real")
     with replacing(tmp_path / "a") as part:
-        make(part, "folder", "new")
-    assert names(tmp_path) == ["a", "real"]
-    assert (content(tmp_path / "a"), content(tmp_path / "real")) == ("new", "old")
+        assert part.parent == (tmp_path / "far").resolve()  # moved within one disk
+        make(part, kind, "new")
+    assert (tmp_path / "a").is_symlink()
+    assert content(tmp_path / "far" / "real") == "new"
+    assert (names(tmp_path), names(tmp_path / "far")) == (["a", "far"], ["real"])
+
+
+def test_a_link_that_leads_nowhere_is_refused_before_any_work(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("gone")
+    for act in (probe, lambda path: write_whole(path, b"", "never mind")):
+        with pytest.raises(InputError, match="a is a link to gone, which does not exist; remove"):
+            act(tmp_path / "a")
+    assert names(tmp_path) == ["a"]
+
+
+@pytest.fixture
+def dead() -> int:
+    """The number of a process that is no more."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_next_run_takes_away_what_killed_ones_left(
+    tmp_path: Path, kind: str, dead: int
+) -> None:
+    kept = [f".b.{dead}.part", f".a.{os.getppid()}.part", ".a.x.part", f".ab.{dead}.part"]
+    for name in (f".a.{dead}.part", *kept):
+        make(tmp_path / name, kind, "half")
+    with replacing(tmp_path / "a") as part:
+        make(part, kind, "new")
+    assert names(tmp_path) == sorted([*kept, "a"])
+
+
+def test_a_number_that_is_in_use_again_is_no_sign_of_life(tmp_path: Path) -> None:
+    left = tmp_path / f".a.{os.getppid()}.part"
+    left.write_text("half")
+    os.utime(left, (1e9, 1e9))
+    write_whole(tmp_path / "a", b"new", "never mind")
+    assert names(tmp_path) == ["a"]
+
+
+def test_a_folder_put_aside_by_a_killed_run_comes_back(tmp_path: Path, dead: int) -> None:
+    make(tmp_path / f".a.{dead}.old", "folder", "old")
+    with pytest.raises(ValueError), replacing(tmp_path / "a"):  # noqa: PT011
+        raise ValueError
+    assert names(tmp_path) == ["a"]
+    assert content(tmp_path / "a") == "old"
+
+
+def test_long_names_have_their_hidden_ones(tmp_path: Path, dead: int) -> None:
+    path = tmp_path / ("µ" * 127)
+    (tmp_path / beside(path, "part").name.replace(f".{os.getpid()}.", f".{dead}.")).touch()
+    write_whole(path, b"whole", "never mind")
+    assert names(tmp_path) == [path.name]
 
 
 @pytest.mark.parametrize("name", [".", "..", "deep/.."])

@@ -78,7 +78,7 @@ def calibrate_files(
     place = Path(out)
     check_place(place, overwrite=overwrite)
     paths = formats.find(inputs)
-    images = [formats.open(path, axes=axes) for path in paths]
+    images = formats.open_all(paths, axes=axes)
     _check_alike(images)
     yield from notes(images)
     stacks = _stacks(images)

@@ -69,17 +69,20 @@ def denoise_files(
         settings = replace(settings, shipped=False)  # its transform cannot be exported
     paths = formats.find(inputs)
     seconds = formats.find(targets or [])
-    results = writing.paths(paths, seconds)
-    spreads = writing.spreads(paths, results, seconds)
+    opened = reading.find(paths)
+    paths = [image.path or Path(image.name) for image in opened]
+    results = writing.paths(opened, seconds)
+    spreads = writing.spreads(opened, results, seconds)
     if writing.uncertainty is not None:
         settings = _with_uncertainty(settings)
     config = settings.provisional if isinstance(settings, Auto) else settings
-    images = [reading.open(path) for path in paths]
+    images = [reading.check(image) for image in opened]
     partners = yield from open_targets(paths, targets, reading, config)
     if config.entry.pairs == "clean" and partners:  # the result has their units
         writing = writing.typed(partners[0].dtype)
-    check_outputs(images, results, spreads, writing)
+    not_carried = check_outputs(images, results, spreads, writing)
     yield from notes(images)
+    yield from not_carried
     groups = _groups(images, each, config)
     members = [
         ([images[i] for i in group], [partners[i] for i in group] if partners else None)

@@ -14,7 +14,8 @@ import numpy as np
 from unnoise.app.events import Event, Message
 from unnoise.config.config import Config
 from unnoise.errors import InputError
-from unnoise.images import formats
+from unnoise.images import formats, labels
+from unnoise.images.formats.writer import Writer
 from unnoise.images.image import Image
 from unnoise.images.missing import checked
 
@@ -29,14 +30,29 @@ class InputOptions:
         Axes that override those of the files.
     nan : str
         ``refuse`` or ``fill``.
+    series : str or None
+        Which image of files that hold several: a number, or ``all``; by default all of full size.
     """
 
     axes: str | None = None
     nan: str = "refuse"
+    series: str | None = None
+
+    def find(self, paths: Sequence[Path]) -> list[Image]:
+        """The images of files, not checked yet."""
+        named = self.series in (None, "all")
+        if not named and not str(self.series).isdecimal():
+            raise InputError(f"there is no series '{self.series}'; give a number from 0 on, or all")
+        series = self.series if named else int(str(self.series))
+        return formats.open_all(paths, axes=self.axes, series=series)
+
+    def check(self, image: Image) -> Image:
+        """The image if it can be used."""
+        return checked(image, self.nan)
 
     def open(self, path: Path) -> Image:
         """Open and check an image."""
-        return checked(formats.open(path, axes=self.axes), self.nan)
+        return self.check(formats.open(path, axes=self.axes))
 
 
 @dataclass(frozen=True)
@@ -57,6 +73,8 @@ class OutputOptions:
         File or folder for the standard deviation of every pixel (probabilistic nets).
     backend : str
         What computes the prediction, out of `unnoise.models.backends.BACKENDS`.
+    compress : str or None
+        Compression of TIFF files; by default as the input.
     """
 
     out: str | None = None
@@ -65,13 +83,15 @@ class OutputOptions:
     tta: bool = False
     uncertainty: str | None = None
     backend: str = "torch"
+    compress: str | None = None
 
-    def paths(self, inputs: Sequence[Path], targets: Sequence[Path] = ()) -> list[Path]:
+    def paths(self, inputs: Sequence[Image], targets: Sequence[Path] = ()) -> list[Path]:
         """The result of every input, refused early if it cannot be written."""
-        paths = [formats.output_path(path, self.out, several=len(inputs) > 1) for path in inputs]
-        sources = {_real(path) for path in (*inputs, *targets)}
+        own = [image.path or Path(image.name) for image in inputs]
+        paths = formats.output_paths(inputs, self.out)
+        sources = {_real(path) for path in (*own, *targets)}
         seen: dict[str, Path] = {}
-        for source, path in zip(inputs, paths, strict=True):
+        for source, path in zip(own, paths, strict=True):
             real = _real(path)
             if real in seen:
                 raise InputError(
@@ -88,7 +108,7 @@ class OutputOptions:
         return paths
 
     def spreads(
-        self, inputs: Sequence[Path], results: Sequence[Path], targets: Sequence[Path] = ()
+        self, inputs: Sequence[Image], results: Sequence[Path], targets: Sequence[Path] = ()
     ) -> list[Path | None]:
         """Where the standard deviation of every input goes, if anywhere."""
         if self.uncertainty is None:
@@ -101,6 +121,12 @@ class OutputOptions:
                 f"another place with --uncertainty"
             )
         return list(paths)
+
+    def create(self, place: Path, image: Image, dtype: np.dtype) -> Writer:
+        """The file of a result."""
+        return formats.create(
+            place, image, dtype=dtype, overwrite=self.overwrite, compress=self.compress
+        )
 
     def typed(self, dtype: np.dtype | str) -> OutputOptions:
         """Results of this type where no other was asked for."""
@@ -152,10 +178,11 @@ def _real(path: Path) -> str:
 
 
 def notes(images: Sequence[Image]) -> Generator[Message]:
-    """What the readers want people to know."""
+    """What the readers want people to know, and what looks like no noisy image at all."""
     for image in images:
-        if "note" in image.metadata:
-            yield Message(f"{image.name}: {image.metadata['note']}")
+        for text in (image.metadata.get("note"), labels.warning(image)):
+            if text:
+                yield Message(f"{image.name}: {text}")
 
 
 def open_targets(
@@ -167,16 +194,18 @@ def open_targets(
     """The second image of every pair: of the same name, or the same place in the order."""
     if targets is None:
         return None
-    found = formats.find(targets)
+    others = reading.find(formats.find(targets))
+    found = [image.path or Path(image.name) for image in others]
     if len(found) != len(paths):
         raise InputError(
             f"the numbers of images ({len(paths)}) and of targets ({len(found)}) differ; give one "
             f"target for each image"
         )
-    names = {path.stem: path for path in found}
+    names = {path.stem: i for i, path in enumerate(found)}
     alike = sorted(names) == sorted(path.stem for path in paths)
-    if alike and all(_real(path) != _real(names[path.stem]) for path in paths):
-        found = [names[path.stem] for path in paths]
+    if alike and all(_real(path) != _real(found[names[path.stem]]) for path in paths):
+        order = [names[path.stem] for path in paths]
+        found, others = [found[i] for i in order], [others[i] for i in order]
     elif len(found) > 1:
         yield Message(
             f"images and targets are paired in order, not by name: {paths[0].name} with "
@@ -188,7 +217,7 @@ def open_targets(
                 f"{path} would be its own target, from which nothing can be learned; give other "
                 f"files with --targets"
             )
-    return [reading.open(path) for path in found]
+    return [reading.check(image) for image in others]
 
 
 def check_outputs(
@@ -196,18 +225,22 @@ def check_outputs(
     targets: Sequence[Path],
     spreads: Sequence[Path | None],
     writing: OutputOptions,
-) -> None:
-    """Find out before long work whether all results can be written."""
+) -> list[Message]:
+    """Find out before long work whether all results can be written, and what they do not carry."""
     needed: dict[Path, int] = defaultdict(int)
+    told: list[Message] = []
     for image, target, spread in zip(images, targets, spreads, strict=True):
         for place, dtype in ((target, writing.type_of(image)), (spread, np.dtype(np.float32))):
             if place is not None:
-                output = formats.create(place, image, dtype=dtype, overwrite=writing.overwrite)
+                output = writing.create(place, image, dtype)
                 output.check()
                 needed[place.parent] += output.nbytes
+                if output.lost and place == target:
+                    told.append(Message(formats.not_carried(output, image)))
     for folder, size in needed.items():
         if shutil.disk_usage(folder).free < size:
             raise InputError(
                 f"no space left on the disk for the results in {folder} (they need "
                 f"{size / 1e9:.1f} GB); free some space or choose another place with -o"
             )
+    return told

@@ -38,7 +38,7 @@ def run(
     paths = formats.find(inputs)
     if html is not None and html.exists() and not overwrite:
         raise InputError(f"{html} exists; add --overwrite or choose another name with --html")
-    images = [formats.open(path, axes=axes) for path in paths]
+    images = formats.open_all(paths, axes=axes)
     reports = [inspect(image) for image in images]
     if html is not None:
         write(html, of_noise(reports, list(map(_picture, images, reports)), command))

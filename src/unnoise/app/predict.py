@@ -22,7 +22,6 @@ from unnoise.app.train import facts, reported
 from unnoise.errors import InputError
 from unnoise.images import formats
 from unnoise.images.image import Image
-from unnoise.images.missing import checked
 from unnoise.models import backends
 from unnoise.models import folder as model_folder
 from unnoise.models.model import Model
@@ -59,17 +58,16 @@ def predict_files(
         model.check_probabilistic()
     if model.target_affine is not None and model.provenance.target_dtype is not None:
         writing = writing.typed(model.provenance.target_dtype)
-    paths = formats.find(inputs)
-    results = writing.paths(paths)
-    spreads = writing.spreads(paths, results)
+    images = reading.find(formats.find(inputs))
+    results = writing.paths(images)
+    spreads = writing.spreads(images, results)
     select_device(device)
-    images = [formats.open(path, axes=reading.axes) for path in paths]
     for image in images:
         model.check(image)
-    check_outputs(images, results, spreads, writing)
+    yield from check_outputs(images, results, spreads, writing)
     shown: list[DenoisedPlane] | None = [] if reporting.wanted else None
     for image, result, spread in zip(images, results, spreads, strict=True):
-        image = checked(image, reading.nan)
+        image = reading.check(image)
         yield from notes([image])
         yield from predict_file(model, image, result, spread, writing, device, shown)
     if shown is not None:
@@ -127,12 +125,8 @@ def _written(
     wants = shown is not None and len(shown) < MOST_SHOWN
     plane = MiddlePlane(image, model.channels[:MOST_CHANNELS]) if wants else None
     with contextlib.ExitStack() as stack:
-        out = stack.enter_context(
-            formats.create(target, image, dtype=writing.type_of(image), overwrite=writing.overwrite)
-        )
-        std = spread and stack.enter_context(
-            formats.create(spread, image, dtype=np.dtype(np.float32), overwrite=writing.overwrite)
-        )
+        out = stack.enter_context(writing.create(target, image, writing.type_of(image)))
+        std = spread and stack.enter_context(writing.create(spread, image, np.dtype(np.float32)))
         job = predict(model, image, device=device, tta=writing.tta, backend=writing.backend)
         for block in job:
             out.write(block.where, block.values)

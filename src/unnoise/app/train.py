@@ -225,7 +225,8 @@ def train_files(
     model_folder.check_place(place, overwrite=overwrite)
     with claimed(place):
         paths = formats.find(inputs)
-        images = [reading.open(path) for path in paths]
+        images = [reading.check(image) for image in reading.find(paths)]
+        paths = [image.path or Path(image.name) for image in images]
         config = settings.provisional if isinstance(settings, Auto) else settings
         partners = yield from open_targets(paths, targets, reading, config)
         yield from notes(images)
@@ -269,13 +270,15 @@ def resume(
             return
         paths = formats.find(inputs) if inputs else model_folder.data_paths(place, model)
         reading = InputOptions(**model.provenance.reading)
-        images = [reading.open(path) for path in paths]
+        images = [reading.check(image) for image in reading.find(list(dict.fromkeys(paths)))]
+        paths = [image.path or Path(image.name) for image in images]
         partners = None
         if targets is not None:
             partners = yield from open_targets(paths, targets, reading, model.config)
         elif model.provenance.targets:
             names = model_folder.data_paths(place, model, targets=True)
-            partners = [reading.open(path) for path in names]
+            found = reading.find(list(dict.fromkeys(names)))
+            partners = [reading.check(image) for image in found]
         run = resume_run(place, model, images, select_device(device), partners)
         yield Message(f"{place}: going on after step {run.step}")
         yield from train(run, place, images, (), fresh=False, reporting=reporting)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,18 +22,25 @@ REASONS = {
     errno.ENOTDIR: "the folder of {path} cannot be made because a file has its name;",
     errno.EEXIST: "the folder of {path} cannot be made because a file has its name;",
 }
+LONGEST_NAME = 255
+"""Bytes that the name of a file may have."""
+LEFTOVER = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d{1,9})\.(part|old)")
+CLOCK = 10.0
+"""Seconds by which the clocks of a disk and of this machine may differ."""
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A hidden name beside a file or folder, which takes its place when the block ends well.
 
-    Whatever ends the block otherwise, KeyboardInterrupt too, leaves the place as it was.
+    Whatever ends the block otherwise, KeyboardInterrupt too, leaves the place as it was. What
+    processes that were killed here left of their work goes.
 
     Parameters
     ----------
     path : Path
-        The file or folder; an existing one is replaced. Its own folder must exist.
+        The file or folder; an existing one is replaced, of a link what it leads to. Its own folder
+        must exist.
 
     Yields
     ------
@@ -48,6 +56,8 @@ def replacing(path: Path) -> Iterator[Path]:
     ...     os.listdir(folder)
     ['a.txt']
     """
+    path = target(path)
+    _sweep(path)
     part = beside(path, "part")
     try:
         yield part
@@ -84,13 +94,39 @@ def write_whole(path: Path, content: bytes, remedy: str) -> None:
         ) from error
 
 
+def target(path: Path) -> Path:
+    """What a link leads to, or the path itself.
+
+    Raises
+    ------
+    InputError
+        If the link leads nowhere.
+
+    Examples
+    --------
+    >>> target(Path("clean.tif")).as_posix()
+    'clean.tif'
+    """
+    if not path.is_symlink():
+        return path
+    if not path.exists():
+        raise InputError(
+            f"{path} is a link to {os.readlink(path)}, which does not exist; remove the link or "
+            f"choose another place"
+        )
+    return path.resolve()
+
+
 def probe(path: Path) -> None:
     """Find out before long work whether a file could be written; makes its folder.
 
     Raises
     ------
+    InputError
+        For a link that leads nowhere.
     OSError
     """
+    path = target(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     part = beside(path, "part")
     try:
@@ -123,10 +159,53 @@ def explained(path: Path, nbytes: int = 0) -> Iterator[None]:
 
 
 def beside(path: Path, suffix: str) -> Path:
-    """A hidden name in the same folder, for the moment of a change."""
-    if path.name in ("", ".."):  # "." has no name
-        path = Path(os.path.abspath(path))
-    return path.with_name(f".{path.name}.{os.getpid()}.{suffix}")
+    """A hidden name in the same folder, for the moment of a change; long names are cut."""
+    path = _named(path)
+    end = f".{os.getpid()}.{suffix}"
+    name, room = path.name, LONGEST_NAME - len(end) - 1
+    if len(os.fsencode(name)) > room:
+        name = os.fsencode(name)[:room].decode("utf-8", "ignore")
+    return path.with_name(f".{name}{end}")
+
+
+def _named(path: Path) -> Path:
+    """The same place with a name of its own."""
+    return Path(os.path.abspath(path)) if path.name in ("", "..") else path  # "." has no name
+
+
+def _sweep(path: Path) -> None:
+    """Take away the unfinished work of processes that died here.
+
+    A process that was killed while it exchanged two folders has left the old one under a hidden
+    name: it goes back to its place.
+    """
+    path = _named(path)
+    for left in path.parent.glob(".*"):
+        match = LEFTOVER.fullmatch(left.name)
+        if match is None or not _is_of(path, match) or not _is_dead(match, left):
+            continue
+        if left.name.endswith(".old") and not path.exists():
+            os.replace(left, path)
+        else:
+            _remove(left)
+
+
+def _is_of(path: Path, match: re.Match[str]) -> bool:
+    """Whether a hidden name was made for this place: others may belong to other machines."""
+    is_cut = len(os.fsencode(match[0])) > LONGEST_NAME - 4 and path.name.startswith(match["name"])
+    return match["name"] == path.name or is_cut
+
+
+def _is_dead(match: re.Match[str], left: Path) -> bool:
+    """Whether the process that made a file is gone; its number may be in use again."""
+    import psutil
+
+    try:
+        return psutil.Process(int(match["pid"])).create_time() > left.lstat().st_mtime + CLOCK
+    except psutil.NoSuchProcess:
+        return True
+    except (psutil.Error, OSError, ValueError, OverflowError):
+        return False
 
 
 def _exchange(part: Path, place: Path) -> None:

@@ -76,8 +76,9 @@ def suggestions(shape: tuple[int, ...]) -> list[str]:
 def infer(shape: tuple[int, ...], *, smallest: int = 16) -> str:
     """Axes of a bare array where only one reading is possible.
 
-    Two dimensions are YX. Three dimensions that end in 3 or 4 are YXC, because X would be too
-    small to be an image otherwise. Everything else is ambiguous.
+    Two dimensions are YX. Three dimensions that end in 1, 3 or 4 are YXC, because X would be too
+    small to be an image otherwise. Dimensions of length 1 before these may have any letter.
+    Everything else is ambiguous.
 
     Raises
     ------
@@ -86,13 +87,17 @@ def infer(shape: tuple[int, ...], *, smallest: int = 16) -> str:
 
     Examples
     --------
-    >>> infer((512, 512)), infer((512, 512, 3))
-    ('YX', 'YXC')
+    >>> infer((512, 512)), infer((512, 512, 3)), infer((1, 512, 512))
+    ('YX', 'YXC', 'SYX')
     """
-    if len(shape) == 2:
-        return "YX"
-    if len(shape) == 3 and shape[-1] in (3, 4) and min(shape[:2]) >= smallest:
-        return "YXC"
+    for tail, sizes in (("YX", None), ("YXC", (1, 3, 4))):
+        ones, own = shape[: -len(tail)], shape[-len(tail) :]
+        fits = len(own) == len(tail) and (sizes is None or own[-1] in sizes)
+        large = sizes is None or min(own[:2], default=0) >= smallest
+        large = large and not (ones and own[1] in (1, 3, 4))  # (1, 512, 3) may be a row of colours
+        letters = [a for a in CANONICAL if a not in tail][: len(ones)]
+        if fits and large and set(ones) <= {1} and len(letters) == len(ones):
+            return "".join(letters) + tail
     raise ambiguous(shape)
 
 

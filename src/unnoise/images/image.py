@@ -53,6 +53,8 @@ class Image:
         The file the image came from.
     metadata : mapping
         What the reader of a format wants its writer to know; no other module looks inside.
+    nodata : float or None
+        The value by which the file marks pixels without data, where it names one.
 
     Examples
     --------
@@ -70,6 +72,7 @@ class Image:
     alpha: int | None = None
     path: Path | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    nodata: float | None = None
 
     @classmethod
     def from_array(cls, array: Any, axes: str | None = None) -> Image:
@@ -178,7 +181,13 @@ def as_image(image: Image | NDArray, axes: str | None = None) -> Image:
         return image.with_axes(axes) if axes else image
     if isinstance(image, (str, os.PathLike)):
         raise InputError(f"{image} is a name, not an image; open it with unnoise.open")
-    return Image.from_array(image, axes)
+    opened = Image.from_array(image, axes)
+    if opened.dtype.kind == "b":
+        raise InputError(
+            "the array holds booleans: a mask has no noise to remove; give the image that it was "
+            "made from, or convert it to uint8 if it is one"
+        )
+    return opened
 
 
 def check_pixels(shape: tuple[int, ...], dtype: np.dtype, name: str) -> None:

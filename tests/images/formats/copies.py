@@ -21,7 +21,7 @@ def copy(image: Image, path: Path) -> Image:
     with formats.create(path, like=image, overwrite=True) as out:
         for i in range(image.shape[0]):
             out.write({image.axes[0]: i}, image.read({image.axes[0]: i}))
-    return formats.open(path)
+    return formats.open(path, labels=True)
 
 
 def same(image: Image, other: Image) -> None:
@@ -37,6 +37,7 @@ def same(image: Image, other: Image) -> None:
 def open_guessing(path: Path) -> Image:
     """Open a file, following the first suggestion of the error where its axes are ambiguous."""
     try:
-        return formats.open(path)
+        return formats.open(path, labels=True)
     except AxesError as error:
-        return formats.open(path, axes=str(error).split("--axes ")[1].split()[0])
+        axes = str(error).split("--axes ")[1].split()[0]
+        return formats.open(path, axes=axes, labels=True)

@@ -148,7 +148,7 @@ def test_save_checks_the_shape(tmp_path: Path) -> None:
 def test_npy(tmp_path: Path, dtype: str, order: str) -> None:
     pixels = np.arange(60).reshape(3, 4, 5).astype(dtype, order=order)
     np.save(tmp_path / "a.npy", pixels)
-    image = formats.open(tmp_path / "a.npy", axes="zyx")
+    image = formats.open(tmp_path / "a.npy", axes="zyx", labels=True)
     assert image.axes == "ZYX"
     assert image.dtype.isnative
     np.testing.assert_array_equal(image.data[...], pixels)

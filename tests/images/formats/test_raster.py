@@ -49,15 +49,24 @@ def test_png_round_trip(tmp_path: Path, data: st.DataObject, dtype: str, colours
     np.testing.assert_array_equal(other.reshape(shape), pixels)
 
 
-def test_png_palette_and_few_bits_are_expanded(tmp_path: Path) -> None:
-    rgb = Pillow.fromarray(np.repeat(pixels_of((9, 7, 1)) // 64 * 64, 3, axis=2))
-    rgb.quantize(4).save(tmp_path / "palette.png")
-    image = formats.open(tmp_path / "palette.png")
-    np.testing.assert_array_equal(image.data[...], np.asarray(rgb))
-    Pillow.fromarray(pixels_of((9, 7)) > 127).save(tmp_path / "bits.png")
-    bits = formats.open(tmp_path / "bits.png")
+def test_pixels_of_one_bit_are_refused(tmp_path: Path) -> None:
+    mask = pixels_of((9, 7)) > 127
+    Pillow.fromarray(mask).save(tmp_path / "a.png")
+    with pytest.raises(InputError, match=r"a\.png holds pixels of one bit, .* has no noise to rem"):
+        formats.open(tmp_path / "a.png")
+    bits = formats.open(tmp_path / "a.png", labels=True)
     assert bits.dtype == np.uint8
-    np.testing.assert_array_equal(bits.data[...], (pixels_of((9, 7)) > 127) * 255)
+    np.testing.assert_array_equal(bits.data[...], mask * 255)
+
+
+def test_a_header_that_declares_too_much_is_no_lack_of_memory(tmp_path: Path) -> None:
+    formats.save(tmp_path / "a.png", pixels_of((9, 7)))
+    data = bytearray((tmp_path / "a.png").read_bytes())
+    data[16:24] = struct.pack(">II", 2**31 - 1, 2**31 - 1)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    (tmp_path / "a.png").write_bytes(data)
+    with pytest.raises(InputError, match=r"a\.png cannot be read as PNG.*cannot hold the 21474"):
+        formats.open(tmp_path / "a.png")
 
 
 def test_png_keeps_ancillary_chunks(tmp_path: Path) -> None:
@@ -143,7 +152,8 @@ def test_orientation_survives_a_change_of_format(tmp_path: Path) -> None:
     with Pillow.open(tmp_path / "a.png") as png:
         assert png.getexif()[0x0112] == 8
         assert png.info["dpi"] == pytest.approx((100, 100), rel=1e-3)
-    formats.save(tmp_path / "a.tif", image.data[...], like=image)
+    with pytest.warns(UserWarning, match=r"not carried from a\.jpg to a\.tif: EXIF"):
+        formats.save(tmp_path / "a.tif", image.data[...], like=image)
     with tifffile.TiffFile(tmp_path / "a.tif") as tif:
         assert tif.pages.first.tags.valueof("Orientation") == 8
         assert tif.pages.first.get_resolution("INCH") == pytest.approx((100, 100))

@@ -42,7 +42,8 @@ def test_imagej_metadata(tmp_path: Path) -> None:
         written = tif.imagej_metadata or {}
         assert {key: written[key] for key in IMAGEJ} == IMAGEJ
     # What ImageJ cannot hold goes to OME-TIFF, and the unit becomes one that OME knows.
-    formats.save(tmp_path / "c.tif", pixels.astype(float), like=image)
+    with pytest.warns(UserWarning, match=r"not carried .* ImageJ metadata \(Info, Labels, Ranges"):
+        formats.save(tmp_path / "c.tif", pixels.astype(float), like=image)
     double = formats.open(tmp_path / "c.tif")
     assert double.metadata["source"] == "ome"
     assert double.scale == pytest.approx(image.scale)
@@ -131,9 +132,6 @@ def test_ome_that_was_renamed_or_lost_its_companions(tmp_path: Path) -> None:
         )
     image = formats.open(tmp_path / "part0.ome.tif")
     np.testing.assert_array_equal(image.data[...], pixels)
-    (tmp_path / "part1.ome.tif").unlink()
-    with pytest.raises(InputError, match="planes are missing, they lie in other files"):
-        formats.open(tmp_path / "part0.ome.tif")
 
 
 @pytest.mark.parametrize(("unit", "name"), [("INCH", "inch"), ("CENTIMETER", "cm"), ("NONE", "")])
@@ -184,8 +182,9 @@ def test_a_lookup_table_is_kept_and_indexed_colours_are_refused(
     with tifffile.TiffFile(tmp_path / "b.tif") as tif:
         np.testing.assert_array_equal(tif.pages.first.colormap, green)
     if not imagej:
-        tifffile.imwrite(tmp_path / "c.tif", pixels, colormap=np.roll(green, 5, axis=1))
-        with pytest.raises(InputError, match=r"c\.tif holds indexed colours; convert it to RGB"):
+        labels = np.repeat(np.repeat(pixels, 9, axis=0), 9, axis=1)
+        tifffile.imwrite(tmp_path / "c.tif", labels, colormap=np.roll(green, 5, axis=1))
+        with pytest.raises(InputError, match=r"c\.tif holds indexed colours in areas of one"):
             formats.open(tmp_path / "c.tif")
 
 

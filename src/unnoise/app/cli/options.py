@@ -41,6 +41,20 @@ ThreeD = Annotated[
     ),
 ]
 Nan = Annotated[str, typer.Option(help="NaN and infinite pixels: refuse, or fill from around.")]
+Series = Annotated[
+    str | None,
+    typer.Option(
+        help="Which image of files that hold several: a number from 0 on, or all. "
+        "Default: all of full size."
+    ),
+]
+Compress = Annotated[
+    str | None,
+    typer.Option(
+        help="Compression of TIFF results: none, zlib, lzw, zstd, packbits or lzma. "
+        "Default: as the input, where lossless."
+    ),
+]
 Dtype = Annotated[
     str | None, typer.Option(help="Type of the result, e.g. float32. Default: as the input.")
 ]

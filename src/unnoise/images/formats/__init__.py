@@ -5,20 +5,30 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from unnoise.errors import InputError
 from unnoise.images import axes as ax
-from unnoise.images.formats.registry import format_of, known_suffixes, suffix_of
+from unnoise.images.atomic import target
+from unnoise.images.formats.registry import format_of, format_within, known_suffixes, suffix_of
 from unnoise.images.formats.writer import Writer
 from unnoise.images.image import Image
 
 
-def open(path: str | os.PathLike[str], *, axes: str | None = None) -> Image:
+def open(
+    path: str | os.PathLike[str],
+    *,
+    axes: str | None = None,
+    series: int | None = None,
+    labels: bool = False,
+) -> Image:
     """Open an image file; pixels are read when they are asked for.
 
     Parameters
@@ -26,6 +36,11 @@ def open(path: str | os.PathLike[str], *, axes: str | None = None) -> Image:
     path : path
     axes : str, optional
         Letters out of STCZYX, one per dimension; overrides what the file says.
+    series : int, optional
+        Which image of a file that holds several, counted from 0; by default the first of full
+        size.
+    labels : bool
+        Whether to open masks and label images too, which have no noise and are refused otherwise.
 
     Returns
     -------
@@ -45,6 +60,68 @@ def open(path: str | os.PathLike[str], *, axes: str | None = None) -> Image:
     'ZYX'
     """
     path = Path(path)
+    found, note = _format(path)
+    if series is None or not hasattr(found, "numbers"):
+        if series:
+            raise InputError(f"{path} holds one image, so there is no series {series}")
+        image = found.read(path, axes)
+    else:
+        image = found.read(path, axes, series)
+    if not labels:
+        _refuse_labels(image)
+    return _noted(image, note)
+
+
+def open_all(
+    paths: Iterable[str | os.PathLike[str]],
+    *,
+    axes: str | None = None,
+    series: int | str | None = None,
+) -> list[Image]:
+    """Open all images that are meant by files: several of one file, one of several files.
+
+    Parameters
+    ----------
+    paths : iterable of path
+        As `find` gives them. Files of a set that holds one image are opened once.
+    axes : str, optional
+        As for `open`.
+    series : int or str, optional
+        As for `open`, or ``all``; by default every image of full size.
+
+    Raises
+    ------
+    InputError
+    AxesError
+
+    Examples
+    --------
+    >>> [image.name for image in open_all(["positions.ome.tif"])]  # doctest: +SKIP
+    ['positions.ome.tif', 'positions.ome.tif']
+    """
+    images: list[Image] = []
+    members: set[str] = set()
+    for path in map(Path, paths):
+        if os.path.realpath(path) in members:
+            continue
+        found, _ = _format(path)
+        numbers, note = [0], ""
+        if hasattr(found, "numbers"):
+            numbers, note = found.numbers(path, series)
+        elif series not in (None, "all", 0):
+            raise InputError(f"{path} holds one image, so there is no series {series}")
+        for number in numbers:
+            image = _noted(open(path, axes=axes, series=number), note)
+            members |= {os.path.realpath(file) for file in image.metadata.get("files", ())}
+            if len(numbers) > 1:
+                image = replace(image, metadata={**image.metadata, "part": f"_series{number}"})
+            images.append(image)
+            note = ""
+    return images
+
+
+def _format(path: Path) -> tuple[Any, str]:
+    """The format of a file by its content, and what to tell where its name says another."""
     if not os.path.exists(path):
         raise InputError(f"no such file: {path}; check the name and the folder")
     if path.is_dir():
@@ -52,7 +129,24 @@ def open(path: str | os.PathLike[str], *, axes: str | None = None) -> Image:
     found = format_of(path)
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty (0 bytes); copy or export it again")
-    return found.read(path, axes)
+    return format_within(path, found)
+
+
+def _noted(image: Image, note: str) -> Image:
+    """The image with a further note."""
+    notes = [text for text in (image.metadata.get("note"), note) if text]
+    return replace(image, metadata={**image.metadata, "note": "; ".join(notes)}) if note else image
+
+
+def _refuse_labels(image: Image) -> None:
+    """InputError for what holds no intensities."""
+    if "unfit" in image.metadata:
+        raise InputError(image.metadata["unfit"])
+    if image.dtype.kind == "b":
+        raise InputError(
+            f"{image.path} holds pixels of one bit, black or white: a mask or a drawing has no "
+            f"noise to remove; give the image that it was made from"
+        )
 
 
 def create(
@@ -61,11 +155,13 @@ def create(
     *,
     dtype: DTypeLike | None = None,
     overwrite: bool = False,
+    compress: str | None = None,
 ) -> Writer:
     """Prepare an image file with the shape, axes, scale and metadata of another image.
 
     Everything that can be known beforehand is checked here; the file is laid out when the
-    ``with`` block is entered, and gets its name when the block ends well.
+    ``with`` block is entered, and gets its name when the block ends well. What is known of `like`
+    and will not be in the file is named by `Writer.lost`.
 
     Parameters
     ----------
@@ -76,6 +172,9 @@ def create(
         Type of the pixels in the file, that of `like` by default.
     overwrite : bool
         Whether an existing file may be replaced. The file of `like` itself never is.
+    compress : str, optional
+        For TIFF ``none``, ``zlib``, ``lzw``, ``zstd``, ``packbits`` or ``lzma``; by default as the
+        file of `like`, where that loses nothing.
 
     Raises
     ------
@@ -87,9 +186,11 @@ def create(
     ...     out.write({"Z": 3}, block)
     """
     path = Path(path)
-    found = format_of(path)
+    found: Any = format_of(path)
+    target(path)  # a link that leads nowhere is refused now
     if os.path.exists(path):
-        if like.path is not None and like.path.exists() and path.samefile(like.path):
+        sources = [p for p in (like.path, *like.metadata.get("files", ())) if p is not None]
+        if any(source.exists() and path.samefile(source) for source in sources):
             raise InputError(
                 f"{path} is the input itself, and the input is never overwritten; "
                 f"choose another name with -o"
@@ -99,7 +200,17 @@ def create(
         if not overwrite:
             raise InputError(f"{path} exists; add --overwrite or choose another name with -o")
     kind = np.dtype(like.dtype if dtype is None else dtype).newbyteorder("=")
-    return Writer(path, like.axes, like.shape, kind, found.prepare(path, like, kind))
+    lost = found.lost(path, like, kind) if hasattr(found, "lost") else []
+    if compress is None:
+        layout = found.prepare(path, like, kind)
+    elif hasattr(found, "compressions"):
+        layout = found.prepare(path, like, kind, compress)
+    else:
+        raise InputError(
+            f"{path}: only TIFF can be compressed in a way of choice, and that is asked for "
+            f"({compress}); leave that out, or choose a name that ends in .tif"
+        )
+    return Writer(path, like.axes, like.shape, kind, layout, lost)
 
 
 def save(
@@ -111,6 +222,8 @@ def save(
     overwrite: bool = False,
 ) -> None:
     """Write an array at once, with the axes and metadata of `like` or with `axes`.
+
+    What the file cannot hold of the metadata is told by a warning.
 
     Raises
     ------
@@ -125,6 +238,21 @@ def save(
         raise InputError(f"the array has shape {array.shape} but its image {image.shape}")
     with create(path, image, dtype=array.dtype, overwrite=overwrite) as out:
         out.write({}, ax.to_canonical(array, image.axes))
+    if out.lost:
+        warnings.warn(not_carried(out, image), stacklevel=2)
+
+
+def not_carried(out: Writer, like: Image) -> str:
+    """A sentence on what of an image's metadata a file does not hold; nothing where it holds all.
+
+    Examples
+    --------
+    >>> image = Image.from_array(np.zeros((8, 8)))
+    >>> not_carried(Writer(Path("a.npy"), "YX", (8, 8), image.dtype, print, ["date"]), image)
+    'not carried from the image to a.npy: date'
+    """
+    names = ", ".join(out.lost)
+    return f"not carried from {like.name} to {out.path.name}: {names}" if names else ""
 
 
 def find(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
@@ -142,8 +270,7 @@ def find(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
     for path in map(Path, paths):
         if path.is_dir():
             names = {p.name for p in path.iterdir() if p.is_file()}
-            results = {output_path(path / name).name for name in names}
-            files = [path / name for name in names - results]
+            files = [path / name for name in names if not _is_result(name, names)]
             found |= dict.fromkeys(_images(files, f"the folder {path} holds no"))
         elif os.path.exists(path):
             format_of(path)
@@ -157,13 +284,13 @@ def find(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
 
 
 def output_path(
-    source: Path, out: str | os.PathLike[str] | None = None, *, several: bool = False
+    source: Path | Image, out: str | os.PathLike[str] | None = None, *, several: bool = False
 ) -> Path:
     """Where the result of one input goes.
 
     Beside the input under the name ``<stem>_denoised<suffix>``; or into `out` under its own
     name if `out` is a folder, ends with a slash or takes the results of `several` inputs; or to
-    `out` itself.
+    `out` itself. Where a file holds several images, their names have the number of each.
 
     Raises
     ------
@@ -177,13 +304,36 @@ def output_path(
     >>> output_path(Path("data/cells.tif"), "clean/").as_posix()
     'clean/cells.tif'
     """
+    part = ""
+    if isinstance(source, Image):
+        part = source.metadata.get("part", "")
+        source = source.path or Path(source.name)
+    stem, ome, suffix = _split(source.name)
+    source = source.with_name(f"{stem}{part}{ome}{suffix}")
     if out is None:
-        stem, ome, suffix = _split(source.name)
-        return source.with_name(f"{stem}_denoised{ome}{suffix}")
+        return source.with_name(f"{stem}{part}_denoised{ome}{suffix}")
     is_folder = os.path.isdir(out) or os.fspath(out).endswith(("/", os.sep))
     if several and not is_folder and suffix_of(out):
         raise InputError(f"{out} names one file for several inputs; name a folder with -o {out}/")
+    if part and not is_folder and not several:
+        stem, ome, suffix = _split(Path(out).name)
+        return Path(out).with_name(f"{stem}{part}{ome}{suffix}")
     return Path(out) / source.name if is_folder or several else Path(out)
+
+
+def output_paths(images: Sequence[Image], out: str | os.PathLike[str] | None = None) -> list[Path]:
+    """Where the results of images go, which `open_all` has opened: as `output_path` names them.
+
+    Raises
+    ------
+    InputError
+        If `out` is the name of one image file for several inputs.
+    """
+    files = {image.path for image in images}
+    of_set = any(image.metadata.get("files") for image in images)
+    is_folder = out is not None and not suffix_of(out)
+    several = len(files) > 1 or (is_folder and (len(images) > 1 or of_set))
+    return [output_path(image, out, several=several) for image in images]
 
 
 def _split(name: str) -> tuple[str, str, str]:
@@ -192,6 +342,14 @@ def _split(name: str) -> tuple[str, str, str]:
     stem, suffix = (name[:-known], name[-known:]) if known else os.path.splitext(name)
     head, ome = os.path.splitext(stem)
     return (head, ome, suffix) if ome.lower() == ".ome" else (stem, "", suffix)
+
+
+def _is_result(name: str, names: set[str]) -> bool:
+    """Whether a file is an earlier result of another one that lies beside it."""
+    stem, ome, suffix = _split(name)
+    source = stem.removesuffix("_denoised")
+    sources = {source, re.sub(r"_series[0-9]+$", "", source)}
+    return source != stem and any(f"{s}{ome}{suffix}" in names for s in sources)
 
 
 def _images(files: list[Path], otherwise: str) -> list[Path]:

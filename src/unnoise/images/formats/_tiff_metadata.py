@@ -6,39 +6,52 @@ reads its metadata and one that gives the keywords with which `tifffile` writes 
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 import tifffile
 
+from unnoise.images.formats._ome_xml import SIZES as OME_SIZES
 from unnoise.images.image import Image
 
 
 class Meta(NamedTuple):
-    """The part of an `Image` that metadata fill, and extras for the writer of the dialect."""
+    """The part of an `Image` that metadata fill, extras for the writer of the dialect, and what
+    they hold.
+    """
 
     scale: dict[str, float]
     units: dict[str, str]
     channel_names: tuple[str, ...]
     extras: dict[str, Any]
+    holds: tuple[str, ...] = ()
 
 
 CENTIMETRES = {"nm": 1e-7, "µm": 1e-4, "um": 1e-4, "micron": 1e-4, "mm": 0.1, "cm": 1.0, "m": 100.0}
 RESOLUTION_UNITS = {2: "inch", 3: "cm"}
-OME_SIZES = {letter: f"PhysicalSize{letter}" for letter in "XYZ"} | {"T": "TimeIncrement"}
 OME_UNITS = {"micron": "µm", "um": "µm", "inch": "in", "sec": "s", "pixels": "pixel"}
 OME_KNOWN = ("m", "cm", "mm", "µm", "nm", "pm", "Å", "in", "pixel", "s", "ms", "µs", "min", "h")
 IMAGEJ_SIZES = ("images", "channels", "slices", "frames", "axes", "order")
 IMAGEJ_SCALE = ("unit", "yunit", "zunit", "tunit", "spacing", "finterval")
 IMAGEJ_STEPS = {"Z": "spacing", "T": "finterval"}
+SHAPED = ("shape", "axes", "truncated", "unnoise")
+"""What tifffile and this program write into the description of a plain file."""
+IMAGEJ_FORM = ("ImageJ", "hyperstack", "loop", "mode", "min", "max")
+"""How ImageJ shows a file; nothing that would be missed elsewhere."""
 IMAGEJ_BINARY = ("Info", "Labels", "Ranges", "LUTs", "Plot", "ROI", "Overlays", "Properties")
 
 
-def read(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Meta:
-    """Read the metadata of a series in the dialect of its file."""
-    dialects = {"imagej": _read_imagej, "ome": _read_ome}
-    return dialects.get(series.kind, _read_plain)(tif, series)
+def read(
+    tif: tifffile.TiffFile,
+    series: tifffile.TiffPageSeries,
+    xml: ElementTree.Element | None,
+) -> Meta:
+    """Read the metadata of a series in the dialect of its file; `xml` is that of OME-TIFF."""
+    if series.kind == "imagej":
+        return _read_imagej(tif, series)
+    return _read_ome(xml) if series.kind == "ome" else _read_plain(series)
 
 
 def _resolution(series: tifffile.TiffPageSeries, unit: str = "") -> tuple[dict[str, float], str]:
@@ -60,12 +73,17 @@ def _read_imagej(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Met
     names = {a: own.get(f"{a.lower()}unit", unit) for a in "YZ"}
     names |= {"X": unit, "T": own.get("tunit", "sec")}
     extras = {key: value for key, value in own.items() if key not in IMAGEJ_SIZES + IMAGEJ_SCALE}
-    return Meta(scale, {a: _unescape(str(names[a])) for a in scale}, (), extras)
+    held = [key for key in extras if key not in IMAGEJ_FORM]
+    holds = (f"ImageJ metadata ({', '.join(held)})",) if held else ()
+    return Meta(scale, {a: _unescape(str(names[a])) for a in scale}, (), extras, holds)
 
 
 def imagej(image: Image) -> dict[str, Any]:
     """Keywords of `tifffile.imwrite` for the metadata of an ImageJ hyperstack."""
-    extras = image.metadata.get("extras", {}) if image.metadata.get("source") == "imagej" else {}
+    extras = image.metadata.get("extras", {})
+    source = image.metadata.get("source")
+    if source != "imagej":
+        extras = {"Info": _text(extras)} if source == "plain" and _text(extras) else {}
     meta = {k: v if k in IMAGEJ_BINARY else _escape(v) for k, v in extras.items()}
     unit = image.units.get("X") or image.units.get("Z") or ""
     units = {"unit": unit, "yunit": image.units.get("Y", unit), "zunit": image.units.get("Z", unit)}
@@ -91,10 +109,9 @@ def _escape(value: Any) -> Any:
     return re.sub(r"[^\x00-\x7f]", lambda m: f"\\u{ord(m[0]):04X}", value)
 
 
-def _read_ome(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Meta:
-    root = ElementTree.fromstring(tif.ome_metadata or "")
-    image = root.find("{*}Image")
-    pixels = root.find("{*}Image/{*}Pixels")
+def _read_ome(root: ElementTree.Element | None) -> Meta:
+    image = None if root is None else root.find("{*}Image")
+    pixels = None if image is None else image.find("{*}Pixels")
     if image is None or pixels is None:
         return Meta({}, {}, (), {})
     sizes = {a: float(pixels.get(name, 0)) for a, name in OME_SIZES.items()}
@@ -105,7 +122,7 @@ def _read_ome(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Meta:
     extras: dict[str, Any] = {"Channel": channels}
     texts = {tag: image.findtext(f"{{*}}{tag}") for tag in ("AcquisitionDate", "Description")}
     extras |= {key: text for key, text in {"Name": image.get("Name"), **texts}.items() if text}
-    return Meta(scale, units, names if all(names) else (), extras)
+    return Meta(scale, units, names if all(names) else (), extras, ("OME metadata",))
 
 
 def ome(image: Image) -> dict[str, Any]:
@@ -127,18 +144,37 @@ def ome(image: Image) -> dict[str, Any]:
     return {"metadata": meta}
 
 
-def _read_plain(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Meta:
-    own = shaped(series).get("unnoise", {})
+def _read_plain(series: tifffile.TiffPageSeries) -> Meta:
+    page = series.keyframe
+    shape = shaped(series)
+    own = shape.get("unnoise", {})
     size, unit = _resolution(series)
-    extras = {}
-    if series.kind in ("uniform", "generic") and len(series) == 1:
-        extras["description"] = series.keyframe.description.encode()
+    extras: dict[str, Any] = {}
+    if series.kind == "shaped":  # tifffile takes any keywords into its description
+        kept = {key: value for key, value in shape.items() if key not in SHAPED}
+        extras |= {"shaped": kept} if kept else {}
+    elif page.description:
+        extras["description"] = page.description.encode()
     return Meta(
         own.get("scale", size),
         own.get("units", dict.fromkeys(size, unit)),
         tuple(own.get("channel_names", ())),
         extras,
+        ("description",) if extras else (),
     )
+
+
+def _text(extras: dict[str, Any]) -> str:
+    """The description of a plain file as text."""
+    if "shaped" in extras:
+        return json.dumps(extras["shaped"], ensure_ascii=True)
+    return str(extras.get("description", b"").decode("utf-8", "replace"))
+
+
+def own_axes(series: tifffile.TiffPageSeries) -> str | None:
+    """The letters that this program has written into a plain file."""
+    axes = shaped(series).get("unnoise", {}).get("axes")
+    return None if axes is None else str(axes)
 
 
 def shaped(series: tifffile.TiffPageSeries) -> dict[str, Any]:
@@ -155,7 +191,14 @@ def plain(image: Image) -> dict[str, Any]:
         "units": dict(image.units),
         "channel_names": list(image.channel_names),
     }
-    keywords: dict[str, Any] = {"metadata": {"unnoise": own}, "resolutionunit": "NONE"}
+    source, extras = image.metadata.get("source"), image.metadata.get("extras", {})
+    kept = dict(extras.get("shaped", {})) if source == "plain" else {}
+    if source == "plain" and "description" in extras:
+        kept["description"] = _text(extras)
+    keywords: dict[str, Any] = {
+        "metadata": kept | {"unnoise": own},
+        "resolutionunit": "NONE",
+    }
     unit = image.units.get("X", "")
     if "X" in image.scale and "Y" in image.scale and image.units.get("Y", "") == unit:
         factor = CENTIMETRES.get(unit, 1.0)

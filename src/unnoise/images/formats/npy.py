@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from unnoise.images.formats.reader import Pixels, reading
-from unnoise.images.formats.writer import Layout, mapped
+from unnoise.images.formats.writer import Layout, held, mapped
 from unnoise.images.image import Image, check_pixels
 
 
@@ -37,3 +37,8 @@ def read(path: Path, axes: str | None = None) -> Image:
 def prepare(path: Path, like: Image, dtype: np.dtype) -> Layout:
     """How to lay out a ``.npy`` file; every image fits."""
     return mapped(lambda part: npy.open_memmap(part, mode="w+", dtype=dtype, shape=like.shape))
+
+
+def lost(path: Path, like: Image, dtype: np.dtype) -> list[str]:
+    """What is known of an image and will not be in its file: all but the pixels."""
+    return held(like)

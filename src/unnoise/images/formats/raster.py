@@ -7,6 +7,7 @@ pixels are never turned).
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from pathlib import Path
@@ -19,13 +20,19 @@ from PIL import Image as Pillow
 
 from unnoise.errors import InputError
 from unnoise.images import axes as ax
+from unnoise.images.formats import _palette
 from unnoise.images.formats.reader import Pixels, reading
-from unnoise.images.formats.writer import Layout, encoded
+from unnoise.images.formats.writer import Layout, encoded, held
 from unnoise.images.image import Image, check_pixels
 
 INCH = 0.0254
 METRES = {"inch": INCH, "m": 1.0, "cm": 1e-2, "mm": 1e-3, "micron": 1e-6, "um": 1e-6, "µm": 1e-6}
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+JPEG_SIGNATURE = b"\xff\xd8\xff"
+MOST_EXPANSION = 1100
+"""How many bytes a compressed byte becomes at most (deflate: 1032)."""
+PNG_COLOURS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+"""Samples of a pixel by the type of colour in the header; 3 are palettes."""
 PNG_KEPT = (b"sRGB", b"gAMA", b"cHRM", b"tEXt", b"iTXt", b"zTXt")
 """Chunks copied as they are; pHYs, iCCP and eXIf are written anew from the `Image`."""
 
@@ -42,7 +49,7 @@ def read(path: Path, axes: str | None = None) -> Image:
     AxesError
         If `axes` do not fit.
     """
-    decode = _read_png if path.suffix.lower() == ".png" else _read_jpeg
+    decode = _read_png if _is_png(path) else _read_jpeg
     pixels, scale, unit, meta = decode(path)
     check_pixels(pixels.shape, pixels.dtype, path.name)
     letters = ax.check(axes or "YXC"[: pixels.ndim], pixels.shape)
@@ -82,6 +89,25 @@ def prepare(path: Path, like: Image, dtype: np.dtype) -> Layout:
     return encoded(like.shape, dtype, lambda part, pixels: encode(part, pixels, like))
 
 
+def lost(path: Path, like: Image, dtype: np.dtype) -> list[str]:
+    """What is known of an image and will not be in its file."""
+    is_png = path.suffix.lower() == ".png"
+    kept = {"colour profile", "EXIF"}
+    kept |= {"pixel size"} if _per_metre(like) else set()
+    kept |= {"orientation"} if "exif" in like.metadata else set()
+    kept |= {"text"} if is_png else set()
+    kept |= {"lookup table"} if is_png and _colormap(like, dtype) is not None else set()
+    return [*like.metadata.get("lost", ()), *(name for name in held(like) if name not in kept)]
+
+
+def _is_png(path: Path) -> bool:
+    """Whether a file is a PNG by its content or, where that is no JPEG either, by its name."""
+    with reading(path, "PNG"), open(path, "rb") as file:
+        head = file.read(len(PNG_SIGNATURE))
+    is_jpeg = head.startswith(JPEG_SIGNATURE)
+    return head == PNG_SIGNATURE or (path.suffix.lower() == ".png" and not is_jpeg)
+
+
 def _per_metre(image: Image) -> tuple[float, float] | None:
     """Pixels per metre along X and Y, where the image knows them in a unit of length."""
     steps = [image.scale.get(a, 0) * METRES.get(image.units.get(a, ""), 0) for a in "XY"]
@@ -95,16 +121,58 @@ def _read_png(path: Path) -> tuple[NDArray, dict[str, float], str, Meta]:
         known = dict(chunks)
         if b"acTL" in known:
             raise InputError(f"{path} is an animation; save its frames as single files")
-        # Palettes become RGB, transparent colours an alpha channel, 1 to 4 bits become 8.
+        width, height, bits, colours = struct.unpack_from(">IIBB", known[b"IHDR"])
+        compressed = sum(len(content) for name, content in chunks if name == b"IDAT")
+        if width * height * bits * PNG_COLOURS[colours] > compressed * 8 * MOST_EXPANSION:
+            raise ValueError(f"its {compressed} bytes cannot hold the {width} x {height} pixels")
+        # Colours of palettes become RGB, transparent ones an alpha channel, 1 to 4 bits become 8.
         pixels: NDArray = imagecodecs.png_decode(data)
         meta: Meta = {"source": "png", "chunks": [c for c in chunks if c[0] in PNG_KEPT]}
+        if colours == 3:
+            pixels, more = _of_palette(path, pixels, known)
+            meta |= more
+        elif bits == 1 and colours == 0:
+            meta["unfit"] = (
+                f"{path} holds pixels of one bit, black or white: a mask or a drawing has no noise "
+                f"to remove; give the image that it was made from"
+            )
         if b"iCCP" in known:
             meta["icc"] = zlib.decompress(known[b"iCCP"].split(b"\0", 1)[1][1:])
         if b"eXIf" in known:
             meta["exif"] = known[b"eXIf"]
+        meta["holds"] = _held(meta)
         x, y, unit = struct.unpack(">IIB", known.get(b"pHYs", bytes(9)))
     scale = {"X": 1 / x, "Y": 1 / y} if x and y and unit == 1 else {}
     return pixels, scale, "m", meta
+
+
+def _of_palette(path: Path, expanded: NDArray, chunks: dict[bytes, bytes]) -> tuple[NDArray, Meta]:
+    """The pixels that a picture with a palette stands for, as in `_palette.kind`."""
+    colours = np.frombuffer(chunks[b"PLTE"], np.uint8).reshape(-1, 3).T.astype(np.uint16) * 257
+    with Pillow.open(path, formats=["PNG"]) as image:
+        pixels = np.asarray(image)
+    way = _palette.kind(colours, pixels)
+    if way == "labels":
+        return pixels, {"unfit": str(_palette.refusal(path))}
+    if b"tRNS" in chunks or way == "colour":
+        return expanded, {}
+    if way == "gray":
+        return _palette.expand(pixels, colours, way), {}
+    return pixels, {"colormap": np.pad(colours, ((0, 0), (0, 256 - colours.shape[1])), "edge")}
+
+
+def _held(meta: Meta) -> list[str]:
+    """Names of what is known besides the pixels."""
+    names = {"icc": "colour profile", "exif": "EXIF", "colormap": "lookup table"}
+    text = [c for c in meta.get("chunks", ()) if c[0].endswith(b"EXt") or c[0] == b"zTXt"]
+    return [name for key, name in names.items() if key in meta] + (["text"] if text else [])
+
+
+def _colormap(image: Image, dtype: np.dtype) -> NDArray | None:
+    """The lookup table of intensities, where the format can hold it."""
+    table: NDArray | None = image.metadata.get("colormap")
+    fits = table is not None and table.shape[1] == 256 and image.axes == "YX"
+    return table if fits and dtype == np.uint8 else None
 
 
 def _chunks(data: bytes) -> list[tuple[bytes, bytes]]:
@@ -132,6 +200,12 @@ def _write_png(part: Path, pixels: NDArray, like: Image) -> None:
     if "exif" in meta:
         chunks.append((b"eXIf", meta["exif"]))
     png = imagecodecs.png_encode(np.ascontiguousarray(pixels))
+    colormap = _colormap(like, pixels.dtype)
+    if colormap is not None:
+        stream, image = io.BytesIO(), Pillow.fromarray(np.ascontiguousarray(pixels))
+        image.putpalette((colormap >> 8).astype(np.uint8).T.tobytes())
+        image.save(stream, "PNG")
+        png = stream.getvalue()
     head = len(PNG_SIGNATURE) + 25  # IHDR comes first and has 25 bytes
     added = [
         struct.pack(">I", len(content))
@@ -155,6 +229,7 @@ def _read_jpeg(path: Path) -> tuple[NDArray, dict[str, float], str, Meta]:
         if "exif" in info:
             meta["exif"] = info["exif"].removeprefix(b"Exif\0\0")
             meta["orientation"] = image.getexif().get(0x0112, 1)
+        meta["holds"] = _held(meta)
         if getattr(image, "n_frames", 1) > 1:
             meta["note"] = f"{path.name} holds several pictures; only the first is used"
         x, y = (float(d) for d in info.get("dpi", (0, 0)))

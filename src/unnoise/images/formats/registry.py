@@ -23,6 +23,33 @@ FORMATS = {
     ".npy": "npy",
 }
 """Suffix -> module of this package with the functions of `Format`, imported when first met."""
+KINDS = {
+    "TIFF": (".tif", ".tiff"),
+    "PNG": (".png",),
+    "JPEG": (".jpg", ".jpeg"),
+    "NumPy file": (".npy",),
+}
+"""What a file is -> the suffixes of its kind."""
+CONTENT = {
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"II+\0": "TIFF",
+    b"MM\0+": "TIFF",
+    b"\x89PNG\r\n\x1a\n": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"\x93NUMPY": "NumPy file",
+}
+"""How a file begins -> what it is."""
+FOREIGN = {
+    "GIF": b"GIF8",
+    "BMP": b"BM",
+    "HDF5": b"\x89HDF",
+    "PDF": b"%PDF",
+    "ZIP": b"PK\x03\x04",
+    "WebP": b"RIFF",
+    "JPEG 2000": b"\0\0\0\x0cjP",
+}
+"""What is often found under the name of another format."""
 GROUP = "unnoise.formats"
 """Entry points of this group name the formats of other packages."""
 
@@ -136,6 +163,44 @@ def format_of(path: Path) -> Format:
         return _loaded()[0][suffix]
     found = f"the suffix '{path.suffix}' is" if path.suffix else "a name without suffix is"
     raise InputError(f"{path}: {found} no known image format; use one of {known_suffixes()}")
+
+
+def format_within(path: Path, named: Format) -> tuple[Format, str]:
+    """The format that the first bytes of a file tell, and a note where its name says another.
+
+    Parameters
+    ----------
+    path : Path
+    named : Format
+        That of its name; it stays where the bytes tell nothing.
+
+    Raises
+    ------
+    InputError
+        For files of a known kind that cannot be read.
+    """
+    suffix = suffix_of(path)
+    if suffix not in FORMATS:
+        return named, ""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(16)
+    except OSError as error:
+        raise InputError(f"{path} cannot be opened: {error.strerror}") from error
+    for name, start in FOREIGN.items():
+        if head.startswith(start):
+            raise InputError(
+                f"{path} is a {name} file, whatever its name says, and cannot be read; export it "
+                f"as TIFF or PNG"
+            )
+    kind = next((name for start, name in CONTENT.items() if head.startswith(start)), None)
+    if kind is None or suffix in KINDS[kind]:
+        return named, ""
+    module = FORMATS[KINDS[kind][0]]
+    return (
+        cast(Format, import_module(f"{__package__}.{module}")),
+        f"is a {kind}, whatever its name says, and is read as such",
+    )
 
 
 def known_suffixes() -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,21 +18,26 @@ from numpy.typing import NDArray
 
 from unnoise.errors import AxesError, InputError
 from unnoise.images import axes as ax
-from unnoise.images.formats import _tiff_metadata
+from unnoise.images.formats import (
+    _ome_xml,
+    _palette,
+    _tiff_metadata,
+    _tiff_series,
+    _tiff_storage,
+    _tiff_tags,
+)
+from unnoise.images.formats._tiff_writing import compressions, described, lost, prepare
 from unnoise.images.formats.reader import Pixels, reading
-from unnoise.images.formats.writer import Layout, encoded, mapped
-from unnoise.images.image import ArrayLike, Image, check_pixels
+from unnoise.images.image import Image, check_pixels
 
 RGB = (2, 6)  # PhotometricInterpretation RGB and YCBCR; tifffile decodes the latter to RGB
 KEPT_PHOTOMETRICS = (0, 5)  # MINISWHITE and SEPARATED (CMYK) are written back as such
+__all__ = ["compressions", "lost", "numbers", "prepare", "read"]
 ALPHA = (1, 2)  # ExtraSamples ASSOCALPHA and UNASSALPHA
-IMAGEJ_TYPES = ("uint8", "uint16", "float32")
-OME_TYPES = (*IMAGEJ_TYPES, "int8", "int16", "int32", "uint32", "float64", "bool")
-CLASSIC_LIMIT = 2**32 - 2**25  # offsets have 32 bits; 32 MB are left for tags
 
 
-def read(path: Path, axes: str | None = None) -> Image:
-    """Open the first series of a TIFF file.
+def read(path: Path, axes: str | None = None, series: int | None = None) -> Image:
+    """Open an image of a TIFF file: the one of a number, or the first of full size.
 
     Raises
     ------
@@ -41,41 +47,143 @@ def read(path: Path, axes: str | None = None) -> Image:
         If the axes are ambiguous or do not fit.
     """
     with reading(path, "TIFF"), _problems() as problems, tifffile.TiffFile(path) as tif:
-        found = tif.series  # tifffile parses the file here
-        if problems or not found:
-            raise ValueError(problems[0] if problems else "it holds no image")
-        series = found[0]
-        page, dtype = series.keyframe, np.dtype(series.dtype)
-        check_pixels(series.shape, dtype, path.name)
-        _check_complete(series)
-        _check_palette(path, series)
-        letters, samples = _axes(series, axes)
+        number, notes = _number(path, _checked(tif, problems), series)
+        one = _tiff_series.series_of(tif)[number]
+        page, dtype = one.keyframe, np.dtype(one.dtype)
+        check_pixels(one.shape, dtype, path.name)
+        xml = _ome_xml.parse(tif.ome_metadata) if one.kind == "ome" else None
+        part = _tiff_series.alone(tif, one, _ome_xml.file_names(xml))
+        pages = list(one) if part is None else [tif.pages[i] for i in part.pages]
+        _tiff_series.check_complete(pages, one)
+        names, shape = (one.axes, tuple(one.shape)) if part is None else (part.axes, part.shape)
+        palette = _palette_of(page, one.kind)
+        if palette in ("gray", "colour"):
+            names, shape, dtype = (
+                (names, shape, np.dtype(np.uint8))
+                if palette == "gray"
+                else (names + "S", (*shape, 3), np.dtype(np.uint8))
+            )
+        letters, samples = _axes(one, names, shape, axes, is_expanded=palette == "colour")
         coloured = samples is not None and letters[samples] == "C"
-        alpha = _alpha(page) if coloured else None
-        meta = _tiff_metadata.read(tif, series)
+        if xml is not None:
+            at = next(i for i, other in enumerate(tif.series) if other is one)
+            at = at if len(tif.series) == len(xml.findall("{*}Image")) else -1
+            xml = _ome_xml.of_image(xml, at, part and part.coordinates)
+        meta = _tiff_metadata.read(tif, one, xml)
+        own = page if page.parent is tif else tif.pages.first
+        storage, lossy = _tiff_storage.of(tif, one)
+        tags = _tiff_tags.read(tif, own)
+        files = _tiff_series.files_of(one) if one.is_multifile and part is None else []
         metadata: dict[str, Any] = {
-            "source": series.kind if series.kind in ("imagej", "ome") else "plain",
+            "source": one.kind if one.kind in ("imagej", "ome") else "plain",
             "samples": coloured,
             "extras": meta.extras,
-            **_tags(page),
+            **_shown(page, expanded=palette in ("gray", "colour")),
+            "storage": storage,
+            "tags": tags.kept,
+            "holds": [*tags.names, *meta.holds],
+            "lost": [*tags.lost, *([lossy] if lossy else [])],
+            "files": files,
         }
-        if len(found) > 1:
-            metadata["note"] = (
-                f"{path.name} holds {len(found)} series of images; only the first, of shape "
-                f"{series.shape}, is used"
-            )
-        data = _pixels(path, series)
-    return Image(
+        if xml is not None and axes is None:
+            metadata["ome"] = _ome_xml.serialised(xml).decode()
+        if palette == "labels":
+            metadata["unfit"] = str(_palette.refusal(path))
+        notes += _of_set(part, files)
+        data = _pixels(path, one, number, part, (shape, dtype, palette))
+    image = Image(
         data,
         letters,
         scale=meta.scale,
         units=meta.units,
         channel_names=meta.channel_names,
-        is_rgb=coloured and page.photometric in RGB,
-        alpha=alpha,
+        is_rgb=coloured and (page.photometric in RGB or palette == "colour"),
+        alpha=_alpha(page) if coloured else None,
         path=path,
-        metadata=metadata,
+        metadata=metadata | ({"note": "; ".join(notes)} if notes else {}),
+        nodata=tags.nodata,
     )
+    metadata = {**image.metadata, "described": described(image)}
+    return replace(image, metadata=metadata)
+
+
+def numbers(path: Path, series: str | int | None = None) -> tuple[list[int], str]:
+    """Which images of a file are meant, and what to tell of the others.
+
+    Parameters
+    ----------
+    path : Path
+    series : int or str, optional
+        A number, or ``all``; by default all that are of full size.
+
+    Raises
+    ------
+    InputError
+        If there is no such image, or the file is damaged.
+    """
+    with reading(path, "TIFF"), _problems() as problems, tifffile.TiffFile(path) as tif:
+        found = _checked(tif, problems)
+        if isinstance(series, int):
+            return [_number(path, found, series)[0]], ""
+        if series == "all":
+            return list(range(len(found))), ""
+        chosen = _tiff_series.choose(found)
+        return chosen, _others(found, chosen, several=True)
+
+
+def _checked(tif: tifffile.TiffFile, problems: list[str]) -> list[tifffile.TiffPageSeries]:
+    """The images of a file; ValueError if it holds none or its structure is broken."""
+    found = tif.series  # tifffile parses the file here
+    if problems or not found:
+        raise ValueError(problems[0] if problems else "it holds no image")
+    return _tiff_series.series_of(tif)
+
+
+def _number(
+    path: Path, found: list[tifffile.TiffPageSeries], series: int | None
+) -> tuple[int, list[str]]:
+    """The number of an image, and what to tell of the others where it was not asked for."""
+    if series is None:
+        chosen = _tiff_series.choose(found)
+        text = _others(found, chosen, several=False)
+        return chosen[0], [text] if text else []
+    if not 0 <= series < len(found):
+        raise InputError(
+            f"{path} has no series {series}; it holds {len(found)}, counted from 0: "
+            f"{_listed(found, range(len(found)))}"
+        )
+    return series, []
+
+
+def _others(found: list[tifffile.TiffPageSeries], chosen: list[int], *, several: bool) -> str:
+    """A sentence about the images of a file that are not used, or nothing."""
+    used = chosen if several else chosen[:1]
+    left = [i for i in range(len(found)) if i not in used]
+    if not left:
+        return ""
+    alike = "one of those of full size" if len(chosen) > len(used) else "of full size"
+    return (
+        f"holds {len(found)} series of images; {_listed(found, used)}, {alike}, is used, and left "
+        f"out are {_listed(found, left)}; others with --series N, or series=N in Python"
+    )
+
+
+def _listed(found: list[tifffile.TiffPageSeries], which: Iterable[int]) -> str:
+    texts = [f"series {i} of shape {tuple(found[i].shape)}" for i in which]
+    return ", ".join(texts[:4]) + (f" and {len(texts) - 4} more" if len(texts) > 4 else "")
+
+
+def _of_set(part: _tiff_series.Alone | None, files: list[Path]) -> list[str]:
+    """What to tell of an image whose planes lie in several files."""
+    if part is not None:
+        more = f" and {len(part.missing) - 3} more" if len(part.missing) > 3 else ""
+        return [
+            f"is one file of a set whose others are missing ({', '.join(part.missing[:3])}{more}); "
+            f"its own planes alone are used"
+        ]
+    if files:
+        return [f"is one of {len(files)} files that hold one image; it is read and written once"]
+    return []
 
 
 @contextmanager
@@ -103,55 +211,59 @@ def _problems() -> Iterator[list[str]]:
         logger.removeFilter(collect)
 
 
-def _check_complete(series: tifffile.TiffPageSeries) -> None:
-    """ValueError unless all bytes of all pages are there."""
-    for page in series:
-        if page is None or page.parent is None:
-            raise ValueError("some of its planes are missing, they lie in other files")
-        segments = zip(page.dataoffsets, page.databytecounts, strict=False)
-        end = max((offset + count for offset, count in segments), default=0)
-        if series.dataoffset is not None and not series.is_multifile:
-            end = max(end, series.dataoffset + series.nbytes)
-        size = page.parent.filehandle.size
-        if end > size:
-            raise ValueError(f"its pixels reach to byte {end} but it ends at {size}")
+def _palette_of(page: Any, source: str) -> str:
+    """What the palette of a file is for, or nothing; in ImageJ all are lookup tables."""
+    if page.photometric != 3 or page.colormap is None or source == "imagej":
+        return ""
+    pixels = np.asarray(page.asarray())
+    return _palette.kind(page.colormap, pixels.reshape(-1, pixels.shape[-1]))
 
 
-def _check_palette(path: Path, series: tifffile.TiffPageSeries) -> None:
-    """InputError for indexed colours; a palette that only tints intensities is fine."""
-    page = series.keyframe
-    if page.photometric != 3 or page.colormap is None or series.kind == "imagej":
-        return
-    steps = np.diff(page.colormap.astype(np.int64), axis=1)
-    if not all((ramp >= 0).all() or (ramp <= 0).all() for ramp in steps):
-        raise InputError(f"{path} holds indexed colours; convert it to RGB first")
-
-
-def _pixels(path: Path, series: tifffile.TiffPageSeries) -> ArrayLike:
+def _pixels(
+    path: Path,
+    series: tifffile.TiffPageSeries,
+    number: int,
+    part: _tiff_series.Alone | None,
+    form: tuple[tuple[int, ...], np.dtype, str],
+) -> Pixels:
     """A memory map where possible, else pixels that are decoded at the first access."""
-    shape = tuple(series.shape)
-    dtype = np.dtype(series.dtype).newbyteorder(series.keyframe.parent.byteorder)
+    shape, dtype, palette = form
     offset = None if series.is_multifile or series.transform else series.dataoffset
-    if offset is None:
-        return Pixels(lambda: _decode(path), shape, dtype)
+    if offset is None or part is not None or palette in ("gray", "colour"):
+        load = partial(_decode, path, number, part, palette)
+        return Pixels(load, shape, dtype)
+    dtype = dtype.newbyteorder(series.keyframe.parent.byteorder)
     return Pixels(lambda: np.memmap(path, dtype, "r", offset, shape), shape, dtype)
 
 
-def _decode(path: Path) -> NDArray:
+def _decode(path: Path, number: int, part: _tiff_series.Alone | None, palette: str) -> NDArray:
     with reading(path, "TIFF"), _problems() as problems, tifffile.TiffFile(path) as tif:
-        pixels = tif.series[0].asarray()
+        one = _tiff_series.series_of(tif)[number]
+        pixels = one.asarray() if part is None else _tiff_series.decode_alone(tif, part)
         if problems:
             raise ValueError(problems[0])
+        colours = one.keyframe.colormap
+        if palette in ("gray", "colour") and colours is not None:
+            return _palette.expand(pixels, colours, palette)
         return pixels
 
 
-def _axes(series: tifffile.TiffPageSeries, given: str | None) -> tuple[str, int | None]:
-    """Letters of a series, and which dimension holds the samples of a pixel."""
-    names, shape = series.axes, tuple(series.shape)
+def _axes(
+    series: tifffile.TiffPageSeries,
+    names: str,
+    shape: tuple[int, ...],
+    given: str | None,
+    *,
+    is_expanded: bool,
+) -> tuple[str, int | None]:
+    """Letters of a series, and which dimension holds the samples of a pixel.
+
+    `names` are those of tifffile; an expanded palette has added samples.
+    """
     samples = names.find("S") if "S" in names else names.find("C")
     has_samples = "S" in names or (series.keyframe.samplesperpixel > 1 and samples >= 0)
     position = samples if has_samples else None
-    own = given or _tiff_metadata.shaped(series).get("unnoise", {}).get("axes")
+    own = given or (None if is_expanded else _tiff_metadata.own_axes(series))
     if own:
         return ax.check(own, shape), position
     pattern = [a if a in "TCZYX" else "?" for a in names]
@@ -180,129 +292,13 @@ def _alpha(page: Any) -> int | None:
     return next((first + i for i, kind in enumerate(page.extrasamples) if kind in ALPHA), None)
 
 
-def _tags(page: Any) -> dict[str, Any]:
-    """Tags that change how the pixels are shown."""
+def _shown(page: Any, *, expanded: bool) -> dict[str, Any]:
+    """Tags that change how the pixels are shown; an expanded palette is none of them."""
     tags = {
         "icc": page.tags.valueof(34675),
         "orientation": page.tags.valueof(274),
         "extrasamples": tuple(int(kind) for kind in page.extrasamples),
         "photometric": int(page.photometric) if page.photometric in KEPT_PHOTOMETRICS else None,
-        "colormap": page.colormap,
+        "colormap": None if expanded else page.colormap,
     }
     return {key: value for key, value in tags.items() if value is not None}
-
-
-def flavour(source: str, axes: str, shape: tuple[int, ...], dtype: np.dtype, samples: str) -> str:
-    """The dialect to write: that of the source where the image fits it.
-
-    Parameters
-    ----------
-    source : str
-        ``imagej``, ``ome`` or anything else.
-    axes : str
-    shape : tuple of int
-    dtype : numpy.dtype
-    samples : str
-        How C is stored: ``rgb`` or ``contig`` samples, ``separate`` planes, or ``""``.
-
-    Returns
-    -------
-    str
-        ``imagej``, ``ome`` or ``plain``.
-
-    Examples
-    --------
-    >>> flavour("imagej", "ZYX", (9, 64, 64), np.dtype("uint16"), "")
-    'imagej'
-    >>> flavour("imagej", "ZYX", (9, 64, 64), np.dtype("float64"), "")
-    'ome'
-    """
-    is_big = _is_big(shape, dtype)
-    pages = axes.replace("C", "") if samples else axes
-    fits = {
-        "imagej": not is_big
-        and dtype.name in (("uint8",) if samples else IMAGEJ_TYPES)
-        and samples in ("", "rgb")
-        and 1 not in shape  # ImageJ has no dimensions of length 1
-        and pages == "".join(a for a in "TZCYX" if a in pages),
-        "ome": dtype.name in OME_TYPES and "S" not in axes and pages.endswith("YX"),
-        "plain": True,
-    }
-    flat = pages == "YX"
-    other = ("plain",) if flat else ("ome", "plain") if is_big else ("imagej", "plain")
-    wanted = {"imagej": ("imagej", "ome", "plain"), "ome": ("ome", "plain")}.get(source, other)
-    return next(name for name in wanted if fits[name])
-
-
-def _is_big(shape: tuple[int, ...], dtype: np.dtype) -> bool:
-    """Whether the pixels are too many for 32 bit offsets."""
-    return int(np.prod(shape, dtype=np.int64)) * dtype.itemsize > CLASSIC_LIMIT
-
-
-def _storage(image: Image, dtype: np.dtype) -> str:
-    """How C is stored in TIFF: see `flavour`."""
-    if image.sizes["C"] == 1 or dtype == np.bool_:  # tifffile packs the bits of samples wrongly
-        return ""
-    if image.axes.endswith("C"):
-        return "rgb" if image.is_rgb and image.sizes["C"] == 3 else "contig"
-    return "separate" if image.metadata.get("samples") and image.axes.endswith("CYX") else ""
-
-
-def prepare(path: Path, like: Image, dtype: np.dtype) -> Layout:
-    """Choose the dialect, and say how to lay the file out.
-
-    Raises
-    ------
-    InputError
-        For pixel types that TIFF lacks.
-    """
-    if dtype.itemsize > 8:
-        raise InputError(f"{path}: TIFF holds no {dtype}; write float64, or .npy with -o")
-    source = "ome" if ".ome." in path.name.lower() else like.metadata.get("source", "")
-    samples = _storage(like, dtype)
-    dialect = flavour(source, like.axes, like.shape, dtype, samples)
-    keywords: dict[str, Any] = {
-        **getattr(_tiff_metadata, dialect)(like),
-        **_photometric(like, dtype, dialect, samples),
-        "imagej": dialect == "imagej",
-        "ome": dialect == "ome",
-        "bigtiff": _is_big(like.shape, dtype),
-    }
-    pages = like.axes.replace("C", "") if samples else like.axes
-    if dialect == source == "plain" and pages == "YX":
-        text = like.metadata.get("extras", {}).get("description")
-        keywords |= {"metadata": None} | ({"description": text} if text else {})
-    else:
-        # In tifffile S are samples of a pixel; our independent images are an unknown series I.
-        own = like.axes.replace("S", "I")
-        keywords["metadata"] |= {"axes": own.replace("C", "S") if samples else own}
-    if dtype == np.bool_:  # eight pixels share a byte, which no map can address
-        return encoded(like.shape, dtype, partial(tifffile.imwrite, **keywords))
-    return mapped(partial(tifffile.memmap, shape=like.shape, dtype=dtype, **keywords))
-
-
-def _photometric(like: Image, dtype: np.dtype, dialect: str, samples: str) -> dict[str, Any]:
-    """Keywords of `tifffile.imwrite` for what the samples of a pixel mean."""
-    meta, count = like.metadata, like.sizes["C"] if samples else 1
-    coloured = like.is_rgb and samples and count >= 3
-    kept = meta.get("photometric", 1)
-    photometric = 2 if coloured else kept if kept == 0 or count >= 4 else 1
-    keywords: dict[str, Any] = {"photometric": photometric}
-    if samples and dialect != "imagej":
-        keywords["planarconfig"] = "separate" if samples == "separate" else "contig"
-        extra = count - {2: 3, 5: 4}.get(photometric, 1)
-        known = meta.get("extrasamples", ())
-        unassociated = (0,) * (extra - 1) + (2 if like.alpha is not None else 0,)
-        if extra:
-            keywords["extrasamples"] = known if len(known) == extra else unassociated
-    if dialect != "imagej":
-        keywords["iccprofile"] = meta.get("icc")
-        if meta.get("orientation", 1) != 1:
-            keywords["extratags"] = [(274, 3, 1, int(meta["orientation"]), True)]
-    colormap = meta.get("colormap")
-    if colormap is not None and "C" not in like.axes and dialect != "ome":
-        if dialect == "imagej" and colormap.shape[1] == 256 and not {"T", "Z"} <= set(like.axes):
-            keywords |= {"colormap": colormap, "photometric": 3 if dtype == np.uint8 else 1}
-        elif dialect == "plain" and dtype == f"u{(colormap.shape[1] - 1).bit_length() // 8}":
-            keywords |= {"colormap": colormap, "photometric": 3}
-    return keywords

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,10 @@ from numpy.typing import NDArray
 
 from unnoise.images import axes as ax
 from unnoise.images.atomic import explained, probe, replacing
-from unnoise.images.image import cast
+from unnoise.images.image import Image, cast
 
+IN_MEMORY = 2**28
+"""Bytes of pixels that are held in memory until they are encoded."""
 Layout = Callable[[Path], tuple[NDArray, Callable[[], object]]]
 """Creates a file; returns its pixels in the order of the image, and what completes the file."""
 
@@ -38,14 +41,23 @@ class Writer:
         Type the pixels are cast to.
     layout : callable
         What the format of the file offers.
+    lost : sequence of str
+        Names of what is known of the image and will not be in the file.
     """
 
     def __init__(
-        self, path: Path, axes: str, shape: tuple[int, ...], dtype: np.dtype, layout: Layout
+        self,
+        path: Path,
+        axes: str,
+        shape: tuple[int, ...],
+        dtype: np.dtype,
+        layout: Layout,
+        lost: Sequence[str] = (),
     ):
         self.path = path
         self.axes = axes
         self.dtype = dtype
+        self.lost = tuple(lost)
         self.nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         self._layout = layout
         self._file: tuple[NDArray, Callable[[], object]] | None = None
@@ -99,6 +111,12 @@ class Writer:
         self._file = None  # Windows renames and removes only unmapped files
 
 
+def held(image: Image) -> list[str]:
+    """Names of all that is known of an image besides its pixels."""
+    own = {"pixel size": image.scale, "channel names": image.channel_names}
+    return [name for name, known in own.items() if known] + list(image.metadata.get("holds", ()))
+
+
 def mapped(create: Callable[[Path], np.memmap]) -> Layout:
     """The layout of a file whose pixels lie bare on disk: they are mapped, and their space claimed.
 
@@ -119,14 +137,27 @@ def mapped(create: Callable[[Path], np.memmap]) -> Layout:
 def encoded(
     shape: tuple[int, ...], dtype: np.dtype, encode: Callable[[Path, NDArray], object]
 ) -> Layout:
-    """The layout of a file that is encoded when all its pixels are there, in memory until then."""
+    """The layout of a file that is encoded when all its pixels are there.
+
+    Until then they are in memory, or where they are many in a nameless file on the same disk.
+    """
 
     def layout(part: Path) -> tuple[NDArray, Callable[[], object]]:
-        array = np.zeros(shape, dtype)
+        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        array = np.zeros(shape, dtype) if size <= IN_MEMORY else _scratch(part, shape, dtype)
         part.touch()
         return array, lambda: encode(part, array)
 
     return layout
+
+
+def _scratch(part: Path, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
+    """Pixels in a file without a name, which the system takes away however the process ends."""
+    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+    with tempfile.TemporaryFile(dir=part.parent) as file:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
+        return np.memmap(file, dtype, "w+", shape=shape)
 
 
 def _reserve(path: Path) -> None:

@@ -1,0 +1,174 @@
+"""Which images a TIFF file holds, which of them is meant, and where their planes lie.
+
+A series is what belongs together: an image with its planes and its smaller copies (pyramid). Beside
+it files hold thumbnails, labels of slides, masks, or several images that are alike (positions). The
+planes of one image may also lie in several OME-TIFF files, each of which tells of all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from unnoise.errors import InputError
+
+MASK = 4
+"""Bit of NewSubfileType: a page that says which pixels of another one count."""
+YCBCR = 6
+"""PhotometricInterpretation whose colours may be stored at a quarter of the resolution."""
+EXPANSION = {1: 1, 5: 1400, 8: 1100, 32946: 1100, 32773: 64}
+"""How many bytes one compressed byte can become at most, for codecs where that is known."""
+
+
+class Alone(NamedTuple):
+    """What one file of a set holds when the others are missing.
+
+    Attributes
+    ----------
+    pages : list of int
+        Numbers of its own pages, in the order of `axes`.
+    axes : str
+    shape : tuple of int
+    coordinates : dict of str to list of int
+        Where they lie in the whole image, by letter.
+    missing : tuple of str
+        Names of files that are not there.
+    """
+
+    pages: list[int]
+    axes: str
+    shape: tuple[int, ...]
+    coordinates: dict[str, list[int]]
+    missing: tuple[str, ...]
+
+
+def series_of(tif: tifffile.TiffFile) -> list[tifffile.TiffPageSeries]:
+    """All images of a file, without masks, and without images of the other files of its set.
+
+    tifffile takes any smaller page of the same proportions for a level of a pyramid; here only what
+    says so itself is one.
+    """
+    found: list[tifffile.TiffPageSeries] = []
+    for series in tif.series:
+        found.append(series)
+        if series.kind == "generic":
+            loose = [s for s in series.levels[1:] if not (_is_reduced(s) or s.keyframe.is_subifd)]
+            for level in loose:
+                series.levels.remove(level)
+            found += loose
+    found = [s for s in found if not int(s.keyframe.subfiletype) & MASK] or found
+    # Each file of a set tells of the images in all files; its own ones are meant.
+    return [s for s in found if s.is_multifile or s.keyframe.parent is tif] or found
+
+
+def _is_reduced(series: tifffile.TiffPageSeries) -> bool:
+    return bool(int(series.keyframe.subfiletype) & 1)
+
+
+def choose(series: Sequence[tifffile.TiffPageSeries]) -> list[int]:
+    """The numbers of those of full size: the largest, and all that are like it."""
+
+    def size(one: tifffile.TiffPageSeries) -> tuple[bool, int, int]:
+        return not _is_reduced(one), int(np.prod(one.shape, dtype=np.int64)), one.dtype.itemsize
+
+    def kind(one: tifffile.TiffPageSeries) -> tuple[Any, ...]:
+        return size(one), tuple(one.shape), one.dtype, one.axes
+
+    largest = max(series, key=size)
+    return [i for i, one in enumerate(series) if kind(one) == kind(largest)]
+
+
+def files_of(series: tifffile.TiffPageSeries) -> list[Path]:
+    """The files where the planes of an image lie."""
+    parents = {page.parent for page in series if page is not None and page.parent is not None}
+    return sorted({Path(p.filehandle.dirname, p.filehandle.name) for p in parents})
+
+
+def alone(
+    tif: tifffile.TiffFile, series: tifffile.TiffPageSeries, names: Sequence[str]
+) -> Alone | None:
+    """What a file holds of an image whose other planes lie in files that are missing.
+
+    Parameters
+    ----------
+    tif : TiffFile
+    series : TiffPageSeries
+    names : sequence of str
+        The files of the set, as its metadata name them.
+
+    Returns
+    -------
+    Alone or None
+        None where no plane is missing, or where no other file is to blame.
+
+    Raises
+    ------
+    InputError
+        If the planes that are there do not form an image.
+    """
+    folder = Path(tif.filehandle.dirname)
+    missing = tuple(name for name in names if not (folder / name).is_file())
+    pages: list[Any] = list(series)
+    if not missing or all(page is not None for page in pages):
+        return None
+    flat = series.keyframe.ndim
+    axes, shape = series.axes[:-flat], tuple(series.shape[:-flat])
+    own = [i for i, page in enumerate(pages) if page is not None and page.parent is tif]
+    at = np.unravel_index(np.array(own, dtype=np.int64), shape)
+    coordinates = {a: np.unique(index).tolist() for a, index in zip(axes, at, strict=True)}
+    sizes = {a: len(found) for a, found in coordinates.items()}
+    if not own or int(np.prod(list(sizes.values()))) != len(own):
+        raise InputError(
+            f"{tif.filehandle.path} holds {len(own)} planes of an image whose other planes lie in "
+            f"files that are missing ({', '.join(missing[:3])}); put them beside it"
+        )
+    kept = "".join(a for a in axes if sizes[a] > 1)
+    return Alone(
+        [pages[i].index for i in own],
+        kept + series.axes[-flat:],
+        (*(sizes[a] for a in kept), *series.shape[-flat:]),
+        coordinates,
+        missing,
+    )
+
+
+def check_complete(pages: Sequence[Any], series: tifffile.TiffPageSeries) -> None:
+    """ValueError unless all bytes of all pages are there, as many as the header asks for."""
+    for page in pages:
+        if page is None or page.parent is None:
+            raise ValueError("some of its planes are missing, they lie in other files")
+        segments = zip(page.dataoffsets, page.databytecounts, strict=False)
+        end = max((offset + count for offset, count in segments), default=0)
+        if series.dataoffset is not None and not series.is_multifile:
+            end = max(end, series.dataoffset + series.nbytes)
+        size = page.parent.filehandle.size
+        if end > size:
+            raise ValueError(f"its pixels reach to byte {end} but it ends at {size}")
+    _check_believable(series.keyframe)
+
+
+def _check_believable(page: Any) -> None:
+    """ValueError if a header declares more pixels than its compressed bytes can hold."""
+    declared = int(np.prod(page.shape, dtype=np.int64)) * page.dtype.itemsize
+    counts = [int(count) for count in page.databytecounts]
+    if 0 in counts or page.is_contiguous:  # segments that were left out are all zeros
+        return
+    expected = int(np.prod(page.chunked, dtype=np.int64))
+    if len(counts) < expected:
+        raise ValueError(f"it has {len(counts)} pieces of pixels, but its size asks for {expected}")
+    most = EXPANSION.get(int(page.compression), 2**17) * (
+        4 if int(page.photometric) == YCBCR else 1
+    )
+    bits = max(int(page.bitspersample), 1)
+    if sum(counts) * most * 8 < declared // page.dtype.itemsize * bits:
+        raise ValueError(f"its {sum(counts)} bytes cannot hold the {page.shape} pixels it declares")
+
+
+def decode_alone(tif: tifffile.TiffFile, part: Alone) -> NDArray:
+    """The pixels of one file of a set."""
+    return np.stack([tif.pages[i].asarray() for i in part.pages]).reshape(part.shape)
