@@ -17,9 +17,9 @@ from unnoise.models import folder as model_folder
 from unnoise.models import model as data
 from unnoise.models.predict import predict_array, predict_with_uncertainty
 from unnoise.nets.device import select_device
-from unnoise.noise.inspect import NoiseReport
 from unnoise.training.auto import Auto
 from unnoise.training.finish import finish
+from unnoise.training.levels import planned
 from unnoise.training.plan import plan
 from unnoise.training.start import start
 
@@ -203,14 +203,11 @@ def train(
     partners = (
         None if targets is None else [checked(as_image(image, axes)) for image in _several(targets)]
     )
-    reports: tuple[NoiseReport, ...] = ()
-    if isinstance(settings, Auto):
-        if not opened or partners is not None:
-            plan(opened, settings.provisional, partners)  # says what is missing or superfluous
-        choice = settings.resolve(opened)
-        settings, reports = choice.config, choice.reports
-    planned = plan(opened, settings, partners, reports)
-    run = start(opened, planned, select_device(device), partners)
+    if isinstance(settings, Auto) and (not opened or partners is not None):
+        plan(opened, settings.provisional, partners)  # says what is missing or superfluous
+    choices, model = planned(opened, settings, partners)
+    reports = choices[0].reports
+    run = start(opened, model, select_device(device), partners)
     for _ in run:
         pass
     return Model.of(finish(run.model(), opened, reports, run.device)[0])

@@ -12,9 +12,11 @@ import tifffile
 from numpy.typing import NDArray
 
 import unnoise
+from synthetic import between
 from unnoise.app import predict as job
+from unnoise.app.denoise import denoise_files
 from unnoise.app.events import Message, Saved
-from unnoise.app.files import OutputOptions
+from unnoise.app.files import InputOptions, OutputOptions, ReportOptions
 from unnoise.app.predict import predict_file
 from unnoise.config.config import Config
 from unnoise.images.image import Image
@@ -98,3 +100,27 @@ def test_rounded_results_are_known_to_be(tmp_path: Path) -> None:
         (found,) = shown[0].assessments
         assert any("--dtype float32" in w for w in found.warnings) == warned
         assert math.isfinite(found.bias.total_relative)
+
+
+def test_exposures_far_apart_are_told_and_predicted_as_they_were(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    scene = between(1, 9, (48, 48), width=3)
+    for name, factor in (("dim", 1), ("bright", 100), ("huge", 10_000)):
+        tifffile.imwrite(tmp_path / f"{name}.tif", rng.poisson(factor * scene).astype(np.float32))
+    files = [tmp_path / "dim.tif", tmp_path / "bright.tif"]
+    quiet = {"reading": InputOptions(), "reporting": ReportOptions(wanted=False), "device": "cpu"}
+    place = tmp_path / "m"
+    results = [OutputOptions(str(tmp_path / name), tta=True) for name in ("a", "b", "c.tif")]
+    config = TINY.set("training.steps=3")
+    made = [
+        *denoise_files(files, config, writing=results[0], save_model=str(place), **quiet),
+        *job.predict_files(place, files, writing=results[1], **quiet),
+    ]
+    told = [e.text for e in made if isinstance(e, Message)]
+    assert any("2 groups" in text and "dim.tif; bright.tif" in text for text in told)
+    assert not any("far in brightness" in text for text in told)
+    for name in ("dim.tif", "bright.tif"):
+        one, two = (tifffile.imread(tmp_path / folder / name) for folder in "ab")
+        assert np.array_equal(one, two)
+    alone = job.predict_files(place, [tmp_path / "huge.tif"], writing=results[2], **quiet)
+    assert any("far in brightness" in e.text for e in alone if isinstance(e, Message))

@@ -90,7 +90,8 @@ def denoise_files(
     ]
     plans = [planned(*pair, settings, reading) for pair in members]
     for _, model in plans:
-        backends.check_model(model, writing.backend)  # before any training
+        for level in model.levels:
+            backends.check_model(level, writing.backend)  # before any training
     if save_model and len(groups) > 1:
         raise InputError(
             f"the images need {len(groups)} models, so one --save-model folder cannot hold them; "

@@ -52,8 +52,9 @@ def predict_files(
     """
     backends.check(writing.backend, device)
     model = model_folder.load(folder)
-    for member, _ in model.members:
-        backends.check_model(member, writing.backend)
+    for level in model.levels:
+        for member, _ in level.members:
+            backends.check_model(member, writing.backend)
     if writing.uncertainty is not None:
         model.check_probabilistic()
     if model.target_affine is not None and model.provenance.target_dtype is not None:
@@ -69,6 +70,9 @@ def predict_files(
     for image, result, spread in zip(images, results, spreads, strict=True):
         image = reading.check(image)
         yield from notes([image])
+        unlike = model.unlike(image)
+        if unlike:
+            yield Message(unlike)
         yield from predict_file(model, image, result, spread, writing, device, shown)
     if shown is not None:
         path = reporting.place(results, overwrite=writing.overwrite)

@@ -24,10 +24,11 @@ from unnoise.noise.inspect import NoiseReport
 from unnoise.report.middle_plane import show_training
 from unnoise.report.page import write as write_page
 from unnoise.report.result_page import DenoisedPlane, RunFacts, of_results
+from unnoise.training import levels
 from unnoise.training.auto import Auto, MethodChoice
 from unnoise.training.finish import finish
 from unnoise.training.loggers import make as make_logger
-from unnoise.training.plan import describe, plan
+from unnoise.training.plan import describe
 from unnoise.training.resume import resume as resume_run
 from unnoise.training.run import Run
 from unnoise.training.start import start
@@ -47,20 +48,28 @@ def planned(
 
     The model has what resuming needs to read the images again and to log as before.
     """
-    choice = (
-        settings.resolve(images) if isinstance(settings, Auto) else MethodChoice(settings, (), "")
-    )
-    model = plan(images, choice.config, targets, choice.reports)
+    choices, model = levels.planned(images, settings, targets)
     kept = replace(model.provenance, reading=vars(reading), loggers=tuple(loggers))
+    choice = choices[0]
+    if len(choices) > 1:
+        whys = list(dict.fromkeys(c.why for c in choices if c.why))
+        if len(whys) > 1:
+            whys = [f"group {i}: {c.why}" for i, c in enumerate(choices, 1)]
+        why = "; ".join(whys)
+        choice = MethodChoice(choice.config, tuple(r for c in choices for r in c.reports), why)
     return choice, replace(model, provenance=kept)
 
 
 def announced(images: Sequence[Image], model: Model, choice: MethodChoice) -> Generator[Message]:
     """What is about to be trained, and why."""
+    groups = levels.groups_of(model, images)
+    if len(groups) > 1:
+        yield Message(levels.describe_groups([group for _, group in groups]))
     if choice.why:
         yield Message(choice.why)
-    names = images[0].name if len(images) == 1 else f"{len(images)} images"
-    yield Message(f"{names}: {describe(model, images)}")
+    for own, (parts, _) in groups:
+        names = parts[0].name if len(parts) == 1 else f"{len(parts)} images"
+        yield Message(f"{names}: {describe(own, parts)}")
 
 
 def train(

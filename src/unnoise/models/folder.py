@@ -1,8 +1,10 @@
 """The model folder: everything a model is, readable without unnoise.
 
 ``config.yaml``          settings, statistics, axes, pixel size, versions, data; of a mean of two
-                         also ``second``, the second model and its share
-``weights.safetensors``  weights of the net; those of a second one are named ``second.*``
+                         also ``second``, the second model and its share; of images of very
+                         different brightness ``others``, the models of the other groups
+``weights.safetensors``  weights of the net; those of a second one are named ``second.*``, those of
+                         others ``others.1.*`` and so on
 ``resume.pt``            state of an unfinished run, read with ``weights_only``
 ``log.jsonl``            one line per validation
 
@@ -33,6 +35,7 @@ from torch import Tensor
 from unnoise.config.config import Config
 from unnoise.errors import InputError, ModelError, first_line
 from unnoise.images.atomic import beside, replacing
+from unnoise.images.levels import Level
 from unnoise.images.normalization import ChannelStatistics
 from unnoise.models.build import build_net
 from unnoise.models.migration import upgraded
@@ -53,10 +56,11 @@ PARTS: dict[str, Callable[[Any], Any]] = {
     "posterior_test": lambda values: PosteriorTest(**values),
     "choice": lambda values: Choice(**values),
     "coverage": lambda values: Coverage(**values),
+    "level": Level.from_dict,
 }
 """The parts of a model that may be missing, and what reads the plain values of each."""
-SECOND = "second."
-"""What the names of the weights of a second model begin with."""
+SECOND, OTHERS = "second.", "others."
+"""What the names of the weights of a second model begin with, and of those of other groups."""
 
 
 def save(
@@ -97,12 +101,14 @@ def _files(
     model: Model, history: Sequence[Mapping[str, Any]], state: Mapping[str, Any] | None
 ) -> dict[str, bytes | None]:
     """Content of every file of the folder; None for those that must not be there."""
-    values = {"format": FORMAT, **_described(model)}
-    weights = dict(model.weights)
-    if model.second is not None:
-        other = model.second.model
-        values["second"] = {"share": model.second.share, **_described(other)}
-        weights |= {f"{SECOND}{name}": weight for name, weight in other.weights.items()}
+    both, weights = _with_second(model)
+    values = {"format": FORMAT, **both}
+    if model.others:
+        values["others"] = []
+    for i, other in enumerate(model.others, 1):
+        described, own = _with_second(other)
+        values["others"].append(described)
+        weights |= {f"{OTHERS}{i}.{name}": weight for name, weight in own.items()}
     unfinished = None
     if state is not None:
         buffer = io.BytesIO()  # torch.save reports a full disk as a RuntimeError
@@ -114,6 +120,16 @@ def _files(
         LOG: "".join(json.dumps(line) + "\n" for line in history).encode() if history else None,
         RESUME: unfinished,
     }
+
+
+def _with_second(model: Model) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Plain values and weights of a model and, of a mean of two, of the second one."""
+    values, weights = _described(model), dict(model.weights)
+    if model.second is not None:
+        other = model.second.model
+        values["second"] = {"share": model.second.share, **_described(other)}
+        weights |= {f"{SECOND}{name}": weight for name, weight in other.weights.items()}
+    return values, weights
 
 
 def _described(model: Model) -> dict[str, Any]:
@@ -136,6 +152,16 @@ def _described(model: Model) -> dict[str, Any]:
             if part is not None
         },
     }
+
+
+def _whole_model(values: Mapping[str, Any], weights: Mapping[str, Tensor]) -> Model:
+    """What `_with_second` wrote."""
+    model = _model(values, {k: w for k, w in weights.items() if not _is_second(k)})
+    if "second" not in values:
+        return model
+    second = {k.partition(".")[2]: w for k, w in weights.items() if _is_second(k)}
+    member = EnsembleMember(_model(values["second"], second), float(values["second"]["share"]))
+    return replace(model, second=member)
 
 
 def _model(values: Mapping[str, Any], weights: Mapping[str, Tensor]) -> Model:
@@ -256,14 +282,13 @@ def load(folder: str | os.PathLike[str]) -> Model:
         if values["format"] > FORMAT:
             raise ModelError(f"{place} was written by a newer unnoise; update unnoise to read it")
         values = upgraded(values)
-        both = deserialize((place / WEIGHTS).read_bytes())
-        model = _model(values, {k: w for k, w in both.items() if not _is_second(k)})
-        if "second" in values:
-            other = {k.partition(".")[2]: w for k, w in both.items() if _is_second(k)}
-            member = EnsembleMember(
-                _model(values["second"], other), float(values["second"]["share"])
-            )
-            model = replace(model, second=member)
+        weights = deserialize((place / WEIGHTS).read_bytes())
+        own = {k: w for k, w in weights.items() if not k.startswith(OTHERS)}
+        others = tuple(
+            _whole_model(other, _of_group(weights, i))
+            for i, other in enumerate(values.get("others", ()), 1)
+        )
+        model = replace(_whole_model(values, own), others=others)
     except ModelError:
         raise
     except (
@@ -281,26 +306,42 @@ def load(folder: str | os.PathLike[str]) -> Model:
             f"the model folder {place} is damaged ({first_line(error)}); restore it from a copy "
             f"or train again"
         ) from error
-    fits = _is_whole(model)
-    if model.second is not None:  # the two must be of one kind, and each whole
-        twin = model.second.model
-        fits = (
-            fits
-            and _is_whole(twin)
-            and 0 <= model.second.share <= 1
-            and twin.channels == model.channels
-            and len(twin.patch) == len(model.patch)
-            and len(twin.affine.mean) == len(model.affine.mean)
-            and twin.target_affine is None is model.target_affine
-        )
-    if not fits:
+    n = model.n_channels
+    fits = all(
+        part.n_channels == n and (part.level is None or len(part.level.mean) == n)
+        for part in model.levels
+    ) and (not model.others or all(part.level is not None for part in model.levels))
+    if not fits or not all(map(_fits, model.levels)):
         raise ModelError(
             f"the model folder {place} is damaged: its numbers do not fit each other; restore it "
             f"from a copy or train again"
         )
-    for part, _ in model.members:
-        build_net(part)
+    for part in model.levels:
+        for member, _ in part.members:
+            build_net(member)
     return model
+
+
+def _of_group(weights: Mapping[str, Tensor], i: int) -> dict[str, Tensor]:
+    """The weights of one of the other groups, under their own names."""
+    start = f"{OTHERS}{i}."
+    return {k.removeprefix(start): w for k, w in weights.items() if k.startswith(start)}
+
+
+def _fits(model: Model) -> bool:
+    """Whether a model is whole and, of a mean, the two are of one kind."""
+    if model.second is None:
+        return _is_whole(model)
+    twin = model.second.model
+    return (
+        _is_whole(model)
+        and _is_whole(twin)
+        and 0 <= model.second.share <= 1
+        and twin.channels == model.channels
+        and len(twin.patch) == len(model.patch)
+        and len(twin.affine.mean) == len(model.affine.mean)
+        and twin.target_affine is None is model.target_affine
+    )
 
 
 def _is_whole(model: Model) -> bool:

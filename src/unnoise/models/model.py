@@ -6,16 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from unnoise.config.config import Config
 from unnoise.errors import ModelError
 from unnoise.images.image import Image
+from unnoise.images.levels import ALIKE, Level, brightness, distance, nearest
 from unnoise.images.normalization import ChannelStatistics
 from unnoise.models.posterior import Posterior
 from unnoise.models.provenance import Provenance
 from unnoise.models.record import PosteriorTest, TrainingRecord
 from unnoise.noise.image_noise import ImageNoise
+
+FAR = 5 / 3 * ALIKE
+"""Farther than this from the statistics of the training images, in brightness, it is said."""
+FRAMES = 16
+"""Frames of an image that are looked at for that."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +114,10 @@ class Model:
         Of a net that predicts a spread.
     second : EnsembleMember, optional
         A second model; the result is the weighted mean of the two.
+    level : Level, optional
+        Of a model for images of very different brightness, which of them it is for.
+    others : tuple of Model
+        The models for those of other brightness; they have no others themselves.
     provenance : Provenance
         Images, versions, steps.
 
@@ -132,6 +143,8 @@ class Model:
     choice: Choice | None = None
     coverage: Coverage | None = None
     second: EnsembleMember | None = None
+    level: Level | None = None
+    others: tuple[Model, ...] = ()
     provenance: Provenance = field(default_factory=Provenance)
 
     @property
@@ -152,7 +165,16 @@ class Model:
         if self.second is None:
             return [(self, 1.0)]
         share = self.second.share
-        return [(replace(self, second=None), 1 - share), (self.second.model, share)]
+        return [(replace(self, second=None, others=()), 1 - share), (self.second.model, share)]
+
+    @property
+    def levels(self) -> list[Model]:
+        """The models for images of every brightness, each by itself."""
+        return [replace(self, others=()), *self.others] if self.others else [self]
+
+    def level_of(self, image: Image, s: int, t: int) -> int:
+        """Which of the models is for the brightness of a frame."""
+        return nearest(image, [m.level for m in self.levels if m.level is not None], s, t)
 
     @property
     def n_channels(self) -> int:
@@ -196,6 +218,25 @@ class Model:
                 f"the model is three-dimensional but {image.name} has no Z slices (axes "
                 f"{image.axes}, shape {image.shape}); give the right --axes or train a 2D model"
             )
+
+    def unlike(self, image: Image) -> str | None:
+        """One sentence on an image whose brightness is far from that of the training images."""
+        n = image.sizes
+        places = [(s, t) for s in range(n["S"]) for t in range(n["T"])]
+        for at in places[:: -(-len(places) // FRAMES)]:
+            model = self.levels[self.level_of(image, *at)] if self.others else self
+            use = np.isin(np.arange(n["C"]), model.channels)
+            known = model.affine.mean, np.where(use, model.affine.std, 0.0)
+            found = brightness(image, *at)
+            if distance(found, *known) > FAR:
+                c = max(model.channels, key=lambda c: distance(found.only(c), *known))
+                return (
+                    f"{image.name} is far in brightness from the images that the model was trained "
+                    f"on (mean {found.mean[c]:.4g} and standard deviation {found.std[c]:.3g}, "
+                    f"there {known[0][c]:.4g} and {known[1][c]:.3g}), so the result may be poor; "
+                    f"train on images like it, or use unnoise denoise"
+                )
+        return None
 
     def check_probabilistic(self) -> None:
         """Refuse a model without uncertainties.

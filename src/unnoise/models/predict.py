@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -116,32 +117,68 @@ def predict(
     model.check(image)
     backends.check(backend, device)
     where_to = select_device("cpu" if backend == "onnx" else device)
-    members = [_Member.of(m, share, where_to, backend) for m, share in model.members]
-    keep_memory()  # 0.8 of the time: the next tile needs maps of the same sizes
     n = image.sizes
-    shape = tuple(n[letter] for letter in "ZYX"[-model.ndim :])
-    halo = tuple(max(sides) for sides in zip(*(m.halo for m in members), strict=True))
-    grid = tuple(math.lcm(*periods) for periods in zip(*(m.net.grid for m in members), strict=True))
-    if any(isinstance(m.net, Filter) and m.net.whole for m in members):
-        tile, halo = shape, (0,) * len(shape)  # they see whole planes, or whole stacks
-    elif tile is None:
-        room = free_memory(where_to) * MEMORY_SHARE
-        room = room if where_to.type == "cuda" else min(room, MAX_MEMORY[model.ndim])
-        tile = choose(shape, halo, grid, room / max(m.memory for m in members))
-    plan = list(tiles(shape, tile, halo, grid))
-    stacks = list(
-        itertools.product(range(n["S"]), range(n["T"]), range(n["Z"]) if model.ndim == 2 else [0])
+    frames = list(itertools.product(range(n["S"]), range(n["T"])))
+    levels = (
+        [model.level_of(image, *frame) for frame in frames] if model.others else [0] * len(frames)
     )
-    total = len(plan) * len(stacks)
-    for done, ((s, t, z), piece) in enumerate(itertools.product(stacks, plan), 1):
-        where: dict[str, int | slice] = {"S": s, "T": t, "Z": slice(z, z + 1)}
-        noisy = _read(image, where, piece, model.ndim)
-        results, error = _mean(members, [m.result(noisy, piece, shape, tta) for m in members])
-        where |= dict(zip("ZYX"[-model.ndim :], piece.write, strict=True))
-        clean = _canonical(results[0], piece)
-        std = _canonical(results[1], piece) if len(results) > 1 else None
-        errors = None if error is None else _canonical(error, piece)
-        yield Block(where, clean, done, total, std, errors)
+    make = partial(_Job.of, image=image, tile=tile, device=where_to, backend=backend)
+    jobs = {level: make(model.levels[level]) for level in sorted(set(levels))}
+    keep_memory()  # 0.8 of the time: the next tile needs maps of the same sizes
+    total, done = sum(len(jobs[i].depths) * len(jobs[i].plan) for i in levels), 0
+    for (s, t), level in zip(frames, levels, strict=True):
+        for where, piece, (results, error) in jobs[level].results(image, s, t, tta):
+            done += 1
+            std = results[1] if len(results) > 1 else None
+            parts = (p if p is None else _canonical(p, piece) for p in (std, error))
+            yield Block(where, _canonical(results[0], piece), done, total, *parts)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A model that is ready for an image, and the image's tiles."""
+
+    members: list[_Member]
+    ndim: int
+    shape: tuple[int, ...]
+    depths: Sequence[int]
+    plan: list[Tile]
+
+    @classmethod
+    def of(
+        cls,
+        model: Model,
+        image: Image,
+        tile: tuple[int, ...] | None,
+        device: torch.device,
+        backend: str,
+    ) -> _Job:
+        members = [_Member.of(m, share, device, backend) for m, share in model.members]
+        n, ndim = image.sizes, model.ndim
+        shape = tuple(n[letter] for letter in "ZYX"[-ndim:])
+        halo = tuple(max(sides) for sides in zip(*(m.halo for m in members), strict=True))
+        grid = tuple(
+            math.lcm(*periods) for periods in zip(*(m.net.grid for m in members), strict=True)
+        )
+        if any(isinstance(m.net, Filter) and m.net.whole for m in members):
+            tile, halo = shape, (0,) * len(shape)  # they see whole planes, or whole stacks
+        elif tile is None:
+            room = free_memory(device) * MEMORY_SHARE
+            room = room if device.type == "cuda" else min(room, MAX_MEMORY[ndim])
+            tile = choose(shape, halo, grid, room / max(m.memory for m in members))
+        depths = range(n["Z"]) if ndim == 2 else [0]
+        return cls(members, ndim, shape, depths, list(tiles(shape, tile, halo, grid)))
+
+    def results(
+        self, image: Image, s: int, t: int, tta: bool
+    ) -> Iterator[tuple[Where, Tile, Result]]:
+        """The tiles of a frame: where each lies, and its result."""
+        for z, piece in itertools.product(self.depths, self.plan):
+            where: dict[str, int | slice] = {"S": s, "T": t, "Z": slice(z, z + 1)}
+            noisy = _read(image, where, piece, self.ndim)
+            found = [m.result(noisy, piece, self.shape, tta) for m in self.members]
+            where |= dict(zip("ZYX"[-self.ndim :], piece.write, strict=True))
+            yield where, piece, _mean(self.members, found)
 
 
 @dataclass(frozen=True)

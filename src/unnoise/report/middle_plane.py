@@ -63,11 +63,14 @@ class MiddlePlane:
 def show(model: Model, plane: MiddlePlane, device: str, *, rounded: bool = False) -> DenoisedPlane:
     """Judge the plane of a result, its middle if it is large."""
     image, noisy = plane.image, plane.noisy
+    model = for_plane(model, plane)
     height, width = noisy.shape[1:]
     cut = (ax.middle(height, SIDE), ax.middle(width, SIDE))
     blind = _without_posterior(model)
     assessments = []
     for i, c in enumerate(plane.channels):
+        if c not in model.channels:
+            break
         if model.noise is None or model.record is None or model.target_affine is not None:
             break
         # Other noisy versions of the plane are denoised without the posterior.
@@ -97,6 +100,14 @@ def show(model: Model, plane: MiddlePlane, device: str, *, rounded: bool = False
         assessments=tuple(assessments),
         judged=cut,
     )
+
+
+def for_plane(model: Model, plane: MiddlePlane) -> Model:
+    """The model for the brightness of the plane."""
+    if not model.others:
+        return model
+    s, t = (ax.index(k, plane.where)[0].start for k in "ST")
+    return model.levels[model.level_of(plane.image, s, t)]
 
 
 def _without_posterior(model: Model) -> Model:

@@ -15,6 +15,7 @@ from unnoise.quality.noise_passthrough import dependence, memorised
 from unnoise.quality.training_record import record
 from unnoise.training.center_pixel import with_posterior
 from unnoise.training.held_out_regions import regions
+from unnoise.training.levels import groups_of
 
 
 def finish(
@@ -46,6 +47,8 @@ def finish(
     reports : sequence of NoiseReport
         What was measured.
     """
+    if model.others:
+        return _finish_groups(model, images, device)
     reports = reports or inspect_images(images)
     if model.noise is None:
         model = replace(model, noise=image_noise(images, model.channels, reports))
@@ -74,3 +77,16 @@ def finish(
             f"structure; use --method auto"
         )
     return model, told, reports
+
+
+def _finish_groups(
+    model: Model, images: Sequence[Image], device: torch.device
+) -> tuple[Model, list[str], Sequence[NoiseReport]]:
+    """`finish` for the model of every group of alike images."""
+    models, told, reports = [], [], list[NoiseReport]()
+    for i, (own, (parts, _)) in enumerate(groups_of(model, images), 1):
+        done, lines, measured = finish(own, parts, (), device)
+        models.append(done)
+        told += [f"group {i}: {line}" for line in lines]
+        reports += measured
+    return replace(models[0], others=tuple(models[1:])), told, reports

@@ -11,6 +11,7 @@ from unnoise.models.model import Model
 from unnoise.training.adapted import CandidateSearch
 from unnoise.training.filter_search import FilterSearch
 from unnoise.training.instant import VstCalibration
+from unnoise.training.levels import LevelRuns
 from unnoise.training.loop import TrainingRun
 from unnoise.training.run import Run
 
@@ -42,4 +43,6 @@ def start(
     targets : sequence of Image, optional
         The second images of pairs.
     """
+    if model.others:
+        return LevelRuns(images, model, device, targets, begin=start)
     return RUNS[model.config.entry.run](images, model, device, targets)
