@@ -138,6 +138,25 @@ def test_the_input_is_never_overwritten(
     assert not np.load(path).any()
 
 
+@pytest.mark.parametrize("suffix", [".npy", ".tif", ".png"])
+def test_a_link_as_place_of_a_result(tmp_path: Path, suffix: str) -> None:
+    """It stays, and what it leads to is replaced; one that leads nowhere is refused early."""
+    pixels = np.zeros((8, 8), np.uint8)
+    (tmp_path / "far").mkdir()
+    real, link = tmp_path / "far" / f"real{suffix}", tmp_path / f"link{suffix}"
+    formats.save(real, pixels)
+    link.symlink_to(real)
+    with pytest.raises(InputError, match="exists; add --overwrite"):
+        formats.save(link, pixels + 1)
+    formats.save(link, pixels + 1, overwrite=True)
+    assert link.is_symlink()
+    assert (np.asarray(formats.open(real).data[...]) == 1).all()
+    real.unlink()
+    with pytest.raises(InputError, match=r"link\.\w+ is a link to .*real.* does not exist"):
+        formats.create(link, Image.from_array(pixels), overwrite=True)
+    assert [p.name for p in (tmp_path / "far").iterdir()] == []
+
+
 def test_save_checks_the_shape(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"array has shape \(4, 4\) but its image \(8, 8\)"):
         formats.save(tmp_path / "a.tif", np.zeros((4, 4)), like=Image.from_array(np.zeros((8, 8))))
@@ -176,6 +195,11 @@ def test_npy_errors(tmp_path: Path) -> None:
         formats.open(path)
     with pytest.raises(AxesError, match="name 2 dimensions but the image has 3"):
         formats.open(path, axes="YX")
+    for huge in ((2**30, 2**30), (2**62, 8), (10**6, 10**6)):
+        header = path.read_bytes()[:128].replace(b"(5, 8, 8)", str(huge).encode())
+        path.with_name("b.npy").write_bytes(header[: header.index(b"}") + 1].ljust(127) + b"\n")
+        with pytest.raises(InputError, match=r"b\.npy cannot be read as NPY, .* damaged"):
+            formats.open(path.with_name("b.npy"))
     data = path.read_bytes()
     for cut in (3, 20, 100, 129, len(data) - 1):
         path.write_bytes(data[:cut])

@@ -19,6 +19,7 @@ from PIL import PngImagePlugin
 
 from unnoise.errors import InputError
 from unnoise.images import formats
+from unnoise.images.formats.raster import PILLOW
 from unnoise.images.image import Image
 
 PROFILE = b"profile " * 40
@@ -75,6 +76,8 @@ def test_png_keeps_ancillary_chunks(tmp_path: Path) -> None:
     text.add_text("Long", "words " * 100, zip=True)
     text.add_itxt("Ort", "Zürich")
     text.add(b"gAMA", struct.pack(">I", 45455))
+    text.add(b"tIME", struct.pack(">HBBBBB", 2024, 1, 2, 3, 4, 5))
+    text.add(b"vpAg", b"private")
     exif = Pillow.Exif()
     exif[0x0112] = 6
     source = Pillow.fromarray(pixels_of((9, 7, 3)))
@@ -91,6 +94,8 @@ def test_png_keeps_ancillary_chunks(tmp_path: Path) -> None:
         before.load()
         assert after.info == before.info
         assert after.getexif()[0x0112] == 6
+    content = (tmp_path / "b.png").read_bytes()
+    assert b"tIME" in content and b"vpAgprivate" in content  # noqa: PT018
     again = formats.open(tmp_path / "b.png")
     assert (again.scale, again.units, again.metadata) == (image.scale, image.units, image.metadata)
 
@@ -127,7 +132,14 @@ def test_jpeg_keeps_exif_profile_and_density(tmp_path: Path, shape: tuple[int, .
     exif[0x0112] = 6  # to be turned by 90 degrees
     exif[0x010F] = "Maker"
     source = Pillow.fromarray(np.full(shape, 90, np.uint8))
-    source.save(tmp_path / "a.jpg", exif=exif, icc_profile=PROFILE, dpi=(300, 300))
+    source.save(
+        tmp_path / "a.jpg",
+        exif=exif,
+        icc_profile=PROFILE,
+        dpi=(300, 300),
+        comment=b"seen",
+        **({"xmp": b"<x/>"} if PILLOW >= (11, 0) else {}),
+    )
     image = formats.open(tmp_path / "a.jpg")
     assert image.axes == "YXC"[: len(shape)]
     assert image.shape == shape  # as stored, not turned
@@ -138,6 +150,8 @@ def test_jpeg_keeps_exif_profile_and_density(tmp_path: Path, shape: tuple[int, .
         assert after.getexif()[0x010F] == "Maker"
         assert after.info["icc_profile"] == PROFILE
         assert after.info["dpi"] == (300, 300)
+        assert after.info["comment"] == b"seen"
+        assert after.info.get("xmp") == (b"<x/>" if PILLOW >= (11, 0) else None)
         if len(shape) == 3:
             assert {layer[1:3] for layer in after.layer} == {(1, 1)}  # no chroma subsampling
         np.testing.assert_allclose(np.asarray(after), 90, atol=2)
@@ -200,3 +214,41 @@ def test_png_chunks_of_a_foreign_profile_are_read(tmp_path: Path) -> None:
     chunk += struct.pack(">I", zlib.crc32(b"iCCP" + content))
     (tmp_path / "a.png").write_bytes(data[:33] + chunk + data[33:])
     assert formats.open(tmp_path / "a.png").metadata["icc"] == PROFILE
+
+
+def test_what_does_not_come_back_is_named(tmp_path: Path) -> None:
+    chunks = PngImagePlugin.PngInfo()
+    chunks.add(b"bKGD", struct.pack(">H", 7))
+    chunks.add_text("Title", "cells")
+    Pillow.fromarray(pixels_of((9, 7))).save(tmp_path / "a.png", pnginfo=chunks, dpi=(90, 90))
+    image = formats.open(tmp_path / "a.png")
+    lost = {
+        name: formats.create(tmp_path / name, image).lost for name in ("b.png", "b.jpg", "b.tif")
+    }
+    assert lost["b.png"] == ("background colour",)
+    assert set(lost["b.jpg"]) == set(lost["b.tif"]) == {"background colour", "text"}
+
+
+def test_a_file_is_read_by_its_content(tmp_path: Path) -> None:
+    pixels = pixels_of((30, 40, 3))
+    for name in ("a.png", "a.tif", "a.npy", "a.jpg"):
+        formats.save(tmp_path / name, pixels, axes="YXC")
+    for content, name, kind in (
+        ("a.jpg", "b.png", "JPEG"),
+        ("a.png", "b.jpg", "PNG"),
+        ("a.png", "b.tif", "PNG"),
+        ("a.tif", "c.png", "TIFF"),
+        ("a.npy", "c.tif", "NumPy file"),
+    ):
+        (tmp_path / name).write_bytes((tmp_path / content).read_bytes())
+        image = formats.open(tmp_path / name)
+        same = formats.open(tmp_path / content)
+        np.testing.assert_array_equal(image.data[...], same.data[...])
+        assert image.metadata["note"] == f"is a {kind}, whatever its name says, and is read as such"
+        assert "note" not in same.metadata
+        (opened,) = formats.open_all([tmp_path / name])
+        assert opened.metadata["note"] == image.metadata["note"]
+    for start, kind in ((b"GIF89a", "GIF"), (b"\x89HDF\r\n", "HDF5"), (b"PK\x03\x04", "ZIP")):
+        (tmp_path / "d.tif").write_bytes(start + bytes(100))
+        with pytest.raises(InputError, match=rf"d\.tif is a {kind} file, whatever its name says"):
+            formats.open(tmp_path / "d.tif")

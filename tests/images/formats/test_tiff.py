@@ -275,3 +275,15 @@ def test_types_that_tiff_lacks(tmp_path: Path) -> None:
     if image.dtype.itemsize > 8:
         with pytest.raises(InputError, match="TIFF holds no"):
             formats.create(tmp_path / "a.tif", image)
+
+
+@pytest.mark.parametrize("shape", [(1, 40, 30), (1, 1, 40, 30), (1, 40, 30, 3), (40, 30, 1)])
+def test_an_array_opens_as_the_same_tiff_does(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    """Dimensions of length 1 do not make axes ambiguous."""
+    photometric = "rgb" if shape[-1] == 3 else "minisblack"
+    tifffile.imwrite(tmp_path / "a.tif", pixels_of(shape), photometric=photometric)
+    formats.save(tmp_path / "a.npy", pixels_of(shape), axes=formats.open(tmp_path / "a.tif").axes)
+    of_tiff = formats.open(tmp_path / "a.tif")
+    for image in (Image.from_array(pixels_of(shape)), formats.open(tmp_path / "a.npy")):
+        assert (image.shape, image.is_rgb) == (of_tiff.shape, of_tiff.is_rgb)
+        np.testing.assert_array_equal(image.read(), of_tiff.read())

@@ -101,6 +101,71 @@ def test_ome_metadata(tmp_path: Path, axes: str) -> None:
         assert old
 
 
+WHOLE = """<?xml version="1.0" encoding="UTF-8"?>
+<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/{schema}" UUID="urn:uuid:1" Creator="it">
+<Instrument ID="Instrument:0"><Objective ID="Objective:0" NominalMagnification="60"/></Instrument>
+<Image ID="Image:0" Name="µ"><AcquisitionDate>2024-01-02T03:04:05</AcquisitionDate>
+<InstrumentRef ID="Instrument:0"/><StageLabel Name="here" X="1.5"/>
+<Pixels ID="Pixels:0" DimensionOrder="XYCTZ" Type="uint16" SizeX="8" SizeY="9" SizeZ="1" SizeC="2"
+ SizeT="2" SignificantBits="12" PhysicalSizeX="0.5" PhysicalSizeY="0.5" BigEndian="true">
+<Channel ID="Channel:0:0" Name="a"/><Channel ID="Channel:0:1" Name="b"/>
+<TiffData FirstC="0" IFD="3" PlaneCount="1"/><TiffData FirstC="1" IFD="2" PlaneCount="1"/>
+<TiffData FirstC="0" FirstT="1" IFD="1" PlaneCount="1"/><TiffData FirstC="1" FirstT="1" IFD="0"
+ PlaneCount="1"/>
+<Plane TheZ="0" TheC="0" TheT="0" DeltaT="0.25" ExposureTime="0.1" PositionX="3"/>
+<Plane TheZ="0" TheC="1" TheT="1" DeltaT="7.5" PositionZ="4"/></Pixels>
+<AnnotationRef ID="Annotation:0"/></Image>
+<StructuredAnnotations><XMLAnnotation ID="Annotation:0"><Value><own xmlns="else">kept</own></Value>
+</XMLAnnotation></StructuredAnnotations></OME>"""
+PLACED = {"Type", "SignificantBits", "BigEndian", "UUID"}
+
+
+def facts(xml: str | None) -> list[tuple[str, str, dict[str, str]]]:
+    """All elements of a document but those that tell where the pixels are."""
+    return [
+        (e.tag, (e.text or "").strip(), {k: v for k, v in e.attrib.items() if k not in PLACED})
+        for e in ElementTree.fromstring(xml or "").iter()
+        if not e.tag.endswith("TiffData")
+    ]
+
+
+@pytest.mark.parametrize("schema", ["2016-06", "2013-06"])
+@pytest.mark.parametrize("dtype", ["uint16", "float32", "uint8"])
+def test_the_whole_document_of_ome_comes_back(tmp_path: Path, schema: str, dtype: str) -> None:
+    planes = pixels_of((4, 9, 8), "uint16")
+    xml, gray = WHOLE.format(schema=schema).encode(), "minisblack"
+    path = tmp_path / "a.ome.tif"
+    tifffile.imwrite(path, planes, description=xml, metadata=None, photometric=gray)
+    image = formats.open(tmp_path / "a.ome.tif")
+    assert image.axes == "TCYX"
+    np.testing.assert_array_equal(image.data[...], planes[[[3, 2], [1, 0]]])
+    formats.save(tmp_path / "b.ome.tif", image.data[...].astype(dtype), like=image)
+    again = formats.open(tmp_path / "b.ome.tif")
+    np.testing.assert_array_equal(again.data[...], image.data[...])
+    assert (again.axes, again.dtype, again.scale) == ("TCYX", dtype, image.scale)
+    with (
+        tifffile.TiffFile(tmp_path / "a.ome.tif") as a,
+        tifffile.TiffFile(tmp_path / "b.ome.tif") as b,
+    ):
+        assert facts(b.ome_metadata) == facts(a.ome_metadata)
+        root = ElementTree.fromstring(b.ome_metadata or "")
+    pixels = root.find("{*}Image/{*}Pixels")
+    assert pixels is not None
+    assert pixels.get("Type") == {"float32": "float"}.get(dtype, dtype)
+    assert pixels.get("SignificantBits") == ("12" if dtype == "uint16" else None)
+
+
+def test_under_other_axes_the_document_is_not_true_any_more(tmp_path: Path) -> None:
+    tifffile.imwrite(
+        tmp_path / "a.ome.tif", pixels_of((3, 9, 8)), ome=True, metadata={"axes": "TYX", **OME}
+    )
+    assert formats.create(tmp_path / "b.tif", formats.open(tmp_path / "a.ome.tif")).lost == ()
+    as_stack = formats.open(tmp_path / "a.ome.tif", axes="ZYX")
+    lost = ("OME metadata but sizes, names and channels",)
+    assert formats.create(tmp_path / "b.tif", as_stack).lost == lost
+    assert formats.open(tmp_path / "a.ome.tif", axes="TYX").metadata["ome"]
+
+
 def test_ome_channels_under_other_axes(tmp_path: Path) -> None:
     tifffile.imwrite(
         tmp_path / "a.ome.tif", pixels_of((3, 9, 8)), ome=True, metadata={"axes": "TYX"}

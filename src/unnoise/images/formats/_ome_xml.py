@@ -34,6 +34,12 @@ def file_names(root: ElementTree.Element | None) -> list[str]:
     return [name for name in dict.fromkeys(names) if name]
 
 
+def companion(root: ElementTree.Element | None) -> str:
+    """The file that holds the document in the place of this one, or nothing."""
+    other = None if root is None else root.find("{*}BinaryOnly")
+    return "" if other is None else other.get("MetadataFile", "")
+
+
 def of_image(
     root: ElementTree.Element, number: int, coordinates: Mapping[str, list[int]] | None = None
 ) -> ElementTree.Element | None:

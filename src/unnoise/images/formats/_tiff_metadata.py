@@ -153,7 +153,7 @@ def _read_plain(series: tifffile.TiffPageSeries) -> Meta:
     if series.kind == "shaped":  # tifffile takes any keywords into its description
         kept = {key: value for key, value in shape.items() if key not in SHAPED}
         extras |= {"shaped": kept} if kept else {}
-    elif page.description:
+    elif page.description and not page.is_ome:
         extras["description"] = page.description.encode()
     return Meta(
         own.get("scale", size),

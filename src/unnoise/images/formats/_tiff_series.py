@@ -7,7 +7,10 @@ planes of one image may also lie in several OME-TIFF files, each of which tells 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +19,9 @@ import tifffile
 from numpy.typing import NDArray
 
 from unnoise.errors import InputError
+from unnoise.images.formats import _ome_xml
 
+TIFF = re.compile(r"\.tiff?$", re.IGNORECASE)
 MASK = 4
 """Bit of NewSubfileType: a page that says which pixels of another one count."""
 YCBCR = 6
@@ -47,7 +52,25 @@ class Alone(NamedTuple):
     missing: tuple[str, ...]
 
 
-def series_of(tif: tifffile.TiffFile) -> list[tifffile.TiffPageSeries]:
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[tifffile.TiffFile, str]]:
+    """A TIFF file, or the one of its set that tells of all, and what is missing otherwise.
+
+    Of the files of a set all but one may only say where the metadata are; these are then in a TIFF
+    file, which is opened, or in a file of their own, which is not read.
+    """
+    with tifffile.TiffFile(path) as tif:
+        name = _ome_xml.companion(_ome_xml.parse(tif.ome_metadata)) if tif.is_ome else ""
+        other = path.with_name(name) if name else path
+        if other == path or not (other.is_file() and TIFF.search(name)):
+            found = "lie" if other.is_file() else "lay"
+            yield tif, f"its OME metadata {found} in {name}, which is not read" if name else ""
+            return
+    with tifffile.TiffFile(other) as tif:
+        yield tif, ""
+
+
+def series_of(tif: tifffile.TiffFile, path: Path) -> list[tifffile.TiffPageSeries]:
     """All images of a file, without masks, and without images of the other files of its set.
 
     tifffile takes any smaller page of the same proportions for a level of a pyramid; here only what
@@ -61,9 +84,17 @@ def series_of(tif: tifffile.TiffFile) -> list[tifffile.TiffPageSeries]:
             for level in loose:
                 series.levels.remove(level)
             found += loose
-    found = [s for s in found if not int(s.keyframe.subfiletype) & MASK] or found
+    found = [s for s in found if not is_mask(s)] or found
     # Each file of a set tells of the images in all files; its own ones are meant.
-    return [s for s in found if s.is_multifile or s.keyframe.parent is tif] or found
+    if all(s.keyframe.parent is tif and not s.is_multifile for s in found):
+        return found
+    own = Path(os.path.realpath(path))
+    return [s for s in found if own in files_of(s)] or found
+
+
+def is_mask(series: tifffile.TiffPageSeries) -> bool:
+    """Whether the pixels only say which of another image count."""
+    return bool(int(series.keyframe.subfiletype) & MASK)
 
 
 def _is_reduced(series: tifffile.TiffPageSeries) -> bool:

@@ -170,11 +170,7 @@ def shrunk(pixels: NDArray, axes: str, size: Sequence[int], nodata: float | None
     shape[y], shape[x] = size
     result = np.empty(shape, pixels.dtype)
     source, target = np.moveaxis(pixels, (y, x), (-2, -1)), np.moveaxis(result, (y, x), (-2, -1))
-    starts = [
-        np.arange(n) * max(round(full / n), 1)
-        for n, full in zip(size, source.shape[-2:], strict=True)
-    ]
-    starts = [s.clip(max=full - 1) for s, full in zip(starts, source.shape[-2:], strict=True)]
+    starts = [_starts(n, full) for n, full in zip(size, source.shape[-2:], strict=True)]
 
     def sums(plane: NDArray) -> NDArray:
         rows = np.add.reduceat(plane, starts[0], axis=0, dtype=np.float64)
@@ -191,3 +187,17 @@ def shrunk(pixels: NDArray, axes: str, size: Sequence[int], nodata: float | None
         mean = np.where(count > 0, total / np.maximum(count, 1), empty)
         target[at] = np.rint(mean) if plane.dtype.kind in "iu" else mean
     return result
+
+
+def _starts(size: int, full: int) -> NDArray:
+    """Where the pixels of a smaller copy begin, in pixels of the whole.
+
+    Examples
+    --------
+    >>> _starts(3, 6), _starts(3, 5), _starts(2, 5), _starts(3, 7)
+    (array([0, 2, 4]), array([0, 2, 4]), array([0, 2]), array([0, 2, 4]))
+    """
+    factor = round(full / size)
+    if factor and size in (full // factor, -(-full // factor)):
+        return np.arange(size) * factor
+    return (np.arange(size) * full // size).clip(max=full - 1)

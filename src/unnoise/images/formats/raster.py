@@ -15,6 +15,7 @@ from typing import Any
 
 import imagecodecs
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
@@ -33,8 +34,14 @@ MOST_EXPANSION = 1100
 """How many bytes a compressed byte becomes at most (deflate: 1032)."""
 PNG_COLOURS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Samples of a pixel by the type of colour in the header; 3 are palettes."""
-PNG_KEPT = (b"sRGB", b"gAMA", b"cHRM", b"tEXt", b"iTXt", b"zTXt")
-"""Chunks copied as they are; pHYs, iCCP and eXIf are written anew from the `Image`."""
+PNG_COLOUR = (b"sRGB", b"gAMA", b"cHRM")
+PNG_ANEW = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"pHYs", b"iCCP", b"eXIf", b"tRNS", b"hIST")
+"""Chunks written anew from the `Image`, or true no more."""
+PNG_LOST = {b"bKGD": "background colour", b"sBIT": "number of significant bits"}
+"""Chunks that speak of the old pixels; all others are copied as they are."""
+JPEG_LOST = {"photoshop": "Photoshop and IPTC data"}
+
+PILLOW = tuple(int(part) for part in PIL.__version__.split(".")[:2])
 
 Meta = dict[str, Any]
 
@@ -95,7 +102,8 @@ def lost(path: Path, like: Image, dtype: np.dtype) -> list[str]:
     kept = {"colour profile", "EXIF"}
     kept |= {"pixel size"} if _per_metre(like) else set()
     kept |= {"orientation"} if "exif" in like.metadata else set()
-    kept |= {"text"} if is_png else set()
+    kept |= {"text", "date"} if is_png and "chunks" in like.metadata else set()
+    kept |= set() if is_png else {"comment", "XMP"}
     kept |= {"lookup table"} if is_png and _colormap(like, dtype) is not None else set()
     return [*like.metadata.get("lost", ()), *(name for name in held(like) if name not in kept)]
 
@@ -127,7 +135,9 @@ def _read_png(path: Path) -> tuple[NDArray, dict[str, float], str, Meta]:
             raise ValueError(f"its {compressed} bytes cannot hold the {width} x {height} pixels")
         # Colours of palettes become RGB, transparent ones an alpha channel, 1 to 4 bits become 8.
         pixels: NDArray = imagecodecs.png_decode(data)
-        meta: Meta = {"source": "png", "chunks": [c for c in chunks if c[0] in PNG_KEPT]}
+        kept = [c for c in chunks if c[0] not in PNG_ANEW and c[0] not in PNG_LOST]
+        meta: Meta = {"source": "png", "chunks": kept}
+        meta["lost"] = [name for chunk, name in PNG_LOST.items() if chunk in known]
         if colours == 3:
             pixels, more = _of_palette(path, pixels, known)
             meta |= more
@@ -164,8 +174,11 @@ def _of_palette(path: Path, expanded: NDArray, chunks: dict[bytes, bytes]) -> tu
 def _held(meta: Meta) -> list[str]:
     """Names of what is known besides the pixels."""
     names = {"icc": "colour profile", "exif": "EXIF", "colormap": "lookup table"}
-    text = [c for c in meta.get("chunks", ()) if c[0].endswith(b"EXt") or c[0] == b"zTXt"]
-    return [name for key, name in names.items() if key in meta] + (["text"] if text else [])
+    names |= {"comment": "comment", "xmp": "XMP"}
+    chunks = [name for name, _ in meta.get("chunks", ()) if name not in PNG_COLOUR]
+    others = ["text"] if {b"tEXt", b"iTXt", b"zTXt"} & set(chunks) else []
+    others += ["date"] if b"tIME" in chunks else []
+    return [name for key, name in names.items() if key in meta] + others
 
 
 def _colormap(image: Image, dtype: np.dtype) -> NDArray | None:
@@ -229,6 +242,11 @@ def _read_jpeg(path: Path) -> tuple[NDArray, dict[str, float], str, Meta]:
         if "exif" in info:
             meta["exif"] = info["exif"].removeprefix(b"Exif\0\0")
             meta["orientation"] = image.getexif().get(0x0112, 1)
+        meta |= {key: info[key] for key in ("comment", "xmp") if info.get(key)}
+        meta["lost"] = [name for key, name in JPEG_LOST.items() if key in info]
+        if "xmp" in meta and PILLOW < (11, 0):  # which cannot write it
+            meta["lost"].append("XMP")
+            del meta["xmp"]
         meta["holds"] = _held(meta)
         if getattr(image, "n_frames", 1) > 1:
             meta["note"] = f"{path.name} holds several pictures; only the first is used"
@@ -245,6 +263,7 @@ def _write_jpeg(part: Path, pixels: NDArray, like: Image) -> None:
         extra["icc_profile"] = meta["icc"]
     if "exif" in meta:
         extra["exif"] = b"Exif\0\0" + meta["exif"]
+    extra |= {key: meta[key] for key in ("comment", "xmp") if key in meta}
     gray_or_rgb = pixels[..., 0] if like.axes == "YXC" and pixels.shape[-1] == 1 else pixels
     image = Pillow.fromarray(np.ascontiguousarray(gray_or_rgb))
     image.save(part, format="JPEG", quality=95, subsampling=0, **extra)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import threading
 from collections.abc import Iterable, Iterator
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
+from tifffile import TiffPageSeries
 
 from unnoise.errors import AxesError, InputError
 from unnoise.images import axes as ax
@@ -46,9 +48,9 @@ def read(path: Path, axes: str | None = None, series: int | None = None) -> Imag
     AxesError
         If the axes are ambiguous or do not fit.
     """
-    with reading(path, "TIFF"), _problems() as problems, tifffile.TiffFile(path) as tif:
-        number, notes = _number(path, _checked(tif, problems), series)
-        one = _tiff_series.series_of(tif)[number]
+    with _opened(path) as (tif, found, notes):
+        number = _number(path, found, series, notes)
+        one = found[number]
         page, dtype = one.keyframe, np.dtype(one.dtype)
         check_pixels(one.shape, dtype, path.name)
         xml = _ome_xml.parse(tif.ome_metadata) if one.kind == "ome" else None
@@ -82,10 +84,10 @@ def read(path: Path, axes: str | None = None, series: int | None = None) -> Imag
             "storage": storage,
             "tags": tags.kept,
             "holds": [*tags.names, *meta.holds],
-            "lost": [*tags.lost, *([lossy] if lossy else [])],
+            "lost": [*tags.lost, *_lost(tif, lossy)],
             "files": files,
         }
-        if xml is not None and axes is None:
+        if xml is not None and letters == names.replace("S", "C"):
             metadata["ome"] = _ome_xml.serialised(xml).decode()
         if palette == "labels":
             metadata["unfit"] = str(_palette.refusal(path))
@@ -121,41 +123,45 @@ def numbers(path: Path, series: str | int | None = None) -> tuple[list[int], str
     InputError
         If there is no such image, or the file is damaged.
     """
-    with reading(path, "TIFF"), _problems() as problems, tifffile.TiffFile(path) as tif:
-        found = _checked(tif, problems)
+    with _opened(path) as (_, found, _):
         if isinstance(series, int):
-            return [_number(path, found, series)[0]], ""
+            return [_number(path, found, series, [])], ""
         if series == "all":
             return list(range(len(found))), ""
         chosen = _tiff_series.choose(found)
         return chosen, _others(found, chosen, several=True)
 
 
-def _checked(tif: tifffile.TiffFile, problems: list[str]) -> list[tifffile.TiffPageSeries]:
-    """The images of a file; ValueError if it holds none or its structure is broken."""
-    found = tif.series  # tifffile parses the file here
-    if problems or not found:
-        raise ValueError(problems[0] if problems else "it holds no image")
-    return _tiff_series.series_of(tif)
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[tifffile.TiffFile, list[TiffPageSeries], list[str]]]:
+    """A file with its images, and what there is to tell; errors are those of a damaged file."""
+    with (
+        reading(path, "TIFF"),
+        _problems() as problems,
+        _tiff_series.opened(path) as (tif, note),
+    ):
+        found = tif.series  # tifffile parses the file here
+        if problems or not found:
+            raise ValueError(problems[0] if problems else "it holds no image")
+        yield tif, _tiff_series.series_of(tif, path), [note] if note else []
 
 
-def _number(
-    path: Path, found: list[tifffile.TiffPageSeries], series: int | None
-) -> tuple[int, list[str]]:
-    """The number of an image, and what to tell of the others where it was not asked for."""
+def _number(path: Path, found: list[TiffPageSeries], series: int | None, notes: list[str]) -> int:
+    """The number of an image; what to tell of the others where it was not asked for is noted."""
     if series is None:
         chosen = _tiff_series.choose(found)
         text = _others(found, chosen, several=False)
-        return chosen[0], [text] if text else []
+        notes += [text] if text else []
+        return chosen[0]
     if not 0 <= series < len(found):
         raise InputError(
             f"{path} has no series {series}; it holds {len(found)}, counted from 0: "
             f"{_listed(found, range(len(found)))}"
         )
-    return series, []
+    return series
 
 
-def _others(found: list[tifffile.TiffPageSeries], chosen: list[int], *, several: bool) -> str:
+def _others(found: list[TiffPageSeries], chosen: list[int], *, several: bool) -> str:
     """A sentence about the images of a file that are not used, or nothing."""
     used = chosen if several else chosen[:1]
     left = [i for i in range(len(found)) if i not in used]
@@ -168,9 +174,15 @@ def _others(found: list[tifffile.TiffPageSeries], chosen: list[int], *, several:
     )
 
 
-def _listed(found: list[tifffile.TiffPageSeries], which: Iterable[int]) -> str:
+def _listed(found: list[TiffPageSeries], which: Iterable[int]) -> str:
     texts = [f"series {i} of shape {tuple(found[i].shape)}" for i in which]
     return ", ".join(texts[:4]) + (f" and {len(texts) - 4} more" if len(texts) > 4 else "")
+
+
+def _lost(tif: tifffile.TiffFile, lossy: str) -> list[str]:
+    """What else of a file is not kept: its compression, and what says which pixels count."""
+    masks = any(map(_tiff_series.is_mask, tif.series))
+    return [lossy] * bool(lossy) + ["transparency mask"] * masks
 
 
 def _of_set(part: _tiff_series.Alone | None, files: list[Path]) -> list[str]:
@@ -221,14 +233,17 @@ def _palette_of(page: Any, source: str) -> str:
 
 def _pixels(
     path: Path,
-    series: tifffile.TiffPageSeries,
+    series: TiffPageSeries,
     number: int,
     part: _tiff_series.Alone | None,
     form: tuple[tuple[int, ...], np.dtype, str],
 ) -> Pixels:
     """A memory map where possible, else pixels that are decoded at the first access."""
     shape, dtype, palette = form
-    offset = None if series.is_multifile or series.transform else series.dataoffset
+    is_elsewhere = series.is_multifile or not os.path.samefile(
+        series.keyframe.parent.filehandle.path, path
+    )
+    offset = None if is_elsewhere or series.transform else series.dataoffset
     if offset is None or part is not None or palette in ("gray", "colour"):
         load = partial(_decode, path, number, part, palette)
         return Pixels(load, shape, dtype)
@@ -237,8 +252,12 @@ def _pixels(
 
 
 def _decode(path: Path, number: int, part: _tiff_series.Alone | None, palette: str) -> NDArray:
-    with reading(path, "TIFF"), _problems() as problems, tifffile.TiffFile(path) as tif:
-        one = _tiff_series.series_of(tif)[number]
+    with (
+        reading(path, "TIFF"),
+        _problems() as problems,
+        _tiff_series.opened(path) as (tif, _),
+    ):
+        one = _tiff_series.series_of(tif, path)[number]
         pixels = one.asarray() if part is None else _tiff_series.decode_alone(tif, part)
         if problems:
             raise ValueError(problems[0])
@@ -249,7 +268,7 @@ def _decode(path: Path, number: int, part: _tiff_series.Alone | None, palette: s
 
 
 def _axes(
-    series: tifffile.TiffPageSeries,
+    series: TiffPageSeries,
     names: str,
     shape: tuple[int, ...],
     given: str | None,
