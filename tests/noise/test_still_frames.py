@@ -107,6 +107,82 @@ def test_copies_are_told_apart_from_repeats() -> None:
         assert "copies" in (result.line() or "")
 
 
+@pytest.mark.parametrize("seed", SEEDS)
+def test_frames_of_any_brightness_are_repeats_and_it_is_told(seed) -> None:
+    rng = np.random.default_rng(seed)
+    scene = smooth_scene(seed)
+    k = np.arange(12)[:, None, None]
+
+    def seen(light):
+        return repeats(rng.poisson(scene * light) + 100)
+
+    flicker = seen(np.where(k % 2, 1.0, 1.25))
+    assert (flicker.verdict, flicker.trend) == ("repeats", 0)
+    assert flicker.flicker == pytest.approx(0.25, abs=0.02)
+    assert "flickers by 25 %" in flicker.line() or "flickers by 24 %" in flicker.line()
+    lamp = seen(rng.uniform(0.7, 1.3, k.shape))
+    assert lamp.verdict == "repeats"
+    assert lamp.flicker > 0.1
+    fading = seen(np.exp(-k / 8))
+    assert (fading.verdict, fading.flicker < 0.02) == ("repeats", True)
+    assert fading.trend == pytest.approx(np.exp(-1 / 8) - 1, abs=0.01)
+    assert "falls by 12 % a frame" in fading.line()
+    slow = seen(1 - 0.01 * k)
+    assert slow.trend == pytest.approx(-0.0106, abs=0.003)
+    exposures = repeats(rng.poisson([scene, 2 * scene]))
+    assert exposures.verdict == "repeats"
+    assert "2 times as bright" in exposures.line()
+    plain = seen(1.0)
+    assert (plain.trend, plain.flicker, plain.peculiarities) == (0, 0, ())
+
+
+def running(noise: np.ndarray, n: int) -> np.ndarray:
+    total = np.cumsum(noise, axis=0)
+    return (total[n:] - total[:-n]) / n
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_frames_that_share_noise_are_no_repeats(seed) -> None:
+    rng = np.random.default_rng(seed)
+    scene = photo()[:96, :96]
+    noise = rng.normal(0, 20, (40, *scene.shape))
+    for n in (2, 4, 8):
+        result = repeats(scene + running(noise, n)[:16])
+        assert (result.verdict, result.still) == ("dependent", True)
+        assert result.averaged == pytest.approx(n, rel=0.25)
+        assert n - 1 <= result.step <= n + 1
+        assert f"running means over about {n} frames" in result.line()
+        assert repeats(scene + running(noise, n)[:5]).verdict == "dependent"
+    recursive = [noise[0]]
+    for frame in noise[1:]:
+        recursive.append(0.7 * recursive[-1] + 0.3 * frame)
+    assert repeats(scene + np.array(recursive[-16:])).verdict == "dependent"
+    # Long means show no step that is large enough.
+    assert repeats(scene + running(noise, 24)[:8]).step == 0
+    alike = scene + running(noise, 16)[:2]
+    assert repeats(alike).verdict == "dependent"
+    # A steady drift, too small to be seen, is no shared noise.
+    slow = drifting(photo(), (0, 0.03)) + rng.normal(0, 5, (6, 192, 192))
+    assert repeats(slow).averaged == 1
+
+
+def test_copied_and_dropped_frames_are_passed_over() -> None:
+    rng = np.random.default_rng(0)
+    frames = rng.poisson(smooth_scene(0, 96), (16, 96, 96)).astype(np.uint16)
+    twice = frames.copy()
+    twice[1::2] = twice[::2]
+    result = repeats(twice)
+    assert (result.verdict, result.still, result.copies) == ("duplicates", True, 0.5)
+    assert result.distinct == tuple(range(0, 16, 2))
+    assert "50 % of the frames are exact copies" in result.line()
+    dropped = frames.copy()
+    dropped[3], dropped[11], dropped[14] = 0, 0, dropped[13]
+    result = repeats(dropped)
+    assert (result.verdict, result.blank, result.copies) == ("repeats", 2 / 16, 1 / 16)
+    assert {3, 11, 14}.isdisjoint(result.distinct)
+    assert "12 % of the frames are blank" in result.line()
+
+
 @pytest.mark.parametrize("shape", [(1, 64, 64), (4, 8, 8), (64, 64), (3, 1, 1)])
 def test_too_little_to_compare(shape) -> None:
     result = repeats(np.zeros(shape))

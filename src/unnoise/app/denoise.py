@@ -110,6 +110,7 @@ def denoise_files(
     for group, pair, (choice, model) in zip(groups, members, plans, strict=True):
         yield from announced(pair[0], model, choice)
         run = start(pair[0], model, select_device(device), pair[1])
+        yield from map(Message, run.notes())
         with Interrupt() as interrupt:
             for progress in run:
                 yield progress

@@ -244,6 +244,7 @@ def train_files(
         model_folder.check_place(place, overwrite=overwrite, nbytes=needed)
         yield from announced(images, model, chosen)
         run = start(images, model, select_device(device), partners)
+        yield from map(Message, run.notes())
         yield from train(
             run,
             place,

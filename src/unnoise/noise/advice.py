@@ -121,7 +121,12 @@ def advise(
     else:
         shared = ", though frames share a part of it, which will stay"
         where = shared if "T" in axes else " in every slice" if "Z" in axes else ""
-        why = f"noise independent from pixel to pixel{where}"
+        why = "; ".join(
+            [
+                f"noise independent from pixel to pixel{where}",
+                *(repeats.peculiarities if repeats else ()),
+            ]
+        )
     suits = suits_pretrained(channels, ndim)
     expected = plain.seconds * (ADAPTED if suits else 1)
     return replace(plain, why=why, pretrained=suits, seconds=expected)

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
+from unnoise.noise.frame_comparison import BLOCK
 from unnoise.noise.planes import block_means, centred, middle
-from unnoise.noise.still_frames import BLOCK
 
 
 @dataclass(frozen=True)

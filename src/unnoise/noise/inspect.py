@@ -175,8 +175,10 @@ def inspect(image: Image | NDArray, *, axes: str | None = None) -> NoiseReport:
         neighbours = neighboring_planes(opened, channels[0].index, axis)
         repeats = still_frames.repeats(neighbours)
         if repeats.still:
-            fixed = detector.fixed_pattern(neighbours)
-            certain = fixed.found or len(neighbours) < 4
+            distinct = neighbours[list(repeats.distinct)]  # copies would look like a pattern
+            if repeats.verdict == "repeats":  # nor is noise that frames share one
+                fixed = detector.fixed_pattern(distinct)
+            certain = fixed is not None and (fixed.found or len(distinct) < 4)
             channels = tuple(_at_rest(channel, certain) for channel in channels)
     return NoiseReport(
         name=opened.name,

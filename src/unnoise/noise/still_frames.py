@@ -3,27 +3,67 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import erfc, hypot, sqrt
+from math import erfc, exp, hypot, log, sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import ndimage
 
-from unnoise.images.robust_sigma import robust_sigma
-from unnoise.noise.planes import block_means, centred, middle
+from unnoise.noise.frame_comparison import (
+    BLOCK,
+    CERTAIN,
+    Brightness,
+    Comparison,
+    compare,
+    is_blank,
+    is_copy,
+    match,
+)
+from unnoise.noise.planes import block_means, calmest
 
-BLOCK = 8
 PAIRS = 8  # pairs of neighbouring frames looked at, fewer of large frames
-TILE = 64  # drift is measured per tile, so that turning and stretching count too
+NOTED = 0.01
+"""Change of brightness from frame to frame that is worth a word."""
+SHARED = 0.7
+"""Frames whose differences show less than this of their noise share the rest of it."""
+SHARED_OF_TWO = 0.35
+"""The same where there are only two frames: fine structure of the scene looks like shared noise."""
+MANY = 1 / 3
+"""Share of copies from which frames are no repeats."""
+STEADY = 5
+"""Differences from which their mean is known well enough to be taken out."""
 
 
 @dataclass(frozen=True)
 class Repeats:
     """Whether neighbouring frames are noisy looks at the same scene.
 
-    ``verdict`` is one of ``repeats``, ``slowly changing``, ``different``, ``duplicates`` and
-    ``too few``; ``changed`` the share of 8x8 blocks that differ by more than noise; ``drift`` the
-    shift in pixels per frame; ``correlation`` that of the smoothed frames.
+    Attributes
+    ----------
+    still : bool
+        Whether nothing moves or changes but the brightness of whole frames.
+    verdict : str
+        ``repeats``, ``dependent`` (the same scene, but the frames share noise), ``slowly
+        changing``, ``different``, ``duplicates`` and ``too few``.
+    changed : float
+        Share of 8x8 blocks that differ by more than noise.
+    drift : float
+        Shift in pixels per frame.
+    correlation : float
+        Correlation of the smoothed frames.
+    trend, flicker : float
+        Relative change of the brightness per frame, and the rest of its change from frame to frame
+        (root mean square).
+    averaged : float
+        Over how many frames each seems to be a running mean: 1 where their noise is independent.
+    step : int
+        Frames so far apart have independent noise; 0 where none of those looked at do.
+    copies : float
+        Share of the frames that are copies of the one before.
+    blank : float
+        Share of the frames on which every pixel has the same value.
+    distinct : tuple of int
+        Positions, among the frames that were given, of those that are neither.
     """
 
     still: bool
@@ -31,6 +71,13 @@ class Repeats:
     changed: float
     drift: float
     correlation: float
+    trend: float = 0.0
+    flicker: float = 0.0
+    averaged: float = 1.0
+    step: int = 1
+    copies: float = 0.0
+    blank: float = 0.0
+    distinct: tuple[int, ...] = ()
 
     @property
     def found(self) -> bool:
@@ -38,24 +85,61 @@ class Repeats:
         return self.verdict in ("repeats", "duplicates")
 
     def line(self) -> str | None:
-        """One sentence for the user, or None."""
-        return {
+        """What to tell the user, or None."""
+        said = {
             "repeats": "Neighbouring frames show the same scene and differ by noise only: they "
             "can train each other (Noise2Noise), which also copes with correlated noise.",
+            "dependent": "Neighbouring frames show the same scene but share noise: their noise "
+            "is not independent, so they are no repeats.",
             "duplicates": "Frames are exact copies of each other: they carry no more information "
             "than one of them, and must not be used as repeats.",
+            "partly duplicates": "The frames show one scene, but many are copies of others: they "
+            "are no repeats.",
             "slowly changing": "Neighbouring frames are alike but the scene moves or changes: "
             "they are no repeats; Noise2Noise between them would blur what moves.",
-        }.get(self.verdict)
+        }.get("partly duplicates" if self.still and self.verdict == "duplicates" else self.verdict)
+        peculiar = [f"{text[0].upper()}{text[1:]}." for text in self.peculiarities]
+        return " ".join([said, *peculiar] if said else peculiar) or None
+
+    @property
+    def peculiarities(self) -> tuple[str, ...]:
+        """What is special about the frames and what is done about it, as clauses."""
+        if self.verdict in ("too few", "different") or not self.distinct[1:]:
+            return ()
+        said = []
+        kept = "every frame keeps its own brightness (Noise2Noise matches pairs in gain and offset)"
+        if abs(self.trend) >= NOTED:
+            how = "falls" if self.trend < 0 else "rises"
+            said.append(f"the brightness {how} by {_percent(self.trend)} a frame")
+        if self.flicker >= NOTED and len(self.distinct) == 2:
+            said.append(f"one frame is {1 + self.flicker:.2g} times as bright as the other")
+        elif self.flicker >= NOTED:
+            said.append(f"the brightness flickers by {_percent(self.flicker)} from frame to frame")
+        if said:
+            said = [f"{' and '.join(said)}: {kept}"]
+        if self.verdict == "dependent":
+            over = f"about {self.averaged:.0f}" if self.step else f"{self.averaged:.0f} or more"
+            said.append(
+                f"the frames look like running means over {over} frames, so Noise2Noise between "
+                f"neighbours would keep the noise they share"
+            )
+        if self.copies:
+            said.append(
+                f"{_percent(self.copies)} of the frames are exact copies of the one before, and "
+                f"are not paired with it"
+            )
+        if self.blank:
+            said.append(f"{_percent(self.blank)} of the frames are blank, and are paired with none")
+        return tuple(said)
 
 
 def repeats(frames: ArrayLike) -> Repeats:
     """Whether neighbouring frames are repeats, so that Noise2Noise across them is possible.
 
-    Two frames are made comparable by a gain and an offset (bleaching). Their difference ``d`` must
-    then be noise: (1) its mean over blocks of 8 and 32 pixels zero within 5 standard errors, which
-    come from ``d`` itself, the correlation of noise within 4x4 pixels counted in; (2) uncorrelated
-    with the gradient of the frames' mean, since a shift ``s`` makes ``d = -s . grad``.
+    Two frames are made comparable by a gain and an offset (bleaching, flicker, exposures), and
+    their difference must be noise (`frame_comparison.compare`). Frames that are copies of the one
+    before or blank (dropped by the camera) are passed over. The noise must be independent from
+    frame to frame, see `_dependence`.
 
     Parameters
     ----------
@@ -64,143 +148,157 @@ def repeats(frames: ArrayLike) -> Repeats:
 
     Examples
     --------
+    >>> from scipy import ndimage
     >>> rng = np.random.default_rng(0)
     >>> scene = ndimage.gaussian_filter(rng.normal(0, 300, (128, 128)), 3) + 100
     >>> repeats(rng.poisson(scene.clip(0), (4, 128, 128))).verdict
     'repeats'
     >>> repeats(rng.poisson([scene.clip(0), scene.T.clip(0)])).verdict
     'different'
+    >>> flicker = scene.clip(0) * np.array([1, 1.3, 1, 1.3])[:, None, None]
+    >>> found = repeats(rng.poisson(flicker))
+    >>> found.verdict, round(found.flicker, 2)
+    ('repeats', 0.3)
     """
     stack = np.asarray(frames)
     if stack.ndim != 3 or len(stack) < 2 or min(stack.shape[1:]) < 2 * BLOCK:
         return Repeats(False, "too few", 0.0, 0.0, 0.0)
-    pairs = int(np.clip((1 << 22) // stack[0].size, 2, PAIRS))
-    firsts = np.unique(np.linspace(0, len(stack) - 2, min(pairs, len(stack) - 1)).astype(int))
-    tests = [t for i in firsts if (t := _compare(stack[i], stack[i + 1])) is not None]
-    if len(tests) < len(firsts) / 2 or not tests:
-        return Repeats(False, "duplicates", 0.0, 0.0, 1.0)
-    changed, correlation, local, drift_y, drift_x, error = np.array(tests).T
-    share, alike = float(changed.mean()), float(np.median(correlation))
-    # A steady drift adds up over pairs, jitter does not cancel: take both.
-    drift = hypot(float(drift_y.mean()), float(drift_x.mean()))
-    steady = float(np.sqrt((error**2).sum())) / len(error)
-    single = np.hypot(drift_y, drift_x)
-    moving = (drift > 0.05 and drift > 5 * steady) or bool(
-        np.mean((single > 0.15) & (single > 5 * error)) > 0.25 or local.mean() >= 0.1
-    )
+    blank = [is_blank(frame) for frame in stack]
+    copy = [i > 0 and is_copy(stack[i], stack[i - 1]) for i in range(len(stack))]
+    fresh = [not (c or b) for c, b in zip(copy, blank, strict=True)]
+    distinct = tuple(int(i) for i in np.flatnonzero(fresh))
+    peculiar: dict[str, Any] = {
+        "copies": sum(c and not b for c, b in zip(copy, blank, strict=True)) / len(stack),
+        "blank": sum(blank) / len(stack),
+        "distinct": distinct,
+    }
+    usable = [i for i in range(len(stack) - 1) if fresh[i + 1] and not blank[i]]
+    if not usable:
+        return Repeats(False, "duplicates", 0.0, 0.0, 1.0, **peculiar)
+    pairs = min(int(np.clip((1 << 22) // stack[0].size, 2, PAIRS)), len(usable))
+    firsts = [usable[i] for i in np.unique(np.linspace(0, len(usable) - 1, pairs).astype(int))]
+    tests = [compare(stack[i], stack[i + 1]) for i in firsts]
+    trend, flicker = _brightness(stack, distinct)
+    share = float(np.mean([test.changed for test in tests]))
+    alike = float(np.median([test.correlation for test in tests]))
+    drift, jitter, moving = _motion(tests)
     # By chance erfc(5 / sqrt 2) = 6e-7 of the blocks; 0.05 % allows for tails of the noise.
     blocks = (stack.shape[1] // BLOCK) * (stack.shape[2] // BLOCK)
     still = share <= max(0.0005, 1.5 / (blocks * len(tests)), erfc(5 / sqrt(2))) and not moving
-    if still:
-        return Repeats(True, "repeats", share, drift, alike)
-    verdict = "slowly changing" if alike > 0.5 else "different"
-    return Repeats(False, verdict, share, max(drift, float(np.median(single))), alike)
+    peculiar |= {"trend": trend, "flicker": flicker}
+    if not still:
+        verdict = "slowly changing" if alike > 0.5 else "different"
+        return Repeats(False, verdict, share, max(drift, jitter), alike, **peculiar)
+    averaged, step = _dependence(stack[list(distinct)])
+    verdict = "repeats" if averaged == 1 else "dependent"
+    if peculiar["copies"] >= MANY:
+        verdict = "duplicates"
+    return Repeats(True, verdict, share, drift, alike, averaged=averaged, step=step, **peculiar)
 
 
-def _compare(a: NDArray, b: NDArray) -> tuple[float, float, float, float, float, float] | None:
-    """Share of changed blocks, correlation, share of moved tiles, drift, error; None for copies."""
-    if np.array_equal(a, b, equal_nan=True):
-        return None
-    first = centred(a)
-    second = matched(first, centred(b))
-    d = second - first
-    # Differences of neighbours in d know the noise of d whatever the scene did slowly; jumps of
-    # whole rows or columns enter along one axis only, so the smaller one counts.
-    steps = (np.diff(d, axis=k, append=np.take(d, [-2], axis=k)) for k in (0, 1))
-    jumps = np.minimum(*(block_means(step**2, BLOCK) for step in steps))
-    noise = ndimage.uniform_filter(jumps / 2, 3)
-    floor = 1e-3 * float(noise.mean()) + 1e-12 * float(first.var()) + 1e-300
-    sd = np.sqrt(np.maximum(noise, floor)).repeat(BLOCK, 0).repeat(BLOCK, 1)
-    # Single outliers (cosmic rays) are no change of the scene.
-    limit = 5 * np.pad(sd, [(0, n - m) for n, m in zip(d.shape, sd.shape, strict=True)], "edge")
+def _motion(tests: list[Comparison]) -> tuple[float, float, bool]:
+    """Steady and single shifts in pixels per frame, and whether anything moves."""
+    shifts = np.array([test.drift for test in tests])
+    errors = np.array([test.drift_error for test in tests])
+    # A steady drift adds up over pairs, jitter does not cancel: take both.
+    drift = hypot(*shifts.mean(axis=0))
+    steady = float(np.sqrt((errors**2).sum())) / len(errors)
+    single = np.hypot(*shifts.T)
+    tiles = float(np.mean([test.moved for test in tests]))
+    moving = (drift > 0.05 and drift > 5 * steady) or bool(
+        np.mean((single > 0.15) & (single > 5 * errors)) > 0.25 or tiles >= 0.1
+    )
+    return drift, float(np.median(single)), moving
+
+
+def _brightness(stack: NDArray, distinct: tuple[int, ...]) -> tuple[float, float]:
+    """Relative change of the brightness per frame, and what else it changes between neighbours.
+
+    By the gains of all frames against the first of them; where there is no structure to fit a gain
+    to, by their means.
+    """
+    first = stack[distinct[0]]
+    found = [match(stack[i], first) for i in distinct[1:]]
+    if not found:
+        return 0.0, 0.0
+    level = abs(float(np.mean(first, dtype=np.float64))) or 1.0
+    light = np.array([0.0, *(log(max(_ratio(f, level), 1e-3)) for f in found)])
+    at = np.array(distinct) - distinct[0]
+    slope, error = 0.0, np.inf
+    if len(at) >= 4:  # fewer tell no trend
+        (slope, _), covariance = np.polyfit(at, light, 1, cov=True)
+        error = sqrt(covariance[0, 0])
+    slope = float(slope) if abs(slope) > CERTAIN * error else 0.0
+    rest = (np.diff(light) - slope * np.diff(at))[np.diff(at) == 1]
+    doubt = 2 * float(np.mean([(f.error / f.gain) ** 2 for f in found]))
+    square = float(np.mean(rest**2)) - doubt if len(rest) else 0.0
+    return exp(slope) - 1, exp(sqrt(square)) - 1 if square > 2 * doubt else 0.0
+
+
+def _percent(share: float) -> str:
+    """A share of one for people."""
+    percent = 100 * abs(share)
+    return f"{percent:.0f} %" if percent >= 9.5 else f"{percent:.2g} %"
+
+
+def _ratio(found: Brightness, level: float) -> float:
+    """How bright a frame is relative to another."""
+    return found.gain if found.structured else 1 + found.offset / level
+
+
+def _dependence(stack: NDArray) -> tuple[float, int]:
+    """Over how many frames each seems to be a running mean, and how far apart noise is independent.
+
+    In a still scene with noise of variance ``v``, independent from frame to frame, one difference
+    ``d`` of neighbouring frames has the covariance ``-v`` with the next one, and ``v`` is half the
+    mean of their squares. Whatever frames share makes the former smaller: nothing is left of it in
+    running means over any number of frames, and ``a`` in a recursive mean with the weight ``a`` of
+    the newest frame. Then the variance of differences grows with their lag, up to that of
+    independent frames. Two frames have no second difference; their noise is compared with that of
+    the calmest places of each.
+
+    Returns
+    -------
+    averaged : float
+        1 where the noise is independent.
+    step : int
+        Lag from which it is; 0 if none.
+    """
+    centre = stack[len(stack) // 2]
+    lights = [match(centre, frame) for frame in stack]
+    pairs = zip(stack, lights, strict=True)
+    x = np.stack([_high_pass(frame * light.gain + light.offset) for frame, light in pairs])
+    if len(x) < 3:
+        share = _calm_share(x) if len(x) == 2 else 1.0
+        return (1.0, 1) if share > SHARED_OF_TWO else (1 / max(share, 0.01), 0)
+    d = np.diff(x, axis=0)
+    if len(d) >= STEADY:  # what drifts steadily, too little to be seen, is no noise
+        d = d - d.mean(axis=0)
+    limit = 5 * d.std(axis=(1, 2), keepdims=True)
     d = np.clip(d, -limit, limit)
-    level, lines = _without_lines(d)
-    # The offsets of rows are noise too, so they count in dark places where there is little else.
-    unit = level[: sd.shape[0], : sd.shape[1]] / np.hypot(sd, lines)
-    correlation = _correlation(block_means(first, 4), block_means(second, 4))
-    # Correlated noise makes means of 4x4 pixels vary more than white noise would, and those of
-    # larger blocks a little more still; a scene that changes makes those vary far more. Frames
-    # that are not alike get no such allowance.
-    spread = robust_sigma(block_means(unit, 4) * 4)
-    spread = min(1.25 * spread, 10.0) if spread > 1.2 and correlation > 0.5 else 1.0
-    sums = (block_means(unit, side) * side for side in (BLOCK, 4 * BLOCK))
-    fine, coarse = (np.abs(total) > 5.0 * spread for total in sums)
-    # A coarse block is 16 fine ones; what is left over at the far borders is judged finely only.
-    wide = coarse.repeat(4, 0).repeat(4, 1)
-    fine[: wide.shape[0], : wide.shape[1]] |= wide
-    moved, shift, error = _drift(d, (first + second) / 2, spread)
-    return float(fine.mean()), correlation, moved, *shift, error
+    products = -(d[:-1] * d[1:])
+    power = float(np.mean(d[:-1] ** 2 + d[1:] ** 2)) / 4
+    # The high-pass makes neighbours alike: about one pixel in three counts.
+    error = float(products.std()) * sqrt(3 / products.size)
+    if power <= 0 or float(products.mean()) + CERTAIN * error > SHARED * power:
+        return 1.0, 1
+    # The largest lags have too few frames.
+    lags = range(1, max(len(x) * 3 // 4, 3))
+    growth = np.array([np.mean((x[lag:] - x[:-lag]) ** 2) for lag in lags])
+    most = float(growth.max())
+    step = 1 + int(np.argmax(growth > 0.93 * most))
+    return max(most / float(growth[0]), 1.5), step if step < lags[-1] else 0
 
 
-def _without_lines(d: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-    """The difference without offsets of whole rows and columns, and their standard deviation."""
-    variance = 0.0
-    for axis in (0, 1):
-        means = d.mean(axis=1 - axis)
-        x = np.linspace(-1, 1, len(means))
-        smooth = np.polynomial.legendre.legval(x, np.polynomial.legendre.legfit(x, means, 2))
-        d = d - np.expand_dims(means - smooth, 1 - axis)
-        variance += float((means - smooth).var())
-    return d, sqrt(variance)
+def _high_pass(frame: NDArray) -> NDArray[np.float64]:
+    """Diagonal details, which hold the noise and little of the scene."""
+    rows = np.diff(np.asarray(frame, np.float64), axis=0)
+    return np.asarray(np.diff(rows, axis=1) / 2)
 
 
-def _drift(d: NDArray, mean: NDArray, inflation: float) -> tuple[float, tuple[float, float], float]:
-    """Share of tiles that moved, the shift (y, x) of all in pixels, and its standard error."""
-    part = middle(d.shape, 1024)
-    gy, gx = np.gradient(ndimage.gaussian_filter(mean[part], 1.0))
-    r = ndimage.gaussian_filter(d[part], 1.0)
-    side = min(TILE, *r.shape)
-    sums = {
-        name: block_means(product, side) * side**2
-        for name, product in (
-            *(("yy", gy * gy), ("xx", gx * gx), ("yx", gy * gx)),
-            *(("yr", gy * r), ("xr", gx * r), ("rr", r * r)),
-        )
-    }
-    whole = {name: np.array([tile.sum()]) for name, tile in sums.items()}
-    (dy,), (dx,), (error,) = _shift(whole, sums["rr"].size * side**2, inflation)
-    ty, tx, te = _shift(sums, side**2, inflation)
-    size = np.hypot(ty, tx)
-    return float(np.mean((size > 0.2) & (size > 5 * te))), (float(dy), float(dx)), float(error)
-
-
-def _shift(
-    s: dict[str, NDArray[np.float64]], pixels: int, inflation: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Least-squares shift in y and x, and its standard error, from sums of products."""
-    determinant = s["yy"] * s["xx"] - s["yx"] ** 2
-    good = determinant > 1e-6 * (s["yy"] + s["xx"]) ** 2
-    safe = np.where(good, determinant, 1.0)
-    y = np.where(good, (s["yx"] * s["xr"] - s["xx"] * s["yr"]) / safe, 0.0)
-    x = np.where(good, (s["yx"] * s["yr"] - s["yy"] * s["xr"]) / safe, 0.0)
-    # Smoothing with sigma 1 makes 4 pi sigma^2 = 12.6 neighbouring pixels one.
-    variance = s["rr"] / pixels * 12.6 * inflation**2 * (s["yy"] + s["xx"]) / safe / 2
-    return y, x, np.where(good, np.sqrt(variance), np.inf)
-
-
-def matched(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
-    """``b`` with the gain and offset that fit its block means best to those of ``a``."""
-    p, q = (block_means(frame, BLOCK).ravel() for frame in (a, b))
-    if p.size < 8:
-        return b
-    p0, q0 = float(np.median(p)), float(np.median(q))
-    cp, cq = p - p0, q - q0
-    gain = 1.0
-    for _ in range(3):
-        # Both are noisy, so the slope is the geometric mean of both regressions; blocks that
-        # moved are left out.
-        rest = np.abs(cp - gain * cq)
-        kept = rest <= 3 * 1.4826 * np.median(rest) + 1e-12
-        vp, vq, cov = cp[kept] @ cp[kept], cq[kept] @ cq[kept], cp[kept] @ cq[kept]
-        if not (vq > 0 and cov > 0.5 * sqrt(vp * vq)):  # no common structure to fit a gain to
-            gain = 1.0
-            break
-        gain = float(np.clip(sqrt(vp / vq), 0.5, 2.0))
-    return (b - q0) * gain + p0 + float(np.median(cp - gain * cq))
-
-
-def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
-    """Pearson correlation, 0 for constant images."""
-    p, q = (a - a.mean()).ravel(), (b - b.mean()).ravel()
-    power = sqrt(float(p @ p) * float(q @ q))
-    return float(p @ q) / power if power > 1e-30 else 0.0
+def _calm_share(x: NDArray[np.float64]) -> float:
+    """Variance of the difference of two frames over that of both in their calmest places."""
+    shown, own = ((block_means(v**2, BLOCK)).ravel() for v in (x[1] - x[0], x))
+    own = own.reshape(2, -1).sum(axis=0)
+    calm = calmest(own, 0.25, 4)
+    return float(shown[calm].sum() / max(own[calm].sum(), 1e-300))

@@ -10,11 +10,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unnoise.errors import InputError
 from unnoise.images.held_out import held_out, plane_key
 from unnoise.images.image import Image
 from unnoise.images.normalization import ChannelStatistics
 from unnoise.models.model import Model
+from unnoise.training.frame_pairs import FramePairs
 
+TRIES = 2000
+"""Places that are tried for a pair that shows one scene twice."""
 KNOWN = 2**22
 """Held-out pixels of images of at most so many pixels and channels in all are kept, not made anew
 for every crop: 2 % of a step."""
@@ -32,11 +36,14 @@ class PairedImages:
         One partner per training image, of the same sizes.
     axis : str, optional
         Instead of `images`: the next position along this axis is the partner.
+    frames : FramePairs, optional
+        What the two images of a pair have in common, for those that show one scene.
     """
 
     affine: ChannelStatistics
     images: Sequence[Image] | None = None
     axis: str | None = None
+    frames: FramePairs | None = None
 
 
 @dataclass(frozen=True)
@@ -53,12 +60,19 @@ class Patches:
         Pixels kept for validation.
     channel : ndarray, int64, shape (b, c)
         Which of the denoised channels every plane is.
+    gain, offset : ndarray, float32, shape (b, c, 1, 1) or (b, c, z, 1, 1), optional
+        ``target * gain + offset`` is as bright as `noisy`, of pairs that show one scene.
+    ignored : ndarray, bool, optional
+        Pixels that are no target, as the scene changed there.
     """
 
     noisy: NDArray[np.float32]
     target: NDArray[np.float32]
     held_out: NDArray[np.bool_]
     channel: NDArray[np.int64]
+    gain: NDArray[np.float32] | None = None
+    offset: NDArray[np.float32] | None = None
+    ignored: NDArray[np.bool_] | None = None
 
 
 class Crops:
@@ -115,12 +129,17 @@ class Crops:
         target = noisy if self.partners is None else np.empty(shape, np.float32)
         held = np.empty(shape, np.bool_)
         channel = np.empty(shape[:2], np.int64)
+        wholes = [noisy, held, target]
+        related = self.partners is not None and self.partners.frames is not None
+        if related:
+            ones = (*shape[:-2], 1, 1)
+            wholes += [np.empty(ones, np.float32), np.empty(ones, np.float32), np.empty_like(held)]
         for i in range(size):
             channel[i], parts = self._crop(rng)
             turns, flip = self.symmetries[int(rng.integers(len(self.symmetries)))]
-            for whole, part in zip((noisy, held, target), parts, strict=False):
+            for whole, part in zip(wholes, parts, strict=False):
                 whole[i] = np.rot90(part[..., ::-1] if flip else part, turns, axes=(-2, -1))
-        return Patches(noisy, target, held, channel)
+        return Patches(noisy, target, held, channel, *(wholes[3:] if related else ()))
 
     def overlap(self) -> float:
         """Chance that a pixel of a patch also lies in another patch drawn later.
@@ -147,18 +166,39 @@ class Crops:
         return float(total)
 
     def _crop(self, rng: np.random.Generator) -> tuple[list[int], tuple[NDArray, ...]]:
-        """Channels and noisy values, held-out pixels, partner's values (pairs) of some place."""
+        """Channels and noisy values, held-out pixels, partner's values (pairs) of some place.
+
+        Raises
+        ------
+        InputError
+            If no pair can be found that shows one scene twice.
+        """
+        for _ in range(TRIES):
+            found = self._drawn(rng)
+            if found is not None:
+                return found
+        raise InputError(
+            "no two images of a pair show the same scene with noise of their own: they are copies, "
+            "blank, or differ everywhere; leave the method to auto"
+        )
+
+    def _drawn(self, rng: np.random.Generator) -> tuple[list[int], tuple[NDArray, ...]] | None:
+        """What `_crop` returns; None where the place drawn holds no pair."""
         which = int(rng.choice(len(self.images), p=self._weights))
         n = self.images[which].sizes
         axis = self.partners.axis if self.partners else None
-        at = {k: int(rng.integers(n[k] - (k == axis))) for k in "ST"}
+        frames = self.partners.frames if self.partners else None
+        step = frames.step if frames else 1
+        at = {k: int(rng.integers(n[k] - step * (k == axis))) for k in "ST"}
         depth, *sides = (1, *self.patch)[-3:]
         y, x = (int(rng.integers(n[k] - size + 1)) for k, size in zip("YX", sides, strict=True))
-        z = at["Z"] = int(rng.integers(n["Z"] - depth + 1 - (axis == "Z")))
+        z = at["Z"] = int(rng.integers(n["Z"] - depth + 1 - step * (axis == "Z")))
         every = len(self.channels)
         which_channels = [int(rng.integers(every))] if self.one_by_one else list(range(every))
         channels = [self.channels[i] for i in which_channels]
         ndim = len(self.patch)
+        if frames is not None and depth == 1 and not frames.usable(which, at, channels):
+            return None
         key = (self.seed, *plane_key(which, at, ndim, axis))
         space = tuple(n[letter] for letter in "ZYX"[-ndim:])
         held = [self._held((z, y, x)[-ndim:], space, (*key, c)) for c in channels]
@@ -166,9 +206,14 @@ class Crops:
         if self.partners is None:
             return which_channels, (noisy, np.stack(held))
         image = (self.partners.images or self.images)[which]
-        beside = {k: i + (k == axis) for k, i in at.items()}
+        beside = {k: i + step * (k == axis) for k, i in at.items()}
         target = self._read(image, beside, (y, x), channels, self.partners.affine)
-        return which_channels, (noisy, np.stack(held), target)
+        if frames is None:
+            return which_channels, (noisy, np.stack(held), target)
+        seen = frames.relation(which, at, channels, self.affine, (noisy, target))
+        if not (np.stack(held) & ~seen.ignored).any():  # nothing to validate on, little to learn
+            return None
+        return which_channels, (noisy, np.stack(held), target, seen.gain, seen.offset, seen.ignored)
 
     def _held(
         self, origin: tuple[int, ...], space: tuple[int, ...], key: tuple[int, ...]

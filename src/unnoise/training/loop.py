@@ -19,6 +19,7 @@ from unnoise.models.model import Coverage, Model
 from unnoise.nets.device import autocast, keep_memory, to_device, training_dtype
 from unnoise.nets.own_generator import Dropout
 from unnoise.training.crops import PairedImages, Patches, crops_of
+from unnoise.training.frame_pairs import FramePairs
 from unnoise.training.losses import COVERAGE, ERRORS, coverage, mean
 from unnoise.training.methods import build
 from unnoise.training.methods.step import Batch, Step
@@ -76,7 +77,11 @@ class TrainingRun(Run):
         t = self.config = config.training
         self.method = build(config, model.ndim, noise_tables(model))
         axis = config.pairs.axis if config.pairs else None
-        paired = PairedImages(model.target_affine or model.affine, targets, axis)
+        self._frames = None
+        if config.entry.pairs == "noisy":
+            self._frames = FramePairs.of(images, targets, axis, model.channels[0])
+        affine = model.target_affine or model.affine
+        paired = PairedImages(affine, targets, axis, self._frames)
         turns = config.symmetries(model.ndim) if t.augment else ((0, False),)
         self.crops = crops_of(
             images, model, symmetries=turns, partners=paired if config.needs_pairs else None
@@ -183,7 +188,11 @@ class TrainingRun(Run):
         arrays = (patches.noisy, patches.held_out, patches.channel)
         x, held_out, channel = (torch.from_numpy(a).to(device) for a in arrays)
         y = x if patches.target is patches.noisy else torch.from_numpy(patches.target).to(device)
-        return Step(x, y, held_out, generator, self.fraction, self._predict, channel)
+        related = (
+            None if a is None else torch.from_numpy(a).to(device)
+            for a in (patches.gain, patches.offset, patches.ignored)
+        )
+        return Step(x, y, held_out, generator, self.fraction, self._predict, channel, *related)
 
     def _predict(self, x: Tensor) -> Tensor:
         """What the net of the moment makes of patches."""
@@ -296,6 +305,10 @@ class TrainingRun(Run):
         )
         spread = {name: kept[name] for name in COVERAGE if name in kept}
         return replace(model, coverage=Coverage(**spread)) if spread else model
+
+    def notes(self) -> list[str]:
+        """What the images of pairs have in common."""
+        return list(self._frames.notes) if self._frames else []
 
     def remarks(self) -> list[str]:
         """Whether it stopped early, and how predicted spreads compare with held-out pixels."""

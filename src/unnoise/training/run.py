@@ -66,6 +66,10 @@ class Run(Protocol):
     def model(self) -> Model:
         """The best model so far; asking changes nothing in the run."""
 
+    def notes(self) -> list[str]:
+        """What a run found out about its images before its first step."""
+        return []
+
     def remarks(self) -> list[str]:
         """What a finished run says about itself, beyond its loss: nothing, unless it knows more."""
         return []

@@ -29,6 +29,10 @@ class Step:
         The net of the moment, without gradients: patches in, predictions out.
     channel : Tensor, int64, shape (b, c), optional
         Which of the denoised channels every plane is; all of them in order unless given.
+    gain, offset : Tensor, optional
+        ``y * gain + offset`` is as bright as `x`, of pairs that show one scene.
+    ignored : Tensor, bool, shape (b, c, *space), optional
+        Pixels that are no target, as the two of a pair show different things there.
     """
 
     x: Tensor
@@ -38,6 +42,9 @@ class Step:
     fraction: float
     predict: Callable[[Tensor], Tensor]
     channel: Tensor | None = None
+    gain: Tensor | None = None
+    offset: Tensor | None = None
+    ignored: Tensor | None = None
 
     @property
     def channel_of_planes(self) -> Tensor:
