@@ -167,7 +167,8 @@ class LevelRuns(Run):
         """Keep what the run of a group gave."""
         self._take(run)
         self._models[self._at] = run.model()
-        self._told += [f"group {self._at + 1}: {line}" for line in run.remarks()]
+        told = [*run.notes(), *run.remarks()]
+        self._told += [f"group {self._at + 1}: {line}" for line in told]
         self._before = {"step": self.step, "seconds": self.seconds, "history": self.history}
         self._run = None
         self._at += 1
