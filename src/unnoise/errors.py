@@ -66,6 +66,10 @@ class ModelError(InputError):
     """A model folder cannot be read, or the model does not fit the image."""
 
 
+class NotFiniteError(ModelError):
+    """A model makes NaN or infinities of finite pixels."""
+
+
 def first_line(error: Exception) -> str:
     r"""What a library's error says, in one line: its first one, or else its kind.
 

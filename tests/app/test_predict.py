@@ -15,13 +15,14 @@ import unnoise
 from synthetic import between
 from unnoise.app import predict as job
 from unnoise.app.denoise import denoise_files
-from unnoise.app.events import Message, Saved
+from unnoise.app.events import Judged, Message, Saved
 from unnoise.app.files import InputOptions, OutputOptions, ReportOptions
 from unnoise.app.predict import predict_file
 from unnoise.config.config import Config
 from unnoise.images.image import Image
 from unnoise.models.model import Model
 from unnoise.models.predict import predict_array
+from unnoise.quality import assess as assessing
 from unnoise.report import middle_plane
 from unnoise.report.result_page import DenoisedPlane
 
@@ -52,15 +53,23 @@ def test_predict_file_writes_and_shows(tmp_path: Path) -> None:
     assert np.allclose(shown[0].clean[0], pixels)
 
 
-def test_without_a_report_nothing_is_collected(
+def test_a_result_is_judged_without_a_report_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """All but the Fourier ring correlation, which takes most of the time."""
+
     def never(*args: Any, **options: Any) -> Any:
         raise AssertionError
 
-    monkeypatch.setattr(job, "MiddlePlane", never)
+    monkeypatch.setattr(assessing, "frc", never)
     x = image((40, 44))
-    write_file(tmp_path, unnoise.train(x, config=TINY), x, None)
+    events, _ = write_file(tmp_path, unnoise.train(x, config=TINY), x, None)
+    (found,) = [e for e in events if isinstance(e, Judged)]
+    assert found.output == tmp_path / "out.tif"
+    assert found.method == "n2v"
+    ((channel, gain),) = found.gains
+    assert channel == "1"
+    assert gain is None or gain.low <= gain.value <= gain.high
 
 
 def test_a_report_shows_only_so_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -161,11 +161,15 @@ def test_cast_never_wraps_around_whatever_floats_come(name: str, source: type) -
 
 
 def test_cast_to_bool_and_floats() -> None:
+    """What is too large for a type does not become infinite; what was infinite stays so."""
     x = np.array([-1.0, 0.0, 0.375, 0.5, 1.0, 7.0])
     assert cast(x, bool).tolist() == [False, False, False, True, True, True]
     half = cast(np.array([-np.inf, -1e6, 65504.0, 65519.0, 1e6, 1 / 3]), np.float16)
     assert half.dtype == np.float16
-    assert half.tolist() == [-65504, -65504, 65504, 65504, 65504, float(np.float16(1 / 3))]
+    single = cast(np.array([-1e300, 1 / 3, np.inf, np.nan]), np.float32)
+    top = float(np.finfo(np.float32).max)
+    assert np.array_equal(single, np.float32([-top, 1 / 3, np.inf, np.nan]), equal_nan=True)
+    assert half.tolist() == [-np.inf, -65504, 65504, 65504, 65504, float(np.float16(1 / 3))]
     for dtype in (np.float32, np.float64):
         same = cast(x, dtype)
         assert same.dtype == dtype

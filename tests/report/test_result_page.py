@@ -20,6 +20,7 @@ from unnoise.noise.image_noise import ImageNoise
 from unnoise.noise.noise_models import VarianceCurve
 from unnoise.quality.assess import Assessment, assess
 from unnoise.quality.training_record import record
+from unnoise.report.embedded_images import views
 from unnoise.report.noise_page import noise_numbers, of_noise
 from unnoise.report.page import render
 from unnoise.report.page_parts import Chart, Page
@@ -29,7 +30,8 @@ HOSTILE = "<script>alert(1)</script>\"'&.tif"
 
 
 def pixels(channels: int = 1, shape: tuple[int, int] = (64, 72)) -> NDArray:
-    return np.random.default_rng(0).normal(100, 5, (channels, *shape))
+    stripes = np.where(np.arange(shape[1]) // 8 % 2, 97.0, 103.0)
+    return stripes + np.random.default_rng(0).normal(0, 5, (channels, *shape))
 
 
 def judged(noisy: NDArray, noise: Any = None, **options: Any) -> Assessment:
@@ -75,6 +77,24 @@ def test_a_result_has_its_picture_numbers_and_charts() -> None:
     assert {"estimated gain", "change of the mean", "unlike the training images"} < set(names)
     assert page.verdict.startswith("estimated gain of")
     assert page.verdict.endswith("auto: n2v")
+    render(page)
+
+
+def test_an_image_without_signal_headlines_no_gain_and_shows_its_noise_as_it_is() -> None:
+    """A result that is flat has a gain of any size, and its own contrast is that of nothing."""
+    noisy = 100 + 5 * np.random.default_rng(0).normal(size=(1, 64, 72))
+    flat = np.full_like(noisy, 100.0) + np.linspace(0, 0.01, 72)
+    found = judged(noisy[0])
+    page = of_results([shown(noisy=noisy, clean=flat, assessments=(found,))], (), title="x")
+    assert page.verdict == "nothing in the image rises above its noise"
+    assert any("nothing in the image rises above its noise" in w for w in page.warnings)
+    (picture,) = page.sections[0].pictures
+    assert picture.clean is flat[0] or np.array_equal(picture.clean, flat[0])
+    (view,) = views(picture, 1_000_000)
+    scales = {layer.name: layer.scale for layer in view.layers}
+    assert scales["noisy"] == scales["clean"]
+    low, high = np.percentile(noisy, (0.1, 99.9))
+    assert (scales["clean"].low, scales["clean"].high) == pytest.approx((low, high))
     render(page)
 
 

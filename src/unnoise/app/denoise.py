@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 from collections import defaultdict
 from collections.abc import Generator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from unnoise.app import rescue
-from unnoise.app.events import Event, Interrupt, Message, Saved, Stopped
+from unnoise.app.events import Event, Interrupt, Judged, Message, Saved, Stopped
 from unnoise.app.files import (
     REPORT,
     InputOptions,
@@ -23,8 +23,8 @@ from unnoise.app.files import (
     notes,
     open_targets,
 )
-from unnoise.app.predict import predict_file
-from unnoise.app.train import announced, facts, planned, reported
+from unnoise.app.predict import MOST_SHOWN, copy_file, predict_file
+from unnoise.app.train import announced, facts, planned, planned_as, reported, trained
 from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images import formats
@@ -35,8 +35,9 @@ from unnoise.models.claim import claimed
 from unnoise.models.model import Model
 from unnoise.nets.device import select_device
 from unnoise.noise.inspect import NoiseReport
+from unnoise.report.middle_plane import show_unchanged
 from unnoise.report.result_page import DenoisedPlane, RunFacts
-from unnoise.training.auto import Auto
+from unnoise.training.auto import Auto, MethodChoice
 from unnoise.training.finish import finish
 from unnoise.training.plan import choose_ndim
 from unnoise.training.run import Run
@@ -102,14 +103,126 @@ def denoise_files(
         model_folder.check_place(place, overwrite=writing.overwrite, nbytes=size)
         with claimed(place):
             pass  # nobody else is at it
+    batch = _Batch(
+        settings,
+        images,
+        partners,
+        results,
+        spreads,
+        reading,
+        writing,
+        device,
+        save_model,
+        shown=[] if reporting.wanted else None,
+    )
+    for group, (choice, model) in zip(groups, plans, strict=True):
+        stopped = yield from batch.denoise(group, choice, model)
+        if stopped:
+            return
+    if batch.shown is not None:
+        path = reporting.place(results, overwrite=writing.overwrite)
+        yield from reported(
+            path,
+            "Denoising",
+            reporting,
+            batch.runs,
+            batch.shown,
+            batch.measured,
+            batch.lines,
+        )
+    if batch.problem is not None:
+        raise batch.problem
+
+
+@dataclass
+class _Batch:
+    """The images of a run, and what its report will tell."""
+
+    settings: Config | Auto
+    images: Sequence[Image]
+    partners: Sequence[Image] | None
+    results: Sequence[Path]
+    spreads: Sequence[Path | None]
+    reading: InputOptions
+    writing: OutputOptions
+    device: str
+    save_model: str | None
+    shown: list[DenoisedPlane] | None
+    measured: list[NoiseReport] = field(default_factory=list)
+    runs: list[RunFacts] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    saved: bool = False
     problem: InputError | None = None
-    shown: list[DenoisedPlane] | None = [] if reporting.wanted else None
-    measured: list[NoiseReport] = []
-    runs: list[RunFacts] = []
-    lines: list[str] = []
-    for group, pair, (choice, model) in zip(groups, members, plans, strict=True):
-        yield from announced(pair[0], model, choice)
-        run = start(pair[0], model, select_device(device), pair[1])
+    """Why the model was not saved, while the results are still to come."""
+
+    def pair(self, group: Sequence[int]) -> tuple[list[Image], list[Image] | None]:
+        """The images of a group, and their second images."""
+        partners = None if self.partners is None else [self.partners[i] for i in group]
+        return [self.images[i] for i in group], partners
+
+    def denoise(
+        self, group: Sequence[int], choice: MethodChoice, model: Model
+    ) -> Generator[Event, None, bool]:
+        """Train on a group and write its results; True if that was stopped.
+
+        Where `auto` chose and a result is worse than its image, other methods are tried on these
+        images alone; what none of them helps is written as it is.
+        """
+        tried: list[str] = []
+        rest = list(group)
+        while True:
+            tried.append(model.config.method)
+            dropped: list[int] = []
+            if len(rest) == len(group):
+                folder, own = self.save_model, choice
+            else:  # the model in the folder, and what was measured, are of others too
+                folder, own = None, replace(choice, reports=())
+            stopped = yield from self._attempt(rest, own, model, folder, dropped)
+            if stopped or not dropped:
+                return stopped
+            rest = dropped
+            following = self._following(choice, rest)
+            names = ", ".join(self.images[i].name for i in rest)
+            worse = (
+                f"{names}: {tried[-1]} gave a result farther from the clean image than the noisy"
+            )
+            if following is None:
+                yield Message(f"{worse} one; no method is left")
+                for i in rest:
+                    yield from self._unchanged(i, tried)
+                return False
+            choice, model = following
+            yield Message(f"{worse} one, so {model.config.method} is tried")
+
+    def _following(
+        self, choice: MethodChoice, rest: Sequence[int]
+    ) -> tuple[MethodChoice, Model] | None:
+        """What auto tries next and that can be done with these images and options."""
+        images = [self.images[i] for i in rest]
+        assert isinstance(self.settings, Auto)
+        while (found := self.settings.after(choice, images)) is not None:
+            choice = found
+            with contextlib.suppress(InputError):
+                model = planned_as(choice, images, self.reading)
+                for level in model.levels:
+                    backends.check_model(level, self.writing.backend)
+                if self.writing.uncertainty is not None:
+                    model.check_probabilistic()
+                return choice, model
+        return None
+
+    def _attempt(
+        self,
+        group: Sequence[int],
+        choice: MethodChoice,
+        model: Model,
+        save_model: str | None,
+        dropped: list[int],
+    ) -> Generator[Event, None, bool]:
+        """Train on images and predict them; those whose results are worse go to `dropped`."""
+        images, partners = self.pair(group)
+        yield from announced(images, model, choice)
+        run = start(images, model, select_device(self.device), partners)
         yield from map(Message, run.notes())
         with Interrupt() as interrupt:
             for progress in run:
@@ -118,41 +231,66 @@ def denoise_files(
                     break
             final = run.model()
             if run.fraction == 1:
-                final, told, found = finish(final, pair[0], choice.reports, run.device)
+                final, told, found = finish(final, images, choice.reports, run.device)
                 told = [*run.remarks(), *told]
                 yield from map(Message, told)
-                measured += found
-                runs.append(facts(pair[0], final, run.history))
-                lines += [line for line in (choice.why, *told) if line]
+                yield trained(final, images, run)
+                known = {report.name for report in self.measured}
+                self.measured += [report for report in found if report.name not in known]
+                self.runs.append(facts(images, final, run.history))
+                self.lines += [line for line in (choice.why, *told) if line]
             if save_model and run.fraction == 1:
                 try:
-                    rescue.save(Path(save_model), final, run.history, overwrite=writing.overwrite)
-                    yield Saved(Path(save_model))
+                    over = self.writing.overwrite or self.saved
+                    rescue.save(Path(save_model), final, run.history, overwrite=over)
+                    self.saved = True
+                    yield Saved(Path(save_model), "model")
                 except InputError as error:  # the results are still to come
-                    problem = error
+                    self.problem = error
             for i in group:
                 if interrupt.requested:
                     break
-                job = predict_file(final, images[i], results[i], spreads[i], writing, device, shown)
+                job = predict_file(
+                    final,
+                    self.images[i],
+                    self.results[i],
+                    self.spreads[i],
+                    self.writing,
+                    self.device,
+                    self.shown,
+                    must_help=isinstance(self.settings, Auto),
+                )
                 try:
                     with contextlib.closing(job):
                         for event in job:
                             yield event
+                            if isinstance(event, Judged) and event.dropped:
+                                dropped.append(i)
                             if interrupt.requested:
                                 break
                 except InputError as error:
                     if save_model:
                         raise
-                    raise rescue.kept(error, _free(results[i]), final, run.history) from error
+                    place = _free(self.results[i])
+                    raise rescue.kept(error, place, final, run.history) from error
             if interrupt.requested:
-                folder = Path(save_model) if save_model else _free(results[group[0]])
+                folder = Path(save_model) if save_model else _free(self.results[group[0]])
                 yield _stopped(run, final, folder)
-                return
-    if shown is not None:
-        path = reporting.place(results, overwrite=writing.overwrite)
-        yield from reported(path, "Denoising", reporting, runs, shown, measured, lines)
-    if problem is not None:
-        raise problem
+                return True
+        return False
+
+    def _unchanged(self, i: int, tried: Sequence[str]) -> Generator[Event]:
+        """Write an image as it is, and say so."""
+        image, target = self.images[i], self.results[i]
+        text = (
+            f"no method helped ({', '.join(tried)} took it farther from the clean image), so it "
+            f"was written unchanged"
+        )
+        yield from copy_file(image, target, self.writing)
+        if self.shown is not None and len(self.shown) < MOST_SHOWN:
+            self.shown.append(show_unchanged(image, text))
+        name = str(image.path or image.name)
+        yield Judged(name, "unchanged", "unchanged", warnings=(text,), output=target)
 
 
 def _with_uncertainty(settings: Config | Auto) -> Config | Auto:

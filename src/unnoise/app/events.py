@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from unnoise.noise.confidence_interval import Interval
 from unnoise.training.progress import Progress as Progress
 
 
@@ -16,6 +17,11 @@ class Message:
     """Something worth telling."""
 
     text: str
+
+
+@dataclass(frozen=True)
+class Warned(Message):
+    """Something that endangers a result: shown even where nothing else is."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +35,66 @@ class Predicting:
 
 @dataclass(frozen=True)
 class Saved:
-    """A result lies on disk."""
+    """Something lies on disk: a ``result``, a ``model`` or a ``report``."""
 
     path: Path
+    kind: str = "result"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A run came to its end.
+
+    Attributes
+    ----------
+    method : str
+    chosen : str or None
+        The candidate that is kept, of a method with several.
+    images : tuple of str
+        What it learned from.
+    steps : int
+    seconds : float
+    """
+
+    method: str
+    chosen: str | None
+    images: tuple[str, ...]
+    steps: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What is known of a result.
+
+    Attributes
+    ----------
+    image : str
+        The noisy image.
+    method : str
+        ``unchanged`` where no method helped and the image was copied.
+    verdict : str
+        Out of `unnoise.quality.verdict.VERDICTS`.
+    gains : tuple of (str, Interval or None)
+        Estimated PSNR gain in dB by channel; None where it is unknown.
+    warnings : tuple of str
+    seconds : float
+        For predicting and judging.
+    output, uncertainty : Path or None
+        The files with the result, where it was written.
+    dropped : bool
+        Whether another method is tried, since this result is no gain.
+    """
+
+    image: str
+    method: str
+    verdict: str
+    gains: tuple[tuple[str, Interval | None], ...] = ()
+    warnings: tuple[str, ...] = ()
+    seconds: float = 0.0
+    output: Path | None = None
+    uncertainty: Path | None = None
+    dropped: bool = False
 
 
 @dataclass(frozen=True)
@@ -41,7 +104,7 @@ class Stopped:
     text: str
 
 
-Event = Message | Progress | Predicting | Saved | Stopped
+Event = Message | Progress | Trained | Predicting | Saved | Judged | Stopped
 
 
 def stopping_signals() -> list[int]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import time
 from collections.abc import Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from unnoise.app.events import Event, Message, Predicting, Saved
+from unnoise.app.events import Event, Judged, Message, Predicting, Saved, Warned
 from unnoise.app.files import (
     REPORT,
     InputOptions,
@@ -18,8 +21,8 @@ from unnoise.app.files import (
     notes,
 )
 from unnoise.app.rescue import elsewhere
-from unnoise.app.train import facts, reported
-from unnoise.errors import InputError
+from unnoise.app.train import facts, judged, reported
+from unnoise.errors import InputError, NotFiniteError
 from unnoise.images import formats
 from unnoise.images.image import Image
 from unnoise.models import backends
@@ -30,6 +33,7 @@ from unnoise.nets.device import select_device
 from unnoise.report.middle_plane import MOST_CHANNELS, MiddlePlane, show
 from unnoise.report.result_page import DenoisedPlane
 
+FLOAT = np.dtype(np.float32)
 MOST_SHOWN = 8
 """Images of a run that the report shows."""
 
@@ -72,7 +76,7 @@ def predict_files(
         yield from notes([image])
         unlike = model.unlike(image)
         if unlike:
-            yield Message(unlike)
+            yield Warned(unlike)
         yield from predict_file(model, image, result, spread, writing, device, shown)
     if shown is not None:
         path = reporting.place(results, overwrite=writing.overwrite)
@@ -88,11 +92,14 @@ def predict_file(
     writing: OutputOptions,
     device: str,
     shown: list[DenoisedPlane] | None = None,
+    *,
+    must_help: bool = False,
 ) -> Generator[Event]:
     """Denoise one image into its file, and its standard deviations into another.
 
-    What there is to show of it is appended to `shown`. A result that cannot be written is made
-    again in another place.
+    The middle plane is judged, with or without a report; what there is to show of it is appended
+    to `shown`. With `must_help` nothing is written where the result is worse than the noisy image.
+    A result that cannot be written is made again in another place.
 
     Raises
     ------
@@ -100,7 +107,7 @@ def predict_file(
         If it cannot be written where it belongs, with where it is.
     """
     try:
-        yield from _written(model, image, target, spread, writing, device, shown)
+        yield from _written(model, image, target, spread, writing, device, shown, must_help)
         return
     except InputError as error:
         if not isinstance(error.__cause__, OSError):
@@ -124,27 +131,67 @@ def _written(
     writing: OutputOptions,
     device: str,
     shown: list[DenoisedPlane] | None = None,
+    must_help: bool = False,
 ) -> Generator[Event]:
-    """Denoise one image into its files."""
-    wants = shown is not None and len(shown) < MOST_SHOWN
-    plane = MiddlePlane(image, model.channels[:MOST_CHANNELS]) if wants else None
-    with contextlib.ExitStack() as stack:
-        out = stack.enter_context(writing.create(target, image, writing.type_of(image)))
-        std = spread and stack.enter_context(writing.create(spread, image, np.dtype(np.float32)))
-        job = predict(model, image, device=device, tta=writing.tta, backend=writing.backend)
-        for block in job:
-            out.write(block.where, block.values)
-            if std:
-                assert block.std is not None
-                std.write(block.where, block.std)
-            if plane is not None:
-                plane.take(block)
-            yield Predicting(target, block.done, block.total)
+    """Denoise one image into its files, and judge it."""
+    started = time.monotonic()
+    plane = MiddlePlane(image, model.channels[:MOST_CHANNELS])
+    dtype = writing.type_of(image)
+    wanted = shown is not None and len(shown) < MOST_SHOWN
+    found: DenoisedPlane | None = None
+    stop: KeyboardInterrupt | None = None
+
+    def about() -> Judged:
+        return judged(image, model, found, seconds=time.monotonic() - started)
+
+    with contextlib.suppress(_Dropped):
+        with contextlib.ExitStack() as stack:
+            out = stack.enter_context(writing.create(target, image, dtype))
+            std = spread and stack.enter_context(writing.create(spread, image, FLOAT))
+            job = predict(model, image, device=device, tta=writing.tta, backend=writing.backend)
+            try:
+                for block in job:
+                    out.write(block.where, block.values)
+                    if std:
+                        assert block.std is not None
+                        std.write(block.where, block.std)
+                    plane.take(block)
+                    yield Predicting(target, block.done, block.total)
+            except NotFiniteError as error:
+                if not must_help:
+                    raise
+                yield replace(about(), verdict="worse", warnings=(str(error),), dropped=True)
+                raise _Dropped from error
+            try:
+                found = show(model, plane, device, rounded=dtype.kind in "ui", copies=wanted)
+            except Exception as error:  # the result is good: whatever fails here only costs this
+                yield Message(f"{image.name} is not judged, and left out of the report: {error}")
+            except KeyboardInterrupt as error:  # the result is whole, so it stays
+                stop = error
+            result = about()
+            if must_help and result.verdict == "worse":
+                yield replace(result, dropped=True)
+                raise _Dropped
+        yield Saved(target)
+        if spread:
+            yield Saved(spread)
+        if stop is not None:
+            raise stop
+        yield replace(result, output=target, uncertainty=spread)
+        if wanted and shown is not None and found is not None:
+            shown.append(found)
+
+
+def copy_file(image: Image, target: Path, writing: OutputOptions) -> Generator[Event]:
+    """Write an image as it is, in the type that its result would have."""
+    places = list(itertools.product(*(range(image.sizes[k]) for k in "STZ")))
+    with writing.create(target, image, writing.type_of(image)) as out:
+        for done, at in enumerate(places, 1):
+            where = {k: slice(i, i + 1) for k, i in zip("STZ", at, strict=True)}
+            out.write(where, image.read(where))
+            yield Predicting(target, done, len(places))
     yield Saved(target)
-    if spread:
-        yield Saved(spread)
-    if plane is not None and shown is not None:
-        try:
-            shown.append(show(model, plane, device, rounded=writing.type_of(image).kind in "ui"))
-        except Exception as error:  # the result is safe, so whatever fails only costs the report
-            yield Message(f"{image.name} is left out of the report: {error}")
+
+
+class _Dropped(Exception):
+    """Removes the files of a result that nobody should use."""

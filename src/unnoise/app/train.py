@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from unnoise.app import rescue
-from unnoise.app.events import Event, Interrupt, Message, Saved, Stopped
+from unnoise.app.events import Event, Interrupt, Judged, Message, Saved, Stopped, Trained
 from unnoise.app.files import REPORT, InputOptions, ReportOptions, notes, open_targets
 from unnoise.config.config import Config
 from unnoise.errors import InputError
@@ -21,6 +21,8 @@ from unnoise.models.claim import claimed
 from unnoise.models.model import Model
 from unnoise.nets.device import select_device
 from unnoise.noise.inspect import NoiseReport
+from unnoise.quality.assess import Assessment
+from unnoise.quality.verdict import verdict
 from unnoise.report.middle_plane import show_training
 from unnoise.report.page import write as write_page
 from unnoise.report.result_page import DenoisedPlane, RunFacts, of_results
@@ -60,6 +62,12 @@ def planned(
     return choice, replace(model, provenance=kept)
 
 
+def planned_as(choice: MethodChoice, images: Sequence[Image], reading: InputOptions) -> Model:
+    """The model that a run with other settings starts from."""
+    _, model = levels.planned(images, choice.config)
+    return replace(model, provenance=replace(model.provenance, reading=vars(reading)))
+
+
 def announced(images: Sequence[Image], model: Model, choice: MethodChoice) -> Generator[Message]:
     """What is about to be trained, and why."""
     groups = levels.groups_of(model, images)
@@ -70,6 +78,17 @@ def announced(images: Sequence[Image], model: Model, choice: MethodChoice) -> Ge
     for own, (parts, _) in groups:
         names = parts[0].name if len(parts) == 1 else f"{len(parts)} images"
         yield Message(f"{names}: {describe(own, parts)}")
+
+
+def trained(model: Model, images: Sequence[Image], run: Run) -> Trained:
+    """What there is to say of a finished run."""
+    return Trained(
+        model.config.method,
+        None if model.choice is None else model.choice.candidate,
+        tuple(str(image.path or image.name) for image in images),
+        run.step,
+        run.seconds,
+    )
 
 
 def train(
@@ -159,10 +178,17 @@ def train(
         if logger.problem:
             yield Message(logger.problem)
     yield from map(Message, told)
-    yield Saved(folder)
+    yield trained(model, images, run)
+    started = time.monotonic()
+    shown: list[DenoisedPlane] = []
+    try:
+        shown.append(show_training(model, images[0], str(run.device), copies=reporting.wanted))
+    except Exception as error:  # the model is safe, so whatever fails here only costs this
+        yield Message(f"{images[0].name} is not judged, and left out of the report: {error}")
+    yield judged(images[0], model, shown[0] if shown else None, seconds=time.monotonic() - started)
+    yield Saved(folder, "model")
     if reporting.wanted:
         runs, lines = [facts(images, model, run.history)], [line for line in (why, *told) if line]
-        shown = (show_training(model, image, str(run.device)) for image in images[:1])
         place = folder / "report.html"
         yield from reported(place, "Training", reporting, runs, shown, reports, lines)
 
@@ -173,6 +199,21 @@ def _going_on(run: Run, folder: Path) -> Stopped:
     return Stopped(
         f"stopped at step {run.step}{end}; {folder} holds a usable model: go on with unnoise train "
         f"--resume {folder}"
+    )
+
+
+def judged(image: Image, model: Model, shown: DenoisedPlane | None, *, seconds: float) -> Judged:
+    """What is known of a result from its plane."""
+    channels: Sequence[Assessment] = () if shown is None else shown.assessments
+    known = [None if a.gain is None or not a.gain.consistent else a.gain.psnr for a in channels]
+    names = () if shown is None else shown.names
+    return Judged(
+        image=str(image.path or image.name),
+        method=model.config.method,
+        verdict=verdict(channels),
+        gains=tuple(zip(names, known, strict=False)),
+        warnings=() if shown is None else shown.warnings,
+        seconds=seconds,
     )
 
 
@@ -208,7 +249,7 @@ def reported(
     except Exception as error:
         yield Message(f"no report was written: {error}")
         return
-    yield Saved(path)
+    yield Saved(path, "report")
 
 
 def train_files(

@@ -224,6 +224,7 @@ def cast(block: NDArray, dtype: DTypeLike) -> NDArray:
         # The largest float64 that still fits: 2**64 - 1 rounds up to 2**64 and would wrap around.
         top = np.nextafter(float(info.max), 0) if float(info.max) > info.max else float(info.max)
         block = np.clip(np.rint(block.astype(np.float64)), float(info.min), top)
-    elif dtype.kind == "f" and dtype.itemsize == 2:
-        block = np.clip(block, -65504, 65504)
+    elif dtype.kind == "f" and dtype.itemsize < block.dtype.itemsize:
+        top = float(np.finfo(dtype).max)  # beyond, finite values would become infinite
+        block = np.where(np.isfinite(block), np.clip(block, -top, top), block)
     return np.asarray(block.astype(dtype))

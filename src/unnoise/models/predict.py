@@ -23,7 +23,7 @@ from unnoise.models.backends import Forward
 from unnoise.models.build import DenoisingNet, ready
 from unnoise.models.model import Model
 from unnoise.models.tiles import Tile, choose, mirror, tiles
-from unnoise.models.units import from_net, spread_from_net, to_net
+from unnoise.models.units import check_finite, from_net, spread_from_net, to_net
 from unnoise.nets.classical import Filter
 from unnoise.nets.device import free_memory, full_precision, keep_memory, select_device
 
@@ -102,7 +102,7 @@ def predict(
     Raises
     ------
     ModelError
-        If the model does not fit the image.
+        If the model does not fit the image, or makes NaN or infinities of it.
     InputError
         If the backend is not installed, or not for the device or the net.
 
@@ -177,6 +177,7 @@ class _Job:
             where: dict[str, int | slice] = {"S": s, "T": t, "Z": slice(z, z + 1)}
             noisy = _read(image, where, piece, self.ndim)
             found = [m.result(noisy, piece, self.shape, tta) for m in self.members]
+            check_finite(image, noisy, [values for results, _ in found for values in results])
             where |= dict(zip("ZYX"[-self.ndim :], piece.write, strict=True))
             yield where, piece, _mean(self.members, found)
 

@@ -6,11 +6,15 @@ batch of single channels or as one patch of all channels.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from unnoise.errors import NotFiniteError
+from unnoise.images.image import Image
 from unnoise.models.model import Model
 
 
@@ -38,3 +42,22 @@ def spread_from_net(model: Model, y: Tensor) -> NDArray[np.float64]:
 
 def _values(model: Model, y: Tensor) -> NDArray[np.float32]:
     return np.asarray(y.float().cpu().squeeze(1 if model.is_one_by_one else 0).numpy())
+
+
+def check_finite(image: Image, noisy: NDArray, results: Sequence[NDArray[np.float64]]) -> None:
+    """Refuse results that are not finite where the image is.
+
+    Raises
+    ------
+    NotFiniteError
+        Whoever reads NaN in a file would look for them in the image, where there are none.
+    """
+    if all(np.isfinite(values).all() for values in results):
+        return
+    wrong = np.any([~np.isfinite(values) for values in results], axis=0) & np.isfinite(noisy)
+    if wrong.any():
+        raise NotFiniteError(
+            f"the model makes NaN or infinities of {int(wrong.sum()):,} pixels of {image.name}: "
+            f"its training diverged, its weights are damaged, or the pixels are far beyond those "
+            f"it learned from; train anew on this image, or choose another method"
+        )

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unnoise.models.record import TrainingRecord
+from unnoise.noise.confidence_interval import Interval
 from unnoise.noise.image_noise import ImageNoise
 from unnoise.noise.local_mean import local_mean
 from unnoise.quality.bias import Bias, mean_preservation
+from unnoise.quality.calm_noise import calm_variance
 from unnoise.quality.frc import Frc, frc, gaussian_split, resolution
-from unnoise.quality.gain import Gain, gain
+from unnoise.quality.gain import Gain, gain, gain_ceiling
 from unnoise.quality.novelty import novel_share, novelty
+from unnoise.quality.signal import has_signal
 from unnoise.quality.whiteness import ResidualStructure, Whiteness, residual_structure, whiteness
 
 NOVEL = 0.05
@@ -26,6 +29,8 @@ LEVEL = 0.02
 """Relative error of the noise variance of real pictures beyond what the fit knows (W2S: 2 %)."""
 WINDOW = 8.0
 """Standard deviation, in pixels, of the window of the expected error."""
+MEMORISED = 0.1
+"""Share of the noise variance that is memorised from which a word is due."""
 LEFT = 0.15
 """Correlation of the residual with its neighbours from which a word is due."""
 
@@ -56,6 +61,10 @@ class Assessment:
         Expected standard deviation of the result around the clean image.
     warnings : tuple of str
         In plain words.
+    has_signal : bool
+        False where the image is independent noise and nothing else.
+    ceiling : float
+        What the PSNR gain does not exceed for sure, in dB; infinite where nothing is known.
     """
 
     gain: Gain | None
@@ -70,6 +79,8 @@ class Assessment:
     novel_share: float
     error: NDArray[np.float64] | None
     warnings: tuple[str, ...]
+    has_signal: bool = True
+    ceiling: float = math.inf
 
 
 def assess(
@@ -112,24 +123,26 @@ def assess(
     if error is None and variance is not None:
         error = expected_error(noisy, clean, variance, record.dependence[channel])
     estimate = white = structure = before = after = None
+    learned, doubt, doubted = 0.0, 0.0, False
     if variance is not None:
         structure = residual_structure(noisy, clean, variance)
         white = whiteness(noisy - clean, variance)
         if independent:
             learned, doubt = record.memorised[channel]
-            estimate = gain(
-                noisy,
-                clean,
-                variance,
-                relative_error=math.hypot(noise.relative_error[channel], doubt, LEVEL),
-                correction=(2 * record.dependence[channel] + learned) * float(variance.mean()),
-            )
+            level = math.hypot(noise.relative_error[channel], LEVEL)
+            repeated = 2 * record.dependence[channel] + learned
+            estimate, doubted = _gain(noisy, clean, variance, level, repeated, doubt)
             if denoise is not None and min(noisy.shape) >= 32:
                 first, second = gaussian_split(noisy, variance, np.random.default_rng([seed, 4]))
                 before, after = frc(first, second), frc(denoise(first), denoise(second))
     bias = mean_preservation(noisy, clean)
+    ceiling = gain_ceiling(noisy, clean)
+    if estimate is not None and estimate.consistent:
+        ceiling = min(ceiling, estimate.psnr.high)
     novel = novelty(noisy, record.looks[channel])
     novel_part = novel_share(novel)
+    signal = not independent or has_signal(noisy)
+    memory = learned if learned - 2 * doubt > 0 else 0.0
     return Assessment(
         gain=estimate,
         whiteness=white,
@@ -143,9 +156,51 @@ def assess(
         novel_share=novel_part,
         error=error,
         warnings=_warnings(
-            noise.correlated[channel], estimate, white, structure, bias, novel_part, rounded, clean
+            noise.correlated[channel],
+            ceiling,
+            estimate,
+            white,
+            structure,
+            bias,
+            novel_part,
+            rounded,
+            clean,
+            signal,
+            memory,
+            doubted,
         ),
+        has_signal=signal,
+        ceiling=ceiling,
     )
+
+
+def _gain(
+    noisy: NDArray,
+    clean: NDArray,
+    variance: NDArray,
+    level: float,
+    repeated: float,
+    doubt: float,
+) -> tuple[Gain, bool]:
+    """The gain, and whether it would be a loss but for calm places with more noise than believed.
+
+    A curve that is far too low makes the noise that was removed look like lost structure: of
+    speckle whose curve was taken for a line, a gain of 12 dB was called a loss. Then it is unknown.
+    """
+
+    def judged(v: NDArray) -> Gain:
+        correction, error = (share * float(v.mean()) for share in (repeated, doubt))
+        return gain(
+            noisy, clean, v, relative_error=level, correction=correction, correction_error=error
+        )
+
+    found = judged(variance)
+    if not found.consistent or found.psnr.high >= 0:
+        return found, False
+    other = judged(np.maximum(variance, calm_variance(noisy)))
+    if other.consistent and other.psnr.high < 0:
+        return found, False
+    return replace(found, psnr=Interval(found.psnr.value, -math.inf, math.inf)), True
 
 
 def expected_error(
@@ -162,6 +217,7 @@ def expected_error(
 
 def _warnings(
     correlated: str,
+    ceiling: float,
     estimate: Gain | None,
     white: Whiteness | None,
     structure: ResidualStructure | None,
@@ -169,19 +225,38 @@ def _warnings(
     novel: float,
     rounded: bool,
     clean: NDArray,
+    signal: bool,
+    memorised: float,
+    doubted: bool,
 ) -> tuple[str, ...]:
     """What the numbers mean where they are not good."""
     largest, at = (0.0, ()) if white is None else (white.largest, white.at)
     level = float(np.mean(clean))
     found: tuple[tuple[object, str], ...] = (
         (
-            estimate is not None and estimate.consistent and estimate.psnr.high < 0,
+            ceiling < 0,
             "the result is farther from the clean image than the noisy one; do not use it",
+        ),
+        (
+            doubted,
+            "by the measured noise the result is farther from the clean image than the noisy one, "
+            "but no calm places confirm the measurement; look at what was removed before you use "
+            "it",
         ),
         (
             estimate is not None and not estimate.consistent,
             "less was removed than the measured noise, so noise was kept, or the noise was "
             "overestimated; the gain is unknown",
+        ),
+        (
+            not signal,
+            "nothing in the image rises above its noise: what the result shows of structure is "
+            "none",
+        ),
+        (
+            memorised > MEMORISED,
+            f"{memorised:.0%} of the noise was memorised and is still in the result; train with "
+            f"fewer steps or on more images",
         ),
         (
             structure is not None and structure.correlation.low > 0.05,

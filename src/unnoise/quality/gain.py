@@ -53,6 +53,7 @@ def gain(
     *,
     relative_error: float,
     correction: float = 0.0,
+    correction_error: float = 0.0,
 ) -> Gain:
     """Mean squared error of `clean` and its PSNR gain over `noisy`, with 95 % intervals.
 
@@ -76,6 +77,8 @@ def gain(
     correction : float
         ``2 cov(clean, noise)``: 0 where no pixel of `clean` depends on the noise of the same pixel
         of `noisy`.
+    correction_error : float
+        Its standard error.
 
     Raises
     ------
@@ -98,6 +101,7 @@ def gain(
     v = blocks.variances(variance, y.shape)
     excess, sampling, degrees = blocks.mean((y - x) ** 2 - v)
     level = float(v.mean())
+    sampling = math.hypot(sampling, correction_error)
     mse = excess + correction
     reach = blocks.quantile(degrees)
     spread = math.hypot(sampling, relative_error * level)
@@ -107,6 +111,28 @@ def gain(
         snr=float(x.var()) / mse if mse > 0 else math.inf,
         consistent=mse + reach * spread >= 0,
     )
+
+
+def gain_ceiling(noisy: ArrayLike, clean: ArrayLike) -> float:
+    """What the PSNR gain cannot exceed in dB, whatever the noise is.
+
+    Its variance V is at most that of the noisy image. A result that follows the noise of its own
+    pixels, if at all, to their side has an error of ``E r^2 - V`` at least; over V, that is least
+    where V is largest. So a result that is off by more than the picture itself is known to be
+    wrong where nothing can be measured, and under correlated noise.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> noisy = np.random.default_rng(0).normal(size=(64, 64))
+    >>> gain_ceiling(noisy, np.zeros(noisy.shape)), gain_ceiling(noisy, noisy + 9) < -15
+    (inf, True)
+    """
+    y, x = blocks.pixels(noisy, clean)
+    square, error, degrees = blocks.mean((y - x) ** 2)
+    most = float(y.var())
+    least = square - blocks.quantile(degrees) * error - most
+    return _decibel(most / least) if most > 0 and least > most else math.inf
 
 
 def _ratio(v: float, m: float, dv: float, dm: float, reach: float) -> Interval:

@@ -82,7 +82,7 @@ def views(picture: Picture, budget: int) -> tuple[View, ...]:
     height, width = picture.noisy.shape[:2]
     arrays = {name: getattr(picture, name, None) for name in WEIGHTS}
     planes: dict[str, NDArray] = {name: a for name, a in arrays.items() if a is not None}
-    grey = colour.grey_scale(picture.noisy, picture.clean)
+    grey = colour.grey_scale(picture.noisy, picture.clean if picture.has_signal else None)
     count = len(planes) + (picture.clean is not None)
     count *= 2 if picture.noisy.ndim == 3 else 1
     room = (1 - DETAIL_SHARE) * budget / (BYTES_PER_PIXEL * count)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,8 +61,18 @@ class MiddlePlane:
             self.error[inside] = block.error[part][0, 0, channels, 0]
 
 
-def show(model: Model, plane: MiddlePlane, device: str, *, rounded: bool = False) -> DenoisedPlane:
-    """Judge the plane of a result, its middle if it is large."""
+def show(
+    model: Model,
+    plane: MiddlePlane,
+    device: str,
+    *,
+    rounded: bool = False,
+    copies: bool = True,
+) -> DenoisedPlane:
+    """Judge the plane of a result, its middle if it is large.
+
+    Without `copies` of it that are noisier, whose Fourier ring correlation takes most of the time.
+    """
     image, noisy = plane.image, plane.noisy
     model = for_plane(model, plane)
     height, width = noisy.shape[1:]
@@ -84,21 +95,34 @@ def show(model: Model, plane: MiddlePlane, device: str, *, rounded: bool = False
                 model.channels.index(c),
                 error=None if plane.error is None else plane.error[i][cut],
                 # A 3D net needs the slices around, a joint one the other channels.
-                denoise=denoise if model.ndim == 2 and model.is_one_by_one else None,
+                denoise=denoise if copies and model.ndim == 2 and model.is_one_by_one else None,
                 rounded=rounded,
                 seed=model.config.training.seed,
             )
         )
-    names = image.channel_names
+    return _denoised_plane(plane, assessments=tuple(assessments), judged=cut)
+
+
+def show_unchanged(image: Image, remark: str) -> DenoisedPlane:
+    """The plane of an image that was written as it is."""
+    plane = MiddlePlane(
+        image, tuple(c for c in range(image.sizes["C"]) if c != image.alpha)[:MOST_CHANNELS]
+    )
+    plane.clean[:] = plane.noisy
+    return _denoised_plane(plane, assessments=(), judged=(slice(None), slice(None)), remark=remark)
+
+
+def _denoised_plane(plane: MiddlePlane, **known: Any) -> DenoisedPlane:
+    """A plane with its names and sizes."""
+    image, names = plane.image, plane.image.channel_names
     return DenoisedPlane(
         title=_title(image),
-        noisy=noisy,
+        noisy=plane.noisy,
         clean=plane.clean,
         names=tuple(names[c] if c < len(names) else str(c + 1) for c in plane.channels),
         is_rgb=image.is_rgb and len(plane.channels) == 3,
         pixel_size=(float(image.scale.get("X", 0)), image.units.get("X", "pixel")),
-        assessments=tuple(assessments),
-        judged=cut,
+        **known,
     )
 
 
@@ -134,7 +158,7 @@ def _title(image: Image) -> str:
     return image.name + (f" ({', '.join(places)})" if places else "")
 
 
-def show_training(model: Model, image: Image, device: str) -> DenoisedPlane:
+def show_training(model: Model, image: Image, device: str, *, copies: bool = True) -> DenoisedPlane:
     """A training image through the finished model, for the report of a training.
 
     Only the middle of its middle plane, or of the slices around it, is denoised.
@@ -144,4 +168,4 @@ def show_training(model: Model, image: Image, device: str) -> DenoisedPlane:
     plane = MiddlePlane(part, model.channels[:MOST_CHANNELS])
     for piece in predict(model, part, device=device):
         plane.take(piece)
-    return show(model, plane, device)
+    return show(model, plane, device, copies=copies)

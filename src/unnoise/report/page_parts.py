@@ -37,6 +37,9 @@ class Picture:
         harmless map looks harmless; otherwise they are stretched to the values.
     pixel_size : (float, str), optional
         Size and unit of a pixel, for a scale bar.
+    has_signal : bool
+        Without, both share the grey scale of `noisy`: that of `clean` would show its last traces
+        of noise as structure.
 
     Raises
     ------
@@ -53,6 +56,7 @@ class Picture:
     novelty_limit: float | None = None
     leak_limit: float | None = None
     pixel_size: tuple[float, str] | None = None
+    has_signal: bool = True
 
     def __post_init__(self) -> None:
         shape = self.noisy.shape

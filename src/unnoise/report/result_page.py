@@ -39,6 +39,8 @@ class DenoisedPlane:
         One per channel, or none where nothing is known of the noise.
     judged : (slice, slice)
         The part of the plane, in y and x, that the assessments are about.
+    remark : str
+        What endangers the result beyond the assessments.
     """
 
     title: str
@@ -49,6 +51,13 @@ class DenoisedPlane:
     pixel_size: tuple[float, str]
     assessments: tuple[Assessment, ...]
     judged: tuple[slice, slice]
+    remark: str = ""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Those of all channels, each once."""
+        remarks = (self.remark,) if self.remark else ()
+        return tuple(dict.fromkeys((*remarks, *(w for a in self.assessments for w in a.warnings))))
 
 
 @dataclass(frozen=True)
@@ -94,7 +103,7 @@ def of_results(
         if run.history
     ]
     seeds = {run.seed for run in runs}
-    warnings = [f"{s.title}: {w}" for s in shown for a in s.assessments for w in a.warnings]
+    warnings = [f"{s.title}: {w}" for s in shown for w in s.warnings]
     warnings += [w for report in reports for w in report.advice.warnings]
     return Page(
         title=title,
@@ -111,8 +120,11 @@ def of_results(
 
 def _verdict(shown: Sequence[DenoisedPlane], why: Sequence[str]) -> str:
     """Gain and method in one line."""
-    gains = [str(a.gain) for s in shown for a in s.assessments if a.gain is not None]
-    parts = [f"estimated {gains[0]}"] if gains else []
+    found = [a for s in shown for a in s.assessments if a.gain is not None]
+    parts = []
+    if found:  # of an image without signal, the gain is how flat the result is
+        nothing = "nothing in the image rises above its noise"
+        parts = [f"estimated {found[0].gain}" if found[0].has_signal else nothing]
     return "; ".join([*parts, *dict.fromkeys(why)]) or "finished"
 
 
@@ -151,6 +163,7 @@ def _pictures(
 
     def picture(label: str, which: slice, before: NDArray, after: NDArray) -> Picture:
         known = [a for a in found[which] if a is not None]
+        about = shown.assessments[which]
         leaks = [a.residual_structure.map for a in known if a.residual_structure is not None]
         return Picture(
             label,
@@ -162,6 +175,7 @@ def _pictures(
             novelty_limit=LIMITS["novelty"],
             leak_limit=LIMITS["leak"],
             pixel_size=shown.pixel_size,
+            has_signal=not about or any(a.has_signal for a in about),
         )
 
     if shown.is_rgb:
@@ -187,7 +201,7 @@ def quality_numbers(found: Assessment) -> list[Number]:
             Number(
                 "estimated gain",
                 f"{found.gain.psnr.value:.1f} dB"
-                if found.gain.consistent and math.isfinite(found.gain.psnr.value)
+                if found.gain.consistent and math.isfinite(found.gain.psnr.value + low)
                 else str(found.gain),
                 f"{low:.1f} to {high:.1f} dB"
                 if math.isfinite(low + high)

@@ -28,6 +28,13 @@ PRETRAINED = {
 """Why a method that starts from the weights of the package takes the place of n2v."""
 
 
+ORDER = ("adapted", "n2v", "gaussian")
+"""What is tried where a result is worse than the noisy image: ever less is assumed of the noise
+and of the picture. `gaussian` has one parameter, which held-out pixels choose."""
+PLACES = {"n2n": 0, "structn2v": 0, "instant": 1, "adapted": 1, "n2v": 2, "n2v2": 2}
+"""Where a method goes on in this order: its own kind is not tried twice."""
+
+
 @dataclass(frozen=True)
 class MethodChoice:
     """What was chosen and why.
@@ -164,6 +171,29 @@ class Auto:
             ) from error
         return MethodChoice(config, choice.reports, choice.why)
 
+    def after(self, choice: MethodChoice, images: Sequence[Image]) -> MethodChoice | None:
+        """What to try where `choice` gave results worse than these noisy images; None: nothing.
+
+        Methods that cannot take the settings that the user made are left out.
+        """
+        last = choice.config.method
+        for method in ORDER[PLACES.get(last, len(ORDER)) :]:
+            why = f"auto: {method}, as {last} did not help"
+            found = MethodChoice(_with(method, (), self.ndim), choice.reports, why)
+            if method == "adapted":
+                plain = MethodChoice(_with("n2v", (), self.ndim), choice.reports, "")
+                given = not self.shipped or self.steps is not None or self.assignments
+                own = plain if given else with_pretrained(plain, images, self.minutes, self.ndim)
+                if own.config.method == "n2v":
+                    continue
+                found = MethodChoice(own.config, choice.reports, why)
+            try:
+                config = self._budgeted(found.config.set(*self.assignments))
+            except InputError:
+                continue
+            return MethodChoice(config, found.reports, found.why)
+        return None
+
     def _budgeted(self, config: Config) -> Config:
-        minutes = self.minutes if config.is_trained else None
-        return config.with_budget(minutes, self.steps, self.seed, self.ndim)
+        minutes, steps = (self.minutes, self.steps) if config.is_trained else (None, None)
+        return config.with_budget(minutes, steps, self.seed, self.ndim)

@@ -23,6 +23,7 @@ from unnoise.app.cli.options import (
     Device,
     Dtype,
     Inputs,
+    Json,
     Method,
     Minutes,
     Nan,
@@ -103,6 +104,7 @@ def denoise(
     seed: Seed = None,
     device: Device = "auto",
     backend: Backend = "torch",
+    as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -130,6 +132,7 @@ def denoise(
             reporting=files.ReportOptions(report, command_line()),
         ),
         quiet,
+        "denoise" if as_json else None,
     )
 
 
@@ -163,6 +166,7 @@ def train(
     ] = None,
     seed: Seed = None,
     device: Device = "auto",
+    as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -199,7 +203,11 @@ def train(
         from unnoise.app.train import resume as go_on
 
         options = files.ReportOptions(report, command_line())
-        show(go_on(resume, inputs or [], targets=targets, device=device, reporting=options), quiet)
+        show(
+            go_on(resume, inputs or [], targets=targets, device=device, reporting=options),
+            quiet,
+            "train" if as_json else None,
+        )
         return
     if not inputs:
         raise InputError("no images to train on; name files or folders, or use --resume MODEL")
@@ -223,6 +231,7 @@ def train(
             reporting=files.ReportOptions(report, command_line()),
         ),
         quiet,
+        "train" if as_json else None,
     )
 
 
@@ -242,6 +251,7 @@ def predict(
     overwrite: Overwrite = False,
     device: Device = "auto",
     backend: Backend = "torch",
+    as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -260,6 +270,7 @@ def predict(
             reporting=files.ReportOptions(report, command_line()),
         ),
         quiet,
+        "predict" if as_json else None,
     )
 
 

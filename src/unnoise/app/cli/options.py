@@ -112,7 +112,11 @@ NoiseModel = Annotated[
     Path | None,
     typer.Option(help="Noise of the camera, as unnoise calibrate wrote it; default: measured."),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only.")]
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Print one JSON document of what was done; docs/json.md has it."),
+]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of errors.")]
 
 

@@ -1,13 +1,24 @@
-"""Events of a job as lines: a live bar in a terminal, plain lines elsewhere, nothing if quiet."""
+"""Events of a job as lines: a live bar in a terminal, plain lines elsewhere, if quiet warnings."""
 
 from __future__ import annotations
 
 import contextlib
 import time
 from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from unnoise.app.events import Event, Message, Predicting, Progress, Saved, Stopped
+from unnoise.app.document import Document
+from unnoise.app.events import (
+    Event,
+    Judged,
+    Message,
+    Predicting,
+    Progress,
+    Saved,
+    Stopped,
+    Warned,
+)
 from unnoise.errors import Interrupted, printable
 
 if TYPE_CHECKING:
@@ -17,13 +28,21 @@ PLAIN_EVERY = 10.0
 """Seconds between two plain lines of a phase."""
 
 
-def show(events: Generator[Event], quiet: bool) -> None:
-    """Run a job and show its events; a stopped one raises."""
+def show(events: Generator[Event], quiet: bool, as_json: str | None = None) -> None:
+    """Run a job and show its events; a stopped one raises.
+
+    With the name of a command as `as_json`, what it did is printed to stdout in the end.
+    """
     stopped = None
+    document = Document(as_json) if as_json else None
     with reporter(quiet) as report, contextlib.closing(events):
         for event in events:
             report(event)
+            if document is not None:
+                document.take(event)
             stopped = event if isinstance(event, Stopped) else None
+    if document is not None:
+        print(document.to_json(), flush=True)
     if stopped is not None:
         raise Interrupted(stopped.text)
 
@@ -36,7 +55,7 @@ def reporter(quiet: bool) -> Iterator[Callable[[Event], None]]:
 
     console = terminal.Console(stderr=True, highlight=False, emoji=False, soft_wrap=True)
     if quiet:
-        yield lambda event: None
+        yield lambda event: _warn(console, event)
     elif console.is_terminal:
         columns = (
             progress.BarColumn(bar_width=24),
@@ -66,7 +85,8 @@ class _Shown:
         self.console, self.draw, self.phase, self.started = console, draw, "", 0.0
 
     def __call__(self, event: Event) -> None:
-        if isinstance(event, (Message, Saved)):
+        _warn(self.console, event)
+        if isinstance(event, (Message, Saved)) and not isinstance(event, Warned):
             self.console.print(printable(_text(event)), markup=False)
         elif isinstance(event, (Progress, Predicting)):
             phase = event.work if isinstance(event, Progress) else str(event.path)
@@ -83,6 +103,15 @@ class _Shown:
             self.draw(share, printable(f"{_text(event)}  {clock}"), is_new)
 
 
+def _warn(console: Console, event: Event) -> None:
+    """What endangers a result, quiet or not; another result takes the place of a dropped one."""
+    lines: tuple[str, ...] = (event.text,) if isinstance(event, Warned) else ()
+    if isinstance(event, Judged) and not event.dropped:
+        lines = tuple(f"{Path(event.image).name}: {text}" for text in event.warnings)
+    for line in lines:
+        console.print(printable(f"warning: {line}"), markup=False)
+
+
 def _plain(console: Console) -> Callable[[float, str, bool], None]:
     """Lines for logs: the first and last of a phase, and one every few seconds."""
     last = 0.0
@@ -96,7 +125,7 @@ def _plain(console: Console) -> Callable[[float, str, bool], None]:
     return draw
 
 
-def _text(event: Event) -> str:
+def _text(event: Message | Saved | Progress | Predicting) -> str:
     if isinstance(event, Saved):
         return f"wrote {event.path}"
     if isinstance(event, Predicting):
