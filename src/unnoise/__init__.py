@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from unnoise.images.formats import open as open
     from unnoise.images.formats import save as save
     from unnoise.images.image import Image as Image
-    from unnoise.images.missing import fill_missing as fill_missing
+    from unnoise.noise.excluded_pixels import fill_missing as fill_missing
+    from unnoise.noise.excluded_pixels import with_mask as with_mask
     from unnoise.noise.inspect import NoiseReport as NoiseReport
     from unnoise.noise.inspect import inspect as inspect
 
@@ -37,8 +38,9 @@ _HOME = {
     "load": "unnoise.api",
     "open": "unnoise.images.formats",
     "save": "unnoise.images.formats",
-    "fill_missing": "unnoise.images.missing",
+    "fill_missing": "unnoise.noise.excluded_pixels",
     "inspect": "unnoise.noise.inspect",
+    "with_mask": "unnoise.noise.excluded_pixels",
     "Config": "unnoise.config.config",
     "Image": "unnoise.images.image",
     "NoiseReport": "unnoise.noise.inspect",
@@ -58,6 +60,7 @@ __all__ = [
     "open",
     "save",
     "train",
+    "with_mask",
 ]
 
 

@@ -11,12 +11,13 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from unnoise.config.config import Config
-from unnoise.images.image import Image, as_image
-from unnoise.images.missing import checked
+from unnoise.errors import InputError
+from unnoise.images.image import Image
 from unnoise.models import folder as model_folder
 from unnoise.models import model as data
 from unnoise.models.predict import predict_array, predict_with_uncertainty
 from unnoise.nets.device import select_device
+from unnoise.noise.excluded_pixels import with_mask
 from unnoise.training.auto import Auto
 from unnoise.training.finish import finish
 from unnoise.training.levels import planned
@@ -51,6 +52,7 @@ class Model(data.Model):
         image: Image | NDArray,
         *,
         axes: str | None = None,
+        mask: Image | NDArray | None = None,
         device: str = "auto",
         dtype: DTypeLike | None = None,
         tta: bool = False,
@@ -64,6 +66,9 @@ class Model(data.Model):
             Noisy image.
         axes : str, optional
             Axes of an array, e.g. ``"ZYX"``, where they are ambiguous.
+        mask : Image or ndarray, optional
+            Nonzero where pixels are measurements; the others come back as they are. Padding, NaN
+            and outliers are found without it (`unnoise.with_mask`).
         device : str
             ``auto``, ``cpu``, ``cuda`` or ``mps``.
         dtype : dtype, optional
@@ -77,7 +82,7 @@ class Model(data.Model):
         Returns
         -------
         ndarray
-            Clean image with the shape and axes of the input.
+            Clean image with the shape and axes of the input; a masked array for a masked array.
 
         Raises
         ------
@@ -85,7 +90,14 @@ class Model(data.Model):
             If the model does not fit the image.
         """
         return predict_array(
-            self, image, axes=axes, device=device, dtype=dtype, tta=tta, backend=backend
+            self,
+            image,
+            axes=axes,
+            mask=mask,
+            device=device,
+            dtype=dtype,
+            tta=tta,
+            backend=backend,
         )
 
     def uncertainty(
@@ -93,6 +105,7 @@ class Model(data.Model):
         image: Image | NDArray,
         *,
         axes: str | None = None,
+        mask: Image | NDArray | None = None,
         device: str = "auto",
         tta: bool = False,
     ) -> tuple[NDArray, NDArray[np.float32]]:
@@ -124,7 +137,7 @@ class Model(data.Model):
         >>> std.shape, bool((std > 0).all())
         ((64, 64), True)
         """
-        return predict_with_uncertainty(self, image, axes=axes, device=device, tta=tta)
+        return predict_with_uncertainty(self, image, axes=axes, mask=mask, device=device, tta=tta)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the model folder.
@@ -142,6 +155,7 @@ def train(
     targets: Image | NDArray | Sequence[Image | NDArray] | None = None,
     *,
     axes: str | None = None,
+    mask: Image | NDArray | Sequence[Image | NDArray] | None = None,
     method: str | None = None,
     minutes: float | None = None,
     steps: int | None = None,
@@ -160,6 +174,10 @@ def train(
         ``care``.
     axes : str, optional
         Axes of arrays, e.g. ``"ZYX"``, where they are ambiguous.
+    mask : Image, ndarray or sequence of them, optional
+        Nonzero where pixels are measurements: nothing is learned from the others. One for all
+        images, or one for each. Padding, NaN and outliers are found without it
+        (`unnoise.with_mask`).
     method : str, optional
         ``auto`` by default: the noise is measured and the method chosen (`unnoise.inspect` shows
         how). ``unnoise methods`` lists all.
@@ -199,10 +217,8 @@ def train(
         Config().with_budget(minutes, steps, seed)  # refuses what cannot be before reading images
     else:
         settings = Config.of_method(config, method).with_budget(minutes, steps, seed)
-    opened = [checked(as_image(image, axes)) for image in _several(images)]
-    partners = (
-        None if targets is None else [checked(as_image(image, axes)) for image in _several(targets)]
-    )
+    opened = _masked(_several(images), mask, axes)
+    partners = None if targets is None else _masked(_several(targets), mask, axes)
     if isinstance(settings, Auto) and (not opened or partners is not None):
         plan(opened, settings.provisional, partners)  # says what is missing or superfluous
     choices, model = planned(opened, settings, partners)
@@ -218,6 +234,7 @@ def denoise(
     targets: Image | NDArray | None = None,
     *,
     axes: str | None = None,
+    mask: Image | NDArray | None = None,
     method: str | None = None,
     minutes: float | None = None,
     steps: int | None = None,
@@ -227,13 +244,14 @@ def denoise(
 ) -> NDArray:
     """Denoise an image with a net trained on the image itself.
 
-    Parameters are those of `train`.
+    Parameters are those of `train`. Pixels that are no measurement (padding, NaN, what a mask
+    excludes) come back as they are; outliers such as hot pixels are replaced.
 
     Returns
     -------
     ndarray
         Clean image with the shape, axes and dtype of the input; with the method ``care``, of the
-        clean target.
+        clean target. A masked array for a masked array.
 
     Raises
     ------
@@ -249,8 +267,8 @@ def denoise(
     >>> unnoise.denoise(noisy, method="gaussian").shape
     (64, 64)
     """
-    opened = as_image(image, axes)
-    target = None if targets is None else as_image(targets, axes)
+    opened = with_mask(image, mask, axes=axes)
+    target = None if targets is None else with_mask(targets, mask, axes=axes)
     model = train(
         opened,
         target,
@@ -263,6 +281,16 @@ def denoise(
     )
     dtype = opened.dtype if target is None or model.target_affine is None else target.dtype
     return model.predict(opened, device=device, dtype=dtype, tta=True)
+
+
+def _masked(images: list[Any], mask: Any, axes: str | None) -> list[Image]:
+    """Images that know which of their pixels are no measurement, by one mask or one for each."""
+    masks = list(mask) if isinstance(mask, (list, tuple)) else [mask] * len(images)
+    if len(masks) != len(images):
+        raise InputError(
+            f"there are {len(images)} images but {len(masks)} masks; give one for all or for each"
+        )
+    return [with_mask(image, one, axes=axes) for image, one in zip(images, masks, strict=True)]
 
 
 def _several(images: Any) -> list[Any]:

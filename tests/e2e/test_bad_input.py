@@ -76,10 +76,16 @@ def test_nan_and_infinite_pixels(run: Run, tmp_path: Path) -> None:
     x = np.random.default_rng(0).normal(size=(32, 32)).astype(np.float32)
     x[3, 4], x[5, 6], x[7, 8] = np.nan, np.inf, -np.inf
     np.save(tmp_path / "nan.npy", x)
-    assert_refused(run("denoise", "nan.npy"), "3 NaN or infinite pixels of 1,024", "--nan fill")
-    assert run("denoise", "nan.npy", "--nan", "fill", "--steps", 1, "--no-tta").code == 0
-    assert np.isfinite(np.load("nan_denoised.npy")).all()
-    assert_refused(run("denoise", "nan.npy", "--nan", "ignore"), "refuse or fill")
+    refused = run("denoise", "nan.npy", "--nan", "refuse")
+    assert_refused(refused, "3 NaN or infinite pixels of 1,024", "keep or fill")
+    options = ("--steps", 1, "--no-tta")
+    assert run("denoise", "nan.npy", *options).code == 0
+    kept = np.load("nan_denoised.npy")
+    np.testing.assert_array_equal(kept[~np.isfinite(x)], x[~np.isfinite(x)])
+    assert np.isfinite(kept).sum() == x.size - 3
+    assert run("denoise", "nan.npy", "--nan", "fill", *options, "-o", "filled.npy").code == 0
+    assert np.isfinite(np.load("filled.npy")).all()
+    assert_refused(run("denoise", "nan.npy", "--nan", "ignore"), "keep, fill, refuse")
 
 
 @pytest.mark.parametrize("axes", ["YX", "ZYXC", "ZZY", "QYX", "ZCT", ""])

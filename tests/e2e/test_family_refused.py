@@ -36,7 +36,10 @@ def test_images_without_what_the_method_needs(run: Run, write: Write) -> None:
         (["in", "--method", "n2n", "--targets", "nowhere"], ["no such file: nowhere"]),
         ([x, "--method", "care", "--targets", "small.tif"], ["(24, 28)", "(20, 20)", "pixels"]),
         ([x, "--method", "n2n", "--targets", "rgb.tif"], ["(24, 28, 3)", "differ in size"]),
-        ([x, "--method", "care", "--targets", "nan.npy"], ["nan.npy has 1 NaN", "--nan fill"]),
+        (
+            [x, "--method", "care", "--targets", "nan.npy", "--nan", "refuse"],
+            ["nan.npy has 1 NaN", "keep or fill"],
+        ),
         ([x, "--method", "n2n", "--targets", x], ["its own target", "--targets"]),
         ([x, "--targets", "out"], ["learns from noisy images alone", "n2n", "care"]),
         ([x, "--method", "nlm", "--targets", "out"], ["nlm learns from noisy images alone"]),

@@ -16,7 +16,6 @@ from unnoise.errors import InputError
 from unnoise.images import formats
 from unnoise.images.axes import middle
 from unnoise.images.image import Image
-from unnoise.images.missing import checked
 from unnoise.images.robust_sigma import noise_sigma
 from unnoise.noise.camera import calibrate
 from unnoise.noise.camera.file import Camera, check_place
@@ -156,7 +155,12 @@ def _read(image: Image, files: int) -> _Frames:
     n = image.sizes
     share = MAX_VALUES / max(files * n["S"] * n["T"] * n["Z"] * n["Y"] * n["X"], 1)
     rows = min(max(int(n["Y"] * share), 16), n["Y"])
-    block = checked(image).read({"Y": middle(n["Y"], rows)})
+    block = image.read({"Y": middle(n["Y"], rows)})
+    if image.dtype.kind == "f" and not np.isfinite(block).all():
+        raise InputError(
+            f"{image.name} has NaN or infinite pixels, and a camera gives none; calibrate with the "
+            f"frames as they were recorded"
+        )
     frames = block.reshape(-1, *block.shape[2:])  # (s t, c, z, y, x)
     if len(frames) == 1 and files == 1:
         frames = frames.swapaxes(0, 2)  # (z, c, s t, y, x): slices are the repeats

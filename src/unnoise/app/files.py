@@ -17,7 +17,7 @@ from unnoise.errors import InputError
 from unnoise.images import formats, labels
 from unnoise.images.formats.writer import Writer
 from unnoise.images.image import Image
-from unnoise.images.missing import checked
+from unnoise.noise.excluded_pixels import with_mask
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,23 @@ class InputOptions:
     axes : str or None
         Axes that override those of the files.
     nan : str
-        ``refuse`` or ``fill``.
+        What is done with NaN: ``keep``, ``fill`` or ``refuse``.
     series : str or None
         Which image of files that hold several: a number, or ``all``; by default all of full size.
+    nodata : float or None
+        Value of pixels without a measurement; by default what the file says.
+    mask : str or None
+        An image that is nonzero where pixels are measurements.
+    keep_outliers : bool
+        Whether outliers come back as they were.
     """
 
     axes: str | None = None
-    nan: str = "refuse"
+    nan: str = "keep"
     series: str | None = None
+    nodata: float | None = None
+    mask: str | None = None
+    keep_outliers: bool = False
 
     def find(self, paths: Sequence[Path]) -> list[Image]:
         """The images of files, not checked yet."""
@@ -47,8 +56,14 @@ class InputOptions:
         return formats.open_all(paths, axes=self.axes, series=series)
 
     def check(self, image: Image) -> Image:
-        """The image if it can be used."""
-        return checked(image, self.nan)
+        """The image, which then knows which of its pixels are no measurement."""
+        return with_mask(
+            image,
+            None if self.mask is None else formats.read_mask(self.mask),
+            nodata=self.nodata,
+            nan=self.nan,
+            keep_outliers=self.keep_outliers,
+        )
 
     def open(self, path: Path) -> Image:
         """Open and check an image."""
@@ -178,9 +193,12 @@ def _real(path: Path) -> str:
 
 
 def notes(images: Sequence[Image]) -> Generator[Message]:
-    """What the readers want people to know, and what looks like no noisy image at all."""
+    """What the readers want people to know, what looks like no noisy image at all, and which
+    pixels are no measurement.
+    """
     for image in images:
-        for text in (image.metadata.get("note"), labels.warning(image)):
+        found = image.mask.notes if image.mask is not None else ()
+        for text in (image.metadata.get("note"), labels.warning(image), *found):
             if text:
                 yield Message(f"{image.name}: {text}")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from unnoise.app.files import InputOptions
 from unnoise.errors import InputError, printable
 from unnoise.images import formats
 from unnoise.images.image import Image
@@ -21,7 +22,7 @@ SIDE = 1024
 
 def run(
     inputs: Sequence[str | Path],
-    axes: str | None = None,
+    reading: InputOptions,
     *,
     as_json: bool = False,
     html: Path | None = None,
@@ -38,7 +39,10 @@ def run(
     paths = formats.find(inputs)
     if html is not None and html.exists() and not overwrite:
         raise InputError(f"{html} exists; add --overwrite or choose another name with --html")
-    images = formats.open_all(paths, axes=axes)
+    images = formats.open_all(paths, axes=reading.axes)
+    if reading.nodata is not None or reading.mask is not None:
+        # Else only what is looked at is searched for pixels that are no measurement.
+        images = [reading.check(image) for image in images]
     reports = [inspect(image) for image in images]
     if html is not None:
         write(html, of_noise(reports, list(map(_picture, images, reports)), command))

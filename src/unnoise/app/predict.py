@@ -151,10 +151,10 @@ def _written(
             job = predict(model, image, device=device, tta=writing.tta, backend=writing.backend)
             try:
                 for block in job:
-                    out.write(block.where, block.values)
+                    out.write(block.where, image.finished(block.values, block.where, out.dtype))
                     if std:
                         assert block.std is not None
-                        std.write(block.where, block.std)
+                        std.write(block.where, image.spread(block.std, block.where))
                     plane.take(block)
                     yield Predicting(target, block.done, block.total)
             except NotFiniteError as error:
@@ -188,7 +188,7 @@ def copy_file(image: Image, target: Path, writing: OutputOptions) -> Generator[E
     with writing.create(target, image, writing.type_of(image)) as out:
         for done, at in enumerate(places, 1):
             where = {k: slice(i, i + 1) for k, i in zip("STZ", at, strict=True)}
-            out.write(where, image.read(where))
+            out.write(where, image.original(where))
             yield Predicting(target, done, len(places))
     yield Saved(target)
 

@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from unnoise.errors import InputError
 from unnoise.images import axes as ax
+from unnoise.images.pixel_mask import Key, Picks, PixelMask
 
 
 class ArrayLike(Protocol):
@@ -55,6 +56,10 @@ class Image:
         What the reader of a format wants its writer to know; no other module looks inside.
     nodata : float or None
         The value by which the file marks pixels without data, where it names one.
+    hidden : ndarray of bool or None
+        Pixels that a masked array hides, of its shape.
+    mask : PixelMask or None
+        Pixels that are no measurement, once `unnoise.noise.excluded_pixels` has looked for them.
 
     Examples
     --------
@@ -73,6 +78,8 @@ class Image:
     path: Path | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     nodata: float | None = None
+    hidden: NDArray[np.bool_] | None = None
+    mask: PixelMask | None = None
 
     @classmethod
     def from_array(cls, array: Any, axes: str | None = None) -> Image:
@@ -83,12 +90,15 @@ class Image:
         InputError
             For arrays that hold no real numbers or no pixels, or whose axes are ambiguous.
         """
+        hidden = np.ma.getmaskarray(array) if isinstance(array, np.ma.MaskedArray) else None
+        array = np.ma.getdata(array) if hidden is not None else array
         own = isinstance(getattr(array, "dtype", None), np.dtype)
         data = array if own else np.asarray(array)
         check_pixels(data.shape, np.dtype(data.dtype), "the array")
         shape = tuple(data.shape)
         axes = ax.infer(shape) if axes is None else ax.check(axes, shape)
-        return cls(data, axes, is_rgb=axes.endswith("YXC") and shape[-1] in (3, 4))
+        is_rgb = axes.endswith("YXC") and shape[-1] in (3, 4)
+        return cls(data, axes, is_rgb=is_rgb, hidden=hidden)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -111,9 +121,65 @@ class Image:
         return self.path.name if self.path else "the image"
 
     def read(self, where: ax.Where | None = None) -> NDArray:
-        """Pixels of a region as an STCZYX block in the dtype of the image."""
+        """Pixels of a region as an STCZYX block in the dtype of the image.
+
+        Pixels that are no measurement are filled from around, once they were looked for.
+        """
+        block = self.original(where)
+        if self.mask is None or not self.mask.planes:
+            return block
+        return self.mask.filled(block, self._picks(where), self._plane)
+
+    def original(self, where: ax.Where | None = None) -> NDArray:
+        """Pixels of a region as they are, whether measurements or not."""
         block = np.asarray(self.data[ax.index(self.axes, where or {})])
         return ax.to_canonical(block, self.axes)
+
+    def excluded(self, where: ax.Where | None = None) -> NDArray[np.bool_] | None:
+        """Which pixels of a region are no measurement, STCZYX; None where all are."""
+        if self.mask is None or not self.mask.planes:
+            return None
+        return self.mask.marks(self._picks(where))
+
+    def finished(self, values: NDArray, where: ax.Where, dtype: DTypeLike) -> NDArray:
+        """A region of a result in its final type, with the pixels that come back as they were.
+
+        Parameters
+        ----------
+        values : ndarray, STCZYX
+            Clean pixels of the region.
+        where : mapping
+            The region, as for `read`.
+        dtype : dtype
+            Type of the result.
+        """
+        pixels = cast(values, dtype)
+        if self.mask is not None and self.mask.planes:
+            kept = self.mask.marks(self._picks(where), kept=True)
+            if kept is not None:
+                pixels = np.where(kept, _unchanged(self.original(where), dtype), pixels)
+        return pixels
+
+    def spread(self, values: NDArray, where: ax.Where) -> NDArray[np.float32]:
+        """Standard deviations of a region of a result: NaN where pixels came back as they were."""
+        pixels = cast(values, np.float32)
+        if self.mask is not None and self.mask.planes:
+            kept = self.mask.marks(self._picks(where), kept=True)
+            if kept is not None:
+                pixels = np.where(kept, np.float32(np.nan), pixels)
+        return pixels
+
+    def _picks(self, where: ax.Where | None) -> Picks:
+        """The positions of a region along S, T, C, Z, Y, X."""
+        region = ax.index(ax.CANONICAL, where or {})
+        sizes = self.sizes
+        return tuple(
+            np.arange(sizes[k])[part] for k, part in zip(ax.CANONICAL, region, strict=True)
+        )
+
+    def _plane(self, key: Key) -> NDArray:
+        """A whole plane as it is."""
+        return np.asarray(self.original(dict(zip("STCZ", key, strict=True)))[0, 0, 0, 0])
 
     @overload
     def middle(self) -> dict[str, int]: ...
@@ -167,12 +233,44 @@ class Image:
         axes = ax.check(axes, self.shape)
         same = axes.find("C") == self.axes.find("C")
         return replace(
-            self, axes=axes, is_rgb=self.is_rgb and same, alpha=self.alpha if same else None
+            self,
+            axes=axes,
+            is_rgb=self.is_rgb and same,
+            alpha=self.alpha if same else None,
+            mask=None,
         )
 
     def with_data(self, data: ArrayLike) -> Image:
-        """Other pixels of the same shape under the same description."""
-        return replace(self, data=data)
+        """Other pixels of the same shape under the same description, all of them measurements."""
+        return replace(self, data=data, hidden=None, mask=None)
+
+    def window(self, where: ax.Where) -> Image:
+        """A region along Y and X as an image, without its mask; pixels are read when asked for."""
+        region = ax.index(self.axes, where)
+        return replace(self, data=_Window(self.data, region), hidden=None, mask=None)
+
+    def part(self, where: ax.Where) -> Image:
+        """A region as an image in memory, STCZYX, with what is known of its pixels."""
+        block, excluded = self.read(where), self.excluded(where)
+        mask = None if self.mask is None else PixelMask(block.shape[-2:])
+        if excluded is not None:
+            mask = PixelMask.of_planes(block, excluded)
+        return replace(self, data=block, axes=ax.CANONICAL, hidden=None, mask=mask)
+
+
+class _Window:
+    """A region of an array, as an array whose pixels are read when they are asked for."""
+
+    def __init__(self, data: ArrayLike, region: tuple[slice, ...]) -> None:
+        self._data = data
+        ranges = [range(n)[part] for n, part in zip(data.shape, region, strict=True)]
+        self._ranges = ranges
+        self.shape = tuple(map(len, ranges))
+        self.dtype = np.dtype(data.dtype)
+
+    def __getitem__(self, index: Any, /) -> Any:
+        parts = [r[part] for r, part in zip(self._ranges, index, strict=True)]
+        return self._data[tuple(slice(r.start, r.stop, r.step) for r in parts)]
 
 
 def as_image(image: Image | NDArray, axes: str | None = None) -> Image:
@@ -188,6 +286,14 @@ def as_image(image: Image | NDArray, axes: str | None = None) -> Image:
             "made from, or convert it to uint8 if it is one"
         )
     return opened
+
+
+def _unchanged(pixels: NDArray, dtype: DTypeLike) -> NDArray:
+    """Pixels in another type, bit for bit where it is their own; NaN is 0 in integers."""
+    dtype = np.dtype(dtype)
+    if pixels.dtype.kind == "f" and dtype.kind in "bui":
+        pixels = np.nan_to_num(pixels, posinf=np.inf, neginf=-np.inf)
+    return pixels if pixels.dtype == dtype else cast(pixels, dtype)
 
 
 def check_pixels(shape: tuple[int, ...], dtype: np.dtype, name: str) -> None:

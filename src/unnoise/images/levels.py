@@ -233,6 +233,22 @@ class FrameSelection(Image):
         assert self.whole is not None
         return np.concatenate([self.whole.read(at) for at in self._places(where or {})], axis=1)
 
+    def original(self, where: ax.Where | None = None) -> NDArray:
+        """Pixels of a region as they are."""
+        assert self.whole is not None
+        return np.concatenate([self.whole.original(at) for at in self._places(where or {})], axis=1)
+
+    def excluded(self, where: ax.Where | None = None) -> NDArray[np.bool_] | None:
+        """Which pixels of a region are no measurement; None where all are."""
+        assert self.whole is not None
+        places = self._places(where or {})
+        marks = [self.whole.excluded(at) for at in places]
+        found = next((mark for mark in marks if mark is not None), None)
+        if found is None:
+            return None
+        none = np.zeros_like(found)
+        return np.concatenate([none if mark is None else mark for mark in marks], axis=1)
+
     def _places(self, where: ax.Where) -> list[dict[str, int | slice]]:
         """The region in every one of the frames that it takes."""
         chosen = np.array(self.frames)[ax.index("T", where)[0]]

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unnoise.errors import InputError
+from unnoise.images import axes as ax
 from unnoise.images.image import Image
 
 MAX_PIXELS = 2**26
@@ -62,8 +63,8 @@ class ChannelStatistics:
         return self.mean.reshape(shape), std.reshape(shape)
 
 
-def planes(image: Image, step: int = 1) -> Iterator[NDArray]:
-    """Planes of shape (C, Y, X), one (S, T, Z) position after the other.
+def planes(image: Image, step: int = 1) -> Iterator[tuple[NDArray, NDArray[np.bool_] | None]]:
+    """Planes of shape (C, Y, X), one (S, T, Z) position after the other, and excluded pixels.
 
     With a `step` about one pixel in so many: one plane out of every `step`, or every `step`-th row
     of all. Which plane is random, because evenly spaced ones can all be the same slice of every
@@ -78,11 +79,13 @@ def planes(image: Image, step: int = 1) -> Iterator[NDArray]:
     elif step > 1:
         rows = slice(min(step // 2, n["Y"] - 1), None, step)
     for s, t, z in (places[i] for i in which):
-        yield image.read({"S": s, "T": t, "Z": z, "Y": rows})[0, 0, :, 0]
+        where: ax.Where = {"S": s, "T": t, "Z": z, "Y": rows}
+        excluded = image.excluded(where)
+        yield image.read(where)[0, 0, :, 0], None if excluded is None else excluded[0, 0, :, 0]
 
 
 def channel_statistics(images: Iterable[Image]) -> ChannelStatistics:
-    """Mean and standard deviation per channel over all pixels of all images.
+    """Mean and standard deviation per channel over all pixels of all images that are measurements.
 
     Images above `MAX_PIXELS` contribute some of their planes or rows. The moments of the parts
     are joined by the parallel formula of Chan, Golub and LeVeque (1983), which does not cancel.
@@ -92,18 +95,22 @@ def channel_statistics(images: Iterable[Image]) -> ChannelStatistics:
     InputError
         If every channel is constant: there is no noise to remove.
     """
-    count, mean, m2 = 0.0, np.zeros(1), np.zeros(1)
+    count, mean, m2 = np.zeros(1), np.zeros(1), np.zeros(1)
     for image in images:
         n = image.sizes
         step = -(-n["S"] * n["T"] * n["Z"] * n["Y"] * n["X"] // MAX_PIXELS)
-        for plane in planes(image, step):
+        for plane, excluded in planes(image, step):
             x = plane.reshape(plane.shape[0], -1).astype(np.float64)
-            part_mean, part_m2 = x.mean(1), x.var(1) * x.shape[1]
-            delta, total = part_mean - mean, count + x.shape[1]
-            mean = mean + delta * x.shape[1] / total
-            m2 = m2 + part_m2 + delta**2 * count * x.shape[1] / total
+            if excluded is None:
+                n_part, part_mean = np.array([float(x.shape[1])]), x.mean(1)
+                part_m2 = x.var(1) * x.shape[1]
+            else:
+                n_part, part_mean, part_m2 = _moments(x, ~excluded.reshape(x.shape))
+            delta, total = part_mean - mean, count + n_part
+            mean = mean + delta * n_part / np.maximum(total, 1)
+            m2 = m2 + part_m2 + delta**2 * count * n_part / np.maximum(total, 1)
             count = total
-    std = np.sqrt(m2 / max(count, 1))
+    std = np.sqrt(m2 / np.maximum(count, 1))
     # Rounding leaves about 1e-16 of the mean in the variance of a constant.
     std = np.where(std > 1e-12 * np.abs(mean), std, 0.0)
     if not (std > 0).any():
@@ -112,3 +119,10 @@ def channel_statistics(images: Iterable[Image]) -> ChannelStatistics:
             f"check that the right file, channel or axes were given"
         )
     return ChannelStatistics(mean, std)
+
+
+def _moments(x: NDArray, used: NDArray[np.bool_]) -> tuple[NDArray, NDArray, NDArray]:
+    """Number, mean and sum of squares around it of the used values of every row."""
+    n = used.sum(1).astype(np.float64)
+    mean = np.where(used, x, 0).sum(1) / np.maximum(n, 1)
+    return n, mean, (np.where(used, x - mean[:, None], 0) ** 2).sum(1)

@@ -16,16 +16,16 @@ from torch import Tensor
 from unnoise.config.sections import SPREADS
 from unnoise.images import axes as ax
 from unnoise.images.axes import Where
-from unnoise.images.image import Image, as_image, cast
-from unnoise.images.missing import checked
+from unnoise.images.image import Image
 from unnoise.models import backends
 from unnoise.models.backends import Forward
 from unnoise.models.build import DenoisingNet, ready
 from unnoise.models.model import Model
-from unnoise.models.tiles import Tile, choose, mirror, tiles
+from unnoise.models.tiles import Tile, choose, read_tile, tiles
 from unnoise.models.units import check_finite, from_net, spread_from_net, to_net
 from unnoise.nets.classical import Filter
 from unnoise.nets.device import free_memory, full_precision, keep_memory, select_device
+from unnoise.noise.excluded_pixels import with_mask
 
 MEMORY_SHARE = 0.25
 """A tile may take this share of the free memory ..."""
@@ -175,7 +175,7 @@ class _Job:
         """The tiles of a frame: where each lies, and its result."""
         for z, piece in itertools.product(self.depths, self.plan):
             where: dict[str, int | slice] = {"S": s, "T": t, "Z": slice(z, z + 1)}
-            noisy = _read(image, where, piece, self.ndim)
+            noisy = read_tile(image, where, piece, self.ndim)
             found = [m.result(noisy, piece, self.shape, tta) for m in self.members]
             check_finite(image, noisy, [values for results, _ in found for values in results])
             where |= dict(zip("ZYX"[-self.ndim :], piece.write, strict=True))
@@ -252,22 +252,6 @@ def _with_posterior(
     return clean, error
 
 
-def _read(image: Image, where: dict[str, int | slice], piece: Tile, ndim: int) -> NDArray:
-    """The mirrored read region of a tile, shape (c, *space)."""
-    letters = "ZYX"[-ndim:]
-    n = image.sizes
-    inside, picks = {}, []
-    for letter, region in zip(letters, piece.read, strict=True):
-        positions = mirror(region.start, region.stop, n[letter])
-        low = int(positions.min())
-        inside[letter] = slice(low, int(positions.max()) + 1)
-        picks.append(positions - low)
-    block = image.read({**where, **inside})[0, 0]
-    if ndim == 2:
-        block = block[:, 0]
-    return np.asarray(block[np.ix_(np.arange(block.shape[0]), *picks)])
-
-
 def _denoise(
     net: Forward,
     model: Model,
@@ -322,6 +306,7 @@ def predict_array(
     image: Image | NDArray,
     *,
     axes: str | None = None,
+    mask: Image | NDArray | None = None,
     device: str = "auto",
     dtype: DTypeLike | None = None,
     tta: bool = False,
@@ -337,6 +322,8 @@ def predict_array(
         Noisy image.
     axes : str, optional
         Axes of an array, e.g. ``"ZYX"``, where they are ambiguous.
+    mask : Image or ndarray, optional
+        Nonzero where pixels are measurements, as for `unnoise.with_mask`.
     device, tta, backend
         As for `predict`.
     dtype : dtype, optional
@@ -345,14 +332,15 @@ def predict_array(
     Returns
     -------
     ndarray
-        Clean image with the shape and axes of the input.
+        Clean image with the shape and axes of the input; a masked array for a masked array.
 
     Raises
     ------
     ModelError
         If the model does not fit the image.
     """
-    return _arrays(model, image, axes, [dtype], device, tta, backend)[0]
+    opened = with_mask(image, mask, axes=axes)
+    return _arrays(model, opened, [dtype], device, tta, backend)[0]
 
 
 def predict_with_uncertainty(
@@ -360,6 +348,7 @@ def predict_with_uncertainty(
     image: Image | NDArray,
     *,
     axes: str | None = None,
+    mask: Image | NDArray | None = None,
     device: str = "auto",
     tta: bool = False,
 ) -> tuple[NDArray, NDArray[np.float32]]:
@@ -376,25 +365,29 @@ def predict_with_uncertainty(
         If the model does not fit the image or predicts no uncertainty.
     """
     model.check_probabilistic()
-    clean, std = _arrays(model, image, axes, [None, np.float32], device, tta)
+    opened = with_mask(image, mask, axes=axes)
+    clean, std = _arrays(model, opened, [None, np.float32], device, tta)
     return clean, std
 
 
 def _arrays(
     model: Model,
-    image: Image | NDArray,
-    axes: str | None,
+    image: Image,
     dtypes: Sequence[DTypeLike | None],
     device: str,
     tta: bool,
     backend: str = "torch",
 ) -> list[NDArray]:
     """The clean image and, with a second type, its standard deviation; None keeps the type."""
-    image = checked(as_image(image, axes))
     out = [np.empty(image.shape, dtype or image.dtype) for dtype in dtypes]
     for block in predict(model, image, device=device, tta=tta, backend=backend):
-        for whole, values in zip(out, (block.values, block.std), strict=False):
-            assert values is not None
-            region = ax.from_canonical(values, image.axes)
-            whole[ax.index(image.axes, block.where)] = cast(region, whole.dtype)
+        pixels = [image.finished(block.values, block.where, out[0].dtype)]
+        if len(out) > 1:
+            assert block.std is not None
+            pixels.append(image.spread(block.std, block.where))
+        for whole, values in zip(out, pixels, strict=True):
+            region = ax.index(image.axes, block.where)
+            whole[region] = ax.from_canonical(values, image.axes)
+    if image.hidden is not None:
+        return [np.ma.MaskedArray(whole, image.hidden) for whole in out]
     return out

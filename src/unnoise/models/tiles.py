@@ -1,4 +1,4 @@
-"""Integer geometry of tiles. No pixels here.
+"""Integer geometry of tiles, and reading them.
 
 Think of the image as mirrored at its borders by a margin, up to the net's grid. A tile is read
 from that larger image with a halo at least as wide as the net can look, cut off where the larger
@@ -15,6 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+from unnoise.images.image import Image
 
 
 @dataclass(frozen=True)
@@ -133,3 +135,19 @@ def choose(
                 break
             tile = longer
     return tuple(tile)
+
+
+def read_tile(image: Image, where: dict[str, int | slice], piece: Tile, ndim: int) -> NDArray:
+    """The mirrored read region of a tile, shape (c, *space)."""
+    letters = "ZYX"[-ndim:]
+    n = image.sizes
+    inside, picks = {}, []
+    for letter, region in zip(letters, piece.read, strict=True):
+        positions = mirror(region.start, region.stop, n[letter])
+        low = int(positions.min())
+        inside[letter] = slice(low, int(positions.max()) + 1)
+        picks.append(positions - low)
+    block = image.read({**where, **inside})[0, 0]
+    if ndim == 2:
+        block = block[:, 0]
+    return np.asarray(block[np.ix_(np.arange(block.shape[0]), *picks)])

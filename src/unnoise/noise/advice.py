@@ -87,7 +87,7 @@ def advise(
     channels: Sequence[ChannelNoise],
     repeats: Repeats | None,
     repeats_axis: str | None,
-    missing: int,
+    excluded: Sequence[str],
 ) -> Advice:
     """Choose a method from what was measured."""
     ndim = 3 if image.sizes["Z"] >= MIN_SLICES else 2
@@ -98,7 +98,7 @@ def advise(
         settings=(),
         why="",
         near_clean=near_clean,
-        warnings=_warnings(channels, missing),
+        warnings=_warnings(channels, excluded),
         seconds=seconds(ndim),
     )
     if repeats is not None and repeats.verdict == "repeats" and repeats_axis not in axes:
@@ -187,7 +187,7 @@ def joined(masks: Sequence[NDArray[np.bool_]]) -> NDArray[np.bool_]:
     return union
 
 
-def _warnings(channels: Sequence[ChannelNoise], missing: int) -> tuple[str, ...]:
+def _warnings(channels: Sequence[ChannelNoise], excluded: Sequence[str]) -> tuple[str, ...]:
     """What will not work and why, each once."""
     found: list[tuple[object, str]] = []
     for c in channels:
@@ -229,7 +229,7 @@ def _warnings(channels: Sequence[ChannelNoise], missing: int) -> tuple[str, ...]
             "nothing here differs from pixel to pixel by more than the scene does: noise blurred "
             "over many pixels, if there is any, cannot be told from it and stays",
         ),
-        (missing, f"{missing:,} pixels are NaN or infinite; --nan fill interpolates them"),
+        *((True, note) for note in excluded),
     ]
     return tuple(dict.fromkeys(text for holds, text in found if holds))
 

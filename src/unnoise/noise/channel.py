@@ -14,7 +14,7 @@ from unnoise.errors import InputError
 from unnoise.images.image import Image
 from unnoise.noise import correlation, linear_probe, photon_transfer
 from unnoise.noise.artifacts import bad_pixels, earlier_processing, histogram, stripes
-from unnoise.noise.planes import neighboring_planes, sampled
+from unnoise.noise.planes import SampledPlanes, neighboring_planes, sampled
 
 LEAST_HIGH = 0.3
 """Below this share of white noise's, high frequencies say too little of correlated noise."""
@@ -112,8 +112,8 @@ class ChannelNoise:
 
 def measure_channel(image: Image, c: int) -> ChannelNoise | None:
     """The noise of one channel; None if it is constant."""
-    raw = sampled(image, c)
-    planes = np.asarray(raw, np.float64)
+    sample = sampled(image, c)
+    planes = np.asarray(sample.filled, np.float64)
     span = float(np.ptp(planes))
     if span == 0:
         return None
@@ -135,6 +135,7 @@ def measure_channel(image: Image, c: int) -> ChannelNoise | None:
         if (mask := acf.mask()) is not None:
             masked = linear_probe.linear(planes, photon.level, acf.neighbours, mask)
     names = image.channel_names
+    measured = np.asarray(sample.measured, np.float64)
     return ChannelNoise(
         index=c,
         name=names[c] if c < len(names) else str(c + 1),
@@ -142,8 +143,8 @@ def measure_channel(image: Image, c: int) -> ChannelNoise | None:
         correlation=acf,
         blind=blind,
         masked=masked,
-        found=_artefacts(raw, None if photon is None else math.sqrt(photon.level)),
-        contrast=float(np.subtract(*np.percentile(planes, (99.5, 0.5)))),
+        found=_artefacts(sample, None if photon is None else math.sqrt(photon.level)),
+        contrast=float(np.subtract(*np.percentile(measured, (99.5, 0.5)))),
     )
 
 
@@ -159,14 +160,14 @@ def _curve(
     return photon_transfer.of_blocks(acf.signal, acf.variance * (1 - acf.texture))
 
 
-def _artefacts(planes: NDArray, noise: float | None) -> dict[str, Any]:
+def _artefacts(sample: SampledPlanes, noise: float | None) -> dict[str, Any]:
     """Everything else that is special in the pixels."""
-    middle = planes[len(planes) // 2]
+    middle = sample.filled[len(sample.filled) // 2]
     return {
-        "saturation": histogram.saturation(planes),
-        "quantisation": histogram.quantisation(planes, noise=noise),
-        "bad_pixels": bad_pixels.bad_pixels(planes),
-        "background": bad_pixels.background(planes),
+        "saturation": histogram.saturation(sample.measured),
+        "quantisation": histogram.quantisation(sample.measured, noise=noise),
+        "bad_pixels": bad_pixels.bad_pixels(sample.original),
+        "background": bad_pixels.background(sample.original),
         "stripes": stripes.stripes(middle),
         "periodic": stripes.periodic(middle),
         "jpeg": earlier_processing.jpeg(middle),

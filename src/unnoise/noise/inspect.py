@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from unnoise.noise import fixed_pattern as detector
 from unnoise.noise import still_frames
 from unnoise.noise.advice import Advice, advise
 from unnoise.noise.channel import ChannelNoise, measure_channel, plain, sentence
-from unnoise.noise.planes import missing as count_missing
+from unnoise.noise.excluded_pixels import looked_at, with_mask
 from unnoise.noise.planes import neighboring_planes
 
 SMALLEST = 16
@@ -39,8 +40,9 @@ class NoiseReport:
         ``T`` or ``S``.
     fixed_pattern : FixedPattern or None
         What stays in place over frames.
-    missing : int
-        NaN and infinite pixels; of images above 64 million pixels those that were looked at.
+    excluded : mapping of str to int
+        Pixels that are no measurement and were left out, by kind: ``nan``, ``nodata``, ``given``,
+        ``padding``, ``outliers``.
     advice : Advice
         Method, mask, warnings.
 
@@ -62,7 +64,7 @@ class NoiseReport:
     repeats: still_frames.Repeats | None
     repeats_axis: str | None
     fixed_pattern: detector.FixedPattern | None
-    missing: int
+    excluded: Mapping[str, int]
     advice: Advice
 
     @property
@@ -70,6 +72,11 @@ class NoiseReport:
         """Axes along which the noise of any channel is correlated, in the order TZYX."""
         found = {axis for channel in self.channels for axis in channel.axes}
         return tuple(axis for axis in "TZYX" if axis in found)
+
+    @property
+    def missing(self) -> int:
+        """NaN and infinite pixels."""
+        return self.excluded.get("nan", 0)
 
     @property
     def correlated(self) -> bool:
@@ -93,6 +100,7 @@ class NoiseReport:
             "method": self.method,
             "advice": dataclasses.asdict(self.advice),
             "missing": self.missing,
+            "excluded": dict(self.excluded),
             "repeats": self.repeats and plain(self.repeats) | {"line": self.repeats.line()},
             "repeats_axis": self.repeats_axis,
             "fixed_pattern": self.fixed_pattern and plain(self.fixed_pattern),
@@ -120,15 +128,20 @@ class NoiseReport:
         return [text for text in dict.fromkeys(lines) if text]
 
 
-def inspect(image: Image | NDArray, *, axes: str | None = None) -> NoiseReport:
+def inspect(
+    image: Image | NDArray, *, axes: str | None = None, mask: Image | NDArray | None = None
+) -> NoiseReport:
     """Measure the noise of an image and say which method suits it.
 
     Parameters
     ----------
     image : Image or ndarray
-        Noisy image; large ones are sampled. Missing pixels (NaN) are counted and filled.
+        Noisy image; large ones are sampled. Noise is measured where pixels are measurements, not
+        in padding, NaN and outliers.
     axes : str, optional
         Axes of an array, e.g. ``"ZYX"``, where they are ambiguous.
+    mask : Image or ndarray, optional
+        Nonzero where pixels are measurements, as for `unnoise.with_mask`.
 
     Returns
     -------
@@ -152,13 +165,15 @@ def inspect(image: Image | NDArray, *, axes: str | None = None) -> NoiseReport:
     (True, ('X',))
     """
     opened = as_image(image, axes)
+    opened = looked_at(opened) if mask is None else with_mask(opened, mask)
+    shape = as_image(image, axes).shape
+    assert opened.mask is not None
     n = opened.sizes
     if min(n["Y"], n["X"]) < SMALLEST:
         raise InputError(
             f"{opened.name} is {n['Y']}x{n['X']} pixels, too small to measure noise; it takes "
             f"{SMALLEST}x{SMALLEST}"
         )
-    missing = count_missing(opened)
     channels = tuple(
         found
         for c in range(n["C"])
@@ -183,14 +198,14 @@ def inspect(image: Image | NDArray, *, axes: str | None = None) -> NoiseReport:
     return NoiseReport(
         name=opened.name,
         axes=opened.axes,
-        shape=opened.shape,
+        shape=shape,
         dtype=str(opened.dtype),
         channels=channels,
         repeats=repeats,
         repeats_axis=axis,
         fixed_pattern=fixed,
-        missing=missing,
-        advice=advise(opened, channels, repeats, axis, missing),
+        excluded=opened.mask.counts,
+        advice=advise(opened, channels, repeats, axis, opened.mask.notes),
     )
 
 

@@ -5,15 +5,14 @@ Few enough planes for seconds, whatever the size of the image.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from unnoise.images import axes
 from unnoise.images.image import Image
-from unnoise.images.missing import count as count_missing
-from unnoise.images.missing import fill
 
 MAX_PIXELS = 2**21
 """Pixels of an image that are looked at; of images of many channels a quarter of this in each."""
@@ -24,11 +23,31 @@ BLOCK = 16
 """Cuts start at multiples of this, in step with the blocks of JPEG and the mosaics of cameras."""
 FEWEST = 4
 """Planes of a run, if there are as many: fewer show no fixed pattern."""
-ALL = 2**26
-"""Images of at most this many pixels are searched for missing pixels as a whole."""
 
 
-def sampled(image: Image, c: int) -> NDArray:
+@dataclass(frozen=True, eq=False)
+class SampledPlanes:
+    """Planes of a channel.
+
+    Attributes
+    ----------
+    filled, original : ndarray, shape (n, y, x), dtype of the image
+        With excluded pixels filled from around, and as they are.
+    excluded : ndarray of bool, shape (n, y, x), or None
+        Pixels that are no measurement.
+    """
+
+    filled: NDArray
+    original: NDArray
+    excluded: NDArray[np.bool_] | None
+
+    @property
+    def measured(self) -> NDArray:
+        """The pixels that are measurements; flat where some are not."""
+        return self.filled if self.excluded is None else self.filled[~self.excluded]
+
+
+def sampled(image: Image, c: int) -> SampledPlanes:
     """Planes of a channel, spread over the image.
 
     Parameters
@@ -40,28 +59,30 @@ def sampled(image: Image, c: int) -> NDArray:
 
     Returns
     -------
-    ndarray, shape (n, y, x), dtype of the image
-        At most `MAX_PLANES` planes, cut to their middle; missing pixels filled, planes of
-        nothing else left out.
+    SampledPlanes
+        At most `MAX_PLANES` planes, cut to their middle; those without a measurement are left out.
 
     Examples
     --------
-    >>> sampled(Image.from_array(np.zeros((40, 32, 32)), axes="ZYX"), 0).shape
+    >>> sampled(Image.from_array(np.zeros((40, 32, 32)), axes="ZYX"), 0).filled.shape
     (16, 32, 32)
     """
-    n = image.sizes
-    part = min(n["C"], 4)
-    widest = int(WIDEST / part**0.5)
-    height, width = min(n["Y"], widest), min(n["X"], widest)
-    total = n["S"] * n["T"] * n["Z"]
-    wanted = min(int(np.clip(MAX_PIXELS // (part * height * width), 1, MAX_PLANES)), total)
-    # From the middles of equal parts: the ends of stacks and movies are often empty.
-    which = ((np.arange(wanted) + 0.5) * total / wanted).astype(int)
-    stz = np.stack(np.unravel_index(which, (n["S"], n["T"], n["Z"])), 1)
-    places = [dict(zip("STZ", place, strict=True)) for place in stz.tolist()]
-    planes = _planes(image, c, places, widest)
-    kept = [plane for plane in planes if np.isfinite(plane).any()]
-    return np.stack([_finite(plane) for plane in (kept or planes)])
+    regions = [{**place, "C": c} for place in spread_places(image)]
+    marks = [image.excluded(where) for where in regions]
+    some = [i for i, mark in enumerate(marks) if mark is None or not mark.all()]
+    some = some or list(range(len(regions)))
+    filled, original = (
+        np.stack([read(regions[i])[0, 0, 0, 0] for i in some])
+        for read in (image.read, image.original)
+    )
+    if all(marks[i] is None for i in some):
+        return SampledPlanes(filled, original, None)
+    excluded = np.zeros(filled.shape, np.bool_)
+    for place, i in enumerate(some):
+        mark = marks[i]
+        if mark is not None:
+            excluded[place] = mark[0, 0, 0, 0]
+    return SampledPlanes(filled, original, excluded)
 
 
 def neighboring_planes(image: Image, c: int, axis: str) -> NDArray:
@@ -79,7 +100,7 @@ def neighboring_planes(image: Image, c: int, axis: str) -> NDArray:
     Returns
     -------
     ndarray, shape (n, y, x), dtype of the image
-        At most `MAX_PLANES` planes; missing pixels filled.
+        At most `MAX_PLANES` planes; excluded pixels filled.
 
     Examples
     --------
@@ -87,46 +108,32 @@ def neighboring_planes(image: Image, c: int, axis: str) -> NDArray:
     >>> neighboring_planes(Image.from_array(y, axes="ZYX"), 0, "Z")[:, 0, 0]
     array([0., 1., 2., 3., 4., 5., 6., 7.])
     """
+    places = run_places(image, axis)
+    return np.stack([image.read(place | {"C": c})[0, 0, 0, 0] for place in places])
+
+
+def spread_places(image: Image) -> list[dict[str, Any]]:
+    """Where the planes of `sampled` are."""
+    n = image.sizes
+    part = min(n["C"], 4)
+    widest = int(WIDEST / part**0.5)
+    height, width = min(n["Y"], widest), min(n["X"], widest)
+    total = n["S"] * n["T"] * n["Z"]
+    wanted = min(int(np.clip(MAX_PIXELS // (part * height * width), 1, MAX_PLANES)), total)
+    # From the middles of equal parts: the ends of stacks and movies are often empty.
+    which = ((np.arange(wanted) + 0.5) * total / wanted).astype(int)
+    stz = np.stack(np.unravel_index(which, (n["S"], n["T"], n["Z"])), 1)
+    cut = image.middle(widest, grid=BLOCK)
+    return [{**cut, **dict(zip("STZ", place, strict=True))} for place in stz.tolist()]
+
+
+def run_places(image: Image, axis: str) -> list[dict[str, Any]]:
+    """Where the planes of `neighboring_planes` are."""
     n = image.sizes
     height, width = min(n["Y"], RUN_WIDEST), min(n["X"], RUN_WIDEST)
     count = min(int(np.clip(MAX_PIXELS // (height * width), FEWEST, MAX_PLANES)), n[axis])
     start = (n[axis] - count) // 2
-    places = [image.middle() | {axis: start + i} for i in range(count)]
-    return np.stack([_finite(plane) for plane in _planes(image, c, places, RUN_WIDEST)])
-
-
-def missing(image: Image) -> int:
-    """NaN and infinite pixels; of huge images those in the planes that are looked at.
-
-    Parameters
-    ----------
-    image : Image
-        Any image.
-
-    Examples
-    --------
-    >>> missing(Image.from_array(np.full((32, 32), np.nan)))
-    1024
-    """
-    if image.dtype.kind != "f":
-        return 0
-    if np.prod([float(size) for size in image.shape]) <= ALL:
-        return count_missing(image)
-    block = image.read(image.middle(WIDEST, grid=BLOCK))
-    return int((~np.isfinite(block)).sum())
-
-
-def _planes(image: Image, c: int, places: Sequence[dict[str, int]], widest: int) -> list[NDArray]:
-    """Planes at the given positions, cut to their middle."""
-    cut = image.middle(widest, grid=BLOCK)
-    return [np.asarray(image.read({**cut, **place, "C": c})[0, 0, 0, 0]) for place in places]
-
-
-def _finite(plane: NDArray) -> NDArray:
-    """A plane without missing pixels; of zeros if all are missing."""
-    if plane.dtype.kind != "f":
-        return plane
-    return np.asarray(np.nan_to_num(fill(plane), posinf=0, neginf=0))
+    return [image.middle(RUN_WIDEST, grid=BLOCK) | {axis: start + i} for i in range(count)]
 
 
 def centred(plane: ArrayLike) -> NDArray[np.float64]:

@@ -60,6 +60,17 @@ def read_piece(image: Image, at: dict[str, int], part: dict[str, slice], model: 
     return block if model.ndim == 3 else block[:, 0]
 
 
+def read_excluded(
+    image: Image, at: dict[str, int], part: dict[str, slice], model: Model
+) -> NDArray[np.bool_] | None:
+    """Which pixels of `read_piece` are no measurement; None where all are."""
+    marks = image.excluded({**at, **part})
+    if marks is None:
+        return None
+    found: NDArray[np.bool_] = marks[0, 0][list(model.channels)]
+    return found if model.ndim == 3 else found[:, 0]
+
+
 def predictions(net: Callable[[Tensor], Tensor], x: Tensor, model: Model) -> NDArray[np.float64]:
     """What a net makes of normalised patches, in image units, shape (channels, *space)."""
     y = net(x)

@@ -100,11 +100,14 @@ def judging_pieces(
         noisy = image.read(image.middle(SIDE))[0, 0, :, 0].astype(np.float32)
         corner = tuple(middle(image.sizes[k], SIDE).start for k in "YX")
         key = seed, *plane_key(which, image.middle(), 2, None)
-        held = [held_out(corner, noisy.shape[1:], (*key, c)) for c in range(len(noisy))]
+        held = np.stack([held_out(corner, noisy.shape[1:], (*key, c)) for c in range(len(noisy))])
+        marks = image.excluded(image.middle(SIDE))
+        if marks is not None:
+            held &= ~marks[0, 0, :, 0]
         mean = _result(blind, noisy, device)
         residual = noisy[list(blind.channels)] - mean
         noise = [_dealt(r, m, rng) for r, m in zip(residual, mean, strict=True)]
-        found.append(Piece(noisy, np.stack(held), mean, np.stack(noise)))
+        found.append(Piece(noisy, held, mean, np.stack(noise)))
     return found
 
 

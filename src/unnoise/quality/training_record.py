@@ -42,7 +42,9 @@ def record(
     """
     picked = [images[i] for i in sorted({0, len(images) // 2, len(images) - 1})]
     rng = np.random.default_rng([seed, 3])
-    parts = ([part for image in picked for part in _spread(sampled(image, c))] for c in channels)
+    parts = (
+        [part for image in picked for part in _spread(sampled(image, c).filled)] for c in channels
+    )
     looks = tuple(learn_look(planes, rng) for planes in parts)
     return TrainingRecord(tuple(dependence), tuple(memorised or [UNKNOWN] * len(channels)), looks)
 

@@ -163,8 +163,7 @@ def show_training(model: Model, image: Image, device: str, *, copies: bool = Tru
 
     Only the middle of its middle plane, or of the slices around it, is denoised.
     """
-    block = image.read(image.middle(SIDE, depth=32 if model.ndim == 3 else 1))
-    part = replace(image, data=block, axes="STCZYX")
+    part = image.part(image.middle(SIDE, depth=32 if model.ndim == 3 else 1))
     plane = MiddlePlane(part, model.channels[:MOST_CHANNELS])
     for piece in predict(model, part, device=device):
         plane.take(piece)

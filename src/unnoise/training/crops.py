@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from unnoise.errors import InputError
 from unnoise.images.held_out import held_out, plane_key
@@ -22,6 +23,8 @@ TRIES = 2000
 KNOWN = 2**22
 """Held-out pixels of images of at most so many pixels and channels in all are kept, not made anew
 for every crop: 2 % of a step."""
+MOST_EXCLUDED, REDRAWS = 0.5, 20
+"""Crops with a larger share of pixels that are no measurement are drawn anew, so many times."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,9 @@ class Patches:
         ``target * gain + offset`` is as bright as `noisy`, of pairs that show one scene.
     ignored : ndarray, bool, optional
         Pixels that are no target, as the scene changed there.
+    excluded : ndarray, bool, or None
+        Pixels that are no measurement, here or in the partner, and the rim around them, whose
+        neighbours are filled with their own values; None where all are.
     """
 
     noisy: NDArray[np.float32]
@@ -73,6 +79,11 @@ class Patches:
     gain: NDArray[np.float32] | None = None
     offset: NDArray[np.float32] | None = None
     ignored: NDArray[np.bool_] | None = None
+    excluded: NDArray[np.bool_] | None = None
+
+
+Crop = tuple[list[int], tuple[NDArray, ...], NDArray[np.bool_] | None]
+"""Channels, arrays of a patch, and which of its pixels are no measurement (None: all are)."""
 
 
 class Crops:
@@ -129,17 +140,38 @@ class Crops:
         target = noisy if self.partners is None else np.empty(shape, np.float32)
         held = np.empty(shape, np.bool_)
         channel = np.empty(shape[:2], np.int64)
+        excluded = np.zeros(shape, np.bool_)
         wholes = [noisy, held, target]
         related = self.partners is not None and self.partners.frames is not None
         if related:
             ones = (*shape[:-2], 1, 1)
             wholes += [np.empty(ones, np.float32), np.empty(ones, np.float32), np.empty_like(held)]
         for i in range(size):
-            channel[i], parts = self._crop(rng)
+            channel[i], parts, marks = self._measured(rng)
             turns, flip = self.symmetries[int(rng.integers(len(self.symmetries)))]
+
+            def turned(part: NDArray, turns: int = turns, flip: bool = flip) -> NDArray:
+                return np.rot90(part[..., ::-1] if flip else part, turns, axes=(-2, -1))
+
             for whole, part in zip(wholes, parts, strict=False):
-                whole[i] = np.rot90(part[..., ::-1] if flip else part, turns, axes=(-2, -1))
-        return Patches(noisy, target, held, channel, *(wholes[3:] if related else ()))
+                whole[i] = turned(part)
+            if marks is not None:
+                excluded[i] = turned(marks)
+        found = Patches(noisy, target, held, channel, *(wholes[3:] if related else ()))
+        return replace(found, excluded=excluded) if excluded.any() else found
+
+    def _measured(self, rng: np.random.Generator) -> Crop:
+        """A crop that is mostly measurement, if one is found."""
+        best, least = self._crop(rng), 1.0
+        for _ in range(REDRAWS):
+            marks = best[2]
+            if marks is None or marks.mean() <= MOST_EXCLUDED:
+                break
+            crop = self._crop(rng)
+            share = 0.0 if crop[2] is None else float(crop[2].mean())
+            if share < min(least, float(marks.mean())):
+                best, least = crop, share
+        return best
 
     def overlap(self) -> float:
         """Chance that a pixel of a patch also lies in another patch drawn later.
@@ -165,8 +197,9 @@ class Crops:
             total += chance
         return float(total)
 
-    def _crop(self, rng: np.random.Generator) -> tuple[list[int], tuple[NDArray, ...]]:
-        """Channels and noisy values, held-out pixels, partner's values (pairs) of some place.
+    def _crop(self, rng: np.random.Generator) -> Crop:
+        """Channels; noisy values, held-out pixels, partner's values (pairs) of some place; and
+        which pixels of it are no measurement.
 
         Raises
         ------
@@ -182,7 +215,7 @@ class Crops:
             "blank, or differ everywhere; leave the method to auto"
         )
 
-    def _drawn(self, rng: np.random.Generator) -> tuple[list[int], tuple[NDArray, ...]] | None:
+    def _drawn(self, rng: np.random.Generator) -> Crop | None:
         """What `_crop` returns; None where the place drawn holds no pair."""
         which = int(rng.choice(len(self.images), p=self._weights))
         n = self.images[which].sizes
@@ -203,17 +236,22 @@ class Crops:
         space = tuple(n[letter] for letter in "ZYX"[-ndim:])
         held = [self._held((z, y, x)[-ndim:], space, (*key, c)) for c in channels]
         noisy = self._read(self.images[which], at, (y, x), channels, self.affine)
+        marks = self._excluded(self.images[which], at, (y, x), channels)
         if self.partners is None:
-            return which_channels, (noisy, np.stack(held))
+            return which_channels, (noisy, np.stack(held)), marks
         image = (self.partners.images or self.images)[which]
         beside = {k: i + step * (k == axis) for k, i in at.items()}
         target = self._read(image, beside, (y, x), channels, self.partners.affine)
+        others = self._excluded(image, beside, (y, x), channels)
+        if others is not None:
+            marks = others if marks is None else marks | others
         if frames is None:
-            return which_channels, (noisy, np.stack(held), target)
+            return which_channels, (noisy, np.stack(held), target), marks
         seen = frames.relation(which, at, channels, self.affine, (noisy, target))
         if not (np.stack(held) & ~seen.ignored).any():  # nothing to validate on, little to learn
             return None
-        return which_channels, (noisy, np.stack(held), target, seen.gain, seen.offset, seen.ignored)
+        parts = (noisy, np.stack(held), target, seen.gain, seen.offset, seen.ignored)
+        return which_channels, parts, marks
 
     def _held(
         self, origin: tuple[int, ...], space: tuple[int, ...], key: tuple[int, ...]
@@ -235,9 +273,24 @@ class Crops:
         affine: ChannelStatistics,
     ) -> NDArray[np.float32]:
         """A normalised patch, shape (c, *patch)."""
-        starts = zip("ZYX", (at["Z"], *corner), (1, *self.patch)[-3:], strict=True)
-        block = image.read({**at, **{k: slice(o, o + size) for k, o, size in starts}})[0, 0]
+        block = image.read(self._where(at, corner))[0, 0]
         return affine.select(channels).apply(block[channels].reshape(-1, *self.patch))
+
+    def _excluded(
+        self, image: Image, at: dict[str, int], corner: tuple[int, int], channels: list[int]
+    ) -> NDArray[np.bool_] | None:
+        """Pixels of a patch that are no measurement, and their rims, shape (c, *patch)."""
+        marks = image.excluded(self._where(at, corner))
+        if marks is None:
+            return None
+        cross = ndimage.generate_binary_structure(2, 1)[None, None]
+        rims = np.asarray(ndimage.binary_dilation(marks[0, 0, channels], cross))
+        return rims.reshape(-1, *self.patch)
+
+    def _where(self, at: dict[str, int], corner: tuple[int, int]) -> dict[str, int | slice]:
+        """The region of a patch."""
+        starts = zip("ZYX", (at["Z"], *corner), (1, *self.patch)[-3:], strict=True)
+        return {**at, **{k: slice(o, o + size) for k, o, size in starts}}
 
 
 def crops_of(images: Sequence[Image], model: Model, **options: Any) -> Crops:

@@ -16,7 +16,7 @@ from unnoise.images.image import Image
 from unnoise.models.build import ready
 from unnoise.models.model import Model
 from unnoise.models.units import batched, to_net
-from unnoise.quality.region import Region, predictions, read_piece, somewhere
+from unnoise.quality.region import Region, predictions, read_excluded, read_piece, somewhere
 from unnoise.training.methods import build
 from unnoise.training.methods.step import Step
 
@@ -66,6 +66,9 @@ def regions(
         noisy = read_piece(images[which], at, part, model)
         sides = noisy.shape[1:]
         held = np.stack([held_out(corner, sides, (seed, *plane, c)) for c in model.channels])
+        marks = read_excluded(images[which], at, part, model)
+        if marks is not None:
+            held &= ~marks
         x, mask = to_net(model, noisy, device), batched(model, held, device)
         hidden = method.validation(Step(x, x, mask, generator, 1.0, net))[0]
         with torch.inference_mode():
@@ -77,6 +80,9 @@ def regions(
                 residual = noisy - predictions(net, _without(x, first, axis, struct), model)
             both = np.stack([residual, np.roll(residual, -1, axis + 1)], 1)
             pairs[:, axis] = np.where(first, both, pairs[:, axis])
+        if marks is not None:
+            beside = [marks | np.roll(marks, -1, axis + 1) for axis in range(model.ndim)]
+            pairs[np.broadcast_to(np.stack(beside, 1)[:, :, None], pairs.shape)] = np.nan
         for c in range(len(model.channels)):
             found[c].append(Region(noisy[c], plain[c], held[c], blind[c], pairs[c]))
         spent += math.prod(sides) * len(model.channels)

@@ -23,7 +23,8 @@ from unnoise.images.robust_sigma import noise_sigma
 from unnoise.models.build import ready
 from unnoise.models.model import Model
 from unnoise.nets.variance_stabilized import KNOTS, VarianceStabilized, interpolate
-from unnoise.training.crops import crops_of
+from unnoise.training.crops import Patches, crops_of
+from unnoise.training.losses import mean as mean_error
 from unnoise.training.methods.b2u import donut_mean
 from unnoise.training.optimizer import OPTIMIZERS
 from unnoise.training.progress import Progress
@@ -63,12 +64,15 @@ def with_stabilizer(model: Model, images: Sequence[Image]) -> Model:
         Noisy images.
     """
     rng = np.random.default_rng([model.config.training.seed, 6])
-    seen = crops_of(images, model).batch(64, rng).noisy
+    patches = crops_of(images, model).batch(64, rng)
+    seen = patches.noisy
+    used = np.ones(seen.shape, np.bool_) if patches.excluded is None else ~patches.excluded
     noise = model.noise.models if model.noise else (None,) * len(model.channels)
     knots, log_sigma = [], []
     for place, (c, known) in enumerate(zip(model.channels, noise, strict=True)):
         mean, std = float(model.affine.mean[c]), float(model.affine.std[c])
-        low, high = (float(v) for v in np.quantile(seen[:, place], [0.0005, 0.9995]))
+        values = seen[:, place][used[:, place]]
+        low, high = (float(v) for v in np.quantile(values, [0.0005, 0.9995]))
         reach = max(high - low, 1e-3) * BEYOND
         at = np.linspace(low - reach, high + reach, KNOTS)
         if known is None:
@@ -125,6 +129,7 @@ class VstCalibration(Run):
         self._first = net.log_sigma.clone()
         patches = self._crops.batch(N_JUDGES, np.random.default_rng([seed, 8]))
         self._judges = torch.from_numpy(patches.noisy).to(device)
+        self._used = self._of(patches)
         self._bends = torch.full((net.channels, BENDS), START, device=device, requires_grad=True)
         self._at = self._places(self._judges)
         self._optimizer = OPTIMIZERS["adam"]([self._bends], ADAM)
@@ -169,7 +174,7 @@ class VstCalibration(Run):
         x = torch.from_numpy(patches.noisy).to(self.device)
         phase = [int(v) for v in self._rng.integers(CELL, size=2)]
         self._net.log_sigma = self._refined(self._bends)
-        loss = self._risk(x, phase)[0]
+        loss = self._risk(x, phase, self._of(patches))[0]
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         done = self.step / STEPS
@@ -178,13 +183,28 @@ class VstCalibration(Run):
         if self.step + 1 > STEPS * 0.6:  # the mean of the last steps is steadier than the last one
             self._sum += self._bends.detach()
 
-    def _risk(self, x: Tensor, phase: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
-        """Mean squared error at hidden pixels, the predictions there and the noisy values."""
+    def _of(self, patches: Patches) -> Tensor | None:
+        """Which pixels of patches are measurements; None for all."""
+        if patches.excluded is None:
+            return None
+        return torch.from_numpy(~patches.excluded).to(self.device)
+
+    def _risk(
+        self, x: Tensor, phase: Sequence[int], used: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Mean squared error at hidden pixels, the predictions there and the noisy values.
+
+        Where pixels are no measurement their noisy values are NaN.
+        """
         mask = torch.zeros(x.shape[2:], dtype=torch.bool, device=x.device)
         mask[phase[0] :: CELL, phase[1] :: CELL] = True
         predicted = self._net(torch.where(mask, donut_mean(x), x))[..., mask]
         noisy = x[..., mask]
-        return ((noisy - predicted) ** 2).mean(), predicted, noisy
+        if used is None:
+            return ((noisy - predicted) ** 2).mean(), predicted, noisy
+        some = used[..., mask]
+        error = mean_error((noisy - predicted) ** 2, some.to(noisy))
+        return error, predicted, noisy.masked_fill(~some, torch.nan)
 
     def _finish(self) -> None:
         """Take the refinement if it predicts hidden pixels better than the first guess."""
@@ -194,7 +214,7 @@ class VstCalibration(Run):
         with torch.inference_mode():
             for option in options:
                 self._net.log_sigma = option
-                found = [self._risk(self._judges, phase) for phase in ((0, 1), (2, 3))]
+                found = [self._risk(self._judges, phase, self._used) for phase in ((0, 1), (2, 3))]
                 risks.append(float(torch.stack([f[0] for f in found]).mean()))
                 seen.append([torch.cat([f[i] for f in found], -1) for i in (1, 2)])
         best = int(risks[1] < risks[0] * (1 - WIN))
@@ -244,6 +264,11 @@ def _shift(knots: Tensor, predicted: Tensor, noisy: Tensor, copies: float = 1.0)
     predicted value is the bias of the way back. It is smoothed and shrunk by its own error, of
     pixels that occur so many times each.
     """
+    some = noisy.isfinite()
+    if not some.all():
+        predicted, noisy = predicted[some], noisy[some]
+    if len(noisy) < 2:
+        return torch.zeros_like(knots)
     edges = torch.quantile(predicted, torch.linspace(0, 1, 17, device=predicted.device))
     which = torch.bucketize(predicted, edges[1:-1])
     found = torch.bincount(which, minlength=16)

@@ -150,7 +150,7 @@ class TrainingRun(Run):
         self.optimizer.param_groups[0]["lr"] = self.learning_rate
         step = self._prepared(self.crops.batch(t.batch_size, self.rng), self.generator, self.device)
         self._seed_dropout()
-        noisy, target, weight = self.method.batch(step)
+        noisy, target, weight = step.measured(self.method.batch(step))
         with autocast(self.device, self.dtype):
             prediction = self.net(noisy)
         loss = mean(ERRORS[t.loss](prediction.float(), target), weight)
@@ -190,7 +190,7 @@ class TrainingRun(Run):
         y = x if patches.target is patches.noisy else torch.from_numpy(patches.target).to(device)
         related = (
             None if a is None else torch.from_numpy(a).to(device)
-            for a in (patches.gain, patches.offset, patches.ignored)
+            for a in (patches.gain, patches.offset, patches.ignored, patches.excluded)
         )
         return Step(x, y, held_out, generator, self.fraction, self._predict, channel, *related)
 
@@ -272,14 +272,19 @@ class TrainingRun(Run):
         """Fixed patches with their held-out pixels hidden, enough for `N_HELD_OUT` of them."""
         rng = np.random.default_rng([self.config.seed, 1])
         generator = torch.Generator().manual_seed(self.config.seed + 1)
-        batches, count = [], 0
+        batches, count, drawn = [], 0, 0
         pixels = sum(math.prod(image.sizes.values()) for image in self.crops.images)
         wanted = min(N_HELD_OUT, max(pixels // 32, 64))
         while count < wanted:
             patches = self.crops.batch(min(self.config.batch_size, 16), rng)
             step = self._prepared(patches, generator, torch.device("cpu"))
-            batches.append(self.method.validation(step))
-            count += int(patches.held_out.sum())
+            noisy, target, weight = step.measured(self.method.validation(step))
+            some = weight.flatten(1).any(1)  # patches of hardly any measurement
+            batches.append((noisy[some], target[some], weight[some]))
+            count += int((weight > 0).sum()) * len(patches.noisy) // len(weight)
+            drawn += 1
+            if drawn > 100 and not count:
+                raise InputError("hardly any pixel is a measurement, so there is nothing to learn")
         # Patches of small images overlap, so their losses are correlated: a mean of n of them has
         # 1 + (n - 1) rho times the variance, and their spread shows 1 - rho of it (Kish, 1965).
         n_patches = sum(len(batch[0]) for batch in batches)

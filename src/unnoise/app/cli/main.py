@@ -24,9 +24,12 @@ from unnoise.app.cli.options import (
     Dtype,
     Inputs,
     Json,
+    KeepOutliers,
+    Mask,
     Method,
     Minutes,
     Nan,
+    Nodata,
     NoiseModel,
     Out,
     Overwrite,
@@ -79,7 +82,10 @@ def denoise(
     steps: Steps = None,
     axes: Axes = None,
     three_d: ThreeD = None,
-    nan: Nan = "refuse",
+    nan: Nan = "keep",
+    nodata: Nodata = None,
+    mask: Mask = None,
+    keep_outliers: KeepOutliers = False,
     series: Series = None,
     dtype: Dtype = None,
     compress: Compress = None,
@@ -123,7 +129,7 @@ def denoise(
         denoise_files(
             inputs,
             settings,
-            reading=files.InputOptions(axes, nan, series),
+            reading=files.InputOptions(axes, nan, series, nodata, mask, keep_outliers),
             writing=files.OutputOptions(out, dtype, overwrite, tta, uncertainty, backend, compress),
             targets=targets,
             each=each,
@@ -149,7 +155,10 @@ def train(
     steps: Steps = None,
     axes: Axes = None,
     three_d: ThreeD = None,
-    nan: Nan = "refuse",
+    nan: Nan = "keep",
+    nodata: Nodata = None,
+    mask: Mask = None,
+    keep_outliers: KeepOutliers = False,
     series: Series = None,
     overwrite: Overwrite = False,
     report: Report = True,
@@ -177,23 +186,9 @@ def train(
     from unnoise.app import files
 
     if resume is not None:
-        chosen = [
-            out,
-            minutes,
-            steps,
-            axes,
-            series,
-            three_d,
-            method,
-            pairs,
-            struct,
-            config,
-            set_,
-            log,
-            seed,
-            noise_model,
-        ]
-        changed = preset != "fast" or overwrite or nan != "refuse"
+        chosen: list[object] = [out, minutes, steps, axes, three_d, method, pairs, struct]
+        chosen += [config, set_, log, seed, series, noise_model, nodata, mask]
+        changed = preset != "fast" or overwrite or nan != "keep" or keep_outliers
         if changed or any(option is not None and option != [] for option in chosen):
             raise InputError(
                 "--resume goes on with the settings of its model folder; leave out the other "
@@ -223,7 +218,7 @@ def train(
             inputs,
             out,
             settings,
-            reading=files.InputOptions(axes, nan, series),
+            reading=files.InputOptions(axes, nan, series, nodata, mask, keep_outliers),
             targets=targets,
             overwrite=overwrite,
             device=device,
@@ -241,7 +236,10 @@ def predict(
     inputs: Inputs,
     out: Out = None,
     axes: Axes = None,
-    nan: Nan = "refuse",
+    nan: Nan = "keep",
+    nodata: Nodata = None,
+    mask: Mask = None,
+    keep_outliers: KeepOutliers = False,
     series: Series = None,
     dtype: Dtype = None,
     compress: Compress = None,
@@ -264,7 +262,7 @@ def predict(
         predict_files(
             model,
             inputs,
-            reading=files.InputOptions(axes, nan, series),
+            reading=files.InputOptions(axes, nan, series, nodata, mask, keep_outliers),
             writing=files.OutputOptions(out, dtype, overwrite, tta, uncertainty, backend, compress),
             device=device,
             reporting=files.ReportOptions(report, command_line()),

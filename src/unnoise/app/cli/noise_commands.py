@@ -8,13 +8,15 @@ from typing import Annotated
 
 import typer
 
-from unnoise.app.cli.options import Axes, Debug, Inputs, Overwrite, Quiet
+from unnoise.app.cli.options import Axes, Debug, Inputs, Mask, Nodata, Overwrite, Quiet
 from unnoise.app.cli.terminal import echo
 
 
 def inspect(
     inputs: Inputs,
     axes: Axes = None,
+    nodata: Nodata = None,
+    mask: Mask = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON: an object, or a list for several images.")
     ] = False,
@@ -29,10 +31,12 @@ def inspect(
     Noise curve, correlation, clipping, hot pixels, stripes, traces of compression; takes seconds.
     """
     from unnoise.app import inspect as inspect_job
+    from unnoise.app.files import InputOptions
 
+    reading = InputOptions(axes, nodata=nodata, mask=mask)
     echo(
         inspect_job.run(
-            inputs, axes, as_json=as_json, html=html, overwrite=overwrite, command=command_line()
+            inputs, reading, as_json=as_json, html=html, overwrite=overwrite, command=command_line()
         )
     )
 

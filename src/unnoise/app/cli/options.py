@@ -40,7 +40,21 @@ ThreeD = Annotated[
         show_default=False,
     ),
 ]
-Nan = Annotated[str, typer.Option(help="NaN and infinite pixels: refuse, or fill from around.")]
+Nan = Annotated[
+    str,
+    typer.Option(help="NaN and infinite pixels: keep them, fill them from around, or refuse."),
+]
+Nodata = Annotated[
+    float | None,
+    typer.Option(help="Value of pixels without a measurement; default: what the file says."),
+]
+Mask = Annotated[
+    str | None,
+    typer.Option(help="Image that is 0 where pixels are to stay as they are, e.g. a time stamp."),
+]
+KeepOutliers = Annotated[
+    bool, typer.Option("--keep-outliers", help="Leave hot pixels and other outliers as they are.")
+]
 Series = Annotated[
     str | None,
     typer.Option(

@@ -149,6 +149,22 @@ def _refuse_labels(image: Image) -> None:
         )
 
 
+def read_mask(path: str | os.PathLike[str]) -> NDArray:
+    """A mask from an image file: nonzero where pixels are measurements, in any of its colours.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be used.
+    """
+    image = open(path, labels=True)
+    block = np.asarray(image.data[(slice(None),) * len(image.shape)])
+    if not image.is_rgb:
+        return block
+    colours = [c for c in range(image.sizes["C"]) if c != image.alpha]
+    return np.asarray(block.take(colours, image.axes.index("C")).any(image.axes.index("C")))
+
+
 def create(
     path: str | os.PathLike[str],
     like: Image,

@@ -97,7 +97,7 @@ def bad_pixels(planes: ArrayLike) -> BadPixels:
         return BadPixels(0, 0, 0, 0.0, False, ())
     most = max(2, MOST // stack[0].size)
     chosen = np.unique(np.linspace(0, len(stack) - 1, min(len(stack), most)).astype(int))
-    signs = np.stack([_isolated(stack[i]) for i in chosen])
+    signs = np.stack([isolated(stack[i]) for i in chosen])
     n = len(signs)
     above, below = (signs > 0).sum(0), (signs < 0).sum(0)
     enough = 1 if n == 1 else max(2, ceil(n / 4))
@@ -201,7 +201,7 @@ _SORT8 = (
 )
 
 
-def _isolated(plane: NDArray) -> NDArray[np.int8]:
+def isolated(plane: NDArray) -> NDArray[np.int8]:
     """+1 where a pixel stands alone above its neighbours, -1 where below, else 0."""
     flat = centred(plane).astype(np.float32)
     padded = np.pad(flat, 1, mode="reflect")

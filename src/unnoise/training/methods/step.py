@@ -8,6 +8,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+Batch = tuple[Tensor, Tensor, Tensor]
+"""(input, target, weight), each of shape (b, c, *space)."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -33,6 +36,8 @@ class Step:
         ``y * gain + offset`` is as bright as `x`, of pairs that show one scene.
     ignored : Tensor, bool, shape (b, c, *space), optional
         Pixels that are no target, as the two of a pair show different things there.
+    excluded : Tensor, bool, shape (b, c, *space), optional
+        Pixels that are no measurement; whatever weight a method gives them, the loop takes away.
     """
 
     x: Tensor
@@ -45,6 +50,17 @@ class Step:
     gain: Tensor | None = None
     offset: Tensor | None = None
     ignored: Tensor | None = None
+    excluded: Tensor | None = None
+
+    def measured(self, batch: Batch) -> Batch:
+        """A batch without weight where pixels are no measurement."""
+        if self.excluded is None:
+            return batch
+        noisy, target, weight = batch
+        excluded = self.excluded.repeat(
+            len(weight) // len(self.excluded), *(1,) * (weight.ndim - 1)
+        )
+        return noisy, target, weight.masked_fill(excluded, 0)
 
     @property
     def channel_of_planes(self) -> Tensor:
@@ -53,7 +69,3 @@ class Step:
             return self.channel.flatten()
         b, c = self.x.shape[:2]
         return torch.arange(c, device=self.x.device).repeat(b)
-
-
-Batch = tuple[Tensor, Tensor, Tensor]
-"""(input, target, weight), each of shape (b, c, *space)."""

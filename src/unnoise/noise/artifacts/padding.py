@@ -1,0 +1,101 @@
+"""Padding: regions of one constant value that noise makes improbable."""
+
+from __future__ import annotations
+
+from math import log
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage, special
+
+from unnoise.images.robust_sigma import noise_sigma
+from unnoise.noise.artifacts.bad_pixels import constant
+
+CHANCE = 1e-6
+"""Probability that noise makes a region constant, below which it is taken for padding."""
+INSIDE = 1e-3
+"""A value with this share of the pixels below and above it is no end of the histogram."""
+ABRUPT, STEEP = 3.0, 0.6
+"""At an end of the histogram padding differs from what lies beside it by so many standard
+deviations of the noise, and by this share of what it differs from pixels further away: around
+saturated places and clipped darkness values rise slowly."""
+CONVEX = 0.98
+"""Share of rows and columns that padding cuts into one piece; saturated places cut many."""
+
+
+def padding(plane: NDArray, excluded: NDArray[np.bool_]) -> list[tuple[float, NDArray[np.bool_]]]:
+    """Regions of one constant value that noise makes improbable, with their values.
+
+    Parameters
+    ----------
+    plane : ndarray, shape (y, x)
+    excluded : ndarray of bool, shape (y, x)
+        Pixels that are known to be no measurement.
+
+    Examples
+    --------
+    >>> plane = np.random.default_rng(0).poisson(50, (64, 64))
+    >>> plane[:, :20] = 0
+    >>> [(value, int(region.sum())) for value, region in padding(plane, plane < 0)]
+    [(0.0, 1280)]
+    """
+    core = constant(plane) & ~excluded
+    if not core.any():
+        return []
+    found = []
+    values, counts = np.unique(plane[core], return_counts=True)
+    for value in values[np.argsort(-counts)][:8]:
+        same = (plane == value) & ~excluded
+        labels, _ = ndimage.label(same)
+        region = np.isin(labels, np.unique(labels[core & same])) & same
+        if _is_padding(plane, region, excluded, value):
+            found.append((float(value), region))
+    return found
+
+
+def _is_padding(
+    plane: NDArray, region: NDArray[np.bool_], excluded: NDArray[np.bool_], value: float
+) -> bool:
+    """Whether a constant region is no measurement."""
+    used = ~excluded & ~region
+    others = plane[used]
+    if not others.size:
+        return False
+    sigma = _noise(plane, used)
+    step = 1.0 if plane.dtype.kind in "ui" else 0.0
+    if step:  # the chance that rounding alone hides the noise of every pixel
+        one = float(special.erf(step / (2**1.5 * max(sigma, 1e-9))))
+        if region.sum() * log(max(one, 1e-300)) > log(CHANCE):
+            return False
+    below, above = float((others < value).mean()), float((others > value).mean())
+    if min(below, above) > INSIDE:
+        return True
+    inner = ndimage.binary_dilation(region)
+    near = ndimage.binary_dilation(inner) & ~inner & used
+    middle = ndimage.binary_dilation(inner, iterations=2)
+    far = ndimage.binary_dilation(middle, iterations=2) & ~middle & used
+    if min(near.sum(), far.sum()) < 8:
+        return False
+    jump, beyond = (
+        float(np.median(np.abs(plane[at].astype(np.float64) - value))) for at in (near, far)
+    )
+    if jump <= max(ABRUPT * sigma, STEEP * beyond):
+        return False
+    return below == 0 or _is_convex(~region)
+
+
+def _noise(plane: NDArray, used: NDArray[np.bool_]) -> float:
+    """Quick standard deviation of the noise of the used pixels."""
+    x = np.where(used, plane, np.nan).astype(np.float64)
+    d = (x[:-1, :-1] - x[1:, :-1] - x[:-1, 1:] + x[1:, 1:]) / 2
+    d = d[np.isfinite(d)]
+    return float(np.median(np.abs(d))) / 0.6745 if d.size else noise_sigma(plane)
+
+
+def _is_convex(valid: NDArray[np.bool_]) -> bool:
+    """Whether nearly every row and column crosses an area in one piece."""
+    pieces = [
+        (np.diff(np.pad(valid, 1).astype(np.int8), axis=axis) == 1).sum(axis) for axis in (0, 1)
+    ]
+    crossed = np.concatenate([p[p > 0] for p in pieces])
+    return bool(crossed.size) and float((crossed == 1).mean()) >= CONVEX
