@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 # Two workers with two threads each wait for one another more than they compute. Workers and the
@@ -13,6 +14,8 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest  # noqa: E402
+
+from unnoise.errors import naming_options  # noqa: E402
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -30,6 +33,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Seed torch as pytest-randomly seeds NumPy: by the printed seed, whatever ran before."""
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(item.config.getoption("randomly_seed", 0))
+
+
+@pytest.fixture(autouse=True)
+def _messages_as_they_are_written() -> Iterator[None]:
+    """Messages name the options of the command line; tests/test_errors.py turns to scripts."""
+    with naming_options():
+        yield
 
 
 @pytest.fixture

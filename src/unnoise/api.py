@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from unnoise.config.config import Config
-from unnoise.errors import InputError
-from unnoise.images.image import Image
+from unnoise.errors import InputError, expect
+from unnoise.images.image import Image, as_image
 from unnoise.models import folder as model_folder
 from unnoise.models import model as data
 from unnoise.models.predict import predict_array, predict_with_uncertainty
@@ -89,6 +89,7 @@ class Model(data.Model):
         ModelError
             If the model does not fit the image.
         """
+        expect("tta", tta, (bool, np.bool_), "True or False")
         return predict_array(
             self,
             image,
@@ -137,6 +138,7 @@ class Model(data.Model):
         >>> std.shape, bool((std > 0).all())
         ((64, 64), True)
         """
+        expect("tta", tta, (bool, np.bool_), "True or False")
         return predict_with_uncertainty(self, image, axes=axes, mask=mask, device=device, tta=tta)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
@@ -211,19 +213,20 @@ def train(
     >>> model.predict(noisy[0]).shape
     (64, 64)
     """
+    where = select_device(device)
     settings: Config | Auto
-    if config is None and method in (None, "auto"):
+    if config is None and (method is None or (isinstance(method, str) and method == "auto")):
         settings = Auto(minutes=minutes, steps=steps, seed=seed)
         Config().with_budget(minutes, steps, seed)  # refuses what cannot be before reading images
     else:
         settings = Config.of_method(config, method).with_budget(minutes, steps, seed)
-    opened = _masked(_several(images), mask, axes)
-    partners = None if targets is None else _masked(_several(targets), mask, axes)
+    opened = _opened(images, mask, axes, "images")
+    partners = None if targets is None else _opened(targets, mask, axes, "targets")
     if isinstance(settings, Auto) and (not opened or partners is not None):
         plan(opened, settings.provisional, partners)  # says what is missing or superfluous
     choices, model = planned(opened, settings, partners)
     reports = choices[0].reports
-    run = start(opened, model, select_device(device), partners)
+    run = start(opened, model, where, partners)
     for _ in run:
         pass
     return Model.of(finish(run.model(), opened, reports, run.device)[0])
@@ -267,8 +270,8 @@ def denoise(
     >>> unnoise.denoise(noisy, method="gaussian").shape
     (64, 64)
     """
-    opened = with_mask(image, mask, axes=axes)
-    target = None if targets is None else with_mask(targets, mask, axes=axes)
+    opened = with_mask(as_image(image, axes), mask)
+    target = None if targets is None else with_mask(as_image(targets, axes, "targets"), mask)
     model = train(
         opened,
         target,
@@ -283,20 +286,18 @@ def denoise(
     return model.predict(opened, device=device, dtype=dtype, tta=True)
 
 
-def _masked(images: list[Any], mask: Any, axes: str | None) -> list[Image]:
-    """Images that know which of their pixels are no measurement, by one mask or one for each."""
-    masks = list(mask) if isinstance(mask, (list, tuple)) else [mask] * len(images)
-    if len(masks) != len(images):
+def _opened(images: Any, mask: Any, axes: str | None, name: str) -> list[Image]:
+    """One image or several, which know which of their pixels are no measurement."""
+    if isinstance(images, Sequence) and not isinstance(images, str | bytes):
+        opened = [as_image(image, axes, f"{name}[{i}]") for i, image in enumerate(images)]
+    else:
+        opened = [as_image(images, axes, name)]
+    masks = list(mask) if isinstance(mask, (list, tuple)) else [mask] * len(opened)
+    if len(masks) != len(opened):
         raise InputError(
-            f"there are {len(images)} images but {len(masks)} masks; give one for all or for each"
+            f"there are {len(opened)} images but {len(masks)} masks; give one for all or for each"
         )
-    return [with_mask(image, one, axes=axes) for image, one in zip(images, masks, strict=True)]
-
-
-def _several(images: Any) -> list[Any]:
-    if isinstance(images, Sequence) and not isinstance(images, str):
-        return list(images)
-    return [images]
+    return [with_mask(image, one) for image, one in zip(opened, masks, strict=True)]
 
 
 def load(folder: str | os.PathLike[str]) -> Model:

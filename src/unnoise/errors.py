@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Callable, Iterator
 
 UNPRINTABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
@@ -33,14 +35,88 @@ def printable(text: object, *, lines: bool = False) -> str:
     )
 
 
+_SHELL = r"unnoise [a-z-]+ [^,;()]*"
+"""A command to type stays what it is."""
+_VALUES = {
+    "axes": "[A-Z]+",
+    "nan": "keep|fill|refuse",
+    "device": "auto|cpu|cuda|mps",
+    "backend": "torch|onnx|bfloat16",
+    "dtype": r"[a-z]+\d+",
+    "method": r"[a-z\d]*[a-z\d](?=[,;)]|$)",
+    "minutes|steps|seed": r"[\d.]+\d|\d",
+}
+"""Options whose values are named with them."""
+_WORDS: dict[str, Callable[[re.Match[str]], str]] = {
+    _SHELL: lambda found: found[0],
+    r"--\S+(?: [a-z]+)? \(in Python ([^)]+)\)": lambda found: found[1],
+    "--overwrite": lambda found: "overwrite=True",
+    r"--([23])d\b": lambda found: f"ndim={found[1]}",
+    r"--set ([^\s,;)]+)": lambda found: f"config.set('{found[1]}')",
+    "--pairs ([STZ])": lambda found: f"pairs.axis={found[1]}",
+    "--targets FOLDER": lambda found: "targets",
+    "--noise-model": lambda found: "config.noise_model",
+    **{
+        f"--({name}) ({value})": lambda found: (
+            f"{found[1]}={found[2] if found[2][0].isdigit() else repr(found[2])}"
+        )
+        for name, value in _VALUES.items()
+    },
+    "--([a-z][a-z-]*)": lambda found: found[1].replace("-", "_"),
+    r" with (?:a different |different )?-o\b(?: [^\s,;)]+)?": lambda found: "",
+}
+"""Options of the command line, and what scripts call the same; the first that fits counts."""
+_in_shell = False
+
+
+@contextlib.contextmanager
+def naming_options() -> Iterator[None]:
+    """While this lasts, messages name the options of the command line, as they are written."""
+    global _in_shell
+    before, _in_shell = _in_shell, True
+    try:
+        yield
+    finally:
+        _in_shell = before
+
+
+def for_scripts(text: str) -> str:
+    """A message with parameters where it names options of the command line.
+
+    Examples
+    --------
+    >>> for_scripts("x.tif exists; add --overwrite or choose another name with -o")
+    'x.tif exists; add overwrite=True or choose another name'
+    >>> for_scripts("are ambiguous; say which they are with --axes ZYX or --axes TYX")
+    "are ambiguous; say which they are with axes='ZYX' or axes='TYX'"
+    """
+    return _ANY.sub(lambda found: _word(found[0]), text)
+
+
+_ANY = re.compile("|".join(f"(?:{pattern})" for pattern in _WORDS))
+
+
+def _word(option: str) -> str:
+    """What a script says for one option, as it stands in a message."""
+    for pattern, word in _WORDS.items():
+        found = re.fullmatch(pattern, option)
+        if found:
+            return word(found)
+    return option
+
+
 class UnnoiseError(Exception):
-    """Something failed that the user did not cause; the command line exits with 1."""
+    """Something failed that the user did not cause; the command line exits with 1.
+
+    Messages are written with the options of the command line; a script reads its parameters.
+    """
 
     exit_code = 1
 
     def __str__(self) -> str:
         """The message; names in it cannot command the terminal."""
-        return printable(super().__str__())
+        text = super().__str__()
+        return printable(text if _in_shell else for_scripts(text))
 
 
 class Interrupted(UnnoiseError):
@@ -68,6 +144,31 @@ class ModelError(InputError):
 
 class NotFiniteError(ModelError):
     """A model makes NaN or infinities of finite pixels."""
+
+
+def expect(name: str, value: object, kinds: type | tuple[type, ...], wanted: str) -> None:
+    """Refuse what is of another kind than a parameter takes.
+
+    Raises
+    ------
+    InputError
+
+    Examples
+    --------
+    >>> expect("method", 3, str, "a name like 'n2v'")
+    Traceback (most recent call last):
+    unnoise.errors.InputError: method is 3 (int), which cannot be; give a name like 'n2v'
+    """
+    if not isinstance(value, kinds):
+        raise InputError(f"{name} is {kind_of(value)}, which cannot be; give {wanted}")
+
+
+def kind_of(value: object) -> str:
+    """What a value is, in a few words."""
+    if value is None:
+        return "None"
+    kind = type(value).__name__
+    return f"{value!r} ({kind})" if isinstance(value, int | float | str | bytes) else f"a {kind}"
 
 
 def first_line(error: Exception) -> str:

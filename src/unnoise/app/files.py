@@ -17,6 +17,7 @@ from unnoise.errors import InputError
 from unnoise.images import formats, labels
 from unnoise.images.formats.writer import Writer
 from unnoise.images.image import Image
+from unnoise.images.pixel_types import pixel_type
 from unnoise.noise.excluded_pixels import with_mask
 
 
@@ -149,15 +150,7 @@ class OutputOptions:
 
     def type_of(self, image: Image) -> np.dtype:
         """The dtype of the result."""
-        try:
-            dtype = np.dtype(self.dtype or image.dtype)
-        except TypeError as error:
-            raise InputError(
-                f"unknown dtype '{self.dtype}'; try uint8, uint16 or float32"
-            ) from error
-        if dtype.kind not in "buif":
-            raise InputError(f"an image cannot have dtype {dtype}; try uint8, uint16 or float32")
-        return dtype
+        return pixel_type(self.dtype or image.dtype)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError, model_validator
 
 from unnoise.config import methods
 from unnoise.config import struct_mask as structure
+from unnoise.config.plain_yaml import read_yaml
 from unnoise.config.sections import (
     SECTIONS,
     SPREADS,
@@ -21,7 +22,7 @@ from unnoise.config.sections import (
     Revisible,
     Training,
 )
-from unnoise.errors import InputError
+from unnoise.errors import InputError, expect
 
 
 class Config(Frozen):
@@ -167,6 +168,7 @@ class Config(Frozen):
         InputError
             For an unknown name; the known ones are listed.
         """
+        expect("name", name, str, "fast or paper")
         if name not in methods.PRESETS:
             known = ", ".join(methods.PRESETS)
             raise InputError(f"unknown preset '{name}'; the presets are {known}")
@@ -183,7 +185,8 @@ class Config(Frozen):
             For an unknown method, or settings made for another one.
         """
         if config is None:
-            return cls.preset(method=method or "n2v")
+            return cls.preset(method="n2v" if method is None else method)
+        expect("config", config, Config, "settings like unnoise.Config()")
         if method is not None and method != config.method:
             raise InputError(
                 f"the settings are for the method {config.method}, not {method}; leave out one of "
@@ -219,11 +222,8 @@ class Config(Frozen):
         InputError
             If it is no YAML, or a setting is unknown or impossible.
         """
-        try:
-            values = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            problem = " ".join(str(error).split())
-            raise InputError(f"the settings are not valid YAML ({problem})") from error
+        expect("text", text, str, "the content of a settings file")
+        values = read_yaml(text, "the settings")
         if not isinstance(values, dict):
             raise InputError("the settings must be 'name: value' lines, as unnoise config prints")
         inner = values.get("config") if "format" in values else None  # of a model folder
@@ -262,6 +262,7 @@ class Config(Frozen):
         """
         values = self.model_dump()
         for assignment in assignments:
+            expect("the setting", assignment, str, "a text like 'mask.percent=5'")
             path, equals, text = assignment.partition("=")
             *sections, key = path.strip().split(".")
             if not equals or not key:
@@ -276,8 +277,8 @@ class Config(Frozen):
                 if not isinstance(inner, dict):
                     raise InputError(f"setting '{path}': there is no such setting")
             try:
-                inner[key] = yaml.safe_load(text)
-            except yaml.YAMLError as error:
+                inner[key] = read_yaml(text, f"the setting {path}")
+            except InputError as error:
                 raise InputError(f"'{text}' is no value for the setting {path}") from error
         return self.parse(values)
 

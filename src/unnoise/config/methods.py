@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Any
 
-from unnoise.errors import InputError
+from unnoise.errors import InputError, expect
 
 GROUP = "unnoise.methods"
 """Entry points of installed packages that bring methods."""
@@ -296,6 +296,7 @@ def method(name: str) -> Method:
     >>> method("care").pairs
     'clean'
     """
+    expect("method", name, str, "a name like 'n2v'")
     if name in METHODS:
         return METHODS[name]
     if name not in known():

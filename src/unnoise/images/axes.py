@@ -13,7 +13,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from unnoise.errors import AxesError
+from unnoise.errors import AxesError, expect
 
 CANONICAL = "STCZYX"
 SUGGESTIONS = {
@@ -41,6 +41,7 @@ def check(axes: str, shape: tuple[int, ...]) -> str:
     >>> check("zyx", (12, 512, 512))
     'ZYX'
     """
+    expect("axes", axes, str, "letters like 'ZYX'")
     letters = axes.upper()
     unknown = sorted(set(letters) - set(CANONICAL))
     if unknown:

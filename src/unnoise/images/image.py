@@ -14,6 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 from unnoise.errors import InputError
 from unnoise.images import axes as ax
 from unnoise.images.pixel_mask import Key, Picks, PixelMask
+from unnoise.images.pixel_types import as_pixels
 
 
 class ArrayLike(Protocol):
@@ -91,10 +92,7 @@ class Image:
             For arrays that hold no real numbers or no pixels, or whose axes are ambiguous.
         """
         hidden = np.ma.getmaskarray(array) if isinstance(array, np.ma.MaskedArray) else None
-        array = np.ma.getdata(array) if hidden is not None else array
-        own = isinstance(getattr(array, "dtype", None), np.dtype)
-        data = array if own else np.asarray(array)
-        check_pixels(data.shape, np.dtype(data.dtype), "the array")
+        data = as_pixels(np.ma.getdata(array) if hidden is not None else array, "the array")
         shape = tuple(data.shape)
         axes = ax.infer(shape) if axes is None else ax.check(axes, shape)
         is_rgb = axes.endswith("YXC") and shape[-1] in (3, 4)
@@ -273,13 +271,30 @@ class _Window:
         return self._data[tuple(slice(r.start, r.stop, r.step) for r in parts)]
 
 
-def as_image(image: Image | NDArray, axes: str | None = None) -> Image:
-    """An array as an image; an image with other axes if they are given."""
+def as_image(image: Any, axes: str | None = None, name: str = "image") -> Image:
+    """An array as an image; an image with other axes if they are given.
+
+    Parameters
+    ----------
+    image : Image or ndarray
+        Or what NumPy takes for an array of numbers.
+    axes : str, optional
+        Letters, e.g. ``"ZYX"``.
+    name : str
+        The parameter of the caller, for messages.
+
+    Raises
+    ------
+    InputError
+        For everything else.
+    """
     if isinstance(image, Image):
         return image.with_axes(axes) if axes else image
     if isinstance(image, (str, os.PathLike)):
-        raise InputError(f"{image} is a name, not an image; open it with unnoise.open")
-    opened = Image.from_array(image, axes)
+        raise InputError(
+            f"{name} is {os.fspath(image)!r}, a name and no image; open it with unnoise.open"
+        )
+    opened = Image.from_array(as_pixels(image, name), axes)
     if opened.dtype.kind == "b":
         raise InputError(
             "the array holds booleans: a mask has no noise to remove; give the image that it was "
@@ -294,24 +309,6 @@ def _unchanged(pixels: NDArray, dtype: DTypeLike) -> NDArray:
     if pixels.dtype.kind == "f" and dtype.kind in "bui":
         pixels = np.nan_to_num(pixels, posinf=np.inf, neginf=-np.inf)
     return pixels if pixels.dtype == dtype else cast(pixels, dtype)
-
-
-def check_pixels(shape: tuple[int, ...], dtype: np.dtype, name: str) -> None:
-    """Refuse what no denoiser can use: complex, object and text pixels, and empty arrays.
-
-    Raises
-    ------
-    InputError
-    """
-    if dtype.kind == "c":
-        raise InputError(
-            f"{name} holds complex numbers ({dtype}); save its magnitude, or its real and "
-            f"imaginary parts as channels, and denoise those"
-        )
-    if dtype.kind not in "buif":
-        raise InputError(f"{name} holds {dtype} values, not numbers; convert them to float32 first")
-    if 0 in shape:
-        raise InputError(f"{name} is empty (shape {shape}); give an image with pixels")
 
 
 def cast(block: NDArray, dtype: DTypeLike) -> NDArray:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unnoise.errors import InputError, first_line
+from unnoise.errors import InputError, expect, first_line
 from unnoise.models.build import DenoisingNet, ready
 from unnoise.models.model import Model
 from unnoise.nets.device import autocast, select_device, training_dtype
@@ -43,6 +43,7 @@ def check(backend: str, device: str = "auto") -> None:
     Traceback (most recent call last):
     unnoise.errors.InputError: unknown backend 'fpga'; choose one of torch, bfloat16, onnx
     """
+    expect("backend", backend, str, f"one of {', '.join(BACKENDS)}")
     if backend not in BACKENDS:
         raise InputError(f"unknown backend '{backend}'; choose one of {', '.join(BACKENDS)}")
     if backend == "bfloat16" and training_dtype(select_device(device)) != torch.bfloat16:

@@ -31,8 +31,7 @@ def claimed(folder: Path) -> Iterator[None]:
     >>> with claimed(place), claimed(place):
     ...     pass
     Traceback (most recent call last):
-    unnoise.errors.InputError: another run is writing the model ...my.model; wait until it has \
-ended, or choose another name with -o
+    unnoise.errors.InputError: another run is writing the model ...my.model; wait until ...
     """
     place = Path(os.path.realpath(folder))
     file = place.with_name(f".{place.name}.lock")

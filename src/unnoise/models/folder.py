@@ -33,7 +33,7 @@ from safetensors.torch import save as serialize
 from torch import Tensor
 
 from unnoise.config.config import Config
-from unnoise.errors import InputError, ModelError, first_line
+from unnoise.errors import InputError, ModelError, expect, first_line
 from unnoise.images.atomic import beside, replacing
 from unnoise.images.levels import Level
 from unnoise.images.normalization import ChannelStatistics
@@ -81,6 +81,7 @@ def save(
     InputError
         If the folder cannot be written, or is something else than a model folder.
     """
+    expect("folder", folder, (str, os.PathLike), "a name like 'my.model'")
     place = Path(os.path.realpath(folder))  # through a link, what it points to is replaced
     check_place(Path(folder), overwrite=True)
     in_place = place.exists() and not fresh
@@ -268,6 +269,7 @@ def load(folder: str | os.PathLike[str]) -> Model:
     ModelError
         If there is none, it is damaged, or it was written by a newer unnoise.
     """
+    expect("folder", folder, (str, os.PathLike), "a name like 'my.model'")
     place = Path(folder)
     if not place.is_dir():
         raise ModelError(f"there is no model folder {place}; make one with unnoise train")

@@ -17,6 +17,7 @@ from unnoise.config.sections import SPREADS
 from unnoise.images import axes as ax
 from unnoise.images.axes import Where
 from unnoise.images.image import Image
+from unnoise.images.pixel_types import pixel_type
 from unnoise.models import backends
 from unnoise.models.backends import Forward
 from unnoise.models.build import DenoisingNet, ready
@@ -379,7 +380,7 @@ def _arrays(
     backend: str = "torch",
 ) -> list[NDArray]:
     """The clean image and, with a second type, its standard deviation; None keeps the type."""
-    out = [np.empty(image.shape, dtype or image.dtype) for dtype in dtypes]
+    out = [np.empty(image.shape, pixel_type(image.dtype if t is None else t)) for t in dtypes]
     for block in predict(model, image, device=device, tta=tta, backend=backend):
         pixels = [image.finished(block.values, block.where, out[0].dtype)]
         if len(out) > 1:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 import psutil
 import torch
 
-from unnoise.errors import InputError
+from unnoise.errors import InputError, expect
 
 Net = TypeVar("Net", bound=torch.nn.Module)
 
@@ -32,6 +32,8 @@ def select_device(name: str = "auto") -> torch.device:
     >>> select_device("cpu")
     device(type='cpu')
     """
+    name = str(name) if isinstance(name, torch.device) else name
+    expect("device", name, str, "auto, cpu, cuda or mps")
     kind = name.split(":")[0]
     if kind not in DEVICES:
         raise InputError(f"unknown device '{name}'; choose one of {', '.join(DEVICES)}")

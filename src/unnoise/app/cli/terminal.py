@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from unnoise.app.events import stopping_signals
-from unnoise.errors import Interrupted, printable
+from unnoise.errors import Interrupted, naming_options, printable
 
 
 def echo(text: object) -> None:
@@ -38,7 +38,8 @@ def stopped(by: list[str]) -> NoReturn:
 
 @contextlib.contextmanager
 def guarded() -> Iterator[list[str]]:
-    """While the command line runs: signals end the work cleanly, and libraries print no escapes.
+    """While the command line runs: signals end the work cleanly, libraries print no escapes, and
+    messages name options.
 
     Every signal to stop raises KeyboardInterrupt, as Ctrl-C does, wherever the work is; so files
     that are not finished are taken away.
@@ -64,7 +65,8 @@ def guarded() -> Iterator[list[str]]:
             old = {number: signal.signal(number, stop) for number in stopping_signals()}
         warnings.showwarning = _show_warning
         logging.lastResort = _Plain(logging.WARNING)
-        yield came
+        with naming_options():
+            yield came
     finally:
         warnings.showwarning, logging.lastResort = shows, last
         while old:

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from unnoise.errors import InputError
+from unnoise.errors import InputError, expect
 from unnoise.images import axes as ax
 from unnoise.images.atomic import target
 from unnoise.images.formats.registry import format_of, format_within, known_suffixes, suffix_of
 from unnoise.images.formats.writer import Writer
 from unnoise.images.image import Image
+from unnoise.images.pixel_types import as_pixels
 
 
 def open(
@@ -59,6 +60,7 @@ def open(
     >>> open("cells.tif").axes  # doctest: +SKIP
     'ZYX'
     """
+    expect("path", path, (str, os.PathLike), "a name like 'cells.tif'")
     path = Path(path)
     found, note = _format(path)
     if series is None or not hasattr(found, "numbers"):
@@ -201,6 +203,7 @@ def create(
     >>> with create("clean.tif", like=image) as out:  # doctest: +SKIP
     ...     out.write({"Z": 3}, block)
     """
+    expect("path", path, (str, os.PathLike), "a name like 'cells.tif'")
     path = Path(path)
     found: Any = format_of(path)
     target(path)  # a link that leads nowhere is refused now
@@ -249,6 +252,9 @@ def save(
     --------
     >>> save("clean.tif", np.zeros((5, 64, 64), np.float32), axes="ZYX")  # doctest: +SKIP
     """
+    array = as_pixels(array, "array")
+    if like is not None:
+        expect("like", like, Image, "an image of unnoise.open")
     image = Image.from_array(array, axes) if like is None else like
     if image.shape != array.shape:
         raise InputError(f"the array has shape {array.shape} but its image {image.shape}")

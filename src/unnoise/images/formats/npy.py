@@ -10,7 +10,8 @@ from numpy.lib import format as npy
 
 from unnoise.images.formats.reader import Pixels, reading
 from unnoise.images.formats.writer import Layout, held, mapped
-from unnoise.images.image import Image, check_pixels
+from unnoise.images.image import Image
+from unnoise.images.pixel_types import check_pixels
 
 
 def read(path: Path, axes: str | None = None) -> Image:

@@ -24,7 +24,8 @@ from unnoise.images import axes as ax
 from unnoise.images.formats import _palette
 from unnoise.images.formats.reader import Pixels, reading
 from unnoise.images.formats.writer import Layout, encoded, held
-from unnoise.images.image import Image, check_pixels
+from unnoise.images.image import Image
+from unnoise.images.pixel_types import check_pixels
 
 INCH = 0.0254
 METRES = {"inch": INCH, "m": 1.0, "cm": 1e-2, "mm": 1e-3, "micron": 1e-6, "um": 1e-6, "µm": 1e-6}

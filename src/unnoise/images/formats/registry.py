@@ -91,7 +91,7 @@ class Format(Protocol):
         ------
         InputError
             For what is damaged or no image, as one sentence with a remedy: `reader.reading` makes
-            it of whatever a decoder raises, `image.check_pixels` refuses pixels of no use.
+            it of whatever a decoder raises, `pixel_types.check_pixels` refuses pixels of no use.
         """
 
     def prepare(self, path: Path, like: Image, dtype: np.dtype) -> Layout:

@@ -30,7 +30,8 @@ from unnoise.images.formats import (
 )
 from unnoise.images.formats._tiff_writing import compressions, described, lost, prepare
 from unnoise.images.formats.reader import Pixels, reading
-from unnoise.images.image import Image, check_pixels
+from unnoise.images.image import Image
+from unnoise.images.pixel_types import check_pixels
 
 RGB = (2, 6)  # PhotometricInterpretation RGB and YCBCR; tifffile decodes the latter to RGB
 KEPT_PHOTOMETRICS = (0, 5)  # MINISWHITE and SEPARATED (CMYK) are written back as such

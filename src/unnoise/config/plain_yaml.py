@@ -1,0 +1,72 @@
+"""Reading YAML that may be damaged, or made to fill the memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+from unnoise.errors import InputError
+
+LONGEST = 2**24
+"""Characters of a text; a model folder has some 10,000 in its settings."""
+MOST_VALUES = 10**6
+"""Values of a text, those counted that aliases repeat."""
+DEEPEST = 100
+"""Levels of values within values."""
+
+
+def read_yaml(text: str, name: str) -> Any:
+    """The plain values of a YAML text.
+
+    Aliases repeat parts of a text, so that nine lines of them stand for billions of values; how
+    many there are is counted before any is made.
+
+    Parameters
+    ----------
+    text : str
+    name : str
+        What it is, for messages.
+
+    Raises
+    ------
+    InputError
+        If it is no YAML, or stands for too many values.
+
+    Examples
+    --------
+    >>> read_yaml("a: [1, 2]", "the settings")
+    {'a': [1, 2]}
+    """
+    if len(text) > LONGEST:
+        raise InputError(f"{name} are too long ({len(text):,} characters); give a smaller file")
+    try:
+        loader = yaml.SafeLoader(text)
+        try:
+            node = loader.get_single_node()
+            if _count(node, {}, 0) > MOST_VALUES:
+                raise InputError(f"{name} repeat themselves too often; give a smaller file")
+            return None if node is None else loader.construct_document(node)
+        finally:
+            loader.dispose()
+    except RecursionError as error:
+        raise InputError(f"{name} are nested too deeply; give a plainer file") from error
+    except (yaml.YAMLError, ValueError, TypeError, OverflowError) as error:
+        if isinstance(error, InputError):
+            raise
+        problem = " ".join(str(error).split())
+        raise InputError(f"{name} are not valid YAML ({problem})") from error
+
+
+def _count(node: yaml.Node | None, known: dict[int, int], depth: int) -> int:
+    """Values that a node stands for, its own copies counted; RecursionError if it holds itself."""
+    if node is None or isinstance(node, yaml.ScalarNode):
+        return 1
+    if depth > DEEPEST or known.get(id(node)) == 0:
+        raise RecursionError
+    if id(node) not in known:
+        known[id(node)] = 0  # being counted
+        pairs = isinstance(node, yaml.MappingNode)
+        inner = [part for pair in node.value for part in pair] if pairs else node.value
+        known[id(node)] = 1 + sum(_count(part, known, depth + 1) for part in inner)
+    return known[id(node)]
