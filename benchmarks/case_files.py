@@ -237,5 +237,5 @@ def _straightened(fixed: np.ndarray, truth: np.ndarray) -> float:
 
 def _named(said: Outcome) -> tuple[str, bool]:
     lines = [s.strip() for s in f"{said.good.out}\n{said.err}".splitlines() if "odd" in s.lower()]
-    right = [s for s in lines if re.search(r"\b2(\.0+)?\b", s)]
-    return (right or lines or ["nothing"])[0][:120], bool(right)
+    shifts = [float(n) for s in lines for n in re.findall(r"([\d.]+) pixel", s)]
+    return (lines or ["nothing"])[0][:120], any(abs(n - 2) <= 0.1 for n in shifts)

@@ -30,7 +30,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few_steps: None) -> Pa
     monkeypatch.setattr(plan, "DEFAULT_STEPS", {2: 1, 3: 1})
     monkeypatch.setattr(plan, "ADAPTED_STEPS", 4)
     rng = np.random.default_rng(0)
-    names = ["cells.tif", "big.tif"]
+    names = ["cells.tif", "big.tif", "field.tif"]
     for folder in ("folder", "low", "high", "again"):
         (tmp_path / folder).mkdir()
         names += [f"{folder}/one.tif", f"{folder}/two.tif"]
@@ -40,13 +40,15 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few_steps: None) -> Pa
     for name in ("movie.tif", "frames.tif"):
         tifffile.imwrite(name, movie, imagej=True, metadata={"axes": "TYX"})
     tifffile.imwrite("stack.tif", rng.poisson(9, (16, 32, 32)).astype(np.uint16))
+    tifffile.imwrite("mask.tif", (np.arange(48) > 9).repeat(48).reshape(48, 48).astype(np.uint8))
     return tmp_path
 
 
 RESULTS = {
     "README.md": "cells_denoised.tif out/one.tif clean.tif my.model big_clean.tif n2v2.tif s.tif "
     "movie_clean.tif care.model std.tif cells_denoised.report.html camera.json",
-    "docs/know_your_noise.md": "noise.json noise.html camera.json c.tif c.report.html",
+    "docs/know_your_noise.md": "noise.json noise.html camera.json c.tif c.report.html "
+    "nodata.tif masked.tif filled.tif",
     "docs/methods.md": "cells_denoised.tif s.tif n.tif care.model n2n.model b.tif l.tif std.tif "
     "run.yaml my.model other.model",
 }
