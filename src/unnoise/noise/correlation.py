@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from scipy import fft, ndimage
 
 from unnoise.noise.autocovariance import calm, detrended, fade, lagged_products, mixing
-from unnoise.noise.photon_transfer import HIGH, SIDE
+from unnoise.noise.cosine_blocks import HIGH, SIDE
 from unnoise.noise.planes import block_means
 
 REACH = 6

@@ -5,27 +5,26 @@ uncorrelated, so blocks can be chosen by their low frequencies, where texture li
 bias to their high frequencies, where the variance is read. The blocks of every range of intensity
 are taken in the order of their low-frequency energy for as long as the high frequencies agree.
 The line through these variances is the model of Foi, Trimeche, Katkovnik and Egiazarian (IEEE
-Transactions on Image Processing 2008): ``variance = gain * (signal - offset) + read noise``.
+Transactions on Image Processing 2008): ``variance = gain * (signal - offset) + read noise``. Where
+`unnoise.noise.quadratic_curve` finds that the variance grows faster, its square takes the place of
+the line.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
-from scipy import fft, special
+from scipy import special
 
+from unnoise.noise import quadratic_curve
+from unnoise.noise.cosine_blocks import Blocks, cut
 from unnoise.noise.planes import calmest
+from unnoise.noise.quadratic_curve import Quadratic
 
-SIDE = 8
-"""Side of the blocks."""
-LOW, HIGH = 8, 10
-"""Coefficients (i, j) with 1 <= i + j <= LOW choose the blocks, those from HIGH on are measured."""
-MAX_BLOCKS = 200_000
-"""Blocks that are looked at: more change the level by less than 0.2 %."""
 ROUNDS = 3
 CALM = 0.92
 """Blocks with at most this share of the expected low-frequency energy are without texture."""
@@ -42,6 +41,16 @@ TEXTURE = 0.015
 FEWEST = 200
 """Blocks per range of intensity."""
 MAX_BINS = 16
+TILES = 12
+"""Squares of the picture that the errors of `quadratic_curve` need."""
+APART = 0.12
+"""Most that the level of the white blocks adds to the error."""
+LEAST_SHARE = 0.04
+"""Share of white blocks that may be chance: of 200 the 8 that are always taken."""
+AGREE = 2.0
+"""Errors of the level from which the whole curve is moved to that of the white blocks."""
+FEW_WHITE, MOST_WHITE = 0.3, 0.6
+"""Shares of white blocks from which they have a say in the level, and the whole say."""
 Row = tuple[float, float, float]
 """Of a range of intensity: its mean, the variance of the noise, and the standard error of that."""
 
@@ -64,6 +73,10 @@ class PhotonTransfer:
         Mean variance over the pixels of the picture.
     level_error : float
         Relative standard error of `level`.
+    square : tuple of four floats, or None
+        ``variance = c0 + c1 d + c2 d^2`` with ``d = signal - centre``, as (centre, c0, c1, c2),
+        where the curve surely bends upwards, as that of multiplicative noise does; `gain` is then
+        the mean slope.
 
     Examples
     --------
@@ -83,6 +96,7 @@ class PhotonTransfer:
     curvature: float
     level: float
     level_error: float
+    square: tuple[float, float, float, float] | None = None
 
     @property
     def is_signal_dependent(self) -> bool:
@@ -109,14 +123,22 @@ class PhotonTransfer:
         return float(np.sqrt(max(self.intercept, 0.0))) if self.offset == 0 else 0.0
 
     def at(self, signal: ArrayLike) -> NDArray[np.float64]:
-        """Noise variance at an intensity; a line where there is one, else between the bins."""
+        """Noise variance at an intensity: a line or a square, or between the bins."""
         s = np.asarray(signal, np.float64)
         floor = max(float(self.variance.min()) * 0.25, 1e-300)
+        if self.square is not None:
+            centre, *c = self.square
+            return np.maximum(np.polynomial.polynomial.polyval(s - centre, c), floor)
         if len(self.signal) == 1 or (self.is_line and not self.is_signal_dependent):
-            return np.full(s.shape, max(self.level, 1e-300))
+            return np.full(s.shape, max(self._mean(), 1e-300))
         if self.is_line:
             return np.maximum(self.gain * s + self.intercept, floor)
         return np.maximum(np.interp(s, self.signal, self.variance), floor)
+
+    def _mean(self) -> float:
+        """The level that all bins have measured, if it is one."""
+        weights = 1 / self.error**2
+        return float((weights * self.variance).sum() / weights.sum())
 
 
 def measure(planes: NDArray, *, spread: float = 1.0) -> PhotonTransfer | None:
@@ -143,7 +165,9 @@ def measure(planes: NDArray, *, spread: float = 1.0) -> PhotonTransfer | None:
     """
     # By a power of two, which is exact: squares of squares of 1e-30 or 1e30 leave float64.
     unit = float(2.0 ** np.round(np.log2(max(float(np.ptp(planes)), 1e-300))))
-    mean, low, high = _blocks(planes / unit)
+    blocks, clipped = cut(planes / unit, FEWEST)
+    whole = blocks.part(~clipped)
+    mean, low, high = whole.mean, whole.low, whole.high
     if len(mean) < 4:
         return None
     n_bins = int(np.clip(len(mean) // FEWEST, 1, MAX_BINS))
@@ -151,7 +175,68 @@ def measure(planes: NDArray, *, spread: float = 1.0) -> PhotonTransfer | None:
     curve = _start(groups, mean, low, high)
     for _ in range(ROUNDS):
         curve = _fitted(_calm(groups, mean, low, high, curve))
-    return _scaled(curve, unit, 1 / spread)
+    if len(np.unique(whole.tile)) >= TILES:
+        curve = _joined(curve, quadratic_curve.fit(whole, n_bins))
+    return _scaled(_with_clipped(curve, len(mean), blocks.part(clipped)), unit, 1 / spread)
+
+
+def _joined(curve: PhotonTransfer, found: Quadratic) -> PhotonTransfer:
+    """The curve with what all white blocks say of it.
+
+    Calm blocks have too little of noise with bright tails, white ones too much texture: so the
+    level lies between, nearer to the latter the more of the picture is white, and how far they
+    differ is in its error. As long as both agree the curve stays as it is.
+    """
+    if found.is_convex:
+        signal, variance, errors = (np.array(column) for column in zip(*found.rows, strict=True))
+        half = 1.96 * found.slope_error
+        curve = replace(
+            curve,
+            signal=signal,
+            variance=variance,
+            error=np.hypot(errors, TEXTURE * variance),
+            gain=found.slope,
+            gain_low=found.slope - half,
+            gain_high=found.slope + half,
+            intercept=found.coefficients[0] - found.slope * found.centre,
+            curvature=min(curve.curvature, quadratic_curve.p_value(found.bend)),
+            square=(found.centre, *found.coefficients),
+        )
+    stray = TEXTURE / found.share + found.level_error / found.level
+    if found.is_convex or found.uneven:
+        return replace(curve, level=found.level, level_error=stray)
+    apart = found.level / curve.level - 1
+    part = float(np.clip((found.share - FEW_WHITE) / (MOST_WHITE - FEW_WHITE), 0, 1))
+    if abs(apart) > 2 * APART:  # more than tails of noise do: hot pixels are white, too
+        part = 0.0
+    texture = TEXTURE / np.sqrt(max(found.share, LEAST_SHARE))
+    error = math.hypot(curve.level_error, min(abs(apart), APART), texture)
+    level = curve.level * (1 + part * apart)
+    if abs(part * apart) > AGREE * curve.level_error:
+        curve = _scaled(curve, 1.0, 1 + part * apart)
+    return replace(curve, level=level, level_error=error)
+
+
+def _with_clipped(curve: PhotonTransfer, n: int, clipped: Blocks) -> PhotonTransfer:
+    """The curve with the level of the whole picture, of which so many blocks are not clipped.
+
+    Where pixels are cut off at an end there is less noise in the image than there was before; the
+    level lies between, and both in its interval. Zeros of sparse counts are cut off nowhere, and
+    there the two agree.
+    """
+    if len(clipped) == 0:
+        return curve
+    before = curve.at(clipped.mean)
+    order = np.argsort(clipped.mean, kind="stable")
+    after = 0.0
+    for group in np.array_split(order, max(len(order) // FEWEST, 1)):
+        ratio = clipped.high[group] / before[group]
+        chosen = quadratic_curve.white(clipped.low[group] / before[group], ratio)
+        after += float(ratio[chosen].mean() * before[group].sum())
+    levels = (curve.level * n + np.array([float(before.sum()), after])) / (n + len(clipped))
+    level = float(levels.mean())
+    apart = float(np.ptp(levels)) / 2 / level
+    return replace(curve, level=level, level_error=float(np.hypot(curve.level_error, apart)))
 
 
 def _start(groups: list[NDArray], mean: NDArray, low: NDArray, high: NDArray) -> PhotonTransfer:
@@ -242,30 +327,6 @@ def of_blocks(signal: NDArray, variance: NDArray) -> PhotonTransfer:
     return _scaled(_fitted(rows), unit, 1.0)
 
 
-def _blocks(planes: NDArray) -> tuple[NDArray, NDArray, NDArray]:
-    """Mean, low-frequency and high-frequency energy of all blocks that are not clipped."""
-    n, height, width = planes.shape
-    stride = 4
-    while n * (height // stride) * (width // stride) > MAX_BLOCKS:
-        stride += 1
-    i, j = np.indices((SIDE, SIDE))
-    low, high = (i + j >= 1) & (i + j <= LOW), i + j >= HIGH
-    bottom, top = float(planes.min()), float(planes.max())
-    views = (sliding_window_view(plane, (SIDE, SIDE))[::stride, ::stride] for plane in planes)
-    windows = [view.reshape(-1, SIDE, SIDE).astype(np.float64) for view in views]
-    clipped = [((w <= bottom) | (w >= top)).mean((1, 2)) for w in windows]
-    # A clipped pixel has no noise. In dim counts the darkest value is common: then all blocks stay.
-    limit = 0.05 if sum((c <= 0.05).sum() for c in clipped) >= FEWEST else 0.98
-    columns = []
-    for kept in (w[c <= limit] for w, c in zip(windows, clipped, strict=True)):
-        centred = kept - kept.mean((1, 2), keepdims=True)
-        power = fft.dctn(centred, axes=(1, 2), norm="ortho") ** 2
-        columns.append((kept.mean((1, 2)), power[:, low].mean(1), power[:, high].mean(1)))
-    mean, lows, highs = (np.concatenate(part) for part in zip(*columns, strict=True))
-    alive = highs > 0
-    return mean[alive], lows[alive], highs[alive]
-
-
 def _fitted(rows: Sequence[Row]) -> PhotonTransfer:
     """The line through the curve: weighted least squares, bins high above it left out.
 
@@ -291,6 +352,8 @@ def _fitted(rows: Sequence[Row]) -> PhotonTransfer:
     degrees = int(kept.sum()) - 2
     chi2 = float((left**2).sum())
     p = float(special.chdtrc(degrees, chi2)) if degrees > 0 else 1.0
+    if (~kept[1:] & ~kept[:-1]).any():  # texture is found here and there; neighbours are a bend
+        p = 0.0
     if degrees > 0:
         covariance = covariance * max(chi2 / degrees, 1.0)
     half = 1.96 * float(np.sqrt(covariance[0, 0]))
@@ -329,4 +392,9 @@ def _scaled(curve: PhotonTransfer, unit: float, share: float) -> PhotonTransfer:
         **dict.fromkeys(("gain", "gain_low", "gain_high"), unit * share),
         **dict.fromkeys(("variance", "error", "intercept", "level"), unit**2 * share),
     }
-    return replace(curve, **{k: getattr(curve, k) * factor for k, factor in factors.items()})
+    square = curve.square
+    if square is not None:
+        centre, constant, slope, bend = square
+        square = (centre * unit, constant * unit**2 * share, slope * unit * share, bend * share)
+    changed = {k: getattr(curve, k) * factor for k, factor in factors.items()}
+    return replace(curve, square=square, **changed)

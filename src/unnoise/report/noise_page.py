@@ -129,7 +129,7 @@ def noise_numbers(channel: ChannelNoise) -> list[Number]:
                 "mean over the picture",
             )
         )
-        if curve.is_signal_dependent:
+        if curve.is_signal_dependent and curve.square is None:
             numbers += [
                 Number(
                     "gain",
@@ -146,7 +146,13 @@ def noise_numbers(channel: ChannelNoise) -> list[Number]:
             ]
         if not curve.is_line:
             numbers.append(
-                Number("curve", "no straight line", meaning="stretched, clipped or mixed noise")
+                Number(
+                    "curve",
+                    "no straight line" if curve.square is None else "bends upwards",
+                    meaning="stretched, clipped or mixed noise"
+                    if curve.square is None
+                    else "multiplicative noise, such as speckle",
+                )
             )
         numbers.append(
             Number(
