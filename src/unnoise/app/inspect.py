@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from unnoise.app.files import InputOptions
+from unnoise.app.files import InputOptions, notes
 from unnoise.errors import InputError, printable
 from unnoise.images import formats
 from unnoise.images.image import Image
@@ -50,7 +50,8 @@ def run(
         texts = [report.to_json() for report in reports]
         return texts[0] if len(texts) == 1 else json.dumps([json.loads(t) for t in texts], indent=1)
     wrote = [] if html is None else [f"wrote {html}"]
-    return "\n\n".join([*map(text, reports), *wrote])
+    told = "\n".join(note.text for note in notes(images))
+    return "\n\n".join([*([told] if told else []), *map(text, reports), *wrote])
 
 
 def _picture(image: Image, report: NoiseReport) -> NDArray:

@@ -54,7 +54,8 @@ class Image:
     path : Path or None
         The file the image came from.
     metadata : mapping
-        What the reader of a format wants its writer to know; no other module looks inside.
+        What the reader of a format wants its writer to know; no other module looks inside, but for
+        ``which``, the end of `name` that tells images of one file apart.
     nodata : float or None
         The value by which the file marks pixels without data, where it names one.
     hidden : ndarray of bool or None
@@ -116,7 +117,8 @@ class Image:
     @property
     def name(self) -> str:
         """How messages call the image."""
-        return self.path.name if self.path else "the image"
+        own = self.path.name if self.path else "the image"
+        return f"{own}{self.metadata.get('which', '')}"
 
     def read(self, where: ax.Where | None = None) -> NDArray:
         """Pixels of a region as an STCZYX block in the dtype of the image.

@@ -127,6 +127,8 @@ def test_many_pixels_wait_in_a_nameless_file(
 ) -> None:
     monkeypatch.setattr(writer, "IN_MEMORY", 100)
     image = Image.from_array(pixels_of((3, 40, 50)), axes="ZYX")
+    assert formats.create(tmp_path / "a.tif", image, compress="zlib").nbytes == 2 * 6000
+    assert formats.create(tmp_path / "a.tif", image).nbytes == 6000
     with formats.create(tmp_path / "a.tif", image, compress="zlib") as out:
         for z in range(3):
             out.write({"Z": z}, image.read({"Z": z}))
@@ -182,6 +184,23 @@ def test_smaller_copies_are_made_anew(
             assert level.keyframe.compression == before[0].keyframe.compression
             assert abs(float(level.asarray().mean()) - float(clean.mean())) < 0.5
     assert formats.create(tmp_path / "c.tif", image).lost == ()
+
+
+@pytest.mark.parametrize("subifds", [True, False])
+def test_copies_by_any_factor(tmp_path: Path, subifds: bool) -> None:
+    pixels = pixels_of((200, 333), "uint16")
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tif:
+        tif.write(pixels, subifds=3 * subifds or None, metadata=None)
+        for factor in (2, 8, 20):
+            tif.write(pixels[::factor, ::factor], subfiletype=1, metadata=None)
+    (image,) = formats.open_all([tmp_path / "a.tif"])
+    assert "note" not in image.metadata
+    copy(image, tmp_path / "b.tif")
+    sizes = [(200, 333), (100, 167), (25, 42), (10, 17)]
+    with tifffile.TiffFile(tmp_path / "b.tif") as tif:
+        first = tif.pages.first
+        pages = list(first.pages or []) if subifds else list(tif.pages)[1:]
+        assert [page.shape for page in [first, *pages]] == sizes
 
 
 @pytest.mark.parametrize("nodata", [None, -9999.0])

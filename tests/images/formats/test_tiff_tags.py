@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image as Pillow
 
 from unnoise.images import formats
 
@@ -152,3 +153,14 @@ def test_a_description_is_kept_in_every_dialect(tmp_path: Path) -> None:
     copy(formats.open(tmp_path / "d.tif"), tmp_path / "e.tif")
     with tifffile.TiffFile(tmp_path / "e.tif") as tif:
         assert (tif.shaped_metadata or ({},))[0]["gain"] == 2
+
+
+def test_exif_is_named_as_it_lies_elsewhere_in_the_file(tmp_path: Path) -> None:
+    exif = Pillow.Exif()
+    exif[0x010F] = "Maker"
+    exif.get_ifd(0x8769)[0x829A] = 0.5
+    Pillow.fromarray(pixels_of((40, 50))).save(tmp_path / "a.tif", exif=exif.tobytes())
+    image = formats.open(tmp_path / "a.tif")
+    assert formats.create(tmp_path / "b.tif", image).lost == ("EXIF",)
+    copy(image, tmp_path / "b.tif")
+    assert tags_of(tmp_path / "b.tif")[0x010F] == "Maker"

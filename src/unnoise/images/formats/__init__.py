@@ -99,7 +99,7 @@ def open_all(
     Examples
     --------
     >>> [image.name for image in open_all(["positions.ome.tif"])]  # doctest: +SKIP
-    ['positions.ome.tif', 'positions.ome.tif']
+    ['positions.ome.tif (series 0)', 'positions.ome.tif (series 1)']
     """
     images: list[Image] = []
     members: set[str] = set()
@@ -116,7 +116,8 @@ def open_all(
             image = _noted(open(path, axes=axes, series=number), note)
             members |= {os.path.realpath(file) for file in image.metadata.get("files", ())}
             if len(numbers) > 1:
-                image = replace(image, metadata={**image.metadata, "part": f"_series{number}"})
+                which = {"part": f"_series{number}", "which": f" (series {number})"}
+                image = replace(image, metadata={**image.metadata, **which})
             images.append(image)
             note = ""
     return images

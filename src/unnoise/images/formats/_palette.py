@@ -43,9 +43,9 @@ def kind(colours: NDArray, pixels: NDArray) -> str:
     monotonic = all((s >= 0).all() or (s <= 0).all() for s in steps)
     if is_long and monotonic and (is_even or not is_gray):
         return "tint"
-    if is_gray:
-        return "gray"
     used = np.unique(pixels)
+    if is_gray:
+        return "gray" if len(used) > 2 else "labels"
     between = steps[:, used[0] : used[-1]]
     if len(used) >= RAMP and np.abs(between).max(initial=0) <= SMOOTH:
         return "tint"

@@ -84,12 +84,35 @@ def series_of(tif: tifffile.TiffFile, path: Path) -> list[tifffile.TiffPageSerie
             for level in loose:
                 series.levels.remove(level)
             found += loose
+    _take_copies(found)
     found = [s for s in found if not is_mask(s)] or found
     # Each file of a set tells of the images in all files; its own ones are meant.
     if all(s.keyframe.parent is tif and not s.is_multifile for s in found):
         return found
     own = Path(os.path.realpath(path))
     return [s for s in found if own in files_of(s)] or found
+
+
+def _take_copies(found: list[tifffile.TiffPageSeries]) -> None:
+    """Make levels of the images that say to be smaller copies, whatever their factor.
+
+    tifffile knows the factors 2, 3 and 4 in a row; overviews of GeoTIFF may leave some out.
+    """
+    for small in [one for one in found if one.kind == "generic" and _is_reduced(one)]:
+        whole = next((one for one in found if _is_copy(small, one)), None)
+        if whole is not None:
+            whole.levels.append(small)
+            found.remove(small)
+
+
+def _is_copy(small: tifffile.TiffPageSeries, whole: tifffile.TiffPageSeries) -> bool:
+    """Whether an image has the shape of another one with pixels joined along Y and X."""
+    if _is_reduced(whole) or (small.axes, small.dtype) != (whole.axes, whole.dtype):
+        return False
+    a, b = (dict(zip(one.axes, one.shape, strict=True)) for one in (small, whole))
+    factor = b["Y"] / a["Y"]
+    is_alike = all(a[letter] == b[letter] for letter in a if letter not in "YX")
+    return is_alike and factor > 1 and abs(b["X"] / factor - a["X"]) <= 1
 
 
 def is_mask(series: tifffile.TiffPageSeries) -> bool:

@@ -11,7 +11,7 @@ import tifffile
 
 from unnoise.errors import InputError
 from unnoise.images.formats import _ome_xml, _tiff_metadata, _tiff_storage
-from unnoise.images.formats.writer import Layout, encoded, mapped
+from unnoise.images.formats.writer import Encoded, Layout, mapped
 from unnoise.images.image import Image
 
 IMAGEJ_TYPES = ("uint8", "uint16", "float32")
@@ -109,7 +109,7 @@ def prepare(path: Path, like: Image, dtype: np.dtype, compress: str | None = Non
     write = partial(
         _tiff_storage.write, axes=like.axes, storage=storage, nodata=like.nodata, **keywords
     )
-    return encoded(like.shape, dtype, write)
+    return Encoded(like.shape, dtype, write)
 
 
 def lost(path: Path, like: Image, dtype: np.dtype) -> list[str]:

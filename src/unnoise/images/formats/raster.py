@@ -23,7 +23,7 @@ from unnoise.errors import InputError
 from unnoise.images import axes as ax
 from unnoise.images.formats import _palette
 from unnoise.images.formats.reader import Pixels, reading
-from unnoise.images.formats.writer import Layout, encoded, held
+from unnoise.images.formats.writer import Encoded, Layout, held
 from unnoise.images.image import Image
 from unnoise.images.pixel_types import check_pixels
 
@@ -94,7 +94,7 @@ def prepare(path: Path, like: Image, dtype: np.dtype) -> Layout:
             f"{like.axes} of shape {like.shape}; {remedy}"
         )
     encode = _write_png if is_png else _write_jpeg
-    return encoded(like.shape, dtype, lambda part, pixels: encode(part, pixels, like))
+    return Encoded(like.shape, dtype, lambda part, pixels: encode(part, pixels, like))
 
 
 def lost(path: Path, like: Image, dtype: np.dtype) -> list[str]:

@@ -64,6 +64,11 @@ class Format(Protocol):
         [project.entry-points."unnoise.formats"]
         toy = "toy_format"
 
+    What else it may have is asked for by name: ``numbers(path, series)``, the numbers of the
+    images that are meant in a file that holds several, with a note, where `read` takes the number
+    as a third argument; ``lost(path, like, dtype)``, the names of what is known of an image and
+    will not be in its file; ``compressions``, names of which `prepare` takes one as a fourth one.
+
     Wherever a path ends with one of its suffixes, `open`, `create`, `save`, `find` and the command
     line then use it. The suffixes in `FORMATS` come first: no package can take them over.
     """

@@ -183,7 +183,12 @@ def _listed(found: list[TiffPageSeries], which: Iterable[int]) -> str:
 def _lost(tif: tifffile.TiffFile, lossy: str) -> list[str]:
     """What else of a file is not kept: its compression, and what says which pixels count."""
     masks = any(map(_tiff_series.is_mask, tif.series))
-    return [lossy] * bool(lossy) + ["transparency mask"] * masks
+    order = bool((tif.gdal_structural_metadata or {}).get("LAYOUT"))
+    return (
+        [lossy] * bool(lossy)
+        + ["transparency mask"] * masks
+        + ["order of a cloud-optimised GeoTIFF"] * order
+    )
 
 
 def _of_set(part: _tiff_series.Alone | None, files: list[Path]) -> list[str]:

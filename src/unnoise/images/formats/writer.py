@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unnoise.images import axes as ax
-from unnoise.images.atomic import explained, probe, replacing
+from unnoise.images.atomic import explained, probe, replacing, target
 from unnoise.images.image import Image, cast
 
 IN_MEMORY = 2**28
@@ -59,6 +60,7 @@ class Writer:
         self.dtype = dtype
         self.lost = tuple(lost)
         self.nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        self.nbytes += layout.waiting if isinstance(layout, Encoded) else 0
         self._layout = layout
         self._file: tuple[NDArray, Callable[[], object]] | None = None
         self._whole = ExitStack()
@@ -73,7 +75,7 @@ class Writer:
         """
         with explained(self.path, self.nbytes):
             probe(self.path)
-            _check_space(self.path.parent, self.nbytes)
+            _check_space(target(self.path).parent, self.nbytes)
 
     def __enter__(self) -> Writer:
         with explained(self.path, self.nbytes), ExitStack() as whole:
@@ -134,21 +136,36 @@ def mapped(create: Callable[[Path], np.memmap]) -> Layout:
     return layout
 
 
-def encoded(
-    shape: tuple[int, ...], dtype: np.dtype, encode: Callable[[Path, NDArray], object]
-) -> Layout:
+@dataclass(frozen=True)
+class Encoded:
     """The layout of a file that is encoded when all its pixels are there.
 
     Until then they are in memory, or where they are many in a nameless file on the same disk.
     """
 
-    def layout(part: Path) -> tuple[NDArray, Callable[[], object]]:
-        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-        array = np.zeros(shape, dtype) if size <= IN_MEMORY else _scratch(part, shape, dtype)
-        part.touch()
-        return array, lambda: encode(part, array)
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    encode: Callable[[Path, NDArray], object]
 
-    return layout
+    @property
+    def size(self) -> int:
+        """Bytes of the pixels."""
+        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that are needed on the disk besides those of the file."""
+        return self.size if self.size > IN_MEMORY else 0
+
+    def __call__(self, part: Path) -> tuple[NDArray, Callable[[], object]]:
+        """As `Layout` says."""
+        array = (
+            _scratch(part, self.shape, self.dtype)
+            if self.waiting
+            else np.zeros(self.shape, self.dtype)
+        )
+        part.touch()
+        return array, lambda: self.encode(part, array)
 
 
 def _scratch(part: Path, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
