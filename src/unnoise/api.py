@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from unnoise.config.config import Config
 from unnoise.errors import InputError, expect
+from unnoise.images import labels
 from unnoise.images.image import Image, as_image
 from unnoise.models import folder as model_folder
 from unnoise.models import model as data
@@ -221,6 +223,10 @@ def train(
     else:
         settings = Config.of_method(config, method).with_budget(minutes, steps, seed)
     opened = _opened(images, mask, axes, "images")
+    for image in opened:
+        text = labels.warning(image)
+        if text:
+            warnings.warn(f"{image.name}: {text}", stacklevel=2)
     partners = None if targets is None else _opened(targets, mask, axes, "targets")
     if isinstance(settings, Auto) and (not opened or partners is not None):
         plan(opened, settings.provisional, partners)  # says what is missing or superfluous

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import unnoise
 from unnoise.errors import InputError
 from unnoise.images.image import Image, as_image
 from unnoise.images.labels import is_flat, warning
@@ -44,3 +45,9 @@ def test_constant_real_and_coloured_images_are_left_alone() -> None:
 def test_an_array_of_booleans_is_refused() -> None:
     with pytest.raises(InputError, match="holds booleans: a mask has no noise to remove"):
         as_image(blobs(3) > 0)
+
+
+def test_scripts_are_warned_too() -> None:
+    cells = blobs(9)[:64, :64]
+    with pytest.warns(UserWarning, match="the image: few distinct values .* looks like labels"):
+        unnoise.denoise(cells, method="gaussian")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unnoise.app.events import Event, Message
+from unnoise.app.events import Event, Message, Warned
 from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images import formats, labels
@@ -191,9 +191,12 @@ def notes(images: Sequence[Image]) -> Generator[Message]:
     """
     for image in images:
         found = image.mask.notes if image.mask is not None else ()
-        for text in (image.metadata.get("note"), labels.warning(image), *found):
+        for text in (image.metadata.get("note"), *found):
             if text:
                 yield Message(f"{image.name}: {text}")
+        warning = labels.warning(image)
+        if warning:
+            yield Warned(f"{image.name}: {warning}")
 
 
 def open_targets(
