@@ -154,6 +154,15 @@ def test_integers_of_dim_counts(rounded: bool, level: float) -> None:
     assert said == (rounded and level < 10)
 
 
+@pytest.mark.parametrize("mean", [-630.0, -2.0])
+def test_integers_around_zero_are_no_dim_counts(mean: float) -> None:
+    """Hounsfield units: what is rounded is far below the noise."""
+    noisy = mean + 30 * np.random.default_rng(0).normal(size=(96, 96))
+    known = known_of(noisy, VarianceCurve((0.0,), (900.0,)))
+    found = judge(noisy, blind(noisy, 3), known=known, rounded=True)
+    assert not any("--dtype float32" in w for w in found.warnings)
+
+
 def test_noise_that_was_not_measured_leaves_the_rest() -> None:
     noisy = noisy_of(scene())
     found = judge(noisy, blind(noisy), known=known_of(noisy, None))

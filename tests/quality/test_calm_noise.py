@@ -13,7 +13,7 @@ from unnoise.quality.calm_noise import calm_variance
 def test_white_noise_on_a_smooth_scene(seed: int) -> None:
     scene = smooth((160, 160), 8, seed, mean=100, sd=20)
     noise = np.random.default_rng(seed).normal(0, 5, scene.shape)
-    assert calm_variance(scene + noise).mean() == pytest.approx(25, rel=0.1)
+    assert 20 < calm_variance(scene + noise).mean() < 27
 
 
 @pytest.mark.parametrize("looks", [1, 4])

@@ -24,7 +24,7 @@ from unnoise.quality.whiteness import ResidualStructure, Whiteness, residual_str
 NOVEL = 0.05
 """Share of novel pixels from which the result deserves a warning; 1 % is chance."""
 SMALL = 10.0
-"""Integer images dimmer than this lose their fractions by rounding."""
+"""Integer images dimmer than this, and of less noise variance, lose their fractions by rounding."""
 LEVEL = 0.02
 """Relative error of the noise variance of real pictures beyond what the fit knows (W2S: 2 %)."""
 WINDOW = 8.0
@@ -165,6 +165,7 @@ def assess(
             novel_part,
             rounded,
             clean,
+            variance,
             signal,
             memory,
             doubted,
@@ -225,6 +226,7 @@ def _warnings(
     novel: float,
     rounded: bool,
     clean: NDArray,
+    variance: NDArray | None,
     signal: bool,
     memorised: float,
     doubted: bool,
@@ -232,6 +234,7 @@ def _warnings(
     """What the numbers mean where they are not good."""
     largest, at = (0.0, ()) if white is None else (white.largest, white.at)
     level = float(np.mean(clean))
+    noise_level = 0.0 if variance is None else float(np.mean(variance))
     found: tuple[tuple[object, str], ...] = (
         (
             ceiling < 0,
@@ -277,7 +280,7 @@ def _warnings(
             f"there may be invented",
         ),
         (
-            rounded and level < SMALL,
+            rounded and abs(level) < SMALL and noise_level < SMALL,
             f"the result is stored as integers, and at a mean of {level:.2g} rounding loses much; "
             f"--dtype float32 keeps fractions",
         ),

@@ -11,10 +11,12 @@ from unnoise.quality import blocks
 
 MASK = np.outer([1.0, -2.0, 1.0], [1.0, -2.0, 1.0]) / 6
 """What is left of a plane where it bends; of white noise, its variance."""
-LIKE = 1024
+LIKE = 4096
 """Pixels of like intensity ..."""
 CALM = 0.25
 """... of which this share, in the calmest surroundings, tells the noise."""
+CLIPPED = 0.1
+"""Groups with less than this share of the median are at an end of the range."""
 WIDTH = 4.0
 """Standard deviation, in pixels, of the window of the surroundings."""
 
@@ -23,8 +25,9 @@ def calm_variance(noisy: ArrayLike) -> NDArray[np.float64]:
     """Variance at every pixel, as the calmest places of like intensity show it.
 
     The mask is that of Immerkær (Computer Vision and Image Understanding 64, 1996). Texture can
-    only add to it, so where no place is calm this is too much, and never much too little: a check
-    of measured curves, and not one of them.
+    only add to what it leaves, so where no place is calm this is too much; but noise does not
+    fall with intensity, so calm places that are brighter bound it too. It checks measured curves,
+    and is none of them.
 
     Examples
     --------
@@ -39,10 +42,16 @@ def calm_variance(noisy: ArrayLike) -> NDArray[np.float64]:
     signal, _ = local_mean(x, 2.0)
     order = np.argsort(signal, axis=None, kind="stable")
     flat, restless = squares.ravel(), around.ravel()
-    out = np.empty(x.size)
-    for group in np.array_split(order, max(order.size // LIKE, 1)):
+    groups = np.array_split(order, max(order.size // LIKE, 1))
+    found = np.empty(len(groups))
+    for i, group in enumerate(groups):
         calm = group[np.argsort(restless[group], kind="stable")[: max(int(CALM * group.size), 1)]]
-        out[group] = flat[calm].mean()
+        found[i] = flat[calm].mean()
+    clipped = found < CLIPPED * np.median(found)
+    least = np.minimum.accumulate(np.where(clipped, np.inf, found)[::-1])[::-1]
+    out = np.empty(x.size)
+    for group, own, bound in zip(groups, found, least, strict=True):
+        out[group] = min(own, bound)
     return out.reshape(x.shape)
 
 
