@@ -163,6 +163,40 @@ def test_integers_around_zero_are_no_dim_counts(mean: float) -> None:
     assert not any("--dtype float32" in w for w in found.warnings)
 
 
+@pytest.mark.parametrize("filled", [0.0, 100.0, 5000.0])
+def test_pixels_that_are_no_measurement_have_no_say(filled: float) -> None:
+    """Half of the plane is excluded: numbers and warnings are those of the other half."""
+    truth = scene(256)
+    noisy = noisy_of(truth)
+    clean = blind(noisy)
+    excluded = np.arange(256)[None, :].repeat(256, 0) >= 128
+    excluded[5, 7] = True
+    known = known_of(noisy)
+    half = judge(noisy[:, :128], clean[:, :128], known=known)
+    other_noisy, other = np.where(excluded, filled, noisy), np.where(excluded, filled + 3, clean)
+    found = judge(other_noisy, other, known=known, excluded=excluded)
+    assert found.gain is not None
+    assert half.gain is not None
+    assert found.gain.psnr.value == pytest.approx(half.gain.psnr.value, abs=0.15)
+    assert found.gain.mse.value == pytest.approx(half.gain.mse.value, rel=0.03)
+    assert found.bias.total_relative == pytest.approx(half.bias.total_relative, abs=1e-4)
+    assert found.whiteness is not None
+    assert half.whiteness is not None
+    assert found.whiteness.largest == pytest.approx(half.whiteness.largest, abs=0.02)
+    assert found.has_signal
+    if filled == 100:  # as from around: a step of its own is novel on this side too
+        assert found.warnings == half.warnings == ()
+
+
+def test_noise_around_what_is_no_measurement_is_no_signal() -> None:
+    noisy = noisy_of(np.full((128, 128), 100.0))
+    excluded = np.zeros(noisy.shape, bool)
+    excluded[:, :40] = True
+    noisy[excluded] = 100
+    found = judge(noisy, np.full_like(noisy, 100.0), excluded=excluded)
+    assert not found.has_signal
+
+
 def test_noise_that_was_not_measured_leaves_the_rest() -> None:
     noisy = noisy_of(scene())
     found = judge(noisy, blind(noisy), known=known_of(noisy, None))

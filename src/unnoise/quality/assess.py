@@ -93,6 +93,7 @@ def assess(
     error: NDArray | None = None,
     denoise: Callable[[NDArray], NDArray] | None = None,
     rounded: bool = False,
+    excluded: NDArray[np.bool_] | None = None,
     seed: int = 0,
 ) -> Assessment:
     """Judge the result of one plane.
@@ -113,10 +114,13 @@ def assess(
         Noisy plane to clean plane, for the Fourier ring correlation of two noisier copies.
     rounded : bool
         Whether the result is stored as integers.
+    excluded : ndarray of bool, shape (y, x), optional
+        Pixels that are no measurement, which nothing is judged by.
     seed : int
         Seed of the split.
     """
     noisy, clean = np.asarray(noisy, np.float64), np.asarray(clean, np.float64)
+    inside = None if excluded is None or not excluded.any() else ~excluded
     model = noise.models[channel]
     independent = not set(noise.correlated[channel]) & set("YX")
     variance = None if model is None else model.variance(clean)
@@ -125,23 +129,26 @@ def assess(
     estimate = white = structure = before = after = None
     learned, doubt, doubted = 0.0, 0.0, False
     if variance is not None:
-        structure = residual_structure(noisy, clean, variance)
-        white = whiteness(noisy - clean, variance)
+        used = variance if inside is None else np.where(inside, variance, 0.0)
+        structure = residual_structure(noisy, clean, used)
+        white = whiteness(noisy - clean, used)
         if independent:
             learned, doubt = record.memorised[channel]
             level = math.hypot(noise.relative_error[channel], LEVEL)
             repeated = 2 * record.dependence[channel] + learned
-            estimate, doubted = _gain(noisy, clean, variance, level, repeated, doubt)
+            estimate, doubted = _gain(noisy, clean, variance, level, repeated, doubt, inside)
             if denoise is not None and min(noisy.shape) >= 32:
                 first, second = gaussian_split(noisy, variance, np.random.default_rng([seed, 4]))
                 before, after = frc(first, second), frc(denoise(first), denoise(second))
-    bias = mean_preservation(noisy, clean)
-    ceiling = gain_ceiling(noisy, clean)
+    bias = mean_preservation(noisy, clean, inside=inside)
+    ceiling = gain_ceiling(noisy, clean, inside=inside)
     if estimate is not None and estimate.consistent:
         ceiling = min(ceiling, estimate.psnr.high)
     novel = novelty(noisy, record.looks[channel])
-    novel_part = novel_share(novel)
-    signal = not independent or has_signal(noisy)
+    if inside is not None:
+        novel = np.where(inside, novel, 0.0)
+    novel_part = novel_share(novel if inside is None else novel[inside])
+    signal = not independent or has_signal(_dealt(noisy, inside))
     memory = learned if learned - 2 * doubt > 0 else 0.0
     return Assessment(
         gain=estimate,
@@ -164,7 +171,7 @@ def assess(
             bias,
             novel_part,
             rounded,
-            clean,
+            clean if inside is None else clean[inside],
             variance,
             signal,
             memory,
@@ -182,6 +189,7 @@ def _gain(
     level: float,
     repeated: float,
     doubt: float,
+    inside: NDArray[np.bool_] | None,
 ) -> tuple[Gain, bool]:
     """The gain, and whether it would be a loss but for calm places with more noise than believed.
 
@@ -190,18 +198,36 @@ def _gain(
     """
 
     def judged(v: NDArray) -> Gain:
-        correction, error = (share * float(v.mean()) for share in (repeated, doubt))
+        mean = float((v if inside is None else v[inside]).mean())
         return gain(
-            noisy, clean, v, relative_error=level, correction=correction, correction_error=error
+            noisy,
+            clean,
+            v,
+            relative_error=level,
+            correction=repeated * mean,
+            correction_error=doubt * mean,
+            inside=inside,
         )
 
     found = judged(variance)
     if not found.consistent or found.psnr.high >= 0:
         return found, False
-    other = judged(np.maximum(variance, calm_variance(noisy)))
+    other = judged(np.maximum(variance, calm_variance(_dealt(noisy, inside))))
     if other.consistent and other.psnr.high < 0:
         return found, False
     return replace(found, psnr=Interval(found.psnr.value, -math.inf, math.inf)), True
+
+
+def _dealt(noisy: NDArray, inside: NDArray[np.bool_] | None) -> NDArray[np.float64]:
+    """Pixels with any of them dealt out where there is no measurement, which is neither calm nor
+    like its neighbours.
+    """
+    if inside is None:
+        return noisy
+    some = np.random.default_rng(0).choice(noisy[inside], int((~inside).sum()))
+    dealt = noisy.copy()
+    dealt[~inside] = some
+    return dealt
 
 
 def expected_error(

@@ -39,7 +39,9 @@ class Bias:
     total_relative: float
 
 
-def mean_preservation(noisy: ArrayLike, clean: ArrayLike) -> Bias:
+def mean_preservation(
+    noisy: ArrayLike, clean: ArrayLike, *, inside: NDArray[np.bool_] | None = None
+) -> Bias:
     """Mean of (noisy - clean) per bin of clean intensity, with intervals.
 
     Pixels must be binned by the clean image. The noise of a pixel does not know the truth, so it
@@ -59,6 +61,8 @@ def mean_preservation(noisy: ArrayLike, clean: ArrayLike) -> Bias:
     ----------
     noisy, clean : array-like (y, x) or (z, y, x)
         Before and after denoising, in image units.
+    inside : ndarray of bool, optional
+        Which pixels count.
 
     Raises
     ------
@@ -76,20 +80,21 @@ def mean_preservation(noisy: ArrayLike, clean: ArrayLike) -> Bias:
     """
     y, x = blocks.pixels(noisy, clean)
     steps = np.sin(np.linspace(0, np.pi / 2, BINS + 1)) ** 2
-    edges = np.unique(np.quantile(x, steps[1:-1]))
-    index = np.searchsorted(edges, x, side="right")
+    used = np.ones(x.shape, np.bool_) if inside is None else inside
+    edges = np.unique(np.quantile(x[used], steps[1:-1]))
+    index = np.where(used, np.searchsorted(edges, x, side="right"), -1)
     d = y - x
-    total, error, degrees = blocks.mean(d)
-    plain = float(d.std() / np.sqrt(d.size))
+    total, error, degrees = blocks.mean(d, inside)
+    plain = float(d[used].std() / np.sqrt(used.sum()))
     widening = max(1.0, error / plain) if plain > 0 and np.isfinite(error) else 1.0
     reach = blocks.quantile(degrees) * plain * widening
-    rows = [_bin(d, x, index == i, widening) for i in np.unique(index)]
+    rows = [_bin(d, x, index == i, widening) for i in np.unique(index[used])]
     centre, count, mean, errors, freedom = np.array(rows).T
-    quantum = np.median(np.diff(np.unique(y))) if np.ptp(y) > 0 else 0.0
+    quantum = np.median(np.diff(np.unique(y[used]))) if np.ptp(y[used]) > 0 else 0.0
     # n pixels without an event have no spread, but -log(p) events are still possible there
     rare = -np.log(0.025) * quantum / count
     half = np.maximum(errors * [blocks.quantile(int(f)) for f in freedom], rare)
-    level = float(y.mean())
+    level = float(y[used].mean())
     return Bias(
         centre=centre,
         mean=mean,

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from numpy.typing import ArrayLike
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from unnoise.errors import InputError
 from unnoise.noise.confidence_interval import Interval
@@ -54,6 +55,7 @@ def gain(
     relative_error: float,
     correction: float = 0.0,
     correction_error: float = 0.0,
+    inside: NDArray[np.bool_] | None = None,
 ) -> Gain:
     """Mean squared error of `clean` and its PSNR gain over `noisy`, with 95 % intervals.
 
@@ -79,6 +81,8 @@ def gain(
         of `noisy`.
     correction_error : float
         Its standard error.
+    inside : ndarray of bool, optional
+        Which pixels count.
 
     Raises
     ------
@@ -99,8 +103,8 @@ def gain(
         raise InputError(f"the relative error is {relative_error}; it must be 0 or more")
     y, x = blocks.pixels(noisy, clean)
     v = blocks.variances(variance, y.shape)
-    excess, sampling, degrees = blocks.mean((y - x) ** 2 - v)
-    level = float(v.mean())
+    excess, sampling, degrees = blocks.mean((y - x) ** 2 - v, inside)
+    level = float((v if inside is None else v[inside]).mean())
     sampling = math.hypot(sampling, correction_error)
     mse = excess + correction
     reach = blocks.quantile(degrees)
@@ -108,12 +112,14 @@ def gain(
     return Gain(
         mse=Interval.around(mse, reach * spread),
         psnr=_ratio(level, mse, relative_error * level, sampling, reach),
-        snr=float(x.var()) / mse if mse > 0 else math.inf,
+        snr=float((x if inside is None else x[inside]).var()) / mse if mse > 0 else math.inf,
         consistent=mse + reach * spread >= 0,
     )
 
 
-def gain_ceiling(noisy: ArrayLike, clean: ArrayLike) -> float:
+def gain_ceiling(
+    noisy: ArrayLike, clean: ArrayLike, *, inside: NDArray[np.bool_] | None = None
+) -> float:
     """What the PSNR gain cannot exceed in dB, whatever the noise is.
 
     Its variance V is at most that of the noisy image. A result that follows the noise of its own
@@ -129,8 +135,8 @@ def gain_ceiling(noisy: ArrayLike, clean: ArrayLike) -> float:
     (inf, True)
     """
     y, x = blocks.pixels(noisy, clean)
-    square, error, degrees = blocks.mean((y - x) ** 2)
-    most = float(y.var())
+    square, error, degrees = blocks.mean((y - x) ** 2, inside)
+    most = float((y if inside is None else y[inside]).var())
     least = square - blocks.quantile(degrees) * error - most
     return _decibel(most / least) if most > 0 and least > most else math.inf
 

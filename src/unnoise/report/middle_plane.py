@@ -19,6 +19,8 @@ from unnoise.report.result_page import DenoisedPlane
 MOST_CHANNELS = 4
 SIDE = 1024
 """Side of the middle of the plane that is judged: some seconds."""
+MOST_EXCLUDED = 0.9
+"""Share of pixels that are no measurement from which there is nothing to judge."""
 WHOLE = 2048
 """Side of the plane that is shown."""
 
@@ -35,11 +37,14 @@ class MiddlePlane:
     where: dict[str, int | slice] = field(init=False)
     noisy: NDArray = field(init=False)
     clean: NDArray[np.float32] = field(init=False)
+    excluded: NDArray[np.bool_] | None = field(init=False)
     error: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         self.where = self.image.middle(WHOLE)
         self.noisy = self.image.read(self.where)[0, 0, list(self.channels), 0]
+        marks = self.image.excluded(self.where)
+        self.excluded = None if marks is None else marks[0, 0, list(self.channels), 0]
         self.clean = np.zeros(self.noisy.shape, np.float32)
 
     def take(self, block: Block) -> None:
@@ -84,6 +89,8 @@ def show(
             break
         if model.noise is None or model.record is None or model.target_affine is not None:
             break
+        if plane.excluded is not None and plane.excluded[i][cut].mean() > MOST_EXCLUDED:
+            break
         # Other noisy versions of the plane are denoised without the posterior.
         denoise = partial(_denoised, blind, image, c, device)
         assessments.append(
@@ -97,6 +104,7 @@ def show(
                 # A 3D net needs the slices around, a joint one the other channels.
                 denoise=denoise if copies and model.ndim == 2 and model.is_one_by_one else None,
                 rounded=rounded,
+                excluded=None if plane.excluded is None else plane.excluded[i][cut],
                 seed=model.config.training.seed,
             )
         )
