@@ -219,7 +219,7 @@ def _speckle() -> Iterator[Check]:
                 report = unnoise.inspect((intensity * gamma).astype(np.float32))
                 found.append(_level(report.to_dict(), float(np.mean(intensity**2 / 4) ** 0.5)))
             wrong = [text for text, good in found if not good]
-            return f"{len(wrong)} of 7: {'; '.join(wrong)}"[:150], not wrong
+            return f"{len(wrong)} of 7: {'; '.join(wrong)}".rstrip(": ")[:150], not wrong
 
         yield check("E", f"speckle of 4 looks, {kind}: levels wrong", "0 of 7", judged)
 

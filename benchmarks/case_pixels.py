@@ -23,6 +23,7 @@ from case_work import (
     most,
     none,
     off,
+    rms,
 )
 
 RIM = 4
@@ -142,6 +143,13 @@ def misc(work: Work) -> Iterator[Check]:
                     got.image, without.image, frames, region
                 ),
             )
+    yield most(
+        "A",
+        "mc, one transform: rim below that of frames cropped to what was measured",
+        0,
+        "dB",
+        lambda: _against_cropped(movie, whole, valid, t),
+    )
     yield check("A", "mc: noise level", f"within {LEVEL:g} % of 30, or as without", lambda: _level(
         work.level("mc.tif"), work.level("mc_whole.tif"), 30))  # fmt: skip
     filled = work.denoise("mc.tif", *INSTANT, "--nan", "fill")
@@ -163,6 +171,28 @@ def misc(work: Work) -> Iterator[Check]:
             pure.image, noise.astype(float), np.full(noise.shape, 120.0), np.ones(noise.shape, bool)
         )
     )  # fmt: skip
+
+
+def _against_cropped(
+    movie: np.ndarray, whole: np.ndarray, valid: np.ndarray, truth: np.ndarray
+) -> float:
+    """The rim beside NaN against the same pixels at the border of a smaller picture: dB.
+
+    What lies beyond a border would help with strong noise, whatever stands in its place.
+    """
+    model = unnoise.train(whole, axes="TYX", method="instant")
+    results = model.predict(movie, axes="TYX", tta=True)
+    errors: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
+    for frame, result, there in zip(movie, results, valid, strict=True):
+        rows, columns = np.nonzero(there)
+        part = (slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1))
+        cropped = np.zeros(truth.shape)
+        cropped[part] = model.predict(np.ascontiguousarray(frame[part]), tta=True)
+        rim = there & (ndimage.distance_transform_edt(there) <= RIM)
+        for found, pixels in zip(errors, (result, cropped), strict=True):
+            found.append((pixels - truth)[rim])
+    beside, at_border = (np.concatenate(found) for found in errors)
+    return 20 * float(np.log10(rms(beside) / rms(at_border)))
 
 
 def geo(work: Work) -> Iterator[Check]:
