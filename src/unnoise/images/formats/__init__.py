@@ -62,6 +62,8 @@ def open(
     """
     expect("path", path, (str, os.PathLike), "a name like 'cells.tif'")
     path = Path(path)
+    if series is not None:
+        expect("series", series, int, "a number from 0 on (open_all takes several)")
     found, note = _format(path)
     if series is None or not hasattr(found, "numbers"):
         if series:

@@ -167,8 +167,8 @@ def alone(
     """
     folder = Path(tif.filehandle.dirname)
     missing = tuple(name for name in names if not (folder / name).is_file())
-    pages: list[Any] = list(series)
-    if not missing or all(page is not None for page in pages):
+    pages: list[Any] = list(series) if missing else []
+    if all(page is not None for page in pages):
         return None
     flat = series.keyframe.ndim
     axes, shape = series.axes[:-flat], tuple(series.shape[:-flat])
@@ -191,8 +191,17 @@ def alone(
     )
 
 
-def check_complete(pages: Sequence[Any], series: tifffile.TiffPageSeries) -> None:
+def check_complete(
+    tif: tifffile.TiffFile, series: tifffile.TiffPageSeries, part: Alone | None
+) -> None:
     """ValueError unless all bytes of all pages are there, as many as the header asks for."""
+    pages: Sequence[Any]
+    if part is not None:
+        pages = [tif.pages[i] for i in part.pages]
+    elif series.dataoffset is not None and not series.is_multifile:
+        pages = [series.keyframe]  # the others follow it without a gap, and may be thousands
+    else:
+        pages = series
     for page in pages:
         if page is None or page.parent is None:
             raise ValueError("some of its planes are missing, they lie in other files")

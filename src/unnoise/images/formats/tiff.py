@@ -56,8 +56,7 @@ def read(path: Path, axes: str | None = None, series: int | None = None) -> Imag
         check_pixels(one.shape, dtype, path.name)
         xml = _ome_xml.parse(tif.ome_metadata) if one.kind == "ome" else None
         part = _tiff_series.alone(tif, one, _ome_xml.file_names(xml))
-        pages = list(one) if part is None else [tif.pages[i] for i in part.pages]
-        _tiff_series.check_complete(pages, one)
+        _tiff_series.check_complete(tif, one, part)
         names, shape = (one.axes, tuple(one.shape)) if part is None else (part.axes, part.shape)
         palette = _palette_of(page, one.kind)
         if palette in ("gray", "colour"):
