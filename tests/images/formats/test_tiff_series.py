@@ -249,6 +249,19 @@ def test_a_file_whose_document_is_in_another_one(tmp_path: Path, is_there: bool)
     np.testing.assert_array_equal(copy(image, tmp_path / "new.tif").data[...], parts[0])
 
 
+def test_a_document_that_names_another_file_is_named_as_lost(tmp_path: Path) -> None:
+    """A file that was renamed opens by its pages; by its UUID it would have been found."""
+    ome_set(tmp_path, "T", images=3)
+    path = tmp_path / "renamed.ome.tif"
+    data = (tmp_path / "part0.ome.tif").read_bytes().replace(b' UUID="', b' uuid="', 1)
+    path.write_bytes(data.replace(b"part0.ome.tif", b"gone0.ome.tif"))
+    for k in range(3):
+        (tmp_path / f"part{k}.ome.tif").unlink()
+    image = formats.open(path, axes="ZYX")
+    assert image.shape == (4, 24, 20)
+    assert formats.create(tmp_path / "b.tif", image).lost == ("OME metadata",)
+
+
 @pytest.mark.parametrize("way", ["tiles", "strips", "lzw", "raw"])
 def test_a_header_that_declares_too_much_is_damaged(tmp_path: Path, way: str) -> None:
     """It is neither a lack of memory nor of disk space."""

@@ -118,6 +118,17 @@ def test_what_belongs_to_single_pages_or_to_a_maker_is_named(tmp_path: Path) -> 
     assert 37706 not in tags_of(tmp_path / "b.tif")
 
 
+def test_pages_of_other_images_have_no_say(tmp_path: Path) -> None:
+    """Thumbnails and labels of slides have descriptions of their own."""
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tif:
+        for side, text in ((200, "the slide"), (30, "a label")):
+            tif.write(pixels_of((side, side + 7)), metadata=None, description=text)
+    image = formats.open(tmp_path / "a.tif")
+    assert formats.create(tmp_path / "b.tif", image).lost == ()
+    copy(image, tmp_path / "b.tif")
+    assert tags_of(tmp_path / "b.tif")[270] == "the slide"
+
+
 def test_other_formats_name_what_they_do_not_hold(tmp_path: Path) -> None:
     tifffile.imwrite(
         tmp_path / "a.tif",

@@ -72,8 +72,9 @@ class Tags(NamedTuple):
     nodata: float | None
 
 
-def read(tif: tifffile.TiffFile, page: Any) -> Tags:
-    """The tags of the first page of an image."""
+def read(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Tags:
+    """The tags of the first page of an image, or of its file where it lies in several."""
+    page: Any = series.keyframe if series.keyframe.parent is tif else tif.pages.first
     vendor = {code: name for name, codes in VENDORS.items() for code in codes}
     kept, names, lost = [], [], []
     for tag in page.tags:
@@ -94,8 +95,9 @@ def read(tif: tifffile.TiffFile, page: Any) -> Tags:
             )
         kept.append((code, int(tag.dtype), int(tag.count), value, True))
         names.append(name_of(tag))
-    if int(page.index) == 0 and len(tif.pages) > 1:
-        lost += _of_single_pages(tif, page)
+    last = series[-1]
+    if last is not None and last.parent is tif and not page.is_subifd and last.index != page.index:
+        lost += _of_single_pages(tif, page, int(last.index))
     return Tags(kept, _unique(names), _unique(lost), _nodata(page))
 
 
@@ -114,9 +116,9 @@ def _bytes(tif: tifffile.TiffFile, tag: Any) -> bytes | None:
     return found if size and len(found) == size else None
 
 
-def _of_single_pages(tif: tifffile.TiffFile, first: Any) -> list[str]:
+def _of_single_pages(tif: tifffile.TiffFile, first: Any, number: int) -> list[str]:
     """What differs from page to page, judged by the last one: a file has one value here."""
-    last: Any = tif.pages.get(len(tif.pages) - 1, aspage=True, cache=False)
+    last: Any = tif.pages.get(number, aspage=True, cache=False)
     vendors = {code for codes in VENDORS.values() for code in codes}
     skipped = LAYOUT | (ELSEWHERE - {270}) | POINTERS.keys() | vendors
     differing = [

@@ -72,9 +72,8 @@ def read(path: Path, axes: str | None = None, series: int | None = None) -> Imag
             at = at if len(tif.series) == len(xml.findall("{*}Image")) else -1
             xml = _ome_xml.of_image(xml, at, part and part.coordinates)
         meta = _tiff_metadata.read(tif, one, xml)
-        own = page if page.parent is tif else tif.pages.first
         storage, lossy = _tiff_storage.of(tif, one)
-        tags = _tiff_tags.read(tif, own)
+        tags = _tiff_tags.read(tif, one)
         files = _tiff_series.files_of(one) if one.is_multifile and part is None else []
         metadata: dict[str, Any] = {
             "source": one.kind if one.kind in ("imagej", "ome") else "plain",
@@ -84,7 +83,7 @@ def read(path: Path, axes: str | None = None, series: int | None = None) -> Imag
             "storage": storage,
             "tags": tags.kept,
             "holds": [*tags.names, *meta.holds],
-            "lost": [*tags.lost, *_lost(tif, lossy)],
+            "lost": [*tags.lost, *_lost(tif, one, lossy)],
             "files": files,
         }
         if xml is not None and letters == names.replace("S", "C"):
@@ -179,15 +178,15 @@ def _listed(found: list[TiffPageSeries], which: Iterable[int]) -> str:
     return ", ".join(texts[:4]) + (f" and {len(texts) - 4} more" if len(texts) > 4 else "")
 
 
-def _lost(tif: tifffile.TiffFile, lossy: str) -> list[str]:
-    """What else of a file is not kept: its compression, and what says which pixels count."""
-    masks = any(map(_tiff_series.is_mask, tif.series))
-    order = bool((tif.gdal_structural_metadata or {}).get("LAYOUT"))
-    return (
-        [lossy] * bool(lossy)
-        + ["transparency mask"] * masks
-        + ["order of a cloud-optimised GeoTIFF"] * order
-    )
+def _lost(tif: tifffile.TiffFile, one: TiffPageSeries, lossy: str) -> list[str]:
+    """What else of a file is not kept."""
+    found = {
+        lossy: bool(lossy),
+        "transparency mask": any(map(_tiff_series.is_mask, tif.series)),
+        "order of a cloud-optimised GeoTIFF": "LAYOUT" in (tif.gdal_structural_metadata or {}),
+        "OME metadata": tif.is_ome and one.kind != "ome",  # tifffile could not follow it
+    }
+    return [name for name, is_lost in found.items() if is_lost]
 
 
 def _of_set(part: _tiff_series.Alone | None, files: list[Path]) -> list[str]:
