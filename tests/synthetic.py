@@ -82,6 +82,14 @@ def photon_ground(shape: Shape = (64, 72), seed: Seed = 0) -> NDArray:
     return rng.poisson(light).astype(np.float32)
 
 
+def scanned(scene: NDArray, shift: float) -> NDArray:
+    """Odd rows so many pixels to the right, as a scan in both directions leaves them."""
+    result = scene.copy()
+    offset = (0,) * (scene.ndim - 1) + (shift,)
+    result[..., 1::2, :] = ndimage.shift(scene, offset, order=5, mode="mirror")[..., 1::2, :]
+    return result
+
+
 def jpeg(picture: NDArray, quality: int) -> NDArray:
     """A picture as JPEG gives it back."""
     stream = io.BytesIO()

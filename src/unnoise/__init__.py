@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from unnoise.images.formats import open as open
     from unnoise.images.formats import save as save
     from unnoise.images.image import Image as Image
+    from unnoise.noise.artifacts.realign import fix_scan as fix_scan
     from unnoise.noise.excluded_pixels import fill_missing as fill_missing
     from unnoise.noise.excluded_pixels import with_mask as with_mask
     from unnoise.noise.inspect import NoiseReport as NoiseReport
@@ -39,6 +40,7 @@ _HOME = {
     "open": "unnoise.images.formats",
     "save": "unnoise.images.formats",
     "fill_missing": "unnoise.noise.excluded_pixels",
+    "fix_scan": "unnoise.noise.artifacts.realign",
     "inspect": "unnoise.noise.inspect",
     "with_mask": "unnoise.noise.excluded_pixels",
     "Config": "unnoise.config.config",
@@ -55,6 +57,7 @@ __all__ = [
     "__version__",
     "denoise",
     "fill_missing",
+    "fix_scan",
     "inspect",
     "load",
     "open",

@@ -18,6 +18,7 @@ from unnoise.images import formats, labels
 from unnoise.images.formats.writer import Writer
 from unnoise.images.image import Image
 from unnoise.images.pixel_types import pixel_type
+from unnoise.noise.artifacts.realign import realigned
 from unnoise.noise.excluded_pixels import with_mask
 
 
@@ -39,6 +40,8 @@ class InputOptions:
         An image that is nonzero where pixels are measurements.
     keep_outliers : bool
         Whether outliers come back as they were.
+    fix_scan : bool
+        Whether odd rows that are shifted against even ones are moved back.
     """
 
     axes: str | None = None
@@ -47,6 +50,7 @@ class InputOptions:
     nodata: float | None = None
     mask: str | None = None
     keep_outliers: bool = False
+    fix_scan: bool = False
 
     def find(self, paths: Sequence[Path]) -> list[Image]:
         """The images of files, not checked yet."""
@@ -59,7 +63,7 @@ class InputOptions:
     def check(self, image: Image) -> Image:
         """The image, which then knows which of its pixels are no measurement."""
         return with_mask(
-            image,
+            realigned(image) if self.fix_scan else image,
             None if self.mask is None else formats.read_mask(self.mask),
             nodata=self.nodata,
             nan=self.nan,

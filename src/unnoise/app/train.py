@@ -10,7 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from unnoise.app import rescue
-from unnoise.app.events import Event, Interrupt, Judged, Message, Saved, Stopped, Trained
+from unnoise.app.events import (
+    Event,
+    Interrupt,
+    Judged,
+    Message,
+    Saved,
+    Stopped,
+    Trained,
+    Warned,
+)
 from unnoise.app.files import REPORT, InputOptions, ReportOptions, notes, open_targets
 from unnoise.config.config import Config
 from unnoise.errors import InputError
@@ -20,6 +29,7 @@ from unnoise.models import folder as model_folder
 from unnoise.models.claim import claimed
 from unnoise.models.model import Model
 from unnoise.nets.device import select_device
+from unnoise.noise.channel import sentence
 from unnoise.noise.inspect import NoiseReport
 from unnoise.quality.assess import Assessment
 from unnoise.quality.verdict import verdict
@@ -75,6 +85,9 @@ def announced(images: Sequence[Image], model: Model, choice: MethodChoice) -> Ge
         yield Message(levels.describe_groups([group for _, group in groups]))
     if choice.why:
         yield Message(choice.why)
+    for report in choice.reports:
+        lines = {sentence(channel.found["scan"]) for channel in report.channels}
+        yield from (Warned(f"{report.name}: {line}") for line in lines if line)
     for own, (parts, _) in groups:
         names = parts[0].name if len(parts) == 1 else f"{len(parts)} images"
         yield Message(f"{names}: {describe(own, parts)}")

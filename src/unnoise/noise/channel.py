@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from unnoise.errors import InputError
 from unnoise.images.image import Image
 from unnoise.noise import correlation, linear_probe, photon_transfer
-from unnoise.noise.artifacts import bad_pixels, earlier_processing, histogram, stripes
+from unnoise.noise.artifacts import bad_pixels, earlier_processing, histogram, scan, stripes
 from unnoise.noise.planes import SampledPlanes, neighboring_planes, sampled
 
 LEAST_HIGH = 0.3
@@ -37,8 +37,9 @@ class ChannelNoise:
     blind, masked : Probe or None
         What linear predictions reach, without and with the measured mask.
     found : mapping of str to object
-        Saturation, quantisation, bad pixels, constant background, stripes, periodic lines, traces
-        of JPEG, demosaicing and interpolation; each has ``found`` and ``line()``.
+        Saturation, quantisation, bad pixels, constant background, stripes, periodic lines,
+        shifted odd rows, copied lines, traces of JPEG, demosaicing and interpolation; each has
+        ``found`` and ``line()``.
     contrast : float
         Robust range of the picture, from the 0.5 to the 99.5 percentile.
     """
@@ -170,6 +171,8 @@ def _artefacts(sample: SampledPlanes, noise: float | None) -> dict[str, Any]:
         "background": bad_pixels.background(sample.original),
         "stripes": stripes.stripes(middle),
         "periodic": stripes.periodic(middle),
+        "scan": scan.scan_shift(sample.filled),
+        "copied_lines": scan.copied_lines(sample.original[len(sample.original) // 2]),
         "jpeg": earlier_processing.jpeg(middle),
         "demosaic": earlier_processing.demosaic(middle),
         "interpolated": earlier_processing.interpolated(middle),

@@ -22,6 +22,7 @@ from unnoise.app.cli.options import (
     Debug,
     Device,
     Dtype,
+    FixScan,
     Inputs,
     Json,
     KeepOutliers,
@@ -87,6 +88,7 @@ def denoise(
     mask: Mask = None,
     keep_outliers: KeepOutliers = False,
     series: Series = None,
+    fix_scan: FixScan = False,
     dtype: Dtype = None,
     compress: Compress = None,
     tta: Tta = True,
@@ -129,7 +131,7 @@ def denoise(
         denoise_files(
             inputs,
             settings,
-            reading=files.InputOptions(axes, nan, series, nodata, mask, keep_outliers),
+            reading=files.InputOptions(axes, nan, series, nodata, mask, keep_outliers, fix_scan),
             writing=files.OutputOptions(out, dtype, overwrite, tta, uncertainty, backend, compress),
             targets=targets,
             each=each,
@@ -160,6 +162,7 @@ def train(
     mask: Mask = None,
     keep_outliers: KeepOutliers = False,
     series: Series = None,
+    fix_scan: FixScan = False,
     overwrite: Overwrite = False,
     report: Report = True,
     noise_model: NoiseModel = None,
@@ -188,7 +191,7 @@ def train(
     if resume is not None:
         chosen: list[object] = [out, minutes, steps, axes, three_d, method, pairs, struct]
         chosen += [config, set_, log, seed, series, noise_model, nodata, mask]
-        changed = preset != "fast" or overwrite or nan != "keep" or keep_outliers
+        changed = preset != "fast" or overwrite or nan != "keep" or keep_outliers or fix_scan
         if changed or any(option is not None and option != [] for option in chosen):
             raise InputError(
                 "--resume goes on with the settings of its model folder; leave out the other "
@@ -218,7 +221,7 @@ def train(
             inputs,
             out,
             settings,
-            reading=files.InputOptions(axes, nan, series, nodata, mask, keep_outliers),
+            reading=files.InputOptions(axes, nan, series, nodata, mask, keep_outliers, fix_scan),
             targets=targets,
             overwrite=overwrite,
             device=device,
@@ -241,6 +244,7 @@ def predict(
     mask: Mask = None,
     keep_outliers: KeepOutliers = False,
     series: Series = None,
+    fix_scan: FixScan = False,
     dtype: Dtype = None,
     compress: Compress = None,
     tta: Tta = False,
@@ -262,7 +266,7 @@ def predict(
         predict_files(
             model,
             inputs,
-            reading=files.InputOptions(axes, nan, series, nodata, mask, keep_outliers),
+            reading=files.InputOptions(axes, nan, series, nodata, mask, keep_outliers, fix_scan),
             writing=files.OutputOptions(out, dtype, overwrite, tta, uncertainty, backend, compress),
             device=device,
             reporting=files.ReportOptions(report, command_line()),

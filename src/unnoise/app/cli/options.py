@@ -69,6 +69,10 @@ Compress = Annotated[
         "Default: as the input, where lossless."
     ),
 ]
+FixScan = Annotated[
+    bool,
+    typer.Option("--fix-scan", help="Move odd rows back that a scan in both directions shifted."),
+]
 Dtype = Annotated[
     str | None, typer.Option(help="Type of the result, e.g. float32. Default: as the input.")
 ]
