@@ -18,7 +18,7 @@ MOST_CHANNELS = 4
 """Channels that are looked at: all are scanned at once."""
 FEW = 2.0
 """Noise in grey levels below which integers are moved by whole pixels."""
-NEAR = 0.08
+NEAR = 0.1
 """Shifts so near to a whole number are taken for it: interpolation would cost more."""
 RADIUS, KAISER = 12, 4.0
 """Pixels to either side, and the shape of the window, of the interpolation of a row."""
@@ -107,7 +107,7 @@ def straightened(
     above = result[:-1:2, end]
     below = np.concatenate([result[2::2, end], above[-1:]])[: len(above)]
     result[1::2, end] = (above + below) / 2
-    return np.where(np.isnan(result), nodata, result) if gone.any() else result
+    return result if nodata is None else np.where(np.isnan(result) & gone.any(), nodata, result)
 
 
 def moved(rows: NDArray, shift: float, *, whole: bool = False) -> NDArray:
