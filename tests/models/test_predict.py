@@ -18,7 +18,8 @@ from unnoise.images.image import Image
 from unnoise.images.normalization import ChannelStatistics
 from unnoise.models.build import build_net, new_weights
 from unnoise.models.model import Model
-from unnoise.models.predict import _averaged, predict, predict_array
+from unnoise.models.predict import predict, predict_array
+from unnoise.models.tile_results import _averaged
 from unnoise.training.plan import plan
 
 

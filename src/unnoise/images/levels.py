@@ -99,15 +99,21 @@ def brightness(image: Image, s: int | None = None, t: int | None = None) -> Brig
     step = -(-len(frames) * n["Z"] * n["Y"] * n["X"] // PIXELS)
     depth = min(step, n["Z"])
     rows = slice(None, None, -(-step // depth))
-    blocks = [
-        image.read({"S": i, "T": j, "Z": slice(depth // 2, None, depth), "Y": rows})[0, 0]
-        for i, j in frames
-    ]
+    blocks, uses = [], []
+    for i, j in frames:
+        where: ax.Where = {"S": i, "T": j, "Z": slice(depth // 2, None, depth), "Y": rows}
+        block, excluded = image.read(where)[0, 0], image.excluded(where)
+        blocks.append(block)
+        uses.append(np.ones(block.shape, np.bool_) if excluded is None else ~excluded[0, 0])
     x = np.stack(blocks, 1).reshape(n["C"], -1, n["X"]).astype(np.float64)
-    mean, variance = x.mean((1, 2)), x.var((1, 2))
-    x -= mean[:, None, None]
-    products = (x[..., 1:] * x[..., :-1]).mean((1, 2))
-    error = variance / np.sqrt(max(x[0, :, 1:].size, 1))
+    use = np.stack(uses, 1).reshape(x.shape)
+    both = use[..., 1:] & use[..., :-1]
+    count, pairs = (np.maximum(u.sum((1, 2)), 1) for u in (use, both))
+    mean = (x * use).sum((1, 2)) / count
+    x = (x - mean[:, None, None]) * use
+    variance = (x**2).sum((1, 2)) / count
+    products = (x[..., 1:] * x[..., :-1]).sum((1, 2)) / pairs
+    error = variance / np.sqrt(pairs)
     std = np.sqrt(variance)
     std = np.where(std > 1e-12 * np.abs(mean), std, 0.0)  # rounding leaves so much of a constant
     if image.alpha is not None:
@@ -248,6 +254,11 @@ class FrameSelection(Image):
             return None
         none = np.zeros_like(found)
         return np.concatenate([none if mark is None else mark for mark in marks], axis=1)
+
+    def part(self, where: ax.Where) -> Image:
+        """A region as an image in memory, STCZYX, with what is known of its pixels."""
+        found = super().part(where)
+        return Image(**{name: getattr(found, name) for name in Image.__dataclass_fields__})
 
     def _places(self, where: ax.Where) -> list[dict[str, int | slice]]:
         """The region in every one of the frames that it takes."""

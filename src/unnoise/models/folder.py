@@ -38,6 +38,7 @@ from unnoise.images.atomic import beside, replacing
 from unnoise.images.levels import Level
 from unnoise.images.normalization import ChannelStatistics
 from unnoise.models.build import build_net
+from unnoise.models.mean_correction import MeanCorrection
 from unnoise.models.migration import upgraded
 from unnoise.models.model import Choice, Coverage, EnsembleMember, Model
 from unnoise.models.posterior import Posterior
@@ -56,6 +57,7 @@ PARTS: dict[str, Callable[[Any], Any]] = {
     "posterior_test": lambda values: PosteriorTest(**values),
     "choice": lambda values: Choice(**values),
     "coverage": lambda values: Coverage(**values),
+    "mean_correction": MeanCorrection.from_dict,
     "level": Level.from_dict,
 }
 """The parts of a model that may be missing, and what reads the plain values of each."""
@@ -362,6 +364,7 @@ def _is_whole(model: Model) -> bool:
         and all(bool(torch.isfinite(w).all()) for w in model.weights.values())
         and (model.posterior is None or len(model.posterior.models) == len(model.channels))
         and (model.noise is None or len(model.noise.models) == len(model.channels))
+        and (model.mean_correction is None or len(model.mean_correction.at) == len(model.channels))
         and not (
             model.config.is_classical and any(float(w.min()) <= 0 for w in model.weights.values())
         )

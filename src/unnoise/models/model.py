@@ -14,6 +14,7 @@ from unnoise.errors import ModelError
 from unnoise.images.image import Image
 from unnoise.images.levels import ALIKE, Level, brightness, distance, nearest
 from unnoise.images.normalization import ChannelStatistics
+from unnoise.models.mean_correction import MeanCorrection
 from unnoise.models.posterior import Posterior
 from unnoise.models.provenance import Provenance
 from unnoise.models.record import PosteriorTest, TrainingRecord
@@ -114,6 +115,8 @@ class Model:
         Of a net that predicts a spread.
     second : EnsembleMember, optional
         A second model; the result is the weighted mean of the two.
+    mean_correction : MeanCorrection, optional
+        What keeps the mean; of a mean of two models, that of the result.
     level : Level, optional
         Of a model for images of very different brightness, which of them it is for.
     others : tuple of Model
@@ -143,6 +146,7 @@ class Model:
     choice: Choice | None = None
     coverage: Coverage | None = None
     second: EnsembleMember | None = None
+    mean_correction: MeanCorrection | None = None
     level: Level | None = None
     others: tuple[Model, ...] = ()
     provenance: Provenance = field(default_factory=Provenance)

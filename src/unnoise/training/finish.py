@@ -16,6 +16,7 @@ from unnoise.quality.training_record import record
 from unnoise.training.center_pixel import with_posterior
 from unnoise.training.held_out_regions import regions
 from unnoise.training.levels import groups_of
+from unnoise.training.mean_correction import keeps_mean, with_mean_correction
 
 
 def finish(
@@ -67,6 +68,8 @@ def finish(
         elif wanted:
             told.append("each pixel's own value is not used: the noise could not be measured")
         memory = [memorised(parts, n) for parts, n in zip(pieces, noise.models, strict=True)]
+    if keeps_mean(model):
+        model = with_mean_correction(model, images, device)
     repeated = dependence(model, images, noise.models, device)
     seed = model.config.training.seed
     model = replace(model, record=record(images, model.channels, repeated, memory, seed=seed))

@@ -210,29 +210,38 @@ class VstCalibration(Run):
         """Take the refinement if it predicts hidden pixels better than the first guess."""
         refined = self._sum / (STEPS - int(STEPS * 0.6))
         options = [self._refined(torch.zeros_like(refined)), self._refined(refined)]
-        risks, seen = [], []
+        # patches of a small image show the same pixels, which tell as much as one of them
+        copies = 1 + (N_JUDGES - 1) * self._crops.overlap()
+        risks, shifts = [], []
         with torch.inference_mode():
             for option in options:
                 self._net.log_sigma = option
                 found = [self._risk(self._judges, phase, self._used) for phase in ((0, 1), (2, 3))]
-                risks.append(float(torch.stack([f[0] for f in found]).mean()))
-                seen.append([torch.cat([f[i] for f in found], -1) for i in (1, 2)])
+                predicted, noisy = (torch.cat([f[i] for f in found], -1) for i in (1, 2))
+                shift = self._shifts(predicted, noisy, copies)
+                # The shift undoes a bias, so that must not decide: with few photons a refinement
+                # won by its bias that let single bright pixels pass.
+                risks.append(self._shifted_risk(predicted, noisy, shift))
+                shifts.append(shift)
         best = int(risks[1] < risks[0] * (1 - WIN))
         self._net.log_sigma = options[best].clone()
-        # patches of a small image show the same pixels, which tell as much as one of them
-        copies = 1 + (N_JUDGES - 1) * self._crops.overlap()
-        predicted, noisy = seen[best]
-        self._net.shift = torch.stack(
-            [
-                _shift(knots, predicted[:, c].flatten(), noisy[:, c].flatten(), copies)
-                for c, knots in enumerate(self._net.knots)
-            ]
-        )
+        self._net.shift = shifts[best]
         self.history = [
             {"step": 0, "seconds": 0.0, "held_out": risks[0]},
             {"step": STEPS, "seconds": round(self.seconds, 3), "held_out": risks[best]},
         ]
         self._best = {k: v.cpu().clone() for k, v in self._net.state_dict().items()}
+
+    def _shifts(self, predicted: Tensor, noisy: Tensor, copies: float) -> Tensor:
+        """What to add to the results of every channel, shape (channels, KNOTS)."""
+        rows = zip(self._net.knots, predicted.unbind(1), noisy.unbind(1), strict=True)
+        return torch.stack([_shift(k, p.flatten(), y.flatten(), copies) for k, p, y in rows])
+
+    def _shifted_risk(self, predicted: Tensor, noisy: Tensor, shift: Tensor) -> float:
+        """Mean squared error at hidden pixels once the bias is taken off."""
+        rows = zip(predicted.unbind(1), self._net.knots, shift, strict=True)
+        bias = torch.stack([interpolate(p, k, row, flat=True) for p, k, row in rows], 1)
+        return float(((noisy - predicted - bias) ** 2).nanmean())
 
     def model(self) -> Model:
         """The calibrated model; before the end, that of the first guess."""

@@ -1,0 +1,49 @@
+"""What is added to results so that, dark and bright, they keep the mean of the noisy pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class MeanCorrection:
+    """A polyline for every denoised channel; beyond its ends it is level.
+
+    Attributes
+    ----------
+    at : tuple of tuple of float
+        Results, ascending, in image units.
+    add : tuple of tuple of float
+        What is added there.
+
+    Examples
+    --------
+    >>> correction = MeanCorrection(at=((0.0, 10.0),), add=((1.0, 0.0),))
+    >>> correction.apply(np.array([[-5.0, 5.0, 20.0]]))
+    array([[-4. ,  5.5, 20. ]])
+    """
+
+    at: tuple[tuple[float, ...], ...]
+    add: tuple[tuple[float, ...], ...]
+
+    def apply(self, clean: NDArray) -> NDArray[np.float64]:
+        """Results of shape (c, *space), corrected."""
+        rows = zip(clean, self.at, self.add, strict=True)
+        return np.stack([values + np.interp(values, at, add) for values, at, add in rows])
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> MeanCorrection:
+        """Out of the plain values of a file."""
+        at, add = (tuple(tuple(map(float, row)) for row in values[name]) for name in ("at", "add"))
+        whole = len(at) == len(add) and all(
+            len(x) == len(y) > 0 and np.isfinite([x, y]).all() and (np.diff(x) > 0).all()
+            for x, y in zip(at, add, strict=True)
+        )
+        if not whole:
+            raise ValueError("the corrections of the mean do not fit each other")
+        return cls(at, add)

@@ -1,0 +1,143 @@
+"""A tile through the net of a model, or the nets of a mean, back in image units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unnoise.config.sections import SPREADS
+from unnoise.models import backends
+from unnoise.models.backends import Forward
+from unnoise.models.build import DenoisingNet, ready
+from unnoise.models.model import Model
+from unnoise.models.tiles import Tile
+from unnoise.models.units import from_net, spread_from_net, to_net
+from unnoise.nets.device import full_precision
+
+Result = tuple[list[NDArray[np.float64]], NDArray[np.float64] | None]
+"""Of a tile, shape (c, *space): [clean, spread if predicted], and the error if there is one."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A model that is ready to predict, and its weight in the mean."""
+
+    model: Model
+    share: float
+    net: DenoisingNet
+    forward: Forward
+    device: torch.device
+
+    @classmethod
+    def of(cls, model: Model, share: float, device: torch.device, backend: str) -> Member:
+        """The net of a model on a device."""
+        net = ready(model, device)
+        return cls(model, share, net, backends.forward(model, net, backend), device)
+
+    @property
+    def halo(self) -> tuple[int, ...]:
+        """How far in pixels a result looks."""
+        window = self.model.posterior.radius if self.model.posterior else 0
+        return tuple(r + window for r in self.net.radius)
+
+    @property
+    def memory(self) -> float:
+        """Bytes per pixel of a tile."""
+        at_once = 1 if self.model.is_one_by_one else 2
+        return self.net.memory() * len(self.model.channels) * at_once
+
+    def result(self, noisy: NDArray, piece: Tile, shape: tuple[int, ...], tta: bool) -> Result:
+        """Clean values (and spreads) of a tile, and the error where the pixel itself was used."""
+        results = _denoise(self.forward, self.model, noisy, self.device, tta)
+        error = None
+        if self.model.posterior is not None:
+            results[0], error = _with_posterior(self.model, noisy, results[0], piece, shape)
+        return results, error
+
+
+def mean(members: Sequence[Member], found: Sequence[Result]) -> Result:
+    """The weighted mean of the results; a single model alone tells its spread and error."""
+    correction = members[0].model.mean_correction
+    if len(found) == 1:
+        if correction is not None:
+            clean = found[0][0][0]
+            channels = list(members[0].model.channels)
+            clean[channels] = correction.apply(clean[channels])
+        return found[0]
+    clean = found[0][0][0]
+    channels = list(members[0].model.channels)  # copied ones stay as they are, to the last bit
+    parts = [m.share * results[0][channels] for m, (results, _) in zip(members, found, strict=True)]
+    total = np.sum(parts, axis=0)
+    clean[channels] = total if correction is None else correction.apply(total)
+    return [clean], None
+
+
+def _with_posterior(
+    model: Model, noisy: NDArray, blind: NDArray, piece: Tile, shape: tuple[int, ...]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Use the pixels themselves; what is mirrored beyond the border is no surroundings."""
+    assert model.posterior is not None
+    channels = list(model.channels)
+    inside = [
+        (np.arange(read.start, read.stop) >= 0) & (np.arange(read.start, read.stop) < size)
+        for read, size in zip(piece.read, shape, strict=True)
+    ]
+    clean, error = blind.copy(), np.zeros_like(blind)
+    clean[channels], error[channels] = model.posterior.apply(
+        noisy[channels], blind[channels], inside
+    )
+    return clean, error
+
+
+def _denoise(
+    net: Forward,
+    model: Model,
+    noisy: NDArray,
+    device: torch.device,
+    tta: bool,
+) -> list[NDArray[np.float64]]:
+    """One tile through the net, in image units: clean values and, if predicted, their spread.
+
+    Copied channels pass as they are.
+    """
+    channels = list(model.channels)
+    x = to_net(model, noisy[channels], device)
+    symmetries = model.config.symmetries(model.ndim) if tta else ((0, False),)
+    # Full precision on GPUs too: 16-bit floats would leave 8 significant bits of the counts.
+    with torch.inference_mode(), full_precision():
+        parts = _averaged(net, x, symmetries, model.config.training.loss)
+    clean = noisy.astype(np.float64)
+    clean[channels] = from_net(model, parts[0])
+    if len(parts) == 1:
+        return [clean]
+    spread = np.zeros_like(clean)
+    spread[channels] = spread_from_net(model, parts[1])
+    return [clean, spread]
+
+
+def _averaged(
+    net: Forward, x: Tensor, symmetries: Sequence[tuple[int, bool]], loss: str
+) -> list[Tensor]:
+    """Mean over symmetries of the square in YX, each undone afterwards.
+
+    Of a probabilistic net also the standard deviation: the root of the mean variance.
+    """
+    total, variance = torch.zeros_like(x), torch.zeros_like(x)
+    spread = SPREADS.get(loss)
+    for turns, flip in symmetries:
+        y = net(torch.rot90(x.flip(-1) if flip else x, turns, (-2, -1)))
+        y = torch.rot90(y, -turns, (-2, -1))
+        y = y.flip(-1) if flip else y
+        if spread is None:
+            total += y
+        else:
+            centre, scale = y.chunk(2, 1)
+            total += centre
+            variance += spread * scale**2
+    n = len(symmetries)
+    return [total / n] if spread is None else [total / n, (variance / n).sqrt()]

@@ -1,0 +1,178 @@
+"""The correction that keeps the mean of an image, dark and bright, measured on training images.
+
+Nets that are trained in a few steps, penalties that favour the median, the way back from a
+transform: each may move the mean of few photons by some percent. Noise has zero mean, so at any
+intensity that is told without the pixel itself (by its neighbours) the mean of noisy minus clean is
+the bias there, whatever the pixel's own noise did to its result. In all, results get the mean of
+the noisy pixels exactly, as a sum over an image knows it far better than any net: what smooths
+noise keeps nearly all of its mean, so the differences scatter little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from unnoise.images import axes as ax
+from unnoise.images.image import Image
+from unnoise.models.mean_correction import MeanCorrection
+from unnoise.models.model import Model
+from unnoise.models.predict import predict
+from unnoise.noise.density import NoiseModel
+from unnoise.noise.local_mean import local_mean
+from unnoise.quality.region import somewhere
+
+BUDGET = 2**18
+"""Pixels that are looked at: up to a second or two."""
+EDGES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.997)
+"""Quantiles between the bins of intensity: denser where bright spots are."""
+FEWEST = 64
+"""Pixels of a bin at least."""
+WIDTH = 1.0
+"""Standard deviation in pixels of the window that tells the intensity of a pixel."""
+OUTLIER = 10.0
+"""Standard deviations of the noise beyond which a pixel has no say: a hot pixel that was not found
+would lift all others."""
+AGAIN = 8
+"""Places in a row that were seen before, after which all are taken to be."""
+APART = 0.5
+"""Distance of two bins in standard deviations of the results within one: between nearer ones the
+neighbours tell no difference, and a slope would be chance."""
+STEEP = 0.5
+"""A correction may take back this share of the differences between results, no more."""
+
+
+def with_mean_correction(model: Model, images: Sequence[Image], device: torch.device) -> Model:
+    """The model with results that keep the mean of its training images.
+
+    Parameters
+    ----------
+    model : Model
+        Trained, with its noise; of a single group of images.
+    images : sequence of Image
+        Its training images.
+    device : torch.device
+        Where to compute.
+    """
+    rng = np.random.default_rng([model.config.training.seed, 11])
+    # Where noise is correlated the neighbours know it, and so would the intensities.
+    independent = model.noise is not None and not any(model.noise.correlated)
+    found: list[list[NDArray[np.float64]]] = [[] for _ in model.channels]
+    spent, seen, again = 0, set[object](), 0
+    while spent < BUDGET and again < AGAIN:
+        which, at, part = somewhere(images, model.ndim, rng)
+        place = (which, *at.values(), *(region.start for region in part.values()))
+        again = again + 1 if place in seen else 0  # small images have few places
+        if again:
+            continue
+        seen.add(place)
+        piece = images[which].part({**at, **part})
+        block, excluded = piece.read(), piece.excluded()
+        clean = _results(replace(model, mean_correction=None), piece, device)
+        for rows, c in zip(found, model.channels, strict=True):
+            noisy = block[0, 0, c].astype(np.float64).reshape(block.shape[-model.ndim :])
+            used = np.ones(noisy.shape, np.bool_)
+            if excluded is not None:
+                used = ~excluded[0, 0, c].reshape(noisy.shape)
+            guide = local_mean(noisy, WIDTH)[0]
+            rows.append(np.stack([noisy, clean[0, 0, c].reshape(noisy.shape), guide])[:, used])
+        spent += block.size
+    noises = model.noise.models if model.noise is not None else (None,) * len(found)
+    lines = [
+        _polyline(*_without_outliers(np.concatenate(rows, 1), noise), binned=independent)
+        for rows, noise in zip(found, noises, strict=True)
+    ]
+    at_all, add = zip(*lines, strict=True)
+    return replace(model, mean_correction=MeanCorrection(at_all, add))
+
+
+def keeps_mean(model: Model) -> bool:
+    """Whether results of a model should have the mean of its noisy images.
+
+    Classic filters have it by themselves, and pairs may differ in brightness.
+    """
+    return not (model.config.is_classical or model.config.needs_pairs)
+
+
+def _results(model: Model, piece: Image, device: torch.device) -> NDArray[np.float64]:
+    """The clean version of a part in memory, STCZYX."""
+    clean = np.empty(piece.shape)
+    for block in predict(model, piece, device=str(device)):
+        clean[ax.index(ax.CANONICAL, block.where)] = block.values
+    return clean
+
+
+def _without_outliers(rows: NDArray, noise: NoiseModel | None) -> NDArray[np.float64]:
+    """Pixels, results and intensities, but for those that no noise explains."""
+    missing = rows[0] - rows[1]
+    variance = missing.var() if noise is None else noise.variance(rows[1])
+    return np.asarray(rows[:, missing**2 <= OUTLIER**2 * np.maximum(variance, 1e-300)])
+
+
+def _polyline(
+    noisy: NDArray, clean: NDArray, guide: NDArray, *, binned: bool
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """What to add to results, at which results, so that sums are kept, dark and bright.
+
+    Parameters
+    ----------
+    noisy, clean, guide : ndarray, shape (n,)
+        Pixels, results, and intensities that do not know the noise of the pixel.
+    binned : bool
+        Whether there is a value for every intensity, or one for all.
+    """
+    missing = noisy - clean
+    if not len(missing):
+        return (0.0,), (0.0,)
+    overall = float(missing.mean())
+    groups = _apart(_bins(guide), clean) if binned else []
+    if len(groups) < 2:
+        return (float(clean.mean()),), (overall,)
+    at = np.array([clean[own].mean() for own in groups])
+    excess = np.array([missing[own].mean() for own in groups]) - overall
+    variance = np.array([missing[own].var() for own in groups])
+    error = variance / np.array([len(own) for own in groups])
+    # Towards the common value where its own error leaves room for that.
+    add = overall + excess**3 / (excess**2 + 4 * error + 1e-300)
+    add = _ordered(at, add)
+    # What is missing still goes where the noise is strongest, so that the sum is kept.
+    rest = float((missing - np.interp(clean, at, add)).mean())
+    add = add + rest * variance / max(float(np.interp(clean, at, variance).mean()), 1e-300)
+    add = _ordered(at, add)
+    add = add + float((missing - np.interp(clean, at, add)).mean())
+    return tuple(at.tolist()), tuple(add.tolist())
+
+
+def _ordered(at: NDArray[np.float64], add: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Corrections that leave results their order and a share of their differences."""
+    return np.asarray(np.maximum.accumulate(add + STEEP * at) - STEEP * at)
+
+
+def _bins(guide: NDArray) -> list[NDArray[np.intp]]:
+    """Pixels by intensity; few ones go to those below."""
+    edges = np.unique(np.quantile(guide, EDGES))
+    which = np.searchsorted(edges, guide, side="right")
+    groups: list[NDArray[np.intp]] = []
+    for i in range(len(edges) + 1):
+        own = np.flatnonzero(which == i)
+        if groups and len(own) < FEWEST:
+            groups[-1] = np.concatenate([groups[-1], own])
+        elif len(own):
+            groups.append(own)
+    return groups
+
+
+def _apart(groups: Sequence[NDArray[np.intp]], clean: NDArray) -> list[NDArray[np.intp]]:
+    """Bins in the order of their results, joined until these differ more than within a bin."""
+    within = APART * float(np.sqrt(np.mean([clean[own].var() for own in groups])))
+    found: list[NDArray[np.intp]] = []
+    for own in sorted(groups, key=lambda own: float(clean[own].mean())):
+        if found and clean[own].mean() - clean[found[-1]].mean() <= within:
+            found[-1] = np.concatenate([found[-1], own])
+        else:
+            found.append(own)
+    return found

@@ -1,0 +1,130 @@
+"""Results keep the mean of the noisy pixels, dark and bright, whatever the net makes of it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+import unnoise
+from synthetic import between
+from tiny import CPU, tiny
+from unnoise.config.config import Config
+from unnoise.images.image import Image
+from unnoise.models import folder
+from unnoise.models.mean_correction import MeanCorrection
+from unnoise.models.predict import predict_array
+from unnoise.training.mean_correction import _polyline, with_mean_correction
+
+
+def counts(mean: float, seed: int, side: int = 96) -> np.ndarray:
+    """Photon counts of a scene of a mean, float32."""
+    scene = between(0.2, 1.8, (side, side), width=6)
+    return np.random.default_rng(seed).poisson(mean * scene / scene.mean()).astype(np.float32)
+
+
+@pytest.mark.parametrize("method", ["n2v", "r2r", "b2u"])
+@pytest.mark.parametrize("mean", [0.2, 1.0, 10.0])
+def test_the_mean_of_few_photons_is_kept(method: str, mean: float) -> None:
+    noisy = counts(mean, 1)
+    model = unnoise.train(noisy, config=tiny(method, steps=3))
+    kept, lost = (
+        predict_array(m, noisy, dtype=np.float64).mean() / noisy.mean() - 1
+        for m in (model, replace(model, mean_correction=None))
+    )
+    assert abs(lost) > 0.005
+    assert abs(kept) < 1e-4
+
+
+@pytest.mark.slow
+def test_instant_keeps_the_mean_of_few_photons_and_lets_no_pixel_pass() -> None:
+    scene = between(0.02, 0.38, (128, 128), width=6)
+    noisy = np.random.default_rng(0).poisson(scene).astype(np.float32)
+    result = unnoise.train(noisy, config=Config(method="instant")).predict(noisy)
+    assert result.mean() == pytest.approx(noisy.mean(), rel=1e-3)
+    assert ((result - scene) ** 2).mean() < 0.1 * scene.var() + 0.02 * scene.mean()
+
+
+def test_every_channel_has_its_own() -> None:
+    noisy = np.stack([counts(5, 1), counts(50, 2)])
+    model = unnoise.train(noisy, axes="CYX", config=tiny(steps=2))
+    result = model.predict(noisy, axes="CYX").mean((1, 2))
+    assert np.allclose(result, noisy.mean((1, 2)), rtol=1e-4)
+
+
+def test_a_hot_pixel_that_was_not_found_lifts_nothing() -> None:
+    noisy = counts(10, 1)
+    model = unnoise.train(noisy, config=tiny(steps=2))
+    noisy[40, 40] = 1e6
+    again = with_mean_correction(model, [Image.from_array(noisy)], CPU)
+    assert again.mean_correction is not None
+    assert max(map(abs, again.mean_correction.add[0])) < 10
+
+
+def test_pairs_and_filters_have_none() -> None:
+    noisy = counts(10, 1)
+    assert unnoise.train(noisy, config=Config(method="gaussian")).mean_correction is None
+    assert unnoise.train(noisy, counts(10, 2), config=tiny("n2n", steps=1)).mean_correction is None
+
+
+def test_the_folder_keeps_it(tmp_path) -> None:
+    model = unnoise.train(counts(1, 1), config=tiny(steps=1))
+    model.save(tmp_path / "m")
+    assert folder.load(tmp_path / "m").mean_correction == model.mean_correction
+
+
+@pytest.mark.parametrize(
+    ("at", "add"),
+    [([[0, 1]], [[1]]), ([[1, 0]], [[1, 1]]), ([[0, 1]], [[1, float("nan")]]), ([[]], [[]])],
+)
+def test_damaged_corrections_are_refused(at: list, add: list) -> None:
+    with pytest.raises(ValueError, match="do not fit"):
+        MeanCorrection.from_dict({"at": at, "add": add})
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(3)
+
+
+def test_a_bias_of_bright_spots_stays_in_them(rng: np.random.Generator) -> None:
+    truth = np.where(rng.random(60_000) < 0.02, 100.0, 1.0)
+    noisy = rng.poisson(truth).astype(float)
+    clean = np.where(truth > 50, 0.9 * truth, truth) + rng.normal(0, 0.01, truth.shape)
+    at, add = _polyline(noisy, clean, truth + rng.normal(0, 0.1, truth.shape), binned=True)
+    corrected = clean + np.interp(clean, at, add)
+    assert corrected.mean() == pytest.approx(noisy.mean())
+    assert corrected[truth < 50].mean() == pytest.approx(1.0, abs=0.02)
+    assert corrected[truth > 50].mean() == pytest.approx(100, rel=0.02)
+
+
+def test_noise_alone_moves_nothing_but_the_mean(rng: np.random.Generator) -> None:
+    noisy = rng.poisson(1.0, 40_000).astype(float)
+    clean = 0.9 + rng.normal(0, 0.05, noisy.shape)
+    at, add = _polyline(noisy, clean, rng.normal(size=noisy.shape), binned=True)
+    added = np.interp(clean, at, add)
+    assert added.mean() == pytest.approx(noisy.mean() - clean.mean())
+    assert added.std() < 0.02
+
+
+def test_the_order_of_results_is_kept(rng: np.random.Generator) -> None:
+    truth = rng.uniform(0, 10, 20_000)
+    noisy, clean = rng.poisson(truth).astype(float), truth + 3 * np.sin(3 * truth)
+    at, add = _polyline(noisy, clean, truth, binned=True)
+    x = np.linspace(min(at), max(at), 200)
+    assert (np.diff(x + np.interp(x, at, add)) > 0).all()
+
+
+def test_without_pixels_nothing_is_added() -> None:
+    empty = np.empty(0)
+    assert _polyline(empty, empty, empty, binned=True) == ((0.0,), (0.0,))
+
+
+def test_a_mean_of_two_models_is_corrected_once() -> None:
+    noisy = counts(1, 1)
+    one, two = (unnoise.train(noisy, config=tiny(steps=2, seed=s)) for s in (0, 1))
+    both = replace(one, second=unnoise.models.model.EnsembleMember(two, 0.5), mean_correction=None)
+    kept = with_mean_correction(both, [Image.from_array(noisy)], torch.device("cpu"))
+    assert predict_array(kept, noisy, dtype=np.float64).mean() == pytest.approx(
+        noisy.mean(), rel=1e-5
+    )
