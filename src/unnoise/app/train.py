@@ -333,7 +333,12 @@ def resume(
             yield Message(f"{place} is finished: nothing is left to train")
             return
         paths = formats.find(inputs) if inputs else model_folder.data_paths(place, model)
-        reading = InputOptions(**model.provenance.reading)
+        try:
+            reading = InputOptions(**model.provenance.reading)
+        except TypeError as error:
+            raise InputError(
+                f"{place} does not say how its images were read ({error}); train anew"
+            ) from error
         images = [reading.check(image) for image in reading.find(list(dict.fromkeys(paths)))]
         paths = [image.path or Path(image.name) for image in images]
         partners = None

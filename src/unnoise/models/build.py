@@ -42,6 +42,12 @@ def build_net(model: Model) -> DenoisingNet:
     return net
 
 
+def empty_net(model: Model) -> DenoisingNet:
+    """A net for the settings of a model that takes no memory, to compare shapes with."""
+    with torch.device("meta"):
+        return _net(model.config, model.ndim, model.channels)
+
+
 def ready(model: Model, device: torch.device) -> DenoisingNet:
     """The net of a model on a device, to predict with."""
     return to_device(build_net(model), device).eval()

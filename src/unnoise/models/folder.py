@@ -18,9 +18,11 @@ import io
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,17 +35,18 @@ from safetensors.torch import save as serialize
 from torch import Tensor
 
 from unnoise.config.config import Config
+from unnoise.config.plain_yaml import read_yaml
 from unnoise.errors import InputError, ModelError, expect, first_line
 from unnoise.images.atomic import beside, replacing
 from unnoise.images.levels import Level
 from unnoise.images.normalization import ChannelStatistics
-from unnoise.models.build import build_net
+from unnoise.models.integrity import fault
 from unnoise.models.mean_correction import MeanCorrection
 from unnoise.models.migration import upgraded
 from unnoise.models.model import Choice, Coverage, EnsembleMember, Model
 from unnoise.models.posterior import Posterior
 from unnoise.models.provenance import Provenance
-from unnoise.models.record import PosteriorTest, TrainingRecord, plain
+from unnoise.models.record import PosteriorTest, TrainingRecord, checked, plain
 from unnoise.noise.image_noise import ImageNoise
 
 CONFIG, WEIGHTS, RESUME, LOG = "config.yaml", "weights.safetensors", "resume.pt", "log.jsonl"
@@ -54,9 +57,9 @@ PARTS: dict[str, Callable[[Any], Any]] = {
     "posterior": Posterior.from_dict,
     "record": TrainingRecord.from_dict,
     "provenance": Provenance.from_dict,
-    "posterior_test": lambda values: PosteriorTest(**values),
-    "choice": lambda values: Choice(**values),
-    "coverage": lambda values: Coverage(**values),
+    "posterior_test": partial(checked, PosteriorTest),
+    "choice": partial(checked, Choice),
+    "coverage": partial(checked, Coverage),
     "mean_correction": MeanCorrection.from_dict,
     "level": Level.from_dict,
 }
@@ -282,7 +285,7 @@ def load(folder: str | os.PathLike[str]) -> Model:
                 f"unnoise train wrote"
             )
     try:
-        values = yaml.safe_load((place / CONFIG).read_text("utf-8"))
+        values = read_yaml((place / CONFIG).read_text("utf-8"), CONFIG)
         if values["format"] > FORMAT:
             raise ModelError(f"{place} was written by a newer unnoise; update unnoise to read it")
         values = upgraded(values)
@@ -297,7 +300,6 @@ def load(folder: str | os.PathLike[str]) -> Model:
         raise
     except (
         InputError,
-        yaml.YAMLError,
         SafetensorError,
         OSError,
         UnicodeError,
@@ -305,70 +307,26 @@ def load(folder: str | os.PathLike[str]) -> Model:
         AttributeError,
         TypeError,
         ValueError,
+        OverflowError,
+        RuntimeError,
     ) as error:
-        raise ModelError(
-            f"the model folder {place} is damaged ({first_line(error)}); restore it from a copy "
-            f"or train again"
-        ) from error
-    n = model.n_channels
-    fits = all(
-        part.n_channels == n and (part.level is None or len(part.level.mean) == n)
-        for part in model.levels
-    ) and (not model.others or all(part.level is not None for part in model.levels))
-    if not fits or not all(map(_fits, model.levels)):
-        raise ModelError(
-            f"the model folder {place} is damaged: its numbers do not fit each other; restore it "
-            f"from a copy or train again"
-        )
-    for part in model.levels:
-        for member, _ in part.members:
-            build_net(member)
+        raise _damaged(place, first_line(error)) from error
+    found = fault(model)
+    if found:
+        raise _damaged(place, found)
     return model
+
+
+def _damaged(place: Path, why: str) -> ModelError:
+    return ModelError(
+        f"the model folder {place} is damaged ({why}); restore it from a copy or train again"
+    )
 
 
 def _of_group(weights: Mapping[str, Tensor], i: int) -> dict[str, Tensor]:
     """The weights of one of the other groups, under their own names."""
     start = f"{OTHERS}{i}."
     return {k.removeprefix(start): w for k, w in weights.items() if k.startswith(start)}
-
-
-def _fits(model: Model) -> bool:
-    """Whether a model is whole and, of a mean, the two are of one kind."""
-    if model.second is None:
-        return _is_whole(model)
-    twin = model.second.model
-    return (
-        _is_whole(model)
-        and _is_whole(twin)
-        and 0 <= model.second.share <= 1
-        and twin.channels == model.channels
-        and len(twin.patch) == len(model.patch)
-        and len(twin.affine.mean) == len(model.affine.mean)
-        and twin.target_affine is None is model.target_affine
-    )
-
-
-def _is_whole(model: Model) -> bool:
-    """Statistics, channels and weights must fit each other and be finite."""
-    n = len(model.affine.mean)
-    return (
-        len(model.patch) in (2, 3)
-        and bool(model.channels)
-        and bool(model.weights)
-        and all(0 <= c < n for c in model.channels)
-        and all(
-            len(a.mean) == len(a.std) == n and bool(np.isfinite([a.mean, a.std]).all())
-            for a in (model.affine, model.target_affine)
-            if a is not None
-        )
-        and all(bool(torch.isfinite(w).all()) for w in model.weights.values())
-        and (model.posterior is None or len(model.posterior.models) == len(model.channels))
-        and (model.noise is None or len(model.noise.models) == len(model.channels))
-        and (model.mean_correction is None or len(model.mean_correction.at) == len(model.channels))
-        and not (
-            model.config.is_classical and any(float(w.min()) <= 0 for w in model.weights.values())
-        )
-    )
 
 
 def load_state(folder: str | os.PathLike[str]) -> dict[str, Any]:
@@ -383,12 +341,17 @@ def load_state(folder: str | os.PathLike[str]) -> dict[str, Any]:
     if not is_resumable(place):
         raise ModelError(f"{place} has no {RESUME}, so its training cannot go on; train anew")
     try:
-        state: dict[str, Any] = torch.load(place / RESUME, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises whatever the damaged bytes lead to
+        with zipfile.ZipFile(place / RESUME) as parts:
+            # As torch writes them; compressed ones may be made to fill the memory.
+            stored = all(part.compress_type == zipfile.ZIP_STORED for part in parts.infolist())
+        state = stored and torch.load(place / RESUME, map_location="cpu", weights_only=True)
+    except Exception:  # whatever the damaged bytes lead to; what torch advises then is unsafe
+        state = None
+    if not isinstance(state, dict):
         raise ModelError(
-            f"{place / RESUME} is damaged ({first_line(error)}); the model itself still works, "
-            f"but its training cannot go on"
-        ) from error
+            f"{place / RESUME} is damaged; the model itself still works, but its training cannot "
+            f"go on"
+        )
     return state
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from unnoise.images.image import Image
-from unnoise.models.record import plain
+from unnoise.models.record import checked, plain
 
 
 @dataclass(frozen=True)
@@ -92,13 +92,7 @@ class Provenance:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Provenance:
         """Read what `to_dict` wrote."""
-        known = {k: v for k, v in values.items() if k in cls.__dataclass_fields__}
-        for key in ("data", "targets"):
-            known[key] = tuple(
-                Source(v["path"], str(v["axes"]), tuple(v["shape"])) for v in known.get(key, ())
-            )
-        known["loggers"] = tuple(known.get("loggers", ()))
-        return cls(**known)
+        return checked(cls, values)
 
 
 def fingerprint(images: Sequence[Image]) -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -86,11 +89,30 @@ class TrainingRecord:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainingRecord:
         """Out of the plain values of a file."""
-        return cls(
-            dependence=tuple(map(float, values["dependence"])),
-            memorised=tuple((float(v), float(e)) for v, e in values["memorised"]),
-            looks=tuple(TrainingLook(**v) for v in values["looks"]),
-        )
+        return checked(cls, values)
+
+
+def checked(kind: type[T], values: Any) -> T:
+    """A dataclass out of the plain values of a file, each of the type of its field.
+
+    Raises
+    ------
+    ValueError
+        Naming the first value that is not.
+
+    Examples
+    --------
+    >>> checked(TrainingRecord, {"dependence": [0.1], "memorised": [[0, 1]], "looks": []})
+    TrainingRecord(dependence=(0.1,), memorised=((0.0, 1.0),), looks=())
+    >>> checked(TrainingRecord, {"dependence": [0.1], "memorised": [0], "looks": []})
+    Traceback (most recent call last):
+    ValueError: memorised.0: Input should be a valid tuple
+    """
+    try:
+        return TypeAdapter(kind).validate_python(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
 
 
 def plain(value: Any) -> Any:

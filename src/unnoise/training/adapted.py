@@ -30,6 +30,7 @@ from unnoise.training.instant import STEPS, VstCalibration
 from unnoise.training.loop import TrainingRun
 from unnoise.training.progress import Progress
 from unnoise.training.run import Run
+from unnoise.training.saved_state import check_state
 
 SHARES = (0.3, 0.3, 0.4)
 """Shares of the budget: fine-tuning, from scratch, and the better of the two once more."""
@@ -273,6 +274,7 @@ class CandidateSearch(Run):
         InputError
             If the state belongs to something else.
         """
+        check_state(self.state(), state)
         try:
             self.history = list(state["history"])
             self._estimates = {
@@ -290,7 +292,7 @@ class CandidateSearch(Run):
                 self._run = self._next(self.seconds - float(run["seconds"]))
                 self._run.restore(run)
             self.step = int(state["step"])
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise InputError(
                 f"the saved training state does not fit its model ({error}); train anew"
             ) from error

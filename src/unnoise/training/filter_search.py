@@ -114,7 +114,10 @@ class FilterSearch(Run):
             self.step, self.seconds = int(state["step"]), float(state["seconds"])
             self.history = list(state["history"])
             fits = len(self.history) == self.step <= len(self._candidates)
-        except (KeyError, TypeError, ValueError):
+            tried = zip(self.history, self._candidates, strict=False)
+            fits = fits and all(line.items() >= values.items() for line, values in tried)
+            fits = fits and all(math.isfinite(line["held_out"]) for line in self.history)
+        except (KeyError, TypeError, ValueError, AttributeError):
             fits = False
         if not fits or not math.isfinite(self.seconds):
             raise InputError("the saved state does not fit its model; calibrate anew")

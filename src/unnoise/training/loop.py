@@ -27,6 +27,7 @@ from unnoise.training.noise_tables import noise_tables
 from unnoise.training.optimizer import OPTIMIZERS
 from unnoise.training.progress import Progress
 from unnoise.training.run import Run
+from unnoise.training.saved_state import check_state
 from unnoise.training.schedule import Patience, schedule, standard_error
 
 N_VALIDATIONS = 20
@@ -355,6 +356,9 @@ class TrainingRun(Run):
                 f"the training ran on {trained_on} and can only go on there: add --device "
                 f"{trained_on}"
             )
+        losses = torch.zeros(sum(len(b[0]) for b in self._held_out), dtype=torch.float64)
+        seen = {"waited": 0, "lowest": losses}
+        check_state({**self.state(), "lower": seen, "significant": seen}, state)
         # The type it began with, whatever this processor likes better; it was not always stored.
         began = "float32" if self.device.type == "cpu" else str(self.dtype).removeprefix("torch.")
         self.dtype = getattr(torch, state.get("dtype", began))
@@ -368,7 +372,7 @@ class TrainingRun(Run):
             self.lower, self.significant = (Patience(**state[k]) for k in ("lower", "significant"))
             for name in PLAIN:
                 setattr(self, name, state[name])
-        except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"the saved training state does not fit its model ({error}); train anew"
             ) from error

@@ -1,0 +1,183 @@
+"""A model folder that is damaged or made to harm is refused in one sentence, and at once."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file, save_file
+
+import unnoise
+from synthetic import photon_ground
+from tiny import two_steps
+from unnoise.errors import InputError, ModelError
+from unnoise.models.folder import CONFIG, RESUME, WEIGHTS, load_state
+
+X = photon_ground((40, 44))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole") / "m"
+    settings = two_steps("n2v", "net.batch_norm=true", "use_center_pixel=true")
+    unnoise.train(X, config=settings).save(folder)
+    return folder
+
+
+@pytest.fixture
+def broken(whole: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(whole, tmp_path / "m"))
+
+
+def edit(folder: Path, *keys: Any, value: Any) -> None:
+    """Set a value within the settings of a folder."""
+    values = yaml.safe_load((folder / CONFIG).read_text())
+    inner = values
+    for key in keys[:-1]:
+        inner = inner[key]
+    inner[keys[-1]] = value
+    (folder / CONFIG).write_text(yaml.safe_dump(values))
+
+
+def assert_refused(folder: Path, words: str = "") -> None:
+    with pytest.raises(ModelError, match=f"damaged.*{words}") as caught:
+        unnoise.load(folder)
+    assert "\n" not in caught.value.args[0]
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf"), None, "x", [1.0]])
+def test_standard_deviations_must_be_above_0(broken: Path, value: Any) -> None:
+    edit(broken, "std", 0, value=value)
+    assert_refused(broken)
+
+
+@pytest.mark.parametrize("value", [None, 3, "x", [], {}, [[1.0]], [float("nan")]])
+@pytest.mark.parametrize("name", ["mean", "std", "channels", "patch"])
+def test_lists_of_numbers_must_be_such(broken: Path, name: str, value: Any) -> None:
+    edit(broken, name, value=value)
+    assert_refused(broken)
+
+
+@pytest.mark.parametrize(
+    ("keys", "value"),
+    [
+        (("channels",), [0, 0]),
+        (("channels",), [10**40]),
+        (("patch",), [0, 32]),
+        (("patch",), [32, float("inf")]),
+        (("record", "dependence"), "x"),
+        (("record", "memorised"), [0.5]),
+        (("record", "looks", 0, "directions"), "x"),
+        (("posterior_test", "used"), "perhaps"),
+        (("noise", "models"), []),
+        (("noise", "models", 0, "variances"), [-1.0]),
+        (("noise", "models", 0, "kind"), "unheard"),
+        (("provenance", "data", 0, "shape"), "x"),
+        (("provenance", "steps"), [1]),
+        (("config", "net", "filters"), 512),
+        (("config", "net", "filters"), 10**9),
+        (("config", "net", "depth"), 6),
+        (("config", "training", "seed"), -1),
+        (("config", "method"), 3),
+        (("config",), None),
+    ],
+)
+def test_every_part_has_its_schema(broken: Path, keys: tuple[Any, ...], value: Any) -> None:
+    edit(broken, *keys, value=value)
+    assert_refused(broken)
+
+
+def test_settings_that_are_a_bomb_are_refused_at_once(broken: Path) -> None:
+    lines = (broken / CONFIG).read_text()
+    for text in ("a: &a [*a]\n", "a: " + "[" * 5000, "- 1\n", "", "\x00", "format: 2\n"):
+        (broken / CONFIG).write_text(text)
+        assert_refused(broken)
+    bomb = "".join(
+        f"{b}: &{b} [{f'*{a}, ' * 9}]\n" for a, b in zip("pqrstuvw", "qrstuvwx", strict=True)
+    )
+    (broken / CONFIG).write_text(f"p: &p [{'0, ' * 9}]\n{bomb}{lines}")
+    assert_refused(broken, "repeat")  # fmt: skip
+
+
+def change(
+    function: Callable[[torch.Tensor], torch.Tensor], name: str = ""
+) -> Callable[[Path], None]:
+    """A change of the first weights whose name contains a word."""  # fmt: skip
+
+    def apply(folder: Path) -> None:
+        weights = load_file(folder / WEIGHTS)
+        key = next(key for key in sorted(weights) if name in key and weights[key].ndim)
+        weights[key] = function(weights[key]).contiguous()
+        save_file(weights, folder / WEIGHTS)
+
+    return apply
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        change(lambda w: w * float("nan")),
+        change(lambda w: w / 0),
+        change(lambda w: w[:1]),
+        change(lambda w: w.int()),
+        change(lambda w: w.bool()),
+        change(lambda w: w.to(torch.float8_e4m3fn)),
+        change(lambda w: w.to(torch.complex64)),
+        change(lambda w: -w - 1, "running_var"),
+    ],
+)
+def test_weights_are_finite_numbers_of_the_shapes_of_their_net(
+    broken: Path, damage: Callable[[Path], None]
+) -> None:
+    damage(broken)
+    assert_refused(broken)
+
+
+@pytest.mark.usefixtures("few_steps")
+def test_the_knots_of_a_transform_rise(tmp_path: Path) -> None:
+    unnoise.train(X, method="instant").save(tmp_path / "m")
+    change(lambda w: w.flip(-1), "knots")(tmp_path / "m")
+    assert_refused(tmp_path / "m", "knots")
+
+
+def test_names_of_weights_are_those_of_the_net(broken: Path) -> None:
+    weights = load_file(broken / WEIGHTS)
+    for changed in ({**weights, "more": torch.zeros(2)}, dict(list(weights.items())[1:]), {}):
+        save_file(changed, broken / WEIGHTS)
+        assert_refused(broken)
+
+
+class Evil:
+    def __reduce__(self) -> Any:
+        return (print, ("evil",))
+
+
+@pytest.mark.parametrize("content", [Evil(), {"net": Evil()}, [1], "text", np.zeros(3)])
+def test_states_are_never_advised_to_be_read_unsafely(
+    broken: Path, content: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save(content, broken / RESUME)
+    with pytest.raises(InputError, match=r"resume.pt is damaged; the model itself") as caught:
+        load_state(broken)
+    assert "weights_only" not in str(caught.value)
+    assert capsys.readouterr().out == ""
+
+
+def test_states_that_are_compressed_are_no_states(broken: Path) -> None:
+    import zipfile
+
+    torch.save({"step": torch.zeros(10**6)}, broken / RESUME)
+    assert load_state(broken)
+    with zipfile.ZipFile(broken / RESUME) as plain:
+        parts = {name: plain.read(name) for name in plain.namelist()}
+    with zipfile.ZipFile(broken / RESUME, "w", zipfile.ZIP_DEFLATED) as packed:
+        for name, content in parts.items():
+            packed.writestr(name, content)
+    with pytest.raises(InputError, match="damaged"):
+        load_state(broken)
