@@ -286,3 +286,19 @@ def test_missing_pixels_are_interpolated_on_request_of_arrays() -> None:
 def test_small_images_of_any_type_pass(dtype: Any) -> None:
     x = np.random.default_rng(0).integers(0, 2, (4, 5)).astype(dtype)
     assert not excluded(with_mask(x)).any()
+
+
+def test_what_a_frame_misses_is_read_from_frames_nearby() -> None:
+    """The borders of a movie whose motion was corrected; frames of another brightness give none."""
+    rng = np.random.default_rng(10)
+    movie = rng.normal(scene(96), 20, (5, 96, 96)).astype(np.float32)
+    movie[4] *= 2
+    truth = movie.copy()
+    movie[0, :10], movie[2, -8:] = np.nan, np.nan
+    frames = with_mask(movie, axes="TYX").read()[0, :, 0, 0]
+    np.testing.assert_array_equal(frames[0, :10], truth[1, :10])
+    np.testing.assert_array_equal(frames[2, -8:], truth[1, -8:])
+    movie[3, 40:60, 40:60] = np.nan
+    movie[:3, 40:60, 40:60] = np.nan
+    frames = with_mask(movie, axes="TYX").read()[0, :, 0, 0]
+    assert np.abs(frames[3, 40:60, 40:60] - truth[4, 40:60, 40:60]).mean() > 100

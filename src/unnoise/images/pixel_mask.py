@@ -28,6 +28,10 @@ SPARSE = 0.002
 WIDE = 3
 """Regions that hold a square of this side are filled by mirroring, narrower ones by a mean."""
 
+NEARBY, ALIKE = 8, 0.1
+"""Frames of a movie that are looked at for what they measured in an excluded region, on either
+side, and how many standard deviations of the picture their means may differ."""
+
 Key = tuple[int, int, int, int]
 """Position along S, T, C, Z."""
 
@@ -80,6 +84,8 @@ class PixelMask:
         Number of pixels by kind: ``nan``, ``nodata``, ``given``, ``padding``, ``outliers``.
     stand_ins : mapping
         Of planes without any measurement, the plane that is read in their place.
+    frames : int
+        Positions along T, among which a wide region may have been measured at another time.
     """
 
     size: tuple[int, int]
@@ -87,6 +93,7 @@ class PixelMask:
     notes: tuple[str, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     stand_ins: Mapping[Key, Key] = field(default_factory=dict)
+    frames: int = 1
     _filled: OrderedDict[Key, NDArray] = field(default_factory=OrderedDict, repr=False)
     _lock: Any = field(default_factory=threading.Lock, repr=False)
 
@@ -173,13 +180,46 @@ class PixelMask:
             if key in self._filled:
                 self._filled.move_to_end(key)
                 return self._filled[key]
-        excluded = np.unpackbits(self.planes[key].excluded, axis=-1, count=self.size[1])
-        plane = fill(raw(key), excluded.astype(np.bool_))
+        excluded = self._excluded(key)
+        plane = raw(key)
+        if self.frames > 1:
+            plane, excluded = self._from_other_frames(key, plane, excluded, raw)
+        plane = fill(plane, excluded)
         with self._lock:
             self._filled[key] = plane
             while len(self._filled) > 1 and sum(p.nbytes for p in self._filled.values()) > CACHE:
                 self._filled.popitem(last=False)
         return plane
+
+    def _excluded(self, key: Key) -> NDArray[np.bool_]:
+        """The excluded pixels of a plane."""
+        bits = np.unpackbits(self.planes[key].excluded, axis=-1, count=self.size[1])
+        return bits.astype(np.bool_)
+
+    def _from_other_frames(
+        self, key: Key, plane: NDArray, excluded: NDArray[np.bool_], raw: Callable[[Key], NDArray]
+    ) -> tuple[NDArray, NDArray[np.bool_]]:
+        """Excluded pixels that frames nearby measured, as at the borders of a movie whose motion
+        was corrected; only of frames that are as bright.
+        """
+        plane, todo = np.array(plane), excluded.copy()
+        used = plane[~excluded].astype(np.float64)
+        for away in range(1, NEARBY + 1):
+            for t in (key[1] - away, key[1] + away):
+                other = (key[0], t, *key[2:])
+                if not 0 <= t < self.frames or other in self.stand_ins:
+                    continue
+                marks = self._excluded(other) if other in self.planes else None
+                known = todo if marks is None else todo & ~marks
+                if not known.any():
+                    continue
+                pixels = raw(other)
+                common = ~excluded if marks is None else ~(excluded | marks)
+                change = pixels[common].astype(np.float64) - plane[common]
+                if common.any() and abs(change.mean()) < ALIKE * max(used.std(), 1e-300):
+                    plane[known] = pixels[known]
+                    todo &= ~known
+        return plane, todo
 
 
 Picks = tuple[NDArray[np.intp], ...]

@@ -230,7 +230,7 @@ class _Search:
         counts = {name: getattr(tally, name) for name in ("nan", "nodata", "given", "outliers")}
         counts["padding"] = sum(tally.padding.values())
         notes = tally.notes(self.nan, keep_outliers)
-        return PixelMask((n["Y"], n["X"]), self.planes, notes, counts, self._stand_ins())
+        return PixelMask((n["Y"], n["X"]), self.planes, notes, counts, self._stand_ins(), n["T"])
 
     def _search(self, key: Key, keep_outliers: bool) -> None:
         """Find the excluded pixels of a plane."""
