@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -61,3 +62,27 @@ def test_dependence_per_channel_counts_the_pixel_brought_back(
     centre = Posterior((noise, noise), (noise, noise), (2.0, 2.0), 8.0, 0.0)
     again = dataclasses.replace(model, posterior=centre)
     assert dependence(again, [image], [noise, noise], CPU) == pytest.approx([0.75, 0.75], abs=0.05)
+
+
+@pytest.mark.parametrize("looks", [1, 4])
+@pytest.mark.parametrize("result", [np.sqrt, np.log1p, np.tanh])
+def test_the_kernel_of_speckle_tells_the_covariance(
+    looks: int, result: Callable[[np.ndarray], np.ndarray]
+) -> None:
+    """``cov(g(y), y) = E k(y) g'(y)``, whatever g: the identity of gamma numbers."""
+    signal = np.full(400_000, 3.0)
+    y = signal * np.random.default_rng(looks).gamma(looks, 1 / looks, signal.shape)
+    knots = np.linspace(0, 12, 400)
+    kernel = noise_passthrough._kernel(VarianceCurve(knots, knots**2 / looks + 1e-9), y, signal)
+    slope = (result(y + 1e-6) - result(y)) / 1e-6
+    expected = np.cov(result(y), y)[0, 1]
+    assert np.mean(kernel * slope) == pytest.approx(expected, rel=0.03)
+
+
+@pytest.mark.parametrize("noise", [VarianceCurve([0.0], [30.0]), VarianceCurve([0, 10], [5, 30])])
+def test_the_kernel_is_the_variance_on_average(noise: VarianceCurve) -> None:
+    clean = np.linspace(1, 9, 100_000)
+    noisy = clean + np.random.default_rng(0).normal(size=clean.shape)
+    kernel = noise_passthrough._kernel(noise, noisy, clean)
+    assert kernel.mean() == pytest.approx(noise.variance(clean).mean(), rel=0.01)
+    assert (kernel > 0).all()

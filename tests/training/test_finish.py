@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import ndimage
+from skimage import data
 
 from synthetic import photon_ground
 from tiny import CPU, two_steps, untrained
@@ -14,6 +16,7 @@ from unnoise.config.config import Config
 from unnoise.models.predict import predict_array
 from unnoise.noise.camera.file import Camera
 from unnoise.noise.noise_models import PoissonGauss
+from unnoise.quality.gain import gain
 from unnoise.training import finish as finishing
 from unnoise.training.finish import finish
 
@@ -81,3 +84,27 @@ def test_finish_twice_is_the_same() -> None:
     assert one.posterior == two.posterior
     assert one.record == two.record
     assert np.array_equal(predict_array(one, image), predict_array(two, image))
+
+
+@pytest.mark.parametrize("looks", [1, 4])
+def test_the_gain_over_speckle_is_known(looks: int) -> None:
+    """Bright places hold the noise, and dark ones the slopes of a stabilised net."""
+    scene = data.coins()[60:220, 60:220].astype(np.float64)
+    truth = (ndimage.gaussian_filter(scene, 1) / 255) ** 2 / 2 + 0.003
+    noisy = truth * np.random.default_rng(looks).gamma(looks, 1 / looks, truth.shape)
+    model, image = untrained(noisy.astype(np.float32), Config.preset(method="instant"))
+    model, _, _ = finish(model, [image], (), CPU)
+    assert model.noise is not None
+    assert model.record is not None
+    result = predict_array(model, image)
+    variance = model.noise.known[0].variance(result)
+    found = gain(
+        noisy,
+        result,
+        variance,
+        relative_error=model.noise.relative_error[0],
+        correction=2 * model.record.dependence[0] * float(variance.mean()),
+    )
+    true = 10 * np.log10(np.mean((noisy - truth) ** 2) / np.mean((result - truth) ** 2))
+    assert true > 7
+    assert 2 < found.psnr.low < true < found.psnr.high

@@ -43,6 +43,8 @@ FEWEST = 200
 MAX_BINS = 16
 TILES = 12
 """Squares of the picture that the errors of `quadratic_curve` need."""
+TAILS = 0.01
+"""Relative error of white blocks: the brightest tails seem to be texture."""
 APART = 0.12
 """Most that the level of the white blocks adds to the error."""
 LEAST_SHARE = 0.04
@@ -202,7 +204,7 @@ def _joined(curve: PhotonTransfer, found: Quadratic) -> PhotonTransfer:
             curvature=min(curve.curvature, quadratic_curve.p_value(found.bend)),
             square=(found.centre, *found.coefficients),
         )
-    stray = TEXTURE / found.share + found.level_error / found.level
+    stray = TEXTURE / found.share + TAILS + found.level_error / found.level
     if found.is_convex or found.uneven:
         return replace(curve, level=found.level, level_error=stray)
     apart = found.level / curve.level - 1
@@ -220,9 +222,8 @@ def _joined(curve: PhotonTransfer, found: Quadratic) -> PhotonTransfer:
 def _with_clipped(curve: PhotonTransfer, n: int, clipped: Blocks) -> PhotonTransfer:
     """The curve with the level of the whole picture, of which so many blocks are not clipped.
 
-    Where pixels are cut off at an end there is less noise in the image than there was before; the
-    level lies between, and both in its interval. Zeros of sparse counts are cut off nowhere, and
-    there the two agree.
+    Pixels that are cut off at an end have less noise than before: the level lies between, and both
+    in its interval. Zeros of sparse counts are cut off nowhere, and there the two agree.
     """
     if len(clipped) == 0:
         return curve
@@ -234,9 +235,8 @@ def _with_clipped(curve: PhotonTransfer, n: int, clipped: Blocks) -> PhotonTrans
         chosen = quadratic_curve.white(clipped.low[group] / before[group], ratio)
         after += float(ratio[chosen].mean() * before[group].sum())
     levels = (curve.level * n + np.array([float(before.sum()), after])) / (n + len(clipped))
-    level = float(levels.mean())
-    apart = float(np.ptp(levels)) / 2 / level
-    return replace(curve, level=level, level_error=float(np.hypot(curve.level_error, apart)))
+    level, apart = float(levels.mean()), float(np.ptp(levels)) / 2
+    return replace(curve, level=level, level_error=math.hypot(curve.level_error, apart / level))
 
 
 def _start(groups: list[NDArray], mean: NDArray, low: NDArray, high: NDArray) -> PhotonTransfer:

@@ -50,18 +50,12 @@ def dependence(
     """Share of the noise of a pixel that its own estimate repeats, per channel.
 
     The divergence of Stein's estimate by a random direction (Ramani, Blu, Unser, IEEE Transactions
-    on Image Processing 2008): ``E z (g(y + e z) - g(y)) / (e E z^2)``.
+    on Image Processing 2008): ``E z (g(y + e z) - g(y)) / (e E z^2)``, where z has the variance of
+    the noise at every pixel.
     """
     rng = np.random.default_rng([model.config.training.seed, 5])
     which, at, part = somewhere(images, model.ndim, rng)
     noisy = read_piece(images[which], at, part, model).astype(np.float64)
-    scale = np.array(
-        [
-            np.sqrt(float(n.variance(y).mean()) if n is not None else float(y.var()))
-            for n, y in zip(noise, noisy, strict=True)
-        ]
-    ).reshape(-1, *(1,) * model.ndim)
-    z = scale * rng.standard_normal(noisy.shape)
     members = [(m, share, ready(m, device)) for m, share in model.members]
 
     def result(y: NDArray) -> NDArray[np.float64]:
@@ -72,8 +66,31 @@ def dependence(
             total += share * (values if m.posterior is None else m.posterior.apply(y, values)[0])
         return total
 
+    clean = result(noisy)
+    scale = np.stack(
+        [
+            np.full(y.shape, y.std()) if n is None else np.sqrt(_kernel(n, y, x))
+            for n, y, x in zip(noise, noisy, clean, strict=True)
+        ]
+    )
+    z = scale * rng.standard_normal(noisy.shape)
     step = 0.1
-    change = (result(noisy + step * z) - result(noisy)) / step
+    change = (result(noisy + step * z) - clean) / step
     axes = tuple(range(1, noisy.ndim))
     ratio = (z * change).mean(axes) / np.maximum((z**2).mean(axes), 1e-300)
     return [float(v) for v in ratio]
+
+
+def _kernel(noise: NoiseModel, noisy: NDArray, clean: NDArray) -> NDArray[np.float64]:
+    """By pixel, the weight of the slope of a result in its covariance with the noise.
+
+    ``cov(g(y), y) = E k(y) g'(y)`` with ``k(y) = v + m3 / (2 v) (y - x)`` for noise of variance v
+    and third moment m3 around x: exactly for normal and gamma noise (speckle), else to second order
+    (Stein, Approximate Computation of Expectations, 1986, chapter 6). Exponential families have
+    ``m3 = v dv/dx``. With one strength for all pixels the noise of bright speckle was drawn in dark
+    places, and a gain of 15 dB was taken for one of 2.
+    """
+    variance = noise.variance(clean)
+    step = 0.1 * np.sqrt(variance)
+    slope = (noise.variance(clean + step) - noise.variance(clean - step)) / (2 * step)
+    return np.asarray(np.maximum(variance + slope / 2 * (noisy - clean), 0.01 * variance))
