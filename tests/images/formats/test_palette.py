@@ -72,3 +72,22 @@ def test_labels_are_refused(path: Path, pixels: np.ndarray) -> None:
     with pytest.raises(InputError, match=r"a\.\w+ holds indexed colours in areas .* convert it to"):
         formats.open(path)
     np.testing.assert_array_equal(formats.open(path, labels=True).data[...], pixels)
+
+
+def test_a_short_lookup_table_is_made_whole(path: Path) -> None:
+    green = np.zeros((3, 16), int)
+    green[1] = np.arange(16) * 17
+    if path.suffix == ".tif":
+        green = np.pad(green, ((0, 0), (0, 240)), "edge")  # tifffile writes no palettes of 4 bit
+    write(path, NOISE // 16, green)
+    image = formats.open(path)
+    np.testing.assert_array_equal(image.data[...], NOISE // 16)
+    for name in ("b.tif", "b.png"):
+        out = formats.create(path.with_name(name), image)
+        assert set(out.lost) <= {"software"}
+        with out:
+            out.write({}, image.read())
+        with Pillow.open(path.with_name(name)) as new:
+            shown = np.asarray(new.convert("RGB"))
+        np.testing.assert_array_equal(shown, np.moveaxis(green[:, NOISE // 16], 0, -1))
+    assert formats.create(path.with_name("b.npy"), image).lost[-1] == "lookup table"

@@ -52,6 +52,11 @@ def kind(colours: NDArray, pixels: NDArray) -> str:
     return "labels" if len(used) <= FEW or is_flat(pixels) else "colour"
 
 
+def whole(colours: NDArray) -> NDArray:
+    """A lookup table with a colour for every value of 8 bit: short ones go on with their last."""
+    return np.pad(colours, ((0, 0), (0, max(256 - colours.shape[1], 0))), "edge")
+
+
 def refusal(path: Path) -> InputError:
     """The error for a picture of labels."""
     return InputError(

@@ -19,7 +19,7 @@ OME_TYPES = (*IMAGEJ_TYPES, "int8", "int16", "int32", "uint32", "float64", "bool
 CLASSIC_LIMIT = 2**32 - 2**25  # offsets have 32 bits; 32 MB are left for tags
 LONG8 = (16, 17, 18)  # types of tags that only BigTIFF has
 SOFTWARE = 305
-CARRIED = ("colour profile", "orientation")
+CARRIED = ("colour profile", "orientation", "lookup table")
 """What TIFF holds of other formats."""
 compressions = tuple(_tiff_storage.COMPRESSIONS)
 """What `prepare` takes for `compress`."""

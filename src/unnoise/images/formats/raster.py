@@ -169,7 +169,7 @@ def _of_palette(path: Path, expanded: NDArray, chunks: dict[bytes, bytes]) -> tu
         return expanded, {}
     if way == "gray":
         return _palette.expand(pixels, colours, way), {}
-    return pixels, {"colormap": np.pad(colours, ((0, 0), (0, 256 - colours.shape[1])), "edge")}
+    return pixels, {"colormap": _palette.whole(colours)}
 
 
 def _held(meta: Meta) -> list[str]:

@@ -82,7 +82,7 @@ def read(path: Path, axes: str | None = None, series: int | None = None) -> Imag
             **_shown(page, expanded=palette in ("gray", "colour")),
             "storage": storage,
             "tags": tags.kept,
-            "holds": [*tags.names, *meta.holds],
+            "holds": [*tags.names, *meta.holds, *["lookup table"] * (palette == "tint")],
             "lost": [*tags.lost, *_lost(tif, one, lossy)],
             "files": files,
         }
@@ -317,11 +317,12 @@ def _alpha(page: Any) -> int | None:
 
 def _shown(page: Any, *, expanded: bool) -> dict[str, Any]:
     """Tags that change how the pixels are shown; an expanded palette is none of them."""
+    table = page.colormap
     tags = {
         "icc": page.tags.valueof(34675),
         "orientation": page.tags.valueof(274),
         "extrasamples": tuple(int(kind) for kind in page.extrasamples),
         "photometric": int(page.photometric) if page.photometric in KEPT_PHOTOMETRICS else None,
-        "colormap": None if expanded else page.colormap,
+        "colormap": None if expanded or table is None else _palette.whole(table),
     }
     return {key: value for key, value in tags.items() if value is not None}
