@@ -141,6 +141,12 @@ class Image:
             return None
         return self.mask.marks(self._picks(where))
 
+    def kept(self, where: ax.Where | None = None) -> NDArray[np.bool_] | None:
+        """Which excluded pixels of a region come back as they are, STCZYX; None where none do."""
+        if self.mask is None or not self.mask.planes:
+            return None
+        return self.mask.marks(self._picks(where), kept=True)
+
     def finished(self, values: NDArray, where: ax.Where, dtype: DTypeLike) -> NDArray:
         """A region of a result in its final type, with the pixels that come back as they were.
 
@@ -154,19 +160,17 @@ class Image:
             Type of the result.
         """
         pixels = cast(values, dtype)
-        if self.mask is not None and self.mask.planes:
-            kept = self.mask.marks(self._picks(where), kept=True)
-            if kept is not None:
-                pixels = np.where(kept, _unchanged(self.original(where), dtype), pixels)
+        kept = self.kept(where)
+        if kept is not None:
+            pixels = np.where(kept, _unchanged(self.original(where), dtype), pixels)
         return pixels
 
     def spread(self, values: NDArray, where: ax.Where) -> NDArray[np.float32]:
         """Standard deviations of a region of a result: NaN where pixels came back as they were."""
         pixels = cast(values, np.float32)
-        if self.mask is not None and self.mask.planes:
-            kept = self.mask.marks(self._picks(where), kept=True)
-            if kept is not None:
-                pixels = np.where(kept, np.float32(np.nan), pixels)
+        kept = self.kept(where)
+        if kept is not None:
+            pixels = np.where(kept, np.float32(np.nan), pixels)
         return pixels
 
     def _picks(self, where: ax.Where | None) -> Picks:
@@ -254,7 +258,7 @@ class Image:
         block, excluded = self.read(where), self.excluded(where)
         mask = None if self.mask is None else PixelMask(block.shape[-2:])
         if excluded is not None:
-            mask = PixelMask.of_planes(block, excluded)
+            mask = PixelMask.of_planes(block, excluded, self.kept(where))
         return replace(self, data=block, axes=ax.CANONICAL, hidden=None, mask=mask)
 
 

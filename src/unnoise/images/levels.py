@@ -247,23 +247,26 @@ class FrameSelection(Image):
     def excluded(self, where: ax.Where | None = None) -> NDArray[np.bool_] | None:
         """Which pixels of a region are no measurement; None where all are."""
         assert self.whole is not None
-        places = self._places(where or {})
-        marks = [self.whole.excluded(at) for at in places]
-        found = next((mark for mark in marks if mark is not None), None)
-        if found is None:
-            return None
-        none = np.zeros_like(found)
-        return np.concatenate([none if mark is None else mark for mark in marks], axis=1)
+        return _joined([self.whole.excluded(at) for at in self._places(where or {})])
 
-    def part(self, where: ax.Where) -> Image:
-        """A region as an image in memory, STCZYX, with what is known of its pixels."""
-        found = super().part(where)
-        return Image(**{name: getattr(found, name) for name in Image.__dataclass_fields__})
+    def kept(self, where: ax.Where | None = None) -> NDArray[np.bool_] | None:
+        """Which excluded pixels of a region come back as they are; None where none do."""
+        assert self.whole is not None
+        return _joined([self.whole.kept(at) for at in self._places(where or {})])
 
     def _places(self, where: ax.Where) -> list[dict[str, int | slice]]:
         """The region in every one of the frames that it takes."""
         chosen = np.array(self.frames)[ax.index("T", where)[0]]
         return [{**where, "S": self.s, "T": int(t)} for t in chosen]
+
+
+def _joined(marks: Sequence[NDArray[np.bool_] | None]) -> NDArray[np.bool_] | None:
+    """The marks of frames along T; None where none has any."""
+    found = next((mark for mark in marks if mark is not None), None)
+    if found is None:
+        return None
+    none = np.zeros_like(found)
+    return np.concatenate([none if mark is None else mark for mark in marks], axis=1)
 
 
 @dataclass(frozen=True)

@@ -98,13 +98,17 @@ class PixelMask:
     _lock: Any = field(default_factory=threading.Lock, repr=False)
 
     @classmethod
-    def of_planes(cls, block: NDArray, excluded: NDArray[np.bool_]) -> PixelMask:
-        """The mask of pixels in memory, STCZYX, filled already, which come back as results."""
+    def of_planes(
+        cls, block: NDArray, excluded: NDArray[np.bool_], kept: NDArray[np.bool_] | None
+    ) -> PixelMask:
+        """The mask of pixels in memory, STCZYX, filled already, and those that are kept."""
+        replaced = excluded if kept is None else excluded & ~kept
         keys = [key for key in np.ndindex(*block.shape[:4]) if excluded[key].any()]
         marked = {}
         for key in keys:
-            at, bits = np.stack(np.nonzero(excluded[key])), np.packbits(excluded[key], axis=-1)
-            marked[key] = PlaneMask(bits, bits, at, block[key][tuple(at)])
+            at = np.stack(np.nonzero(excluded[key]))
+            bits, again = (np.packbits(marks[key], axis=-1) for marks in (excluded, replaced))
+            marked[key] = PlaneMask(bits, again, at, block[key][tuple(at)])
         return cls(block.shape[-2:], marked)
 
     def marks(self, picks: Picks, *, kept: bool = False) -> NDArray[np.bool_] | None:

@@ -123,10 +123,18 @@ def show_unchanged(image: Image, remark: str) -> DenoisedPlane:
 def _denoised_plane(plane: MiddlePlane, **known: Any) -> DenoisedPlane:
     """A plane with its names and sizes."""
     image, names = plane.image, plane.image.channel_names
+    noisy, clean = plane.noisy, plane.clean
+    kept = image.kept(plane.where)
+    if kept is not None:  # padding and the like is shown as dark as the darkest measurement
+        hidden = kept[0, 0, list(plane.channels), 0]
+        dark = np.array(
+            [p[~h].min() if (~h).any() else 0 for p, h in zip(noisy, hidden, strict=True)]
+        )
+        noisy, clean = (np.where(hidden, dark[:, None, None], p) for p in (noisy, clean))
     return DenoisedPlane(
         title=_title(image),
-        noisy=plane.noisy,
-        clean=plane.clean,
+        noisy=noisy,
+        clean=clean.astype(np.float32),
         names=tuple(names[c] if c < len(names) else str(c + 1) for c in plane.channels),
         is_rgb=image.is_rgb and len(plane.channels) == 3,
         pixel_size=(float(image.scale.get("X", 0)), image.units.get("X", "pixel")),
