@@ -48,7 +48,7 @@ RESULTS = {
     "README.md": "cells_denoised.tif out/one.tif clean.tif my.model big_clean.tif n2v2.tif s.tif "
     "movie_clean.tif care.model std.tif cells_denoised.report.html camera.json",
     "docs/know_your_noise.md": "noise.json noise.html camera.json c.tif c.report.html "
-    "nodata.tif masked.tif filled.tif",
+    "nodata.tif masked.tif filled.tif fixed.tif",
     "docs/methods.md": "cells_denoised.tif s.tif n.tif care.model n2n.model b.tif l.tif std.tif "
     "run.yaml my.model other.model",
 }
