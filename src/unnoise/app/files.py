@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -51,6 +52,10 @@ class InputOptions:
     mask: str | None = None
     keep_outliers: bool = False
     fix_scan: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, with which a training goes on from any folder."""
+        return {**vars(self), "mask": self.mask and os.path.abspath(self.mask)}
 
     def find(self, paths: Sequence[Path]) -> list[Image]:
         """The images of files, not checked yet."""

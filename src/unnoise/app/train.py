@@ -61,7 +61,7 @@ def planned(
     The model has what resuming needs to read the images again and to log as before.
     """
     choices, model = levels.planned(images, settings, targets)
-    kept = replace(model.provenance, reading=vars(reading), loggers=tuple(loggers))
+    kept = replace(model.provenance, reading=reading.to_dict(), loggers=tuple(loggers))
     choice = choices[0]
     if len(choices) > 1:
         whys = list(dict.fromkeys(c.why for c in choices if c.why))
@@ -75,7 +75,7 @@ def planned(
 def planned_as(choice: MethodChoice, images: Sequence[Image], reading: InputOptions) -> Model:
     """The model that a run with other settings starts from."""
     _, model = levels.planned(images, choice.config)
-    return replace(model, provenance=replace(model.provenance, reading=vars(reading)))
+    return replace(model, provenance=replace(model.provenance, reading=reading.to_dict()))
 
 
 def announced(images: Sequence[Image], model: Model, choice: MethodChoice) -> Generator[Message]:
