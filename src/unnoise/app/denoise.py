@@ -24,7 +24,15 @@ from unnoise.app.files import (
     open_targets,
 )
 from unnoise.app.predict import MOST_SHOWN, copy_file, predict_file
-from unnoise.app.train import announced, facts, planned, planned_as, reported, trained
+from unnoise.app.train import (
+    announced,
+    facts,
+    planned,
+    planned_as,
+    reported,
+    shifted_rows,
+    trained,
+)
 from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images import formats
@@ -234,6 +242,8 @@ class _Batch:
                 final, told, found = finish(final, images, choice.reports, run.device)
                 told = [*run.remarks(), *told]
                 yield from map(Message, told)
+                if not choice.reports:  # else `announced` has warned
+                    yield from shifted_rows(found)
                 yield trained(final, images, run)
                 known = {report.name for report in self.measured}
                 self.measured += [report for report in found if report.name not in known]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -85,12 +85,17 @@ def announced(images: Sequence[Image], model: Model, choice: MethodChoice) -> Ge
         yield Message(levels.describe_groups([group for _, group in groups]))
     if choice.why:
         yield Message(choice.why)
-    for report in choice.reports:
-        lines = {sentence(channel.found["scan"]) for channel in report.channels}
-        yield from (Warned(f"{report.name}: {line}") for line in lines if line)
+    yield from shifted_rows(choice.reports)
     for own, (parts, _) in groups:
         names = parts[0].name if len(parts) == 1 else f"{len(parts)} images"
         yield Message(f"{names}: {describe(own, parts)}")
+
+
+def shifted_rows(reports: Sequence[NoiseReport]) -> Iterator[Warned]:
+    """Where odd rows are shifted against even ones, which no method undoes by itself."""
+    for report in reports:
+        lines = (sentence(channel.found["scan"]) for channel in report.channels)
+        yield from (Warned(f"{report.name}: {line}") for line in [*filter(None, lines)][:1])
 
 
 def trained(model: Model, images: Sequence[Image], run: Run) -> Trained:
@@ -169,6 +174,7 @@ def train(
                         yield Message(f"{error}; the training goes on")
                     saved = time.monotonic()
         try:
+            asked = not reports  # else `announced` has warned
             model, told, reports = finish(run.model(), images, reports, run.device)
         except KeyboardInterrupt:
             save_at_last()
@@ -191,6 +197,8 @@ def train(
         if logger.problem:
             yield Message(logger.problem)
     yield from map(Message, told)
+    if asked:
+        yield from shifted_rows(reports)
     yield trained(model, images, run)
     started = time.monotonic()
     shown: list[DenoisedPlane] = []
