@@ -5,6 +5,7 @@ import pytest
 import skimage.data
 from scipy import ndimage
 
+import unnoise
 from unnoise.noise.channel import sentence
 from unnoise.noise.fixed_pattern import fixed_pattern
 from unnoise.noise.still_frames import repeats
@@ -231,3 +232,17 @@ def test_real_repeats_and_depth(shared_data) -> None:
     assert repeats(shots).verdict == "repeats"
     depth = tifffile.imread(shared_data / "stack3d" / "cells3d_nuclei_20x128x128__noisy.tif")
     assert repeats(depth).verdict == "slowly changing"
+
+
+def test_dropped_frames_are_blank_though_they_are_excluded_pixels_too() -> None:
+    """What is filled in for a frame without a measurement is no copy of its neighbour."""
+    frames = np.random.default_rng(0).poisson(smooth_scene(0, 64), (16, 64, 64)).astype(np.uint16)
+    frames[3] = frames[11] = 0
+    frames[14] = frames[13]
+    report = unnoise.inspect(frames, axes="TYX")
+    assert report.method == "n2n"
+    assert (report.repeats.blank, report.repeats.copies) == (2 / 16, 1 / 16)
+    masked = np.ma.masked_array(
+        frames, np.isin(np.arange(16), (5, 6))[:, None, None] | (frames < 0)
+    )
+    assert unnoise.inspect(masked, axes="TYX").repeats.blank == 4 / 16

@@ -13,6 +13,7 @@ from unnoise.images.image import Image
 from unnoise.images.normalization import ChannelStatistics
 from unnoise.models.predict import predict_array
 from unnoise.nets.device import select_device
+from unnoise.noise.excluded_pixels import with_mask
 from unnoise.training.crops import Crops, PairedImages
 from unnoise.training.frame_pairs import FramePairs
 from unnoise.training.loop import TrainingRun
@@ -206,3 +207,26 @@ def test_a_resumed_run_pairs_as_before() -> None:
     one, two = (drawn(frames)[0] for _ in range(2))
     for name in ("noisy", "target", "gain", "offset", "ignored"):
         np.testing.assert_array_equal(getattr(one, name), getattr(two, name))
+
+
+def test_frames_without_a_measurement_are_no_pairs_and_padding_has_no_brightness() -> None:
+    """Padding alike in all frames, and a dropped frame, beside a flicker."""
+    light = np.where(np.arange(10) % 2, 1.0, 1.3)[:, None, None]
+    frames = noisy(light * SCENE).round().astype(np.uint16)
+    frames[4] = 0
+    frames[:, :, :16] = 0
+    image = with_mask(Image.from_array(frames, "TYX"))
+    pairs = FramePairs.of([image], None, "T", 0)
+    assert not pairs.usable(0, {"S": 0, "T": 3, "Z": 0}, [0])
+    assert not pairs.usable(0, {"S": 0, "T": 4, "Z": 0}, [0])
+    assert pairs.usable(0, {"S": 0, "T": 5, "Z": 0}, [0])
+    source = Crops(
+        [image],
+        ONE,
+        patch=(32, 32),
+        channels=[0],
+        seed=0,
+        partners=PairedImages(ONE, None, "T", pairs),
+    )
+    patches = source.batch(40, np.random.default_rng(0))
+    assert set(np.round(patches.gain.ravel(), 1).astype(str)) == {"0.8", "1.3"}

@@ -5,6 +5,7 @@ Few enough planes for seconds, whatever the size of the image.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,7 +101,7 @@ def neighboring_planes(image: Image, c: int, axis: str) -> NDArray:
     Returns
     -------
     ndarray, shape (n, y, x), dtype of the image
-        At most `MAX_PLANES` planes; excluded pixels filled.
+        At most `MAX_PLANES` planes; excluded pixels filled, planes of nothing else 0.
 
     Examples
     --------
@@ -109,7 +110,14 @@ def neighboring_planes(image: Image, c: int, axis: str) -> NDArray:
     array([0., 1., 2., 3., 4., 5., 6., 7.])
     """
     places = run_places(image, axis)
-    return np.stack([image.read(place | {"C": c})[0, 0, 0, 0] for place in places])
+    return np.stack([plane_at(image, place | {"C": c}) for place in places])
+
+
+def plane_at(image: Image, where: Mapping[str, Any]) -> NDArray:
+    """One plane, or a part of it; 0 where nothing of it was measured, as of dropped frames."""
+    plane = image.read(where)[0, 0, 0, 0]
+    marks = image.excluded(where)
+    return np.zeros_like(plane) if marks is not None and marks.all() else plane
 
 
 def spread_places(image: Image) -> list[dict[str, Any]]:

@@ -248,8 +248,9 @@ class Crops:
         if frames is None:
             return which_channels, (noisy, np.stack(held), target), marks
         seen = frames.relation(which, at, channels, self.affine, (noisy, target))
-        if not (np.stack(held) & ~seen.ignored).any():  # nothing to validate on, little to learn
-            return None
+        judged = np.stack(held) & ~seen.ignored
+        if not (judged if marks is None else judged & ~marks).any():
+            return None  # nothing to validate on, and little to learn
         parts = (noisy, np.stack(held), target, seen.gain, seen.offset, seen.ignored)
         return which_channels, parts, marks
 

@@ -25,7 +25,7 @@ from unnoise.noise.frame_comparison import (
     is_copy,
     match,
 )
-from unnoise.noise.planes import neighboring_planes
+from unnoise.noise.planes import neighboring_planes, plane_at
 from unnoise.noise.still_frames import Repeats, repeats
 
 WIDEST = 512
@@ -167,7 +167,7 @@ class FramePairs:
 
 def _plane(image: Image, at: Mapping[str, int], channel: int) -> NDArray:
     """The middle of a plane."""
-    return np.asarray(image.read({**image.middle(WIDEST), **at, "C": channel})[0, 0, 0, 0])
+    return plane_at(image, {**image.middle(WIDEST), **at, "C": channel})
 
 
 def _frames(image: Image, partner: Image, axis: str | None, channel: int) -> NDArray:
