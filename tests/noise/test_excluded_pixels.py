@@ -194,6 +194,21 @@ def test_hot_and_dead_pixels_are_found_and_replaced(dtype: str) -> None:
     assert "outliers" in image.mask.notes[-1]
 
 
+def test_two_hot_pixels_side_by_side_are_found_and_lines_are_not() -> None:
+    x = camera(scene())
+    line = np.zeros(x.shape, bool)
+    line[20:60, 100] = True
+    line[np.arange(80, 120), np.arange(20, 60)] = True
+    x[line] += 4000
+    pairs = np.zeros(x.shape, bool)
+    for y, xx, dy, dx in ((30, 30, 0, 1), (60, 70, 1, 0), (130, 90, 1, 1), (140, 140, 1, -1)):
+        pairs[y, xx] = pairs[y + dy, xx + dx] = True
+    x[pairs] += np.random.default_rng(0).uniform(3000, 6000, pairs.sum())
+    found = excluded(with_mask(x))
+    assert found[pairs].all()
+    assert not found[line].any()
+
+
 @pytest.mark.parametrize("value", [1e4, 1e20, -3.4e38, 1e300, -1e300])
 def test_one_absurd_value_hides_no_other(value: float) -> None:
     x = camera(scene())

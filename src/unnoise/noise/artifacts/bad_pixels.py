@@ -12,6 +12,9 @@ from scipy import ndimage
 from unnoise.noise.artifacts.histogram import MOST, percent, sample, steps
 from unnoise.noise.planes import centred
 
+PAIR = 3.0
+"""Two pixels side by side must exceed the threshold of a single one by this factor."""
+
 
 @dataclass(frozen=True)
 class BadPixels:
@@ -218,8 +221,28 @@ def isolated(plane: NDArray) -> NDArray[np.int8]:
     alone = np.maximum(2.5 * sigma, np.abs(residual) / 4)
     signs[(residual > upper) & (around[7] - centre < alone)] = 1
     signs[(-residual > lower) & (centre - around[0] < alone)] = -1
+    signs[_pairs(residual > PAIR * upper, around[6] - centre < alone) & (signs == 0)] = 1
     signs[~np.isfinite(plane)] = 0
     return signs
+
+
+def _pairs(far: NDArray[np.bool_], alone: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Two pixels side by side far above all around, such as a particle leaves.
+
+    Parameters
+    ----------
+    far : ndarray of bool
+        Pixels far above the median of their neighbours.
+    alone : ndarray of bool
+        Pixels that all neighbours but one stay below; those of lines have two.
+    """
+    if not far.any():
+        return far
+    labels, count = ndimage.label(far, np.ones((3, 3)))
+    places = labels[far]
+    sizes = np.bincount(places, minlength=count + 1)
+    both = np.bincount(places, weights=alone[far], minlength=count + 1)
+    return np.asarray(((sizes == 2) & (both == 2))[labels] & far)
 
 
 def _thresholds(
