@@ -22,7 +22,6 @@ from unnoise.images.image import Image
 from unnoise.models.mean_correction import MeanCorrection
 from unnoise.models.model import Model
 from unnoise.models.predict import predict
-from unnoise.noise.density import NoiseModel
 from unnoise.noise.local_mean import local_mean
 from unnoise.quality.region import somewhere
 
@@ -34,9 +33,6 @@ FEWEST = 64
 """Pixels of a bin at least."""
 WIDTH = 1.0
 """Standard deviation in pixels of the window that tells the intensity of a pixel."""
-OUTLIER = 10.0
-"""Standard deviations of the noise beyond which a pixel has no say: a hot pixel that was not found
-would lift all others."""
 AGAIN = 8
 """Places in a row that were seen before, after which all are taken to be."""
 APART = 0.5
@@ -81,11 +77,7 @@ def with_mean_correction(model: Model, images: Sequence[Image], device: torch.de
             guide = local_mean(noisy, WIDTH)[0]
             rows.append(np.stack([noisy, clean[0, 0, c].reshape(noisy.shape), guide])[:, used])
         spent += block.size
-    noises = model.noise.models if model.noise is not None else (None,) * len(found)
-    lines = [
-        _polyline(*_without_outliers(np.concatenate(rows, 1), noise), binned=independent)
-        for rows, noise in zip(found, noises, strict=True)
-    ]
+    lines = [_polyline(*np.concatenate(rows, 1), binned=independent) for rows in found]
     at_all, add = zip(*lines, strict=True)
     return replace(model, mean_correction=MeanCorrection(at_all, add))
 
@@ -106,13 +98,6 @@ def _results(model: Model, piece: Image, device: torch.device) -> NDArray[np.flo
     return clean
 
 
-def _without_outliers(rows: NDArray, noise: NoiseModel | None) -> NDArray[np.float64]:
-    """Pixels, results and intensities, but for those that no noise explains."""
-    missing = rows[0] - rows[1]
-    variance = missing.var() if noise is None else noise.variance(rows[1])
-    return np.asarray(rows[:, missing**2 <= OUTLIER**2 * np.maximum(variance, 1e-300)])
-
-
 def _polyline(
     noisy: NDArray, clean: NDArray, guide: NDArray, *, binned: bool
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -128,20 +113,15 @@ def _polyline(
     missing = noisy - clean
     if not len(missing):
         return (0.0,), (0.0,)
-    overall = float(missing.mean())
-    groups = _apart(_bins(guide), clean) if binned else []
-    if len(groups) < 2:
-        return (float(clean.mean()),), (overall,)
-    at = np.array([clean[own].mean() for own in groups])
-    excess = np.array([missing[own].mean() for own in groups]) - overall
-    variance = np.array([missing[own].var() for own in groups])
-    error = variance / np.array([len(own) for own in groups])
+    bins = _bins(guide) if binned else [np.arange(len(guide))]
+    at, mean, variance, weight = _apart(bins, clean, missing)
     # Towards the common value where its own error leaves room for that.
-    add = overall + excess**3 / (excess**2 + 4 * error + 1e-300)
-    add = _ordered(at, add)
+    common = float(np.average(mean, weights=weight))
+    excess = mean - common
+    add = _ordered(at, common + excess**3 / (excess**2 + 4 / weight + 1e-300))
     # What is missing still goes where the noise is strongest, so that the sum is kept.
     rest = float((missing - np.interp(clean, at, add)).mean())
-    add = add + rest * variance / max(float(np.interp(clean, at, variance).mean()), 1e-300)
+    add = add + rest * variance / float(np.interp(clean, at, variance).mean())
     add = _ordered(at, add)
     add = add + float((missing - np.interp(clean, at, add)).mean())
     return tuple(at.tolist()), tuple(add.tolist())
@@ -166,13 +146,29 @@ def _bins(guide: NDArray) -> list[NDArray[np.intp]]:
     return groups
 
 
-def _apart(groups: Sequence[NDArray[np.intp]], clean: NDArray) -> list[NDArray[np.intp]]:
-    """Bins in the order of their results, joined until these differ more than within a bin."""
-    within = APART * float(np.sqrt(np.mean([clean[own].var() for own in groups])))
-    found: list[NDArray[np.intp]] = []
-    for own in sorted(groups, key=lambda own: float(clean[own].mean())):
-        if found and clean[own].mean() - clean[found[-1]].mean() <= within:
-            found[-1] = np.concatenate([found[-1], own])
+def _apart(
+    bins: Sequence[NDArray[np.intp]], clean: NDArray, missing: NDArray
+) -> NDArray[np.float64]:
+    """Mean result, mean and variance of what is missing, and its weight, for bins of their own.
+
+    In the order of their results, bins are joined until these differ more than within a bin. Each
+    counts by what is known of it: where dark pixels are both background and rims of bright spots,
+    the background decides, and the spots get the rest.
+    """
+    rows = []
+    for own in bins:
+        variance = max(float(missing[own].var()), 1e-300)
+        weight = len(own) / variance
+        reach = clean[own].mean() + APART * clean[own].std()
+        rows.append((clean[own].mean(), missing[own].mean(), variance, weight, reach))
+    joined: list[list[NDArray[np.float64]]] = []
+    for row in np.array(sorted(rows)):
+        if joined and row[0] <= joined[-1][0][4]:
+            joined[-1].append(row)
         else:
-            found.append(own)
-    return found
+            joined.append([row])
+    found = []
+    for group in map(np.array, joined):
+        weights = group[:, 3]
+        found.append([*np.average(group[:, :3], axis=0, weights=weights), weights.sum()])
+    return np.array(found).T
