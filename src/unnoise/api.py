@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from unnoise.config.config import Config
-from unnoise.errors import InputError, expect
+from unnoise.errors import InputError, NotFiniteError, expect
 from unnoise.images import labels
 from unnoise.images.image import Image, as_image
 from unnoise.models import folder as model_folder
@@ -20,7 +20,10 @@ from unnoise.models import model as data
 from unnoise.models.predict import predict_array, predict_with_uncertainty
 from unnoise.nets.device import select_device
 from unnoise.noise.excluded_pixels import with_mask
-from unnoise.training.auto import Auto
+from unnoise.noise.image_noise import inspect_images
+from unnoise.quality.verdict import verdict
+from unnoise.report.middle_plane import show_training
+from unnoise.training.auto import Auto, MethodChoice
 from unnoise.training.finish import finish
 from unnoise.training.levels import planned
 from unnoise.training.plan import plan
@@ -253,7 +256,9 @@ def denoise(
 ) -> NDArray:
     """Denoise an image with a net trained on the image itself.
 
-    Parameters are those of `train`. Pixels that are no measurement (padding, NaN, what a mask
+    Parameters are those of `train`. With ``auto``, where a result is clearly farther from the clean
+    image than the noisy one, the next method is tried, and at last the image comes back unchanged,
+    with a warning. Pixels that are no measurement (padding, NaN, what a mask
     excludes) come back as they are; outliers such as hot pixels are replaced.
 
     Returns
@@ -288,8 +293,33 @@ def denoise(
         config=config,
         device=device,
     )
+    if config is None and method in (None, "auto"):
+        auto = Auto(minutes=minutes, steps=steps, seed=seed)
+        tried = [model.config.method]
+        while not _helps(model, opened, device):
+            choice = MethodChoice(model.config, tuple(inspect_images([opened])), "")
+            following = auto.after(choice, [opened])
+            if following is None:
+                warnings.warn(
+                    f"{opened.name}: no method helped ({', '.join(tried)} took it farther from "
+                    f"the clean image), so it comes back unchanged",
+                    stacklevel=2,
+                )
+                pixels = np.array(opened.data[...])
+                return pixels if opened.hidden is None else np.ma.array(pixels, mask=opened.hidden)
+            model = train(opened, config=following.config, device=device)
+            tried.append(model.config.method)
     dtype = opened.dtype if target is None or model.target_affine is None else target.dtype
     return model.predict(opened, device=device, dtype=dtype, tta=True)
+
+
+def _helps(model: Model, image: Image, device: str) -> bool:
+    """Whether the middle of an image is not clearly worse for being denoised."""
+    try:
+        shown = show_training(model, image, device, copies=False)
+    except NotFiniteError:
+        return False
+    return verdict(shown.assessments) != "worse"
 
 
 def _opened(images: Any, mask: Any, axes: str | None, name: str) -> list[Image]:

@@ -13,6 +13,7 @@ import tifffile
 from numpy.typing import NDArray
 from torch import Tensor
 
+import unnoise
 from synthetic import smooth, white
 from unnoise.models import predict
 from unnoise.models.model import Model
@@ -211,3 +212,37 @@ def test_a_model_that_makes_nan_writes_nothing(
     (one,) = found["results"]
     assert one["method"] == "unchanged"
     assert np.array_equal(tifffile.imread("x_denoised.tif"), soft().astype(np.float32))
+
+
+def test_where_nothing_helps_there_is_no_uncertainty_either(
+    run: Run, tmp_path: Path, wrong: None
+) -> None:
+    save(tmp_path / "x.tif", soft())
+    options = ("--steps", 1, "--no-tta", "--uncertainty", "std.tif")
+    (one,) = document(run, "denoise", "x.tif", *options)["results"]
+    assert (one["method"], one["uncertainty"]) == ("unchanged", None)
+    assert not Path("std.tif").exists()
+
+
+def test_a_script_gets_the_next_method_too_or_its_image(broken: Callable[..., None]) -> None:
+    x = soft().astype(np.float32)
+    broken(lambda clean: clean + 500)
+    clean = unnoise.denoise(x, steps=1)
+    assert np.sqrt(((clean - TRUTH) ** 2).mean()) < 5
+    broken(lambda clean: clean * np.nan, "n2v", "gaussian")
+    with pytest.warns(UserWarning, match=r"no method helped \(n2v, gaussian .* unchanged"):
+        same = unnoise.denoise(x, steps=1)
+    assert np.array_equal(same, x)
+    assert same is not x
+
+
+def test_a_stopped_run_has_its_document(
+    run: Run, tmp_path: Path, stop_after: Callable[[int], None]
+) -> None:
+    save(tmp_path / "x.tif", soft())
+    stop_after(2)
+    result = run("denoise", "x.tif", "--steps", 9, *TINY, "--json")
+    assert result.code == 130
+    found = json.loads(result.out)
+    assert "use it with unnoise predict" in found["stopped"]
+    assert found["results"] == []

@@ -291,3 +291,40 @@ def test_no_images_are_refused() -> None:
 
 def test_advice_without_reports() -> None:
     assert isinstance(Advice("n2v", (), "because"), Advice)
+
+
+@pytest.mark.parametrize(
+    ("settings", "after"),
+    [
+        (Auto(), {"n2n": "adapted", "adapted": "n2v", "n2v": "gaussian", "gaussian": None}),
+        (Auto(minutes=0.2), {"n2n": "instant", "instant": "n2v", "n2v2": "gaussian"}),
+        (Auto(steps=5), {"n2n": "n2v", "structn2v": "n2v", "n2v": "gaussian"}),
+        (Auto(shipped=False), {"n2n": "n2v", "n2v": "gaussian"}),
+        (Auto(("mask.percent=3",)), {"n2n": "n2v", "n2v": None}),  # no setting of a filter
+        (Auto(("training.loss=gaussian",)), {"n2v": None}),
+    ],
+)
+def test_what_is_tried_where_a_result_is_a_loss(
+    settings: Auto, after: dict[str, str | None]
+) -> None:
+    """Ever less is assumed, nothing is tried twice, and what the user set holds."""
+    images = [Image.from_array(ground((96, 96)) + 10 * white((96, 96)))]
+    reports = choose(images).reports
+    for method, expected in after.items():
+        choice = auto.MethodChoice(Config.preset(method=method), reports, "")
+        found = settings.after(choice, images)
+        assert (None if found is None else found.config.method) == expected
+        if found is not None:
+            assert found.why == f"auto: {expected}, as {method} did not help"
+            budget = found.config.training
+            if found.config.is_trained:
+                assert settings.steps is None or budget.steps == settings.steps
+                assert settings.minutes is None or budget.minutes == settings.minutes
+
+
+def test_the_shipped_net_is_not_tried_on_correlated_noise() -> None:
+    images = [Image.from_array(rows())]
+    choice = auto.MethodChoice(Config.preset(method="structn2v"), choose(images).reports, "")
+    found = Auto().after(choice, images)
+    assert found is not None
+    assert found.config.method == "n2v"

@@ -26,6 +26,7 @@ from unnoise.app.files import (
 from unnoise.app.predict import MOST_SHOWN, copy_file, predict_file
 from unnoise.app.train import (
     announced,
+    called,
     facts,
     planned,
     planned_as,
@@ -299,8 +300,7 @@ class _Batch:
         yield from copy_file(image, target, self.writing)
         if self.shown is not None and len(self.shown) < MOST_SHOWN:
             self.shown.append(show_unchanged(image, text))
-        name = str(image.path or image.name)
-        yield Judged(name, "unchanged", "unchanged", warnings=(text,), output=target)
+        yield Judged(called(image), "unchanged", "unchanged", warnings=(text,), output=target)
 
 
 def _with_uncertainty(settings: Config | Auto) -> Config | Auto:

@@ -98,12 +98,17 @@ def shifted_rows(reports: Sequence[NoiseReport]) -> Iterator[Warned]:
         yield from (Warned(f"{report.name}: {line}") for line in [*filter(None, lines)][:1])
 
 
+def called(image: Image) -> str:
+    """The file of an image, with its series where there are several."""
+    return image.name if image.path is None else str(image.path.parent / image.name)
+
+
 def trained(model: Model, images: Sequence[Image], run: Run) -> Trained:
     """What there is to say of a finished run."""
     return Trained(
         model.config.method,
         None if model.choice is None else model.choice.candidate,
-        tuple(str(image.path or image.name) for image in images),
+        tuple(map(called, images)),
         run.step,
         run.seconds,
     )
@@ -229,7 +234,7 @@ def judged(image: Image, model: Model, shown: DenoisedPlane | None, *, seconds: 
     known = [None if a.gain is None or not a.gain.consistent else a.gain.psnr for a in channels]
     names = () if shown is None else shown.names
     return Judged(
-        image=str(image.path or image.name),
+        image=called(image),
         method=model.config.method,
         verdict=verdict(channels),
         gains=tuple(zip(names, known, strict=False)),

@@ -108,7 +108,21 @@ def show(
                 seed=model.config.training.seed,
             )
         )
-    return _denoised_plane(plane, assessments=tuple(assessments), judged=cut)
+    return _denoised_plane(
+        plane, assessments=tuple(assessments), judged=cut, remark=_noise_that_stays(model)
+    )
+
+
+def _noise_that_stays(model: Model) -> str:
+    """What the shipped net cannot do."""
+    correlated = () if model.noise is None else model.noise.correlated
+    along = [k for k in "YX" if any(k in axes for axes in correlated)]
+    if not along or not model.config.is_shipped:
+        return ""
+    return (
+        f"the noise is correlated along {' and '.join(along)}, which the shipped net takes for "
+        f"structure, so it stays; choose the method auto"
+    )
 
 
 def show_unchanged(image: Image, remark: str) -> DenoisedPlane:

@@ -186,6 +186,7 @@ class Auto:
                 own = plain if given else with_pretrained(plain, images, self.minutes, self.ndim)
                 if own.config.method == "n2v":
                     continue
+                why = why.replace(method, own.config.method, 1)  # by budget `instant`
                 found = MethodChoice(own.config, choice.reports, why)
             try:
                 config = self._budgeted(found.config.set(*self.assignments))

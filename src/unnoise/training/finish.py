@@ -73,12 +73,6 @@ def finish(
     repeated = dependence(model, images, noise.models, device)
     seed = model.config.training.seed
     model = replace(model, record=record(images, model.channels, repeated, memory, seed=seed))
-    along = "".join(k for k in "YX" if any(k in c for c in noise.correlated))
-    if along and model.config.is_shipped:
-        told.append(
-            f"the noise is correlated along {' and '.join(along)}, which the shipped net takes for "
-            f"structure; use --method auto"
-        )
     return model, told, reports
 
 
