@@ -283,34 +283,34 @@ def denoise(
     """
     opened = with_mask(as_image(image, axes), mask)
     target = None if targets is None else with_mask(as_image(targets, axes, "targets"), mask)
-    model = train(
-        opened,
-        target,
-        method=method,
-        minutes=minutes,
-        steps=steps,
-        seed=seed,
-        config=config,
-        device=device,
-    )
-    if config is None and method in (None, "auto"):
-        auto = Auto(minutes=minutes, steps=steps, seed=seed)
-        tried = [model.config.method]
-        while not _helps(model, opened, device):
+    options: dict[str, Any] = {"minutes": minutes, "steps": steps, "seed": seed}
+    if config is not None or method not in (None, "auto") or target is not None:
+        model = train(opened, target, method=method, config=config, device=device, **options)
+        other = target is not None and model.target_affine is not None
+        dtype = target.dtype if target is not None and other else opened.dtype
+        return model.predict(opened, device=device, dtype=dtype, tta=True)
+    auto, choice, tried = Auto(**options), None, list[str]()
+    while True:
+        try:
+            if choice is None:
+                model = train(opened, device=device, **options)
+            else:
+                model = train(opened, config=choice.config, device=device)
+            if _helps(model, opened, device):
+                return model.predict(opened, device=device, tta=True)
             choice = MethodChoice(model.config, tuple(inspect_images([opened])), "")
-            following = auto.after(choice, [opened])
-            if following is None:
-                warnings.warn(
-                    f"{opened.name}: no method helped ({', '.join(tried)} took it farther from "
-                    f"the clean image), so it comes back unchanged",
-                    stacklevel=2,
-                )
-                pixels = np.array(opened.data[...])
-                return pixels if opened.hidden is None else np.ma.array(pixels, mask=opened.hidden)
-            model = train(opened, config=following.config, device=device)
-            tried.append(model.config.method)
-    dtype = opened.dtype if target is None or model.target_affine is None else target.dtype
-    return model.predict(opened, device=device, dtype=dtype, tta=True)
+        except NotFiniteError:
+            choice = choice or auto.resolve([opened])
+        tried.append(choice.config.method)
+        choice = auto.after(choice, [opened])
+        if choice is None:
+            warnings.warn(
+                f"{opened.name}: no method helped ({', '.join(tried)} took it farther from the "
+                f"clean image), so it comes back unchanged",
+                stacklevel=2,
+            )
+            pixels = np.array(opened.data[...])
+            return pixels if opened.hidden is None else np.ma.array(pixels, mask=opened.hidden)
 
 
 def _helps(model: Model, image: Image, device: str) -> bool:
@@ -318,7 +318,9 @@ def _helps(model: Model, image: Image, device: str) -> bool:
     try:
         shown = show_training(model, image, device, copies=False)
     except NotFiniteError:
-        return False
+        raise
+    except Exception:  # what cannot be judged is a result all the same
+        return True
     return verdict(shown.assessments) != "worse"
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 import unnoise
 from synthetic import smooth, white
-from unnoise.models import predict
+from unnoise.models import tile_results
 from unnoise.models.model import Model
 from unnoise.models.posterior import Posterior
 
@@ -35,14 +35,14 @@ TRUTH = smooth((128, 128), 8, 1, mean=200, sd=30)
 @pytest.fixture
 def broken(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Spoils what methods predict, and keeps the pixels themselves from mending it."""
-    inner = predict.from_net
+    inner = tile_results.from_net
 
     def spoil(result: Callable[[NDArray], NDArray], *methods: str) -> None:
         def from_net(model: Model, values: Tensor) -> NDArray:
             clean = inner(model, values)
             return result(clean) if model.config.method in (methods or ("n2v",)) else clean
 
-        monkeypatch.setattr(predict, "from_net", from_net)
+        monkeypatch.setattr(tile_results, "from_net", from_net)
 
     def alone(self: object, noisy: NDArray, blind: NDArray, inside: object = None) -> Any:
         return blind, np.zeros_like(blind)

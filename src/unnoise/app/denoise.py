@@ -35,7 +35,7 @@ from unnoise.app.train import (
     trained,
 )
 from unnoise.config.config import Config
-from unnoise.errors import InputError
+from unnoise.errors import InputError, NotFiniteError
 from unnoise.images import formats
 from unnoise.images.image import Image
 from unnoise.models import backends
@@ -240,7 +240,15 @@ class _Batch:
                     break
             final = run.model()
             if run.fraction == 1:
-                final, told, found = finish(final, images, choice.reports, run.device)
+                try:
+                    final, told, found = finish(final, images, choice.reports, run.device)
+                except NotFiniteError as error:
+                    if not isinstance(self.settings, Auto):
+                        raise
+                    dropped += group
+                    for i in group:
+                        yield _lost(self.images[i], final, error)
+                    return False
                 told = [*run.remarks(), *told]
                 yield from map(Message, told)
                 if not choice.reports:  # else `announced` has warned
@@ -301,6 +309,12 @@ class _Batch:
         if self.shown is not None and len(self.shown) < MOST_SHOWN:
             self.shown.append(show_unchanged(image, text))
         yield Judged(called(image), "unchanged", "unchanged", warnings=(text,), output=target)
+
+
+def _lost(image: Image, model: Model, error: NotFiniteError) -> Judged:
+    """The result of a model that makes no numbers."""
+    method, text = model.config.method, str(error)
+    return Judged(called(image), method, "worse", warnings=(text,), dropped=True)
 
 
 def _with_uncertainty(settings: Config | Auto) -> Config | Auto:
