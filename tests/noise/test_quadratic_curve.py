@@ -132,3 +132,18 @@ def test_intervals_cover_and_are_narrow(kind):
     held, width = np.transpose(found)
     assert held.mean() >= 0.9
     assert np.median(width) < 0.2
+
+
+def test_smooth_cells_under_photon_noise_do_not_bend():
+    """Bright cells that are all texture are no evidence for a bend."""
+    covered = []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        coarse, fine = (ndimage.gaussian_filter(rng.normal(size=(320, 320)), s) for s in (16, 3))
+        cells = np.maximum(coarse / coarse.std(), 0) * (1 + 0.3 * fine / fine.std()).clip(0)
+        electrons = cells / cells.max() * 200
+        found = measure((2.0 * rng.poisson(electrons) + rng.normal(0, 4, cells.shape))[None])
+        assert found.square is None
+        assert holds(found, 4 * electrons.mean() + 16)
+        covered.append(found.gain_low < 2 < found.gain_high)
+    assert np.mean(covered) > 0.7

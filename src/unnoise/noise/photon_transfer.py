@@ -45,8 +45,7 @@ TILES = 12
 """Squares of the picture that the errors of `quadratic_curve` need."""
 TAILS = 0.01
 """Relative error of white blocks: the brightest tails seem to be texture."""
-APART = 0.12
-"""Most that the level of the white blocks adds to the error."""
+APART = 0.12  # most that the level of the white blocks adds to the error
 LEAST_SHARE = 0.04
 """Share of white blocks that may be chance: of 200 the 8 that are always taken."""
 AGREE = 2.0
@@ -138,9 +137,13 @@ class PhotonTransfer:
         return np.maximum(np.interp(s, self.signal, self.variance), floor)
 
     def _mean(self) -> float:
-        """The level that all bins have measured, if it is one."""
-        weights = 1 / self.error**2
-        return float((weights * self.variance).sum() / weights.sum())
+        """The level of the bins: of all as one where nothing grows, else of the line."""
+        if self.gain_low <= 0 <= self.gain_high:
+            weights = 1 / self.error**2
+            return float((weights * self.variance).sum() / weights.sum())
+        return float(
+            np.maximum(self.gain * self.signal + self.intercept, 0.2 * self.variance).mean()
+        )
 
 
 def measure(planes: NDArray, *, spread: float = 1.0) -> PhotonTransfer | None:
@@ -185,9 +188,8 @@ def measure(planes: NDArray, *, spread: float = 1.0) -> PhotonTransfer | None:
 def _joined(curve: PhotonTransfer, found: Quadratic) -> PhotonTransfer:
     """The curve with what all white blocks say of it.
 
-    Calm blocks have too little of noise with bright tails, white ones too much texture: so the
-    level lies between, nearer to the latter the more of the picture is white, and how far they
-    differ is in its error. As long as both agree the curve stays as it is.
+    Calm blocks have too little of noise with bright tails, white ones too much texture: the level
+    lies between, and its error holds the difference. While both agree the curve stays as it is.
     """
     if found.is_convex:
         signal, variance, errors = (np.array(column) for column in zip(*found.rows, strict=True))
@@ -204,11 +206,12 @@ def _joined(curve: PhotonTransfer, found: Quadratic) -> PhotonTransfer:
             curvature=min(curve.curvature, quadratic_curve.p_value(found.bend)),
             square=(found.centre, *found.coefficients),
         )
-    stray = TEXTURE / found.share + TAILS + found.level_error / found.level
     if found.is_convex or found.uneven:
-        return replace(curve, level=found.level, level_error=stray)
+        error = TEXTURE / found.share + TAILS * found.is_convex + found.level_error / found.level
+        return replace(curve, level=found.level, level_error=error)
     apart = found.level / curve.level - 1
-    part = float(np.clip((found.share - FEW_WHITE) / (MOST_WHITE - FEW_WHITE), 0, 1))
+    share = min(found.share, found.bright)
+    part = float(np.clip((share - FEW_WHITE) / (MOST_WHITE - FEW_WHITE), 0, 1))
     if abs(apart) > 2 * APART:  # more than tails of noise do: hot pixels are white, too
         part = 0.0
     texture = TEXTURE / np.sqrt(max(found.share, LEAST_SHARE))
@@ -216,6 +219,8 @@ def _joined(curve: PhotonTransfer, found: Quadratic) -> PhotonTransfer:
     level = curve.level * (1 + part * apart)
     if abs(part * apart) > AGREE * curve.level_error:
         curve = _scaled(curve, 1.0, 1 + part * apart)
+        move = abs(part * apart * curve.gain)
+        curve = replace(curve, gain_low=curve.gain_low - move, gain_high=curve.gain_high + move)
     return replace(curve, level=level, level_error=error)
 
 
@@ -228,13 +233,8 @@ def _with_clipped(curve: PhotonTransfer, n: int, clipped: Blocks) -> PhotonTrans
     if len(clipped) == 0:
         return curve
     before = curve.at(clipped.mean)
-    order = np.argsort(clipped.mean, kind="stable")
-    after = 0.0
-    for group in np.array_split(order, max(len(order) // FEWEST, 1)):
-        ratio = clipped.high[group] / before[group]
-        chosen = quadratic_curve.white(clipped.low[group] / before[group], ratio)
-        after += float(ratio[chosen].mean() * before[group].sum())
-    levels = (curve.level * n + np.array([float(before.sum()), after])) / (n + len(clipped))
+    after = quadratic_curve.total(clipped, before, FEWEST)
+    levels = (curve.level * n + np.array([before.sum(), after])) / (n + len(clipped))
     level, apart = float(levels.mean()), float(np.ptp(levels)) / 2
     return replace(curve, level=level, level_error=math.hypot(curve.level_error, apart / level))
 

@@ -27,10 +27,10 @@ FEWEST = 8
 """Blocks of a range that are taken even if they are not white."""
 ROUNDS, REFINED, PLACED = 4, 3, 6
 """Choices against the ranges themselves, against the square, and by place."""
-CONVEX = 3.0
-"""Standard errors of the square from which the curve bends upwards where half of the blocks are
-white, twice as many where a quarter is: texture bends it too. Photographs with photon and camera
-noise stay below 2.8 (BSD68 and scikit-image, 105 tries); speckle has 3 to 60."""
+CONVEX = 3.5
+"""Standard errors of the square from which the curve bends upwards where half of the bright blocks
+are white, twice as many where a quarter is: bright texture bends it too. Photographs and smooth
+cells with photon and camera noise stay below 3.3 (300 tries); speckle has 3 to 60."""
 UNEVEN, SURE, SURER = 0.4, 15.0, 25.0
 """Range of the variance over the picture, in shares of its mean, and Wald statistic of 5 degrees
 (at first, and at the end) from which noise depends on the place. Texture alone reaches one or the
@@ -64,8 +64,8 @@ class Quadratic:
         Mean variance over the blocks, and its standard error.
     uneven : bool
         Whether the noise depends on the place too; `level` then counts that.
-    share : float
-        Share of the blocks that are white.
+    share, bright : float
+        Share of the blocks that are white, of all and of the brightest third.
     rows : list of (signal, variance, standard error)
         By range of intensity, from its white blocks.
     """
@@ -79,12 +79,13 @@ class Quadratic:
     level_error: float
     uneven: bool
     share: float
+    bright: float
     rows: list[tuple[float, float, float]]
 
     @property
     def is_convex(self) -> bool:
         """Whether the variance surely grows faster than along a line."""
-        return self.bend * min(2 * self.share, 1.0) > CONVEX
+        return self.bend * min(2 * self.bright, 1.0) > CONVEX
 
 
 def fit(blocks: Blocks, n_ranges: int) -> Quadratic:
@@ -138,6 +139,7 @@ def fit(blocks: Blocks, n_ranges: int) -> Quadratic:
     pixels = 16 * len(blocks)
     steep = powers[:, :2] @ (c[1:] * (1, 2)) / scale
     error = float(np.hypot(error, np.sqrt((steep**2 * expected).mean() / pixels)))
+    third = -(-n_ranges // 3)
     return Quadratic(
         centre=centre,
         coefficients=(float(c[0]), float(c[1] / scale), float(c[2] / scale**2)),
@@ -147,7 +149,8 @@ def fit(blocks: Blocks, n_ranges: int) -> Quadratic:
         level=level + edges,
         level_error=float(np.hypot(error, edges / 2)),
         uneven=by_place is not None,
-        share=sum(map(len, ranges)) / len(blocks),
+        share=_share(ranges, groups),
+        bright=_share(ranges[-third:], groups[-third:]),
         rows=[_row(blocks, group) for group in ranges],
     )
 
@@ -170,9 +173,36 @@ def white(low: NDArray, high: NDArray, limit: float = 1.0) -> NDArray[np.intp]:
     return order[: max(FEWEST, int(fits[-1]) + 1 if len(fits) else 0)]
 
 
+def total(blocks: Blocks, expected: NDArray, size: int) -> float:
+    """Variance of the noise over all blocks together, from the white ones of ranges of a size.
+
+    Parameters
+    ----------
+    blocks : Blocks
+        Any.
+    expected : ndarray, shape (blocks,)
+        Variance that is expected of them, but for a factor by range of intensity.
+    size : int
+        Blocks of a range.
+    """
+    found = 0.0
+    for group in np.array_split(
+        np.argsort(blocks.mean, kind="stable"), max(len(blocks) // size, 1)
+    ):
+        ratio = blocks.high[group] / expected[group]
+        chosen = white(blocks.low[group] / expected[group], ratio)
+        found += float(ratio[chosen].mean() * expected[group].sum())
+    return found
+
+
 def _white(blocks: Blocks, groups: list[NDArray], expected: NDArray) -> list[NDArray]:
     """The white blocks of every range."""
     return [g[white(blocks.low[g] / expected[g], blocks.high[g] / expected[g])] for g in groups]
+
+
+def _share(chosen: list[NDArray], groups: list[NDArray]) -> float:
+    """Share of the blocks that was chosen."""
+    return sum(map(len, chosen)) / sum(map(len, groups))
 
 
 def _middle(blocks: Blocks, group: NDArray, expected: NDArray) -> float:
@@ -210,7 +240,7 @@ def _by_place(
         chosen = _white(blocks, groups, expected * share)
         c, of_curve = _least_squares(powers, blocks.high / share, expected, chosen, blocks.tile)
         expected = np.maximum(powers @ c, least)
-    few = sum(map(len, chosen)) < LEAST_WHITE * len(blocks)
+    few = _share(chosen, groups) < LEAST_WHITE
     if few or sure < SURER or np.subtract(*np.quantile(share, (0.98, 0.02))) < UNEVEN:
         return None
     # Where few blocks are white, the share of a place is as uncertain as the curve.
