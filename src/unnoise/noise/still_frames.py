@@ -112,7 +112,7 @@ class Repeats:
             how = "falls" if self.trend < 0 else "rises"
             said.append(f"the brightness {how} by {_percent(self.trend)} a frame")
         if self.flicker >= NOTED and len(self.distinct) == 2:
-            said.append(f"one frame is {1 + self.flicker:.2g} times as bright as the other")
+            said.append(f"one of the two is {1 + self.flicker:.2g} times as bright as the other")
         elif self.flicker >= NOTED:
             said.append(f"the brightness flickers by {_percent(self.flicker)} from frame to frame")
         if said:
