@@ -127,7 +127,7 @@ def test_hot_pixels(picture):
     y[hot] = rng.uniform(500, 1000, hot.sum())
     report = unnoise.inspect(y)
     assert not report.correlated
-    assert report.method == "n2v2"
+    assert report.method == "n2v"
     assert "hot" in said(report)
     assert report.channels[0].curve.level == pytest.approx(100, rel=0.15)
 

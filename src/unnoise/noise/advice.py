@@ -21,8 +21,6 @@ WIDE = 0.7
 """A mask in two directions costs much detail: its linear risk must be this much lower."""
 ALONG = 1.1
 """A mask along one axis may cost a tenth more than a linear prediction knows: nets lose less."""
-HOT = 1e-3
-"""Share of hot pixels and outliers from which the median of N2V2 is worth its time."""
 CLEAN = 40.0
 """Contrast over noise in dB from which an image is nearly clean."""
 STEP_FLOPS = {2: 4.2e9, 3: 1.7e10}
@@ -112,12 +110,8 @@ def advise(
         )
     if axes & set("YX") or (ndim == 3 and "Z" in axes):
         return _correlated(channels, axes, ndim, plain)
-    hot = max(c.found["bad_pixels"].share for c in channels)
     if near_clean:
         why = "there is little noise to remove (contrast over noise above 40 dB)"
-    elif hot > HOT:
-        why = f"noise independent from pixel to pixel, and {hot:.2%} hot or dead pixels"
-        return replace(plain, method="n2v2", why=why)
     else:
         shared = ", though frames share a part of it, which will stay"
         where = shared if "T" in axes else " in every slice" if "Z" in axes else ""
