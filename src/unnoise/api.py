@@ -284,7 +284,8 @@ def denoise(
     opened = with_mask(as_image(image, axes), mask)
     target = None if targets is None else with_mask(as_image(targets, axes, "targets"), mask)
     options: dict[str, Any] = {"minutes": minutes, "steps": steps, "seed": seed}
-    if config is not None or method not in (None, "auto") or target is not None:
+    named = method is not None and not (isinstance(method, str) and method == "auto")
+    if config is not None or named or target is not None:
         model = train(opened, target, method=method, config=config, device=device, **options)
         other = target is not None and model.target_affine is not None
         dtype = target.dtype if target is not None and other else opened.dtype

