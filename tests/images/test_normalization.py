@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from typing import Any
 
 import numpy as np
@@ -136,3 +137,27 @@ def test_constant_channels_are_marked_and_constant_images_refused(value: float) 
     np.testing.assert_allclose(affine.invert(z)[0], value, rtol=1e-12)
     with pytest.raises(InputError, match=re.escape(f"every pixel is {value:g})")):
         channel_statistics([Image.from_array(x[:1], "CYX")])
+
+
+@pytest.mark.parametrize("scale", [1e300, 1e160, 1e100, 1e-160, 1e-300, 5e-324])
+def test_values_too_large_or_small_are_not_said_to_be_constant(scale: float) -> None:
+    x = np.random.default_rng(0).integers(1, 9, (32, 32)) * scale
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(InputError, match=r"span .*; multiply them by 1e[+-]\d+ first") as found:
+            channel_statistics([Image.from_array(x)])
+    factor = float(str(found.value).split(" by ")[1].split()[0])
+    channel_statistics([Image.from_array(x * factor)])
+
+
+@pytest.mark.parametrize("scale", [1e60, 1e-60, 1e-140])
+def test_the_scale_of_values_does_not_matter(scale: float) -> None:
+    x = np.random.default_rng(0).integers(1, 9, (32, 32)).astype(float)
+    plain, scaled = (channel_statistics([Image.from_array(v)]) for v in (x, x * scale))
+    np.testing.assert_allclose(scaled.std, plain.std * scale, rtol=1e-12)
+
+
+def test_denormal_numbers_of_32_bits_are_images_like_others() -> None:
+    x = (np.random.default_rng(0).integers(1, 99, (32, 32)) * np.float32(1e-44)).astype(np.float32)
+    assert x.max() > 0
+    assert channel_statistics([Image.from_array(x)]).std[0] > 0

@@ -12,6 +12,8 @@ from unnoise.errors import InputError
 from unnoise.images import axes as ax
 from unnoise.images.image import Image
 
+SPAN = (1e-140, 1e75)
+"""Differences between values that the computation takes: the noise curve squares variances."""
 MAX_PIXELS = 2**26
 """Pixels of one image that enter the statistics; larger images contribute a sample."""
 
@@ -93,7 +95,8 @@ def channel_statistics(images: Iterable[Image]) -> ChannelStatistics:
     Raises
     ------
     InputError
-        If every channel is constant: there is no noise to remove.
+        If every channel is constant: there is no noise to remove; or if values are so large or
+        small that their squares are no numbers.
     """
     count, mean, m2 = np.zeros(1), np.zeros(1), np.zeros(1)
     for image in images:
@@ -101,6 +104,8 @@ def channel_statistics(images: Iterable[Image]) -> ChannelStatistics:
         step = -(-n["S"] * n["T"] * n["Z"] * n["Y"] * n["X"] // MAX_PIXELS)
         for plane, excluded in planes(image, step):
             x = plane.reshape(plane.shape[0], -1).astype(np.float64)
+            if image.dtype.kind == "f":
+                _check_span(x if excluded is None else x[~excluded.reshape(x.shape)], image.name)
             if excluded is None:
                 n_part, part_mean = np.array([float(x.shape[1])]), x.mean(1)
                 part_m2 = x.var(1) * x.shape[1]
@@ -119,6 +124,21 @@ def channel_statistics(images: Iterable[Image]) -> ChannelStatistics:
             f"check that the right file, channel or axes were given"
         )
     return ChannelStatistics(mean, std)
+
+
+def _check_span(x: NDArray, name: str) -> None:
+    """Refuse values whose variance, or the square of it, is infinite or 0 in 64 bits."""
+    span = float(x.max() / 2 - x.min() / 2) * 2 if x.size else 0.0
+    if span and not SPAN[0] < span < SPAN[1]:
+        raise InputError(
+            f"the values of {name} span {span:.3g}, too {'little' if span < 1 else 'much'} for the "
+            f"computation with their squares; multiply them by {10.0 ** -_exponent(x):.0e} first"
+        )
+
+
+def _exponent(x: NDArray) -> int:
+    """The power of ten of the largest value, as far as its inverse is a number."""
+    return max(min(int(np.floor(np.log10(np.abs(x).max()))), 307), -307)
 
 
 def _moments(x: NDArray, used: NDArray[np.bool_]) -> tuple[NDArray, NDArray, NDArray]:
