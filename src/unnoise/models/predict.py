@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +19,7 @@ from unnoise.images.image import Image
 from unnoise.images.pixel_types import pixel_type
 from unnoise.models import backends
 from unnoise.models.model import Model
+from unnoise.models.rounding_loss import RoundingLoss
 from unnoise.models.tile_results import Member, Result, mean
 from unnoise.models.tiles import Tile, choose, read_tile, tiles
 from unnoise.models.units import check_finite
@@ -261,14 +263,20 @@ def _arrays(
 ) -> list[NDArray]:
     """The clean image and, with a second type, its standard deviation; None keeps the type."""
     out = [np.empty(image.shape, pixel_type(image.dtype if t is None else t)) for t in dtypes]
+    rounding = RoundingLoss()
     for block in predict(model, image, device=device, tta=tta, backend=backend):
         pixels = [image.finished(block.values, block.where, out[0].dtype)]
         if len(out) > 1:
             assert block.std is not None
             pixels.append(image.spread(block.std, block.where))
+        if out[0].dtype.kind in "ui":
+            noisy, excluded = image.read(block.where), image.excluded(block.where)
+            rounding.see(noisy, block.values, pixels[0], excluded)
         for whole, values in zip(out, pixels, strict=True):
             region = ax.index(image.axes, block.where)
             whole[region] = ax.from_canonical(values, image.axes)
+    if rounding.is_large:
+        warnings.warn(rounding.line(out[0].dtype), stacklevel=4)
     if image.hidden is not None:
         return [np.ma.MaskedArray(whole, image.hidden) for whole in out]
     return out
