@@ -134,3 +134,27 @@ def test_a_mean_of_two_models_is_corrected_once() -> None:
     assert predict_array(kept, noisy, dtype=np.float64).mean() == pytest.approx(
         noisy.mean(), rel=1e-5
     )
+
+
+@pytest.mark.parametrize("method", ["n2v", "r2r"])
+@pytest.mark.parametrize("mean", [0.2, 10.0])
+def test_positive_data_stay_positive_and_keep_their_mean(method: str, mean: float) -> None:
+    noisy = counts(mean, 3)
+    model = unnoise.train(noisy, config=tiny(method, steps=3))
+    result = predict_array(model, noisy, dtype=np.float64)
+    assert result.min() >= 0
+    assert result.mean() == pytest.approx(noisy.mean(), rel=1e-4)
+    shifted = unnoise.train(noisy - 1, config=tiny(method, steps=3))
+    assert shifted.mean_correction is not None
+    assert not any(shifted.mean_correction.less)  # no count: negative values mean something
+
+
+def test_negative_results_become_zeros_and_what_that_adds_is_taken_from_all() -> None:
+    correction = MeanCorrection(at=((0.0,),), add=((0.0,),), less=(0.25,))
+    np.testing.assert_array_equal(
+        correction.apply(np.array([[-1.0, 0.1, 2.0]])), [[0.0, 0.0, 1.75]]
+    )
+    again = MeanCorrection.from_dict({"at": [[0.0]], "add": [[0.0]], "less": [0.25]})
+    assert again == correction
+    with pytest.raises(ValueError, match="do not fit"):
+        MeanCorrection.from_dict({"at": [[0.0]], "add": [[0.0]], "less": [0.25, 0.5]})

@@ -20,6 +20,9 @@ class MeanCorrection:
         Results, ascending, in image units.
     add : tuple of tuple of float
         What is added there.
+    less : tuple of float or None, optional
+        Of channels whose noisy pixels are all positive or 0 (counts, power): what is taken from
+        results before negative ones become 0, so that this keeps the mean too.
 
     Examples
     --------
@@ -30,11 +33,12 @@ class MeanCorrection:
 
     at: tuple[tuple[float, ...], ...]
     add: tuple[tuple[float, ...], ...]
+    less: tuple[float | None, ...] = ()
 
     def apply(self, clean: NDArray) -> NDArray[np.float64]:
         """Results of shape (c, *space), corrected."""
-        rows = zip(clean, self.at, self.add, strict=True)
-        return np.stack([values + np.interp(values, at, add) for values, at, add in rows])
+        rows = zip(clean, self.at, self.add, self.less or (None,) * len(self.at), strict=True)
+        return np.stack([_corrected(*row) for row in rows])
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> MeanCorrection:
@@ -44,6 +48,15 @@ class MeanCorrection:
             len(x) == len(y) > 0 and np.isfinite([x, y]).all() and (np.diff(x) > 0).all()
             for x, y in zip(at, add, strict=True)
         )
-        if not whole:
+        less = tuple(None if v is None else float(v) for v in values.get("less", ()))
+        if not whole or len(less) not in (0, len(at)):
             raise ValueError("the corrections of the mean do not fit each other")
-        return cls(at, add)
+        return cls(at, add, less)
+
+
+def _corrected(
+    values: NDArray, at: tuple[float, ...], add: tuple[float, ...], less: float | None
+) -> NDArray[np.float64]:
+    """The results of one channel, corrected."""
+    found = values + np.interp(values, at, add)
+    return np.asarray(found if less is None else np.maximum(found - less, 0))

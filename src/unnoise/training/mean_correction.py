@@ -77,9 +77,15 @@ def with_mean_correction(model: Model, images: Sequence[Image], device: torch.de
             guide = local_mean(noisy, WIDTH)[0]
             rows.append(np.stack([noisy, clean[0, 0, c].reshape(noisy.shape), guide])[:, used])
         spent += block.size
-    lines = [_polyline(*np.concatenate(rows, 1), binned=independent) for rows in found]
+    pixels = [np.concatenate(rows, 1) for rows in found]
+    lines = [_polyline(*rows, binned=independent) for rows in pixels]
     at_all, add = zip(*lines, strict=True)
-    return replace(model, mean_correction=MeanCorrection(at_all, add))
+    less = tuple(
+        _less(rows[0], rows[1] + np.interp(rows[1], *line))
+        for rows, line in zip(pixels, lines, strict=True)
+    )
+    known = () if all(value is None for value in less) else less
+    return replace(model, mean_correction=MeanCorrection(at_all, add, known))
 
 
 def keeps_mean(model: Model) -> bool:
@@ -125,6 +131,24 @@ def _polyline(
     add = _ordered(at, add)
     add = add + float((missing - np.interp(clean, at, add)).mean())
     return tuple(at.tolist()), tuple(add.tolist())
+
+
+def _less(noisy: NDArray, corrected: NDArray) -> float | None:
+    """What to take from results of positive data, before negative ones become 0, so that the mean
+    stays; None where data may be negative or no result is.
+
+    Counts and power are never negative, and a result that is 0 there is nearer to the truth. By a
+    difference and not by a factor, which would darken all bright spots of a sparse image.
+    """
+    if not len(noisy) or noisy.min() < 0 or corrected.min() >= 0:
+        return None
+    wanted = float(noisy.mean())
+    low, high = 0.0, float(corrected.max())
+    for _ in range(60):
+        middle = (low + high) / 2
+        more = float(np.maximum(corrected - middle, 0).mean()) > wanted
+        low, high = (middle, high) if more else (low, middle)
+    return low
 
 
 def _ordered(at: NDArray[np.float64], add: NDArray[np.float64]) -> NDArray[np.float64]:

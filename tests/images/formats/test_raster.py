@@ -216,6 +216,17 @@ def test_png_chunks_of_a_foreign_profile_are_read(tmp_path: Path) -> None:
     assert formats.open(tmp_path / "a.png").metadata["icc"] == PROFILE
 
 
+def test_a_profile_that_unpacks_to_gigabytes_is_refused(tmp_path: Path) -> None:
+    formats.save(tmp_path / "a.png", pixels_of((9, 7)))
+    data = (tmp_path / "a.png").read_bytes()
+    content = b"Some name\0\0" + zlib.compress(bytes(2**25))
+    chunk = struct.pack(">I", len(content)) + b"iCCP" + content
+    chunk += struct.pack(">I", zlib.crc32(b"iCCP" + content))
+    (tmp_path / "a.png").write_bytes(data[:33] + chunk + data[33:])
+    with pytest.raises(InputError):
+        formats.open(tmp_path / "a.png")
+
+
 def test_what_does_not_come_back_is_named(tmp_path: Path) -> None:
     chunks = PngImagePlugin.PngInfo()
     chunks.add(b"bKGD", struct.pack(">H", 7))

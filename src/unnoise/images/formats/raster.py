@@ -46,6 +46,9 @@ PILLOW = tuple(int(part) for part in PIL.__version__.split(".")[:2])
 
 Meta = dict[str, Any]
 
+MOST_PROFILE = 2**24
+"""Bytes of a colour profile: those of printers have up to 3 million."""
+
 
 def read(path: Path, axes: str | None = None) -> Image:
     """Decode a PNG or JPEG file.
@@ -148,7 +151,10 @@ def _read_png(path: Path) -> tuple[NDArray, dict[str, float], str, Meta]:
                 f"to remove; give the image that it was made from"
             )
         if b"iCCP" in known:
-            meta["icc"] = zlib.decompress(known[b"iCCP"].split(b"\0", 1)[1][1:])
+            profile = zlib.decompressobj()
+            meta["icc"] = profile.decompress(known[b"iCCP"].split(b"\0", 1)[1][1:], MOST_PROFILE)
+            if profile.unconsumed_tail:
+                raise ValueError("its colour profile unpacks to more than any profile needs")
         if b"eXIf" in known:
             meta["exif"] = known[b"eXIf"]
         meta["holds"] = _held(meta)
