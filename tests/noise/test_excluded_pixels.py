@@ -317,3 +317,20 @@ def test_what_a_frame_misses_is_read_from_frames_nearby() -> None:
     movie[:3, 40:60, 40:60] = np.nan
     frames = with_mask(movie, axes="TYX").read()[0, :, 0, 0]
     assert np.abs(frames[3, 40:60, 40:60] - truth[4, 40:60, 40:60]).mean() > 100
+
+
+def level(x: np.ndarray) -> float:
+    curve = unnoise.inspect(x).channels[0].curve
+    assert curve is not None
+    return float(curve.level**0.5)
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan, 3000.0])
+def test_the_noise_level_is_that_of_the_measurements_alone(value: float) -> None:
+    x = camera(scene())
+    framed = np.where(padding("letterbox"), value, x)
+    assert level(framed) == pytest.approx(level(x[20:-20]), rel=0.01)
+    for kind in ("deskewed", "circle"):
+        gone = padding(kind)
+        truth = np.sqrt((4 * scene() + 64)[~gone].mean())
+        assert level(np.where(gone, value, x)) == pytest.approx(truth, rel=0.05)

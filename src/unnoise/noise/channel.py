@@ -129,7 +129,7 @@ def measure_channel(image: Image, c: int) -> ChannelNoise | None:
         along = correlation.measure(run, letter)
         if acf is not None and along is not None:
             acf = acf.joined(along, letter)
-    photon = _curve(planes, acf)
+    photon = _curve(planes, acf, sample.excluded)
     blind = masked = None
     if acf is not None and photon is not None:
         blind = linear_probe.linear(planes, photon.level, acf.neighbours)
@@ -150,14 +150,14 @@ def measure_channel(image: Image, c: int) -> ChannelNoise | None:
 
 
 def _curve(
-    planes: NDArray, acf: correlation.Correlation | None
+    planes: NDArray, acf: correlation.Correlation | None, excluded: NDArray[np.bool_] | None
 ) -> photon_transfer.PhotonTransfer | None:
     """Noise against intensity, by the way that the correlation allows."""
     if acf is None or not acf.along:
-        return photon_transfer.measure(planes)
+        return photon_transfer.measure(planes, excluded)
     share = correlation.high_share(acf.neighbours)
     if share > LEAST_HIGH:
-        return photon_transfer.measure(planes, spread=share)
+        return photon_transfer.measure(planes, excluded, spread=share)
     return photon_transfer.of_blocks(acf.signal, acf.variance * (1 - acf.texture))
 
 

@@ -56,7 +56,9 @@ class Blocks:
         return Blocks(*(getattr(self, field.name)[which] for field in fields(self)))
 
 
-def cut(planes: NDArray, fewest: int) -> tuple[Blocks, NDArray[np.bool_]]:
+def cut(
+    planes: NDArray, fewest: int, excluded: NDArray[np.bool_] | None = None
+) -> tuple[Blocks, NDArray[np.bool_]]:
     """All blocks that are not constant, and which of them are clipped.
 
     Parameters
@@ -65,6 +67,8 @@ def cut(planes: NDArray, fewest: int) -> tuple[Blocks, NDArray[np.bool_]]:
         Noisy planes.
     fewest : int
         Blocks without clipped pixels that are enough; if there are fewer, all count as such.
+    excluded : ndarray of bool, shape (n, y, x), optional
+        Pixels that are no measurement; blocks that hold any are left out, if enough others are.
 
     Examples
     --------
@@ -99,4 +103,8 @@ def cut(planes: NDArray, fewest: int) -> tuple[Blocks, NDArray[np.bool_]]:
         parts.append((mean, *energies, peak, place, tile + k * (tile.max() + 1)))
     blocks = Blocks(*(np.concatenate(part) for part in zip(*parts, strict=True)))
     alive = blocks.high > 0
+    if excluded is not None:
+        marks = (sliding_window_view(e, (SIDE, SIDE))[::stride, ::stride] for e in excluded)
+        measured = alive & ~np.concatenate([m.any((2, 3)).ravel() for m in marks])
+        alive = measured if measured.sum() >= fewest else alive
     return blocks.part(alive), (np.concatenate(clipped) > limit)[alive]

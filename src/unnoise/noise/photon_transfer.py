@@ -4,10 +4,9 @@ Blocks of 8x8 pixels are turned into cosine coefficients. For independent noise 
 uncorrelated, so blocks can be chosen by their low frequencies, where texture lives, without any
 bias to their high frequencies, where the variance is read. The blocks of every range of intensity
 are taken in the order of their low-frequency energy for as long as the high frequencies agree.
-The line through these variances is the model of Foi, Trimeche, Katkovnik and Egiazarian (IEEE
-Transactions on Image Processing 2008): ``variance = gain * (signal - offset) + read noise``. Where
-`unnoise.noise.quadratic_curve` finds that the variance grows faster, its square takes the place of
-the line.
+The line through these is ``variance = gain * (signal - offset) + read noise`` (Foi, Trimeche,
+Katkovnik, Egiazarian, IEEE Transactions on Image Processing 2008), or a parabola where
+`unnoise.noise.quadratic_curve` finds that the variance grows faster.
 """
 
 from __future__ import annotations
@@ -141,18 +140,19 @@ class PhotonTransfer:
         if self.gain_low <= 0 <= self.gain_high:
             weights = 1 / self.error**2
             return float((weights * self.variance).sum() / weights.sum())
-        return float(
-            np.maximum(self.gain * self.signal + self.intercept, 0.2 * self.variance).mean()
-        )
+        line = self.gain * self.signal + self.intercept
+        return float(np.maximum(line, 0.2 * self.variance).mean())
 
 
-def measure(planes: NDArray, *, spread: float = 1.0) -> PhotonTransfer | None:
+def measure(
+    planes: NDArray, excluded: NDArray[np.bool_] | None = None, *, spread: float = 1.0
+) -> PhotonTransfer | None:
     """Noise variance against intensity of one channel.
 
     Parameters
     ----------
-    planes : ndarray, shape (n, y, x)
-        Noisy planes of at least 16x16 pixels.
+    planes, excluded : ndarray, shape (n, y, x)
+        Noisy planes of at least 16x16 pixels, and which of them are no measurement.
     spread : float
         Share of the noise power of an average coefficient that the measured ones hold: 1 for
         independent noise; `unnoise.noise.correlation.high_share` gives it for correlated noise.
@@ -170,7 +170,7 @@ def measure(planes: NDArray, *, spread: float = 1.0) -> PhotonTransfer | None:
     """
     # By a power of two, which is exact: squares of squares of 1e-30 or 1e30 leave float64.
     unit = float(2.0 ** np.round(np.log2(max(float(np.ptp(planes)), 1e-300))))
-    blocks, clipped = cut(planes / unit, FEWEST)
+    blocks, clipped = cut(planes / unit, FEWEST, excluded)
     whole = blocks.part(~clipped)
     mean, low, high = whole.mean, whole.low, whole.high
     if len(mean) < 4:
