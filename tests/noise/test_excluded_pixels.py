@@ -68,6 +68,20 @@ def test_padding_with_the_mean_is_found_though_it_is_no_end_of_the_histogram() -
     np.testing.assert_array_equal(excluded(with_mask(x)), padding("deskewed"))
 
 
+@pytest.mark.parametrize("value", [0, 4095])
+def test_burnt_in_text_and_scale_bars_stay_as_they_are(value: int) -> None:
+    x = (camera(scene()).round() + 400).astype(np.uint16)
+    text = np.zeros(x.shape, bool)
+    text[150:153, 20:70] = True  # a bar
+    for i in range(6):  # and letters of strokes one pixel wide
+        text[8:17, 100 + 8 * i] = text[8, 100 + 8 * i : 105 + 8 * i] = True
+    x[text] = value
+    image = with_mask(x)
+    np.testing.assert_array_equal(excluded(image), text)
+    assert image.mask is not None
+    assert "burnt-in text" in image.mask.notes[0]
+
+
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("mean", [0.003, 0.05, 1.0])
 def test_zeros_of_sparse_counts_are_measurements(mean: float, seed: int) -> None:

@@ -52,7 +52,7 @@ class _Tally:
             values = " or ".join(f"{value:g}" for value in most)
             lines.append(
                 f"{self._share(padding)} lie in regions of constant value ({values}) "
-                f"and are taken for padding: they stay as they are"
+                f"and are taken for padding or burnt-in text: they stay as they are"
             )
         if 2 * self.given > self.pixels:
             lines.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from math import log
 
 import numpy as np
@@ -19,6 +20,13 @@ ABRUPT, STEEP = 3.0, 0.6
 """At an end of the histogram padding differs from what lies beside it by so many standard
 deviations of the noise, and by this share of what it differs from pixels further away: around
 saturated places and clipped darkness values rise slowly."""
+STROKES, SMALLEST_STROKE, MOST_STROKES = 30, 4, 0.2
+"""Pixels of burnt-in text at least, in pieces of so many, and the largest share of a picture."""
+FAR, APART = 8.0, 0.1
+"""By so many standard deviations of the noise, and by this share of the range of all others, text
+is brighter or darker than they are."""
+SMOOTH = 2.5
+"""Steps between grey levels that padding differs from what lies beside it, at least."""
 CONVEX = 0.98
 """Share of rows and columns that padding cuts into one piece; saturated places cut many."""
 
@@ -40,8 +48,6 @@ def padding(plane: NDArray, excluded: NDArray[np.bool_]) -> list[tuple[float, ND
     [(0.0, 1280)]
     """
     core = constant(plane) & ~excluded
-    if not core.any():
-        return []
     found = []
     values, counts = np.unique(plane[core], return_counts=True)
     for value in values[np.argsort(-counts)][:8]:
@@ -50,7 +56,32 @@ def padding(plane: NDArray, excluded: NDArray[np.bool_]) -> list[tuple[float, ND
         region = np.isin(labels, np.unique(labels[core & same])) & same
         if _is_padding(plane, region, excluded, value):
             found.append((float(value), region))
-    return found
+    for _, region in found:
+        excluded = excluded | region
+    return [*found, *_strokes(plane, excluded)]
+
+
+def _strokes(
+    plane: NDArray, excluded: NDArray[np.bool_]
+) -> Iterator[tuple[float, NDArray[np.bool_]]]:
+    """Burnt-in text and scale bars: strokes of one value far beyond all other pixels."""
+    known = plane[~excluded]
+    step = 1.0 if plane.dtype.kind in "ui" else 0.0
+    for value in (known.max(), known.min()) if known.size else ():
+        same = (plane == value) & ~excluded
+        count = int(same.sum())
+        if not STROKES <= count <= MOST_STROKES * known.size:
+            continue
+        others = np.quantile(plane[~excluded & ~same].astype(np.float64), (1e-4, 0.5, 1 - 1e-4))
+        gap = value - others[-1] if value > others[1] else others[0] - value
+        # Around saturated places there are pixels of all values below.
+        sigma = max(_noise(plane, ~excluded & ~same), step)
+        if gap < max(FAR * sigma, APART * (others[-1] - others[0])):
+            continue
+        labels, _ = ndimage.label(same, np.ones((3, 3)))
+        region = (np.bincount(labels.ravel()) >= SMALLEST_STROKE)[labels] & same
+        if region.sum() >= STROKES:
+            yield float(value), region
 
 
 def _is_padding(
@@ -68,10 +99,12 @@ def _is_padding(
         if region.sum() * log(max(one, 1e-300)) > log(CHANCE):
             return False
     below, above = float((others < value).mean()), float((others > value).mean())
-    if min(below, above) > INSIDE:
-        return True
     inner = ndimage.binary_dilation(region)
     near = ndimage.binary_dilation(inner) & ~inner & used
+    if min(below, above) > INSIDE:
+        # Beside a smooth place of one rounded value lie the values next to it.
+        beside = np.abs(plane[near].astype(np.float64) - value)
+        return not step or not beside.size or float(np.median(beside)) > SMOOTH * step
     middle = ndimage.binary_dilation(inner, iterations=2)
     far = ndimage.binary_dilation(middle, iterations=2) & ~middle & used
     if min(near.sum(), far.sum()) < 8:
