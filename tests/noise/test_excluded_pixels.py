@@ -269,6 +269,19 @@ def test_the_search_is_not_repeated() -> None:
     assert with_mask(image) is image
 
 
+def test_options_count_for_images_that_were_searched_before() -> None:
+    x = camera(scene()).round()
+    x[30, 40], x[50, 60] = 9e4, -7
+    image = with_mask(x)
+    clean = np.zeros((1, 1, 1, 1, *x.shape))
+    kept = with_mask(image, keep_outliers=True).finished(clean, {}, x.dtype)[0, 0, 0, 0]
+    assert kept[30, 40] == 9e4
+    assert excluded(with_mask(image, nodata=x[5, 5]))[5, 5]
+    x[3, 3] = np.nan
+    with pytest.raises(InputError, match="1 NaN"):
+        with_mask(with_mask(x), nan="refuse")
+
+
 def test_masked_arrays_come_back_as_such_and_their_hidden_values_are_never_used() -> None:
     rng = np.random.default_rng(9)
     x = camera(scene(96)).astype(np.float32)

@@ -124,7 +124,8 @@ def with_mask(
     opened = as_image(image, axes)
     if nan not in NAN:
         raise InputError(f"unknown way '{nan}' to treat NaN; choose {', '.join(NAN)}")
-    if opened.mask is not None and mask is None:
+    nothing_new = mask is None and nodata is None and nan == "keep" and not keep_outliers
+    if opened.mask is not None and nothing_new:
         return opened
     search = _Search(opened, _given(opened, mask), nodata, nan)
     return replace(opened, mask=search.mask(keep_outliers))
