@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    net = GaussianNet().eval()
+    net = GaussianNet.like(shipped.gaussian()).eval()
     net.load_state_dict(shipped.gaussian())
     rows = []
     for name in args.sets:

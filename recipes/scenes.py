@@ -128,7 +128,7 @@ def nuclei(side: int, rng: np.random.Generator) -> Scene:
 
 def microscopy(side: int, rng: np.random.Generator) -> Scene:
     """One or two of the structures above, background, a point-spread function, any contrast."""
-    kinds = [spots, filaments, membranes, nuclei]
+    kinds = [spots, filaments, membranes, nuclei, lattices]
     image = np.zeros((side, side), np.float32)
     for kind in rng.choice(len(kinds), int(rng.integers(1, 3)), replace=False):
         part = kinds[kind](side, rng)
@@ -145,6 +145,27 @@ def microscopy(side: int, rng: np.random.Generator) -> Scene:
     if rng.random() < 0.25:
         image = 1.1 - image  # electron microscopy: dark on bright
     return (255 * image).astype(np.float32)
+
+
+def lattices(side: int, rng: np.random.Generator) -> Scene:
+    """Columns of atoms: two kinds of spots on an oblique lattice, on ground that changes slowly."""
+    y, x = np.mgrid[:side, :side].astype(np.float32)
+    angle, step = rng.uniform(0, np.pi), rng.uniform(5, 16)
+    shear, ratio = rng.uniform(0.9, 1.7), rng.uniform(0.7, 1.3)
+    drift = 1.5 * _texture(side, rng) * rng.uniform(0, 1)
+    u = ((x + drift) * np.cos(angle) + y * np.sin(angle)) / step
+    v = ((x + drift) * np.cos(angle + shear) + y * np.sin(angle + shear)) / (step * ratio)
+    width = rng.uniform(0.12, 0.22)
+
+    def columns(shift: float) -> Scene:
+        off = [(p + shift + 0.5) % 1 - 0.5 for p in (u, v)]
+        found: Scene = np.exp(-(off[0] ** 2 + off[1] ** 2) / (2 * width**2))
+        return found
+
+    image = columns(0.0) + rng.uniform(0, 0.8) * columns(0.5)
+    thick = gaussian_filter(rng.standard_normal((side, side)), rng.uniform(10, 40), mode="wrap")
+    image *= np.clip(0.6 + 0.4 * thick / thick.std(), 0, None)
+    return image.astype(np.float32)
 
 
 def warped(image: Scene, side: int, rng: np.random.Generator) -> Scene:

@@ -7,33 +7,88 @@ import pytest
 import torch
 from torch import Tensor
 
-from unnoise.nets.gaussian_denoiser import GaussianNet
+from unnoise.nets.gaussian_denoiser import FAR, NEAR, GaussianNet, lags
 
-SHAPES = [((4, 6, 8), (1, 1, 1)), ((4, 6), (2, 1)), ((4, 5, 6), (1, 2, 1))]
+SHAPES = [
+    ((4, 6, 8), (1, 1, 1), (1, 1)),
+    ((4, 6), (2, 1), (2,)),
+    ((4, 5, 6), (1, 2, 1), (1, 2)),
+    ((4, 5, 6), (1, 1, 1), (1, 0)),
+]
 
 
-def made(widths: tuple[int, ...] = (4, 6, 8), blocks: tuple[int, ...] = (1, 1, 1)) -> GaussianNet:
+def made(
+    widths: tuple[int, ...] = (4, 6, 8),
+    blocks: tuple[int, ...] = (1, 1, 1),
+    up: tuple[int, ...] = (1, 1),
+) -> GaussianNet:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(1)
-        net = GaussianNet(widths, blocks).double().eval()
+        net = GaussianNet(widths, blocks, up).double().eval()
+        assert net.told is not None
+        torch.nn.init.normal_(net.told.second.weight, std=0.2)
     return net.requires_grad_(False)
+
+
+def correlation(seed: int = 0) -> Tensor:
+    return 0.5 * torch.from_numpy(np.random.default_rng(seed).uniform(-1, 1, len(lags())))
 
 
 def planes(*shape: int, seed: int = 0) -> Tensor:
     return torch.from_numpy(np.random.default_rng(seed).normal(size=shape))
 
 
-def test_no_bias_parameters() -> None:
+def test_biases_only_where_the_correlation_is_embedded() -> None:
     for net in (made(), GaussianNet()):
-        assert all(name.endswith("weight") for name, _ in net.named_parameters())
+        biases = {name for name, _ in net.named_parameters() if not name.endswith("weight")}
+        assert biases == {"told.first.bias"}
         assert not dict(net.named_buffers())
+
+
+def test_lags_are_one_of_each_pair_of_opposite_ones() -> None:
+    found = lags()
+    near = {(y, x) for y in range(-NEAR, NEAR + 1) for x in range(-NEAR, NEAR + 1)}
+    far = {(0, n) for n in range(-FAR, FAR + 1)} | {(n, 0) for n in range(-FAR, FAR + 1)}
+    assert {*found, *((-y, -x) for y, x in found), (0, 0)} == near | far
+    assert len(found) == (len(near | far) - 1) // 2
+
+
+def test_white_noise_is_what_it_takes_for_granted() -> None:
+    net, x, sigma = made(), planes(2, 1, 24, 24), torch.tensor(0.4).double()
+    white = torch.zeros(len(lags())).double()
+    assert torch.equal(net(x, sigma, white), net(x, sigma))
+    assert (net(x, sigma, correlation()) - net(x, sigma)).abs().max() > 1e-3
+
+
+def test_planes_pass_alone_each_with_its_correlation() -> None:
+    net, x, sigma = made(), planes(3, 1, 19, 26), torch.tensor(0.4).double()
+    rho = torch.stack([correlation(seed) for seed in range(3)])
+    alone = torch.cat([net(x[i : i + 1], sigma, rho[i]) for i in range(3)])
+    assert torch.allclose(net(x, sigma, rho), alone, rtol=1e-9, atol=1e-12)
+
+
+def test_a_net_that_knows_white_noise_only_refuses() -> None:
+    net = GaussianNet((4, 6), (1, 1), (1,), told=False)
+    with pytest.raises(ValueError, match="white noise only"):
+        net(torch.zeros(1, 1, 8, 8), torch.tensor(0.1), correlation().float())
+
+
+@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize(("widths", "blocks", "up"), SHAPES)
+def test_weights_tell_their_shape(
+    widths: tuple[int, ...], blocks: tuple[int, ...], up: tuple[int, ...], told: bool
+) -> None:
+    weights = GaussianNet(widths, blocks, up, told=told).state_dict()
+    found = GaussianNet.like(weights).state_dict()
+    assert {name: w.shape for name, w in found.items()} == {n: w.shape for n, w in weights.items()}
 
 
 @pytest.mark.parametrize("factor", [1e-6, 0.3, 7.0, 1e5])
 def test_homogeneous(factor: float) -> None:
     net, x, sigma = made(), planes(2, 1, 30, 23), torch.tensor(0.4).double()
-    expected = factor * net(x, sigma)
-    assert torch.allclose(net(factor * x, factor * sigma), expected, rtol=1e-9, atol=0)
+    for rho in (None, correlation()):
+        expected = factor * net(x, sigma, rho)
+        assert torch.allclose(net(factor * x, factor * sigma, rho), expected, rtol=1e-9, atol=0)
 
 
 def test_nothing_gives_nothing() -> None:
@@ -54,25 +109,25 @@ def test_planes_pass_alone_each_with_its_level() -> None:
     assert torch.allclose(together, alone, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize(("widths", "blocks"), SHAPES)
+@pytest.mark.parametrize(("widths", "blocks", "up"), SHAPES)
 def test_shifting_the_input_by_the_grid_shifts_the_output(
-    widths: tuple[int, ...], blocks: tuple[int, ...]
+    widths: tuple[int, ...], blocks: tuple[int, ...], up: tuple[int, ...]
 ) -> None:
-    net = made(widths, blocks)
+    net = made(widths, blocks, up)
     (gy, gx), (ry, rx) = net.grid, net.radius
     side = 2 * max(ry, rx) + 4 * gy
-    x, sigma = planes(1, 1, side, side), torch.tensor(0.3).double()
-    whole, part = net(x, sigma), net(x[..., gy:, 2 * gx :], sigma)
+    x, sigma, rho = planes(1, 1, side, side), torch.tensor(0.3).double(), correlation()
+    whole, part = net(x, sigma, rho), net(x[..., gy:, 2 * gx :], sigma, rho)
     expected = whole[..., gy + ry :, 2 * gx + rx :]
     assert expected.numel() > 100
     assert torch.allclose(part[..., ry:, rx:], expected, rtol=1e-9, atol=1e-11)
 
 
-@pytest.mark.parametrize(("widths", "blocks"), SHAPES)
+@pytest.mark.parametrize(("widths", "blocks", "up"), SHAPES)
 def test_an_output_looks_no_further_than_the_radius(
-    widths: tuple[int, ...], blocks: tuple[int, ...]
+    widths: tuple[int, ...], blocks: tuple[int, ...], up: tuple[int, ...]
 ) -> None:
-    net = made(widths, blocks)
+    net = made(widths, blocks, up)
     grid, radius = net.grid[0], net.radius[0]
     side = 2 * (radius + 2 * grid)
     sigma, seen = torch.tensor(0.5).double(), 0
@@ -92,7 +147,7 @@ def test_an_output_looks_no_further_than_the_radius(
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 40), (33, 1), (2, 3), (8, 8), (17, 31)])
 def test_any_size(shape: tuple[int, int]) -> None:
-    for net in (made(), made((4, 6), (1, 1))):
+    for net in (made(), made((4, 6), (1, 1), (1,))):
         y = net(planes(2, 1, *shape), torch.tensor(0.2).double())
         assert y.shape == (2, 1, *shape)
         assert torch.isfinite(y).all()

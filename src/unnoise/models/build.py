@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from unnoise.models.model import Model
 from unnoise.nets import pretrained
 from unnoise.nets.classical import Filter
 from unnoise.nets.device import to_device
+from unnoise.nets.gaussian_denoiser import GaussianNet
 from unnoise.nets.own_generator import DrawnFrom
 from unnoise.nets.per_channel import PerChannel
 from unnoise.nets.unet import UNet
@@ -20,6 +21,8 @@ from unnoise.nets.variance_stabilized import VarianceStabilized
 
 DenoisingNet = UNet | PerChannel | Filter | VarianceStabilized
 """What turns noisy patches into clean ones."""
+NET = "net."
+"""What the names of the weights of the shipped net begin with."""
 
 
 def build_net(model: Model) -> DenoisingNet:
@@ -30,7 +33,7 @@ def build_net(model: Model) -> DenoisingNet:
     ModelError
         If the weights do not fit the settings.
     """
-    net = _net(model.config, model.ndim, model.channels)
+    net = _net(model.config, model.ndim, model.channels, model.weights)
     if model.weights:
         try:
             net.load_state_dict(dict(model.weights))
@@ -45,7 +48,7 @@ def build_net(model: Model) -> DenoisingNet:
 def empty_net(model: Model) -> DenoisingNet:
     """A net for the settings of a model that takes no memory, to compare shapes with."""
     with torch.device("meta"):
-        return _net(model.config, model.ndim, model.channels)
+        return _net(model.config, model.ndim, model.channels, model.weights)
 
 
 def ready(model: Model, device: torch.device) -> DenoisingNet:
@@ -55,17 +58,29 @@ def ready(model: Model, device: torch.device) -> DenoisingNet:
 
 def new_weights(config: Config, ndim: int, channels: Sequence[int]) -> dict[str, Tensor]:
     """Weights for a new run: random ones, drawn from the seed, or those of the package."""
-    weights = dict(_net(config, ndim, channels).state_dict())
+    shipped = {}
     if config.is_shipped:
-        weights |= {f"net.{name}": weight for name, weight in pretrained.gaussian().items()}
-    return weights
+        shipped = {f"{NET}{name}": weight for name, weight in pretrained.gaussian().items()}
+    return {**_net(config, ndim, channels, shipped).state_dict(), **shipped}
 
 
-def _net(config: Config, ndim: int, channels: Sequence[int]) -> DenoisingNet:
+def _shipped(weights: Mapping[str, Tensor]) -> GaussianNet | None:
+    """The net of the weights of a model, which may be those of an earlier version."""
+    own = {k.removeprefix(NET): w for k, w in weights.items() if k.startswith(NET)}
+    with DrawnFrom(torch.Generator()):
+        try:
+            return GaussianNet.like(own) if own else None
+        except (IndexError, KeyError, TypeError):  # damaged: whoever compares names will say so
+            return None
+
+
+def _net(
+    config: Config, ndim: int, channels: Sequence[int], weights: Mapping[str, Tensor] | None = None
+) -> DenoisingNet:
     """The net of the settings; the global random state is left as it was."""
     net = config.net
     if config.is_shipped:
-        return VarianceStabilized(len(channels))
+        return VarianceStabilized(len(channels), _shipped(weights or {}))
     if net is None:
         return Filter(config.method, ndim)
 

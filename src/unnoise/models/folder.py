@@ -42,7 +42,7 @@ from unnoise.images.levels import Level
 from unnoise.images.normalization import ChannelStatistics
 from unnoise.models.integrity import fault
 from unnoise.models.mean_correction import MeanCorrection
-from unnoise.models.migration import upgraded
+from unnoise.models.migration import upgraded, with_correlation
 from unnoise.models.model import Choice, Coverage, EnsembleMember, Model
 from unnoise.models.posterior import Posterior
 from unnoise.models.provenance import Provenance
@@ -172,13 +172,14 @@ def _whole_model(values: Mapping[str, Any], weights: Mapping[str, Tensor]) -> Mo
 
 def _model(values: Mapping[str, Any], weights: Mapping[str, Tensor]) -> Model:
     """What `_described` wrote."""
+    config = Config.parse(values["config"])
     return Model(
-        config=Config.parse(values["config"]),
+        config=config,
         affine=_affine(values),
         target_affine=_affine(values, "target_") if "target_mean" in values else None,
         channels=tuple(int(c) for c in values["channels"]),
         patch=tuple(int(p) for p in values["patch"]),
-        weights=weights,
+        weights=with_correlation(weights) if config.is_shipped else weights,
         **{name: read(values[name]) for name, read in PARTS.items() if name in values},
     )
 

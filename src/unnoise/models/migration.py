@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+from torch import Tensor
+
+from unnoise.nets.gaussian_denoiser import lags
+
 
 def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
     """The content of ``config.yaml`` in the layout of today.
@@ -22,6 +27,14 @@ def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
     if "partner" in found:
         other = found.pop("partner")
         found["second"] = {**_of_format_1(other), "share": other["share"]}
+    return found
+
+
+def with_correlation(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights of a model of the shipped net, which formerly took all noise for white."""
+    found = dict(weights)
+    if "knots" in found and "rho" not in found:
+        found["rho"] = torch.zeros(len(found["knots"]), len(lags()))
     return found
 
 

@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from unnoise.nets.gaussian_denoiser import GaussianNet
+from unnoise.nets.gaussian_denoiser import GaussianNet, lags
 from unnoise.nets.own_generator import DrawnFrom
 
 KNOTS = 97
@@ -33,6 +33,8 @@ class VarianceStabilized(nn.Module):
     ----------
     channels : int
         Denoised channels; each passes the same net on its own.
+    net : GaussianNet, optional
+        By default one of the shape of the shipped weights.
 
     Attributes
     ----------
@@ -42,6 +44,8 @@ class VarianceStabilized(nn.Module):
         Logarithm of the standard deviation of the noise at the knots.
     shift : Tensor, shape (channels, KNOTS)
         What is added to a result at the knots: the mean of what noisy pixels show there.
+    rho : Tensor, shape (channels, lags)
+        Correlation of the noise at `unnoise.nets.gaussian_denoiser.lags`; zeros for white noise.
     grid, radius : tuple of int
         Those of the net.
 
@@ -55,16 +59,18 @@ class VarianceStabilized(nn.Module):
     knots: Tensor
     log_sigma: Tensor
     shift: Tensor
+    rho: Tensor
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, net: GaussianNet | None = None) -> None:
         super().__init__()
         self.channels = channels
         with DrawnFrom(torch.Generator()):  # the global random state is the user's
-            self.net = GaussianNet()
+            self.net = net or GaussianNet()
         # Normalised values have mean 0 and standard deviation 1.
         self.register_buffer("knots", torch.linspace(-5, 15, KNOTS).repeat(channels, 1))
         self.register_buffer("log_sigma", torch.full((channels, KNOTS), -1.0))
         self.register_buffer("shift", torch.zeros(channels, KNOTS))
+        self.register_buffer("rho", torch.zeros(channels, len(lags())))
         self.grid, self.radius = self.net.grid, self.net.radius
 
     @property
@@ -78,7 +84,9 @@ class VarianceStabilized(nn.Module):
         middle = self.stabilise(torch.zeros_like(x[:1, :, :1, :1]))  # stands in the place of 0
         planes = ((z - middle) * LEVEL).flatten(0, 1).unsqueeze(1)
         sigma = torch.tensor(self.level * LEVEL, dtype=planes.dtype, device=planes.device)
-        clean = self.net(planes, sigma)[:, 0].view_as(z) / LEVEL + middle
+        told = self.net.told is not None and self.rho.any()
+        rho = self.rho.repeat(len(x), 1) if told else None
+        clean = self.net(planes, sigma, rho)[:, 0].view_as(z) / LEVEL + middle
         return self.restore(clean)
 
     def stabilise(self, x: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from unnoise.config.sections import Training
@@ -22,6 +23,7 @@ from unnoise.images.image import Image
 from unnoise.images.robust_sigma import noise_sigma
 from unnoise.models.build import ready
 from unnoise.models.model import Model
+from unnoise.nets.gaussian_denoiser import lags
 from unnoise.nets.variance_stabilized import KNOTS, VarianceStabilized, interpolate
 from unnoise.training.crops import Patches, crops_of
 from unnoise.training.losses import mean as mean_error
@@ -85,9 +87,33 @@ def with_stabilizer(model: Model, images: Sequence[Image]) -> Model:
             sigma = np.sqrt(known.variance(mean + std * at)) / std
         knots.append(at)
         log_sigma.append(np.log(np.maximum(sigma, 1e-3)))
-    rows = {"knots": np.array(knots), "log_sigma": np.array(log_sigma)}
+    shapes = (model.noise.autocorrelation if model.noise else ()) or (None,) * len(model.channels)
+    told = [told_correlation(shape) for shape in shapes]
+    rows = {"knots": np.array(knots), "log_sigma": np.array(log_sigma), "rho": np.array(told)}
     found = {name: torch.tensor(row, dtype=torch.float32) for name, row in rows.items()}
     return replace(model, weights={**model.weights, **found})
+
+
+def told_correlation(rho: NDArray | None) -> list[float]:
+    """What the net is told of an autocorrelation: its values at the lags that the net knows.
+
+    Parameters
+    ----------
+    rho : ndarray with odd sides, shape (y, x), or None
+        By lag, 1 in the centre; beyond its sides 0. None for white noise.
+
+    Examples
+    --------
+    >>> told_correlation(np.array([[0.2, 1.0, 0.2]]))[:3]
+    [0.2, 0.0, 0.0]
+    """
+    if rho is None:
+        return [0.0] * len(lags())
+    y, x = (side // 2 for side in rho.shape)
+    inside = [abs(i) <= y and abs(j) <= x for i, j in lags()]
+    return [
+        float(rho[y + i, x + j]) if at else 0.0 for (i, j), at in zip(lags(), inside, strict=True)
+    ]
 
 
 class VstCalibration(Run):

@@ -66,6 +66,16 @@ def with_split_noise(model: Model, name: str, reports: Sequence[NoiseReport] = (
     return replace(model, config=config, noise=replace(model.noise, autocorrelation=tuple(shapes)))
 
 
+def with_autocorrelation(model: Model, reports: Sequence[NoiseReport]) -> Model:
+    """The model of a run of the shipped net with the autocorrelation of the noise of its images."""
+    if model.noise is None:
+        return model
+    shapes = _autocorrelations(reports, model)
+    if all(rho is None for rho in shapes):
+        return model
+    return replace(model, noise=replace(model.noise, autocorrelation=tuple(shapes)))
+
+
 def noise_tables(model: Model) -> tuple[NoiseTable, ...]:
     """The noise of every denoised channel in normalised units; empty for other methods."""
     pretrained = model.config.is_shipped

@@ -19,7 +19,7 @@ from unnoise.models.provenance import Provenance
 from unnoise.noise.image_noise import image_noise, inspect_images
 from unnoise.noise.inspect import NoiseReport
 from unnoise.training.instant import with_stabilizer
-from unnoise.training.noise_tables import with_split_noise
+from unnoise.training.noise_tables import with_autocorrelation, with_split_noise
 
 MIN_SIDE = 16
 """Smallest image in Y and X."""
@@ -88,7 +88,7 @@ def plan(
         provenance=Provenance.of(images, targets),
     )
     if config.is_shipped:
-        return with_stabilizer(model, images)
+        return with_stabilizer(with_autocorrelation(model, reports or ()), images)
     return with_split_noise(model, images[0].name, reports)
 
 
