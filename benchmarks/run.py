@@ -89,6 +89,12 @@ SUITES = {
         ((250, "real.py --sets w2s --roads --rivals careamics --rival-seconds 600 --seed {seed}"),),
     ),
     "inspect": Suite("what the noise is", ((4, "inspect.py"),)),
+    "correlated": Suite(
+        "correlated noise, photographs, microscopy: the report halves",
+        ((15, "correlated.py --half report --processes 2"),
+         (15, "correlated.py --half report --methods shuffled peers --processes 2"),
+         (60, "correlated.py --half report --methods slow --seeds 0 --processes 2")),
+    ),
     "quality": Suite(
         "the estimated gain",
         ((8, "quality.py --seconds 5 --seed {seed}"), (1, "quality.py truths"),

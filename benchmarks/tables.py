@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+import correlated_goals
 import goals
 import plots
 from common import HERE
@@ -129,6 +130,12 @@ def throughput(results: Results) -> str:
     return "\n".join(lines)
 
 
+def correlated(results: Results, half: str) -> str:
+    """The goals on correlated noise and the methods beside them, of one half of the pictures."""
+    record = results.records.get(f"correlated_{half}", {"rows": []})
+    return correlated_goals.table(record["rows"], half)
+
+
 def cases(results: Results) -> str:
     """Of every case of cases.py how many checks pass, and those that fail."""
     record = results.records.get("cases")
@@ -191,6 +198,8 @@ SECTIONS: dict[str, Callable[[Results], str]] = {
     "fmd": lambda r: real(r, "fmd", "gigadb"),
     "camera": lambda r: real(r, "camera"),
     "throughput": throughput,
+    "correlated_report": lambda r: correlated(r, "report"),
+    "correlated_dev": lambda r: correlated(r, "dev"),
     "cases": cases,
     "unchanged": unchanged,
 }

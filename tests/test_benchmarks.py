@@ -272,3 +272,76 @@ def test_the_oracle_line_is_that_of_the_simulation() -> None:
     assert b == pytest.approx(9, abs=6)
     a, b = module("oracle").line(100 + 5 * rng.standard_normal(x.shape), photons)
     assert a * np.ptp(photons) + b == pytest.approx(25, rel=0.1)
+
+
+def test_no_picture_is_both_developed_on_and_reported() -> None:
+    for row in module("correlated_pictures").ROWS.values():
+        assert not set(row.halves["dev"]) & set(row.halves["report"])
+
+
+@pytest.mark.parametrize(("row", "lags"), [("widefield", (0.6, 0.6)), ("stripes", (0.0, 0.8))])
+def test_filtered_noise_is_as_correlated_as_its_row_says(
+    row: str, lags: tuple[float, float]
+) -> None:
+    pictures = module("correlated_pictures")
+    white = 7 * np.random.default_rng(0).standard_normal((400, 400))
+    noise = pictures.filtered(white, pictures.KERNELS[row])
+    assert noise.std() == pytest.approx(7, rel=0.02)
+    for axis, lag in enumerate(lags):
+        found = (noise * np.roll(noise, 1, axis)).mean() / noise.var()
+        assert found == pytest.approx(lag, abs=0.02)
+
+
+def test_photons_have_the_variance_of_their_line() -> None:
+    signal = np.repeat([5.0, 50.0], 100_000)
+    rng = np.random.default_rng(0)
+    for line in ((2.0, 9.0), (2.0, -4.0)):
+        noise = module("correlated_pictures").poisson_gaussian(signal, line, rng)
+        for v in (5.0, 50.0):
+            some = noise[signal == v]
+            assert abs(some.mean()) < 0.1
+            assert some.var() == pytest.approx(line[0] * v + line[1], rel=0.03)
+
+
+def test_the_spectrum_of_the_residual_is_that_of_the_filter() -> None:
+    pictures, methods = module("correlated_pictures"), module("correlated_methods")
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:256, :256] / 256
+    truth = 100 + 50 * np.sin(5 * y) * np.cos(4 * x)
+    kernel = pictures.KERNELS["widefield"]
+    noisy = truth + 10 * pictures.filtered(rng.standard_normal(truth.shape), kernel)
+    told = methods.known(noisy, truth, kernel)
+    found = methods.known(noisy, truth, None)
+    centre = methods.LAGS
+    assert found.rho[centre, centre + 1] == pytest.approx(0.6 * np.sqrt(6 / 7), abs=0.03)
+    frequencies = (np.fft.fftfreq(64), np.fft.fftfreq(64))
+    assert told.power(frequencies).mean() == pytest.approx(1, abs=0.01)
+    error = [
+        ((methods.wiener(noisy, noise) - truth) ** 2).mean()
+        for noise in (told, found, methods.Known(told.line, np.ones((1, 1))))
+    ]
+    assert error[0] < 100 / 8
+    assert error[1] < 1.3 * error[0]
+    assert error[2] > 2 * error[0]  # told white noise, it leaves what is correlated
+
+
+def test_goals_on_correlated_noise_are_judged_picture_by_picture() -> None:
+    goals = module("correlated_goals")
+    made = {"ssim": 0.9, "cpu_s": 1.0, "date": "2026-11-28", "machine": "none, 2 cores"}
+    rows = [
+        made | {"row": "cc15", "image": i, "method": m, "seed": s, "psnr": p + s, "code": "c"}
+        for s in (0, 1)
+        for i, m, p in [
+            ("a", "noisy", 30.0),
+            ("b", "noisy", 33.0),
+            ("a", "instant", 36.0),
+            ("b", "instant", 32.9),
+        ]
+    ]
+    table = goals.table(rows, "report")
+    line = next(v for v in table.splitlines() if v.startswith("| CC15"))
+    assert "+2.95 | **short** | -0.10 to +6.00" in line  # one picture is below noisy
+    assert line.endswith("| 0, 1 |")
+    rows[3]["psnr"] = 33.3
+    assert "reached" in goals.goal_line(goals.GOALS[3], rows)
+    assert "not measured" in goals.table([], "report")
