@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 def filtered(x: NDArray, sigma: float, spectrum: NDArray) -> NDArray:
     """BM3D of an image that is scaled to 0 to 1, with noise of a standard deviation."""
     if not hasattr(np, "trapz"):  # bm4d 4.2.5 calls it, NumPy 2.4 has it no more
-        np.trapz = np.trapezoid
+        np.trapz = np.trapezoid  # noqa: NPY201
     from bm3d import bm3d
 
     low, span = float(x.min()), max(float(np.ptp(x)), 1e-9)
