@@ -29,7 +29,7 @@ SMOOTH = 2.0
 """Width over which the Wiener filter averages the power of the picture, in coefficients."""
 FLOOR = 0.0
 """Least gain of the Wiener filter."""
-BLEND = 0.0
+BLEND = 0.7
 """Width of the blur that blends the shuffled phases."""
 CORRELATED = ("widefield", "stripes", "sidd", "cc15", "polyu")
 

@@ -95,6 +95,10 @@ SUITES = {
          (15, "correlated.py --half report --methods shuffled peers --processes 2"),
          (60, "correlated.py --half report --methods slow --seeds 0 --processes 2")),
     ),
+    "strong": Suite(
+        "very strong noise: against a blur, and invented edges",
+        ((35, "strong.py --processes 2"), (6, "strong.py --edges")),
+    ),
     "quality": Suite(
         "the estimated gain",
         ((8, "quality.py --seconds 5 --seed {seed}"), (1, "quality.py truths"),

@@ -1,4 +1,4 @@
-"""Write the tables and plots of docs/benchmarks.md out of the stored results.
+"""Write the tables and plots of docs/benchmarks.md and docs/limits.md out of the stored results.
 
     python benchmarks/tables.py            # rewrites what lies between markers, and docs/images
     python benchmarks/tables.py --check    # exit status 1 if the document is not up to date
@@ -21,10 +21,12 @@ import numpy as np
 import correlated_goals
 import goals
 import plots
+import strong_tables
 from common import HERE
 from stored import Results, Score
 
 DOCUMENT = HERE.parent / "docs" / "benchmarks.md"
+LIMITS = HERE.parent / "docs" / "limits.md"
 ROADS = {
     "noisy": "noisy",
     "nlm": "non-local means, J-invariant",
@@ -200,30 +202,37 @@ SECTIONS: dict[str, Callable[[Results], str]] = {
     "throughput": throughput,
     "correlated_report": lambda r: correlated(r, "report"),
     "correlated_dev": lambda r: correlated(r, "dev"),
+    "strong": lambda r: strong_tables.strong(r.records.get("strong", {}).get("rows", [])),
     "cases": cases,
     "unchanged": unchanged,
 }
-"""What the document may hold between markers."""
+"""What benchmarks.md holds between markers."""
+OF_LIMITS: dict[str, Callable[[Results], str]] = {
+    "edges": lambda r: strong_tables.edges(r.records.get("edges")),
+}
+"""What limits.md holds between markers."""
 
 
-def regenerated(text: str, results: Results) -> str:
+def regenerated(
+    text: str, results: Results, sections: dict[str, Callable[[Results], str]] = SECTIONS
+) -> str:
     """The document with every marked part written anew.
 
     Raises
     ------
     ValueError
-        For a marker without its end, or a part that is not in `SECTIONS`.
+        For a marker without its end, or a part that is not in `sections`.
     """
     begun = re.findall(r"^<!-- begin: (\w+) -->$", text, re.MULTILINE)
     for name in begun:
-        if name not in SECTIONS:
-            raise ValueError(f"there is no part '{name}'; the parts are {', '.join(SECTIONS)}")
+        if name not in sections:
+            raise ValueError(f"there is no part '{name}'; the parts are {', '.join(sections)}")
         begin, end = f"<!-- begin: {name} -->", f"<!-- end: {name} -->"
         before, _, rest = text.partition(begin)
         inside, found, after = rest.partition(end)
         if not found or "<!-- begin:" in inside:
             raise ValueError(f"the marker '{begin}' has no end")
-        text = f"{before}{begin}\n{SECTIONS[name](results)}\n{end}{after}"
+        text = f"{before}{begin}\n{sections[name](results)}\n{end}{after}"
     return text
 
 
@@ -236,18 +245,23 @@ def main() -> None:
     args = parser.parse_args()
     results = Results(args.results)
     if args.print:
-        for name, section in SECTIONS.items():
+        for name, section in {**SECTIONS, **OF_LIMITS}.items():
             if name != "plots":
                 print(f"\n{name}\n\n{section(results)}")
         return
-    old = args.document.read_text("utf-8")
-    new = regenerated(old, results)
+    documents = {args.document: SECTIONS}
+    if args.document == DOCUMENT:
+        documents[LIMITS] = OF_LIMITS
+    texts = {path: path.read_text("utf-8") for path in documents}
+    new = {path: regenerated(text, results, documents[path]) for path, text in texts.items()}
+    outdated = [path for path in documents if new[path] != texts[path]]
     if args.check:
-        sys.exit(f"{args.document.name} is not up to date" if new != old else 0)
-    args.document.write_text(new, "utf-8")
+        sys.exit(f"not up to date: {', '.join(p.name for p in outdated)}" if outdated else 0)
+    for path, text in new.items():
+        path.write_text(text, "utf-8")
+        print(f"wrote {path}")
     for path in plots.draw(results, args.document.parent / "images"):
         print(f"wrote {path}")
-    print(f"wrote {args.document}")
 
 
 if __name__ == "__main__":

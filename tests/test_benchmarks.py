@@ -96,6 +96,8 @@ def test_the_document_follows_from_the_stored_results() -> None:
     text = DOCUMENT.read_text("utf-8")
     results = stored.Results(BENCHMARKS / "results")
     assert tables.regenerated(text, results) == text, "run python benchmarks/tables.py"
+    text = tables.LIMITS.read_text("utf-8")
+    assert tables.regenerated(text, results, tables.OF_LIMITS) == text
 
 
 def test_every_part_has_its_markers() -> None:
@@ -345,3 +347,51 @@ def test_goals_on_correlated_noise_are_judged_picture_by_picture() -> None:
     rows[3]["psnr"] = 33.3
     assert "reached" in goals.goal_line(goals.GOALS[3], rows)
     assert "not measured" in goals.table([], "report")
+
+
+def test_edges_of_a_truth_are_true_and_those_of_a_speckle_are_not() -> None:
+    strong = module("strong")
+    y, x = np.mgrid[:128, :128]
+    truth = 200.0 * (np.hypot(y - 64, x - 64) < 30) + 20 * np.sin(x / 9)
+    assert strong.edges(truth, truth) == {"false": 0.0, "found": 1.0}
+    shifted = strong.edges(np.roll(truth, 1, 0), truth)
+    assert shifted["false"] == 0
+    assert shifted["found"] == 1
+    flat = strong.edges(np.full_like(truth, 20.0), truth)
+    assert flat == {"false": 0.0, "found": 0.0}
+    second = truth + 200.0 * (np.hypot(y - 15, x - 15) < 8)
+    outline = 2 * np.pi * 8 / truth.size * 1e6
+    assert strong.edges(second, truth)["false"] == pytest.approx(outline, rel=0.3)
+
+
+def test_very_noisy_pictures_follow_from_their_number() -> None:
+    strong = module("strong")
+    numbers = [1, 3, 5, 7]  # simulated microscopy, which needs no shared data
+    for number in numbers:
+        scene = strong.scenes(number)
+        assert 128 <= len(scene.truth) <= 256
+        assert scene.truth.min() >= 0
+        noisy = scene.noisy(0)
+        assert np.array_equal(noisy, strong.scenes(number).noisy(0))
+        assert not np.array_equal(noisy, scene.noisy(1))
+        if scene.photons:
+            assert noisy.mean() == pytest.approx(scene.photons, rel=0.1)
+            assert 0.2 <= scene.photons <= 5
+        else:
+            assert (noisy - scene.truth).std() == pytest.approx(scene.sigma, rel=0.05)
+            assert 50 <= scene.sigma <= 400
+
+
+def test_the_table_of_strong_noise_counts_pictures_below_the_blur() -> None:
+    tables = module("strong_tables")
+    shared = {"date": "2026-11-28", "machine": "none, 2 cores", "code": "c", "source": "kodak"}
+    rows = [
+        shared | {"picture": i, "noise": "sigma 100", "noisy_0": 9.0, "blur_0": 21.0}
+        | {f"gaussian_{seed}": 20.0 for seed in (0, 1)}
+        | {"instant_0": 20.0 + gain, "instant_1": 20.0 + 2 * gain}
+        for i, gain in enumerate((0.3, -0.02, -0.04))
+    ]  # fmt: skip
+    line = tables.strong(rows).splitlines()[-3]
+    assert line.startswith("| all | 3 |")
+    assert line.endswith("| -0.06 (kodak, sigma 100) | 1 |")
+    assert "not measured" in tables.strong([]) + tables.edges(None)
