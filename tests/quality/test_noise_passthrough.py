@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +13,15 @@ import torch
 from synthetic import photon_ground
 from tiny import CPU, two_steps, untrained
 from unnoise.models.posterior import Posterior
+from unnoise.noise.density import NoiseModel
+from unnoise.noise.image_noise import ImageNoise
 from unnoise.noise.noise_models import VarianceCurve
 from unnoise.quality import noise_passthrough
 from unnoise.quality.noise_passthrough import dependence
+
+
+def known(*models: NoiseModel | None, **facts: Any) -> ImageNoise:
+    return ImageNoise(models, (0.0,) * len(models), ("",) * len(models), **facts)
 
 
 class Scaled(torch.nn.Module):
@@ -44,7 +51,7 @@ def test_dependence_is_the_share_of_the_pixel_in_its_estimate(
     model, image = untrained(photon_ground(shape), two_steps("n2v", f"ndim={len(shape)}"), axes)
     monkeypatch.setattr(noise_passthrough, "ready", lambda model, device: Scaled(share))
     for noise in (VarianceCurve((0.0,), (30.0,)), None):
-        (found,) = dependence(model, [image], [noise], CPU)
+        (found,) = dependence(model, [image], known(noise), CPU)
         assert found == pytest.approx(expected, abs=0.04)
 
 
@@ -58,10 +65,28 @@ def test_dependence_per_channel_counts_the_pixel_brought_back(
     # It predicts the mean.
     monkeypatch.setattr(noise_passthrough, "ready", lambda model, device: Scaled(0.0))
     noise = VarianceCurve((0.0,), (s,))
-    assert dependence(model, [image], [noise, noise], CPU) == pytest.approx([0, 0], abs=1e-9)
+    assert dependence(model, [image], known(noise, noise), CPU) == pytest.approx([0, 0], abs=1e-9)
     centre = Posterior((noise, noise), (noise, noise), (2.0, 2.0), 8.0, 0.0)
     again = dataclasses.replace(model, posterior=centre)
-    assert dependence(again, [image], [noise, noise], CPU) == pytest.approx([0.75, 0.75], abs=0.05)
+    found = dependence(again, [image], known(noise, noise), CPU)
+    assert found == pytest.approx([0.75, 0.75], abs=0.05)
+
+
+def test_dependence_counts_what_neighbours_know_of_correlated_noise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A linear net of kernel k repeats the sum of k times the autocorrelation."""
+    rho = np.outer([0.3, 1.0, 0.3], [0.6, 1.0, 0.6])
+    x = np.random.default_rng(0).normal(100, 6, (160, 160))
+    model, image = untrained(x, two_steps("n2v", "ndim=2"))
+    noise = known(VarianceCurve((0.0,), (30.0,)), autocorrelation=(rho,))
+    for net, kernel in (
+        (Scaled(0.4), np.pad([[0.4]], 1)),
+        (Scaled(None), (np.ones((3, 3)) - np.pad([[1.0]], 1)) / 8),
+    ):
+        monkeypatch.setattr(noise_passthrough, "ready", lambda model, device, net=net: net)
+        (found,) = dependence(model, [image], noise, CPU)
+        assert found == pytest.approx((kernel * rho).sum(), abs=0.05)
 
 
 @pytest.mark.parametrize("looks", [1, 4])

@@ -24,6 +24,7 @@ from unnoise.models import folder as checkpoint
 from unnoise.models.model import Model
 from unnoise.models.predict import predict, predict_array
 from unnoise.noise import image_noise
+from unnoise.noise.image_noise import ImageNoise
 from unnoise.noise.noise_models import PoissonGauss
 from unnoise.quality.noise_passthrough import dependence
 from unnoise.quality.risk import RiskEstimate
@@ -190,7 +191,8 @@ def test_a_mean_does_not_depend_on_tiles(averaged: Model) -> None:
 
 def test_a_mean_repeats_the_noise_of_its_parts(averaged: Model) -> None:
     """But for the weights of pixels, which follow the result."""
-    noise, image = [PoissonGauss(1.0, 0.0, 0.0)], Image.from_array(photons())
+    noise = ImageNoise((PoissonGauss(1.0, 0.0, 0.0),), (0.0,), ("",))
+    image = Image.from_array(photons())
     own, other = (
         share * np.array(dependence(m, [image], noise, CPU)) for m, share in averaged.members
     )

@@ -27,6 +27,8 @@ SMALL = 10.0
 """Integer images dimmer than this, and of less noise variance, lose their fractions by rounding."""
 LEVEL = 0.02
 """Relative error of the noise variance of real pictures beyond what the fit knows (W2S: 2 %)."""
+CORRELATED = 0.1
+"""The same of correlated noise, whose smooth part is less easily told from the picture."""
 WINDOW = 8.0
 """Standard deviation, in pixels, of the window of the expected error."""
 MEMORISED = 0.1
@@ -42,7 +44,7 @@ class Assessment:
     Attributes
     ----------
     gain : Gain or None
-        Estimated PSNR gain; None where the noise is correlated or could not be measured.
+        Estimated PSNR gain; None where the noise, or its correlation, could not be measured.
     whiteness : Whiteness or None
         Whether what was removed is white.
     residual_structure : ResidualStructure or None
@@ -132,12 +134,13 @@ def assess(
         used = variance if inside is None else np.where(inside, variance, 0.0)
         structure = residual_structure(noisy, clean, used)
         white = whiteness(noisy - clean, used)
-        if independent:
+        told = noise.autocorrelation[channel] if noise.autocorrelation else None
+        if independent or told is not None:
             learned, doubt = record.memorised[channel]
-            level = math.hypot(noise.relative_error[channel], LEVEL)
+            level = math.hypot(noise.relative_error[channel], LEVEL if independent else CORRELATED)
             repeated = 2 * record.dependence[channel] + learned
             estimate, doubted = _gain(noisy, clean, variance, level, repeated, doubt, inside)
-            if denoise is not None and min(noisy.shape) >= 32:
+            if independent and denoise is not None and min(noisy.shape) >= 32:
                 first, second = gaussian_split(noisy, variance, np.random.default_rng([seed, 4]))
                 before, after = frc(first, second), frc(denoise(first), denoise(second))
     bias = mean_preservation(noisy, clean, inside=inside)

@@ -12,7 +12,9 @@ from unnoise.images.image import Image
 from unnoise.models.build import ready
 from unnoise.models.model import Model
 from unnoise.models.units import to_net
+from unnoise.noise.correlated_noise import drawn
 from unnoise.noise.density import NoiseModel
+from unnoise.noise.image_noise import ImageNoise
 from unnoise.noise.local_mean import local_mean
 from unnoise.quality.region import Region, predictions, read_piece, somewhere
 
@@ -44,14 +46,15 @@ def memorised(pieces: Sequence[Region], noise: NoiseModel | None) -> tuple[float
 def dependence(
     model: Model,
     images: Sequence[Image],
-    noise: Sequence[NoiseModel | None],
+    noise: ImageNoise,
     device: torch.device,
 ) -> list[float]:
     """Share of the noise of a pixel that its own estimate repeats, per channel.
 
     The divergence of Stein's estimate by a random direction (Ramani, Blu, Unser, IEEE Transactions
     on Image Processing 2008): ``E z (g(y + e z) - g(y)) / (e E z^2)``, where z has the variance of
-    the noise at every pixel.
+    the noise at every pixel and, where it is known, its autocorrelation: ``E z J z = tr(J S)`` for
+    z of covariance S. So what a result knows of the noise of a pixel by its neighbours counts too.
     """
     rng = np.random.default_rng([model.config.training.seed, 5])
     which, at, part = somewhere(images, model.ndim, rng)
@@ -70,10 +73,11 @@ def dependence(
     scale = np.stack(
         [
             np.full(y.shape, y.std()) if n is None else np.sqrt(_kernel(n, y, x))
-            for n, y, x in zip(noise, noisy, clean, strict=True)
+            for n, y, x in zip(noise.models, noisy, clean, strict=True)
         ]
     )
-    z = scale * rng.standard_normal(noisy.shape)
+    shapes = noise.autocorrelation or (None,) * len(noisy)
+    z = scale * np.stack([drawn(rho, noisy.shape[1:], rng) for rho in shapes])
     step = 0.1
     change = (result(noisy + step * z) - clean) / step
     axes = tuple(range(1, noisy.ndim))

@@ -17,6 +17,7 @@ from unnoise.training.center_pixel import with_posterior
 from unnoise.training.held_out_regions import regions
 from unnoise.training.levels import groups_of
 from unnoise.training.mean_correction import keeps_mean, with_mean_correction
+from unnoise.training.noise_tables import with_autocorrelation
 
 
 def finish(
@@ -55,6 +56,9 @@ def finish(
         model = replace(model, noise=image_noise(images, model.channels, reports))
     noise = model.noise
     assert noise is not None
+    if not noise.autocorrelation:
+        model = with_autocorrelation(model, reports)
+        noise = model.noise or noise
     told: list[str] = []
     memory = None
     if model.config.entry.blind_spot:
@@ -70,7 +74,7 @@ def finish(
         memory = [memorised(parts, n) for parts, n in zip(pieces, noise.models, strict=True)]
     if keeps_mean(model):
         model = with_mean_correction(model, images, device)
-    repeated = dependence(model, images, noise.models, device)
+    repeated = dependence(model, images, noise, device)
     seed = model.config.training.seed
     model = replace(model, record=record(images, model.channels, repeated, memory, seed=seed))
     return model, told, reports

@@ -157,6 +157,8 @@ class VstCalibration(Run):
         assert isinstance(net, VarianceStabilized)
         self._net = net.requires_grad_(False)
         self._first = net.log_sigma.clone()
+        # The neighbours of a hidden pixel tell its noise then, so it cannot be a judge.
+        self._correlated = bool(net.rho.any())
         patches = self._crops.batch(N_JUDGES, np.random.default_rng([seed, 8]))
         self._judges = torch.from_numpy(patches.noisy).to(device)
         self._used = self._of(patches)
@@ -176,7 +178,10 @@ class VstCalibration(Run):
         """Refine the transform, yielding after every step."""
         while self.step < STEPS:
             started = time.perf_counter()
-            self._advance()
+            if self._correlated:
+                self.step = STEPS - 1
+            else:
+                self._advance()
             self.step += 1
             if self.step == STEPS:
                 self._finish()
@@ -240,6 +245,7 @@ class VstCalibration(Run):
         """Take the refinement if it predicts hidden pixels better than the first guess."""
         refined = self._sum / (STEPS - int(STEPS * 0.6))
         options = [self._refined(torch.zeros_like(refined)), self._refined(refined)]
+        options = options[:1] if self._correlated else options
         # patches of a small image show the same pixels, which tell as much as one of them
         copies = 1 + (N_JUDGES - 1) * self._crops.overlap()
         risks, shifts = [], []
@@ -249,11 +255,12 @@ class VstCalibration(Run):
                 found = [self._risk(self._judges, phase, self._used) for phase in ((0, 1), (2, 3))]
                 predicted, noisy = (torch.cat([f[i] for f in found], -1) for i in (1, 2))
                 shift = self._shifts(predicted, noisy, copies)
+                shift = torch.zeros_like(shift) if self._correlated else shift
                 # The shift undoes a bias, so that must not decide: with few photons a refinement
                 # won by its bias that let single bright pixels pass.
                 risks.append(self._shifted_risk(predicted, noisy, shift))
                 shifts.append(shift)
-        best = int(risks[1] < risks[0] * (1 - WIN))
+        best = int(risks[-1] < risks[0] * (1 - WIN))
         self._net.log_sigma = options[best].clone()
         self._net.shift = shifts[best]
         self.history = [

@@ -14,15 +14,14 @@ from oracles import within
 from tiny import constant, seeded
 from unnoise.config.config import Config
 from unnoise.errors import InputError
+from unnoise.noise.correlated_noise import drawn
 from unnoise.training.methods import build
 from unnoise.training.methods.r2r import (
     SIGNALS,
     NoiseTable,
     Recorrupted,
     additive,
-    root,
     thinning,
-    wide,
 )
 
 SPACES = [(24, 20), (6, 10, 12)]
@@ -133,23 +132,13 @@ def test_correlated_draws_have_the_given_autocorrelation(
 
 def test_correlated_noise_is_split_into_independent_parts() -> None:
     n, space = 4000, (8, 12)
-    sides = wide(space, RHO.shape)
-    white = np.random.default_rng(0).normal(size=(n, *sides))
-    noise = np.fft.irfft2(np.fft.rfft2(white) * root(RHO, sides), sides)[:, :8, :12]
+    noise = drawn(RHO, (n, *space), np.random.default_rng(0))
     y = torch.from_numpy(3 + 0.5 * noise)
     split = additive(0.7, [constant(0.25, autocorrelation=RHO)])
     one, two = (p.numpy() - 3 for p in split(y, torch.zeros(n).long(), seeded()))
     for dx in range(4):
         products = one[:, :, : 12 - dx] * two[:, :, dx:]
         assert within(products.mean((1, 2)), 0), dx
-
-
-def test_a_spectrum_that_cannot_be_keeps_its_variance() -> None:
-    impossible = np.array([[0.9, 1.0, 0.9]])  # negative at the highest frequency
-    power = root(impossible, (1, 16))
-    assert np.isfinite(power).all()
-    full = np.concatenate([power[0] ** 2, power[0, 1:-1] ** 2])
-    assert full.mean() == pytest.approx(1)
 
 
 @pytest.mark.parametrize("share", [0.1, 0.2, 0.5])

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import fft
 from torch import Tensor
 
 from unnoise.config.config import Config
 from unnoise.errors import InputError
+from unnoise.noise.correlated_noise import root, wide
 from unnoise.training.methods.b2u import donut_mean
 from unnoise.training.methods.step import Batch, Step
 
@@ -156,41 +156,6 @@ class Additive:
         spectrum = torch.fft.rfftn(z, dim=axes) * roots[channel]
         shaped: Tensor = torch.fft.irfftn(spectrum, s=sides, dim=axes)
         return shaped[(slice(None), *map(slice, y.shape[1:]))]
-
-
-def wide(space: tuple[int, ...], lags: tuple[int, ...]) -> tuple[int, ...]:
-    """Sides of a torus on which opposite borders of a patch are too far apart to be correlated."""
-    return tuple(fft.next_fast_len(n + k // 2, real=True) for n, k in zip(space, lags, strict=True))
-
-
-def root(rho: NDArray, sides: tuple[int, ...]) -> NDArray[np.float64]:
-    """Square root of the spectrum of an autocorrelation, for `torch.fft.rfftn`.
-
-    A measured autocorrelation can have a spectrum that is negative somewhere; it is cut off there,
-    and scaled so that the variance stays 1.
-
-    Parameters
-    ----------
-    rho : ndarray with odd sides
-        Autocorrelation by lag.
-    sides : tuple of int
-        Sides of a torus, at least those of `rho`.
-
-    Returns
-    -------
-    ndarray, shape (..., sides[-1] // 2 + 1)
-
-    Examples
-    --------
-    >>> root(np.array([[0.0, 1.0, 0.0]]), (1, 4))
-    array([[1., 1., 1.]])
-    """
-    whole = np.zeros(sides)
-    whole[tuple(map(slice, rho.shape))] = rho
-    whole = np.roll(whole, [-(n // 2) for n in rho.shape], axis=tuple(range(rho.ndim)))
-    power = np.maximum(np.fft.fftn(whole).real, 0)
-    power /= power.mean()
-    return np.asarray(np.sqrt(power[..., : sides[-1] // 2 + 1]))
 
 
 @dataclass(frozen=True)
