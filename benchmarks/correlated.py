@@ -23,6 +23,7 @@ import resource
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from typing import Any
 
@@ -107,13 +108,17 @@ def run(args: argparse.Namespace) -> None:
 
 
 def results(todo: list[Task], processes: int) -> Iterator[dict[str, Any]]:
-    """Rows as they are finished."""
-    if processes == 1:
-        yield from map(measured, todo)
-        return
+    """Rows as they are finished; what fails is said, and the rest goes on."""
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        for future in as_completed([pool.submit(measured, task) for task in todo]):
-            yield future.result()
+        waiting = {pool.submit(measured, task): task for task in todo}
+        for future in as_completed(waiting):
+            try:
+                yield future.result()
+            except BrokenProcessPool:
+                raise
+            except Exception as error:  # hours of others should not be lost
+                spec, name, _ = waiting[future]
+                print(f"FAILED: {spec.row} {spec.name} {name} {spec.seed}: {error}", flush=True)
 
 
 def show(row: dict[str, Any]) -> None:

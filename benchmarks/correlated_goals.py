@@ -27,31 +27,36 @@ Scores = dict[tuple[str, str], float]
 """Means over seeds by image and method."""
 
 
+ALL = "every row"
+
+
 def scores(rows: Iterable[dict[str, Any]], row: str, what: str = "psnr") -> Scores:
-    """Of one row of the table."""
+    """Of one row of the table, or of `ALL`."""
     groups: dict[tuple[str, str], list[float]] = {}
     for r in rows:
-        if r["row"] == row:
-            groups.setdefault((r["image"], r["method"]), []).append(r[what])
+        if row in (ALL, r["row"]):
+            image = f"{r['row']}: {r['image']}" if row == ALL else r["image"]
+            groups.setdefault((image, r["method"]), []).append(r[what])
     return {key: float(np.mean(values)) for key, values in groups.items()}
 
 
-def differences(found: Scores, ours: Iterable[str], theirs: Iterable[str]) -> list[float]:
-    """Image by image, the best of ours less the best of theirs, where there is one of each."""
+def differences(found: Scores, mine: str, theirs: Iterable[str]) -> list[float]:
+    """Image by image, a method less the best of others, where both were measured."""
     gains = []
     for image in dict.fromkeys(image for image, _ in found):
-        mine, other = (
-            [found[image, m] for m in methods if (image, m) in found]
-            for methods in (list(ours), list(theirs))
-        )
-        if mine and other:
-            gains.append(max(mine) - max(other))
+        others = [found[image, m] for m in theirs if (image, m) in found]
+        if others and (image, mine) in found:
+            gains.append(found[image, mine] - max(others))
     return gains
 
 
 @dataclass(frozen=True)
 class Goal:
-    """What is wanted of the differences between methods on the pictures of a row."""
+    """What is wanted of the differences between methods on the pictures of a row.
+
+    Of several methods of ours the one with the best mean counts, of others the best one for each
+    picture.
+    """
 
     row: str
     work: str
@@ -138,14 +143,14 @@ GOALS = (
     ),
     *(
         Goal(
-            row,
-            f"{row}, instant",
-            "mean at most 0.05 dB below the J-invariant blur, image by image",
-            ("instant",),
+            ALL,
+            f"every picture of these rows, {method}",
+            "never more than 0.05 dB below the J-invariant blur",
+            (method,),
             ("gaussian",),
             mean_of(-np.inf, worst=-0.05),
         )
-        for row in ("w2s", "confocal")
+        for method in ("instant", "auto")
     ),
 )
 
@@ -171,15 +176,20 @@ def table(rows: list[dict[str, Any]], half: str) -> str:
 
 def goal_line(goal: Goal, rows: list[dict[str, Any]]) -> str:
     """A goal and what was measured."""
-    gains = differences(scores(rows, goal.row), goal.ours, goal.theirs)
+    found = scores(rows, goal.row)
+    each = {method: differences(found, method, goal.theirs) for method in goal.ours}
+    method = max(each, key=lambda m: np.mean(each[m]) if each[m] else -np.inf)
+    gains = each[method]
     if not gains:
         return f"| {goal.work} | {goal.wanted} | not measured | | | | | |"
-    seeds = {r["seed"] for r in rows if r["row"] == goal.row and r["method"] in goal.ours}
-    verdict = "reached" if goal.reached(gains) else "**short**"
+    seeds = {r["seed"] for r in rows if goal.row in (ALL, r["row"]) and r["method"] == method}
+    whole = len({image for image, _ in found})
+    verdict = "reached" if goal.reached(gains) and len(gains) == whole else "**short**"
     sd = f"{np.std(gains, ddof=1):.2f}" if len(gains) > 1 else ""
+    who = f" ({method})" if len(goal.ours) > 1 else ""
     return (
-        f"| {goal.work} | {goal.wanted} | {np.mean(gains):+.2f} | {verdict} | "
-        f"{min(gains):+.2f} to {max(gains):+.2f} | {sd} | {len(gains)} | "
+        f"| {goal.work} | {goal.wanted} | {np.mean(gains):+.2f}{who} | {verdict} | "
+        f"{min(gains):+.2f} to {max(gains):+.2f} | {sd} | {len(gains)} of {whole} | "
         f"{', '.join(map(str, sorted(seeds)))} |"
     )
 
