@@ -7,10 +7,10 @@ import itertools
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy import ndimage
+from scipy import ndimage, stats
 
 from unnoise.errors import InputError
-from unnoise.quality.whiteness import REACH, residual_structure, whiteness
+from unnoise.quality.whiteness import REACH, _ranks, residual_structure, whiteness
 
 
 def steps(seed: int, shape: tuple[int, ...] = (128, 128), height: float = 6.0) -> NDArray:
@@ -169,6 +169,11 @@ def test_pixels_without_variance_are_left_out() -> None:
     assert residual_structure(bad, noise * 0, v).energy == pytest.approx(
         (noise[:, 32:] ** 2).mean()
     )
+
+
+def test_ranks_are_those_of_scipy() -> None:
+    values = np.random.default_rng(0).poisson(3, 200).astype(float)
+    assert np.array_equal(_ranks(values), stats.rankdata(values))
 
 
 def test_misuse_is_refused() -> None:

@@ -14,6 +14,8 @@ from unnoise.config.config import Config
 from unnoise.images.image import Image
 from unnoise.models import folder
 from unnoise.models.predict import predict_array
+from unnoise.noise import image_noise
+from unnoise.noise.inspect import NoiseReport, inspect
 from unnoise.training.auto import Auto
 from unnoise.training.finish import finish
 from unnoise.training.levels import LevelRuns, describe_groups, groups_of, planned
@@ -47,6 +49,21 @@ def done(run: Run) -> Run:
 
 def alone(config: Config, x: np.ndarray) -> np.ndarray:
     return unnoise.train(x, config=config).predict(x)
+
+
+def test_noise_that_a_method_needs_is_measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = []
+
+    def counted(image: Image) -> NoiseReport:
+        looks.append(image.name)
+        return inspect(image)
+
+    monkeypatch.setattr(image_noise, "inspect", counted)
+    images = [Image.from_array(exposures(1)[0])]
+    choices, model = planned(images, Config(method="instant"))
+    _, _, reports = finish(model, images, choices[0].reports, CPU)
+    assert len(looks) == 1
+    assert reports == choices[0].reports
 
 
 SLOW = [pytest.param(m, marks=pytest.mark.slow) for m in ("instant", "adapted")]

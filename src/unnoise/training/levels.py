@@ -14,8 +14,9 @@ from unnoise.images.image import Image
 from unnoise.images.levels import Level, levels, parts, selected
 from unnoise.models.model import Model
 from unnoise.models.provenance import Provenance
+from unnoise.noise.image_noise import inspect_images
 from unnoise.training.auto import Auto, MethodChoice
-from unnoise.training.plan import plan
+from unnoise.training.plan import needs_noise, plan
 from unnoise.training.progress import Progress
 from unnoise.training.run import Run
 
@@ -58,9 +59,11 @@ def planned(
         groups = _groups(images, found, targets)
     choices, models = [], []
     for own, partners in groups:
-        choice = (
-            settings.resolve(own) if isinstance(settings, Auto) else MethodChoice(settings, (), "")
-        )
+        if isinstance(settings, Auto):
+            choice = settings.resolve(own)
+        else:  # measured here where it is needed, so that whoever wants the reports has them
+            measured = own and needs_noise(settings)
+            choice = MethodChoice(settings, tuple(inspect_images(own)) if measured else (), "")
         choices.append(choice)
         models.append(plan(own, choice.config, partners, choice.reports))
     if not found:

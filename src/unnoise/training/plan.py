@@ -72,9 +72,8 @@ def plan(
     channels = tuple(int(c) for c in np.flatnonzero(varying) if c != images[0].alpha)
     if not channels:
         raise InputError("every colour channel is constant, so there is nothing to denoise")
-    needs_noise = config.recorruption is not None or config.is_shipped
     noise = None
-    if needs_noise or reports or config.noise_model is not None:
+    if reports or needs_noise(config):
         reports = reports or inspect_images(images)
         noise = image_noise(images, channels, reports, config.noise_model)
     model = Model(
@@ -90,6 +89,12 @@ def plan(
     if config.is_shipped:
         return with_stabilizer(with_autocorrelation(model, reports or ()), images)
     return with_split_noise(model, images[0].name, reports)
+
+
+def needs_noise(config: Config) -> bool:
+    """Whether a run starts from the noise of its images."""
+    measured = config.recorruption is not None or config.is_shipped
+    return measured or config.noise_model is not None
 
 
 def _check_pairs(images: Sequence[Image], targets: Sequence[Image] | None, config: Config) -> None:
