@@ -24,10 +24,15 @@ def detrended(planes: NDArray, side: int) -> tuple[NDArray, NDArray, tuple[int, 
     cut = blocks(planes.astype(np.float64), side).transpose(0, 1, 3, 2, 4)
     flat = cut.reshape(-1, side * side)
     flat = flat - flat.mean(1, keepdims=True)  # large offsets must not cancel
-    basis = _surface(side)
-    flat = flat - (flat @ basis) @ basis.T
-    power = (flat**2).sum(1) / (side * side - basis.shape[1])
+    flat = without_surface(flat, side)
+    power = (flat**2).sum(1) / (side * side - _surface(side).shape[1])
     return flat.reshape(-1, side, side), power, cut.shape[:3]
+
+
+def without_surface(flat: NDArray, side: int) -> NDArray[np.float64]:
+    """Blocks less their quadratic surface, shape (blocks, side * side)."""
+    basis = _surface(side)
+    return np.asarray(flat - (flat @ basis) @ basis.T)
 
 
 def calm(

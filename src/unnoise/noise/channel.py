@@ -20,6 +20,10 @@ LEAST_HIGH = 0.3
 """Below this share of white noise's, high frequencies say too little of correlated noise."""
 
 
+DOUBTFUL = 3.0
+"""Log odds up to which the other channels of a photograph have a say."""
+
+
 @dataclass(frozen=True)
 class ChannelNoise:
     """The noise of one channel.
@@ -111,8 +115,11 @@ class ChannelNoise:
         return values
 
 
-def measure_channel(image: Image, c: int) -> ChannelNoise | None:
-    """The noise of one channel; None if it is constant."""
+def measure_channel(image: Image, c: int, odds: float | None = None) -> ChannelNoise | None:
+    """The noise of one channel; None if it is constant.
+
+    The log odds that it is correlated may be given, as channels of a photograph share them.
+    """
     sample = sampled(image, c)
     planes = np.asarray(sample.filled, np.float64)
     span = float(np.ptp(planes))
@@ -123,7 +130,9 @@ def measure_channel(image: Image, c: int) -> ChannelNoise | None:
             f"the values of {image.name} span {span:.3g}, whose square no number holds; scale them "
             f"to about 1 first"
         )
-    acf = correlation.measure(planes)
+    acf = correlation.measure(planes, excluded=sample.excluded)
+    if acf is not None and odds is not None:
+        acf = dataclasses.replace(acf, odds=odds)
     for letter in (k for k in "ZT" if image.sizes[k] > 1):
         run = np.asarray(neighboring_planes(image, c, letter), np.float64)
         along = correlation.measure(run, letter)
@@ -149,6 +158,19 @@ def measure_channel(image: Image, c: int) -> ChannelNoise | None:
     )
 
 
+def together(image: Image, channels: tuple[ChannelNoise, ...]) -> tuple[ChannelNoise, ...]:
+    """Channels of a photograph, of which a doubtful verdict is that of all: they share a camera."""
+    odds = {c.index: c.correlation.odds - correlation.SURE for c in channels if c.correlation}
+    mean = float(np.mean(list(odds.values()))) if odds else 0.0
+    other = {c for c, own in odds.items() if own * mean < 0 and abs(own) < DOUBTFUL}
+    return tuple(
+        measure_channel(image, channel.index, mean + correlation.SURE) or channel
+        if channel.index in other
+        else channel
+        for channel in channels
+    )
+
+
 def _curve(
     planes: NDArray, acf: correlation.Correlation | None, excluded: NDArray[np.bool_] | None
 ) -> photon_transfer.PhotonTransfer | None:
@@ -158,7 +180,7 @@ def _curve(
     share = correlation.high_share(acf.neighbours)
     if share > LEAST_HIGH:
         return photon_transfer.measure(planes, excluded, spread=share)
-    return photon_transfer.of_blocks(acf.signal, acf.variance * (1 - acf.texture))
+    return photon_transfer.of_blocks(acf.signal, acf.variance, acf.whole)
 
 
 def _artefacts(sample: SampledPlanes, noise: float | None) -> dict[str, Any]:

@@ -1,11 +1,10 @@
 """How the noise of a pixel is correlated with that of its neighbours, told apart from texture.
 
-Blocks without texture are chosen by what their eight neighbours show, which says nothing about
-their own noise. A quadratic surface is taken out of each, and the autocovariance that this leaves
-is turned back into that of the noise by solving the linear equations of the projection. What
-texture is left is told apart twice: it is as much alike along the diagonal as along the axes, and
-a high-pass across an axis takes most of it away but leaves the correlation along this axis as it
-is, for noise along one axis as for any noise whose autocorrelation is a product over the axes.
+Within a plane `unnoise.noise.noise_or_texture` tells noise from texture. What is shown beside it is
+the autocorrelation of blocks without texture, chosen by what their eight neighbours show, which
+says nothing about their own noise: a quadratic surface is taken out of each, and the autocovariance
+that this leaves is turned back into that of the noise by solving the linear equations of the
+projection. Between planes a specimen that stays the same is smooth, and noise is not.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage
 
+from unnoise.noise import noise_or_texture
 from unnoise.noise.autocovariance import calm, detrended, fade, lagged_products, mixing
 from unnoise.noise.cosine_blocks import HIGH, SIDE
 from unnoise.noise.planes import block_means
@@ -24,19 +24,23 @@ from unnoise.noise.planes import block_means
 REACH = 6
 """Largest lag that is measured."""
 ACT = 0.065
-"""Correlation with a neighbour, above that of texture, from which a method must respect it."""
-TEXTURE = 0.42
-"""Largest share of `smooth` that texture keeps after the high-pass (BSD68, sigma 5 to 25)."""
+"""Correlation of the noise with the next pixel from which a method must respect it."""
 ORDER = 4
 """Differences of this order are the high-pass."""
+BESIDE = 0.5
+"""Share of the correlation along the other axis below which that along one may be an error."""
+SURE = 0.5
+"""Log odds from which noise counts as correlated."""
 ACROSS, KEPT = 0.15, 0.6
-"""`ACT` and `TEXTURE` between planes, where a specimen at rest is less easily told apart."""
+"""`ACT` between planes, and the least share of `smooth`: a specimen at rest is hard to tell."""
 DEEP = 4
 """Largest lag between planes."""
 FADE = 0.3
 """Least `fade` of noise: 0.37 where it is blurred with sigma 1.5, below 0.1 for smooth scenes."""
-WEAK = 0.04
-"""Correlation from which it is worth a word."""
+WEAK, DOUBT = 0.04, -2.0
+"""Correlation and log odds from which it is worth a word."""
+SMALLEST = 64
+"""Side of images below which blocks of 8x8 pixels alone decide."""
 MASK = 0.08
 """Lags with at least this correlation belong into the mask of structN2V."""
 
@@ -48,15 +52,18 @@ class Correlation:
     Attributes
     ----------
     rho : ndarray, shape (2 r + 1, 2 r + 1)
-        Correlation by lag in (y, x); 1 in the centre.
+        Correlation by lag in (y, x) in places without much texture; 1 in the centre.
     error : ndarray
         Standard errors.
+    noise : ndarray, shape (2 r + 1, 2 r + 1)
+        The same of the noise alone.
+    odds : float
+        Logarithm of the odds that noise is correlated with the next pixel along Y or X.
     excess : mapping
         By letter (Y, X and, of stacks, Z or T): correlation with the next pixel along that axis
-        above what smooth texture explains, and its standard error.
+        above what texture explains, and its standard error.
     fine : mapping
-        By letter: correlation with the next pixels along that axis, from lag 0 on, after a
-        high-pass across it.
+        By letter: correlation of the noise with the next pixels along that axis, from lag 0 on.
     smooth : float
         Share of the measured variance with a smooth autocorrelation up to lag 0: about 1 where
         nothing is independent from pixel to pixel.
@@ -65,6 +72,8 @@ class Correlation:
         where all that was measured is the bend of a smooth scene.
     signal, variance : ndarray, shape (blocks,)
         Mean intensity and noise variance of every block that entered, in units of the image.
+    whole : ndarray, shape (all blocks,)
+        Mean intensity of every block.
 
     Examples
     --------
@@ -75,76 +84,50 @@ class Correlation:
 
     rho: NDArray[np.float64]
     error: NDArray[np.float64]
+    noise: NDArray[np.float64]
+    odds: float
     excess: Mapping[str, tuple[float, float]]
     fine: Mapping[str, NDArray[np.float64]]
     smooth: float
     fade: float
     signal: NDArray[np.float64]
     variance: NDArray[np.float64]
+    whole: NDArray[np.float64]
 
     @property
     def along(self) -> tuple[str, ...]:
         """Axes along which the noise is correlated beyond doubt, in the order TZYX."""
-        found = self._beyond(ACT)
-        # Noise blurred widely is as smooth as texture, but then no pixel has noise of its own.
-        if self.smooth > 0.9 and self.fade > FADE:
-            r = len(self.rho) // 2
-            certain = self.rho > np.maximum(0.3, 4 * self.error)
-            found |= {k for k, lag in (("Y", (r + 1, r)), ("X", (r, r + 1))) if certain[lag]}
+        found = self._between(ACROSS)
+        if self.odds > SURE and self.fade > FADE:
+            strong = max(self.excess[k][0] for k in "YX")
+            found |= {k for k in "YX" if self.excess[k][0] > max(ACT, BESIDE * strong)}
         return tuple(letter for letter in "TZYX" if letter in found)
 
     @property
     def weak(self) -> tuple[str, ...]:
         """Axes with a correlation that is certain but too small to act on."""
-        found = self._beyond(WEAK) - set(self.along)
-        return tuple(letter for letter in "TZYX" if letter in found)
+        found = self._between(ACROSS * WEAK / ACT)
+        if self.odds > DOUBT:
+            found |= {k for k in "YX" if self.excess[k][0] > max(WEAK, 4 * self.excess[k][1])}
+        return tuple(letter for letter in "TZYX" if letter in found - set(self.along))
 
-    def _beyond(self, least: float) -> set[str]:
-        """Axes with more than a correlation, its error and what texture may explain."""
-        found = set()
-        for letter, (value, error) in self.excess.items():
-            if letter in "YX":
-                needed, left = least, self.fine[letter][1]
-                certain = self.fade > FADE and left > max(least, TEXTURE * self.smooth)
-            else:
-                needed = least * ACROSS / ACT
-                certain = value > KEPT * self.smooth
-            if certain and value > max(needed, 4 * error):
-                found.add(letter)
-        return found
-
-    @property
-    def texture(self) -> float:
-        """Share of the measured variance that is texture of the picture, where it can be told."""
-        r = len(self.rho) // 2
-        plane = [k for k in self.along if k in "YX"]
-        if len(plane) == 1:
-            # Noise along one axis only: beside it lies nothing but texture, and what that is at
-            # lag 0 follows from its first two lags across.
-            across = self.rho[:, r] if plane[0] == "X" else self.rho[r]
-            first, second = across[r + 1], across[r + 2]
-            return float(np.clip(1.5 * first - 0.5 * second, 0, min(max(first, 0) * 1.5, 0.9)))
-        if plane and r == REACH:
-            # Along both: what is left at the largest lags, where noise has faded first.
-            ring = np.concatenate([self.rho[0], self.rho[-1], self.rho[:, 0], self.rho[:, -1]])
-            return float(np.clip(ring.mean(), 0, 0.9))
-        return 0.0
+    def _between(self, least: float) -> set[str]:
+        """Axes of planes with more than a correlation, its error and what texture may explain."""
+        return {
+            letter
+            for letter, (value, error) in self.excess.items()
+            if letter not in "YX" and value > max(KEPT * self.smooth, least, 4 * error)
+        }
 
     @property
     def neighbours(self) -> NDArray[np.float64]:
-        """Correlation of the noise alone: what texture explains is taken out."""
-        r = len(self.rho) // 2
-        plane = [k for k in self.along if k in "YX"]
-        clean = np.zeros_like(self.rho)
-        whole = self.texture
-        if len(plane) == 1:
-            turned, target = (m if plane[0] == "X" else m.T for m in (self.rho, clean))
-            beside = np.maximum((turned[r - 1] + turned[r + 1]) / 2, 0)
-            target[r] = np.clip((turned[r] - beside) / (1 - whole), -1, 1)
-        elif plane:
-            clean = np.clip((self.rho - whole) / (1 - whole), -1, 1)
-        clean[r, r] = 1
-        return clean
+        """Correlation of the noise alone; of the pixel with itself where that is all there is."""
+        if any(k in "YX" for k in self.along):
+            return self.noise
+        r = len(self.noise) // 2
+        alone = np.zeros_like(self.noise)
+        alone[r, r] = 1
+        return alone
 
     def joined(self, other: Correlation, letter: str) -> Correlation:
         """With the correlation along one more axis, taken from another measurement."""
@@ -176,7 +159,7 @@ class Correlation:
         wanted = rho > np.maximum(MASK, 3 * self.error)
         wanted[r, r] = True
         wanted |= wanted[::-1, ::-1]
-        # No further along each axis than the high-passed noise reaches: beyond lies texture.
+        # No further along each axis than noise reaches: beyond lies chance.
         for letter, turned in (("Y", wanted), ("X", wanted.T)):
             end = self.reach(letter)
             turned[: r - end] = turned[r + end + 1 :] = False
@@ -194,7 +177,9 @@ class Correlation:
         return wanted[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
-def measure(planes: NDArray, letter: str | None = None) -> Correlation | None:
+def measure(
+    planes: NDArray, letter: str | None = None, excluded: NDArray[np.bool_] | None = None
+) -> Correlation | None:
     """Autocorrelation of the noise of one channel.
 
     Parameters
@@ -204,13 +189,15 @@ def measure(planes: NDArray, letter: str | None = None) -> Correlation | None:
     letter : str, optional
         ``Z`` or ``T`` if the planes follow each other along this axis; then the correlation
         between neighbouring planes is measured too.
+    excluded : ndarray of bool, shape (n, y, x), optional
+        Pixels that are no measurement.
 
     Returns
     -------
     Correlation or None
         None where too few blocks are not constant or clipped.
     """
-    side = 16 if min(planes.shape[1:]) >= 64 else 8
+    side = 16 if min(planes.shape[1:]) >= SMALLEST else 8
     reach = REACH if side == 16 else 2
     blocks, power, grid = detrended(planes, side)
     chosen = calm(blocks, power, grid, planes, side)
@@ -228,58 +215,54 @@ def measure(planes: NDArray, letter: str | None = None) -> Correlation | None:
         for half in (mean / mean[0], spread / mean[0])
     )
     error[reach, reach] = 0
-    excess = _excess(values / mean[0], lags)
-    profiles = _fine(rho)
+    judged = noise_or_texture.judge(planes, excluded) if side == 16 else None
+    smooth = _smooth(rho, reach)
+    noise, odds = (judged.rho, judged.odds) if judged else (rho, -np.inf)
+    if smooth == 0 and odds <= SURE < (plain := _odds(values / mean[0], lags)):
+        noise, odds = rho, plain  # no texture in calm blocks: they say it themselves
+    excess = {
+        "Y": (float(noise[reach + 1, reach]), float(error[reach + 1, reach])),
+        "X": (float(noise[reach, reach + 1]), float(error[reach, reach + 1])),
+    }
+    profiles = {"Y": noise[reach:, reach], "X": noise[reach, reach:]}
     if letter is not None:
         steps = range(1, min(DEEP, len(planes) - 1) + 1)
         found = [_across(blocks, power, chosen, len(planes), step) for step in steps]
         excess[letter] = found[0]
         profiles[letter] = np.array([1.0, *(value for value, _ in found)])
+    means = block_means(planes.astype(np.float64), side).ravel()
     return Correlation(
         rho=rho,
         error=error,
+        noise=noise,
+        odds=odds,
         excess=excess,
         fine=profiles,
-        smooth=_smooth(rho, reach),
+        smooth=smooth,
         fade=fade(planes, power, chosen, side),
-        signal=block_means(planes.astype(np.float64), side).ravel()[chosen],
+        signal=judged.signal if judged else means[chosen],
         # Detrending takes a little of correlated noise with it: mean[0] puts that back.
-        variance=power[chosen] * mean[0],
+        variance=judged.variance if judged else power[chosen] * mean[0],
+        whole=judged.whole if judged else means[power > 0],
     )
 
 
-def _excess(values: NDArray, lags: list[tuple[int, int]]) -> dict[str, tuple[float, float]]:
-    """Correlation with the next pixel in Y and X above that of its diagonal neighbours.
+def _odds(values: NDArray, lags: list[tuple[int, int]]) -> float:
+    """Above `SURE` if next pixels are surely more alike than diagonal neighbours.
 
-    Texture that an objective has blurred is as much alike along the diagonal as along the axes;
-    noise is not, whether it lies along one axis or is the product of both. Errors come from the
-    spread over blocks, shape (blocks, lags).
+    Texture that an objective has blurred is as much alike along the diagonal as along the axes.
     """
     at = {lag: values[:, i] for i, lag in enumerate(lags)}
     corner = (at[1, 1] + at[1, -1]) / 2
     if corner.mean() < 0:  # noise of alternating sign is no texture
         corner = np.zeros_like(corner)
-    return {"Y": _mean(at[1, 0] - corner), "X": _mean(at[0, 1] - corner)}
+    above = (_mean(at[lag] - corner) for lag in ((1, 0), (0, 1)))
+    return SURE + max(value - max(ACT, 4 * error) for value, error in above)
 
 
 def _mean(values: NDArray) -> tuple[float, float]:
     """Mean and standard error."""
     return float(values.mean()), float(values.std(ddof=1) / np.sqrt(len(values)))
-
-
-def _fine(rho: NDArray) -> dict[str, NDArray[np.float64]]:
-    """Correlation with the next pixels in Y and X after differences across.
-
-    The autocorrelation of the high-passed noise is that of the noise convolved, across the axis,
-    with the autocorrelation of the filter, so no pixel has to be filtered.
-    """
-    r = len(rho) // 2
-    order = min(ORDER, r)
-    kernel = (np.poly1d([1.0, -1.0]) ** order).c
-    weights = np.convolve(kernel, kernel[::-1])
-    across = slice(r - order, r + order + 1)
-    profiles = {"Y": weights @ rho.T[across, r:], "X": weights @ rho[across, r:]}
-    return {k: p / p[0] if p[0] > 0 else np.eye(1, r + 1)[0] for k, p in profiles.items()}
 
 
 def _smooth(rho: NDArray, r: int) -> float:

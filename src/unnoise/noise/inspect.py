@@ -15,7 +15,7 @@ from unnoise.images.image import Image, as_image
 from unnoise.noise import fixed_pattern as detector
 from unnoise.noise import still_frames
 from unnoise.noise.advice import Advice, advise
-from unnoise.noise.channel import ChannelNoise, measure_channel, plain, sentence
+from unnoise.noise.channel import ChannelNoise, measure_channel, plain, sentence, together
 from unnoise.noise.excluded_pixels import looked_at, with_mask
 from unnoise.noise.planes import neighboring_planes
 
@@ -184,6 +184,8 @@ def inspect(
             f"{opened.name} is constant, so it has no noise to measure; check that the right "
             f"file, channel or axes were given"
         )
+    if opened.is_rgb:
+        channels = together(opened, channels)
     axis = next((k for k in "TS" if n[k] > 1), None)
     repeats = fixed = None
     if axis is not None:

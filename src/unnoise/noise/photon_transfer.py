@@ -27,26 +27,22 @@ from unnoise.noise.quadratic_curve import Quadratic
 ROUNDS = 3
 CALM = 0.92
 """Blocks with at most this share of the expected low-frequency energy are without texture."""
-LEAK = 1.0
-"""Most of the low-frequency energy of texture that may be found at high frequencies: all of it."""
+LEAK = 1.0  # share of the low-frequency energy of texture that may be found at high frequencies
 RISE = 0.02
 """Most that the high frequencies of blocks with texture may exceed those of blocks without."""
-BUSY = 1.5
-"""Low-frequency energy, over that of noise, that noise alone hardly ever has."""
+BUSY = 1.5  # low-frequency energy, over that of noise, that noise alone hardly ever has
 SHELLS, MUCH = (256.0, 64.0, 16.0, 4.0, 2.0), 16
 """Low-frequency energies, over that of noise, up to which this is tried."""
 TEXTURE = 0.015
 """Relative error that texture leaves behind (BSD68, sigma 10: 2 %; sigma 25: 0.7 %)."""
-FEWEST = 200
-"""Blocks per range of intensity."""
+FEWEST = 200  # blocks per range of intensity
 MAX_BINS = 16
 TILES = 12
 """Squares of the picture that the errors of `quadratic_curve` need."""
 TAILS = 0.01
 """Relative error of white blocks: the brightest tails seem to be texture."""
 APART = 0.12  # most that the level of the white blocks adds to the error
-LEAST_SHARE = 0.04
-"""Share of white blocks that may be chance: of 200 the 8 that are always taken."""
+LEAST_SHARE = 0.04  # of white blocks that may be chance: of 200 the 8 that are always taken
 AGREE = 2.0
 """Errors of the level from which the whole curve is moved to that of the white blocks."""
 FEW_WHITE, MOST_WHITE = 0.3, 0.6
@@ -298,16 +294,18 @@ def _wider(groups: list[NDArray], ratio: NDArray, high: NDArray, limit: float) -
     return limit
 
 
-def of_blocks(signal: NDArray, variance: NDArray) -> PhotonTransfer:
+def of_blocks(signal: NDArray, variance: NDArray, whole: NDArray | None = None) -> PhotonTransfer:
     """The curve through the variances of single blocks without texture.
 
-    For noise so strongly correlated that its high frequencies say nothing of its level; the
-    blocks are those of `unnoise.noise.correlation.measure`.
+    For noise so correlated that its high frequencies do not tell its level; the blocks are those
+    of `unnoise.noise.correlation.measure`.
 
     Parameters
     ----------
     signal, variance : ndarray, shape (blocks,)
         Mean intensity and noise variance of every block.
+    whole : ndarray, optional
+        Mean intensity of all blocks of the picture, over which the level is the mean.
 
     Examples
     --------
@@ -324,7 +322,9 @@ def of_blocks(signal: NDArray, variance: NDArray) -> PhotonTransfer:
         error = 1.25 * float(values.std() / np.sqrt(len(group))) if len(group) > 1 else middle
         error = max(float(np.hypot(error, 0.05 * middle)), 1e-9)
         rows.append((float(signal[group].mean()), middle, error))
-    return _scaled(_fitted(rows), unit, 1.0)
+    curve = _fitted(rows)
+    over = signal if whole is None else whole / unit
+    return _scaled(replace(curve, level=float(curve.at(over).mean())), unit, 1.0)
 
 
 def _fitted(rows: Sequence[Row]) -> PhotonTransfer:
