@@ -64,7 +64,7 @@ def test_train_predict_and_denoise_keep_everything_but_the_noise(
 def test_resume_equals_the_uninterrupted_run(
     run: Run, write: Write, stop_after: Callable[[int], None], road: str, events: int
 ) -> None:
-    """Stopped in the calibration, at its last step, or while it fine-tunes."""
+    """Stopped in the calibration, at its last step, or while it trains."""
     write("x.tif", (24, 28), "YX")
     more = (*ROADS[road], *(("--steps", "8") if road == "adapted" else ()))
     assert run("train", "x.tif", "-o", "whole", *more).code == 0

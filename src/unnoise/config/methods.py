@@ -69,8 +69,8 @@ class Method:
 
 MIN_SLICES = 16
 """From this many Z slices on, a 3D net is chosen by itself."""
-ADAPTED_STEPS = 1000
-"""Steps of all stages of `adapted`, in steps of fine-tuning: 80 to 100 s on two cores."""
+ADAPTED_STEPS = 1500
+"""Steps of the training of `adapted`."""
 DEFAULT_STEPS = {2: 2200, 3: 500}
 """Steps, by dimensions, that take about two minutes on two cores with the default net."""
 
@@ -114,17 +114,13 @@ METHODS: dict[str, Method] = {
         planes_only=True,
     ),
     "adapted": Method(
-        "as instant, the shipped net fine-tuned, and n2v; the best or a mean of two is kept",
+        "instant and n2v; one of them or their mean is kept, by the estimated error",
         "as instant",
-        "2 a step, few steps",
-        defaults={"training": {"learning_rate": 3e-4, "ema": 0.998}},
-        build=f"{_METHODS}.finetune:build",
+        "1",
         run="adapted",
         pretrained=True,
         planes_only=True,
         only_mse="whose net predicts no spread",
-        # A blind risk does not see what the net gains from the pixel itself.
-        keeps_last=True,
     ),
     "n2v": Method(
         "Noise2Void: hide pixels, predict them from their neighbours",

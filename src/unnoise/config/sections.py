@@ -217,6 +217,8 @@ class Training(Frozen):
     """Type of the maps in a step; weights, loss and optimiser are float32. auto takes 16 bits where
     the processor computes with them (CPUs in 2D only), 0.5 to 0.7 of the time of float32
     (docs/performance.md)."""
+    held_out: Annotated[int, Field(ge=4)] = 64
+    """One pixel in so many is never a target, and judges the result."""
     augment: bool = True
     """Flips and rotations by 90 degrees in YX, as far as a structN2V mask allows them."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0

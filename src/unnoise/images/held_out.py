@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 HELD_OUT_BOX = 64
-"""One pixel in every box of this many is held out: 1.6 %, a box of 8x8 in 2D and 4x4x4 in 3D."""
+"""One pixel in every box of this many is held out by default: 1.6 %, a box of 8x8 in 2D and 4x4x4
+in 3D."""
 
 
 def plane_key(which: int, at: Mapping[str, int], ndim: int, axis: str | None) -> tuple[int, ...]:
@@ -20,7 +21,10 @@ def plane_key(which: int, at: Mapping[str, int], ndim: int, axis: str | None) ->
 
 
 def held_out(
-    origin: tuple[int, ...], shape: tuple[int, ...], key: tuple[int, ...]
+    origin: tuple[int, ...],
+    shape: tuple[int, ...],
+    key: tuple[int, ...],
+    box: int = HELD_OUT_BOX,
 ) -> NDArray[np.bool_]:
     """Held-out pixels of a region: one in every box of a grid fixed to the image.
 
@@ -30,6 +34,8 @@ def held_out(
         Region in the coordinates of the image.
     key : tuple of int
         Seed and identity of the plane or stack.
+    box : int
+        One pixel in so many.
 
     Returns
     -------
@@ -41,7 +47,7 @@ def held_out(
     >>> int(whole.sum()), bool((held_out((5, 9), (20, 20), (0, 0)) == whole[5:25, 9:29]).all())
     (64, True)
     """
-    side = round(HELD_OUT_BOX ** (1 / len(shape)))
+    side = round(box ** (1 / len(shape)))
     first = [o // side for o in origin]
     count = [(o + n - 1) // side - f + 1 for o, n, f in zip(origin, shape, first, strict=True)]
     state = np.zeros([1] * len(shape), np.uint64)

@@ -33,8 +33,8 @@ class EnsembleMember:
     Attributes
     ----------
     model : Model
-        For the same channels, dimensions and units; it has no second model itself. Its net has
-        the same grid, as that decides by how much an image is mirrored at its borders.
+        For the same channels, dimensions and units; it has no second model itself. At its borders
+        an image is mirrored by the grid that both nets have in common.
     share : float
         Weight of its results, 0 to 1; those of the first model have the rest.
 

@@ -8,8 +8,6 @@ parameters are (Herbreteau and Unser, Noise2VST, ICCV 2025, use such a spline to
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
@@ -18,8 +16,6 @@ from unnoise.nets.own_generator import DrawnFrom
 
 KNOTS = 97
 """Knots of the transform of a channel."""
-ALPHA = 0.5
-"""Share of the noise that fine-tuning adds to its inputs (methods/finetune.py)."""
 RISE = 0.05
 """Least share of its own slope that the corrected way back keeps where noise bends sharply."""
 LEVEL = 0.1
@@ -73,17 +69,12 @@ class VarianceStabilized(nn.Module):
         self.register_buffer("rho", torch.zeros(channels, len(lags())))
         self.grid, self.radius = self.net.grid, self.net.radius
 
-    @property
-    def level(self) -> float:
-        """Standard deviation of the noise after the transform: 1, or that of recorrupted images."""
-        return math.sqrt(1 + ALPHA**2) if self.training else 1.0
-
     def forward(self, x: Tensor) -> Tensor:
         """Denoise patches of normalised values, shape (b, channels, y, x)."""
         z = self.stabilise(x)
         middle = self.stabilise(torch.zeros_like(x[:1, :, :1, :1]))  # stands in the place of 0
         planes = ((z - middle) * LEVEL).flatten(0, 1).unsqueeze(1)
-        sigma = torch.tensor(self.level * LEVEL, dtype=planes.dtype, device=planes.device)
+        sigma = torch.tensor(LEVEL, dtype=planes.dtype, device=planes.device)
         told = self.net.told is not None and self.rho.any()
         rho = self.rho.repeat(len(x), 1) if told else None
         clean = self.net(planes, sigma, rho)[:, 0].view_as(z) / LEVEL + middle
@@ -103,7 +94,7 @@ class VarianceStabilized(nn.Module):
             # E f(y) = f(E y) + f'' sigma**2 / 2 = f(E y) - sigma' / 2, to second order.
             bend = torch.diff(log_sigma.exp()) / torch.diff(knots)
             bend = torch.cat([bend[:1], (bend[1:] + bend[:-1]) / 2, bend[-1:]])
-            bent = RISE * f + torch.cummax((1 - RISE) * f - self.level**2 * bend / 2, 0).values
+            bent = RISE * f + torch.cummax((1 - RISE) * f - bend / 2, 0).values
             value = interpolate(z[:, c], bent, signal)
             values.append(value + interpolate(value, knots, self.shift[c], flat=True))
         return torch.stack(values, 1)

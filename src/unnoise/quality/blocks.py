@@ -76,9 +76,31 @@ def sums(x: NDArray, length: int) -> NDArray[np.float64]:
     """
     total = np.asarray(x, np.float64)
     for axis, n in enumerate(x.shape):
-        k = max(1, n // length)
-        total = np.add.reduceat(total, np.arange(k) * n // k, axis=axis)
+        total = np.add.reduceat(total, _starts(n, length), axis=axis)
     return total.ravel()
+
+
+def labels(shape: tuple[int, ...], length: int) -> NDArray[np.int64]:
+    """The place of every pixel's block in `sums`.
+
+    Examples
+    --------
+    >>> labels((2, 9), 4)
+    array([[0, 0, 0, 0, 1, 1, 1, 1, 1],
+           [0, 0, 0, 0, 1, 1, 1, 1, 1]])
+    """
+    found = np.zeros(shape, np.int64)
+    for axis, n in enumerate(shape):
+        starts = _starts(n, length)
+        at = np.searchsorted(starts, np.arange(n), side="right") - 1
+        found = found * len(starts) + np.expand_dims(at, tuple(range(1, len(shape) - axis)))
+    return found
+
+
+def _starts(n: int, length: int) -> NDArray[np.int64]:
+    """Where the blocks of an axis begin."""
+    k = max(1, n // length)
+    return np.asarray(np.arange(k) * n // k)
 
 
 def jackknife(

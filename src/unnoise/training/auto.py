@@ -18,12 +18,12 @@ MASKED = 13.5
 were best at 4.5 % (OCT), 1x9 ones at 1.5 % (stripes)."""
 
 SECONDS = 30.0
-"""Up to this budget the shipped net is used as it is; a fine-tuning needs more."""
+"""Up to this budget the shipped net is used as it is; a training needs more."""
 
 
 PRETRAINED = {
     "instant": "seconds are enough for the shipped net",
-    "adapted": "the best of three candidates or the mean of two is kept",
+    "adapted": "the shipped net and one trained here are weighed",
 }
 """Why a method that starts from the weights of the package takes the place of n2v."""
 
@@ -97,8 +97,7 @@ def with_pretrained(
     """Put the shipped net in the place of plain Noise2Void where its assumptions hold.
 
     Independent noise of measured strength, planes, and a budget in minutes or none: seconds are
-    enough for `instant`; with more, three candidates share the time (`adapted`), and the best or a
-    mean of two is taken.
+    enough for `instant`; with more, a net is trained beside it and weighed against it (`adapted`).
     """
     if choice.config.method != "n2v" or not choice.reports or choice.config.noise_model:
         return choice

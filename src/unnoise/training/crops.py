@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from unnoise.errors import InputError
-from unnoise.images.held_out import held_out, plane_key
+from unnoise.images.held_out import HELD_OUT_BOX, held_out, plane_key
 from unnoise.images.image import Image
 from unnoise.images.normalization import ChannelStatistics
 from unnoise.models.model import Model
@@ -111,6 +111,8 @@ class Crops:
         Seed of the held-out pixels.
     partners : PairedImages, optional
         The second images of pairs.
+    box : int
+        One pixel in so many is held out.
     """
 
     def __init__(
@@ -124,8 +126,9 @@ class Crops:
         symmetries: Sequence[tuple[int, bool]] = ((0, False),),
         seed: int,
         partners: PairedImages | None = None,
+        box: int = HELD_OUT_BOX,
     ) -> None:
-        self.images, self.affine, self.patch = images, affine, patch
+        self.images, self.affine, self.patch, self.box = images, affine, patch, box
         self.channels, self.one_by_one = list(channels), one_by_one
         self.symmetries, self.seed, self.partners = list(symmetries), seed, partners
         weights = np.array([math.prod(image.sizes.values()) for image in images], np.float64)
@@ -259,9 +262,9 @@ class Crops:
     ) -> NDArray[np.bool_]:
         """The held-out pixels of a patch."""
         if not self._keeps:
-            return held_out(origin, self.patch, key)
+            return held_out(origin, self.patch, key, self.box)
         if key not in self._known:
-            self._known[key] = held_out((0,) * len(space), space, key)
+            self._known[key] = held_out((0,) * len(space), space, key, self.box)
         at = zip(origin, self.patch, strict=True)
         return self._known[key][tuple(slice(o, o + size) for o, size in at)]
 
@@ -303,5 +306,6 @@ def crops_of(images: Sequence[Image], model: Model, **options: Any) -> Crops:
         channels=model.channels,
         one_by_one=model.is_one_by_one,
         seed=model.config.training.seed,
+        box=model.config.training.held_out,
         **options,
     )

@@ -47,7 +47,7 @@ def regions(
     assert model.config.entry.blind_spot
     net = ready(model, device)
     method = build(model.config, model.ndim)
-    seed = model.config.training.seed
+    seed, box = model.config.training.seed, model.config.training.held_out
     generator = torch.Generator(device).manual_seed(seed + 2)
     rng = np.random.default_rng([seed, 2])
     found: list[list[Region]] = [[] for _ in model.channels]
@@ -65,7 +65,8 @@ def regions(
         seen.add((plane, corner))
         noisy = read_piece(images[which], at, part, model)
         sides = noisy.shape[1:]
-        held = np.stack([held_out(corner, sides, (seed, *plane, c)) for c in model.channels])
+        keys = [(seed, *plane, c) for c in model.channels]
+        held = np.stack([held_out(corner, sides, key, box) for key in keys])
         marks = read_excluded(images[which], at, part, model)
         if marks is not None:
             held &= ~marks

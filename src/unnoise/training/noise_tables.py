@@ -1,4 +1,4 @@
-"""The noise that r2r and fine-tuning split, as tables in normalised units."""
+"""The noise that r2r splits, as tables in normalised units."""
 
 from __future__ import annotations
 
@@ -78,11 +78,8 @@ def with_autocorrelation(model: Model, reports: Sequence[NoiseReport]) -> Model:
 
 def noise_tables(model: Model) -> tuple[NoiseTable, ...]:
     """The noise of every denoised channel in normalised units; empty for other methods."""
-    pretrained = model.config.is_shipped
-    if model.config.recorruption is None and not pretrained:
+    if model.config.recorruption is None or model.noise is None or not model.noise.known:
         return ()
-    if model.noise is None or not model.noise.known:
-        return _of_transform(model) if pretrained else ()
     found = []
     shapes = model.noise.autocorrelation or (None,) * len(model.channels)
     for c, noise, rho in zip(model.channels, model.noise.known, shapes, strict=True):
@@ -97,12 +94,6 @@ def noise_tables(model: Model) -> tuple[NoiseTable, ...]:
             )
         )
     return tuple(found)
-
-
-def _of_transform(model: Model) -> tuple[NoiseTable, ...]:
-    """The noise that the transforms of a model take for granted."""
-    rows = zip(model.weights["knots"].numpy(), model.weights["log_sigma"].numpy(), strict=True)
-    return tuple(NoiseTable(np.exp(2 * np.interp(SIGNALS, at, sigma))) for at, sigma in rows)
 
 
 def _line(noise: NoiseModel, mean: float, std: float) -> tuple[float, float]:
