@@ -4,6 +4,7 @@
     python benchmarks/correlated.py --half report --processes 2    # once, when all is settled
     python benchmarks/correlated.py --half report --methods peers  # BM3D; needs peers/setup.sh bm3d
     python benchmarks/correlated.py --half report --methods slow   # auto and structN2V: an hour
+    python benchmarks/correlated.py --methods told  # instant where the noise is known, not measured
     python benchmarks/correlated.py --quick                        # small crops, stored apart
     python benchmarks/correlated.py --colour                       # channels mixed before instant
     python benchmarks/correlated.py table --half dev
@@ -37,7 +38,7 @@ import correlated_goals
 import peer
 from code_version import code_version
 from common import alone, origin, record, recorded
-from correlated_methods import GROUPS, METHODS, ours
+from correlated_methods import GROUPS, METHODS
 from correlated_pictures import ROWS, Picture, Spec, load, specs
 
 QUICK = 128
@@ -130,14 +131,17 @@ def show(row: dict[str, Any]) -> None:
 
 
 def colour(args: argparse.Namespace) -> None:
-    """`instant` on the channels of photographs, and on orthonormal mixtures of them."""
+    """`instant` on the channels of photographs, and on orthonormal mixtures of them.
+
+    The noise is known: a verdict that differs between the two would decide, not the colours.
+    """
     torch.set_num_threads(1)
-    instant, rows = ours("instant"), []
+    instant, rows = METHODS["told"].work, []
     for spec in specs(args.rows or ["sidd"], args.half, args.seeds[:1], args.only):
         picture = load(spec, side=QUICK if args.quick else None)
         apart = instant(picture, spec.seed)
-        mixed = Picture((picture.noisy @ OPPONENT.T).astype(np.float32), picture.truth, 255.0)
-        joint = instant(mixed, spec.seed) @ OPPONENT
+        planes = [(x @ OPPONENT.T).astype(np.float32) for x in (picture.noisy, picture.truth)]
+        joint = instant(Picture(*planes, 255.0), spec.seed) @ OPPONENT
         row = {"row": spec.row, "image": spec.name, "seed": spec.seed}
         row |= {"noisy": picture.psnr(picture.noisy), "channels": picture.psnr(apart)}
         row |= {"opponent": picture.psnr(joint)}

@@ -18,6 +18,7 @@ TITLES = {
     "vst_bm3d": "VST-BM3D, measured line",
     "vst_bm3d_oracle": "VST-BM3D, oracle line",
     "structn2v": "structN2V",
+    "told": "instant, noise known",
     "instant": "**instant**",
     "auto": "**auto**",
 }

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy import fft, ndimage, signal
 
@@ -20,11 +21,21 @@ import peer
 import unnoise
 from correlated_pictures import MADE, ROWS, Picture
 from unnoise.api import train
+from unnoise.config.config import Config
+from unnoise.images.image import Image
+from unnoise.models.predict import predict_array
+from unnoise.noise.image_noise import ImageNoise
+from unnoise.noise.noise_models import VarianceCurve
+from unnoise.training.instant import VstCalibration, with_stabilizer
+from unnoise.training.loop import TrainingRun
+from unnoise.training.plan import plan
 
 SIGMAS = np.geomspace(0.3, 8, 48)
 """Widths of the best blur."""
 LAGS = 6
 """Largest lag of the noise of real images that the Wiener filter and BM3D are told."""
+RANGES = 16
+"""Ranges of signal of `residual_curve`."""
 SMOOTH = 2.0
 """Width over which the Wiener filter averages the power of the picture, in coefficients."""
 FLOOR = 0.0
@@ -64,14 +75,6 @@ def auto(picture: Picture, seed: int) -> NDArray:
 
 def structn2v(picture: Picture, seed: int) -> NDArray:
     """structN2V with the mask of these stripes, for a minute of one thread."""
-    import torch
-
-    from unnoise.config.config import Config
-    from unnoise.images.image import Image
-    from unnoise.models.predict import predict_array
-    from unnoise.training.loop import TrainingRun
-    from unnoise.training.plan import plan
-
     config = Config.preset(method="structn2v").replace(mask={"struct": "horizontal:9"})
     images, cpu = [Image.from_array(picture.noisy)], torch.device("cpu")
     planned = plan(images, config.with_budget(1.0, seed=seed))
@@ -192,6 +195,39 @@ def vst_bm3d(how: str) -> Callable[[Picture, int], NDArray]:
     return work
 
 
+def residual_curve(noisy: NDArray, truth: NDArray) -> VarianceCurve:
+    """The variance of the residual of the truth, by ranges of signal.
+
+    It is constant beyond them: a line that goes on below the darkest signal reaches zero, and then
+    the transform blows up what noise has made darker.
+    """
+    slope, offset = np.polyfit(truth.ravel(), noisy.ravel(), 1)
+    clean = (slope * truth + offset).ravel()
+    parts = np.array_split(np.argsort(clean, kind="stable"), RANGES)
+    residual = noisy.ravel() - clean
+    signals = np.array([clean[part].mean() for part in parts])
+    variances = np.array([residual[part].var() for part in parts])
+    # ranges of one value (dark pixels of integer truths) are one knot
+    knots = np.maximum.accumulate(signals + 1e-6 * np.arange(RANGES))
+    return VarianceCurve(knots=knots, variances=np.maximum(variances, 1e-6))
+
+
+def instant_told(picture: Picture, seed: int) -> NDArray:
+    """`instant` where the noise is known and not measured: what better measuring could gain."""
+    found = [known(x, t, picture.kernel) for x, t in picture.channels()]
+    curves = tuple(residual_curve(x, t) for x, t in picture.channels())
+    shapes = tuple(noise.rho for noise in found)
+    error = (0.01,) * len(found)
+    noise = ImageNoise(curves, error, correlated=("Y", "X"), autocorrelation=shapes)
+    images, cpu = [Image.from_array(picture.noisy)], torch.device("cpu")
+    config = Config.of_method(None, "instant").with_budget(None, None, seed)
+    model = with_stabilizer(replace(plan(images, config), noise=noise), images)
+    run = VstCalibration(images, model, cpu)
+    for _ in run:
+        pass
+    return predict_array(run.model(), picture.noisy, dtype=np.float64, tta=True, device="cpu")
+
+
 @dataclass(frozen=True)
 class Method:
     """How an image is made clean; by whom, and for which rows.
@@ -225,6 +261,7 @@ METHODS: dict[str, Method] = {
     "gaussian": Method("blur, J-invariant", "classic", ours("gaussian")),
     "wiener": Method("Wiener, spectrum known", "classic", planes(wiener), CORRELATED),
     "instant": Method("**instant**", "instant", ours("instant"), is_ours=True),
+    "told": Method("instant, noise known", "told", instant_told, CORRELATED, is_ours=True),
     "shuffled": Method("stride-2 shuffling", "shuffled", shuffled, CORRELATED, is_ours=True),
     "bm3d": Method("BM3D, spectrum known", "peers", planes(bm3d), CORRELATED),
     "vst_bm3d": Method("VST-BM3D", "peers", vst_bm3d("measured"), ("confocal", "w2s")),
