@@ -45,4 +45,4 @@ def _messages_as_they_are_written() -> Iterator[None]:
 @pytest.fixture
 def few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """A calibration of the shipped net that is over at once, where its quality does not matter."""
-    monkeypatch.setattr("unnoise.training.instant.STEPS", 6)
+    monkeypatch.setattr("unnoise.training.instant.PIECES", 4)

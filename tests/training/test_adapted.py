@@ -188,7 +188,7 @@ def averaged() -> Model:
     """Of two that err at different pixels, 1.5 to 1 by their squared errors."""
     opposite = judging({"instant": [0.0, 1.5**0.5], "self-trained": [1.0, 0.0]})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stabilising, "STEPS", 6)
+        patch.setattr(stabilising, "PIECES", 4)
         patch.setattr(adapted, "HOPE", 0.0)
         patch.setattr(adapted, "DOUBT", 0.0)
         patch.setattr(CandidateSearch, "_estimate", opposite)
