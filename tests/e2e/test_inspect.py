@@ -52,7 +52,7 @@ def test_text(run: Run, white: Path, stripes: Path) -> None:
     assert float(sd[1]) == pytest.approx(8, rel=0.1)
     text = run("inspect", stripes).out
     assert "Noise: correlated along X" in text
-    assert "Method: structn2v;" in text
+    assert "Method: adapted (instant with --minutes 0.5 or less); noise correlated along X" in text
     assert "\n  # # # " in text  # the mask is drawn
     both = run("inspect", white, stripes).out
     assert both.count("Method:") == 2

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 from torch import Tensor
 
-from unnoise.nets.gaussian_denoiser import FAR, NEAR, GaussianNet, lags
+from unnoise.nets.gaussian_denoiser import FAR, NEAR, GaussianNet, lags, turned
 
 SHAPES = [
     ((4, 6, 8), (1, 1, 1), (1, 1)),
@@ -157,3 +158,19 @@ def test_sizes_beside_the_grid_are_continued_by_their_borders() -> None:
     net, x, sigma = made(), planes(1, 1, 21, 30), torch.tensor(0.2).double()
     padded = torch.from_numpy(np.pad(x[0, 0].numpy(), ((0, 3), (0, 2)), mode="edge"))[None, None]
     assert torch.allclose(net(x, sigma), net(padded, sigma)[..., :21, :30])
+
+
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("flip", [False, True])
+def test_turned_correlation_is_that_of_the_turned_image(turns: int, flip: bool) -> None:
+    rng = np.random.default_rng(0)
+    kernel = rng.random((3, 4))
+    noise = ndimage.convolve(rng.normal(size=(400, 400)), kernel, mode="wrap")
+
+    def measured(x: np.ndarray) -> torch.Tensor:
+        power = np.abs(np.fft.fft2(x)) ** 2
+        rho = np.fft.ifft2(power / power.mean()).real
+        return torch.tensor([[rho[lag] for lag in lags()]])
+
+    other = np.rot90(noise[:, ::-1] if flip else noise, turns, (0, 1))
+    assert torch.allclose(turned(measured(noise), turns, flip), measured(other), atol=1e-6)

@@ -130,8 +130,8 @@ def test_what_the_user_sets_is_applied_last() -> None:
     assert config.net is not None
     assert (config.mask.percent, config.use_center_pixel, config.net.filters) == (3, False, 4)
     assert (config.training.steps, config.training.seed, config.ndim) == (7, 5, 2)
-    minutes = Auto(minutes=0.5).resolve([image]).config.training
-    assert (minutes.minutes, minutes.steps) == (0.5, None)
+    minutes = Auto(minutes=2.0).resolve([image]).config.training
+    assert (minutes.minutes, minutes.steps) == (2.0, None)
 
 
 def test_the_reports_of_the_choice_are_kept() -> None:
@@ -228,11 +228,21 @@ def test_the_road_follows_from_the_budget(given: dict[str, Any], method: str) ->
         assert choice.config.training.minutes == given.get("minutes")
 
 
-def test_the_shipped_net_is_for_planes_with_independent_noise() -> None:
+def test_the_shipped_net_is_told_of_correlated_noise() -> None:
+    images = [Image.from_array(rows())]
+    for minutes, method in ((0.1, "instant"), (None, "adapted")):
+        choice = Auto(minutes=minutes).resolve(images)
+        assert choice.config.method == method
+        assert choice.why.startswith(f"auto: {method}, as ")
+        assert choice.why.endswith("noise correlated along X, which the shipped net is told")
+    assert Auto(steps=3).resolve(images).config.method == "structn2v"
+    assert Auto(shipped=False).resolve(images).config.method == "structn2v"
+
+
+def test_the_shipped_net_is_for_planes() -> None:
     deep = ground((16, 48, 48)) + 10 * white((16, 48, 48))
     assert Auto().resolve([Image.from_array(deep, axes="ZYX")]).config.method == "n2v"
     assert Auto(ndim=2).resolve([Image.from_array(deep, axes="ZYX")]).config.method == "adapted"
-    assert Auto(minutes=0.1).resolve([Image.from_array(rows())]).config.method == "structn2v"
 
 
 # --- the calls of a script ----------------------------------------------------------------------
@@ -320,11 +330,3 @@ def test_what_is_tried_where_a_result_is_a_loss(
             if found.config.is_trained:
                 assert settings.steps is None or budget.steps == settings.steps
                 assert settings.minutes is None or budget.minutes == settings.minutes
-
-
-def test_the_shipped_net_is_not_tried_on_correlated_noise() -> None:
-    images = [Image.from_array(rows())]
-    choice = auto.MethodChoice(Config.preset(method="structn2v"), choose(images).reports, "")
-    found = Auto().after(choice, images)
-    assert found is not None
-    assert found.config.method == "n2v"

@@ -18,12 +18,15 @@ from unnoise.models.mean_correction import MeanCorrection
 from unnoise.models.posterior import Posterior
 from unnoise.models.provenance import Provenance
 from unnoise.models.record import PosteriorTest, TrainingRecord
+from unnoise.nets.gaussian_denoiser import turned
 from unnoise.noise.image_noise import ImageNoise
 
 FAR = 5 / 3 * ALIKE
 """Farther than this from the statistics of the training images, in brightness, it is said."""
 FRAMES = 16
 """Frames of an image that are looked at for that."""
+SAME = 0.05
+"""Correlations that differ by less are the same: as exactly are they measured."""
 
 
 @dataclass(frozen=True)
@@ -163,6 +166,15 @@ class Model:
         if self.config.is_shipped:  # every channel has a transform of its own
             return False
         return self.config.net is None or self.config.net.channels == "independent"
+
+    @property
+    def symmetries(self) -> tuple[tuple[int, bool], ...]:
+        """The (turns, flip) in YX that keep the direction of structured noise."""
+        every = self.config.symmetries(self.ndim)
+        told = self.weights.get("rho")
+        if told is None or not told.any():
+            return every
+        return tuple(s for s in every if (turned(told, *s) - told).abs().max() < SAME)
 
     @property
     def members(self) -> list[tuple[Model, float]]:

@@ -107,7 +107,7 @@ def _denoise(
     """
     channels = list(model.channels)
     x = to_net(model, noisy[channels], device)
-    symmetries = model.config.symmetries(model.ndim) if tta else ((0, False),)
+    symmetries = model.symmetries if tta else ((0, False),)
     # Full precision on GPUs too: 16-bit floats would leave 8 significant bits of the counts.
     with torch.inference_mode(), full_precision():
         parts = _averaged(net, x, symmetries, model.config.training.loss)

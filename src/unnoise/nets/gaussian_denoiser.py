@@ -41,6 +41,34 @@ def lags() -> list[tuple[int, int]]:
     return row + near + [(y, 0) for y in range(NEAR + 1, FAR + 1)]
 
 
+def turned(rho: Tensor, turns: int, flip: bool) -> Tensor:
+    """The correlation of an image that is flipped along X, if asked for, and turned afterwards.
+
+    Parameters
+    ----------
+    rho : Tensor, shape (n, lags)
+        Correlation at `lags`.
+    turns : int
+        Quarter turns, as for `torch.rot90` from Y to X.
+    flip : bool
+        Whether it is flipped before.
+
+    Examples
+    --------
+    >>> along_x = torch.tensor([[float(y == 0) for y, x in lags()]])
+    >>> turned(along_x, 1, False).equal(torch.tensor([[float(x == 0) for y, x in lags()]]))
+    True
+    """
+    places = {lag: i for i, lag in enumerate(lags())}
+    found = []
+    for y, x in lags():
+        for _ in range(turns % 4):  # a quarter turn back
+            y, x = x, -y
+        x = -x if flip else x
+        found.append(places[y, x] if (y, x) in places else places[-y, -x])
+    return rho[:, found]
+
+
 class Residual(nn.Module):
     """Two convolutions beside a shortcut."""
 

@@ -77,6 +77,8 @@ class Advice:
     def command(self) -> str:
         """Options of the command line that ask for the same."""
         options = f"--method {self.automatic}"
+        if self.automatic != self.method:  # it makes such settings itself
+            return options
         return options + "".join(f" --set '{setting}'" for setting in self.settings)
 
 
@@ -109,7 +111,9 @@ def advise(
             pairs=repeats_axis,
         )
     if axes & set("YX") or (ndim == 3 and "Z" in axes):
-        return _correlated(channels, axes, ndim, plain)
+        found = _correlated(channels, axes, ndim, plain)
+        suits = suits_pretrained(channels, ndim)
+        return replace(found, pretrained=suits, seconds=plain.seconds * (ADAPTED if suits else 1))
     if near_clean:
         why = "there is little noise to remove (contrast over noise above 40 dB)"
     else:
@@ -127,8 +131,10 @@ def advise(
 
 
 def suits_pretrained(channels: Sequence[ChannelNoise], ndim: int) -> bool:
-    """Whether the pretrained net is for such noise: planes, and no axis along which it repeats."""
-    return ndim == 2 and not any(channel.axes for channel in channels)
+    """Whether the pretrained net is for such noise: of planes, and measured where correlated."""
+    return ndim == 2 and all(
+        set(c.axes) <= set("YX") and (not c.axes or (c.curve is not None)) for c in channels
+    )
 
 
 def _correlated(

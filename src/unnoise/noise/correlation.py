@@ -163,18 +163,24 @@ class Correlation:
         for letter, turned in (("Y", wanted), ("X", wanted.T)):
             end = self.reach(letter)
             turned[: r - end] = turned[r + end + 1 :] = False
-        labels, _ = ndimage.label(wanted, np.ones((3, 3)))
-        wanted = labels == labels[r, r]
-        for axis in (0, 1):  # fill every row and column between its ends
-            first = np.maximum.accumulate(wanted, axis)
-            last = np.flip(np.maximum.accumulate(np.flip(wanted, axis), axis), axis)
-            wanted = first & last
+        wanted = without_gaps(wanted)
         if wanted.sum() == 1:
             for letter, lag in (("Y", (r + 1, r)), ("X", (r, r + 1))):
                 if letter in self.along:
                     wanted[lag] = wanted[2 * r - lag[0], 2 * r - lag[1]] = True
         rows, columns = (np.flatnonzero(wanted.any(axis)) for axis in (1, 0))
         return wanted[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+
+
+def without_gaps(wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """What hangs together with the middle, every row and column filled between its ends."""
+    labels, _ = ndimage.label(wanted, np.ones((3, 3)))
+    filled: NDArray[np.bool_] = labels == labels[wanted.shape[0] // 2, wanted.shape[1] // 2]
+    for axis in (0, 1):
+        first = np.maximum.accumulate(filled, axis)
+        last = np.flip(np.maximum.accumulate(np.flip(filled, axis), axis), axis)
+        filled = first & last
+    return filled
 
 
 def measure(

@@ -295,7 +295,7 @@ class RiskEstimate:
             covariance=(1 - share) * self.covariance + share * other.covariance,
         )
 
-    def best_share(self, other: RiskEstimate, errors: float = 0.0) -> float:
+    def best_share(self, other: RiskEstimate, errors: float = 0.0, strength: float = 0.0) -> float:
         """Weight of another result, 0 to 1, with which the mean has the least risk.
 
         The risk is a parabola in the weight w, whose bend is the mean squared difference d of the
@@ -307,12 +307,17 @@ class RiskEstimate:
             Of a result on the same pieces.
         errors : float
             Less so many standard errors of the weight; negative for more.
+        strength : float
+            By which share the strength of the noise that is drawn may be wrong, in disfavour of
+            the other.
         """
         bend = float(np.mean((self.residual - other.residual) ** 2))
         gain, error = other.gain_over(self)
         if bend == 0 or (errors and math.isinf(error)):
             return float(errors < 0)
-        share = 0.5 + (gain - (errors * error if errors else 0.0)) / (2 * bend)
+        gain -= errors * error if errors else 0.0
+        gain -= 2 * strength * abs(self._mean_covariance - other._mean_covariance)
+        share = 0.5 + gain / (2 * bend)
         return min(max(share, 0.0), 1.0)
 
 

@@ -114,10 +114,11 @@ def show(
 
 
 def _noise_that_stays(model: Model) -> str:
-    """What the shipped net cannot do."""
+    """What the shipped net cannot do where the correlation of the noise is unknown to it."""
     correlated = () if model.noise is None else model.noise.correlated
     along = [k for k in "YX" if any(k in axes for axes in correlated)]
-    if not along or not model.config.is_shipped:
+    told = model.weights.get("rho")
+    if not along or not model.config.is_shipped or (told is not None and told.any()):
         return ""
     return (
         f"the noise is correlated along {' and '.join(along)}, which the shipped net takes for "

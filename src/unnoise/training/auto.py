@@ -94,18 +94,24 @@ def choose(images: Sequence[Image], ndim: int | None = None) -> MethodChoice:
 def with_pretrained(
     choice: MethodChoice, images: Sequence[Image], minutes: float | None, ndim: int | None
 ) -> MethodChoice:
-    """Put the shipped net in the place of plain Noise2Void where its assumptions hold.
+    """Put the shipped net in the place of Noise2Void and its kin where its assumptions hold.
 
-    Independent noise of measured strength, planes, and a budget in minutes or none: seconds are
+    Noise of measured strength and correlation, planes, and a budget in minutes or none: seconds are
     enough for `instant`; with more, a net is trained beside it and weighed against it (`adapted`).
     """
-    if choice.config.method != "n2v" or not choice.reports or choice.config.noise_model:
+    own = choice.config.method
+    if own not in ("n2v", "n2v2", "structn2v") or not choice.reports or choice.config.noise_model:
         return choice
     ndim = ndim or choose_ndim(images, choice.config)
     if not all(suits_pretrained(report.channels, ndim) for report in choice.reports):
         return choice
     method = "instant" if minutes is not None and minutes <= SECONDS / 60 else "adapted"
-    why = choice.why.replace("auto: n2v;", f"auto: {method}, as {PRETRAINED[method]};", 1)
+    why = choice.why.replace(f"auto: {own};", f"auto: {method}, as {PRETRAINED[method]};", 1)
+    axes = {axis for report in choice.reports for c in report.channels for axis in c.axes}
+    if axes:
+        named = " and ".join(axis for axis in "YX" if axis in axes)
+        told = f"noise correlated along {named}, which the shipped net is told"
+        why = f"auto: {method}, as {PRETRAINED[method]}; {told}"
     return MethodChoice(Config.preset(method=method), choice.reports, why)
 
 
