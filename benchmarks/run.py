@@ -88,7 +88,7 @@ SUITES = {
         "CAREamics on the report fields of W2S, with ten times a minute",
         ((250, "real.py --sets w2s --roads --rivals careamics --rival-seconds 600 --seed {seed}"),),
     ),
-    "inspect": Suite("what the noise is", ((4, "inspect.py"),)),
+    "inspect": Suite("what the noise is", ((4, "inspect.py"), (5, "verdict.py"))),
     "correlated": Suite(
         "correlated noise, photographs, microscopy: the report halves",
         ((15, "correlated.py --half report --processes 2"),

@@ -7,6 +7,7 @@ from skimage import data
 
 from synthetic import specimen
 from unnoise.noise import noise_or_texture
+from unnoise.noise.correlation import SURE
 from unnoise.noise.noise_or_texture import judge, measured, told
 
 CAT = data.cat()[:256, 100:356, 1].astype(float)
@@ -27,7 +28,7 @@ def test_noise_alike_in_all_directions(scene, sigma):
     clean = {"flat": np.zeros((256, 256)), "cat": CAT, "specimen": specimen(1)[0]}[scene]
     noise, truth = gaussian((1, *clean.shape), sigma)
     found = judge(clean + 30 * noise)
-    assert found.odds > 1
+    assert found.odds > SURE
     for lag in (1, 2, 3):
         for value in (found.rho[6 + lag, 6], found.rho[6, 6 + lag]):
             assert value == pytest.approx(truth(lag), abs=0.12)
@@ -38,7 +39,7 @@ def test_noise_alike_in_all_directions(scene, sigma):
 @pytest.mark.parametrize("scene", [CAT, GRAVEL])
 def test_white_noise_over_texture(sigma, scene):
     noisy = scene + np.random.default_rng(0).normal(0, sigma, scene.shape)
-    assert judge(noisy[None]).odds < 0
+    assert judge(noisy[None]).odds < SURE
 
 
 def test_strength_of_white_noise():
@@ -78,7 +79,7 @@ def test_excluded_pixels_say_nothing():
     excluded = np.zeros(noise.shape, bool)
     excluded[:, :, 100:] = True
     found = judge(filled, excluded)
-    assert found.odds > 1
+    assert found.odds > SURE
     assert np.mean(found.variance) == pytest.approx(1, rel=0.25)
 
 
