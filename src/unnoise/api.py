@@ -60,7 +60,7 @@ class Model(data.Model):
         mask: Image | NDArray | None = None,
         device: str = "auto",
         dtype: DTypeLike | None = None,
-        tta: bool = False,
+        tta: bool | None = False,
         backend: str = "torch",
     ) -> NDArray:
         """Denoise an image in memory.
@@ -94,7 +94,7 @@ class Model(data.Model):
         ModelError
             If the model does not fit the image.
         """
-        expect("tta", tta, (bool, np.bool_), "True or False")
+        expect("tta", tta, (bool, np.bool_, type(None)), "True, False or None")
         return predict_array(
             self,
             image,
@@ -113,7 +113,7 @@ class Model(data.Model):
         axes: str | None = None,
         mask: Image | NDArray | None = None,
         device: str = "auto",
-        tta: bool = False,
+        tta: bool | None = False,
     ) -> tuple[NDArray, NDArray[np.float32]]:
         """Denoise an image in memory, with a standard deviation for every pixel.
 
@@ -143,7 +143,7 @@ class Model(data.Model):
         >>> std.shape, bool((std > 0).all())
         ((64, 64), True)
         """
-        expect("tta", tta, (bool, np.bool_), "True or False")
+        expect("tta", tta, (bool, np.bool_, type(None)), "True, False or None")
         return predict_with_uncertainty(self, image, axes=axes, mask=mask, device=device, tta=tta)
 
     def save(self, folder: str | os.PathLike[str]) -> None:
@@ -289,7 +289,7 @@ def denoise(
         model = train(opened, target, method=method, config=config, device=device, **options)
         other = target is not None and model.target_affine is not None
         dtype = target.dtype if target is not None and other else opened.dtype
-        return model.predict(opened, device=device, dtype=dtype, tta=True)
+        return model.predict(opened, device=device, dtype=dtype, tta=None)
     auto, choice, tried = Auto(**options), None, list[str]()
     while True:
         try:
@@ -298,7 +298,7 @@ def denoise(
             else:
                 model = train(opened, config=choice.config, device=device)
             if _helps(model, opened, device):
-                return model.predict(opened, device=device, tta=True)
+                return model.predict(opened, device=device, tta=None)
             choice = MethodChoice(model.config, tuple(inspect_images([opened])), "")
         except NotFiniteError:
             choice = choice or auto.resolve([opened])

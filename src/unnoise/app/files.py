@@ -92,8 +92,8 @@ class OutputOptions:
         Type of the pixels; by default that of the input.
     overwrite : bool
         Whether existing results may be replaced.
-    tta : bool
-        Average over the eight flips and rotations.
+    tta : bool or None
+        Average over the eight flips and rotations; with None over as many as still help.
     uncertainty : str or None
         File or folder for the standard deviation of every pixel (probabilistic nets).
     backend : str
@@ -105,7 +105,7 @@ class OutputOptions:
     out: str | None = None
     dtype: str | None = None
     overwrite: bool = False
-    tta: bool = False
+    tta: bool | None = False
     uncertainty: str | None = None
     backend: str = "torch"
     compress: str | None = None

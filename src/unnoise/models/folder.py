@@ -43,7 +43,7 @@ from unnoise.images.normalization import ChannelStatistics
 from unnoise.models.integrity import fault
 from unnoise.models.mean_correction import MeanCorrection
 from unnoise.models.migration import upgraded, with_correlation
-from unnoise.models.model import Choice, Coverage, EnsembleMember, Model
+from unnoise.models.model import Choice, Coverage, EnsembleMember, Model, Passes
 from unnoise.models.posterior import Posterior
 from unnoise.models.provenance import Provenance
 from unnoise.models.record import PosteriorTest, TrainingRecord, checked, plain
@@ -59,6 +59,7 @@ PARTS: dict[str, Callable[[Any], Any]] = {
     "provenance": Provenance.from_dict,
     "posterior_test": partial(checked, PosteriorTest),
     "choice": partial(checked, Choice),
+    "passes": partial(checked, Passes),
     "coverage": partial(checked, Coverage),
     "mean_correction": MeanCorrection.from_dict,
     "level": Level.from_dict,

@@ -65,6 +65,22 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class Passes:
+    """How many symmetries are averaged unless all are asked for (`unnoise.quality.agreement`).
+
+    Attributes
+    ----------
+    count : int
+        Flips and rotations.
+    disagreement : float
+        Variance of a result over them, as a share of its expected squared error.
+    """
+
+    count: int
+    disagreement: float
+
+
+@dataclass(frozen=True)
 class Coverage:
     """How predicted spreads compare with held-out pixels (`unnoise.training.losses`).
 
@@ -121,6 +137,8 @@ class Model:
         A second model; the result is the weighted mean of the two.
     mean_correction : MeanCorrection, optional
         What keeps the mean; of a mean of two models, that of the result.
+    passes : Passes, optional
+        Over how many flips and rotations results are averaged by default; None for all.
     level : Level, optional
         Of a model for images of very different brightness, which of them it is for.
     others : tuple of Model
@@ -151,6 +169,7 @@ class Model:
     coverage: Coverage | None = None
     second: EnsembleMember | None = None
     mean_correction: MeanCorrection | None = None
+    passes: Passes | None = None
     level: Level | None = None
     others: tuple[Model, ...] = ()
     provenance: Provenance = field(default_factory=Provenance)
@@ -182,7 +201,8 @@ class Model:
         if self.second is None:
             return [(self, 1.0)]
         share = self.second.share
-        return [(replace(self, second=None, others=()), 1 - share), (self.second.model, share)]
+        other = replace(self.second.model, passes=self.passes)
+        return [(replace(self, second=None, others=()), 1 - share), (other, share)]
 
     @property
     def levels(self) -> list[Model]:

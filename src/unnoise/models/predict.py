@@ -67,7 +67,7 @@ def predict(
     *,
     device: str = "auto",
     tile: tuple[int, ...] | None = None,
-    tta: bool = False,
+    tta: bool | None = False,
     backend: str = "torch",
 ) -> Iterator[Block]:
     """Denoise an image piece by piece.
@@ -82,9 +82,9 @@ def predict(
         ``auto``, ``cpu``, ``cuda`` or ``mps``.
     tile : tuple of int, optional
         Tile shape (y, x) or (z, y, x); by default as large as the free memory allows.
-    tta : bool
+    tta : bool or None
         Average over the eight flips and rotations in YX, or those that keep the direction of
-        structured noise.
+        structured noise. With None, of the shipped net over as many as still help.
     backend : str
         ``torch``; ``onnx`` for ONNX Runtime on the CPU, whose results agree to about 1e-6 of the
         standard deviation of the image; or ``bfloat16``, where the processor computes with it: in
@@ -166,7 +166,7 @@ class _Job:
         return cls(members, ndim, shape, depths, list(tiles(shape, tile, halo, grid)))
 
     def results(
-        self, image: Image, s: int, t: int, tta: bool
+        self, image: Image, s: int, t: int, tta: bool | None
     ) -> Iterator[tuple[Where, Tile, Result]]:
         """The tiles of a frame: where each lies, and its result."""
         for z, piece in itertools.product(self.depths, self.plan):
@@ -192,7 +192,7 @@ def predict_array(
     mask: Image | NDArray | None = None,
     device: str = "auto",
     dtype: DTypeLike | None = None,
-    tta: bool = False,
+    tta: bool | None = False,
     backend: str = "torch",
 ) -> NDArray:
     """Denoise an image in memory.
@@ -233,7 +233,7 @@ def predict_with_uncertainty(
     axes: str | None = None,
     mask: Image | NDArray | None = None,
     device: str = "auto",
-    tta: bool = False,
+    tta: bool | None = False,
 ) -> tuple[NDArray, NDArray[np.float32]]:
     """Denoise an image in memory, with a standard deviation for every pixel.
 
@@ -258,7 +258,7 @@ def _arrays(
     image: Image,
     dtypes: Sequence[DTypeLike | None],
     device: str,
-    tta: bool,
+    tta: bool | None,
     backend: str = "torch",
 ) -> list[NDArray]:
     """The clean image and, with a second type, its standard deviation; None keeps the type."""

@@ -51,7 +51,9 @@ class Member:
         at_once = 1 if self.model.is_one_by_one else 2
         return self.net.memory() * len(self.model.channels) * at_once
 
-    def result(self, noisy: NDArray, piece: Tile, shape: tuple[int, ...], tta: bool) -> Result:
+    def result(
+        self, noisy: NDArray, piece: Tile, shape: tuple[int, ...], tta: bool | None
+    ) -> Result:
         """Clean values (and spreads) of a tile, and the error where the pixel itself was used."""
         results = _denoise(self.forward, self.model, noisy, self.device, tta)
         error = None
@@ -99,7 +101,7 @@ def _denoise(
     model: Model,
     noisy: NDArray,
     device: torch.device,
-    tta: bool,
+    tta: bool | None,
 ) -> list[NDArray[np.float64]]:
     """One tile through the net, in image units: clean values and, if predicted, their spread.
 
@@ -107,7 +109,7 @@ def _denoise(
     """
     channels = list(model.channels)
     x = to_net(model, noisy[channels], device)
-    symmetries = model.symmetries if tta else ((0, False),)
+    symmetries = _symmetries(model, tta)
     # Full precision on GPUs too: 16-bit floats would leave 8 significant bits of the counts.
     with torch.inference_mode(), full_precision():
         parts = _averaged(net, x, symmetries, model.config.training.loss)
@@ -118,6 +120,18 @@ def _denoise(
     spread = np.zeros_like(clean)
     spread[channels] = spread_from_net(model, parts[1])
     return [clean, spread]
+
+
+FIRST = ((0, False), (1, False), (2, True), (3, True))
+"""Symmetries that are averaged first: of two, three and four passes these came nearest to all."""
+
+
+def _symmetries(model: Model, tta: bool | None) -> Sequence[tuple[int, bool]]:
+    """The (turns, flip) that are averaged: all, one, or (None) as many as the model needs."""
+    every = model.symmetries
+    if tta is None and model.passes is not None and set(FIRST) <= set(every):
+        return FIRST[: model.passes.count]
+    return every if tta is None or tta else ((0, False),)
 
 
 def _averaged(

@@ -11,6 +11,7 @@ from unnoise.images.image import Image
 from unnoise.models.model import Model
 from unnoise.noise.image_noise import image_noise, inspect_images
 from unnoise.noise.inspect import NoiseReport
+from unnoise.quality.agreement import passes_needed
 from unnoise.quality.noise_passthrough import dependence, memorised
 from unnoise.quality.training_record import record
 from unnoise.training.center_pixel import with_posterior
@@ -75,6 +76,14 @@ def finish(
     if keeps_mean(model):
         model = with_mean_correction(model, images, device)
     repeated = dependence(model, images, noise, device)
+    if model.config.is_shipped:  # a net that was trained on the image alone needs all symmetries
+        passes = passes_needed(model, images, repeated, device)
+        model = replace(model, passes=passes)
+        if passes is not None:
+            told.append(
+                f"results are averaged over {passes.count} of 8 flips and rotations, which differ "
+                f"by {passes.disagreement:.1%} of the expected squared error; --tta takes all"
+            )
     seed = model.config.training.seed
     model = replace(model, record=record(images, model.channels, repeated, memory, seed=seed))
     return model, told, reports

@@ -91,7 +91,7 @@ def denoise(
     fix_scan: FixScan = False,
     dtype: Dtype = None,
     compress: Compress = None,
-    tta: Tta = True,
+    tta: Tta = None,
     each: Annotated[
         bool, typer.Option("--each", help="A net for every image instead of one for all.")
     ] = False,
@@ -247,7 +247,7 @@ def predict(
     fix_scan: FixScan = False,
     dtype: Dtype = None,
     compress: Compress = None,
-    tta: Tta = False,
+    tta: Tta = None,
     uncertainty: Uncertainty = None,
     report: Report = True,
     overwrite: Overwrite = False,
@@ -267,7 +267,9 @@ def predict(
             model,
             inputs,
             reading=files.InputOptions(axes, nan, series, nodata, mask, keep_outliers, fix_scan),
-            writing=files.OutputOptions(out, dtype, overwrite, tta, uncertainty, backend, compress),
+            writing=files.OutputOptions(
+                out, dtype, overwrite, tta or False, uncertainty, backend, compress
+            ),
             device=device,
             reporting=files.ReportOptions(report, command_line()),
         ),

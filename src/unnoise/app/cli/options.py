@@ -113,8 +113,13 @@ Uncertainty = Annotated[
     typer.Option(help="Also write the standard deviation of every pixel: a file or folder."),
 ]
 Tta = Annotated[
-    bool,
-    typer.Option("--tta/--no-tta", help="Average eight flips and rotations: better, 8x slower."),
+    bool | None,
+    typer.Option(
+        "--tta/--no-tta",
+        help="Average eight flips and rotations: better, 8x slower. With neither, denoise takes as "
+        "many as help, and predict one.",
+        show_default=False,
+    ),
 ]
 Backend = Annotated[
     str,
