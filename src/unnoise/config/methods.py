@@ -107,7 +107,7 @@ _METHODS = "unnoise.training.methods"
 METHODS: dict[str, Method] = {
     "instant": Method(
         "the shipped denoiser behind a transform that is calibrated on the image; no training",
-        "noise independent from pixel to pixel, of any strength that depends on the signal",
+        "noise whose strength depends on the signal, independent or correlated over a few pixels",
         "seconds",
         run="instant",
         pretrained=True,
