@@ -24,7 +24,13 @@ from unnoise.noise.correlated_noise import drawn
 from unnoise.noise.image_noise import ImageNoise
 from unnoise.noise.noise_models import VarianceCurve
 from unnoise.training.finish import finish
-from unnoise.training.instant import VstCalibration, told_correlation, with_stabilizer
+from unnoise.training.instant import (
+    VstCalibration,
+    _every,
+    _linked,
+    told_correlation,
+    with_stabilizer,
+)
 from unnoise.training.noise_tables import with_autocorrelation
 from unnoise.training.plan import plan
 
@@ -77,16 +83,44 @@ def test_a_net_that_is_told_does_better(rho: NDArray) -> None:
     assert known < 0.4 * before
 
 
-def test_nothing_is_refined_where_neighbours_tell_the_noise() -> None:
+def test_a_level_that_is_right_is_kept() -> None:
     y = noisy()
     run = VstCalibration([Image.from_array(y)], told(y, RHO), CPU)
-    assert [progress.fraction for progress in run] == [1]
+    for _ in run:
+        pass
     model = run.model()
     net = build_net(model)
     sigma = np.exp(model.weights["log_sigma"].numpy()) * model.affine.std[0]
     np.testing.assert_allclose(sigma, SIGMA, rtol=1e-5)
     assert not model.weights["shift"].any()
     assert net.rho[0, 0] == 0.5  # type: ignore[union-attr,index]
+
+
+def test_a_level_that_is_far_too_low_is_raised() -> None:
+    """Pixels that are further apart than the correlation do not tell each other's noise."""
+    y = noisy(shape=(160, 160))
+    model = told(y, RHO)
+    low = {**model.weights, "log_sigma": model.weights["log_sigma"] - 0.5}
+    run = VstCalibration([Image.from_array(y)], model.with_weights(low), CPU)
+    for _ in run:
+        pass
+    raised = run.model().weights["log_sigma"] - low["log_sigma"]
+    assert 0.3 <= float(raised.mean()) <= 0.6
+
+
+def test_patches_of_pixels_apart() -> None:
+    """Every pixel of a patch is so far from the next, and every phase has its turn."""
+    patches = np.arange(7 * 6 * 4).reshape(7, 1, 6, 4)
+    found = _every((3, 2), patches)
+    assert found.shape == (7, 1, 2, 2)
+    for i, part in enumerate(found):
+        y, x = divmod(i % 6, 2)
+        np.testing.assert_array_equal(part[0], patches[i, 0][y::3, x::2])
+
+
+@pytest.mark.parametrize(("rho", "expected"), [(RHO, (2, 2)), (ROW, (0, 2)), (ROW.T, (2, 0))])
+def test_how_far_noise_is_linked(rho: NDArray, expected: tuple[int, int]) -> None:
+    assert _linked(torch.tensor([told_correlation(rho)])) == expected
 
 
 def test_every_channel_has_its_own_correlation() -> None:

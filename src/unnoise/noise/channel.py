@@ -16,9 +16,10 @@ from unnoise.noise import correlation, linear_probe, photon_transfer
 from unnoise.noise.artifacts import bad_pixels, earlier_processing, histogram, scan, stripes
 from unnoise.noise.planes import SampledPlanes, neighboring_planes, sampled
 
+LEAST_SIDE = 32
+"""Where planes of pixels apart from each other are smaller, noise is measured another way."""
 LEAST_HIGH = 0.3
 """Below this share of white noise's, high frequencies say too little of correlated noise."""
-
 
 DOUBTFUL = 3.0
 """Log odds up to which the other channels of a photograph have a say."""
@@ -177,10 +178,29 @@ def _curve(
     """Noise against intensity, by the way that the correlation allows."""
     if acf is None or not acf.along:
         return photon_transfer.measure(planes, excluded)
+    apart = acf.apart
+    if min(n // step for n, step in zip(planes.shape[1:], apart, strict=True)) >= LEAST_SIDE:
+        hidden = None if excluded is None else phases(excluded, apart)
+        found = photon_transfer.measure(phases(planes, apart), hidden)
+        if found is not None:
+            return found
     share = correlation.high_share(acf.neighbours)
     if share > LEAST_HIGH:
         return photon_transfer.measure(planes, excluded, spread=share)
     return photon_transfer.of_blocks(acf.signal, acf.variance, acf.whole)
+
+
+def phases(planes: NDArray, apart: tuple[int, int]) -> NDArray:
+    """Planes of pixels so far apart in Y and X that they do not tell each other's noise.
+
+    Examples
+    --------
+    >>> phases(np.arange(12).reshape(1, 2, 6), (1, 3)).tolist()
+    [[[0, 3], [6, 9]], [[1, 4], [7, 10]], [[2, 5], [8, 11]]]
+    """
+    sides = [n // step * step for n, step in zip(planes.shape[1:], apart, strict=True)]
+    whole = planes[:, : sides[0], : sides[1]]
+    return np.concatenate([whole[:, y :: apart[0], x :: apart[1]] for y, x in np.ndindex(*apart)])
 
 
 def _artefacts(sample: SampledPlanes, noise: float | None) -> dict[str, Any]:

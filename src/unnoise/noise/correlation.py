@@ -41,6 +41,10 @@ WEAK, DOUBT = 0.04, -2.0
 """Correlation and log odds from which it is worth a word."""
 SMALLEST = 64
 """Side of images below which blocks of 8x8 pixels alone decide."""
+LINKED = 0.1
+"""Pixels with less of a correlation than this tell each other's noise no more ..."""
+FARTHEST = 5
+"""... and so many pixels apart are taken for such."""
 MASK = 0.08
 """Lags with at least this correlation belong into the mask of structN2V."""
 
@@ -128,6 +132,14 @@ class Correlation:
         alone = np.zeros_like(self.noise)
         alone[r, r] = 1
         return alone
+
+    @property
+    def apart(self) -> tuple[int, int]:
+        """Pixels so far apart in Y and X, in multiples, do not tell each other's noise."""
+        r = len(self.noise) // 2
+        y, x = np.nonzero(np.abs(self.neighbours) > LINKED)
+        far_y, far_x = (min(int(np.abs(found - r).max()), FARTHEST - 1) for found in (y, x))
+        return far_y + 1, far_x + 1
 
     def joined(self, other: Correlation, letter: str) -> Correlation:
         """With the correlation along one more axis, taken from another measurement."""

@@ -7,6 +7,7 @@ the image itself: by the error of the prediction of hidden pixels, which needs n
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -24,6 +25,7 @@ from unnoise.models.build import ready
 from unnoise.models.model import Model
 from unnoise.nets.gaussian_denoiser import lags
 from unnoise.nets.variance_stabilized import KNOTS, VarianceStabilized, interpolate
+from unnoise.noise.correlation import FARTHEST, LINKED
 from unnoise.training.crops import crops_of
 from unnoise.training.methods.b2u import donut_mean
 from unnoise.training.progress import Progress
@@ -40,13 +42,9 @@ noise (white noise on squares: twice the squared error; spots: up to 13 % too mu
 WIN = 0.0005
 """The trial must lower the risk by this share. White noise of one level never feigned a gain, and
 where the first guess was wrong (W2S fields 001, 005, 013) 0.06 to 0.8 % were up to 5 dB."""
-FACTORS = (0.15, 0.3, 0.45, 0.6, -0.15, -0.3)
+FACTORS = (0.15, 0.3, 0.45, 0.6)
 """Of correlated noise, whose strength is less sure, logarithms of one factor for all signals. On
 development pictures of SIDD, CC15 and PolyU it gained 2.5, 0.4 and 0.5 dB; edges may feign more."""
-LINKED = 0.1
-"""Pixels with less of a correlation than this tell each other's noise no more ..."""
-FARTHEST = 5
-"""... and so many pixels apart are taken for such."""
 SURE = 2.0
 """Standard errors by which it must lower the risk."""
 BENDS = 8
@@ -162,15 +160,14 @@ class VstCalibration(Run):
         self._correlated = bool(net.rho.any())
         # Neighbours tell the noise of a hidden pixel where it is correlated. Pixels further apart
         # do not: they make a smaller image, whose noise is white and as strong.
-        apart = _linked(net.rho) + 1
+        apart = [far + 1 for far in _linked(net.rho)]
         net.rho = torch.zeros_like(net.rho)
         least = [min(image.sizes[k] for image in images) for k in "YX"]
-        patch = (
-            min(p * apart, n // apart * apart) for p, n in zip(model.patch, least, strict=True)
-        )
-        crops = crops_of(images, replace(model, patch=tuple(patch)))
+        sides = zip(model.patch, least, apart, strict=True)
+        patch = tuple(min(p * step, n // step * step) for p, n, step in sides)
+        crops = crops_of(images, replace(model, patch=patch))
         # patches of a small image show the same pixels, which tell as much as one of them
-        self._copies = max(1 + (PIECES - 1) * crops.overlap() / apart**2, 1.0)
+        self._copies = max(1 + (PIECES - 1) * crops.overlap() / math.prod(apart), 1.0)
         patches = crops.batch(PIECES, np.random.default_rng([model.config.training.seed, 8]))
         self._x = torch.from_numpy(_every(apart, patches.noisy)).to(device)
         excluded = patches.excluded
@@ -306,18 +303,20 @@ class VstCalibration(Run):
             raise InputError("the saved state does not fit its model; start anew")
 
 
-def _linked(rho: Tensor) -> int:
-    """How far in pixels noise tells that of other pixels, by its correlation (channels, lags)."""
+def _linked(rho: Tensor) -> tuple[int, int]:
+    """How far in Y and X noise tells that of other pixels, by its correlation (channels, lags)."""
     strongest = rho.abs().amax(0).tolist()
-    found = [max(map(abs, lag)) for lag, r in zip(lags(), strongest, strict=True) if r > LINKED]
-    return min(max(found, default=0), FARTHEST - 1)
+    found = [lag for lag, r in zip(lags(), strongest, strict=True) if r > LINKED]
+    y, x = (max((abs(lag[axis]) for lag in found), default=0) for axis in (0, 1))
+    return min(y, FARTHEST - 1), min(x, FARTHEST - 1)
 
 
-def _every(apart: int, patches: NDArray) -> NDArray:
-    """Of patches (n, c, y, x) pixels so far apart, those of another phase in every patch."""
-    phases = (divmod(i % apart**2, apart) for i in range(len(patches)))
-    parts = [p[:, y::apart, x::apart] for p, (y, x) in zip(patches, phases, strict=True)]
-    return np.stack(parts)
+def _every(apart: Sequence[int], patches: NDArray) -> NDArray:
+    """Of patches (n, c, y, x) pixels so far apart in Y and X, of each patch another phase."""
+    phases = list(np.ndindex(*apart))
+    which = (phases[i % len(phases)] for i in range(len(patches)))
+    parts = (p[:, y :: apart[0], x :: apart[1]] for p, (y, x) in zip(patches, which, strict=True))
+    return np.stack(list(parts))
 
 
 def _shift(knots: Tensor, predicted: Tensor, noisy: Tensor, copies: float = 1.0) -> Tensor:
