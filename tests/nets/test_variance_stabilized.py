@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from scipy import stats
 
+from unnoise.nets.gaussian_denoiser import GaussianNet
 from unnoise.nets.variance_stabilized import (
     KNOTS,
     VarianceStabilized,
@@ -184,3 +185,46 @@ def test_fine_tuning_changes_the_net_alone() -> None:
     names = {name for name, _ in VarianceStabilized(2).named_parameters()}
     assert names
     assert all(name.startswith("net.") for name in names)
+
+
+def binned(bins: int) -> VarianceStabilized:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        small = GaussianNet((4, 6), (1, 1), (1,), told=False)
+    net = VarianceStabilized(1, small).double().eval().requires_grad_(False)
+    net.bins = torch.tensor(bins)
+    return net
+
+
+@pytest.mark.parametrize("bins", [2, 4])
+def test_means_of_squares_have_less_noise(bins: int) -> None:
+    """The net sees what it would see of an image of those means, with so much less noise."""
+    net, plain = binned(bins), binned(1)
+    x = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 1, 32, 48)))
+    means = x.view(1, 1, 32 // bins, bins, 48 // bins, bins).mean((3, 5))
+    plain.log_sigma = net.log_sigma - math.log(bins)
+    expected = torch.nn.functional.interpolate(
+        plain(means), scale_factor=float(bins), mode="bilinear", align_corners=False
+    )
+    torch.testing.assert_close(net(x), expected)
+
+
+@pytest.mark.parametrize("bins", [2, 4])
+def test_squares_shift_with_the_grid_and_look_no_further_than_the_radius(bins: int) -> None:
+    net = binned(bins)
+    grid, radius = net.grid[0], net.radius[0]
+    assert grid == bins * binned(1).grid[0]
+    side = 2 * radius + 3 * grid
+    x = torch.from_numpy(np.random.default_rng(1).normal(size=(1, 1, side, side)))
+    whole, part = net(x), net(x[..., grid:, grid:])
+    inner = slice(radius, -radius)
+    expected = whole[..., grid:, grid:]
+    torch.testing.assert_close(part[..., inner, inner], expected[..., inner, inner])
+    other = x.clone()
+    other[..., side // 2, side // 2] += 5
+    reached = ((net(other) - whole).abs() > 1e-9)[0, 0].nonzero() - side // 2
+    assert reached.abs().max() <= radius
+
+
+def test_squares_of_an_odd_image() -> None:
+    assert binned(4)(torch.zeros(1, 1, 21, 30).double()).shape == (1, 1, 21, 30)

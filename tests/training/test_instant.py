@@ -324,3 +324,22 @@ def test_a_thick_stack_stays_two_dimensional() -> None:
     _, model = planned(np.random.default_rng(0).normal(size=(20, 16, 16)), "ZYX")
     assert model.ndim == 2
     assert not isinstance(start([Image.from_array(np.eye(16))], model, CPU), TrainingRun)
+
+
+def test_of_few_photons_squares_are_averaged() -> None:
+    """At half a photon a pixel no transform stabilises the noise of single pixels."""
+    truth = smooth((160, 160), 8, np.random.default_rng(0), sd=0.15, mode="wrap") + 0.5
+    counts = np.random.default_rng(1).poisson(truth.clip(0.02)).astype(np.float32)
+    run = calibrated(counts)
+    model = run.model()
+    assert int(model.weights["bins"]) in (2, 4)
+    single = model.with_weights({**model.weights, "bins": torch.tensor(1)})
+    errors = [
+        float(np.mean((predict_array(m, counts, device="cpu") - truth) ** 2))
+        for m in (model, single)
+    ]
+    assert errors[0] < errors[1]
+
+
+def test_squares_are_not_averaged_where_noise_is_moderate() -> None:
+    assert int(calibrated(photons(96)).model().weights["bins"]) == 1

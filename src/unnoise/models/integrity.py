@@ -88,6 +88,8 @@ def _fault_of_weights(model: Model, weights: Mapping[str, Tensor]) -> str:
             return f"weights must be finite numbers of 16 bits at least ({name})"
         if name.endswith("running_var") and bool((weight < 0).any()):
             return f"variances must not be below 0 ({name})"
+        if name == "bins" and int(weight) not in (1, 2, 4):
+            return "bins must be 1, 2 or 4"
         if name == "knots" and not bool((torch.diff(weight) > 0).all()):
             return "the knots of the transform must rise"
         if model.config.is_classical and float(weight.min()) <= 0:

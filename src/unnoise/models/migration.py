@@ -35,6 +35,8 @@ def with_correlation(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     found = dict(weights)
     if "knots" in found and "rho" not in found:
         found["rho"] = torch.zeros(len(found["knots"]), len(lags()))
+    if "knots" in found and "bins" not in found:
+        found["bins"] = torch.tensor(1)
     return found
 
 

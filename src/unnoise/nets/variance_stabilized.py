@@ -9,6 +9,7 @@ parameters are (Herbreteau and Unser, Noise2VST, ICCV 2025, use such a spline to
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unnoise.nets.gaussian_denoiser import GaussianNet, lags
@@ -42,8 +43,11 @@ class VarianceStabilized(nn.Module):
         What is added to a result at the knots: the mean of what noisy pixels show there.
     rho : Tensor, shape (channels, lags)
         Correlation of the noise at `unnoise.nets.gaussian_denoiser.lags`; zeros for white noise.
+    bins : Tensor, shape ()
+        Side of the squares of pixels that are averaged before and come back smooth: 1, 2 or 4.
+        With few photons a pixel says too little for any transform.
     grid, radius : tuple of int
-        Those of the net.
+        Those of the net, in pixels before they are averaged.
 
     Examples
     --------
@@ -56,6 +60,7 @@ class VarianceStabilized(nn.Module):
     log_sigma: Tensor
     shift: Tensor
     rho: Tensor
+    bins: Tensor
 
     def __init__(self, channels: int, net: GaussianNet | None = None) -> None:
         super().__init__()
@@ -67,10 +72,36 @@ class VarianceStabilized(nn.Module):
         self.register_buffer("log_sigma", torch.full((channels, KNOTS), -1.0))
         self.register_buffer("shift", torch.zeros(channels, KNOTS))
         self.register_buffer("rho", torch.zeros(channels, len(lags())))
-        self.grid, self.radius = self.net.grid, self.net.radius
+        self.register_buffer("bins", torch.tensor(1))
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """Shifting the input by it, in pixels, shifts the output."""
+        return tuple(int(self.bins) * period for period in self.net.grid)
+
+    @property
+    def radius(self) -> tuple[int, ...]:
+        """How far in pixels an output may look: the way back from bins looks at the next ones."""
+        bins = int(self.bins)
+        return tuple(bins * (reach + (bins > 1)) + bins - 1 for reach in self.net.radius)
 
     def forward(self, x: Tensor) -> Tensor:
         """Denoise patches of normalised values, shape (b, channels, y, x)."""
+        bins = int(self.bins)
+        if bins == 1:
+            return self._denoised(x)
+        height, width = x.shape[2:]
+        whole = F.pad(x, (0, -width % bins, 0, -height % bins), mode="replicate")
+        clean = self._denoised(F.avg_pool2d(whole, bins))
+        finer = F.interpolate(clean, scale_factor=float(bins), mode="bilinear", align_corners=False)
+        return finer[..., :height, :width]
+
+    @property
+    def binned(self) -> Tensor:
+        """Logarithm of the noise at the knots, of the mean of `bins` times `bins` pixels."""
+        return self.log_sigma - torch.log(self.bins)
+
+    def _denoised(self, x: Tensor) -> Tensor:
         z = self.stabilise(x)
         middle = self.stabilise(torch.zeros_like(x[:1, :, :1, :1]))  # stands in the place of 0
         planes = ((z - middle) * LEVEL).flatten(0, 1).unsqueeze(1)
@@ -82,14 +113,14 @@ class VarianceStabilized(nn.Module):
 
     def stabilise(self, x: Tensor) -> Tensor:
         """Values whose noise has strength 1; zeros show the transformed mean of the images."""
-        rows = zip(x.unbind(1), self.knots, self.log_sigma, strict=True)
+        rows = zip(x.unbind(1), self.knots, self.binned, strict=True)
         return torch.stack([interpolate(v, *transform(k, s)) for v, k, s in rows], 1)
 
     def restore(self, z: Tensor) -> Tensor:
         """Back to normalised units, without the bias of the curved way."""
         values = []
         for c in range(self.channels):
-            knots, log_sigma = self.knots[c], self.log_sigma[c]
+            knots, log_sigma = self.knots[c], self.binned[c]
             signal, f = transform(knots, log_sigma)
             # E f(y) = f(E y) + f'' sigma**2 / 2 = f(E y) - sigma' / 2, to second order.
             bend = torch.diff(log_sigma.exp()) / torch.diff(knots)
