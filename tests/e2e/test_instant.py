@@ -126,14 +126,10 @@ def test_a_model_is_for_its_kind_of_image(run: Run, write: Write, road: str) -> 
     assert facts("wide_clean.tif") == facts("wide.tif")
 
 
-def test_correlated_noise_is_said_to_be_kept(run: Run) -> None:
+def test_correlated_noise_goes(run: Run) -> None:
     rng = np.random.default_rng(0)
-    white = rng.normal(size=(96, 98))
+    white = rng.normal(size=(128, 130))
     stripes = (white[:, 2:] + white[:, 1:-1] + white[:, :-2]) / np.sqrt(3)
     tifffile.imwrite("stripes.tif", (100 + 20 * stripes).astype(np.float32))
-    tifffile.imwrite("white.tif", (100 + 20 * white[:, 2:]).astype(np.float32))
-    said = [
-        run("denoise", f"{name}.tif", "-o", f"{name}_clean.tif", "--method", "instant").err
-        for name in ("stripes", "white")
-    ]
-    assert ["correlated along X" in text for text in said] == [True, False]
+    run("denoise", "stripes.tif", "-o", "clean.tif", "--method", "instant")
+    assert tifffile.imread("clean.tif").std() < 7

@@ -15,9 +15,10 @@ RNG = np.random.default_rng(0)
 
 def blobs(count: int, side: int = 10) -> np.ndarray:
     """Squares with a number each on an empty ground."""
+    rng = np.random.default_rng([count, side])
     plane = np.zeros((256, 256), np.uint16)
     for number in range(1, count + 1):
-        y, x = RNG.integers(0, 256 - side, 2)
+        y, x = rng.integers(0, 256 - side, 2)
         plane[y : y + side, x : x + side] = number
     return plane
 
@@ -48,6 +49,6 @@ def test_an_array_of_booleans_is_refused() -> None:
 
 
 def test_scripts_are_warned_too() -> None:
-    cells = blobs(9)[:64, :64]
+    cells = blobs(90)[:64, :64]
     with pytest.warns(UserWarning, match="the image: few distinct values .* looks like labels"):
         unnoise.denoise(cells, method="gaussian")

@@ -191,9 +191,9 @@ def test_the_gain_of_correlated_noise_is_about_right() -> None:
 
 
 def test_measured_correlation_is_what_the_net_is_told() -> None:
-    y = scene((128, 128)) + SIGMA * drawn(ROW, (128, 128), np.random.default_rng(2))
+    y = scene((192, 192)) + SIGMA * drawn(ROW, (192, 192), np.random.default_rng(2))
     image = Image.from_array(y)
     model = plan([image], Config(method="instant"))
     told_of = dict(zip(lags(), model.weights["rho"][0].tolist(), strict=True))
-    assert told_of[0, 1] == pytest.approx(0.65, abs=0.15)
+    assert told_of[0, 1] == pytest.approx(0.65, abs=0.2)
     assert with_autocorrelation(model, ()).weights["rho"] is model.weights["rho"]

@@ -344,7 +344,7 @@ def estimate_risk(model: Model, pieces: Sequence[Piece], device: torch.device) -
     >>> noisy = np.random.default_rng(0).normal(100, 5, size=(64, 64)).astype(np.float32)
     >>> model, cpu = unnoise.train(noisy, method="gaussian"), torch.device("cpu")
     >>> pieces = judging_pieces([Image.from_array(noisy)], model, cpu)
-    >>> estimate_risk(model, pieces, cpu).risk < 1.1
+    >>> estimate_risk(model, pieces, cpu).risk < 1.2
     True
     """
     channels = list(model.channels)

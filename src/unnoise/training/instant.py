@@ -163,6 +163,7 @@ class VstCalibration(Run):
         assert isinstance(net, VarianceStabilized)
         self._net = net.requires_grad_(False)
         self._first, self._rho = net.log_sigma.clone(), net.rho
+        net.bins = torch.ones_like(net.bins)  # the model of a run that goes on may be calibrated
         self._straight = self._first.amax(1) - self._first.amin(1) < STRAIGHT
         self._correlated = bool(net.rho.any())
         # Neighbours tell the noise of a hidden pixel where it is correlated. Pixels further apart
@@ -307,8 +308,8 @@ class VstCalibration(Run):
         return self._model.with_weights(self._best, steps=self.step, held_out=held_out)
 
     def state(self) -> dict[str, Any]:
-        """Nothing but the step: a calibration takes seconds and starts anew."""
-        return {"step": 0}
+        """The first guess: a calibration takes seconds and starts anew."""
+        return {"step": 0, "log_sigma": self._first.cpu()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Start anew.
@@ -318,8 +319,10 @@ class VstCalibration(Run):
         InputError
             If the state belongs to something else.
         """
-        if state != {"step": 0}:
+        first = state.get("log_sigma", self._first)
+        if state.get("step") != 0 or np.shape(first) != self._first.shape:
             raise InputError("the saved state does not fit its model; start anew")
+        self._first = first.to(self._first)
 
 
 def _linked(rho: Tensor) -> tuple[int, int]:
