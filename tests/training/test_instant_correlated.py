@@ -21,13 +21,13 @@ from unnoise.models.model import Model
 from unnoise.models.predict import predict, predict_array
 from unnoise.nets.gaussian_denoiser import GaussianNet, lags
 from unnoise.noise.correlated_noise import drawn
+from unnoise.noise.correlation import apart
 from unnoise.noise.image_noise import ImageNoise
 from unnoise.noise.noise_models import VarianceCurve
 from unnoise.training.finish import finish
 from unnoise.training.instant import (
     VstCalibration,
     _every,
-    _linked,
     told_correlation,
     with_stabilizer,
 )
@@ -118,9 +118,12 @@ def test_patches_of_pixels_apart() -> None:
         np.testing.assert_array_equal(part[0], patches[i, 0][y::3, x::2])
 
 
-@pytest.mark.parametrize(("rho", "expected"), [(RHO, (2, 2)), (ROW, (0, 2)), (ROW.T, (2, 0))])
-def test_how_far_noise_is_linked(rho: NDArray, expected: tuple[int, int]) -> None:
-    assert _linked(torch.tensor([told_correlation(rho)])) == expected
+@pytest.mark.parametrize(("rho", "expected"), [(RHO, (3, 3)), (ROW, (1, 3)), (ROW.T, (3, 1))])
+def test_how_far_apart_pixels_are_judged(rho: NDArray, expected: tuple[int, int]) -> None:
+    assert apart([rho]) == expected
+    run = VstCalibration([Image.from_array(noisy(rho))], told(noisy(rho), rho), CPU)
+    sides = zip((96, 104), expected, strict=True)
+    assert run._x.shape[2:] == tuple(min(64, n // step) for n, step in sides)
 
 
 def test_every_channel_has_its_own_correlation() -> None:

@@ -9,7 +9,7 @@ projection. Between planes a specimen that stays the same is smooth, and noise i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -136,10 +136,7 @@ class Correlation:
     @property
     def apart(self) -> tuple[int, int]:
         """Pixels so far apart in Y and X, in multiples, do not tell each other's noise."""
-        r = len(self.noise) // 2
-        y, x = np.nonzero(np.abs(self.neighbours) > LINKED)
-        far_y, far_x = (min(int(np.abs(found - r).max()), FARTHEST - 1) for found in (y, x))
-        return far_y + 1, far_x + 1
+        return apart([self.neighbours])
 
     def joined(self, other: Correlation, letter: str) -> Correlation:
         """With the correlation along one more axis, taken from another measurement."""
@@ -193,6 +190,22 @@ def without_gaps(wanted: NDArray[np.bool_]) -> NDArray[np.bool_]:
         last = np.flip(np.maximum.accumulate(np.flip(filled, axis), axis), axis)
         filled = first & last
     return filled
+
+
+def apart(shapes: Sequence[NDArray]) -> tuple[int, int]:
+    """How far apart in Y and X pixels do not tell each other's noise, by its autocorrelations.
+
+    Examples
+    --------
+    >>> apart([np.array([[0.3, 0.6, 1.0, 0.6, 0.3]])]), apart([])
+    ((1, 3), (1, 1))
+    """
+    far = [0, 0]
+    for rho in shapes:
+        for axis, found in enumerate(np.nonzero(np.abs(rho) > LINKED)):
+            reach = int(np.abs(found - rho.shape[axis] // 2).max())
+            far[axis] = min(max(far[axis], reach), FARTHEST - 1)
+    return far[0] + 1, far[1] + 1
 
 
 def measure(

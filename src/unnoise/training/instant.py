@@ -25,7 +25,7 @@ from unnoise.models.build import ready
 from unnoise.models.model import Model
 from unnoise.nets.gaussian_denoiser import lags
 from unnoise.nets.variance_stabilized import KNOTS, VarianceStabilized, interpolate
-from unnoise.noise.correlation import FARTHEST, LINKED
+from unnoise.noise import correlation
 from unnoise.training.crops import crops_of
 from unnoise.training.methods.b2u import donut_mean
 from unnoise.training.progress import Progress
@@ -164,11 +164,14 @@ class VstCalibration(Run):
         self._net = net.requires_grad_(False)
         self._first, self._rho = net.log_sigma.clone(), net.rho
         net.bins = torch.ones_like(net.bins)  # the model of a run that goes on may be calibrated
-        self._straight = self._first.amax(1) - self._first.amin(1) < STRAIGHT
         self._correlated = bool(net.rho.any())
+        self._straight = self._first.amax(1) - self._first.amin(1) < STRAIGHT
+        if self._correlated:  # its one strength may be wrong
+            self._straight.zero_()
         # Neighbours tell the noise of a hidden pixel where it is correlated. Pixels further apart
         # do not: they make a smaller image, whose noise is white and as strong.
-        apart = [far + 1 for far in _linked(net.rho)]
+        shapes = model.noise.autocorrelation if model.noise else ()
+        apart = correlation.apart([rho for rho in shapes if rho is not None])
         net.rho = torch.zeros_like(net.rho)
         least = [min(image.sizes[k] for image in images) for k in "YX"]
         sides = zip(model.patch, least, apart, strict=True)
@@ -233,9 +236,10 @@ class VstCalibration(Run):
             for factor in FACTORS:
                 self._try(torch.full_like(self._bends, factor))
         else:
-            bends = self._bends.clone()
-            bends[:, 0] = DARK
-            self._try(bends)
+            if not self._straight.all():
+                bends = self._bends.clone()
+                bends[:, 0] = DARK
+                self._try(bends)
             if self._errors.nanmean() > STRONG:
                 for bins in BINS:
                     self._average(bins)
@@ -247,8 +251,7 @@ class VstCalibration(Run):
         mean, count = change.nanmean(1), change.isfinite().sum(1).clamp(min=1)
         spread = (change - mean[:, None]).square().nanmean(1).sqrt()
         sure = SURE * spread * (self._copies / count).sqrt()
-        fixed = torch.zeros_like(self._straight) if self._correlated else self._straight
-        better = ~fixed & (mean < -sure) & (mean < -WIN * self._errors.nanmean(1))
+        better = ~self._straight & (mean < -sure) & (mean < -WIN * self._errors.nanmean(1))
         self._bends = torch.where(better[:, None], bends, self._bends)
         self._errors = torch.where(better[:, None], errors, self._errors)
         self._net.shift = torch.where(better[:, None], shift, self._net.shift)
@@ -323,14 +326,6 @@ class VstCalibration(Run):
         if state.get("step") != 0 or np.shape(first) != self._first.shape:
             raise InputError("the saved state does not fit its model; start anew")
         self._first = first.to(self._first)
-
-
-def _linked(rho: Tensor) -> tuple[int, int]:
-    """How far in Y and X noise tells that of other pixels, by its correlation (channels, lags)."""
-    strongest = rho.abs().amax(0).tolist()
-    found = [lag for lag, r in zip(lags(), strongest, strict=True) if r > LINKED]
-    y, x = (max((abs(lag[axis]) for lag in found), default=0) for axis in (0, 1))
-    return min(y, FARTHEST - 1), min(x, FARTHEST - 1)
 
 
 def _every(apart: Sequence[int], patches: NDArray) -> NDArray:
