@@ -11,7 +11,7 @@ import yaml
 from pydantic import ValidationError
 
 from unnoise.config.config import Config
-from unnoise.config.methods import PRESETS
+from unnoise.config.methods import METHODS, PRESETS
 from unnoise.errors import InputError
 
 SECTIONS = {
@@ -24,6 +24,7 @@ SECTIONS = {
 }
 
 
+PLAIN = ("method", "ndim", "use_center_pixel", "noise_model", "context")
 CLASSICAL = ("gaussian", "nlm", "tv", "wavelet", "bm3d")
 
 
@@ -64,6 +65,11 @@ def test_unknown_settings_are_refused_by_name(values: dict[str, Any], name: str)
 LIMITS: list[tuple[str, list[Any], list[Any]]] = [
     ("method", list(SECTIONS), ["N2V", "noise2void", None, 3, ["n2v"]]),
     ("ndim", [None, 2, 3], [1, 4, "two"]),
+    (
+        "context",
+        [None, {}, {"T": 0}, {"Z": 0}],
+        [{"S": 1}, {"T": -1}, {"T": 9}, {"T": 1.5}, {"t": 1}, {"T": None}, 2, "T"],
+    ),
     ("mask.percent", [0.05, 50], [0, 0.04, 50.1, -1, float("nan")]),
     ("mask.radius", [1, 15], [0, 16, 1.5]),
     ("mask.pattern", ["stratified", "grid"], ["random"]),
@@ -190,7 +196,7 @@ def test_yaml_brings_every_setting_back(config: Config) -> None:
         assert Config.parse(values) == Config.from_yaml(text) == config
         # Every default of every section that the method uses is written out, and nothing else.
         used = SECTIONS[config.method] | (set() if classical else {"training"})
-        assert set(values) == {"method", "ndim", "use_center_pixel", "noise_model"} | used
+        assert set(values) == {*PLAIN} | used
         for group in used:
             assert set(values[group]) == set(type(getattr(config, group)).model_fields)
     # What the file says is what `values` says, which is plain: no tuples, no enumerations.
@@ -212,7 +218,7 @@ def test_every_setting_is_explained_above_its_line(preset: str, method: str) -> 
             group = group or (found[2] if line.endswith(":") else "")
         else:
             assert line == "" or line.lstrip().startswith("# ")
-    every = {"method", "ndim", "use_center_pixel", "noise_model"}
+    every = {*PLAIN}
     for section, values in config.values().items():
         if isinstance(values, dict):
             every |= {section, *(f"{section}.{key}" for key in values)}
@@ -292,6 +298,13 @@ IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
         for training in ({"steps": 5}, {"minutes": 1}, {"batch_size": 8}, {"loss": "mae"})
     ),
     ({"method": "bm3d", "ndim": 3}, "bm3d works on planes"),
+    ({"context": {"T": 0, "Z": 0}}, "context looks along one axis"),
+    *(
+        ({"method": method, "context": {"T": 2}}, f"{method} cannot look at neighbouring frames")
+        for method in SECTIONS
+        if not METHODS[method].context
+    ),
+    ({"context": {"Z": 1}, "ndim": 3}, "context along Z is for 2D nets"),
     ({"method": "structn2v", "ndim": 2, "mask": {"struct": "z:3"}}, "3 dimensions but the net"),
     ({"method": "structn2v", "mask": {"struct": "horizontal:4"}}, "odd length"),
     ({"method": "structn2v", "mask": {"struct": [1, 2, 1]}}, "only 0 and 1"),
@@ -325,6 +338,8 @@ POSSIBLE: list[dict[str, Any]] = [  # just beside the impossible
     {"method": "care", "training": {"loss": "gaussian"}},
     {"method": "n2n", "training": {"loss": "laplace"}},
     {"method": "bm3d", "ndim": 2},
+    {"method": "bm3d", "context": {"T": 0}},
+    {"context": {"Z": 0}, "ndim": 3},
     {"method": "nlm", "training": {"seed": 5}},
 ]
 

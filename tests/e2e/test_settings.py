@@ -235,6 +235,7 @@ def test_config_prints_presets_and_changes(run: Run) -> None:
         ["--preset", "paper"],
         ["--pairs", "T"],
         ["--struct", "cross:3"],
+        ["--context", "T:1"],
         ["--noise-model", "camera.json"],
         ["--log", "wandb"],
         ["--steps", "9"],
@@ -273,7 +274,7 @@ def test_a_model_folder_from_inside(
 
 HELP = {
     (): ["denoise", "train", "predict", "methods", "config", "plot-history", "demo"],
-    ("denoise",): ["--method", "--targets", "--pairs", "--struct", "--uncertainty", "--set"],
+    ("denoise",): ["--method", "--targets", "--pairs", "--struct", "--context", "--uncertainty"],
     ("train",): ["--resume", "--method", "--targets", "--config", "--set", "--log", "--preset"],
     ("predict",): ["--uncertainty", "--axes", "--tta", "--overwrite"],
     ("methods",): ["assume"],
@@ -281,6 +282,16 @@ HELP = {
     ("plot-history",): ["--out", "CSV"],
     ("demo",): ["--steps"],
 }
+
+
+def test_the_context_is_a_setting_of_every_method(run: Run, cells: Path) -> None:
+    for method in ("n2v", "gaussian"):
+        more = ("--method", method, *(QUICK if method == "n2v" else ()))
+        assert run("train", cells, "-o", method, "--context", "t:0", *more).code == 0
+        assert of(method)["context"] == {"T": 0}
+    for wrong in ("2", "T", "T:", "T:-1", "T:two", ":2"):
+        assert_refused(run("train", cells, "-o", "m", "--context", wrong), "T:2")
+    assert_refused(run("train", cells, "-o", "m", "--context", "S:1"), "context")
 
 
 @pytest.mark.parametrize("command", HELP, ids=" ".join)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 import unnoise
 from synthetic import averaged, smooth, white
 from tiny import NET
-from unnoise.app.cli.options import wanted, with_noise_model
+from unnoise.app.cli.options import assigned, wanted
 from unnoise.config import struct_mask as structure
 from unnoise.config.config import Config
 from unnoise.errors import InputError
@@ -200,11 +200,11 @@ def test_the_camera_file_becomes_a_setting(tmp_path: Any) -> None:
 
     path = tmp_path / 'my "camera": #1.json'
     Camera((PoissonGauss(1.0, 0.0, 1.0),)).save(path)
-    assert with_noise_model(None, None) == []
-    config = Config().set(*with_noise_model(["mask.percent=5"], path))
+    assert assigned(None, None, None) == []
+    config = Config().set(*assigned(["mask.percent=5"], path, None))
     assert config.noise_model == str(path)
     with pytest.raises(InputError, match="no such camera file"):
-        with_noise_model(None, tmp_path / "gone.json")
+        assigned(None, tmp_path / "gone.json", None)
 
 
 @pytest.mark.parametrize(

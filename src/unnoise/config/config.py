@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from unnoise.config import methods
 from unnoise.config import struct_mask as structure
 from unnoise.config.plain_yaml import read_yaml
 from unnoise.config.sections import (
+    MAX_MEAN,
+    MOST_CONTEXT,
     SECTIONS,
     SPREADS,
     Frozen,
@@ -21,6 +23,8 @@ from unnoise.config.sections import (
     Recorruption,
     Revisible,
     Training,
+    merged,
+    nearest,
 )
 from unnoise.errors import InputError, expect
 
@@ -48,6 +52,9 @@ class Config(Frozen):
     """File of unnoise calibrate with the noise of the camera, instead of what is measured on the
     images; the center pixel is then used as with use_center_pixel. With r2r, the noise that is
     split."""
+    context: dict[Literal["T", "Z"], Annotated[int, Field(ge=0, le=MOST_CONTEXT)]] | None = None
+    """Frames before and after that a result looks at, as {T: 2} or {Z: 1}; {T: 0} is frame by
+    frame, and unset leaves it to the method, and auto to the images."""
     mask: Mask | None = None
     b2u: Revisible | None = None
     recorruption: Recorruption | None = None
@@ -68,7 +75,7 @@ class Config(Frozen):
             defaults = methods.method(str(values.get("method", "n2v"))).defaults
         except InputError as error:
             raise InputError(f"setting 'method': {error}") from error
-        return _merge(defaults, values)
+        return merged(defaults, values)
 
     @model_validator(mode="after")
     def _possible(self) -> Config:
@@ -157,6 +164,20 @@ class Config(Frozen):
                 entry.planes_only and self.ndim == 3,
                 f"{name} works on planes; add --2d (ndim: 2) or choose another method",
             ),
+            (
+                len(self.context or ()) > 1,
+                "context looks along one axis; give either T or Z",
+            ),
+            (
+                bool((self.context or {}).get("Z")) and self.ndim == 3,
+                "context along Z is for 2D nets, as a 3D net sees the slices around anyway; leave "
+                "it out, or add --2d (ndim: 2)",
+            ),
+            (
+                self.neighbours is not None and not entry.context,
+                f"the method {name} cannot look at neighbouring frames (context); leave it out or "
+                f"choose another method",
+            ),
         ]
 
     @classmethod
@@ -210,7 +231,7 @@ class Config(Frozen):
             where = ".".join(str(part) for part in first["loc"])
             message = first["msg"].removeprefix("Value error, ")
             if first["type"] == "extra_forbidden":
-                message = f"there is no such setting{_nearest(first['loc'])}"
+                message = f"there is no such setting{nearest(first['loc'], cls)}"
             raise InputError(f"setting '{where}': {message}" if where else message) from error
 
     @classmethod
@@ -354,6 +375,17 @@ class Config(Frozen):
         """Whether the net predicts a mean and a scale."""
         return self.training.loss in SPREADS
 
+    @property
+    def neighbours(self) -> tuple[str, int] | None:
+        """Axis and number of the frames before and after that the context asks for, if any.
+
+        Examples
+        --------
+        >>> Config().neighbours, Config(context={"T": 0}).neighbours
+        (None, None)
+        """
+        return next(((axis, reach) for axis, reach in (self.context or {}).items() if reach), None)
+
     def footprint(self, ndim: int) -> Any:
         """The structN2V mask as a boolean array of `ndim` dimensions, or None."""
         if self.mask is None or self.mask.struct is None:
@@ -365,30 +397,3 @@ class Config(Frozen):
         if self.recorruption is not None and self.recorruption.correlated:
             return ((0, False), (2, False))  # an autocorrelation is the same after a half turn
         return structure.symmetries(self.footprint(ndim))
-
-
-MAX_MEAN = 6.25
-"""Percent up to which `mean` is safe: at 25 % the hidden noise can be solved for, at 6.25 % not."""
-
-
-def _merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Nested mappings, those of `over` winning."""
-    result = dict(under)
-    for key, value in over.items():
-        plain = value.model_dump() if isinstance(value, BaseModel) else value
-        below = result.get(key)
-        nested = isinstance(below, Mapping) and isinstance(plain, Mapping)
-        result[key] = _merge(below, plain) if nested else plain  # type: ignore[arg-type]
-    return result
-
-
-def _nearest(loc: tuple[int | str, ...]) -> str:
-    """A hint at the setting that was probably meant."""
-    import difflib
-
-    sections: dict[str, Any] = {**SECTIONS, "training": Training}
-    model = sections.get(str(loc[0]), Config) if len(loc) > 1 else Config
-    close = difflib.get_close_matches(str(loc[-1]), model.model_fields, 1, 0.5)
-    return (
-        f"; did you mean '{close[0]}'?" if close else f"; known are {', '.join(model.model_fields)}"
-    )

@@ -43,6 +43,8 @@ class Method:
         Whether it starts from the weights of the package.
     planes_only : bool
         Whether its net or filter works on planes, never on stacks.
+    context : bool
+        Whether its results can look at neighbouring frames.
     only_mse : str
         Why likelihoods cannot be its loss, as the end of a sentence; empty where they can.
     no_early_stopping : str
@@ -62,6 +64,7 @@ class Method:
     blind_spot: bool = False
     pretrained: bool = False
     planes_only: bool = False
+    context: bool = False
     only_mse: str = ""
     no_early_stopping: str = ""
     keeps_last: bool = False

@@ -19,6 +19,11 @@ REPLACEMENT_ALIASES = {
 SPREADS = {"gaussian": 1.0, "laplace": 2.0}
 """Losses for which the net predicts a mean and a scale; variance in units of the squared scale."""
 
+MAX_MEAN = 6.25
+"""Percent up to which `mean` is safe: at 25 % the hidden noise can be solved for, at 6.25 % not."""
+MOST_CONTEXT = 8
+"""Frames on either side that a result may look at."""
+
 
 class Frozen(BaseModel):
     """Settings cannot change once made, and unknown keys are refused."""
@@ -233,3 +238,26 @@ SECTIONS = {
     "net": Net,
 }
 """The sections that some methods lack."""
+
+
+def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested mappings, those of `over` winning."""
+    result = dict(under)
+    for key, value in over.items():
+        plain = value.model_dump() if isinstance(value, BaseModel) else value
+        below = result.get(key)
+        nested = isinstance(below, Mapping) and isinstance(plain, Mapping)
+        result[key] = merged(below, plain) if nested else plain  # type: ignore[arg-type]
+    return result
+
+
+def nearest(loc: tuple[int | str, ...], outermost: type[BaseModel]) -> str:
+    """A hint at the setting that was probably meant."""
+    import difflib
+
+    sections: dict[str, Any] = {**SECTIONS, "training": Training}
+    model = sections.get(str(loc[0]), outermost) if len(loc) > 1 else outermost
+    close = difflib.get_close_matches(str(loc[-1]), model.model_fields, 1, 0.5)
+    return (
+        f"; did you mean '{close[0]}'?" if close else f"; known are {', '.join(model.model_fields)}"
+    )

@@ -166,7 +166,7 @@ class Auto:
         """
         choice = choose(images, self.ndim)
         # Steps and other settings are those of a training.
-        if self.shipped and self.steps is None and not self.assignments:
+        if self.shipped and self.steps is None and not self._own_settings:
             choice = with_pretrained(choice, images, self.minutes, self.ndim)
         try:
             config = self._budgeted(choice.config.set(*self.assignments))
@@ -187,7 +187,7 @@ class Auto:
             found = MethodChoice(_with(method, (), self.ndim), choice.reports, why)
             if method == "adapted":
                 plain = MethodChoice(_with("n2v", (), self.ndim), choice.reports, "")
-                given = not self.shipped or self.steps is not None or self.assignments
+                given = not self.shipped or self.steps is not None or self._own_settings
                 own = plain if given else with_pretrained(plain, images, self.minutes, self.ndim)
                 if own.config.method == "n2v":
                     continue
@@ -199,6 +199,11 @@ class Auto:
                 continue
             return MethodChoice(config, found.reports, found.why)
         return None
+
+    @property
+    def _own_settings(self) -> bool:
+        """Whether the user made settings that the shipped net does not have."""
+        return any(not made.startswith("context") for made in self.assignments)
 
     def _budgeted(self, config: Config) -> Config:
         minutes, steps = (self.minutes, self.steps) if config.is_trained else (None, None)

@@ -19,6 +19,7 @@ from unnoise.app.cli.options import (
     Backend,
     Compress,
     ConfigFile,
+    Context,
     Debug,
     Device,
     Dtype,
@@ -47,9 +48,9 @@ from unnoise.app.cli.options import (
     ThreeD,
     Tta,
     Uncertainty,
+    assigned,
     settings_of,
     wanted,
-    with_noise_model,
 )
 from unnoise.app.cli.terminal import echo, fail, guarded, stopped
 from unnoise.errors import InputError, Interrupted, UnnoiseError
@@ -106,6 +107,7 @@ def denoise(
     targets: Targets = None,
     pairs: Pairs = None,
     struct: Struct = None,
+    context: Context = None,
     preset: Preset = "fast",
     config: ConfigFile = None,
     set_: Set = None,
@@ -125,7 +127,7 @@ def denoise(
     from unnoise.app.cli.progress import show
     from unnoise.app.denoise import denoise_files
 
-    set_ = with_noise_model(set_, noise_model)
+    set_ = assigned(set_, noise_model, context)
     settings = wanted(method, preset, config, pairs, struct, set_, minutes, steps, seed, three_d)
     show(
         denoise_files(
@@ -170,6 +172,7 @@ def train(
     targets: Targets = None,
     pairs: Pairs = None,
     struct: Struct = None,
+    context: Context = None,
     preset: Preset = "fast",
     config: ConfigFile = None,
     set_: Set = None,
@@ -190,7 +193,7 @@ def train(
 
     if resume is not None:
         chosen: list[object] = [out, minutes, steps, axes, three_d, method, pairs, struct]
-        chosen += [config, set_, log, seed, series, noise_model, nodata, mask]
+        chosen += [config, set_, log, seed, series, noise_model, nodata, mask, context]
         changed = preset != "fast" or overwrite or nan != "keep" or keep_outliers or fix_scan
         if changed or any(option is not None and option != [] for option in chosen):
             raise InputError(
@@ -214,7 +217,7 @@ def train(
     from unnoise.app.cli.progress import show
     from unnoise.app.train import train_files
 
-    set_ = with_noise_model(set_, noise_model)
+    set_ = assigned(set_, noise_model, context)
     settings = wanted(method, preset, config, pairs, struct, set_, minutes, steps, seed, three_d)
     show(
         train_files(

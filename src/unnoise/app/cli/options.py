@@ -108,6 +108,12 @@ Struct = Annotated[
     str | None,
     typer.Option(help="structN2V mask: horizontal:9, vertical:9, cross:5, square:3 or z:3."),
 ]
+Context = Annotated[
+    str | None,
+    typer.Option(
+        help="Look at so many frames before and after: T:2, or Z:1 for slices; T:0 for none."
+    ),
+]
 Uncertainty = Annotated[
     str | None,
     typer.Option(help="Also write the standard deviation of every pixel: a file or folder."),
@@ -203,11 +209,22 @@ def wanted(
     return auto
 
 
-def with_noise_model(assignments: list[str] | None, path: Path | None) -> list[str]:
-    """The settings with the camera file among them, checked."""
-    if path is None:
-        return list(assignments or ())
-    from unnoise.noise.camera.file import Camera
+def assigned(
+    assignments: list[str] | None, noise_model: Path | None, context: str | None
+) -> list[str]:
+    """The settings with the camera file and the context among them, checked."""
+    found = list(assignments or ())
+    if noise_model is not None:
+        from unnoise.noise.camera.file import Camera
 
-    Camera.load(path)
-    return [*(assignments or ()), f"noise_model={json.dumps(str(path.absolute()))}"]
+        Camera.load(noise_model)
+        found.append(f"noise_model={json.dumps(str(noise_model.absolute()))}")
+    if context is not None:
+        axis, _, reach = context.partition(":")
+        if not axis.strip().isalpha() or not reach.strip().isdecimal():
+            raise InputError(
+                f"--context {context} is no axis with a number of frames; write T:2, Z:1, or T:0 "
+                f"for frame by frame"
+            )
+        found.append(f"context={{{axis.strip().upper()}: {int(reach)}}}")
+    return found
