@@ -46,11 +46,11 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few_steps: None) -> Pa
 
 RESULTS = {
     "README.md": "cells_denoised.tif out/one.tif clean.tif my.model big_clean.tif n2v2.tif s.tif "
-    "movie_clean.tif care.model std.tif cells_denoised.report.html camera.json",
+    "movie_clean.tif near.tif care.model std.tif cells_denoised.report.html camera.json",
     "docs/know_your_noise.md": "noise.json noise.html camera.json c.tif c.report.html "
     "nodata.tif masked.tif filled.tif fixed.tif",
-    "docs/methods.md": "cells_denoised.tif s.tif n.tif care.model n2n.model b.tif l.tif std.tif "
-    "run.yaml my.model other.model",
+    "docs/methods.md": "cells_denoised.tif s.tif n.tif near.tif care.model n2n.model b.tif l.tif "
+    "std.tif run.yaml my.model other.model",
 }
 
 

@@ -12,10 +12,13 @@ TRAINED: dict[str, tuple[str, ...]] = {
     "structn2v": ("--struct", "horizontal:3"),
     "n2n": ("--method", "n2n", "--targets", "again.tif"),
     "n2n along T": ("--pairs", "T"),
+    "n2v beside T": ("--method", "n2v", "--context", "T:1"),
     "care": ("--method", "care", "--targets", "clean.tif"),
     "b2u": ("--method", "b2u"),
     "r2r": ("--method", "r2r"),
 }
+MOVIES = ("n2n along T", "n2v beside T")
+"""Those that need several frames."""
 CLASSICAL = {name: ("--method", name) for name in ("gaussian", "nlm", "tv", "wavelet", "bm3d")}
 
 KINDS: dict[str, tuple[str, tuple[int, ...], tuple[str, ...]]] = {
@@ -30,7 +33,8 @@ POSSIBLE = [
     (name, kind)
     for name in (*TRAINED, *CLASSICAL)
     for kind in KINDS
-    if (name, kind) not in (("n2n along T", "RGB"), ("bm3d", "3D"))
+    if kind != "RGB" or name not in MOVIES
+    if (name, kind) != ("bm3d", "3D")
 ]
 """Methods and the kinds of images that they take: RGB has no T, BM3D works on planes."""
 
@@ -48,7 +52,7 @@ def scene(write: Write, name: str, kind: str) -> tuple[str, ...]:
     """Write x.tif and what the method learns from; returns the options of the kind of image."""
     axes, shape, more = KINDS[kind]
     dtype = "uint8" if kind == "RGB" else "uint16"
-    if name == "n2n along T":
+    if name in MOVIES:
         axes, shape = f"T{axes}", (3, *shape)
     write("x.tif", shape, axes, dtype=dtype)
     write("again.tif", shape, axes, seed=1, dtype=dtype)

@@ -10,7 +10,7 @@ import pytest
 from scipy import ndimage
 from skimage import data
 
-from synthetic import photon_ground
+from synthetic import photon_ground, smooth, white
 from tiny import CPU, two_steps, untrained
 from unnoise.config.config import Config
 from unnoise.models.predict import predict_array
@@ -41,6 +41,18 @@ def test_what_is_kept(method: str) -> None:
     assert float(noise.variance(30.0)) == pytest.approx(30, rel=0.4)
     assert len(model.record.looks) == len(model.record.dependence) == 1
     assert model.posterior is None
+
+
+@pytest.mark.parametrize("frames", [1, 4])
+def test_noise_that_neighbouring_frames_share_is_named_where_they_are_seen(frames: int) -> None:
+    still = np.broadcast_to(smooth((96, 96), 5, mean=100, sd=20), (12, 96, 96))
+    noise = ndimage.uniform_filter1d(white((12, 96, 96)), frames, axis=0) * frames**0.5
+    for reach in (0, 1):
+        config = two_steps("n2v", f"context={{T: {reach}}}")
+        model, image = untrained(still + 10 * noise, config, "TYX")
+        _, told, _ = finish(model, [image], (), CPU)
+        expected = frames > 1 and reach > 0
+        assert any("along T share noise" in line for line in told) == expected
 
 
 @pytest.mark.parametrize("pairing", [["use_center_pixel=true"], "camera"])

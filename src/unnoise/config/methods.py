@@ -136,6 +136,7 @@ METHODS: dict[str, Method] = {
         },
         build=f"{_METHODS}.n2v:build",
         blind_spot=True,
+        context=True,
     ),
     # Hoeck, Buchholz, Brachmann, Jug, Freytag: N2V2, ECCV workshops 2022.
     # Without the top skip the finest level that reaches the output is the second, which must not
@@ -156,6 +157,7 @@ METHODS: dict[str, Method] = {
         },
         build=f"{_METHODS}.n2v:build",
         blind_spot=True,
+        context=True,
     ),
     # Broaddus, Krull, Weigert, Schmidt, Myers: structN2V, ISBI 2020; its example hides 1x9 pixels.
     # Dense masks hide most of what is around a spot: 1 to 2 % were best, 5 % cost 2 dB.
@@ -170,6 +172,7 @@ METHODS: dict[str, Method] = {
         },
         build=f"{_METHODS}.n2v:build",
         blind_spot=True,
+        context=True,
     ),
     "n2n": Method(
         "Noise2Noise: predict one noisy image from another (--targets FOLDER or --pairs T)",
@@ -188,6 +191,7 @@ METHODS: dict[str, Method] = {
         paper=_REFERENCE,
         build=f"{_METHODS}.care:build",
         pairs="clean",
+        context=True,
     ),
     # Wang, Liu, Li, Han: Blind2Unblind, CVPR 2022, and its released training script: every
     # phase of a 4x4 grid, 48 filters, 100 epochs, 3e-4 halved after each fifth of them.
@@ -215,6 +219,7 @@ METHODS: dict[str, Method] = {
             },
         },
         build=f"{_METHODS}.b2u:build",
+        context=True,
         only_mse="whose target is not a noisy pixel",
         no_early_stopping="whose held-out loss does not see what its last phase gains",
         keeps_last=True,
@@ -228,6 +233,7 @@ METHODS: dict[str, Method] = {
         defaults={"recorruption": {}, "net": {}},
         paper={**_REFERENCE, "recorruption": {"decay": 1.0}},
         build=f"{_METHODS}.r2r:build",
+        context=True,
         only_mse="whose target is noisier than the image",
     ),
     "gaussian": Method("Gaussian blur, width by J-invariance", "as n2v", "seconds", run="filter"),

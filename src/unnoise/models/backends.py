@@ -18,6 +18,7 @@ from unnoise.errors import InputError, expect, first_line
 from unnoise.models.build import DenoisingNet, ready
 from unnoise.models.model import Model
 from unnoise.nets.device import autocast, select_device, training_dtype
+from unnoise.nets.per_channel import PerChannel
 from unnoise.nets.unet import UNet
 
 BACKENDS = ("torch", "bfloat16", "onnx")
@@ -169,7 +170,7 @@ def exported(model: Model) -> bytes:
     for part in net.modules():
         if isinstance(part, UNet):
             part.joined = False  # ONNX Runtime is slow at transposed convolutions
-    channels = 1 if model.is_one_by_one else len(model.channels)
+    channels = net.inputs if isinstance(net, UNet | PerChannel) else len(model.channels)
     # Sizes of their own, so that no two are taken for one.
     space = [period * (8 + 2 * axis) for axis, period in enumerate(net.grid)]
     free = dict.fromkeys((0, *range(2, 2 + len(space))), torch.export.Dim.DYNAMIC)

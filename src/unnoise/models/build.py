@@ -90,6 +90,7 @@ def _net(
             ndim=ndim,
             outputs=2 if config.is_probabilistic else 1,
             eps=config.training.eps,
+            neighbours=2 * config.neighbours[1] if config.neighbours else 0,
             **net.model_dump(exclude={"channels"}),
         )
 

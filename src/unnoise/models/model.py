@@ -187,6 +187,11 @@ class Model:
         return self.config.net is None or self.config.net.channels == "independent"
 
     @property
+    def context(self) -> tuple[str, int] | None:
+        """Axis and number of the frames before and after that its net sees; None for one frame."""
+        return None if self.config.net is None else self.config.neighbours
+
+    @property
     def symmetries(self) -> tuple[tuple[int, bool], ...]:
         """The (turns, flip) in YX that keep the direction of structured noise."""
         every = self.config.symmetries(self.ndim)
@@ -254,6 +259,12 @@ class Model:
             raise ModelError(
                 f"the model is three-dimensional but {image.name} has no Z slices (axes "
                 f"{image.axes}, shape {image.shape}); give the right --axes or train a 2D model"
+            )
+        if self.context is not None and n[self.context[0]] == 1:
+            raise ModelError(
+                f"the model looks at neighbouring frames along {self.context[0]} but {image.name} "
+                f"has a single one (axes {image.axes}, shape {image.shape}); give the right --axes "
+                f"or train a model without --context"
             )
 
     def unlike(self, image: Image) -> str | None:

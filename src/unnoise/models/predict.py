@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,6 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 from unnoise.images import axes as ax
 from unnoise.images.axes import Where
 from unnoise.images.image import Image
+from unnoise.images.neighbours import Neighbours
 from unnoise.images.pixel_types import pixel_type
 from unnoise.models import backends
 from unnoise.models.model import Model
@@ -69,6 +70,7 @@ def predict(
     tile: tuple[int, ...] | None = None,
     tta: bool | None = False,
     backend: str = "torch",
+    only: Mapping[str, int] | None = None,
 ) -> Iterator[Block]:
     """Denoise an image piece by piece.
 
@@ -89,6 +91,8 @@ def predict(
         ``torch``; ``onnx`` for ONNX Runtime on the CPU, whose results agree to about 1e-6 of the
         standard deviation of the image; or ``bfloat16``, where the processor computes with it: in
         about half the time, and results agree to about 0.1 % of the standard deviation.
+    only : mapping, optional
+        Positions along S, T or, of planes, Z that alone are denoised.
 
     Yields
     ------
@@ -114,11 +118,14 @@ def predict(
     backends.check(backend, device)
     where_to = select_device("cpu" if backend == "onnx" else device)
     n = image.sizes
-    frames = list(itertools.product(range(n["S"]), range(n["T"])))
+    wanted = {k: range(n[k]) if only is None or k not in only else [only[k]] for k in "STZ"}
+    frames = list(itertools.product(wanted["S"], wanted["T"]))
     levels = (
         [model.level_of(image, *frame) for frame in frames] if model.others else [0] * len(frames)
     )
-    make = partial(_Job.of, image=image, tile=tile, device=where_to, backend=backend)
+    make = partial(
+        _Job.of, image=image, slices=wanted["Z"], tile=tile, device=where_to, backend=backend
+    )
     jobs = {level: make(model.levels[level]) for level in sorted(set(levels))}
     keep_memory()  # 0.8 of the time: the next tile needs maps of the same sizes
     total, done = sum(len(jobs[i].depths) * len(jobs[i].plan) for i in levels), 0
@@ -135,6 +142,7 @@ class _Job:
     """A model that is ready for an image, and the image's tiles."""
 
     members: list[Member]
+    beside: list[Neighbours | None]
     ndim: int
     shape: tuple[int, ...]
     depths: Sequence[int]
@@ -145,11 +153,13 @@ class _Job:
         cls,
         model: Model,
         image: Image,
+        slices: Sequence[int],
         tile: tuple[int, ...] | None,
         device: torch.device,
         backend: str,
     ) -> _Job:
         members = [Member.of(m, share, device, backend) for m, share in model.members]
+        beside = [Neighbours(image, *m.context) if m.context else None for m, _ in model.members]
         n, ndim = image.sizes, model.ndim
         shape = tuple(n[letter] for letter in "ZYX"[-ndim:])
         halo = tuple(max(sides) for sides in zip(*(m.halo for m in members), strict=True))
@@ -162,17 +172,22 @@ class _Job:
             room = free_memory(device) * MEMORY_SHARE
             room = room if device.type == "cuda" else min(room, MAX_MEMORY[ndim])
             tile = choose(shape, halo, grid, room / max(m.memory for m in members))
-        depths = range(n["Z"]) if ndim == 2 else [0]
-        return cls(members, ndim, shape, depths, list(tiles(shape, tile, halo, grid)))
+        depths = slices if ndim == 2 else [0]
+        return cls(members, beside, ndim, shape, depths, list(tiles(shape, tile, halo, grid)))
 
     def results(
         self, image: Image, s: int, t: int, tta: bool | None
     ) -> Iterator[tuple[Where, Tile, Result]]:
         """The tiles of a frame: where each lies, and its result."""
         for z, piece in itertools.product(self.depths, self.plan):
-            where: dict[str, int | slice] = {"S": s, "T": t, "Z": slice(z, z + 1)}
-            noisy = read_tile(image, where, piece, self.ndim)
-            found = [m.result(noisy, piece, self.shape, tta) for m in self.members]
+            at = {"S": s, "T": t, "Z": z}
+            noisy = read_tile(image, at, piece, self.ndim)
+            found = []
+            for member, neighbours in zip(self.members, self.beside, strict=True):
+                frames = neighbours.frames(at) if neighbours else []
+                beside = [read_tile(image, frame, piece, self.ndim) for frame in frames]
+                found.append(member.result(noisy, beside, piece, self.shape, tta))
+            where: dict[str, int | slice] = {**at, "Z": slice(z, z + 1)}
             check_finite(image, noisy, [values for results, _ in found for values in results])
             where |= dict(zip("ZYX"[-self.ndim :], piece.write, strict=True))
             yield where, piece, mean(self.members, found)

@@ -52,10 +52,17 @@ class Member:
         return self.net.memory() * len(self.model.channels) * at_once
 
     def result(
-        self, noisy: NDArray, piece: Tile, shape: tuple[int, ...], tta: bool | None
+        self,
+        noisy: NDArray,
+        beside: Sequence[NDArray],
+        piece: Tile,
+        shape: tuple[int, ...],
+        tta: bool | None,
     ) -> Result:
         """Clean values (and spreads) of a tile, and the error where the pixel itself was used."""
-        results = _denoise(self.forward, self.model, noisy, self.device, tta)
+        channels = list(self.model.channels)
+        x = to_net(self.model, noisy[channels], self.device, [b[channels] for b in beside])
+        results = _denoise(self.forward, self.model, noisy, x, tta)
         error = None
         if self.model.posterior is not None:
             results[0], error = _with_posterior(self.model, noisy, results[0], piece, shape)
@@ -97,18 +104,13 @@ def _with_posterior(
 
 
 def _denoise(
-    net: Forward,
-    model: Model,
-    noisy: NDArray,
-    device: torch.device,
-    tta: bool | None,
+    net: Forward, model: Model, noisy: NDArray, x: Tensor, tta: bool | None
 ) -> list[NDArray[np.float64]]:
     """One tile through the net, in image units: clean values and, if predicted, their spread.
 
     Copied channels pass as they are.
     """
     channels = list(model.channels)
-    x = to_net(model, noisy[channels], device)
     symmetries = _symmetries(model, tta)
     # Full precision on GPUs too: 16-bit floats would leave 8 significant bits of the counts.
     with torch.inference_mode(), full_precision():
@@ -141,17 +143,16 @@ def _averaged(
 
     Of a probabilistic net also the standard deviation: the root of the mean variance.
     """
-    total, variance = torch.zeros_like(x), torch.zeros_like(x)
+    sums: list[Tensor] = []
     spread = SPREADS.get(loss)
     for turns, flip in symmetries:
         y = net(torch.rot90(x.flip(-1) if flip else x, turns, (-2, -1)))
         y = torch.rot90(y, -turns, (-2, -1))
         y = y.flip(-1) if flip else y
-        if spread is None:
-            total += y
-        else:
+        parts = [y]
+        if spread is not None:
             centre, scale = y.chunk(2, 1)
-            total += centre
-            variance += spread * scale**2
-    n = len(symmetries)
-    return [total / n] if spread is None else [total / n, (variance / n).sqrt()]
+            parts = [centre, spread * scale**2]
+        sums = [total + part for total, part in zip(sums, parts, strict=True)] if sums else parts
+    mean, *variance = (total / len(symmetries) for total in sums)
+    return [mean, *(v.sqrt() for v in variance)]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -137,17 +137,17 @@ def choose(
     return tuple(tile)
 
 
-def read_tile(image: Image, where: dict[str, int | slice], piece: Tile, ndim: int) -> NDArray:
-    """The mirrored read region of a tile, shape (c, *space)."""
+def read_tile(image: Image, at: Mapping[str, int], piece: Tile, ndim: int) -> NDArray:
+    """The mirrored read region of a tile of a frame (along S, T, Z), shape (c, *space)."""
     letters = "ZYX"[-ndim:]
     n = image.sizes
-    inside, picks = {}, []
+    inside, picks = dict[str, int | slice](at), []
     for letter, region in zip(letters, piece.read, strict=True):
         positions = mirror(region.start, region.stop, n[letter])
         low = int(positions.min())
         inside[letter] = slice(low, int(positions.max()) + 1)
         picks.append(positions - low)
-    block = image.read({**where, **inside})[0, 0]
+    block = image.read(inside)[0, 0]
     if ndim == 2:
         block = block[:, 0]
     return np.asarray(block[np.ix_(np.arange(block.shape[0]), *picks)])

@@ -18,9 +18,16 @@ from unnoise.images.image import Image
 from unnoise.models.model import Model
 
 
-def to_net(model: Model, pixels: NDArray, device: torch.device) -> Tensor:
-    """Normalised pixels as the net takes them: (c, 1, *space) or (1, c, *space)."""
-    return batched(model, model.affine.select(list(model.channels)).apply(pixels), device)
+def to_net(
+    model: Model, pixels: NDArray, device: torch.device, beside: Sequence[NDArray] = ()
+) -> Tensor:
+    """Normalised pixels as the net takes them: (c, 1, *space) or (1, c, *space).
+
+    With the same pixels of neighbouring frames as further channels, where the net sees any.
+    """
+    affine = model.affine.select(list(model.channels))
+    frames = [batched(model, affine.apply(frame), device) for frame in (pixels, *beside)]
+    return torch.cat(frames, 1) if beside else frames[0]
 
 
 def batched(model: Model, values: NDArray, device: torch.device) -> Tensor:

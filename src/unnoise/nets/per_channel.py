@@ -37,12 +37,15 @@ class PerChannel(nn.Module):
         nets = [make() for _ in range(channels)]
         self.nets = nn.ModuleList(nets)
         self.channels, self.ndim, self.outputs = channels, nets[0].ndim, nets[0].outputs
+        self.inputs = channels * nets[0].inputs
         self.grid, self.radius = nets[0].grid, nets[0].radius
         self._one = nets[0].memory()
 
     def forward(self, x: Tensor) -> Tensor:
-        """Denoise patches of shape (b, channels, *space): all means first, then all scales."""
-        parts = [net(plane) for net, plane in zip(self.nets, x.unsqueeze(2).unbind(1), strict=True)]
+        """Denoise patches of shape (b, inputs, *space): all means first, then all scales."""
+        # Of every channel, the frame and its neighbours.
+        own = torch.unflatten(x, 1, (-1, self.channels)).unbind(2)
+        parts = [net(frames) for net, frames in zip(self.nets, own, strict=True)]
         # (b, outputs, *space) of every channel -> (b, outputs, channels, *space)
         return torch.stack(parts, 2).flatten(1, 2)
 

@@ -80,6 +80,9 @@ class UNet(nn.Module):
         channels, then their scales, which are positive.
     eps : float
         The smallest scale.
+    neighbours : int
+        Frames beside the one to denoise that are further input: after its channels come those of
+        the first neighbour, then those of the next.
 
     Attributes
     ----------
@@ -88,6 +91,8 @@ class UNet(nn.Module):
         input by it shifts the output.
     radius : tuple of int
         Per space dimension, how far in pixels an output may look.
+    inputs : int
+        Channels of the input, those of neighbours included.
     joined : bool
         Neither concatenate maps nor, with nearest upsampling, upsample them (`up_and_join`): the
         same function in less time. Set it to False to export the net, as other libraries are slow
@@ -123,9 +128,11 @@ class UNet(nn.Module):
         z_poolings: int | None = None,
         outputs: int = 1,
         eps: float = 1e-3,
+        neighbours: int = 0,
     ) -> None:
         super().__init__()
         self.channels, self.ndim, self.unshuffle = channels, ndim, unshuffle
+        self.inputs = channels * (1 + neighbours)
         self.residual, self.top_skip = residual, top_skip
         self.outputs, self.eps = outputs, eps
         conv = nn.Conv2d if ndim == 2 else nn.Conv3d
@@ -146,7 +153,8 @@ class UNet(nn.Module):
         below = [width[max(n - 1, 0)] for n in range(depth + 1)]  # what level n hands upwards
         inner = [[width[n]] * (convs - 1) for n in range(depth + 1)]
         self.down = nn.ModuleList(
-            block(cell if n == 0 else width[n - 1], *inner[n], width[n]) for n in range(depth)
+            block(width[n - 1] if n else cell * (1 + neighbours), *inner[n], width[n])
+            for n in range(depth)
         )
         self.middle = block(width[depth - 1], *inner[depth], below[depth])
         self.up = nn.ModuleList(
@@ -182,7 +190,7 @@ class UNet(nn.Module):
                 self.head.bias[cell:] = math.log(math.e - 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Denoise patches of shape (b, channels, *space)."""
+        """Denoise patches of shape (b, inputs, *space)."""
         size = x.shape[2:]
         padding = [-s % g for s, g in zip(size, self.grid, strict=True)]
         if any(padding):
@@ -207,7 +215,7 @@ class UNet(nn.Module):
         raw = self._shuffle(self._head(h))  # (b, outputs * channels, *space)
         y: Tensor = raw[:, : self.channels]
         if self.residual:
-            y = y + x
+            y = y + x[:, : self.channels]
         y = self.last(y)
         if self.outputs == 2:
             y = torch.cat([y, F.softplus(raw[:, self.channels :]) + self.eps], 1)
@@ -258,7 +266,8 @@ class UNet(nn.Module):
         library and two outputs live at once.
         """
         width = self.head.in_channels
-        return 4 * (6 * width / self.unshuffle**2 + 4 * self.outputs) * math.sqrt(2)
+        beside = self.inputs - self.channels
+        return 4 * (6 * width / self.unshuffle**2 + 4 * self.outputs + beside) * math.sqrt(2)
 
 
 def up_and_join(

@@ -11,7 +11,7 @@ from unnoise.images.image import Image
 from unnoise.models.build import ready
 from unnoise.models.model import Model, Passes
 from unnoise.models.units import to_net
-from unnoise.quality.region import predictions, read_piece, somewhere
+from unnoise.quality.region import predictions, read_beside, read_piece, somewhere
 
 TILES, SIDE = 4, 128
 """Pieces on which passes are compared, and their side."""
@@ -64,7 +64,7 @@ def passes_needed(
         noisy = read_piece(images[which], at, tile, model)
         straight, turned = np.zeros(noisy.shape), np.zeros(noisy.shape)
         for m, share, net in nets:
-            x = to_net(m, noisy, device)
+            x = to_net(m, noisy, device, read_beside(images[which], at, tile, m))
             with torch.inference_mode():
                 straight += share * predictions(net, x, m)
                 quarter = net(torch.rot90(x, 1, (-2, -1)))

@@ -16,7 +16,7 @@ from unnoise.noise.correlated_noise import drawn
 from unnoise.noise.density import NoiseModel
 from unnoise.noise.image_noise import ImageNoise
 from unnoise.noise.local_mean import local_mean
-from unnoise.quality.region import Region, predictions, read_piece, somewhere
+from unnoise.quality.region import Region, predictions, read_beside, read_piece, somewhere
 
 UNKNOWN = (0.01, 0.02)
 """What is memorised where it cannot be measured: little, give or take."""
@@ -59,13 +59,16 @@ def dependence(
     rng = np.random.default_rng([model.config.training.seed, 5])
     which, at, part = somewhere(images, model.ndim, rng)
     noisy = read_piece(images[which], at, part, model).astype(np.float64)
-    members = [(m, share, ready(m, device)) for m, share in model.members]
+    members = [
+        (m, share, ready(m, device), read_beside(images[which], at, part, m))
+        for m, share in model.members
+    ]
 
     def result(y: NDArray) -> NDArray[np.float64]:
         total = np.zeros(y.shape)
-        for m, share, net in members:
+        for m, share, net, beside in members:
             with torch.inference_mode():
-                values = predictions(net, to_net(m, y, device), m)
+                values = predictions(net, to_net(m, y, device, beside), m)
             total += share * (values if m.posterior is None else m.posterior.apply(y, values)[0])
         return total
 

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from unnoise.images.axes import Where
 from unnoise.images.image import Image
+from unnoise.images.neighbours import Neighbours, surrounded
 from unnoise.models.model import Model
 from unnoise.models.units import from_net
 
@@ -58,6 +60,27 @@ def read_piece(image: Image, at: dict[str, int], part: dict[str, slice], model: 
     """The denoised channels of a piece, shape (channels, *space)."""
     block: NDArray = image.read({**at, **part})[0, 0][list(model.channels)]
     return block if model.ndim == 3 else block[:, 0]
+
+
+def read_beside(
+    image: Image, at: dict[str, int], part: dict[str, slice], model: Model
+) -> list[NDArray]:
+    """The same piece of the frames that the net sees beside it, as `read_piece` gives them."""
+    if model.context is None:
+        return []
+    frames = Neighbours(image, *model.context).frames(at)
+    return [read_piece(image, frame, part, model) for frame in frames]
+
+
+def part_of(image: Image, where: Where, model: Model) -> tuple[Image, dict[str, int]]:
+    """A part of one frame in memory, and `only` for `predict`: the frames that the nets of a model
+    see beside it are there too.
+    """
+    seen = [m.context for m, _ in model.members if m.context is not None]
+    if not seen:
+        return image.part(where), {}
+    axis, reach = max(seen, key=lambda context: context[1])
+    return surrounded(image, where, axis, reach), {axis: reach}
 
 
 def read_excluded(

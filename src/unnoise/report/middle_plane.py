@@ -14,6 +14,7 @@ from unnoise.images.image import Image
 from unnoise.models.model import Model
 from unnoise.models.predict import Block, predict, predict_array
 from unnoise.quality.assess import assess
+from unnoise.quality.region import part_of
 from unnoise.report.result_page import DenoisedPlane
 
 MOST_CHANNELS = 4
@@ -101,8 +102,7 @@ def show(
                 model.record,
                 model.channels.index(c),
                 error=None if plane.error is None else plane.error[i][cut],
-                # A 3D net needs the slices around, a joint one the other channels.
-                denoise=denoise if copies and model.ndim == 2 and model.is_one_by_one else None,
+                denoise=denoise if copies and _plane_by_plane(model) else None,
                 rounded=rounded,
                 excluded=None if plane.excluded is None else plane.excluded[i][cut],
                 seed=model.config.training.seed,
@@ -111,6 +111,15 @@ def show(
     return _denoised_plane(
         plane, assessments=tuple(assessments), judged=cut, remark=_noise_that_stays(model)
     )
+
+
+def _plane_by_plane(model: Model) -> bool:
+    """Whether a plane of one channel can be denoised alone.
+
+    A 3D net needs the slices around, a joint one the other channels, and one with a context frames.
+    """
+    alone = all(m.context is None for m, _ in model.members)
+    return model.ndim == 2 and model.is_one_by_one and alone
 
 
 def _noise_that_stays(model: Model) -> str:
@@ -194,8 +203,9 @@ def show_training(model: Model, image: Image, device: str, *, copies: bool = Tru
 
     Only the middle of its middle plane, or of the slices around it, is denoised.
     """
-    part = image.part(image.middle(SIDE, depth=32 if model.ndim == 3 else 1))
+    where = image.middle(SIDE, depth=32) if model.ndim == 3 else image.middle(SIDE)
+    part, only = part_of(image, where, model)
     plane = MiddlePlane(part, model.channels[:MOST_CHANNELS])
-    for piece in predict(model, part, device=device):
+    for piece in predict(model, part, device=device, only=only):
         plane.take(piece)
     return show(model, plane, device, copies=copies)

@@ -14,6 +14,7 @@ from scipy import ndimage
 from unnoise.errors import InputError
 from unnoise.images.held_out import HELD_OUT_BOX, held_out, plane_key
 from unnoise.images.image import Image
+from unnoise.images.neighbours import Neighbours
 from unnoise.images.normalization import ChannelStatistics
 from unnoise.models.model import Model
 from unnoise.training.frame_pairs import FramePairs
@@ -70,6 +71,8 @@ class Patches:
     excluded : ndarray, bool, or None
         Pixels that are no measurement, here or in the partner, and the rim around them, whose
         neighbours are filled with their own values; None where all are.
+    beside : ndarray, float32, shape (b, frames * c, *patch), optional
+        The same place in the frames beside, normalised.
     """
 
     noisy: NDArray[np.float32]
@@ -80,10 +83,19 @@ class Patches:
     offset: NDArray[np.float32] | None = None
     ignored: NDArray[np.bool_] | None = None
     excluded: NDArray[np.bool_] | None = None
+    beside: NDArray[np.float32] | None = None
 
 
-Crop = tuple[list[int], tuple[NDArray, ...], NDArray[np.bool_] | None]
-"""Channels, arrays of a patch, and which of its pixels are no measurement (None: all are)."""
+@dataclass(frozen=True)
+class Crop:
+    """Channels, arrays of a patch, which of its pixels are no measurement (None: all are), and the
+    same place in the frames beside.
+    """
+
+    channels: list[int]
+    parts: tuple[NDArray, ...]
+    excluded: NDArray[np.bool_] | None
+    beside: NDArray[np.float32] | None
 
 
 class Crops:
@@ -113,6 +125,8 @@ class Crops:
         The second images of pairs.
     box : int
         One pixel in so many is held out.
+    context : (str, int), optional
+        Axis and number of the frames before and after that are given too.
     """
 
     def __init__(
@@ -127,6 +141,7 @@ class Crops:
         seed: int,
         partners: PairedImages | None = None,
         box: int = HELD_OUT_BOX,
+        context: tuple[str, int] | None = None,
     ) -> None:
         self.images, self.affine, self.patch, self.box = images, affine, patch, box
         self.channels, self.one_by_one = list(channels), one_by_one
@@ -135,6 +150,8 @@ class Crops:
         self._weights = weights / weights.sum()
         self._keeps = weights.sum() <= KNOWN
         self._known: dict[tuple[int, ...], NDArray[np.bool_]] = {}
+        self._neighbours = [Neighbours(image, *context) for image in images] if context else []
+        self._frames = 2 * context[1] if context else 0
 
     def batch(self, size: int, rng: np.random.Generator) -> Patches:
         """Draw `size` patches."""
@@ -149,29 +166,34 @@ class Crops:
         if related:
             ones = (*shape[:-2], 1, 1)
             wholes += [np.empty(ones, np.float32), np.empty(ones, np.float32), np.empty_like(held)]
+        beside = np.empty((size, self._frames * shape[1], *self.patch), np.float32)
         for i in range(size):
-            channel[i], parts, marks = self._measured(rng)
+            crop = self._measured(rng)
+            channel[i] = crop.channels
             turns, flip = self.symmetries[int(rng.integers(len(self.symmetries)))]
 
             def turned(part: NDArray, turns: int = turns, flip: bool = flip) -> NDArray:
                 return np.rot90(part[..., ::-1] if flip else part, turns, axes=(-2, -1))
 
-            for whole, part in zip(wholes, parts, strict=False):
+            for whole, part in zip(wholes, crop.parts, strict=False):
                 whole[i] = turned(part)
-            if marks is not None:
-                excluded[i] = turned(marks)
+            if crop.excluded is not None:
+                excluded[i] = turned(crop.excluded)
+            if crop.beside is not None:
+                beside[i] = turned(crop.beside)
         found = Patches(noisy, target, held, channel, *(wholes[3:] if related else ()))
+        found = replace(found, beside=beside) if self._frames else found
         return replace(found, excluded=excluded) if excluded.any() else found
 
     def _measured(self, rng: np.random.Generator) -> Crop:
         """A crop that is mostly measurement, if one is found."""
         best, least = self._crop(rng), 1.0
         for _ in range(REDRAWS):
-            marks = best[2]
+            marks = best.excluded
             if marks is None or marks.mean() <= MOST_EXCLUDED:
                 break
             crop = self._crop(rng)
-            share = 0.0 if crop[2] is None else float(crop[2].mean())
+            share = 0.0 if crop.excluded is None else float(crop.excluded.mean())
             if share < min(least, float(marks.mean())):
                 best, least = crop, share
         return best
@@ -201,8 +223,7 @@ class Crops:
         return float(total)
 
     def _crop(self, rng: np.random.Generator) -> Crop:
-        """Channels; noisy values, held-out pixels, partner's values (pairs) of some place; and
-        which pixels of it are no measurement.
+        """Noisy values, held-out pixels and partner's values (pairs) of some place.
 
         Raises
         ------
@@ -240,22 +261,23 @@ class Crops:
         held = [self._held((z, y, x)[-ndim:], space, (*key, c)) for c in channels]
         noisy = self._read(self.images[which], at, (y, x), channels, self.affine)
         marks = self._excluded(self.images[which], at, (y, x), channels)
+        beside = self._beside(which, at, (y, x), channels)
         if self.partners is None:
-            return which_channels, (noisy, np.stack(held)), marks
+            return Crop(which_channels, (noisy, np.stack(held)), marks, beside)
         image = (self.partners.images or self.images)[which]
-        beside = {k: i + step * (k == axis) for k, i in at.items()}
-        target = self._read(image, beside, (y, x), channels, self.partners.affine)
-        others = self._excluded(image, beside, (y, x), channels)
+        there = {k: i + step * (k == axis) for k, i in at.items()}
+        target = self._read(image, there, (y, x), channels, self.partners.affine)
+        others = self._excluded(image, there, (y, x), channels)
         if others is not None:
             marks = others if marks is None else marks | others
         if frames is None:
-            return which_channels, (noisy, np.stack(held), target), marks
+            return Crop(which_channels, (noisy, np.stack(held), target), marks, beside)
         seen = frames.relation(which, at, channels, self.affine, (noisy, target))
         judged = np.stack(held) & ~seen.ignored
         if not (judged if marks is None else judged & ~marks).any():
             return None  # nothing to validate on, and little to learn
         parts = (noisy, np.stack(held), target, seen.gain, seen.offset, seen.ignored)
-        return which_channels, parts, marks
+        return Crop(which_channels, parts, marks, beside)
 
     def _held(
         self, origin: tuple[int, ...], space: tuple[int, ...], key: tuple[int, ...]
@@ -279,6 +301,16 @@ class Crops:
         """A normalised patch, shape (c, *patch)."""
         block = image.read(self._where(at, corner))[0, 0]
         return affine.select(channels).apply(block[channels].reshape(-1, *self.patch))
+
+    def _beside(
+        self, which: int, at: dict[str, int], corner: tuple[int, int], channels: list[int]
+    ) -> NDArray[np.float32] | None:
+        """The same patch of the frames beside, shape (frames * c, *patch)."""
+        if not self._neighbours:
+            return None
+        frames = self._neighbours[which].frames(at)
+        image, affine = self.images[which], self.affine
+        return np.concatenate([self._read(image, f, corner, channels, affine) for f in frames])
 
     def _excluded(
         self, image: Image, at: dict[str, int], corner: tuple[int, int], channels: list[int]
@@ -307,5 +339,6 @@ def crops_of(images: Sequence[Image], model: Model, **options: Any) -> Crops:
         one_by_one=model.is_one_by_one,
         seed=model.config.training.seed,
         box=model.config.training.held_out,
+        context=model.context,
         **options,
     )

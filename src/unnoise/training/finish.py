@@ -9,7 +9,7 @@ import torch
 
 from unnoise.images.image import Image
 from unnoise.models.model import Model
-from unnoise.noise.image_noise import image_noise, inspect_images
+from unnoise.noise.image_noise import ImageNoise, image_noise, inspect_images
 from unnoise.noise.inspect import NoiseReport
 from unnoise.quality.agreement import passes_needed
 from unnoise.quality.noise_passthrough import dependence, memorised
@@ -62,6 +62,11 @@ def finish(
         noise = model.noise or noise
     told: list[str] = []
     memory = None
+    if model.context is not None and _shared(noise, reports, model.context[0]):
+        told.append(
+            f"neighbouring frames along {model.context[0]} share noise, which the net sees beside "
+            f"a pixel, so a part of it stays; leave out the context"
+        )
     if model.config.entry.blind_spot:
         wanted = model.config.use_center_pixel or model.config.noise_model is not None
         usable = wanted and bool(noise.known)
@@ -87,6 +92,15 @@ def finish(
     seed = model.config.training.seed
     model = replace(model, record=record(images, model.channels, repeated, memory, seed=seed))
     return model, told, reports
+
+
+def _shared(noise: ImageNoise, reports: Sequence[NoiseReport], axis: str) -> bool:
+    """Whether neighbours along an axis are known to have noise in common."""
+    dependent = any(
+        r.repeats is not None and r.repeats.verdict == "dependent" and r.repeats_axis == axis
+        for r in reports
+    )
+    return dependent or any(axis in axes for axes in noise.correlated)
 
 
 def _finish_groups(

@@ -16,7 +16,14 @@ from unnoise.images.image import Image
 from unnoise.models.build import ready
 from unnoise.models.model import Model
 from unnoise.models.units import batched, to_net
-from unnoise.quality.region import Region, predictions, read_excluded, read_piece, somewhere
+from unnoise.quality.region import (
+    Region,
+    predictions,
+    read_beside,
+    read_excluded,
+    read_piece,
+    somewhere,
+)
 from unnoise.training.methods import build
 from unnoise.training.methods.step import Step
 
@@ -71,14 +78,19 @@ def regions(
         if marks is not None:
             held &= ~marks
         x, mask = to_net(model, noisy, device), batched(model, held, device)
-        hidden = method.validation(Step(x, x, mask, generator, 1.0, net))[0]
+        width = x.shape[1]
+        beside = read_beside(images[which], at, part, model)
+        around = to_net(model, noisy, device, beside)[:, width:] if beside else None
+        step = Step(x, x, mask, generator, 1.0, net, beside=around)
+        hidden = method.validation(step)[0]
         with torch.inference_mode():
-            plain, blind = (predictions(net, t, model) for t in (x, hidden))
+            plain, blind = (predictions(net, step.seen(t), model) for t in (x, hidden))
         noisy = noisy.astype(np.float64)
         pairs = np.full((len(noisy), model.ndim, 2, *sides), np.nan)
         for axis, first in lattices(sides, axes, struct.shape, rng):
             with torch.inference_mode():
-                residual = noisy - predictions(net, _without(x, first, axis, struct), model)
+                without = step.seen(_without(x, first, axis, struct))
+                residual = noisy - predictions(net, without, model)
             both = np.stack([residual, np.roll(residual, -1, axis + 1)], 1)
             pairs[:, axis] = np.where(first, both, pairs[:, axis])
         if marks is not None:

@@ -228,8 +228,9 @@ def _levels(
     )
     if not fit or len({image.sizes["C"] for image in images}) != 1:
         return ()
-    # Pairs along an axis are neighbours, which groups of frames would part.
-    return levels(images, by_frame=config.pairs is None or config.pairs.axis is None)
+    # Pairs along an axis, and the context, are neighbours, which groups of frames would part.
+    paired = config.pairs is not None and config.pairs.axis is not None
+    return levels(images, by_frame=not paired and config.neighbours is None)
 
 
 def _groups(

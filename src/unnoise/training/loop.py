@@ -153,7 +153,7 @@ class TrainingRun(Run):
         self._seed_dropout()
         noisy, target, weight = step.measured(self.method.batch(step))
         with autocast(self.device, self.dtype):
-            prediction = self.net(noisy)
+            prediction = self.net(step.seen(noisy))
         loss = mean(ERRORS[t.loss](prediction.float(), target), weight)
         self.optimizer.zero_grad()
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
@@ -189,11 +189,11 @@ class TrainingRun(Run):
         arrays = (patches.noisy, patches.held_out, patches.channel)
         x, held_out, channel = (torch.from_numpy(a).to(device) for a in arrays)
         y = x if patches.target is patches.noisy else torch.from_numpy(patches.target).to(device)
-        related = (
-            None if a is None else torch.from_numpy(a).to(device)
-            for a in (patches.gain, patches.offset, patches.ignored, patches.excluded)
-        )
-        return Step(x, y, held_out, generator, self.fraction, self._predict, channel, *related)
+        named = ("gain", "offset", "ignored", "excluded", "beside")
+        given = {name: getattr(patches, name) for name in named}
+        more = {k: None if a is None else torch.from_numpy(a).to(device) for k, a in given.items()}
+        step = Step(x, y, held_out, generator, self.fraction, self._predict, channel, **more)
+        return replace(step, predict=lambda x: self._predict(step.seen(x)))
 
     def _predict(self, x: Tensor) -> Tensor:
         """What the net of the moment makes of patches."""
@@ -281,7 +281,7 @@ class TrainingRun(Run):
             step = self._prepared(patches, generator, torch.device("cpu"))
             noisy, target, weight = step.measured(self.method.validation(step))
             some = weight.flatten(1).any(1)  # patches of hardly any measurement
-            batches.append((noisy[some], target[some], weight[some]))
+            batches.append((step.seen(noisy)[some], target[some], weight[some]))
             count += int((weight > 0).sum()) * len(patches.noisy) // len(weight)
             drawn += 1
             if drawn > 100 and not count:

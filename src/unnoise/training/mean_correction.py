@@ -23,7 +23,7 @@ from unnoise.models.mean_correction import MeanCorrection
 from unnoise.models.model import Model
 from unnoise.models.predict import predict
 from unnoise.noise.local_mean import local_mean
-from unnoise.quality.region import somewhere
+from unnoise.quality.region import part_of, somewhere
 
 BUDGET = 2**18
 """Pixels that are looked at: up to a second or two."""
@@ -68,7 +68,8 @@ def with_mean_correction(model: Model, images: Sequence[Image], device: torch.de
         seen.add(place)
         piece = images[which].part({**at, **part})
         block, excluded = piece.read(), piece.excluded()
-        clean = _results(replace(model, mean_correction=None), piece, device)
+        around, only = part_of(images[which], {**at, **part}, model)
+        clean = _results(replace(model, mean_correction=None), around, only, device)
         for rows, c in zip(found, model.channels, strict=True):
             noisy = block[0, 0, c].astype(np.float64).reshape(block.shape[-model.ndim :])
             used = np.ones(noisy.shape, np.bool_)
@@ -96,12 +97,14 @@ def keeps_mean(model: Model) -> bool:
     return not (model.config.is_classical or model.config.needs_pairs)
 
 
-def _results(model: Model, piece: Image, device: torch.device) -> NDArray[np.float64]:
-    """The clean version of a part in memory, STCZYX."""
+def _results(
+    model: Model, piece: Image, only: dict[str, int], device: torch.device
+) -> NDArray[np.float64]:
+    """The clean version of a part in memory, or of one frame of it, STCZYX."""
     clean = np.empty(piece.shape)
-    for block in predict(model, piece, device=str(device)):
+    for block in predict(model, piece, device=str(device), only=only):
         clean[ax.index(ax.CANONICAL, block.where)] = block.values
-    return clean
+    return clean[ax.index(ax.CANONICAL, only)]
 
 
 def _polyline(

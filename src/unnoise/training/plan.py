@@ -58,6 +58,7 @@ def plan(
         raise InputError("there are no images to train on; give at least one")
     _check_alike(images)
     _check_pairs(images, targets, config)
+    _check_context(images, config)
     ndim = choose_ndim(images, config)
     config = config.replace(ndim=ndim)
     if config.is_trained:
@@ -136,6 +137,18 @@ def _check_pairs(images: Sequence[Image], targets: Sequence[Image] | None, confi
             )
 
 
+def _check_context(images: Sequence[Image], config: Config) -> None:
+    """Neighbouring frames can be looked at only where there are several."""
+    for image in images:
+        if config.neighbours is not None and image.sizes[config.neighbours[0]] < 2:
+            axis = config.neighbours[0]
+            raise InputError(
+                f"{image.name} has a single position along {axis} (axes {image.axes}), so there "
+                f"are no neighbouring frames to look at; leave out --context, or give the right "
+                f"axes with --axes"
+            )
+
+
 def _lengths(config: Config, ndim: int) -> dict[str, int | None]:
     """Patch, batch and steps, where the settings leave them open."""
     t = config.training
@@ -169,11 +182,13 @@ def _check_alike(images: Sequence[Image]) -> None:
 def choose_ndim(images: Sequence[Image], config: Config) -> int:
     """3 if every image has at least `MIN_SLICES` slices, otherwise 2: slice by slice.
 
-    Always 2 where slices are the pairs of Noise2Noise, and for methods that work on planes.
+    Always 2 where slices are the pairs of Noise2Noise or the context, and for methods that work on
+    planes.
     """
     if config.ndim is not None:
         return config.ndim
-    flat = config.entry.planes_only or (config.pairs is not None and config.pairs.axis == "Z")
+    axes = [config.pairs.axis if config.pairs else None, (config.neighbours or [None])[0]]
+    flat = config.entry.planes_only or "Z" in axes
     return 3 if not flat and min(image.sizes["Z"] for image in images) >= MIN_SLICES else 2
 
 
@@ -236,6 +251,11 @@ def describe(model: Model, images: Sequence[Image]) -> str:
         kind = f"2D net slice by slice ({n['Z']} Z slices{offer})"
     else:
         kind = "2D net"
+    if model.context is not None:
+        axis, reach = model.context
+        kind += (
+            f" that sees {reach} more {'frame' if reach == 1 else 'frames'} either way along {axis}"
+        )
     ways = {"independent": "one by one", "separate": "each with its own net", "joint": "together"}
     way = ways[config.net.channels if config.net else "independent"]
     channels = f", {len(model.channels)} channels {way}" if len(model.channels) > 1 else ""

@@ -128,13 +128,23 @@ def test_every_copy_hides_its_phase_and_is_compared_there(
     mask = phases(x, side, count, seeded())
     filled = interpolated(x)
     for i, k in np.ndindex(b, count):
-        copy, spots = i * count + k, mask[i, k].expand(c, *space)
+        copy, spots = k * b + i, mask[i, k].expand(c, *space)
         assert torch.equal(everywhere[copy].bool(), spots), "all channels of a pixel are hidden"
         assert torch.equal(weight[copy].bool(), spots & ~held[i]), "held-out pixels never count"
         assert torch.equal(hidden[copy][~spots], x[i][~spots])
         torch.testing.assert_close(
             hidden[copy].double()[spots], filled[i][spots], atol=1e-5, rtol=1e-4
         )
+
+
+def test_pixels_that_are_no_measurement_have_no_weight_in_any_copy_of_their_patch() -> None:
+    x = torch.randn(2, 1, 8, 8, generator=seeded())
+    excluded = torch.zeros(x.shape, dtype=torch.bool)
+    excluded[1, 0, :4] = True
+    given = step(x, excluded=excluded)
+    _, _, weight = given.measured(Blind2Unblind(2, 4).batch(given))
+    left = weight.view(4, 2, 8, 8).sum(0)  # every pixel is hidden in one phase
+    assert torch.equal(left, (~excluded[:, 0]).float())
 
 
 def test_the_input_depends_on_no_hidden_value() -> None:
@@ -257,7 +267,7 @@ def test_the_visible_output_is_of_the_untouched_patch_and_moves_the_target() -> 
     assert len(seen) == 1
     assert torch.equal(seen[0], x)
     # The target rises above x by beta / (1 + eta) of what the visible output lacks.
-    torch.testing.assert_close(target, (x + 4 / 2).repeat_interleave(3, 0))
+    torch.testing.assert_close(target, (x + 4 / 2).repeat(3, 1, 1, 1))
 
 
 @pytest.mark.parametrize(

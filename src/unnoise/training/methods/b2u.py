@@ -47,13 +47,13 @@ class Blind2Unblind:
     eta: float = 1.0
 
     def batch(self, step: Step) -> Batch:
-        """Turn noisy patches into (input, target, weight) of shape (b * phases, c, *space)."""
+        """Turn noisy patches into (input, target, weight) of shape (phases * b, c, *space)."""
         x = step.x
-        mask = phases(x, self.side, self.phases, step.generator)  # (b, phases, 1, *space)
-        hidden = torch.where(mask, donut_mean(x)[:, None], x[:, None])
+        mask = phases(x, self.side, self.phases, step.generator).transpose(0, 1)
+        hidden = torch.where(mask, donut_mean(x), x)  # (phases, b, c, *space)
         strength = self.strength(step.fraction) / (1 + self.eta)
-        target = (x + strength * (x - step.predict(x)))[:, None].expand_as(hidden)
-        weight = (mask & ~step.held_out[:, None]).to(x.dtype)
+        target = (x + strength * (x - step.predict(x))).expand_as(hidden)
+        weight = (mask & ~step.held_out).to(x.dtype)
         return hidden.flatten(0, 1), target.flatten(0, 1), weight.flatten(0, 1)
 
     def validation(self, step: Step) -> Batch:

@@ -38,6 +38,9 @@ class Step:
         Pixels that are no target, as the two of a pair show different things there.
     excluded : Tensor, bool, shape (b, c, *space), optional
         Pixels that are no measurement; whatever weight a method gives them, the loop takes away.
+    beside : Tensor, shape (b, frames * c, *space), optional
+        The same place in the frames that the net sees beside this one, as they are; the loop puts
+        them after the input that a method makes.
     """
 
     x: Tensor
@@ -51,16 +54,18 @@ class Step:
     offset: Tensor | None = None
     ignored: Tensor | None = None
     excluded: Tensor | None = None
+    beside: Tensor | None = None
 
     def measured(self, batch: Batch) -> Batch:
         """A batch without weight where pixels are no measurement."""
         if self.excluded is None:
             return batch
         noisy, target, weight = batch
-        excluded = self.excluded.repeat(
-            len(weight) // len(self.excluded), *(1,) * (weight.ndim - 1)
-        )
-        return noisy, target, weight.masked_fill(excluded, 0)
+        return noisy, target, weight.masked_fill(_repeated(self.excluded, weight), 0)
+
+    def seen(self, x: Tensor) -> Tensor:
+        """Patches, or several versions of them, and the frames beside: what the net takes."""
+        return x if self.beside is None else torch.cat([x, _repeated(self.beside, x)], 1)
 
     @property
     def channel_of_planes(self) -> Tensor:
@@ -69,3 +74,8 @@ class Step:
             return self.channel.flatten()
         b, c = self.x.shape[:2]
         return torch.arange(c, device=self.x.device).repeat(b)
+
+
+def _repeated(patches: Tensor, x: Tensor) -> Tensor:
+    """Patches once more for every version of them, which methods put one after the other."""
+    return patches.repeat(len(x) // len(patches), *(1,) * (x.ndim - 1))
