@@ -20,12 +20,13 @@ SECTIONS = {
     "care": {"net"},
     "b2u": {"b2u", "net"},
     "r2r": {"recorruption", "net"},
-    **{method: set() for method in ("gaussian", "nlm", "tv", "wavelet", "bm3d")},
+    **{method: set() for method in ("gaussian", "nlm", "tv", "wavelet", "bm3d", "nlridge")},
 }
 
 
 PLAIN = ("method", "ndim", "use_center_pixel", "noise_model", "context")
 CLASSICAL = ("gaussian", "nlm", "tv", "wavelet", "bm3d")
+CALIBRATED = (*CLASSICAL, "nlridge")
 
 
 EVERY = [(preset, method) for preset in PRESETS for method in SECTIONS]
@@ -187,15 +188,15 @@ STRUCT = np.pad(np.eye(9, dtype=int), ((0, 0), (6, 6))).tolist()  # too long for
     ids=lambda config: f"{config.method}",
 )
 def test_yaml_brings_every_setting_back(config: Config) -> None:
-    classical = config.method in CLASSICAL
-    if classical and config.training.seed:
+    calibrated = config.method in CALIBRATED
+    if calibrated and config.training.seed:
         config = config.replace(training={"seed": 0})
     for comments in (False, True):
         text = config.to_yaml(comments=comments)
         values = yaml.safe_load(text)
         assert Config.parse(values) == Config.from_yaml(text) == config
         # Every default of every section that the method uses is written out, and nothing else.
-        used = SECTIONS[config.method] | (set() if classical else {"training"})
+        used = SECTIONS[config.method] | (set() if calibrated else {"training"})
         assert set(values) == {*PLAIN} | used
         for group in used:
             assert set(values[group]) == set(type(getattr(config, group)).model_fields)
@@ -294,7 +295,7 @@ IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
     ({"method": "b2u", "ndim": 2, "b2u": {"phases": 5}}, "b2u.phases is larger than"),
     *(
         ({"method": method, "training": training}, f"{method} is calibrated, not trained")
-        for method in CLASSICAL
+        for method in CALIBRATED
         for training in ({"steps": 5}, {"minutes": 1}, {"batch_size": 8}, {"loss": "mae"})
     ),
     ({"method": "bm3d", "ndim": 3}, "bm3d works on planes"),

@@ -69,6 +69,11 @@ class Method:
     no_early_stopping: str = ""
     keeps_last: bool = False
 
+    @property
+    def is_stabilized(self) -> bool:
+        """Whether a variance-stabilising transform, made of the measured noise, goes before."""
+        return self.run in ("instant", "adapted")
+
 
 MIN_SLICES = 16
 """From this many Z slices on, a 3D net is chosen by itself."""
@@ -246,6 +251,13 @@ METHODS: dict[str, Method] = {
         "as n2v",
         "seconds",
         run="filter",
+    ),
+    "nlridge": Method(
+        "NL-Ridge behind a transform that is calibrated on the image; sees no other picture",
+        "noise whose strength depends on the signal, independent from pixel to pixel",
+        "seconds",
+        run="instant",
+        planes_only=True,
     ),
     "bm3d": Method(
         "BM3D, level by J-invariance (needs the package bm3d)",

@@ -75,7 +75,7 @@ def check_model(model: Model, backend: str) -> None:
     InputError
         For a filter, and with ``onnx`` for anything but a U-Net.
     """
-    if backend == "bfloat16" and model.config.is_classical:
+    if backend == "bfloat16" and model.config.net is None and not model.config.is_shipped:
         raise InputError(
             f"{model.config.method} is a filter, which bfloat16 does not speed up; leave out "
             f"--backend"

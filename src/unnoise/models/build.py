@@ -14,6 +14,7 @@ from unnoise.nets import pretrained
 from unnoise.nets.classical import Filter
 from unnoise.nets.device import to_device
 from unnoise.nets.gaussian_denoiser import GaussianNet
+from unnoise.nets.nl_ridge import NLRidge
 from unnoise.nets.own_generator import DrawnFrom
 from unnoise.nets.per_channel import PerChannel
 from unnoise.nets.unet import UNet
@@ -79,8 +80,9 @@ def _net(
 ) -> DenoisingNet:
     """The net of the settings; the global random state is left as it was."""
     net = config.net
-    if config.is_shipped:
-        return VarianceStabilized(len(channels), _shipped(weights or {}))
+    if config.entry.is_stabilized:
+        inner = _shipped(weights or {}) if config.is_shipped else NLRidge()
+        return VarianceStabilized(len(channels), inner)
     if net is None:
         return Filter(config.method, ndim)
 

@@ -180,7 +180,7 @@ def _model(values: Mapping[str, Any], weights: Mapping[str, Tensor]) -> Model:
         target_affine=_affine(values, "target_") if "target_mean" in values else None,
         channels=tuple(int(c) for c in values["channels"]),
         patch=tuple(int(p) for p in values["patch"]),
-        weights=with_correlation(weights) if config.is_shipped else weights,
+        weights=with_correlation(weights) if config.entry.is_stabilized else weights,
         **{name: read(values[name]) for name, read in PARTS.items() if name in values},
     )
 

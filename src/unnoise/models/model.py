@@ -182,7 +182,7 @@ class Model:
     @property
     def is_one_by_one(self) -> bool:
         """Whether channels pass the net one by one instead of all at once."""
-        if self.config.is_shipped:  # every channel has a transform of its own
+        if self.config.entry.is_stabilized:  # every channel has a transform of its own
             return False
         return self.config.net is None or self.config.net.channels == "independent"
 

@@ -250,6 +250,10 @@ class GaussianNet(nn.Module):
         clean = noisy - F.pixel_shuffle(self.head(h), 2)
         return clean[..., :height, :width]
 
+    def memory(self) -> float:
+        """Bytes of activations per pixel in evaluation, an upper estimate."""
+        return 4.0 * (4 * self.stem.out_channels / 4 + 12)
+
 
 def _reach(blocks: Sequence[int], up: Sequence[int]) -> int:
     """How far in pixels an output looks: convolutions of every level in pixels of that level."""

@@ -1,4 +1,4 @@
-"""The Gaussian denoiser behind a variance-stabilising transform, one per channel; torch only.
+"""A Gaussian denoiser behind a variance-stabilising transform, one per channel; torch only.
 
 Noise whose strength depends on the signal becomes white noise of strength 1 by
 ``f(v) = integral of dv / sigma(v)`` (Anscombe, Biometrika 1948, for photons). Here sigma is a
@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unnoise.nets.gaussian_denoiser import GaussianNet, lags
+from unnoise.nets.nl_ridge import NLRidge
 from unnoise.nets.own_generator import DrawnFrom
 
 KNOTS = 97
@@ -30,8 +31,8 @@ class VarianceStabilized(nn.Module):
     ----------
     channels : int
         Denoised channels; each passes the same net on its own.
-    net : GaussianNet, optional
-        By default one of the shape of the shipped weights.
+    net : GaussianNet or NLRidge, optional
+        By default a net of the shape of the shipped weights.
 
     Attributes
     ----------
@@ -62,7 +63,7 @@ class VarianceStabilized(nn.Module):
     rho: Tensor
     bins: Tensor
 
-    def __init__(self, channels: int, net: GaussianNet | None = None) -> None:
+    def __init__(self, channels: int, net: GaussianNet | NLRidge | None = None) -> None:
         super().__init__()
         self.channels = channels
         with DrawnFrom(torch.Generator()):  # the global random state is the user's
@@ -132,7 +133,7 @@ class VarianceStabilized(nn.Module):
 
     def memory(self) -> float:
         """Bytes of activations per input pixel in evaluation, an upper estimate."""
-        return 4.0 * (4 * self.net.stem.out_channels / 4 + 12)
+        return self.net.memory()
 
 
 def transform(knots: Tensor, log_sigma: Tensor) -> tuple[Tensor, Tensor]:

@@ -123,14 +123,16 @@ def _plane_by_plane(model: Model) -> bool:
 
 
 def _noise_that_stays(model: Model) -> str:
-    """What the shipped net cannot do where the correlation of the noise is unknown to it."""
+    """What a method behind the transform cannot do where it does not know the correlation."""
     correlated = () if model.noise is None else model.noise.correlated
     along = [k for k in "YX" if any(k in axes for axes in correlated)]
     told = model.weights.get("rho")
-    if not along or not model.config.is_shipped or (told is not None and told.any()):
+    knows = model.config.is_shipped and told is not None and bool(told.any())
+    if not along or not model.config.entry.is_stabilized or knows:
         return ""
+    what = "the shipped net" if model.config.is_shipped else model.config.method
     return (
-        f"the noise is correlated along {' and '.join(along)}, which the shipped net takes for "
+        f"the noise is correlated along {' and '.join(along)}, which {what} takes for "
         f"structure, so it stays; choose the method auto"
     )
 

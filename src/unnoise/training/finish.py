@@ -81,7 +81,8 @@ def finish(
     if keeps_mean(model):
         model = with_mean_correction(model, images, device)
     repeated = dependence(model, images, noise, device)
-    if model.config.is_shipped:  # a net that was trained on the image alone needs all symmetries
+    if model.config.entry.is_stabilized:
+        # a net that was trained on the image alone needs all symmetries
         passes = passes_needed(model, images, repeated, device)
         model = replace(model, passes=passes)
         if passes is not None:

@@ -1,4 +1,4 @@
-"""The method ``instant``: the variance-stabilising transform of the shipped net, set to an image.
+"""The methods ``instant`` and ``nlridge``: the transform before a denoiser, set to an image.
 
 The first guess is the noise that was measured. Whether there is more of it in the dark is told by
 the image itself: by the error of the prediction of hidden pixels, which needs no clean image
@@ -133,7 +133,7 @@ class VstCalibration(Run):
     images : sequence of Image
         Noisy images.
     model : Model
-        From `unnoise.training.plan.plan`, for the method ``instant`` or ``adapted``.
+        From `unnoise.training.plan.plan`, for the method ``instant``, ``adapted`` or ``nlridge``.
     device : torch.device
         Where to compute.
     targets : None

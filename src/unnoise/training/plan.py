@@ -87,14 +87,14 @@ def plan(
         noise,
         provenance=Provenance.of(images, targets),
     )
-    if config.is_shipped:
+    if config.entry.is_stabilized:
         return with_stabilizer(with_autocorrelation(model, reports or ()), images)
     return with_split_noise(model, images[0].name, reports)
 
 
 def needs_noise(config: Config) -> bool:
     """Whether a run starts from the noise of its images."""
-    measured = config.recorruption is not None or config.is_shipped
+    measured = config.recorruption is not None or config.entry.is_stabilized
     return measured or config.noise_model is not None
 
 
