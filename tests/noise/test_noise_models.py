@@ -11,7 +11,14 @@ from scipy import stats
 
 from unnoise.errors import InputError
 from unnoise.noise.camera.file import Camera
-from unnoise.noise.noise_models import Histogram, Mixture, PoissonGauss, VarianceCurve, from_dict
+from unnoise.noise.noise_models import (
+    EMCCD,
+    Histogram,
+    Mixture,
+    PoissonGauss,
+    VarianceCurve,
+    from_dict,
+)
 
 Z = np.linspace(-8, 8, 641)
 
@@ -40,6 +47,7 @@ def two_peaks() -> Mixture:
 MODELS = {
     "poisson_gauss": PoissonGauss(2.0, 10.0, 9.0),
     "photons": PoissonGauss(1.0, 0.0, 0.0),
+    "emccd": EMCCD(0.5, 5.0, 3.0),
     "constant": PoissonGauss(0.0, 0.0, 4.0),
     "curve": VarianceCurve(np.array([0.0, 30.0, 90.0]), np.array([4.0, 40.0, 20.0])),
     "histogram": gaussian_table(np.array([0.0, 100.0]), np.array([5.0, 60.0])),
@@ -145,6 +153,10 @@ def draw(model: object, clean: np.ndarray, rng: np.random.Generator) -> np.ndarr
         photons = rng.poisson((clean - model.offset) / model.gain)
         read = rng.normal(0, np.sqrt(model.read_variance), clean.shape)
         return model.offset + model.gain * photons + read
+    if isinstance(model, EMCCD):
+        electrons = rng.poisson((clean - model.offset) / model.gain)
+        read = rng.normal(0, np.sqrt(model.read_variance), clean.shape)
+        return model.offset + model.gain * rng.standard_gamma(electrons + 1e-9) + read
     if isinstance(model, Mixture):
         grid = np.linspace(-12, 12, 4001)
         sd = np.sqrt(np.interp(clean, model.knots, model.variances))

@@ -122,6 +122,35 @@ def test_photons_are_found_in_an_image_of_counts() -> None:
     assert noise.offset * std + mean == pytest.approx(20, abs=20)
 
 
+def multiplied_electrons() -> Image:
+    rng = np.random.default_rng(0)
+    electrons = rng.poisson(np.linspace(0.3, 12, 256) + np.zeros((256, 256)))
+    y = 30 + 8 * rng.standard_gamma(electrons + 1e-9) + rng.normal(0, 2, electrons.shape)
+    return Image.from_array(y.astype(np.float32))
+
+
+def test_multiplied_electrons_are_found_and_split_as_such() -> None:
+    model = planned(multiplied_electrons())
+    assert model.config.recorruption is not None
+    assert model.config.recorruption.kind == "multiplied"
+    (noise,) = noise_tables(model)
+    mean, std = model.affine.mean[0], model.affine.std[0]
+    assert noise.gain * std == pytest.approx(8, rel=0.15)
+    assert noise.offset * std + mean == pytest.approx(30, abs=4)
+    assert noise.read_variance is not None
+    gaussian = planned(multiplied_electrons(), tiny("r2r").set("recorruption.kind=gaussian"))
+    assert gaussian.config.recorruption is not None
+    assert gaussian.config.recorruption.kind == "gaussian"
+
+
+def test_other_noise_is_normal_unless_told_and_never_multiplied() -> None:
+    model = planned(noisy_image((96, 96)))
+    assert model.config.recorruption is not None
+    assert model.config.recorruption.kind == "gaussian"
+    with pytest.raises(InputError, match="not that of a camera which multiplies electrons"):
+        planned(noisy_image((96, 96)), tiny("r2r").set("recorruption.kind=multiplied"))
+
+
 def test_without_photons_nothing_is_thinned() -> None:
     with pytest.raises(InputError, match="does not grow with the signal"):
         planned(noisy_image((96, 96)), tiny("r2r").replace(recorruption={"kind": "thinning"}))

@@ -134,8 +134,8 @@ class Config(Frozen):
                 f"{entry.no_early_stopping}; leave it out",
             ),
             (
-                r2r is not None and r2r.kind == "thinning" and r2r.correlated is True,
-                "recorruption.correlated cannot go with thinning, as photons are independent; "
+                bool(r2r and r2r.kind in ("thinning", "multiplied") and r2r.correlated),
+                "recorruption.correlated cannot go with this kind, as photons are independent; "
                 "leave it out or set recorruption.kind to gaussian",
             ),
             (

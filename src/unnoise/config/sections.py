@@ -109,14 +109,15 @@ class Revisible(Frozen):
 class Recorruption(Frozen):
     """Recorrupted-to-Recorrupted (Pang et al., CVPR 2021): how a noisy image is split in two."""
 
-    kind: Literal["gaussian", "thinning"] = "gaussian"
-    """Normal noise is added to one part and taken from the other, or every photon goes to one of
-    the two (Monroy et al., CVPR 2025)."""
+    kind: Literal["auto", "gaussian", "thinning", "multiplied"] = "auto"
+    """Normal noise is added to one part and taken from the other (gaussian), every photon goes to
+    one of the two (thinning; Monroy et al., CVPR 2025), or every electron of a camera that
+    multiplies them does (multiplied: EMCCD). auto: multiplied where the noise is, else gaussian."""
     alpha: Annotated[float, Field(gt=0, le=10)] = 0.5
     """Share of the noise that is added to the input at first (gaussian). The variance of the input
     is then 1 + alpha**2 times, that of the target 1 + 1 / alpha**2 times that of the image."""
     share: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    """Share of the photons in the target (thinning); 0.2 is as alpha = 0.5."""
+    """Share of the photons in the target (thinning, multiplied); 0.2 is as alpha = 0.5."""
     decay: Annotated[float, Field(gt=0, le=1)] = 0.4
     """Share of alpha that is left at the end of a run; 1: it stays. With thinning, share follows
     as ``alpha**2 = share / (1 - share)``."""

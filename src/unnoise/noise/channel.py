@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from unnoise.errors import InputError
 from unnoise.images.image import Image
-from unnoise.noise import correlation, linear_probe, photon_transfer
+from unnoise.noise import correlation, excess_noise, linear_probe, photon_transfer
 from unnoise.noise.artifacts import bad_pixels, earlier_processing, histogram, scan, stripes
 from unnoise.noise.planes import SampledPlanes, neighboring_planes, sampled
 
@@ -158,7 +158,8 @@ def measure_channel(image: Image, c: int, odds: float | None = None) -> ChannelN
         correlation=acf,
         blind=blind,
         masked=masked,
-        found=_artefacts(sample, None if photon is None else math.sqrt(photon.level)),
+        found=_artefacts(sample, None if photon is None else math.sqrt(photon.level))
+        | {"excess_noise": _excess(planes, sample.excluded, photon, acf)},
         contrast=float(np.subtract(*np.percentile(measured, (99.5, 0.5)))),
     )
 
@@ -229,6 +230,17 @@ def _artefacts(sample: SampledPlanes, noise: float | None) -> dict[str, Any]:
         "demosaic": earlier_processing.demosaic(middle),
         "interpolated": earlier_processing.interpolated(middle),
     }
+
+
+def _excess(
+    planes: NDArray,
+    excluded: NDArray[np.bool_] | None,
+    photon: photon_transfer.PhotonTransfer | None,
+    acf: correlation.Correlation | None,
+) -> excess_noise.ExcessNoise:
+    """Whether electrons were multiplied; only independent noise on a line can tell."""
+    alone = acf is not None and not acf.along and photon is not None and photon.square is None
+    return excess_noise.measure(planes, excluded) if alone else excess_noise.ExcessNoise()
 
 
 def sentence(finding: Any) -> str | None:

@@ -10,7 +10,7 @@ y' has m + r in the place of the pixel, m is a prediction of the pixel while it 
 of its neighbours stands in its place), and r one of its residuals at pixels of like intensity. So
 noise of any distribution is judged by what it is, and a noise model has a say in its strength
 alone: Stein's formula, with slopes for the covariance, holds for normal noise only, and praised a
-net by a quarter of the noise that let the rare bright outliers of clipped dark pixels pass, 4 dB
+net by a quarter of the noise that let the rare bright outliers of dark pixels pass, 4 dB
 worse than the others (W2S field 009). Residuals come from calm places, as elsewhere they hold what
 the prediction does not know. And the other pixels stay as they are: around a scene that is all
 blind prediction, without its texture, nets repeat half as much (`camera`, where this way finds 0.86

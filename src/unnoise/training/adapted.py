@@ -6,7 +6,7 @@ gets: instant, unless the other one lowers the risk by more than the estimate er
 of the two, which err in different ways. Where that cannot be expected the training ends early.
 
 Fine-tuning the shipped net by recorruption, which was a third candidate, gained 0.1 dB on a
-photograph and lost 1.7 dB on W2S, where it had learned to undo noise that clipping had removed, and
+photograph and lost 1.7 dB on W2S, where it had learned to repeat the skewed noise of an EMCCD, and
 the estimated risk was wrong by as much (docs/benchmarks.md).
 """
 

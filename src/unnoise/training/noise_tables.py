@@ -13,7 +13,7 @@ from unnoise.models.model import Model
 from unnoise.noise.correlation import Correlation
 from unnoise.noise.density import NoiseModel
 from unnoise.noise.inspect import NoiseReport
-from unnoise.noise.noise_models import PoissonGauss
+from unnoise.noise.noise_models import EMCCD, PoissonGauss
 from unnoise.training.methods.r2r import SIGNALS, NoiseTable
 
 GROWTH = 1.1
@@ -60,9 +60,19 @@ def with_split_noise(model: Model, name: str, reports: Sequence[NoiseReport] = (
             f"the noise of {name} is not correlated as far as can be measured; leave "
             f"recorruption.correlated out"
         )
-    if settings.kind == "thinning":
+    multiplied = all(isinstance(n, EMCCD) for n in known) and not correlated
+    kind = settings.kind
+    if kind == "auto":
+        kind = "multiplied" if multiplied else "gaussian"
+    if kind == "thinning":
         _check_photons(model, name, known, correlated=correlated)
-    config = model.config.replace(recorruption={"correlated": correlated})
+    if kind == "multiplied" and not multiplied:
+        raise InputError(
+            f"the noise of {name} is not that of a camera which multiplies electrons (EMCCD), so "
+            f"it cannot be split like that; set recorruption.kind to gaussian, or give the noise "
+            f"with --noise-model"
+        )
+    config = model.config.replace(recorruption={"correlated": correlated, "kind": kind})
     return replace(model, config=config, noise=replace(model.noise, autocorrelation=tuple(shapes)))
 
 
@@ -84,13 +94,16 @@ def noise_tables(model: Model) -> tuple[NoiseTable, ...]:
     shapes = model.noise.autocorrelation or (None,) * len(model.channels)
     for c, noise, rho in zip(model.channels, model.noise.known, shapes, strict=True):
         mean, std = float(model.affine.mean[c]), float(model.affine.std[c])
-        gain, offset = _line(noise, mean, std)
+        gain, offset, read = *_line(noise, mean, std), None
+        if model.config.recorruption.kind == "multiplied" and isinstance(noise, EMCCD):
+            gain, offset, read = noise.gain, noise.offset, noise.read_variance / std**2
         found.append(
             NoiseTable(
                 variance=noise.variance(mean + std * SIGNALS) / std**2,
                 gain=gain / std,
                 offset=(offset - mean) / std,
                 autocorrelation=rho,
+                read_variance=read,
             )
         )
     return tuple(found)

@@ -76,7 +76,8 @@ def plan(
     noise = None
     if reports or needs_noise(config):
         reports = reports or inspect_images(images)
-        noise = image_noise(images, channels, reports, config.noise_model)
+        shaped = config.recorruption is not None
+        noise = image_noise(images, channels, reports, config.noise_model, shaped=shaped)
     model = Model(
         config,
         affine,

@@ -21,6 +21,7 @@ from unnoise.training.methods.r2r import (
     NoiseTable,
     Recorrupted,
     additive,
+    multiplied,
     thinning,
 )
 
@@ -166,6 +167,37 @@ def test_thinned_counts_are_independent_with_the_right_means(share: float, photo
         assert counts.min() > -1e-6
 
 
+@pytest.mark.parametrize("share", [0.04, 0.2])
+@pytest.mark.parametrize("electrons", [0.3, 2.0, 12.0, 60.0])
+def test_multiplied_electrons_are_split_into_parts_that_know_nothing_of_each_other(
+    share: float, electrons: float
+) -> None:
+    """Added normal noise fails this: at 0.3 electrons by 0.4 standard deviations."""
+    gain, offset, read = 0.05, -0.8, 0.1
+    rng = np.random.default_rng(0)
+    shape = (30, 64, 64)
+    y = gain * rng.standard_gamma(rng.poisson(electrons, shape) + 1e-9)
+    y += offset + rng.normal(0, gain * np.sqrt(read), shape)
+    signal = offset + gain * electrons
+    table = NoiseTable(np.ones(1), gain, offset, None, read * gain**2)
+    split = multiplied(share, [NoiseTable(np.ones(1), 1.0, 0.0, None, 1.0), table])
+    # The mean is told by neighbours; here it is known: nothing else differs from the law.
+    method = torch.from_numpy(y)
+    first, second = split(method, torch.ones(len(y)).long(), seeded())
+    np.testing.assert_allclose((1 - share) * first + share * second, y, atol=1e-6)
+    one, two = first.numpy() - signal, second.numpy() - signal
+    variance = gain**2 * (2 * electrons + read)
+    assert abs(one.mean()) < 0.02 * np.sqrt(variance)
+    assert np.mean(one**2) == pytest.approx(variance / (1 - share), rel=0.05)
+    assert np.mean(two**2) == pytest.approx(variance / share, rel=0.1)
+    edges = np.quantile(one, [0.1, 0.3, 0.5, 0.7, 0.9, 0.97])
+    which = np.digitize(one, edges)
+    for k in range(7):  # the target must not be told by the input
+        own = two[which == k]
+        error = own.std() / np.sqrt(own.size)
+        assert abs(own.mean()) < 4 * error + 0.12 * np.sqrt(variance), k
+
+
 def test_combinations_that_cannot_be() -> None:
     for loss in ("mae", "gaussian", "laplace"):
         with pytest.raises(InputError, match=f"the loss {loss} cannot go with r2r"):
@@ -182,7 +214,7 @@ def test_combinations_that_cannot_be() -> None:
         build(Config(method="r2r"), 2)
 
 
-@pytest.mark.parametrize("kind", ["gaussian", "thinning"])
+@pytest.mark.parametrize("kind", ["gaussian", "thinning", "multiplied"])
 def test_the_settings_reach_the_method(kind: str) -> None:
     settings = [f"recorruption.kind={kind}", "recorruption.decay=0.7"]
     method = build(Config(method="r2r").set(*settings), 2, [constant(1.0, gain=0.1)])

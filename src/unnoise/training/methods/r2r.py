@@ -18,6 +18,7 @@ from torch import Tensor
 from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.noise.correlated_noise import root, wide
+from unnoise.noise.electron_multiplication import Halves, halves
 from unnoise.training.methods.b2u import donut_mean
 from unnoise.training.methods.step import Batch, Step
 
@@ -39,12 +40,16 @@ class NoiseTable:
         whose read noise counts as light, which keeps the variance. A gain of 0: no such line.
     autocorrelation : ndarray with odd sides, shape (y, x) or (z, y, x), optional
         By lag, 1 in the centre.
+    read_variance : float, optional
+        Where electrons were multiplied (EMCCD): that of the register's output, while `gain` is
+        what an electron gives on average, and `offset` the darkness.
     """
 
     variance: NDArray[np.float64]
     gain: float = 0.0
     offset: float = 0.0
     autocorrelation: NDArray[np.float64] | None = None
+    read_variance: float | None = None
 
 
 WEAKENS = (0.3, 0.9)
@@ -68,13 +73,13 @@ class Recorrupted:
 
     Attributes
     ----------
-    split : Additive or Thinning
+    split : Additive, Thinning or Multiplied
         Two images of the same mean out of one.
     decay : float
         Share of the recorruption that is left at the end.
     """
 
-    split: Additive | Thinning
+    split: Additive | Thinning | Multiplied
     decay: float = 1.0
 
     def batch(self, step: Step) -> Batch:
@@ -191,8 +196,82 @@ class Thinning:
 
     def weaker(self, share: float) -> Thinning:
         """With this share of the noise that is added, as ``alpha**2 = p / (1 - p)``."""
-        odds = self.share / (1 - self.share) * share**2
-        return replace(self, share=odds / (1 + odds))
+        return replace(self, share=_weaker(self.share, share))
+
+
+@dataclass(frozen=True)
+class Multiplied:
+    """Multiplied electrons (EMCCD): two parts that are independent, as `Thinning` is of photons.
+
+    The second part is drawn by `unnoise.noise.electron_multiplication.halves` from the noisy value
+    and a mean that the neighbours tell. Normal noise that is added instead leaves parts that are
+    uncorrelated but not independent, as bright outliers are in both: nets that were trained so
+    lost up to 1.7 dB on W2S (docs/benchmarks.md).
+
+    Attributes
+    ----------
+    share : float
+        p of the light, and of the read noise, goes to the target.
+    gain, offset, read_variance : tuple of float
+        By channel, in normalised units.
+    """
+
+    share: float
+    gain: tuple[float, ...]
+    offset: tuple[float, ...]
+    read_variance: tuple[float, ...]
+
+    def __call__(
+        self, y: Tensor, channel: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Planes (n, *space) and their channels (n,) to (y1, y2)."""
+        mean = donut_mean(y[:, None])[:, 0]
+        level = torch.rand(y.shape, generator=generator, device=y.device, dtype=y.dtype)
+        first, second = torch.empty_like(y), torch.empty_like(y)
+        for c, (gain, offset, read) in enumerate(
+            zip(self.gain, self.offset, self.read_variance, strict=True)
+        ):
+            own = channel == c
+            if not own.any():
+                continue
+            value, electrons = (y[own] - offset) / gain, (mean[own] - offset) / gain
+            part = _second_part(value, electrons, level[own], halves(read / gain**2, self.share))
+            first[own] = offset + gain * (value - part) / (1 - self.share)
+            second[own] = offset + gain * part / self.share
+        return first, second
+
+    def weaker(self, share: float) -> Multiplied:
+        """As that of `Thinning`, in steps of a fifteenth, as every share has a table of its own."""
+        return replace(self, share=_weaker(self.share, round(15 * share) / 15))
+
+
+def _weaker(p: float, share: float) -> float:
+    """The share of the target that leaves so much of ``alpha``, as ``alpha**2 = p / (1 - p)``."""
+    odds = p / (1 - p) * share**2
+    return odds / (1 + odds)
+
+
+def _second_part(value: Tensor, electrons: Tensor, level: Tensor, table: Halves) -> Tensor:
+    """What goes to the target: the quantile `level` of the table, linear between its places."""
+    second = torch.from_numpy(table.second).to(value)
+    inside = value.clamp(float(table.values[0]), float(table.values[-1]))
+    i, a = _place(electrons, table.electrons)
+    j, b = _place(inside, table.values)
+    k, c = _place(level, table.levels)
+
+    def at(row: Tensor) -> Tensor:
+        low = torch.lerp(second[row, j, k], second[row, j, k + 1], c)
+        return torch.lerp(low, torch.lerp(second[row, j + 1, k], second[row, j + 1, k + 1], c), b)
+
+    return torch.lerp(at(i), at(i + 1), a) + table.share * (value - inside)
+
+
+def _place(values: Tensor, known: NDArray[np.float64]) -> tuple[Tensor, Tensor]:
+    """Index of the place below, and the share of the way to the next; ends are held."""
+    places = torch.from_numpy(known).to(values)
+    low = torch.searchsorted(places, values.contiguous()).clamp(1, len(places) - 1) - 1
+    share = (values - places[low]) / (places[low + 1] - places[low])
+    return low, share.clamp(0, 1)
 
 
 def additive(alpha: float, noise: Sequence[NoiseTable]) -> Additive:
@@ -206,6 +285,12 @@ def thinning(share: float, noise: Sequence[NoiseTable]) -> Thinning:
     """The split of photon counts, one `NoiseTable` per channel."""
     gain, offset = (torch.tensor(v) for v in zip(*[(n.gain, n.offset) for n in noise], strict=True))
     return Thinning(share, gain, offset)
+
+
+def multiplied(share: float, noise: Sequence[NoiseTable]) -> Multiplied:
+    """The split of multiplied electrons, one `NoiseTable` per channel."""
+    read = tuple(n.read_variance or 0.0 for n in noise)
+    return Multiplied(share, tuple(n.gain for n in noise), tuple(n.offset for n in noise), read)
 
 
 def build(config: Config, ndim: int, noise: Sequence[NoiseTable] = ()) -> Recorrupted:
@@ -222,4 +307,6 @@ def build(config: Config, ndim: int, noise: Sequence[NoiseTable] = ()) -> Recorr
         raise InputError("r2r needs the noise of every channel; train with unnoise.train")
     if r2r.kind == "thinning":
         return Recorrupted(thinning(r2r.share, noise), r2r.decay)
+    if r2r.kind == "multiplied":
+        return Recorrupted(multiplied(r2r.share, noise), r2r.decay)
     return Recorrupted(additive(r2r.alpha, noise), r2r.decay)
