@@ -230,8 +230,9 @@ class _Batch:
     ) -> Generator[Event, None, bool]:
         """Train on images and predict them; those whose results are worse go to `dropped`."""
         images, partners = self.pair(group)
-        yield from announced(images, model, choice)
-        run = start(images, model, select_device(self.device), partners)
+        device = select_device(self.device)
+        yield from announced(images, model, choice, device, partners)
+        run = start(images, model, device, partners)
         yield from map(Message, run.notes())
         with Interrupt() as interrupt:
             for progress in run:

@@ -9,6 +9,8 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from unnoise.app import rescue
 from unnoise.app.events import (
     Event,
@@ -38,6 +40,7 @@ from unnoise.report.page import write as write_page
 from unnoise.report.result_page import DenoisedPlane, RunFacts, of_results
 from unnoise.training import levels
 from unnoise.training.auto import Auto, MethodChoice
+from unnoise.training.duration import expected_duration, is_long
 from unnoise.training.finish import finish
 from unnoise.training.loggers import make as make_logger
 from unnoise.training.plan import describe
@@ -78,8 +81,14 @@ def planned_as(choice: MethodChoice, images: Sequence[Image], reading: InputOpti
     return replace(model, provenance=replace(model.provenance, reading=reading.to_dict()))
 
 
-def announced(images: Sequence[Image], model: Model, choice: MethodChoice) -> Generator[Message]:
-    """What is about to be trained, and why."""
+def announced(
+    images: Sequence[Image],
+    model: Model,
+    choice: MethodChoice,
+    device: torch.device,
+    targets: Sequence[Image] | None = None,
+) -> Generator[Message]:
+    """What is about to be trained, why, and how long it will take."""
     groups = levels.groups_of(model, images)
     if len(groups) > 1:
         yield Message(levels.describe_groups([group for _, group in groups]))
@@ -89,6 +98,10 @@ def announced(images: Sequence[Image], model: Model, choice: MethodChoice) -> Ge
     for own, (parts, _) in groups:
         names = parts[0].name if len(parts) == 1 else f"{len(parts)} images"
         yield Message(f"{names}: {describe(own, parts)}")
+    if any(is_long(own, parts) for own, (parts, _) in groups):
+        expected = expected_duration(model, images, device, targets)
+        if expected is not None:
+            yield Message(f"expected time: {expected}")
 
 
 def shifted_rows(reports: Sequence[NoiseReport]) -> Iterator[Warned]:
@@ -309,8 +322,9 @@ def train_files(
         chosen, model = planned(images, partners, settings, reading, loggers)
         needed = model_folder.needed(model)
         model_folder.check_place(place, overwrite=overwrite, nbytes=needed)
-        yield from announced(images, model, chosen)
-        run = start(images, model, select_device(device), partners)
+        where = select_device(device)
+        yield from announced(images, model, chosen, where, partners)
+        run = start(images, model, where, partners)
         yield from map(Message, run.notes())
         yield from train(
             run,

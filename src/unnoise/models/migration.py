@@ -37,6 +37,9 @@ def with_correlation(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         found["rho"] = torch.zeros(len(found["knots"]), len(lags()))
     if "knots" in found and "bins" not in found:
         found["bins"] = torch.tensor(1)
+    if "knots" in found and "blur_share" not in found:
+        n = len(found["knots"])
+        found |= {"blur_share": torch.zeros(n), "blur_width": torch.ones(n)}
     return found
 
 

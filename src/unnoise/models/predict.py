@@ -175,6 +175,12 @@ class _Job:
         depths = slices if ndim == 2 else [0]
         return cls(members, beside, ndim, shape, depths, list(tiles(shape, tile, halo, grid)))
 
+    @property
+    def pixels(self) -> int:
+        """Pixels that pass the nets for one frame, halos included."""
+        sizes = [math.prod(r.stop - r.start for r in piece.read) for piece in self.plan]
+        return len(self.depths) * int(sum(sizes))
+
     def results(
         self, image: Image, s: int, t: int, tta: bool | None
     ) -> Iterator[tuple[Where, Tile, Result]]:
@@ -191,6 +197,22 @@ class _Job:
             check_finite(image, noisy, [values for results, _ in found for values in results])
             where |= dict(zip("ZYX"[-self.ndim :], piece.write, strict=True))
             yield where, piece, mean(self.members, found)
+
+
+def pixels_to_compute(model: Model, image: Image, *, device: str = "auto") -> int:
+    """How many pixels of a channel pass the nets of a model once, halos of tiles included.
+
+    Examples
+    --------
+    >>> import unnoise
+    >>> noisy = np.random.default_rng(0).poisson(9.0, size=(64, 64)).astype(np.uint16)
+    >>> model = unnoise.train(noisy, method="gaussian")
+    >>> pixels_to_compute(model, Image.from_array(noisy))
+    4096
+    """
+    n = image.sizes
+    job = _Job.of(model, image, range(n["Z"]), None, select_device(device), "torch")
+    return job.pixels * n["S"] * n["T"]
 
 
 def _canonical(values: NDArray[np.float64], piece: Tile) -> NDArray[np.float64]:

@@ -8,6 +8,8 @@ parameters are (Herbreteau and Unser, Noise2VST, ICCV 2025, use such a spline to
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -20,6 +22,8 @@ KNOTS = 97
 """Knots of the transform of a channel."""
 RISE = 0.05
 """Least share of its own slope that the corrected way back keeps where noise bends sharply."""
+TRUNCATED = 4.0
+"""Standard deviations at which the window of a blur ends."""
 LEVEL = 0.1
 """Noise as the Gaussian net sees it: 25 of 255, where it was trained most."""
 
@@ -47,6 +51,9 @@ class VarianceStabilized(nn.Module):
     bins : Tensor, shape ()
         Side of the squares of pixels that are averaged before and come back smooth: 1, 2 or 4.
         With few photons a pixel says too little for any transform.
+    blur_share, blur_width : Tensor, shape (channels,)
+        Weight of a Gaussian blur in the result, and its standard deviation in pixels. Where there
+        is next to nothing but noise, it knows no less than a net and invents nothing.
     grid, radius : tuple of int
         Those of the net, in pixels before they are averaged.
 
@@ -62,6 +69,8 @@ class VarianceStabilized(nn.Module):
     shift: Tensor
     rho: Tensor
     bins: Tensor
+    blur_share: Tensor
+    blur_width: Tensor
 
     def __init__(self, channels: int, net: GaussianNet | NLRidge | None = None) -> None:
         super().__init__()
@@ -74,6 +83,8 @@ class VarianceStabilized(nn.Module):
         self.register_buffer("shift", torch.zeros(channels, KNOTS))
         self.register_buffer("rho", torch.zeros(channels, len(lags())))
         self.register_buffer("bins", torch.tensor(1))
+        self.register_buffer("blur_share", torch.zeros(channels))
+        self.register_buffer("blur_width", torch.ones(channels))
 
     @property
     def grid(self) -> tuple[int, ...]:
@@ -88,6 +99,13 @@ class VarianceStabilized(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Denoise patches of normalised values, shape (b, channels, y, x)."""
+        clean = self._unmixed(x)
+        if not self.blur_share.any():
+            return clean
+        return torch.lerp(clean, blurred(x, self.blur_width), self.blur_share.view(-1, 1, 1))
+
+    def _unmixed(self, x: Tensor) -> Tensor:
+        """The result of the net alone."""
         bins = int(self.bins)
         if bins == 1:
             return self._denoised(x)
@@ -134,6 +152,26 @@ class VarianceStabilized(nn.Module):
     def memory(self) -> float:
         """Bytes of activations per input pixel in evaluation, an upper estimate."""
         return self.net.memory()
+
+
+def blurred(x: Tensor, width: Tensor) -> Tensor:
+    """Gaussian blur of every channel, its window as long as four standard deviations each way.
+
+    Parameters
+    ----------
+    x : Tensor, shape (b, channels, y, x)
+        Planes; beyond them the outermost pixels go on.
+    width : Tensor, shape (channels,)
+        Standard deviations in pixels.
+    """
+    reach = math.ceil(TRUNCATED * float(width.max()))
+    at = torch.arange(-reach, reach + 1, dtype=x.dtype, device=x.device)
+    kernel = torch.exp(-((at / width.view(-1, 1)) ** 2) / 2)
+    kernel = (kernel / kernel.sum(1, keepdim=True)).unsqueeze(1)
+    n = len(width)
+    padded = F.pad(x, (reach,) * 4, mode="replicate")
+    rows = F.conv2d(padded, kernel.unsqueeze(2), groups=n)
+    return F.conv2d(rows, kernel.unsqueeze(3), groups=n)
 
 
 def transform(knots: Tensor, log_sigma: Tensor) -> tuple[Tensor, Tensor]:

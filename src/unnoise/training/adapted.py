@@ -40,9 +40,9 @@ from unnoise.training.progress import Progress
 from unnoise.training.run import Run
 from unnoise.training.saved_state import check_state
 
-LOOK = 0.3
+LOOK = 0.1
 """After this share of the budget it is asked whether the training can win."""
-HOPE = 0.25
+HOPE = 0.3
 """Weight in the best mean that must be possible then: with less the mean gains less than 0.1 dB."""
 CANDIDATES = ("instant", "self-trained")
 STAGES = ("calibration", "from scratch")
@@ -152,12 +152,10 @@ class CandidateSearch(Run):
 
     def _training(self, spent: float = 0.0) -> TrainingRun:
         """The run of an untrained net on the same images, with what is left of the budget."""
-        planned = self._planned
-        t = planned.config.training
-        config = own_config(planned)
-        if t.minutes is not None:
-            config = config.with_budget(minutes=max(t.minutes - spent / 60, 0.01))
-        model = replace(planned, config=config, weights=new_weights(config, 2, planned.channels))
+        model, minutes = self_trained(self._planned), self._planned.config.training.minutes
+        if minutes is not None:
+            left = max(minutes - spent / 60, 0.01)
+            model = replace(model, config=model.config.with_budget(minutes=left))
         return TrainingRun(self._images, model, self.device, clock=self._clock)
 
     def _is_hopeless(self) -> bool:
@@ -294,6 +292,12 @@ class CandidateSearch(Run):
             raise InputError(
                 f"the saved training state does not fit its model ({error}); train anew"
             ) from error
+
+
+def self_trained(planned: Model) -> Model:
+    """The untrained model of the net that learns from the images alone."""
+    config = own_config(planned)
+    return replace(planned, config=config, weights=new_weights(config, 2, planned.channels))
 
 
 def own_config(planned: Model) -> Config:

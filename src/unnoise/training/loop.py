@@ -129,7 +129,7 @@ class TrainingRun(Run):
         keep_memory()
         while self.fraction < 1:
             started = self.clock()
-            self._step()
+            self.advance()
             self.seconds += self.clock() - started
             if self._is_due():
                 started = self.clock()
@@ -145,7 +145,7 @@ class TrainingRun(Run):
         n = min(max(int(expected) // STEPS_PER_VALIDATION, 1), N_VALIDATIONS)
         return self.fraction >= (math.floor(self.validated * n + 1e-9) + 1) / n
 
-    def _step(self) -> None:
+    def advance(self) -> None:
         """One optimiser step."""
         t = self.config
         self.optimizer.param_groups[0]["lr"] = self.learning_rate

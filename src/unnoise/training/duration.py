@@ -1,0 +1,185 @@
+"""How long a run and its results will take here, told before it starts, from a few timed steps."""
+
+from __future__ import annotations
+
+import math
+import statistics
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from unnoise.images.image import Image
+from unnoise.models.model import Model
+from unnoise.models.predict import pixels_to_compute, predict_array
+from unnoise.quality.region import SIDES
+from unnoise.training.adapted import LOOK, self_trained
+from unnoise.training.levels import groups_of
+from unnoise.training.loop import N_VALIDATIONS, STEPS_PER_VALIDATION, TrainingRun
+
+TIMED, WARMING = 8, 3
+"""Steps of the training that are made, and how many of them are not timed."""
+SIDE = 256
+"""Side of the piece whose prediction is timed."""
+CALIBRATION = 3 * 2**16
+"""Pixels of a channel that pass the shipped net while its transform is calibrated."""
+JUDGED = {"shipped": 21, "own": 28}
+"""Passes over a piece of the image by which results are judged, before and after they are made."""
+PASSES = {"shipped": 4, "own": 8}
+"""Passes over the image: the shipped net needs fewer symmetries than one that is trained here."""
+LONG, LARGE = 200, 2**21
+"""Steps and pixels from which it is worth to look how long they take."""
+SHORTER = 0.9
+"""Another expected time is told that is this much shorter, or less."""
+OVERHEAD = 2.5
+"""Seconds for what does not grow: reading, writing, the report."""
+
+
+@dataclass(frozen=True)
+class Duration:
+    """Expected seconds.
+
+    Attributes
+    ----------
+    whole : float
+        Of all that can come.
+    least : float
+        Where the training of `adapted` ends early, as it would not help; else the same.
+    """
+
+    whole: float
+    least: float
+
+    def __str__(self) -> str:
+        text = f"{in_words(self.whole)} on this machine"
+        if self.least < SHORTER * self.whole:
+            text += f"; {in_words(self.least)} where it turns out that training cannot help"
+        return text
+
+
+def in_words(seconds: float) -> str:
+    """A duration as people say it.
+
+    Examples
+    --------
+    >>> in_words(48.2), in_words(100), in_words(8000)
+    ('about 50 s', 'about 1.7 minutes', 'about 2.2 hours')
+    """
+    if seconds < 90:
+        return f"about {max(round(seconds / 5), 1) * 5} s"
+    return (
+        f"about {seconds / 60:.2g} minutes"
+        if seconds < 5400
+        else f"about {seconds / 3600:.2g} hours"
+    )
+
+
+def expected_duration(
+    model: Model,
+    images: Sequence[Image],
+    device: torch.device,
+    targets: Sequence[Image] | None = None,
+    *,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Duration | None:
+    """Time that training and prediction will take on this machine; None where that is not known.
+
+    A few steps of the training and the prediction of a piece are timed, about a second of work.
+    Another program that starts or ends later changes what comes.
+
+    Parameters
+    ----------
+    model : Model
+        From `unnoise.training.plan.plan`.
+    images : sequence of Image
+        Noisy images.
+    device : torch.device
+        Where to compute.
+    targets : sequence of Image, optional
+        The second images of pairs.
+    clock : callable
+        Seconds; benchmarks pass the time of the processor instead.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from unnoise.config.config import Config
+    >>> from unnoise.training.plan import plan
+    >>> image = Image.from_array(np.random.default_rng(0).normal(size=(64, 64)))
+    >>> cpu, config = torch.device("cpu"), Config(method="n2v").replace(training={"steps": 20})
+    >>> expected_duration(plan([image], config), [image], cpu).whole > 0
+    True
+    >>> expected_duration(plan([image], Config(method="gaussian")), [image], cpu) is None
+    True
+    """
+    whole = least = OVERHEAD
+    for own, (parts, partners) in groups_of(model, images, targets):
+        if not own.config.is_trained and not own.config.is_shipped:
+            return None  # a filter takes as long as its trials
+        results, training = _seconds(own, parts, partners, device, clock)
+        whole += sum(results.values()) + training
+        # What a training that ended early gave is judged, but makes no result.
+        least += results.get("shipped", sum(results.values()))
+        least += LOOK * training if own.config.is_shipped else training
+    return Duration(whole, least)
+
+
+def is_long(model: Model, images: Sequence[Image]) -> bool:
+    """Whether it may take so long that people want to know before."""
+    t = model.config.training
+    long = model.config.is_trained and (t.minutes is not None or (t.steps or 0) >= LONG)
+    return long or sum(math.prod(image.shape) for image in images) >= LARGE
+
+
+def _seconds(
+    model: Model,
+    images: Sequence[Image],
+    targets: Sequence[Image] | None,
+    device: torch.device,
+    clock: Callable[[], float],
+) -> tuple[dict[str, float], float]:
+    """Of a group of alike images: time of the results of every net, and of the training."""
+    nets = {"shipped": model} if model.config.is_shipped else {}
+    if model.config.is_trained:
+        nets["own"] = self_trained(model) if nets else model
+    piece = images[0].part(images[0].middle(SIDE))
+    results = {}
+    for kind, own in nets.items():
+        where = str(device)
+        predict_array(own, piece, device=where)  # the first time memory is taken and kept
+        started = clock()
+        predict_array(own, piece, device=where)
+        pixel = (clock() - started) / pixels_to_compute(own, piece, device=where)
+        sides = zip("ZYX"[-own.ndim :], SIDES[own.ndim], strict=True)
+        judged = math.prod(min(images[0].sizes[letter], side) for letter, side in sides)
+        pixels = JUDGED[kind] * judged + CALIBRATION * (kind == "shipped")
+        for image in images:
+            pixels += PASSES[kind] * pixels_to_compute(own, image, device=where)
+        results[kind] = pixel * pixels
+    trained = _training(nets["own"], images, targets, device, clock) if "own" in nets else 0.0
+    return results, trained
+
+
+def _training(
+    model: Model,
+    images: Sequence[Image],
+    targets: Sequence[Image] | None,
+    device: torch.device,
+    clock: Callable[[], float],
+) -> float:
+    """Time of the steps and validations of a training."""
+    t = model.config.training
+    if t.steps is None:
+        return 60 * (t.minutes or 0.0)
+    run = TrainingRun(images, model, device, targets, clock=clock)
+    every = t.validate_every or max(t.steps // N_VALIDATIONS, STEPS_PER_VALIDATION)
+    taken = []
+    for _ in range(TIMED):
+        started = clock()
+        run.advance()
+        taken.append(clock() - started)
+    started = clock()
+    run.validate()
+    validation = clock() - started
+    return t.steps * statistics.median(taken[WARMING:]) + t.steps // every * validation
