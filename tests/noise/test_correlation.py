@@ -9,7 +9,7 @@ from skimage import data
 
 from unnoise.noise import correlation
 from unnoise.noise.autocovariance import lagged_products, mixing
-from unnoise.noise.correlation import high_share, measure
+from unnoise.noise.correlation import measure
 
 
 def kernel_acf(kernel, r=6):
@@ -207,17 +207,3 @@ def test_constant_regions_are_left_out():
     found = measure(y)
     assert found.along == ()
     assert np.median(found.variance) == pytest.approx(25, rel=0.1)
-
-
-@pytest.mark.parametrize("name", ["white", "3 along X", "3x3", "5 along Y"])
-def test_share_of_high_frequencies(name):
-    """The mean power of the high cosine coefficients, from simulated blocks."""
-    from scipy import fft
-
-    noise = filtered(KERNELS[name], (1, 1024, 1024))[0]
-    blocks = noise.reshape(128, 8, 128, 8).transpose(0, 2, 1, 3).reshape(-1, 8, 8)
-    power = (fft.dctn(blocks, axes=(1, 2), norm="ortho") ** 2).mean(0)
-    i, j = np.indices((8, 8))
-    assert high_share(kernel_acf(KERNELS[name])) == pytest.approx(
-        power[i + j >= 10].mean(), rel=0.05
-    )

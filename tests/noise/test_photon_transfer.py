@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 from skimage import data
 
-from unnoise.noise.photon_transfer import measure, of_blocks
+from unnoise.noise.photon_transfer import measure, scaled
 
 
 def camera(scene, gain, offset, read, seed=0):
@@ -134,22 +134,19 @@ def test_small_images(shape):
     assert (found.at([0, 100, 1e4]) > 0).all()
 
 
-def test_spread_scales_all_variances():
+def test_shares_are_those_of_the_measured_coefficients():
     y = camera(ramp(5, 100), 2, 100, 5)
-    a, b = measure(y), measure(y, spread=0.5)
+    a, b = measure(y), measure(y, shares=(0.5, 0.5))
     assert b.level == pytest.approx(2 * a.level)
     np.testing.assert_allclose(b.variance, 2 * a.variance)
     np.testing.assert_allclose(b.at([150, 250]), 2 * a.at([150, 250]))
 
 
-def test_curve_of_blocks():
-    rng = np.random.default_rng(0)
-    signal = rng.uniform(10, 100, 400)
-    variance = (3 * signal + 20) * rng.chisquare(200, 400) / 200
-    variance[::20] *= 10  # blocks with texture
-    found = of_blocks(signal, variance)
-    assert found.gain == pytest.approx(3, rel=0.1)
-    assert found.level == pytest.approx(3 * 55 + 20, rel=0.1)
+def test_a_scaled_curve_is_that_of_the_scaled_picture():
+    y = camera(ramp(5, 100), 2, 100, 5)
+    a, b = measure(y), measure(4 * y)  # a power of two is exact
+    np.testing.assert_allclose(scaled(a, 4.0, 1.0).at([700, 900]), b.at([700, 900]))
+    np.testing.assert_allclose(scaled(a, 1.0, 0.5).at([150, 250]), a.at([150, 250]) / 2)
 
 
 def test_offset_and_read_noise_are_read_off_the_line():

@@ -12,19 +12,16 @@ from numpy.typing import NDArray
 
 from unnoise.errors import InputError
 from unnoise.images.image import Image
-from unnoise.noise import correlation, excess_noise, linear_probe, photon_transfer
+from unnoise.noise import (
+    correlated_curve,
+    correlation,
+    excess_noise,
+    linear_probe,
+    photon_transfer,
+)
 from unnoise.noise.artifacts import bad_pixels, earlier_processing, histogram, scan, stripes
 from unnoise.noise.planes import SampledPlanes, neighboring_planes, sampled
 
-LEAST_SIDE = 32
-"""Where planes of pixels apart from each other are smaller, noise is measured another way."""
-LEAST_HIGH = 0.3
-"""Below this share of white noise's, high frequencies say too little of correlated noise."""
-
-TEXTURED, BUSY = 1.5, 3.0
-"""Between pixels apart from each other texture looks like noise. What they say of its strength by
-signal is better than what blocks say (widefield: +1 dB), but no more than so many times theirs is
-believed, and nothing beyond (text: 20 times)."""
 DOUBTFUL = 3.0
 """Log odds up to which the other channels of a photograph have a say."""
 
@@ -143,7 +140,7 @@ def measure_channel(image: Image, c: int, odds: float | None = None) -> ChannelN
         along = correlation.measure(run, letter)
         if acf is not None and along is not None:
             acf = acf.joined(along, letter)
-    photon = _curve(planes, acf, sample.excluded)
+    photon = correlated_curve.measure(planes, acf, sample.excluded)
     blind = masked = None
     if acf is not None and photon is not None:
         blind = linear_probe.linear(planes, photon.level, acf.neighbours)
@@ -175,43 +172,6 @@ def together(image: Image, channels: tuple[ChannelNoise, ...]) -> tuple[ChannelN
         else channel
         for channel in channels
     )
-
-
-def _curve(
-    planes: NDArray, acf: correlation.Correlation | None, excluded: NDArray[np.bool_] | None
-) -> photon_transfer.PhotonTransfer | None:
-    """Noise against intensity, by the way that the correlation allows."""
-    if acf is None or not acf.along:
-        return photon_transfer.measure(planes, excluded)
-    share = correlation.high_share(acf.neighbours)
-    if share > LEAST_HIGH:
-        near = photon_transfer.measure(planes, excluded, spread=share)
-    else:
-        near = photon_transfer.of_blocks(acf.signal, acf.variance, acf.whole)
-    apart = acf.apart
-    if min(n // step for n, step in zip(planes.shape[1:], apart, strict=True)) < LEAST_SIDE:
-        return near
-    hidden = None if excluded is None else phases(excluded, apart)
-    far = photon_transfer.measure(phases(planes, apart), hidden)
-    if near is None or far is None or far.level <= TEXTURED**2 * near.level:
-        return far or near
-    if far.level > BUSY**2 * near.level:
-        return near
-    spread = far.level / (TEXTURED**2 * near.level)
-    return photon_transfer.measure(phases(planes, apart), hidden, spread=spread) or near
-
-
-def phases(planes: NDArray, apart: tuple[int, int]) -> NDArray:
-    """Planes of pixels so far apart in Y and X that they do not tell each other's noise.
-
-    Examples
-    --------
-    >>> phases(np.arange(12).reshape(1, 2, 6), (1, 3)).tolist()
-    [[[0, 3], [6, 9]], [[1, 4], [7, 10]], [[2, 5], [8, 11]]]
-    """
-    sides = [n // step * step for n, step in zip(planes.shape[1:], apart, strict=True)]
-    whole = planes[:, : sides[0], : sides[1]]
-    return np.concatenate([whole[:, y :: apart[0], x :: apart[1]] for y, x in np.ndindex(*apart)])
 
 
 def _artefacts(sample: SampledPlanes, noise: float | None) -> dict[str, Any]:

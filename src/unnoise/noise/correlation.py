@@ -14,11 +14,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, ndimage
+from scipy import ndimage
 
 from unnoise.noise import noise_or_texture
 from unnoise.noise.autocovariance import calm, detrended, fade, lagged_products, mixing
-from unnoise.noise.cosine_blocks import HIGH, SIDE
 from unnoise.noise.planes import block_means
 
 REACH = 6
@@ -334,31 +333,3 @@ def _across(
         return 0.0, 1.0
     high = (a * b).mean((1, 2)) / norm
     return _mean(high if high.mean() < low.mean() else low)
-
-
-def high_share(rho: NDArray) -> float:
-    """Noise power in the measured cosine coefficients of `curve`, relative to white noise.
-
-    Parameters
-    ----------
-    rho : ndarray, shape (2 r + 1, 2 r + 1)
-        Autocorrelation of the noise.
-
-    Examples
-    --------
-    >>> white = np.zeros((13, 13))
-    >>> white[6, 6] = 1
-    >>> round(high_share(white), 6)
-    1.0
-    """
-    r = len(rho) // 2
-    i, j = np.indices((SIDE, SIDE))
-    position = np.stack([i.ravel(), j.ravel()], 1)
-    lag = position[:, None] - position[None]
-    covariance = np.where(
-        (np.abs(lag) <= r).all(2), rho[tuple(np.clip(lag + r, 0, 2 * r).transpose(2, 0, 1))], 0.0
-    )
-    one = fft.dct(np.eye(SIDE), axis=0, norm="ortho")
-    basis = np.einsum("ay,bx->abyx", one, one).reshape(SIDE * SIDE, -1)
-    power = np.einsum("ki,ij,kj->k", basis, covariance, basis)
-    return float(power[(i + j >= HIGH).ravel()].mean())

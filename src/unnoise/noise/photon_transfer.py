@@ -47,6 +47,8 @@ AGREE = 2.0
 """Errors of the level from which the whole curve is moved to that of the white blocks."""
 FEW_WHITE, MOST_WHITE = 0.3, 0.6
 """Shares of white blocks from which they have a say in the level, and the whole say."""
+GROWN = 0.1
+"""Change of the variance over the signals of the picture, in shares of its level, that counts."""
 Row = tuple[float, float, float]
 """Of a range of intensity: its mean, the variance of the noise, and the standard error of that."""
 
@@ -73,6 +75,8 @@ class PhotonTransfer:
         ``variance = c0 + c1 d + c2 d^2`` with ``d = signal - centre``, as (centre, c0, c1, c2),
         where the curve surely bends upwards, as that of multiplicative noise does; `gain` is then
         the mean slope.
+    falls : bool
+        Whether the line surely falls, as in photographs, whose dark parts were brightened.
 
     Examples
     --------
@@ -93,12 +97,13 @@ class PhotonTransfer:
     level: float
     level_error: float
     square: tuple[float, float, float, float] | None = None
+    falls: bool = False
 
     @property
     def is_signal_dependent(self) -> bool:
         """Whether the variance grows with intensity beyond doubt, and by more than a tenth."""
         growth = self.gain * float(np.ptp(self.signal))
-        return self.gain_low > 0 and growth > 0.1 * self.level
+        return self.gain_low > 0 and growth > GROWN * self.level
 
     @property
     def is_line(self) -> bool:
@@ -125,6 +130,9 @@ class PhotonTransfer:
         if self.square is not None:
             centre, *c = self.square
             return np.maximum(np.polynomial.polynomial.polyval(s - centre, c), floor)
+        if self.falls:  # and stays what it was where nothing was measured
+            inside = np.clip(s, self.signal[0], self.signal[-1])
+            return np.maximum(self.gain * inside + self.intercept, floor)
         if len(self.signal) == 1 or (self.is_line and not self.is_signal_dependent):
             return np.full(s.shape, max(self._mean(), 1e-300))
         if self.is_line:
@@ -141,7 +149,10 @@ class PhotonTransfer:
 
 
 def measure(
-    planes: NDArray, excluded: NDArray[np.bool_] | None = None, *, spread: float = 1.0
+    planes: NDArray,
+    excluded: NDArray[np.bool_] | None = None,
+    *,
+    shares: tuple[float, float] = (1.0, 1.0),
 ) -> PhotonTransfer | None:
     """Noise variance against intensity of one channel.
 
@@ -149,9 +160,10 @@ def measure(
     ----------
     planes, excluded : ndarray, shape (n, y, x)
         Noisy planes of at least 16x16 pixels, and which of them are no measurement.
-    spread : float
-        Share of the noise power of an average coefficient that the measured ones hold: 1 for
-        independent noise; `unnoise.noise.correlation.high_share` gives it for correlated noise.
+    shares : tuple of two floats
+        Noise power of the low coefficients, which choose the blocks, and of the high ones, which
+        are measured, over that of an average one: 1 for independent noise;
+        `unnoise.noise.correlation.shares` gives them for correlated noise.
 
     Returns
     -------
@@ -167,6 +179,7 @@ def measure(
     # By a power of two, which is exact: squares of squares of 1e-30 or 1e30 leave float64.
     unit = float(2.0 ** np.round(np.log2(max(float(np.ptp(planes)), 1e-300))))
     blocks, clipped = cut(planes / unit, FEWEST, excluded)
+    blocks = replace(blocks, low=blocks.low / shares[0], high=blocks.high / shares[1])
     whole = blocks.part(~clipped)
     mean, low, high = whole.mean, whole.low, whole.high
     if len(mean) < 4:
@@ -175,10 +188,10 @@ def measure(
     groups = np.array_split(np.argsort(mean, kind="stable"), n_bins)
     curve = _start(groups, mean, low, high)
     for _ in range(ROUNDS):
-        curve = _fitted(_calm(groups, mean, low, high, curve))
+        curve = fitted(_calm(groups, mean, low, high, curve))
     if len(np.unique(whole.tile)) >= TILES:
         curve = _joined(curve, quadratic_curve.fit(whole, n_bins))
-    return _scaled(_with_clipped(curve, len(mean), blocks.part(clipped)), unit, 1 / spread)
+    return scaled(_with_clipped(curve, len(mean), blocks.part(clipped)), unit, 1.0)
 
 
 def _joined(curve: PhotonTransfer, found: Quadratic) -> PhotonTransfer:
@@ -214,7 +227,7 @@ def _joined(curve: PhotonTransfer, found: Quadratic) -> PhotonTransfer:
     error = math.hypot(curve.level_error, min(abs(apart), APART), texture)
     level = curve.level * (1 + part * apart)
     if abs(part * apart) > AGREE * curve.level_error:
-        curve = _scaled(curve, 1.0, 1 + part * apart)
+        curve = scaled(curve, 1.0, 1 + part * apart)
         move = abs(part * apart * curve.gain)
         curve = replace(curve, gain_low=curve.gain_low - move, gain_high=curve.gain_high + move)
     return replace(curve, level=level, level_error=error)
@@ -242,7 +255,7 @@ def _start(groups: list[NDArray], mean: NDArray, low: NDArray, high: NDArray) ->
         calm = group[calmest(low[group], 0.02, at_least=8)]
         value = float(high[calm].mean())
         rows.append((float(mean[group].mean()), value, value * (2 / len(calm)) ** 0.5))
-    return _fitted(rows)
+    return fitted(rows)
 
 
 def _calm(
@@ -294,40 +307,7 @@ def _wider(groups: list[NDArray], ratio: NDArray, high: NDArray, limit: float) -
     return limit
 
 
-def of_blocks(signal: NDArray, variance: NDArray, whole: NDArray | None = None) -> PhotonTransfer:
-    """The curve through the variances of single blocks without texture.
-
-    For noise so correlated that its high frequencies do not tell its level; the blocks are those
-    of `unnoise.noise.correlation.measure`.
-
-    Parameters
-    ----------
-    signal, variance : ndarray, shape (blocks,)
-        Mean intensity and noise variance of every block.
-    whole : ndarray, optional
-        Mean intensity of all blocks of the picture, over which the level is the mean.
-
-    Examples
-    --------
-    >>> of_blocks(np.arange(64.0), 2 * np.arange(64.0) + 5).gain.__round__(3)
-    2.0
-    """
-    unit = float(np.sqrt(variance.mean())) or 1.0
-    signal, variance = signal / unit, variance / unit**2
-    n_bins = int(np.clip(len(signal) // 16, 1, MAX_BINS))
-    rows = []
-    for group in np.array_split(np.argsort(signal, kind="stable"), n_bins):
-        values = variance[group]
-        middle = float(np.median(values))  # blocks with texture lie above
-        error = 1.25 * float(values.std() / np.sqrt(len(group))) if len(group) > 1 else middle
-        error = max(float(np.hypot(error, 0.05 * middle)), 1e-9)
-        rows.append((float(signal[group].mean()), middle, error))
-    curve = _fitted(rows)
-    over = signal if whole is None else whole / unit
-    return _scaled(replace(curve, level=float(curve.at(over).mean())), unit, 1.0)
-
-
-def _fitted(rows: Sequence[Row]) -> PhotonTransfer:
+def fitted(rows: Sequence[Row]) -> PhotonTransfer:
     """The line through the curve: weighted least squares, bins high above it left out.
 
     Texture adds variance and never takes any, so only bins above the line are suspect.
@@ -385,7 +365,7 @@ def _line(x: NDArray, y: NDArray, sigma: NDArray) -> tuple[float, float, NDArray
     return float(slope), float(intercept), inverse
 
 
-def _scaled(curve: PhotonTransfer, unit: float, share: float) -> PhotonTransfer:
+def scaled(curve: PhotonTransfer, unit: float, share: float) -> PhotonTransfer:
     """The curve in another unit of intensity, with all variances multiplied by a share."""
     factors = {
         "signal": unit,
