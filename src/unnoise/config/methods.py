@@ -120,6 +120,7 @@ METHODS: dict[str, Method] = {
         run="instant",
         pretrained=True,
         planes_only=True,
+        context=True,
     ),
     "adapted": Method(
         "instant and n2v; one of them or their mean is kept, by the estimated error",
@@ -128,6 +129,7 @@ METHODS: dict[str, Method] = {
         run="adapted",
         pretrained=True,
         planes_only=True,
+        context=True,
         only_mse="whose net predicts no spread",
     ),
     "n2v": Method(

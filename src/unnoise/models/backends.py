@@ -91,15 +91,15 @@ def _refusal(model: Model, why: str) -> str:
     )
 
 
-def forward(model: Model, net: DenoisingNet, backend: str) -> Forward:
+def forward(model: Model, net: DenoisingNet | Forward, backend: str) -> Forward:
     """The net as the backend runs it.
 
     Parameters
     ----------
     model : Model
         What the net was built from.
-    net : DenoisingNet
-        The net for PyTorch.
+    net : DenoisingNet or callable
+        The net for PyTorch, or what takes its place.
     backend : str
         ``torch``, ``bfloat16`` or ``onnx``.
 

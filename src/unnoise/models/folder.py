@@ -46,7 +46,7 @@ from unnoise.models.migration import upgraded, with_correlation
 from unnoise.models.model import Choice, Coverage, EnsembleMember, Model, Passes
 from unnoise.models.posterior import Posterior
 from unnoise.models.provenance import Provenance
-from unnoise.models.record import PosteriorTest, TrainingRecord, checked, plain
+from unnoise.models.record import JoinedFrames, PosteriorTest, TrainingRecord, checked, plain
 from unnoise.noise.image_noise import ImageNoise
 
 CONFIG, WEIGHTS, RESUME, LOG = "config.yaml", "weights.safetensors", "resume.pt", "log.jsonl"
@@ -62,6 +62,7 @@ PARTS: dict[str, Callable[[Any], Any]] = {
     "passes": partial(checked, Passes),
     "coverage": partial(checked, Coverage),
     "mean_correction": MeanCorrection.from_dict,
+    "joined": partial(checked, JoinedFrames),
     "level": Level.from_dict,
 }
 """The parts of a model that may be missing, and what reads the plain values of each."""

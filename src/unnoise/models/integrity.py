@@ -63,6 +63,8 @@ def _fault(model: Model, *, grouped: bool) -> str:
     ]
     if any(count != len(channels) for count in counts):
         return "noise and record must be of as many channels as there are to denoise"
+    if model.joined is not None and not model.config.is_shipped:
+        return "only models of the shipped net join neighbouring frames"
     return _fault_of_weights(model, model.weights)
 
 

@@ -17,7 +17,7 @@ from unnoise.images.normalization import ChannelStatistics
 from unnoise.models.mean_correction import MeanCorrection
 from unnoise.models.posterior import Posterior
 from unnoise.models.provenance import Provenance
-from unnoise.models.record import PosteriorTest, TrainingRecord
+from unnoise.models.record import JoinedFrames, PosteriorTest, TrainingRecord
 from unnoise.nets.gaussian_denoiser import turned
 from unnoise.noise.image_noise import ImageNoise
 
@@ -139,6 +139,8 @@ class Model:
         What keeps the mean; of a mean of two models, that of the result.
     passes : Passes, optional
         Over how many flips and rotations results are averaged by default; None for all.
+    joined : JoinedFrames, optional
+        Which frames beside it a frame is joined with; None: frame by frame.
     level : Level, optional
         Of a model for images of very different brightness, which of them it is for.
     others : tuple of Model
@@ -170,6 +172,7 @@ class Model:
     second: EnsembleMember | None = None
     mean_correction: MeanCorrection | None = None
     passes: Passes | None = None
+    joined: JoinedFrames | None = None
     level: Level | None = None
     others: tuple[Model, ...] = ()
     provenance: Provenance = field(default_factory=Provenance)

@@ -6,7 +6,7 @@ import itertools
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -19,6 +19,7 @@ from unnoise.images.image import Image
 from unnoise.images.neighbours import Neighbours
 from unnoise.images.pixel_types import pixel_type
 from unnoise.models import backends
+from unnoise.models.joined_frames import Surroundings
 from unnoise.models.model import Model
 from unnoise.models.rounding_loss import RoundingLoss
 from unnoise.models.tile_results import Member, Result, mean
@@ -97,7 +98,8 @@ def predict(
     Yields
     ------
     Block
-        Every pixel of the image exactly once. The result does not depend on `tile`.
+        Every pixel of the image, or of the frame, exactly once. The result does not depend on
+        `tile`.
 
     Raises
     ------
@@ -130,7 +132,10 @@ def predict(
     keep_memory()  # 0.8 of the time: the next tile needs maps of the same sizes
     total, done = sum(len(jobs[i].depths) * len(jobs[i].plan) for i in levels), 0
     for (s, t), level in zip(frames, levels, strict=True):
-        for where, piece, (results, error) in jobs[level].results(image, s, t, tta):
+        alike = None
+        if model.others and jobs[level].surroundings is not None:
+            alike = [u for u in range(n["T"]) if model.level_of(image, s, u) == level]
+        for where, piece, (results, error) in jobs[level].results(image, s, t, tta, alike):
             done += 1
             std = results[1] if len(results) > 1 else None
             parts = (p if p is None else _canonical(p, piece) for p in (std, error))
@@ -147,6 +152,7 @@ class _Job:
     shape: tuple[int, ...]
     depths: Sequence[int]
     plan: list[Tile]
+    surroundings: Surroundings | None = None
 
     @classmethod
     def of(
@@ -158,6 +164,11 @@ class _Job:
         device: torch.device,
         backend: str,
     ) -> _Job:
+        surroundings = None
+        if model.joined is not None:
+            surroundings = Surroundings(model.joined, image, model.channels)
+            if image.sizes[model.joined.axis] == 1:
+                model, surroundings = replace(model, joined=None), None
         members = [Member.of(m, share, device, backend) for m, share in model.members]
         beside = [Neighbours(image, *m.context) if m.context else None for m, _ in model.members]
         n, ndim = image.sizes, model.ndim
@@ -173,7 +184,8 @@ class _Job:
             room = room if device.type == "cuda" else min(room, MAX_MEMORY[ndim])
             tile = choose(shape, halo, grid, room / max(m.memory for m in members))
         depths = slices if ndim == 2 else [0]
-        return cls(members, beside, ndim, shape, depths, list(tiles(shape, tile, halo, grid)))
+        plan = list(tiles(shape, tile, halo, grid))
+        return cls(members, beside, ndim, shape, depths, plan, surroundings)
 
     @property
     def pixels(self) -> int:
@@ -182,17 +194,24 @@ class _Job:
         return len(self.depths) * int(sum(sizes))
 
     def results(
-        self, image: Image, s: int, t: int, tta: bool | None
+        self, image: Image, s: int, t: int, tta: bool | None, alike: Sequence[int] | None
     ) -> Iterator[tuple[Where, Tile, Result]]:
         """The tiles of a frame: where each lies, and its result."""
+        around, window = self.surroundings, None
         for z, piece in itertools.product(self.depths, self.plan):
             at = {"S": s, "T": t, "Z": z}
-            noisy = read_tile(image, at, piece, self.ndim)
+            if around is not None:
+                if piece is self.plan[0]:
+                    frames = around.around(at, alike if around.joined.axis == "T" else None)
+                window = around.window(at, frames, piece)
+                noisy = window.pixels[window.centre]
+            else:
+                noisy = read_tile(image, at, piece, self.ndim)
             found = []
             for member, neighbours in zip(self.members, self.beside, strict=True):
-                frames = neighbours.frames(at) if neighbours else []
-                beside = [read_tile(image, frame, piece, self.ndim) for frame in frames]
-                found.append(member.result(noisy, beside, piece, self.shape, tta))
+                places = neighbours.frames(at) if neighbours else []
+                beside = [read_tile(image, place, piece, self.ndim) for place in places]
+                found.append(member.result(noisy, beside, piece, self.shape, tta, window))
             where: dict[str, int | slice] = {**at, "Z": slice(z, z + 1)}
             check_finite(image, noisy, [values for results, _ in found for values in results])
             where |= dict(zip("ZYX"[-self.ndim :], piece.write, strict=True))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
+
+from unnoise.config.sections import MOST_CONTEXT
 
 T = TypeVar("T")
 
@@ -65,6 +67,48 @@ class PosteriorTest:
     change: float
     error: float = float("nan")
     why: str = ""
+
+
+@dataclass(frozen=True)
+class JoinedFrames:
+    """That frames are joined with those beside them, where these show the same scene.
+
+    Attributes
+    ----------
+    axis : str
+        ``T`` or ``Z``.
+    reach : int
+        How many frames before and after.
+    matched : bool
+        Whether frames are made equally bright before, by a gain and an offset.
+    shared : float
+        Share of the variance of the noise that all frames have in common.
+    bins : int
+        Side of the squares of pixels that are averaged before (`unnoise.nets.variance_stabilized`).
+    alone, risk : float
+        Mean squared error at hidden pixels, the noise included, frame by frame and so; NaN where
+        the settings asked for it.
+    """
+
+    axis: Literal["T", "Z"]
+    reach: Annotated[int, Field(ge=1, le=MOST_CONTEXT)]
+    matched: bool = False
+    shared: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    bins: Literal[1, 2, 4] = 1
+    alone: float = float("nan")
+    risk: float = float("nan")
+
+    def line(self) -> str:
+        """One sentence for people."""
+        text = (
+            f"every frame is joined with up to {self.reach} before and {self.reach} after it along "
+            f"{self.axis}, pixel by pixel where they show the same scene"
+        )
+        if self.alone > 0:
+            text += (
+                f" ({1 - self.risk / self.alone:.1%} less error at hidden pixels, noise included)"
+            )
+        return text
 
 
 @dataclass(frozen=True)

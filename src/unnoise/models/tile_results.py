@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,13 +15,20 @@ from unnoise.config.sections import SPREADS
 from unnoise.models import backends
 from unnoise.models.backends import Forward
 from unnoise.models.build import DenoisingNet, ready
+from unnoise.models.joined_frames import Window, packed, unpacked
 from unnoise.models.model import Model
 from unnoise.models.tiles import Tile
 from unnoise.models.units import from_net, spread_from_net, to_net
 from unnoise.nets.device import full_precision
+from unnoise.nets.joined_frames import REACH
+from unnoise.nets.variance_stabilized import VarianceStabilized
 
 Result = tuple[list[NDArray[np.float64]], NDArray[np.float64] | None]
 """Of a tile, shape (c, *space): [clean, spread if predicted], and the error if there is one."""
+
+
+WINDOW = 4 * 8
+"""Bytes per pixel and frame of what is joined: as it was read, prepared, smoothed, and weighed."""
 
 
 @dataclass(frozen=True)
@@ -35,21 +43,29 @@ class Member:
 
     @classmethod
     def of(cls, model: Model, share: float, device: torch.device, backend: str) -> Member:
-        """The net of a model on a device."""
-        net = ready(model, device)
-        return cls(model, share, net, backends.forward(model, net, backend), device)
+        """The net of a model on a device; where frames are joined it takes packed ones."""
+        net, run = ready(model, device), None
+        if model.joined is not None and isinstance(net, VarianceStabilized):
+            net.bins.fill_(model.joined.bins)
+            run = partial(unpacked, net)
+        return cls(model, share, net, backends.forward(model, run or net, backend), device)
 
     @property
     def halo(self) -> tuple[int, ...]:
         """How far in pixels a result looks."""
         window = self.model.posterior.radius if self.model.posterior else 0
+        if self.model.joined is not None:
+            window += REACH * self.model.joined.bins
         return tuple(r + window for r in self.net.radius)
 
     @property
     def memory(self) -> float:
         """Bytes per pixel of a tile."""
         at_once = 1 if self.model.is_one_by_one else 2
-        return self.net.memory() * len(self.model.channels) * at_once
+        one = self.net.memory() * at_once
+        if self.model.joined is not None:
+            one += WINDOW * (2 * self.model.joined.reach + 1)
+        return one * len(self.model.channels)
 
     def result(
         self,
@@ -58,10 +74,21 @@ class Member:
         piece: Tile,
         shape: tuple[int, ...],
         tta: bool | None,
+        window: Window | None = None,
     ) -> Result:
-        """Clean values (and spreads) of a tile, and the error where the pixel itself was used."""
-        channels = list(self.model.channels)
-        x = to_net(self.model, noisy[channels], self.device, [b[channels] for b in beside])
+        """Clean values (and spreads) of a tile, and the error where the pixel itself was used.
+
+        The net of a model with a context sees the tile in the frames beside it; with joined frames,
+        the window holds them.
+        """
+        model, channels = self.model, list(self.model.channels)
+        if model.joined is not None:
+            assert window is not None
+            assert isinstance(self.net, VarianceStabilized)
+            with torch.inference_mode(), full_precision():
+                x = packed(self.net, model, window, self.device, _inside(piece, shape))
+        else:
+            x = to_net(model, noisy[channels], self.device, [b[channels] for b in beside])
         results = _denoise(self.forward, self.model, noisy, x, tta)
         error = None
         if self.model.posterior is not None:
@@ -91,16 +118,20 @@ def _with_posterior(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Use the pixels themselves; what is mirrored beyond the border is no surroundings."""
     assert model.posterior is not None
-    channels = list(model.channels)
-    inside = [
-        (np.arange(read.start, read.stop) >= 0) & (np.arange(read.start, read.stop) < size)
-        for read, size in zip(piece.read, shape, strict=True)
-    ]
+    channels, inside = list(model.channels), _inside(piece, shape)
     clean, error = blind.copy(), np.zeros_like(blind)
     clean[channels], error[channels] = model.posterior.apply(
         noisy[channels], blind[channels], inside
     )
     return clean, error
+
+
+def _inside(piece: Tile, shape: tuple[int, ...]) -> list[NDArray[np.bool_]]:
+    """By dimension, which positions of a tile are not mirrored beyond the border."""
+    return [
+        (np.arange(read.start, read.stop) >= 0) & (np.arange(read.start, read.stop) < size)
+        for read, size in zip(piece.read, shape, strict=True)
+    ]
 
 
 def _denoise(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -139,15 +139,35 @@ def choose(
 
 def read_tile(image: Image, at: Mapping[str, int], piece: Tile, ndim: int) -> NDArray:
     """The mirrored read region of a tile of a frame (along S, T, Z), shape (c, *space)."""
-    letters = "ZYX"[-ndim:]
+    found = _mirrored(image, image.read, at, piece, ndim)
+    assert found is not None
+    return found
+
+
+def read_marks(image: Image, at: Mapping[str, int], piece: Tile) -> NDArray | None:
+    """Which pixels of `read_tile` in 2D are no measurement; None where all are."""
+    return _mirrored(image, image.excluded, at, piece, 2)
+
+
+def _mirrored(
+    image: Image,
+    read: Callable[[dict[str, int | slice]], NDArray | None],
+    at: Mapping[str, int],
+    piece: Tile,
+    ndim: int,
+) -> NDArray | None:
+    """What is read of a tile, mirrored at the borders of the image."""
     n = image.sizes
     inside, picks = dict[str, int | slice](at), []
-    for letter, region in zip(letters, piece.read, strict=True):
+    for letter, region in zip("ZYX"[-ndim:], piece.read, strict=True):
         positions = mirror(region.start, region.stop, n[letter])
         low = int(positions.min())
         inside[letter] = slice(low, int(positions.max()) + 1)
         picks.append(positions - low)
-    block = image.read(inside)[0, 0]
+    found = read(inside)
+    if found is None:
+        return None
+    block = found[0, 0]
     if ndim == 2:
         block = block[:, 0]
     return np.asarray(block[np.ix_(np.arange(block.shape[0]), *picks)])

@@ -102,21 +102,19 @@ class CorrelationEmbedding(nn.Module):
         self.second = nn.Linear(EMBEDDED, 2 * sum(widths), bias=False)
         nn.init.zeros_(self.second.weight)
 
-    def forward(self, rho: Tensor, sigma: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """For every block its gains and offsets, shape (b, width, 1, 1).
+    def forward(self, rho: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """For every block its gains, and its offsets in units of the noise, shape (b, width, 1, 1).
 
         Parameters
         ----------
         rho : Tensor, shape (b or 1, lags)
             Correlation at `lags`.
-        sigma : Tensor, shape (b or 1, 1, 1, 1)
-            Standard deviation of the noise: offsets are in its units, so the net stays homogeneous.
         """
         white = torch.zeros_like(rho)
         embedded = F.silu(self.first(rho)) - F.silu(self.first(white))
         found = self.second(embedded)[..., None, None]
         pairs = iter(found.split([w for width in self.widths for w in (width, width)], 1))
-        return ((1 + gain, offset * sigma) for gain, offset in zip(pairs, pairs, strict=True))
+        return ((1 + gain, offset) for gain, offset in zip(pairs, pairs, strict=True))
 
 
 class GaussianNet(nn.Module):
@@ -211,8 +209,9 @@ class GaussianNet(nn.Module):
         ----------
         x : Tensor, shape (b, 1, y, x)
             Noisy planes around 0, of any size.
-        sigma : Tensor, shape () or (b, 1, 1, 1)
-            Standard deviation of the noise, in the units of the planes.
+        sigma : Tensor, shape () or (b, 1, 1, 1) or that of `x`
+            Standard deviation of the noise, in the units of the planes; where it differs from pixel
+            to pixel, a plane of it.
         rho : Tensor, shape (lags,) or (b, lags), optional
             Correlation of the noise at `lags`; by default the noise is white.
 
@@ -224,18 +223,28 @@ class GaussianNet(nn.Module):
         padding = [-n % g for n, g in zip((width, height), self.grid, strict=True)]
         noisy = F.pad(x, (0, padding[0], 0, padding[1]), mode="replicate") if any(padding) else x
         cells = F.pixel_unshuffle(noisy, 2)
-        sigma = sigma.reshape(-1, 1, 1, 1)
+        if sigma.ndim == 4 and sigma.shape[2:] == x.shape[2:]:
+            sigma = F.pad(sigma, (0, padding[0], 0, padding[1]), mode="replicate")
+            sigma = F.avg_pool2d(sigma, 2)
+        else:
+            sigma = sigma.reshape(-1, 1, 1, 1)
         level = sigma.expand(len(x), 1, *cells.shape[2:])
         told: Iterator[tuple[Tensor, Tensor]] | None = None
         if rho is not None:
             if self.told is None:
                 raise ValueError("this net knows white noise only")
-            told = self.told(rho.reshape(-1, rho.shape[-1]), sigma)
+            told = self.told(rho.reshape(-1, rho.shape[-1]))
 
         def through(chain: nn.Module, h: Tensor) -> Tensor:
             assert isinstance(chain, nn.ModuleList)
             for block in chain:
-                h = block(h, None if told is None else next(told))
+                if told is None:
+                    h = block(h)
+                else:  # offsets are in units of the noise, so the net stays homogeneous
+                    gain, offset = next(told)
+                    side = sigma.shape[2] // h.shape[2]
+                    here = F.avg_pool2d(sigma, side) if side > 1 else sigma
+                    h = block(h, (gain, offset * here))
             return h
 
         h = self.stem(torch.cat([cells, level], 1))

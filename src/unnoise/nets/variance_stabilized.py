@@ -99,34 +99,50 @@ class VarianceStabilized(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Denoise patches of normalised values, shape (b, channels, y, x)."""
-        clean = self._unmixed(x)
+        height, width = x.shape[2:]
+        clean = self.denoised(self.prepared(x))[..., :height, :width]
         if not self.blur_share.any():
             return clean
         return torch.lerp(clean, blurred(x, self.blur_width), self.blur_share.view(-1, 1, 1))
 
-    def _unmixed(self, x: Tensor) -> Tensor:
-        """The result of the net alone."""
+    def prepared(self, x: Tensor) -> Tensor:
+        """Squares of pixels averaged, with noise of strength 1."""
+        bins = int(self.bins)
+        if bins > 1:
+            height, width = x.shape[2:]
+            x = F.pad(x, (0, -width % bins, 0, -height % bins), mode="replicate")
+            x = F.avg_pool2d(x, bins)
+        return self.stabilise(x)
+
+    def denoised(self, z: Tensor, variance: Tensor | None = None) -> Tensor:
+        """The clean version of `prepared` values, in normalised units.
+
+        Parameters
+        ----------
+        z : Tensor, shape (b, channels, y, x)
+            Values as `prepared`, or means of several such.
+        variance : Tensor, of the same shape, optional
+            Of the noise of means; 1 by default.
+        """
+        clean = self._denoised(z, variance)
         bins = int(self.bins)
         if bins == 1:
-            return self._denoised(x)
-        height, width = x.shape[2:]
-        whole = F.pad(x, (0, -width % bins, 0, -height % bins), mode="replicate")
-        clean = self._denoised(F.avg_pool2d(whole, bins))
-        finer = F.interpolate(clean, scale_factor=float(bins), mode="bilinear", align_corners=False)
-        return finer[..., :height, :width]
+            return clean
+        return F.interpolate(clean, scale_factor=float(bins), mode="bilinear", align_corners=False)
 
     @property
     def binned(self) -> Tensor:
         """Logarithm of the noise at the knots, of the mean of `bins` times `bins` pixels."""
         return self.log_sigma - torch.log(self.bins)
 
-    def _denoised(self, x: Tensor) -> Tensor:
-        z = self.stabilise(x)
-        middle = self.stabilise(torch.zeros_like(x[:1, :, :1, :1]))  # stands in the place of 0
+    def _denoised(self, z: Tensor, variance: Tensor | None) -> Tensor:
+        middle = self.stabilise(torch.zeros_like(z[:1, :, :1, :1]))  # stands in the place of 0
         planes = ((z - middle) * LEVEL).flatten(0, 1).unsqueeze(1)
         sigma = torch.tensor(LEVEL, dtype=planes.dtype, device=planes.device)
+        if variance is not None:
+            sigma = sigma * variance.sqrt().flatten(0, 1).unsqueeze(1)
         told = self.net.told is not None and self.rho.any()
-        rho = self.rho.repeat(len(x), 1) if told else None
+        rho = self.rho.repeat(len(z), 1) if told else None
         clean = self.net(planes, sigma, rho)[:, 0].view_as(z) / LEVEL + middle
         return self.restore(clean)
 

@@ -8,15 +8,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from unnoise.images import axes as ax
 from unnoise.images.image import Image
 from unnoise.models.build import ready
 from unnoise.models.model import Model
+from unnoise.models.predict import predict
 from unnoise.models.units import to_net
 from unnoise.noise.correlated_noise import drawn
 from unnoise.noise.density import NoiseModel
 from unnoise.noise.image_noise import ImageNoise
 from unnoise.noise.local_mean import local_mean
-from unnoise.quality.region import Region, predictions, read_beside, read_piece, somewhere
+from unnoise.quality.region import Region, part_of, predictions, read_beside, read_piece, somewhere
 
 UNKNOWN = (0.01, 0.02)
 """What is memorised where it cannot be measured: little, give or take."""
@@ -63,8 +65,23 @@ def dependence(
         (m, share, ready(m, device), read_beside(images[which], at, part, m))
         for m, share in model.members
     ]
+    channels = list(model.channels)
+
+    def joined(y: NDArray) -> NDArray[np.float64]:
+        """The result where other frames are joined; their noise stays as it is."""
+        around, only = part_of(images[which], {**at, **part}, model)
+        place = {k: only.get(k, 0) for k in "STZ"}
+        pixels = around.read().astype(np.float64)
+        pixels[place["S"], place["T"], channels, place["Z"]] = y
+        clean = np.empty(pixels.shape)
+        for block in predict(model, around.with_data(pixels), device=str(device), only=only):
+            clean[ax.index(ax.CANONICAL, block.where)] = block.values
+        found: NDArray[np.float64] = clean[place["S"], place["T"], channels, place["Z"]]
+        return found
 
     def result(y: NDArray) -> NDArray[np.float64]:
+        if model.joined is not None:
+            return joined(y)
         total = np.zeros(y.shape)
         for m, share, net, beside in members:
             with torch.inference_mode():

@@ -73,10 +73,12 @@ def read_beside(
 
 
 def part_of(image: Image, where: Where, model: Model) -> tuple[Image, dict[str, int]]:
-    """A part of one frame in memory, and `only` for `predict`: the frames that the nets of a model
-    see beside it are there too.
+    """A part of one frame in memory, and `only` for `predict`: the frames that a model looks at
+    beside it are there too.
     """
     seen = [m.context for m, _ in model.members if m.context is not None]
+    if model.joined is not None and image.sizes[model.joined.axis] > 1:
+        seen.append((model.joined.axis, model.joined.reach))
     if not seen:
         return image.part(where), {}
     axis, reach = max(seen, key=lambda context: context[1])

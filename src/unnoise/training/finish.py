@@ -16,6 +16,7 @@ from unnoise.quality.noise_passthrough import dependence, memorised
 from unnoise.quality.training_record import record
 from unnoise.training.center_pixel import with_posterior
 from unnoise.training.held_out_regions import regions
+from unnoise.training.joined_frames import with_joined_frames
 from unnoise.training.levels import groups_of
 from unnoise.training.mean_correction import keeps_mean, with_mean_correction
 from unnoise.training.noise_tables import with_autocorrelation
@@ -78,9 +79,13 @@ def finish(
         elif wanted:
             told.append("each pixel's own value is not used: the noise could not be measured")
         memory = [memorised(parts, n) for parts, n in zip(pieces, noise.models, strict=True)]
+    if model.config.is_shipped:
+        model, line = with_joined_frames(model, images, device)
+        told += [line] if line else []
     if keeps_mean(model):
         model = with_mean_correction(model, images, device)
-    repeated = dependence(model, images, noise, device)
+    # Frame by frame: what passes disagree by is measured so, too.
+    repeated = dependence(replace(model, joined=None), images, noise, device)
     if model.config.entry.is_stabilized:
         # a net that was trained on the image alone needs all symmetries
         passes = passes_needed(model, images, repeated, device)
@@ -90,6 +95,8 @@ def finish(
                 f"results are averaged over {passes.count} of 8 flips and rotations, which differ "
                 f"by {passes.disagreement:.1%} of the expected squared error; --tta takes all"
             )
+    if model.joined is not None:
+        repeated = dependence(model, images, noise, device)
     seed = model.config.training.seed
     model = replace(model, record=record(images, model.channels, repeated, memory, seed=seed))
     return model, told, reports

@@ -1,0 +1,241 @@
+"""Whether frames are joined with those beside them, and how far: what predicts hidden pixels best.
+
+A hidden pixel of the centre cannot be seen by the result, and its neighbours in time have noise of
+their own. So its squared error is the risk plus the noise, frame by frame or joined (J-invariance:
+Batson and Royer, ICML 2019), and the same pixels judge both. Where frames share noise this would
+not hold: there they are not joined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from unnoise.images.image import Image
+from unnoise.models.joined_frames import Surroundings, Window
+from unnoise.models.model import Model
+from unnoise.models.record import JoinedFrames
+from unnoise.models.tile_results import Member, mean
+from unnoise.models.tiles import Tile
+from unnoise.models.units import to_net
+from unnoise.nets.variance_stabilized import VarianceStabilized
+from unnoise.noise import correlation
+from unnoise.noise.planes import block_means
+from unnoise.training.methods.b2u import donut_mean
+
+REACHES = (1, 2, 4, 8)
+"""Frames before and after that are tried."""
+FEWEST = 3
+"""Frames along an axis from which they are joined."""
+PIECES, SIDE = 8, 128
+"""Tiles on which that is compared, and their side: each about 0.1 s of one core."""
+CELL = 2
+"""One pixel in every cell of this side is hidden."""
+SURE = 2.0
+"""Standard errors by which the error must be less than frame by frame, and ..."""
+WIN = 0.0005
+"""... by this share, the noise included."""
+SHARED = (0.1, 0.3)
+"""Share of the noise that frames have in common from which it is counted, and from which they are
+not joined: less may be a strength that was measured wrong, and with more (running means, fixed
+patterns) hidden pixels are told by their own noise."""
+BLOCK = 8
+"""Side of the blocks whose differences between frames are compared with the noise."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A tile of a frame in the training images, and how far apart its pixels are taken."""
+
+    image: Image
+    at: dict[str, int]
+    tile: Tile
+    apart: tuple[int, int]
+
+    def window(self, joined: JoinedFrames, channels: Sequence[int]) -> Window:
+        """It and the frames around it."""
+        surroundings = Surroundings(joined, self.image, channels)
+        found = surroundings.window(self.at, surroundings.around(self.at), self.tile)
+        y, x = self.apart
+        marks = found.excluded
+        return replace(
+            found,
+            pixels=found.pixels[..., ::y, ::x],
+            excluded=None if marks is None else marks[..., ::y, ::x],
+        )
+
+
+def with_joined_frames(
+    model: Model, images: Sequence[Image], device: torch.device
+) -> tuple[Model, str]:
+    """The model, with neighbours where they help, and what to tell about it (if anything).
+
+    Parameters
+    ----------
+    model : Model
+        Calibrated, of the shipped net, and perhaps with a second one; of a single group of images.
+    images : sequence of Image
+        Its training images.
+    device : torch.device
+        Where to compute.
+    """
+    wanted = model.config.neighbours
+    axes = [axis for axis in "TZ" if max(image.sizes[axis] for image in images) >= FEWEST]
+    if model.config.context is not None:  # 0 frames: frame by frame
+        axes = [wanted[0]] if wanted is not None and wanted[0] in axes else []
+    best, told = None, ""
+    for axis in axes:
+        own = [image for image in images if image.sizes[axis] >= FEWEST]
+        found = _Trial(model, own, axis, device).best(wanted and wanted[1])
+        if isinstance(found, str):
+            told = told or found
+        elif best is None or found[1] < best[1]:
+            best = found
+    if best is None:
+        return model, told
+    model, _ = best
+    assert model.joined is not None
+    return model, model.joined.line()
+
+
+class _Trial:
+    """Frames joined along one axis in different ways, on the same hidden pixels."""
+
+    def __init__(
+        self, model: Model, images: Sequence[Image], axis: str, device: torch.device
+    ) -> None:
+        self._model, self._axis, self._device = model, axis, device
+        rng = np.random.default_rng([model.config.training.seed, 14, "TZ".index(axis)])
+        shapes = model.noise.autocorrelation if model.noise else ()
+        # JoinedFrames tell the noise of a hidden pixel where it is correlated; pixels further apart
+        # do not: they make a smaller image, whose noise is white and as strong.
+        apart = correlation.apart([rho for rho in shapes if rho is not None])
+        if apart != (1, 1):
+            white = {**model.weights, "rho": torch.zeros_like(model.weights["rho"])}
+            self._judged = model.with_weights(white)
+        else:
+            self._judged = model
+        self._places = list(_places(images, model, apart, rng))
+        self._longest = max(image.sizes[axis] for image in images) - 1
+
+    def best(self, forced: int | None) -> tuple[Model, float] | str:
+        """The model with frames joined at the least risk, and that; or why there are none."""
+        bins = int(self._model.weights["bins"])
+        first = JoinedFrames(self._axis, min(forced or 2, self._longest), bins=bins)  # type: ignore[arg-type]
+        shared = self._shared(first)
+        if shared > SHARED[1]:
+            return (
+                f"every frame is denoised by itself, as neighbouring frames along {self._axis} "
+                f"share {shared:.0%} of their noise"
+            )
+        first = replace(first, shared=shared if shared > SHARED[0] else 0.0)
+        alone = self._errors(None)
+        tried = {first: self._errors(first)}
+
+        def less(found: JoinedFrames, than: JoinedFrames, errors: float) -> bool:
+            """Whether one has less risk than another, by so many standard errors."""
+            if found not in tried:
+                tried[found] = self._errors(found)
+            change = tried[found] - tried[than]
+            return bool(change.mean() < -errors * change.std() / len(change) ** 0.5)
+
+        best = first
+        matched = replace(best, matched=True)
+        if self._axis == "T" and less(matched, best, SURE):
+            best = matched
+        if not forced:
+            for reach in REACHES:
+                other = replace(best, reach=reach)
+                if reach <= self._longest and less(other, best, 0.0 if reach < best.reach else 1.0):
+                    best = other
+        for smaller in (1, 2):
+            if smaller < bins and less(replace(best, bins=smaller), best, SURE):
+                best = replace(best, bins=smaller)
+                break
+        change = tried[best] - alone
+        risk, single = float(tried[best].mean()), float(alone.mean())
+        least = max(SURE * float(change.std()) / len(change) ** 0.5, WIN * single)
+        if not forced and risk > single - least:
+            return (
+                f"every frame is denoised by itself, as those beside it along {self._axis} do not "
+                f"help to predict hidden pixels"
+            )
+        model = replace(self._model, joined=replace(best, alone=single, risk=risk))
+        if model.second is not None and self._errors(best, second=True).mean() >= risk:
+            model = replace(model, second=None, choice=None)
+        return model, risk
+
+    def _errors(self, joined: JoinedFrames | None, *, second: bool = False) -> NDArray[np.float64]:
+        """Squared errors at hidden pixels, in normalised units."""
+        model, channels = self._judged, list(self._model.channels)
+        if not second and joined is not None:
+            model = replace(model, second=None)
+        model = replace(model, joined=joined, mean_correction=None)
+        members = [Member.of(m, share, self._device, "torch") for m, share in model.members]
+        std = model.affine.std[channels][:, None, None]
+        found = []
+        for i, place in enumerate(self._places):
+            # Frame by frame the window serves for its centre alone.
+            window = place.window(joined or JoinedFrames(self._axis, 1), channels)  # type: ignore[arg-type]
+            noisy = window.pixels[window.centre].astype(np.float64)
+            y, x = divmod(i % CELL**2, CELL)
+            hidden = np.zeros(noisy.shape[1:], np.bool_)
+            hidden[y::CELL, x::CELL] = True
+            around = donut_mean(torch.from_numpy(noisy)[None])[0].numpy()
+            seen = window.pixels.astype(np.float64)
+            seen[window.centre] = np.where(hidden, around, noisy)
+            window = replace(window, pixels=seen)
+            shape = noisy.shape[1:]
+            tile = Tile(*(tuple(slice(0, n) for n in shape),) * 3)
+            results = [
+                m.result(seen[window.centre], [], tile, shape, False, window) for m in members
+            ]
+            clean = mean(members, results)[0][0]
+            error = ((noisy - clean)[channels] / std) ** 2
+            used = np.broadcast_to(hidden, error.shape)
+            if window.excluded is not None:
+                used = used & ~window.excluded[window.centre][channels]
+            found.append(error[used])
+        return np.concatenate(found)
+
+    def _shared(self, joined: JoinedFrames) -> float:
+        """Which share of their noise neighbouring frames have in common: what differences lack."""
+        model = replace(self._judged, joined=joined)
+        net = Member.of(model, 1.0, self._device, "torch").net
+        assert isinstance(net, VarianceStabilized)
+        found = []
+        for place in self._places:
+            window = place.window(joined, model.channels)
+            x = [
+                to_net(model, frame[list(model.channels)], self._device) for frame in window.pixels
+            ]
+            with torch.inference_mode():
+                z = net.prepared(torch.cat(x)).double().cpu().numpy()
+            steps = np.diff(z, axis=0) ** 2 / 2
+            for step in steps.reshape(-1, *steps.shape[2:]):
+                if min(step.shape) >= BLOCK:
+                    blocks = block_means(step, BLOCK)
+                    found.append(blocks[blocks > 0])
+        values = np.concatenate(found) if found else np.ones(1)
+        return max(1 - float(np.median(values)), 0.0) if values.size else 1.0
+
+
+def _places(
+    images: Sequence[Image], model: Model, apart: tuple[int, int], rng: np.random.Generator
+) -> Iterator[_Place]:
+    """Tiles anywhere in the images."""
+    grid = 16 * 4
+    for _ in range(PIECES):
+        image = images[int(rng.integers(len(images)))]
+        n, parts = image.sizes, []
+        at = {k: int(rng.integers(n[k])) for k in "STZ"}
+        for k, step in zip("YX", apart, strict=True):
+            length = min(SIDE, max(n[k] // step // grid, 1) * grid) * step
+            start = int(rng.integers(max(n[k] - length, 0) + 1))
+            parts.append(slice(start, start + length))
+        region = tuple(parts)
+        yield _Place(image, at, Tile(region, region, region), apart)

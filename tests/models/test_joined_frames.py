@@ -1,0 +1,153 @@
+"""Laws of neighbours: which frames are joined, and that nothing depends on tiles or folders."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from synthetic import photon_ground, photons, smooth
+from unnoise.config.config import Config
+from unnoise.images import axes as ax
+from unnoise.images.image import Image
+from unnoise.images.pixel_mask import PixelMask
+from unnoise.models import folder
+from unnoise.models.joined_frames import AS_IS, Surroundings
+from unnoise.models.model import Model
+from unnoise.models.predict import predict, predict_array
+from unnoise.models.record import JoinedFrames
+from unnoise.training.plan import plan
+
+ALL = {"S": 0, "T": 2, "Z": 0}
+
+
+def movie(frames: int = 5, side: int = 64, light: NDArray | float = 1.0, seed: int = 0) -> NDArray:
+    scene = 40 + 15 * smooth((side, side), 4)
+    lamp = np.broadcast_to(light, frames)[:, None, None]
+    return photons((frames, side, side), np.maximum(scene, 1) * lamp, seed)
+
+
+@pytest.fixture(scope="module")
+def alone() -> Model:
+    return plan([Image.from_array(movie(), "TYX")], Config(method="instant"))
+
+
+def result(model: Model, image: Image, **options: object) -> NDArray[np.float64]:
+    out = np.full(image.shape, np.nan)
+    for block in predict(model, image, device="cpu", **options):  # type: ignore[arg-type]
+        out[ax.index(image.axes, block.where)] = ax.from_canonical(block.values, image.axes)
+    return out
+
+
+def places(pixels: NDArray, *, at: int = 2, reach: int = 2, **options: bool) -> list[int]:
+    image = Image.from_array(pixels, "TYX")
+    found = Surroundings(JoinedFrames("T", reach, **options), image, [0])
+    return [place for place, _ in found.around({**ALL, "T": at})]
+
+
+def test_frames_within_reach_are_joined_but_copies_and_blank_ones() -> None:
+    pixels = movie(7)
+    assert places(pixels, at=3) == [1, 2, 3, 4, 5]
+    assert places(pixels, at=0) == [0, 1, 2]
+    pixels[4] = pixels[3]
+    assert places(pixels, at=3) == [1, 2, 3, 5]
+    pixels[1] = 100
+    assert places(pixels, at=3) == [2, 3, 5]
+    assert places(pixels, at=1) == [1]
+
+
+def test_frames_are_made_as_bright_as_the_centre() -> None:
+    image = Image.from_array(movie(5, 128, np.array([1, 1, 1, 2, 1])), "TYX")
+    around = Surroundings(JoinedFrames("T", 1, matched=True), image, [0])
+    lights = dict(around.around(ALL))
+    assert lights[1] == (AS_IS,)
+    assert lights[3][0][0] == pytest.approx(0.5, rel=0.1)
+    back = dict(around.around({**ALL, "T": 3}))
+    assert back[2][0][0] == pytest.approx(1 / lights[3][0][0])
+
+
+def test_still_frames_gain_the_more_the_more_there_are(alone: Model) -> None:
+    image = Image.from_array(movie(9), "TYX")
+    truth = np.maximum(40 + 15 * smooth((64, 64), 4), 1)
+    errors = []
+    for reach in (0, 1, 4):
+        model = replace(alone, joined=JoinedFrames("T", reach) if reach else None)
+        (clean,) = (result(model, image, only={"T": 4})[4],)
+        errors.append(float(np.mean((clean - truth) ** 2)))
+    assert errors[1] < 0.8 * errors[0]
+    assert errors[2] < 0.7 * errors[1]
+
+
+def test_unrelated_frames_change_next_to_nothing(alone: Model) -> None:
+    scenes = [40 + 15 * smooth((64, 64), 4, seed) for seed in range(3)]
+    image = Image.from_array(photons((3, 64, 64), np.maximum(scenes, 1)), "TYX")
+    single = result(alone, image)
+    found = result(replace(alone, joined=JoinedFrames("T", 1)), image)
+    assert np.mean((found - single) ** 2) < 0.2 * np.mean((single - scenes) ** 2)
+
+
+@pytest.mark.parametrize("axis", ["T", "Z"])
+def test_a_lone_frame_is_as_without(alone: Model, axis: str) -> None:
+    image = Image.from_array(movie(1), "TYX")
+    model = replace(alone, joined=JoinedFrames(axis, 2))  # type: ignore[arg-type]
+    np.testing.assert_array_equal(result(model, image), result(alone, image))
+
+
+@pytest.mark.parametrize("bins", [1, 2])
+def test_tiles_do_not_change_the_result(alone: Model, bins: int) -> None:
+    model = replace(alone, joined=JoinedFrames("T", 1, bins=bins))  # type: ignore[arg-type]
+    image = Image.from_array(movie(3, 180), "TYX")
+    whole = result(model, image, tile=(192, 192), only={"T": 1})[1]
+    parts = result(model, image, tile=(64, 192), only={"T": 1})[1]
+    np.testing.assert_allclose(parts, whole, rtol=1e-5)
+
+
+def test_a_saved_model_gives_the_same(alone: Model, tmp_path: Path) -> None:
+    model = replace(
+        alone, joined=JoinedFrames("T", 1, matched=True, shared=0.2, alone=0.5, risk=0.4)
+    )
+    folder.save(tmp_path / "a.model", model)
+    again = folder.load(tmp_path / "a.model")
+    assert again.joined == model.joined
+    pixels = movie(3)
+    clean = predict_array(model, pixels, axes="TYX")
+    np.testing.assert_array_equal(predict_array(again, pixels, axes="TYX"), clean)
+
+
+def test_slices_samples_and_channels_keep_to_themselves(alone: Model) -> None:
+    """Frames along T of other samples, channels and depths are no neighbours."""
+    model = replace(alone, joined=JoinedFrames("T", 1))
+    one, other = movie(3), movie(3, seed=5)
+    both = np.stack([one, other])
+    wanted = [predict_array(model, pixels, axes="TYX") for pixels in both]
+    for axes in ("STYX", "ZTYX"):
+        np.testing.assert_array_equal(predict_array(model, both, axes=axes), wanted)
+    flat = replace(alone, joined=JoinedFrames("Z", 1))
+    np.testing.assert_array_equal(predict_array(flat, one, axes="ZYX"), wanted[0])
+
+
+def test_groups_of_brightness_look_at_their_own_frames(alone: Model) -> None:
+    dim = Image.from_array(movie(5), "TYX")
+    around = Surroundings(JoinedFrames("T", 1), dim, [0])
+    assert [place for place, _ in around.around(ALL, alike=[0, 2, 4])] == [0, 2, 4]
+
+
+def test_pixels_that_are_no_measurement_are_taken_from_other_frames(alone: Model) -> None:
+    pixels = photon_ground((64, 64)).astype(np.float32)[None].repeat(3, 0)
+    pixels = pixels + np.random.default_rng(0).normal(0, 1, pixels.shape).astype(np.float32)
+    image = Image.from_array(pixels, "TYX")
+    excluded = np.zeros((1, 3, 1, 1, 64, 64), bool)
+    excluded[0, 1, 0, 0, 20:24, 20:24] = True
+    masked = replace(image, mask=PixelMask.of_planes(image.read(), excluded, None))
+    clean = result(replace(alone, joined=JoinedFrames("T", 1)), masked)
+    assert np.isfinite(clean).all()
+
+
+def test_what_cannot_be_is_refused(alone: Model) -> None:
+    with pytest.raises(ValueError, match="reach"):
+        folder.PARTS["joined"]({"axis": "T", "reach": 0})
+    with pytest.raises(ValueError, match="axis"):
+        folder.PARTS["joined"]({"axis": "S", "reach": 1})
