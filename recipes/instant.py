@@ -53,7 +53,7 @@ FACTORS = (1.5, 2.0, 3.0, 4.0)
 SIGMA = (3.0, 120.0, 400.0)
 """Least standard deviation of the noise, for an image of 0 to 255; greatest, and that of the very
 strong noise of a tenth of the crops."""
-WHITE = 0.45
+WHITE = 0.55
 """Share of crops with white noise."""
 MISMEASURED = 0.03
 """The correlation that the net is told is wrong by up to this standard deviation."""

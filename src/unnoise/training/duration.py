@@ -24,15 +24,16 @@ SIDE = 256
 """Side of the piece whose prediction is timed."""
 CALIBRATION = 3 * 2**16
 """Pixels of a channel that pass the shipped net while its transform is calibrated."""
-JUDGED = {"shipped": 21, "own": 28}
-"""Passes over a piece of the image by which results are judged, before and after they are made."""
+JUDGED = {("shipped", False): 8, ("own", False): 12, ("shipped", True): 21, ("own", True): 28}
+"""Passes over a piece of the image by which results are judged, before and after they are made, of
+a net alone and of one beside another."""
 PASSES = {"shipped": 4, "own": 8}
 """Passes over the image: the shipped net needs fewer symmetries than one that is trained here."""
 LONG, LARGE = 200, 2**21
 """Steps and pixels from which it is worth to look how long they take."""
 SHORTER = 0.9
 """Another expected time is told that is this much shorter, or less."""
-OVERHEAD = 2.5
+OVERHEAD = 4.0
 """Seconds for what does not grow: reading, writing, the report."""
 
 
@@ -153,7 +154,7 @@ def _seconds(
         pixel = (clock() - started) / pixels_to_compute(own, piece, device=where)
         sides = zip("ZYX"[-own.ndim :], SIDES[own.ndim], strict=True)
         judged = math.prod(min(images[0].sizes[letter], side) for letter, side in sides)
-        pixels = JUDGED[kind] * judged + CALIBRATION * (kind == "shipped")
+        pixels = JUDGED[kind, len(nets) > 1] * judged + CALIBRATION * (kind == "shipped")
         for image in images:
             pixels += PASSES[kind] * pixels_to_compute(own, image, device=where)
         results[kind] = pixel * pixels
