@@ -24,7 +24,7 @@ SECTIONS = {
 }
 
 
-PLAIN = ("method", "ndim", "use_center_pixel", "noise_model", "context")
+PLAIN = ("method", "ndim", "use_center_pixel", "noise_model", "context", "declip")
 CLASSICAL = ("gaussian", "nlm", "tv", "wavelet", "bm3d")
 CALIBRATED = (*CLASSICAL, "nlridge")
 

@@ -122,6 +122,20 @@ def test_photons_are_found_in_an_image_of_counts() -> None:
     assert noise.offset * std + mean == pytest.approx(20, abs=20)
 
 
+@pytest.mark.parametrize("photons", [0.2, 3.0])
+def test_counts_are_thinned_without_asking(photons: float) -> None:
+    counts = np.random.default_rng(0).poisson(photons, (128, 128))
+    model = planned(Image.from_array((5 * counts).astype(np.uint16)))
+    assert model.config.recorruption is not None
+    assert model.config.recorruption.kind == "thinning"
+    (noise,) = noise_tables(model)
+    assert noise.gain * model.affine.std[0] == pytest.approx(5)
+    for other in (5 * counts + 100, np.round(7 * counts + 30 * np.sin(counts))):
+        config = planned(Image.from_array(other.astype(np.float32))).config
+        assert config.recorruption is not None
+        assert config.recorruption.kind == "gaussian"
+
+
 def multiplied_electrons() -> Image:
     rng = np.random.default_rng(0)
     electrons = rng.poisson(np.linspace(0.3, 12, 256) + np.zeros((256, 256)))

@@ -52,6 +52,9 @@ class Config(Frozen):
     """File of unnoise calibrate with the noise of the camera, instead of what is measured on the
     images; the center pixel is then used as with use_center_pixel. With r2r, the noise that is
     split."""
+    declip: bool = False
+    """Whether the signal is estimated where noise was cut off at an end of the grey levels, which
+    shifts the mean of what is left. Results then do not keep the mean of the image."""
     context: dict[Literal["T", "Z"], Annotated[int, Field(ge=0, le=MOST_CONTEXT)]] | None = None
     """Frames before and after that a result looks at, as {T: 2} or {Z: 1}; {T: 0} is frame by
     frame, and unset leaves it to the method, and auto to the images."""
@@ -164,10 +167,7 @@ class Config(Frozen):
                 entry.planes_only and self.ndim == 3,
                 f"{name} works on planes; add --2d (ndim: 2) or choose another method",
             ),
-            (
-                len(self.context or ()) > 1,
-                "context looks along one axis; give either T or Z",
-            ),
+            (len(self.context or ()) > 1, "context looks along one axis; give either T or Z"),
             (
                 bool((self.context or {}).get("Z")) and self.ndim == 3,
                 "context along Z is for 2D nets, as a 3D net sees the slices around anyway; leave "

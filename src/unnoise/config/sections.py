@@ -112,7 +112,8 @@ class Recorruption(Frozen):
     kind: Literal["auto", "gaussian", "thinning", "multiplied"] = "auto"
     """Normal noise is added to one part and taken from the other (gaussian), every photon goes to
     one of the two (thinning; Monroy et al., CVPR 2025), or every electron of a camera that
-    multiplies them does (multiplied: EMCCD). auto: multiplied where the noise is, else gaussian."""
+    multiplies them does (multiplied: EMCCD). auto: what
+    the noise was found to be: counts of photons, multiplied electrons, or else gaussian."""
     alpha: Annotated[float, Field(gt=0, le=10)] = 0.5
     """Share of the noise that is added to the input at first (gaussian). The variance of the input
     is then 1 + alpha**2 times, that of the target 1 + 1 / alpha**2 times that of the image."""

@@ -14,6 +14,7 @@ from unnoise.config import struct_mask as structure
 from unnoise.config.methods import DEFAULT_STEPS, MIN_SLICES
 from unnoise.images.image import Image
 from unnoise.noise.channel import ChannelNoise
+from unnoise.noise.clipping import declipping
 from unnoise.noise.correlation import FADE
 from unnoise.noise.still_frames import Repeats
 
@@ -192,16 +193,17 @@ def _warnings(channels: Sequence[ChannelNoise], excluded: Sequence[str]) -> tupl
     found: list[tuple[object, str]] = []
     for c in channels:
         saturation, weak = c.found["saturation"], c.correlation.weak if c.correlation else ()
+        dark, bright = _shifts(c)
         found += [
             (
                 saturation.clipped_bottom,
                 f"{saturation.bottom_share:.1%} of the pixels are clipped at the dark end: their "
-                f"noise is not zero-mean, so dark parts come out too bright",
+                f"noise is not zero-mean, so dark parts come out too bright{dark}",
             ),
             (
                 saturation.clipped_top,
                 f"{saturation.top_share:.1%} of the pixels are saturated: what is above cannot be "
-                f"restored, and bright parts come out too dark",
+                f"restored, and bright parts come out too dark{bright}",
             ),
             (
                 weak,
@@ -232,6 +234,18 @@ def _warnings(channels: Sequence[ChannelNoise], excluded: Sequence[str]) -> tupl
         *((True, note) for note in excluded),
     ]
     return tuple(dict.fromkeys(text for holds, text in found if holds))
+
+
+def _shifts(channel: ChannelNoise) -> tuple[str, str]:
+    """By how much dark and bright parts are shifted, in words; nothing where it is not known."""
+    if channel.curve is None or channel.found["excess_noise"].found:
+        return "", ""
+    found = declipping(channel.curve, channel.found["saturation"])
+    if found is None:
+        return "", ""
+    told = (f", by up to {v:.2g} grey levels (declip=true takes that back)" for v in found.most)
+    dark, bright = (text if v > 0 else "" for text, v in zip(told, found.most, strict=True))
+    return dark, bright
 
 
 def seconds(ndim: int) -> float:

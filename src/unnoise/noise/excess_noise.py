@@ -47,6 +47,8 @@ class ExcessNoise:
         What an electron gives on average, the grey level without light, and the read noise.
     found : bool
         Whether electrons were multiplied.
+    signal, variance : float
+        Means of the pixels and of their noise where the picture is calm; 0 where it is not.
     """
 
     ratio: float = 0.0
@@ -55,6 +57,8 @@ class ExcessNoise:
     offset: float = 0.0
     read_variance: float = 0.0
     found: bool = False
+    signal: float = 0.0
+    variance: float = 0.0
 
     def line(self) -> str:
         """One sentence for the user, where something was found."""
@@ -87,11 +91,14 @@ def measure(planes: NDArray, excluded: NDArray[np.bool_] | None = None) -> Exces
     sums = _sums((y - y.min()) / unit, excluded)
     if len(sums) < 2:
         return ExcessNoise()
+    n, total, first, second, _ = sums.sum((0, 1))
+    signal = unit * float(total / n) + float(y.min())
+    variance = unit**2 * float(second / n - (first / n) ** 2) / SHARE2
     weights = np.random.default_rng(0).poisson(1.0, (DRAWS, len(sums)))
     whole, drawn = _lines(sums.sum(0)[None]), _lines(np.tensordot(weights, sums, 1))
     slope, third, read, offset = (float(v[0]) for v in whole)
     if not slope > 3 * float(np.std(drawn[0])):
-        return ExcessNoise()
+        return ExcessNoise(signal=signal, variance=variance)
     ratio, error = third / slope, float(np.std(drawn[1] / drawn[0]))
     near = abs(ratio - MULTIPLIED) < NEAR + 2 * error and error < WORST
     return ExcessNoise(
@@ -101,6 +108,8 @@ def measure(planes: NDArray, excluded: NDArray[np.bool_] | None = None) -> Exces
         offset=unit * offset + float(y.min()),
         read_variance=unit**2 * max(read, 0.0),
         found=bool(near and ratio - 3 * error > LEAST),
+        signal=signal,
+        variance=variance,
     )
 
 

@@ -203,7 +203,7 @@ class Auto:
     @property
     def _own_settings(self) -> bool:
         """Whether the user made settings that the shipped net does not have."""
-        return any(not made.startswith("context") for made in self.assignments)
+        return any(not made.startswith(("context", "declip")) for made in self.assignments)
 
     def _budgeted(self, config: Config) -> Config:
         minutes, steps = (self.minutes, self.steps) if config.is_trained else (None, None)

@@ -15,6 +15,7 @@ from unnoise.quality.agreement import passes_needed
 from unnoise.quality.noise_passthrough import dependence, memorised
 from unnoise.quality.training_record import record
 from unnoise.training.center_pixel import with_posterior
+from unnoise.training.declipping import with_declipping
 from unnoise.training.held_out_regions import regions
 from unnoise.training.joined_frames import with_joined_frames
 from unnoise.training.levels import groups_of
@@ -84,6 +85,9 @@ def finish(
         told += [line] if line else []
     if keeps_mean(model):
         model = with_mean_correction(model, images, device)
+    if model.config.declip:
+        model, lines = with_declipping(model, reports)
+        told += lines
     # Frame by frame: what passes disagree by is measured so, too.
     repeated = dependence(replace(model, joined=None), images, noise, device)
     if model.config.entry.is_stabilized:

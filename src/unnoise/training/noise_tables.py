@@ -19,6 +19,9 @@ from unnoise.training.methods.r2r import SIGNALS, NoiseTable
 GROWTH = 1.1
 """Photon noise has at least this ratio of variances a standard deviation beside the mean signal."""
 
+COUNTED = 0.1
+"""Share by which the noise of counts may miss that of photons."""
+
 
 def with_split_noise(model: Model, name: str, reports: Sequence[NoiseReport] = ()) -> Model:
     """The model of a run that splits noise (r2r) with the noise it needs; others as they are.
@@ -52,6 +55,10 @@ def with_split_noise(model: Model, name: str, reports: Sequence[NoiseReport] = (
             f"the noise{which} of {name} could not be measured, which r2r needs; give it with "
             f"--noise-model (unnoise calibrate), or choose the method n2v"
         )
+    measured = settings.kind == "auto" and model.config.noise_model is None
+    photons = _photons(model, reports) if measured else None
+    stored = replace(model.noise, models=tuple(photons)) if photons else model.noise
+    known = photons or known
     unshaped: list[NDArray | None] = [None for _ in known]
     shapes = unshaped if settings.correlated is False else _autocorrelations(reports, model)
     correlated = any(rho is not None for rho in shapes)
@@ -64,6 +71,7 @@ def with_split_noise(model: Model, name: str, reports: Sequence[NoiseReport] = (
     kind = settings.kind
     if kind == "auto":
         kind = "multiplied" if multiplied else "gaussian"
+        kind = "thinning" if photons and not correlated else kind
     if kind == "thinning":
         _check_photons(model, name, known, correlated=correlated)
     if kind == "multiplied" and not multiplied:
@@ -73,7 +81,7 @@ def with_split_noise(model: Model, name: str, reports: Sequence[NoiseReport] = (
             f"with --noise-model"
         )
     config = model.config.replace(recorruption={"correlated": correlated, "kind": kind})
-    return replace(model, config=config, noise=replace(model.noise, autocorrelation=tuple(shapes)))
+    return replace(model, config=config, noise=replace(stored, autocorrelation=tuple(shapes)))
 
 
 def with_autocorrelation(model: Model, reports: Sequence[NoiseReport]) -> Model:
@@ -123,6 +131,29 @@ def _line(noise: NoiseModel, mean: float, std: float) -> tuple[float, float]:
     if slope <= 0 or variance[-1] < GROWTH * variance[0]:
         return 0.0, 0.0
     return float(slope / std), float(mean - std * middle / slope)
+
+
+def _photons(model: Model, reports: Sequence[NoiseReport]) -> list[NoiseModel] | None:
+    """The noise of channels that hold nothing but counted photons; None where one does not.
+
+    Counts begin at 0, lie a step apart, and their variance is that step times their mean. Normal
+    noise that is added to few of them is no second look: at 0.2 photons a net that learned from it
+    passed half of the noise.
+    """
+    found: list[NoiseModel] = []
+    for c in model.channels:
+        steps = set()
+        for channel in (x for report in reports for x in report.channels if x.index == c):
+            excess, step = channel.found["excess_noise"], channel.found["quantisation"].step
+            if excess.variance == 0 or step <= 0 or channel.found["saturation"].bottom != 0:
+                return None
+            if abs(excess.variance / step / excess.signal - 1) > COUNTED:
+                return None
+            steps.add(step)
+        if len(steps) != 1:
+            return None
+        found.append(PoissonGauss(steps.pop(), 0.0, 0.0))
+    return found
 
 
 def _check_photons(
