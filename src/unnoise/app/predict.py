@@ -57,8 +57,7 @@ def predict_files(
     backends.check(writing.backend, device)
     model = model_folder.load(folder)
     for level in model.levels:
-        for member, _ in level.members:
-            backends.check_model(member, writing.backend)
+        backends.check_model(level, writing.backend)
     if writing.uncertainty is not None:
         model.check_probabilistic()
     if model.target_affine is not None and model.provenance.target_dtype is not None:

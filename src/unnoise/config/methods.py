@@ -123,7 +123,7 @@ METHODS: dict[str, Method] = {
         context=True,
     ),
     "adapted": Method(
-        "instant and n2v; one of them or their mean is kept, by the estimated error",
+        "instant, n2v and nlridge; one or a mean of two is kept, by the estimated error",
         "as instant",
         "1",
         run="adapted",

@@ -75,13 +75,18 @@ def check_model(model: Model, backend: str) -> None:
     InputError
         For a filter, and with ``onnx`` for anything but a U-Net.
     """
-    if backend == "bfloat16" and model.config.net is None and not model.config.is_shipped:
+    if backend == "bfloat16" and not _speeds_up(model):
         raise InputError(
             f"{model.config.method} is a filter, which bfloat16 does not speed up; leave out "
             f"--backend"
         )
-    if backend == "onnx" and model.config.net is None:
+    if backend == "onnx" and any(m.config.net is None for m, _ in model.members):
         raise InputError(_refusal(model, "it is no U-Net"))
+
+
+def _speeds_up(model: Model) -> bool:
+    """Whether it is a net, to which 16-bit maps make a difference."""
+    return model.config.net is not None or model.config.is_shipped
 
 
 def _refusal(model: Model, why: str) -> str:
@@ -106,11 +111,13 @@ def forward(model: Model, net: DenoisingNet | Forward, backend: str) -> Forward:
     Raises
     ------
     InputError
-        If the net cannot be exported, or is a filter.
+        If the net cannot be exported.
     """
-    check_model(model, backend)
     if backend == "onnx":
+        check_model(model, backend)
         return _session(model)
+    if backend == "torch" or not _speeds_up(model):
+        return net
 
     def half(x: Tensor) -> Tensor:
         """Convolutions take 16-bit maps; what comes in and out has 32 bits."""
@@ -118,7 +125,7 @@ def forward(model: Model, net: DenoisingNet | Forward, backend: str) -> Forward:
             y: Tensor = net(x)
         return y.float()
 
-    return net if backend == "torch" else half
+    return half
 
 
 _exporting = threading.Lock()

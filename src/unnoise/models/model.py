@@ -209,7 +209,8 @@ class Model:
         if self.second is None:
             return [(self, 1.0)]
         share = self.second.share
-        other = replace(self.second.model, passes=self.passes)
+        other = self.second.model
+        other = replace(other, passes=other.passes or self.passes)
         return [(replace(self, second=None, others=()), 1 - share), (other, share)]
 
     @property

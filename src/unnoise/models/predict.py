@@ -118,6 +118,8 @@ def predict(
     """
     model.check(image)
     backends.check(backend, device)
+    for part in model.levels:
+        backends.check_model(part, backend)
     where_to = select_device("cpu" if backend == "onnx" else device)
     n = image.sizes
     wanted = {k: range(n[k]) if only is None or k not in only else [only[k]] for k in "STZ"}

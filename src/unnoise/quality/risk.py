@@ -352,7 +352,7 @@ def estimate_risk(model: Model, pieces: Sequence[Piece], device: torch.device) -
     residual, block, covariance, redrawn = [], [], [], []
     first = 0
     for piece in pieces:
-        clean = _result(model, piece.noisy, device, tta=True)
+        clean = _result(model, piece.noisy, device, tta=None)
         held = piece.held_out[channels]
         length = blocks.side(clean.shape[1:])
         labels = blocks.labels(clean.shape[1:], length)
@@ -377,7 +377,7 @@ def estimate_risk(model: Model, pieces: Sequence[Piece], device: torch.device) -
 
 
 def _result(
-    model: Model, noisy: NDArray, device: torch.device, *, tta: bool = False
+    model: Model, noisy: NDArray, device: torch.device, *, tta: bool | None = False
 ) -> NDArray[np.float64]:
     """The denoised channels of a piece."""
     image = Image.from_array(noisy.astype(np.float32), axes="CYX")
