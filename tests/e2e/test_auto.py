@@ -55,10 +55,14 @@ def test_stripes_and_repeats(run: Run, tmp_path: Path) -> None:
     assert settings("s")["method"] == "structn2v"
     assert settings("s")["mask"]["struct"]
     assert settings("s")["mask"]["percent"] < 5
-    save(tmp_path / "repeats.tif", ground(128) + noise(4, 128, 128), "TYX")
+    save(tmp_path / "repeats.tif", ground(128) + noise(2, 128, 128), "TYX")
     result = run("train", "repeats.tif", "-o", "r", *QUICK)
     assert "auto: n2n; " in result.err
     assert settings("r")["pairs"]["axis"] == "T"
+    save(tmp_path / "movie.tif", ground(128) + noise(4, 128, 128), "TYX")
+    result = run("train", "movie.tif", "-o", "m", *QUICK)
+    assert "before and after along T are seen too" in result.err
+    assert list(settings("m")["context"]) == ["T"]
 
 
 def test_every_group_has_its_choice(run: Run, tmp_path: Path) -> None:
@@ -116,7 +120,7 @@ def test_auto_with_the_options_of_a_method_is_refused(
 def test_settings_that_do_not_fit_the_choice_are_refused_with_a_hint(
     run: Run, tmp_path: Path
 ) -> None:
-    save(tmp_path / "r.tif", ground(128) + noise(4, 128, 128), "TYX")
+    save(tmp_path / "r.tif", ground(128) + noise(2, 128, 128), "TYX")
     result = run("denoise", "r.tif", "--set", "mask.percent=3", *QUICK)
     assert result.code == 2
     assert "auto chose n2n; name a method with --method" in result.err

@@ -56,8 +56,21 @@ def rows(value):
     return value.strip("[]").split("],[")
 
 
-def test_pairs_are_accepted():
+def test_repeats_of_independent_noise_are_seen_beside_each_other():
     found = advice(CAMERA + 20 * white((4, *CAMERA.shape)), "TYX")
+    assert (found.method, found.context.axis) == ("n2v", "T")
+    assert found.settings == (found.context.setting,)
+    assert "seen too" in found.why
+    assert Config().set(*found.settings).neighbours == ("T", found.context.reach)
+
+
+@pytest.mark.parametrize("n", [2, 4])
+def test_pairs_are_accepted(n):
+    """Of two frames, and of more where their noise is correlated."""
+    noise = white((n, *CAMERA.shape))
+    found = advice(
+        CAMERA + 20 * (noise if n == 2 else ndimage.uniform_filter1d(noise, 5) * 5**0.5), "TYX"
+    )
     assert found.method == "n2n"
     assert found.settings == ("pairs.axis=T",)
     assert "Noise2Noise" in found.why

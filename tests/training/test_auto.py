@@ -38,6 +38,27 @@ def repeats(n: int = 4) -> NDArray:
     return ground((128, 128)) + 12 * white((n, 128, 128))
 
 
+@pytest.mark.parametrize("given", [(), ("context={T: 0}",), ("context={T: 1}",)])
+def test_self_trained_nets_see_neighbouring_frames_that_tell_more(given: tuple[str, ...]) -> None:
+    wide = smooth((96, 110), 1.5, mean=100, sd=20)
+    scene = np.stack([wide[:, t : t + 96] for t in range(9)])
+    movie = Image.from_array(scene + 20 * white(scene.shape, 1), "TYX")
+    choice = Auto(given, steps=5).resolve([movie])
+    assert choice.config.method == "n2v"
+    if given:  # what the user says is what happens
+        assert choice.config.neighbours == (("T", 1) if "1" in given[0] else None)
+        return
+    assert choice.config.neighbours is not None
+    assert choice.config.neighbours[0] == "T"
+    assert "frames before and after along T are seen too" in choice.why
+    assert Auto(steps=5).resolve([movie], whole=False).config.neighbours is None
+    # Every image must have frames beside.
+    assert Auto(steps=5).resolve([movie, movie]).config.neighbours is not None
+    single = Image.from_array(scene[0] + 20 * white((96, 96), 1))
+    assert Auto(steps=5).resolve([single]).config.neighbours is None
+    assert Auto(steps=5).resolve([movie, movie, single]).config.neighbours is None
+
+
 def test_white_noise() -> None:
     choice = choose([Image.from_array(ground((96, 96)) + 10 * white((96, 96)))])
     assert choice.config.method == "n2v"
@@ -63,7 +84,7 @@ def test_stripes_are_hidden_by_the_measured_mask() -> None:
 
 
 def test_repeats_learn_from_each_other() -> None:
-    choice = choose([Image.from_array(repeats(), "TYX")])
+    choice = choose([Image.from_array(repeats(2), "TYX")])
     assert choice.config.method == "n2n"
     assert choice.config.pairs is not None
     assert choice.config.pairs.axis == "T"
@@ -72,7 +93,7 @@ def test_repeats_learn_from_each_other() -> None:
 
 def test_images_without_repeats_among_those_with_them_take_n2v() -> None:
     """The pairs of n2n are wanted of every image."""
-    several = [Image.from_array(repeats(), "TYX") for _ in range(3)]
+    several = [Image.from_array(repeats(2), "TYX") for _ in range(3)]
     one = Image.from_array(repeats(1), "TYX")
     choice = choose([*several, one])
     assert choice.config.method == "n2v"
@@ -143,7 +164,7 @@ def test_settings_of_another_method_are_refused_with_the_way_out() -> None:
     settings = Auto(("mask.percent=3",))
     settings.provisional  # noqa: B018  n2v would have them
     with pytest.raises(InputError, match=r"auto chose n2n; name a method with --method"):
-        settings.resolve([Image.from_array(repeats(), "TYX")])
+        settings.resolve([Image.from_array(repeats(2), "TYX")])
 
 
 @pytest.mark.parametrize(
@@ -250,7 +271,7 @@ def test_the_shipped_net_is_for_planes() -> None:
 
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tiny nets, whatever is chosen."""
-    monkeypatch.setattr(auto, "choose", lambda images, ndim: _small(choose(images, ndim)))
+    monkeypatch.setattr(auto, "choose", lambda *a, **k: _small(choose(*a, **k)))
 
 
 def _small(choice: auto.MethodChoice) -> auto.MethodChoice:

@@ -93,3 +93,11 @@ def test_is_told_in_words() -> None:
     assert str(Duration(100.0, 14.0)) == (
         "about 1.7 minutes on this machine; about 15 s where it turns out that training cannot help"
     )
+
+
+def test_a_net_that_sees_neighbouring_frames_is_timed_too() -> None:
+    movie = [Image.from_array(np.random.default_rng(0).poisson(20.0, (4, 48, 48)) * 1.0, "TYX")]
+    config = settings(steps=10).set("context={T: 1}")
+    found = expected_duration(plan(movie, config), movie, CPU)
+    assert found is not None
+    assert found.whole > 0

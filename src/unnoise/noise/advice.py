@@ -16,6 +16,7 @@ from unnoise.images.image import Image
 from unnoise.noise.channel import ChannelNoise
 from unnoise.noise.clipping import declipping
 from unnoise.noise.correlation import FADE
+from unnoise.noise.frame_context import SHARING, FrameContext, frame_context
 from unnoise.noise.still_frames import Repeats
 
 WIDE = 0.7
@@ -48,6 +49,8 @@ class Advice:
         The structN2V footprint, drawn from the measured correlation.
     pairs : str or None
         The axis of repeats for Noise2Noise.
+    context : FrameContext or None
+        Neighbouring frames that a self-trained net should see.
     near_clean : bool
         Whether there is little noise to remove.
     warnings : tuple of str
@@ -64,6 +67,7 @@ class Advice:
     why: str
     mask: list[Any] | None = None
     pairs: str | None = None
+    context: FrameContext | None = None
     near_clean: bool = False
     warnings: tuple[str, ...] = ()
     seconds: float = 0.0
@@ -102,7 +106,12 @@ def advise(
         warnings=_warnings(channels, excluded),
         seconds=seconds(ndim),
     )
-    if repeats is not None and repeats.verdict == "repeats" and repeats_axis not in axes:
+    context = _context(image, channels, repeats, repeats_axis, ndim)
+    # Neighbours as targets are for correlated noise: as input they tell more, and what moves unseen
+    # is not blurred (still, drifting and beating movies: +1 to 2 dB at equal time).
+    seen = context is not None and context.axis == repeats_axis and not axes & set("YX")
+    still = repeats is not None and repeats.verdict == "repeats" and repeats_axis not in axes
+    if still and not seen:
         return replace(
             plain,
             method="n2n",
@@ -113,10 +122,10 @@ def advise(
         )
     if axes & set("YX") or (ndim == 3 and "Z" in axes):
         found = _correlated(channels, axes, ndim, plain)
-        suits = suits_pretrained(channels, ndim)
-        return replace(found, pretrained=suits, seconds=plain.seconds * (ADAPTED if suits else 1))
-    if near_clean:
-        why = "there is little noise to remove (contrast over noise above 40 dB)"
+    elif near_clean:
+        found = replace(
+            plain, why="there is little noise to remove (contrast over noise above 40 dB)"
+        )
     else:
         shared = ", though frames share a part of it, which will stay"
         where = shared if "T" in axes else " in every slice" if "Z" in axes else ""
@@ -126,9 +135,34 @@ def advise(
                 *(repeats.peculiarities if repeats else ()),
             ]
         )
+        found = replace(plain, why=why)
+    if context is not None:
+        settings, why = (*found.settings, context.setting), f"{found.why}; {context.line}"
+        found = replace(found, settings=settings, why=why, context=context)
     suits = suits_pretrained(channels, ndim)
-    expected = plain.seconds * (ADAPTED if suits else 1)
-    return replace(plain, why=why, pretrained=suits, seconds=expected)
+    return replace(
+        found,
+        pretrained=suits,
+        seconds=plain.seconds * (ADAPTED if suits else 1),
+    )
+
+
+def _context(
+    image: Image,
+    channels: Sequence[ChannelNoise],
+    repeats: Repeats | None,
+    repeats_axis: str | None,
+    ndim: int,
+) -> FrameContext | None:
+    """Neighbouring frames whose noise is independent, and that tell more."""
+    shared = {axis for channel in channels for axis in channel.axes}
+    if repeats is not None and repeats.verdict in SHARING:
+        shared.add(repeats_axis or "")
+    axes = [axis for axis in ("TZ" if ndim == 2 else "T") if axis not in shared]
+    if any(channel.curve is None for channel in channels):
+        return None
+    variances = {c.index: c.curve.level for c in channels if c.curve is not None}
+    return frame_context(image, variances, axes)
 
 
 def suits_pretrained(channels: Sequence[ChannelNoise], ndim: int) -> bool:

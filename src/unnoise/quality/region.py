@@ -6,13 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from unnoise.images import axes as ax
 from unnoise.images.axes import Where
 from unnoise.images.image import Image
 from unnoise.images.neighbours import Neighbours, surrounded
 from unnoise.models.model import Model
+from unnoise.models.predict import predict
 from unnoise.models.units import from_net
 
 
@@ -40,6 +43,8 @@ class Region:
     pairs: NDArray[np.float64]
 
 
+Frames = tuple[Image, dict[str, int]]
+"""A piece among those of neighbouring frames, and which of them it is, as `only` of `predict`."""
 SIDES = {2: (512, 512), 3: (16, 176, 176)}
 """Sides of a piece, by dimensions."""
 
@@ -72,7 +77,7 @@ def read_beside(
     return [read_piece(image, frame, part, model) for frame in frames]
 
 
-def part_of(image: Image, where: Where, model: Model) -> tuple[Image, dict[str, int]]:
+def part_of(image: Image, where: Where, model: Model) -> Frames:
     """A part of one frame in memory, and `only` for `predict`: the frames that a model looks at
     beside it are there too.
     """
@@ -81,7 +86,8 @@ def part_of(image: Image, where: Where, model: Model) -> tuple[Image, dict[str, 
         seen.append((model.joined.axis, model.joined.reach))
     if not seen:
         return image.part(where), {}
-    axis, reach = max(seen, key=lambda context: context[1])
+    axis = seen[0][0]  # of a net that cannot do without; frames are joined where there are any
+    reach = max(far for along, far in seen if along == axis)
     return surrounded(image, where, axis, reach), {axis: reach}
 
 
@@ -100,3 +106,21 @@ def predictions(net: Callable[[Tensor], Tensor], x: Tensor, model: Model) -> NDA
     """What a net makes of normalised patches, in image units, shape (channels, *space)."""
     y = net(x)
     return from_net(model, y.chunk(2, 1)[0] if model.config.is_probabilistic else y)
+
+
+def among(
+    frames: Frames,
+    noisy: NDArray,
+    model: Model,
+    device: torch.device,
+    *,
+    tta: bool | None = False,
+) -> NDArray[np.float64]:
+    """The denoised channels of a plane (c, y, x) that takes the place of one of some frames."""
+    image, only = frames
+    values = image.read().astype(np.float64)
+    values[ax.index(ax.CANONICAL, only)] = noisy[None, None, :, None]
+    found = np.empty(noisy.shape)
+    for block in predict(model, image.with_data(values), device=str(device), tta=tta, only=only):
+        found[(slice(None), *(block.where[k] for k in "YX"))] = block.values[0, 0, :, 0]
+    return found[list(model.channels)]

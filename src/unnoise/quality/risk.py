@@ -40,6 +40,7 @@ from scipy import ndimage
 from unnoise.images.axes import middle
 from unnoise.images.held_out import held_out, plane_key
 from unnoise.images.image import Image
+from unnoise.images.neighbours import surrounded
 from unnoise.models.model import Model
 from unnoise.models.predict import predict_array
 from unnoise.noise.correlated_noise import drawn
@@ -48,6 +49,7 @@ from unnoise.noise.image_noise import ImageNoise
 from unnoise.noise.local_mean import local_mean
 from unnoise.noise.planes import calmest
 from unnoise.quality import blocks
+from unnoise.quality.region import Frames, among
 
 SIDE = 512
 """Side of the piece of a plane that models are judged on."""
@@ -86,6 +88,8 @@ class Piece:
         That noise.
     correlated : bool
         Whether neighbours share it. If not, only pixels of `PHASES` have any.
+    frames : (Image, dict), optional
+        It among neighbouring frames, for nets that see them, and which it is.
     """
 
     noisy: NDArray[np.float32]
@@ -93,6 +97,7 @@ class Piece:
     redrawn: NDArray[np.float64]
     noise: NDArray[np.float64]
     correlated: bool = False
+    frames: Frames | None = None
 
     def moved(self, channels: Sequence[int]) -> Iterator[tuple[NDArray, NDArray[np.float64]]]:
         """Images with other noise, and for every pixel the factor of its change.
@@ -119,7 +124,11 @@ def phases(shape: tuple[int, ...]) -> Iterator[NDArray[np.bool_]]:
 
 
 def judging_pieces(
-    images: Sequence[Image], model: Model, device: torch.device, seed: int = 0
+    images: Sequence[Image],
+    model: Model,
+    device: torch.device,
+    seed: int = 0,
+    context: tuple[str, int] | None = None,
 ) -> list[Piece]:
     """Pieces out of the middle planes of the first and the last image.
 
@@ -134,6 +143,8 @@ def judging_pieces(
     seed : int
         Seed of the training, which says what was held out, and of the dealing; all models are
         judged with the same noise, so that scatter cancels.
+    context : (str, int), optional
+        That of a model which sees neighbouring frames.
 
     Examples
     --------
@@ -148,17 +159,19 @@ def judging_pieces(
     found = []
     for which in sorted({0, len(images) - 1}):
         image = images[which]
-        noisy = image.read(image.middle(SIDE))[0, 0, :, 0].astype(np.float32)
+        part = image.middle(SIDE)
+        noisy = image.read(part)[0, 0, :, 0].astype(np.float32)
         corner = tuple(middle(image.sizes[k], SIDE).start for k in "YX")
         key = seed, *plane_key(which, image.middle(), 2, None)
         keys = [(*key, c) for c in range(len(noisy))]
         held = np.stack([held_out(corner, noisy.shape[1:], k, HELD_OUT) for k in keys])
-        marks = image.excluded(image.middle(SIDE))
+        marks = image.excluded(part)
         if marks is not None:
             held &= ~marks[0, 0, :, 0]
         make = _correlated if shaped(model.noise) else _independent
         redrawn, noise = make(model, noisy, device, rng)
-        found.append(Piece(noisy, held, redrawn, noise, make is _correlated))
+        frames = (surrounded(image, part, *context), dict([context])) if context else None
+        found.append(Piece(noisy, held, redrawn, noise, make is _correlated, frames))
     return found
 
 
@@ -170,7 +183,7 @@ def _independent(
     around = ndimage.convolve(noisy.astype(np.float64), AROUND[None], mode="mirror")
     mean = np.zeros((len(channels), *noisy.shape[1:]))
     for at in phases(noisy.shape):
-        mean += _result(model, np.where(at, around, noisy), device) * at[channels]
+        mean += _result(model, np.where(at, around, noisy), device, None, False) * at[channels]
     some = np.logical_or.reduce(list(phases(noisy.shape[1:])))
     known = model.noise.models if model.noise else (None,) * len(mean)
     rows = zip(noisy[channels] - mean, mean, known, strict=True)
@@ -183,7 +196,7 @@ def _correlated(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Pixels whose noise is moved, and by which noise, of the measured strength and shape."""
     assert model.noise is not None
-    mean = _result(model, noisy, device)
+    mean = _result(model, noisy, device, None, False)
     rows = zip(mean, model.noise.known, model.noise.autocorrelation, strict=True)
     noise = np.stack([np.sqrt(n.variance(m)) * drawn(rho, m.shape, rng) for m, n, rho in rows])
     return noisy[list(model.channels)] + NUDGE * noise, noise
@@ -352,7 +365,7 @@ def estimate_risk(model: Model, pieces: Sequence[Piece], device: torch.device) -
     residual, block, covariance, redrawn = [], [], [], []
     first = 0
     for piece in pieces:
-        clean = _result(model, piece.noisy, device, tta=None)
+        clean = _result(model, piece.noisy, device, piece.frames, None)
         held = piece.held_out[channels]
         length = blocks.side(clean.shape[1:])
         labels = blocks.labels(clean.shape[1:], length)
@@ -362,7 +375,7 @@ def estimate_risk(model: Model, pieces: Sequence[Piece], device: torch.device) -
         for other, factor in piece.moved(channels):
             # The first result knows nothing of this noise: taking it off only removes scatter. One
             # orientation is enough, as the covariance of a mean is the mean of the covariances.
-            change = _result(model, other, device) - clean
+            change = _result(model, other, device, piece.frames, False) - clean
             product += (change * factor / std**2).sum(0)
             count += (factor != 0).sum(0)
         covariance.append(blocks.sums(product, length))
@@ -377,9 +390,11 @@ def estimate_risk(model: Model, pieces: Sequence[Piece], device: torch.device) -
 
 
 def _result(
-    model: Model, noisy: NDArray, device: torch.device, *, tta: bool | None = False
+    model: Model, noisy: NDArray, device: torch.device, frames: Frames | None, tta: bool | None
 ) -> NDArray[np.float64]:
     """The denoised channels of a piece."""
+    if frames is not None:
+        return among(frames, noisy, model, device, tta=tta)
     image = Image.from_array(noisy.astype(np.float32), axes="CYX")
     clean = predict_array(model, image, device=str(device), dtype=np.float64, tta=tta)
     return np.asarray(clean[list(model.channels)])

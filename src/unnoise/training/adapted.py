@@ -30,6 +30,9 @@ from unnoise.models.model import Choice, EnsembleMember, Model, Passes
 from unnoise.models.provenance import Provenance
 from unnoise.noise.advice import joined
 from unnoise.noise.correlation import MASK, without_gaps
+from unnoise.noise.frame_context import SHARING, common, frame_context
+from unnoise.noise.planes import neighboring_planes
+from unnoise.noise.still_frames import repeats
 from unnoise.quality import risk
 from unnoise.quality.risk import RiskEstimate
 from unnoise.training import instant as calibration
@@ -46,6 +49,8 @@ LOOK = 0.1
 """After this share of the budget it is asked whether the training can win."""
 HOPE = 0.3
 """Weight in the best mean that must be possible then: with less the mean gains less than 0.1 dB."""
+LOOKS = 4
+"""Images that are asked whether neighbouring frames tell more."""
 CANDIDATES = ("instant", "self-trained")
 RIDGE = "nlridge"
 """The candidate where the training does not help."""
@@ -157,11 +162,40 @@ class CandidateSearch(Run):
 
     def _training(self, spent: float = 0.0) -> TrainingRun:
         """The run of an untrained net on the same images, with what is left of the budget."""
-        model, minutes = self_trained(self._planned), self._planned.config.training.minutes
+        minutes = self._planned.config.training.minutes
+        model = self_trained(self._planned, self._context)
         if minutes is not None:
             left = max(minutes - spent / 60, 0.01)
             model = replace(model, config=model.config.with_budget(minutes=left))
         return TrainingRun(self._images, model, self.device, clock=self._clock)
+
+    @cached_property
+    def _context(self) -> tuple[str, int] | None:
+        """Axis and number of the neighbouring frames that the trained net sees.
+
+        Those of the settings, or those that tell more; none of a selection of frames.
+        """
+        planned, noise = self._planned, self._planned.noise
+        if planned.config.context is not None:
+            return planned.config.neighbours
+        if noise is None or not noise.known or (planned.level and planned.level.by_frame):
+            return None
+        mean = planned.affine.mean
+        strengths = zip(planned.channels, noise.known, strict=True)
+        variances = {c: float(known.variance(mean[c : c + 1])[0]) for c, known in strengths}
+        found = []
+        for image in self._images[:LOOKS]:
+            axes = [
+                axis
+                for axis in "TZ"
+                if min(other.sizes[axis] for other in self._images) > 1
+                and not any(axis in correlated for correlated in noise.correlated)
+                and repeats(neighboring_planes(image, planned.channels[0], axis)).verdict
+                not in SHARING
+            ]
+            found.append(frame_context(image, variances, axes))
+        context = common(found)
+        return None if context is None else (context.axis, context.reach)
 
     def _is_hopeless(self) -> bool:
         """Whether the training was looked at for the first time and cannot be expected to win."""
@@ -223,7 +257,7 @@ class CandidateSearch(Run):
         """What the candidates are judged on."""
         assert self._instant is not None
         seed = self._planned.config.training.seed
-        return risk.judging_pieces(self._images, self._instant, self.device, seed)
+        return risk.judging_pieces(self._images, self._instant, self.device, seed, self._context)
 
     @cached_property
     def _judged_instant(self) -> RiskEstimate:
@@ -258,6 +292,8 @@ class CandidateSearch(Run):
             name, other, share = RIDGE, self._ridge, self._share(RIDGE)
         if other is None or share < LEAST_SHARE:
             return CANDIDATES[0], self._instant, risks
+        if other.context is not None:  # so that joined frames can still be tried
+            share = min(share, 1 - LEAST_SHARE)
         if other is not self._ridge and share > 1 - LEAST_SHARE:
             return name, other, risks
         both = f"{CANDIDATES[0]} + {name}"
@@ -276,6 +312,9 @@ class CandidateSearch(Run):
         if model.second is not None:
             chosen += f" ({model.second.share:.0%} of the latter)"
         line = f"chosen: {chosen}, by the estimated risk on held-out pixels ({risks})"
+        if self._context is not None:
+            axis, reach = self._context
+            line += f"; the trained net saw up to {reach} frames before and after along {axis}"
         if self._own is None:
             line += (
                 f"; the training ended after {self.step - calibration.STEPS} steps, as its result "
@@ -319,9 +358,11 @@ class CandidateSearch(Run):
             ) from error
 
 
-def self_trained(planned: Model) -> Model:
-    """The untrained model of the net that learns from the images alone."""
+def self_trained(planned: Model, context: tuple[str, int] | None = None) -> Model:
+    """The untrained model of the net that learns from the images alone, and sees such frames."""
     config = own_config(planned)
+    if context is not None:
+        config = config.replace(context=dict([context]))
     return replace(planned, config=config, weights=new_weights(config, 2, planned.channels))
 
 

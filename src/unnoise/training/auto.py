@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images.image import Image
 from unnoise.noise.advice import Advice, suits_pretrained
+from unnoise.noise.frame_context import FrameContext, common
 from unnoise.noise.image_noise import inspect_images
 from unnoise.noise.inspect import NoiseReport
 from unnoise.training.plan import choose_ndim
@@ -54,7 +55,7 @@ class MethodChoice:
     why: str
 
 
-def choose(images: Sequence[Image], ndim: int | None = None) -> MethodChoice:
+def choose(images: Sequence[Image], ndim: int | None = None, *, whole: bool = True) -> MethodChoice:
     """Choose a method for images that share a model.
 
     Parameters
@@ -63,6 +64,8 @@ def choose(images: Sequence[Image], ndim: int | None = None) -> MethodChoice:
         Noisy images.
     ndim : int, optional
         Dimensions of the net, where they are given.
+    whole : bool
+        Whether frames beside each other are neighbours, as they are not in a selection.
 
     Examples
     --------
@@ -82,6 +85,11 @@ def choose(images: Sequence[Image], ndim: int | None = None) -> MethodChoice:
     advice = next(report.advice for report in reports if report.method == method)
     if method == "n2n" and any(image.sizes[advice.pairs or "T"] < 2 for image in images):
         method, advice = "n2v", Advice("n2v", (), "not all images have repeats")
+    context = common([report.advice.context for report in reports]) if whole else None
+    if context is not None:
+        alone = any(image.sizes[context.axis] == 1 for image in images)
+        context = None if alone or (context.axis == "Z" and ndim == 3) else context
+    advice = _seeing(advice, context)
     config = _with(method, advice.settings, ndim)
     line = f"auto: {method}; {advice.why}"
     if len(set(advised)) > 1:
@@ -89,6 +97,18 @@ def choose(images: Sequence[Image], ndim: int | None = None) -> MethodChoice:
     if advice.near_clean:
         line += "; little will change"
     return MethodChoice(config, tuple(reports), line)
+
+
+def _seeing(advice: Advice, context: FrameContext | None) -> Advice:
+    """The advice with another context: that of all images."""
+    own = advice.context
+    if own is None or own == context:
+        return advice
+    settings = tuple(s for s in advice.settings if s != own.setting)
+    why = advice.why.removesuffix(f"; {own.line}")
+    if context is not None:
+        settings, why = (*settings, context.setting), f"{why}; {context.line}"
+    return replace(advice, settings=settings, why=why, context=context)
 
 
 def with_pretrained(
@@ -156,15 +176,22 @@ class Auto:
         """Settings to check before the images are open: those of n2v."""
         return self._budgeted(Config.preset().set(*self.assignments))
 
-    def resolve(self, images: Sequence[Image]) -> MethodChoice:
+    def resolve(self, images: Sequence[Image], *, whole: bool = True) -> MethodChoice:
         """Choose for images that share a model.
+
+        Parameters
+        ----------
+        images : sequence of Image
+            Noisy images.
+        whole : bool
+            Whether frames beside each other are neighbours, as they are not in a selection.
 
         Raises
         ------
         InputError
             If settings that the user made do not belong to the method.
         """
-        choice = choose(images, self.ndim)
+        choice = choose(images, self.ndim, whole=whole)
         # Steps and other settings are those of a training.
         if self.shipped and self.steps is None and not self._own_settings:
             choice = with_pretrained(choice, images, self.minutes, self.ndim)

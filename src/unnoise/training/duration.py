@@ -13,7 +13,7 @@ import torch
 from unnoise.images.image import Image
 from unnoise.models.model import Model
 from unnoise.models.predict import pixels_to_compute, predict_array
-from unnoise.quality.region import SIDES
+from unnoise.quality.region import SIDES, part_of
 from unnoise.training.adapted import LOOK, self_trained
 from unnoise.training.levels import groups_of
 from unnoise.training.loop import N_VALIDATIONS, STEPS_PER_VALIDATION, TrainingRun
@@ -144,10 +144,9 @@ def _seconds(
     nets = {"shipped": model} if model.config.is_shipped else {}
     if model.config.is_trained:
         nets["own"] = self_trained(model) if nets else model
-    piece = images[0].part(images[0].middle(SIDE))
     results = {}
     for kind, own in nets.items():
-        where = str(device)
+        where, (piece, _) = str(device), part_of(images[0], images[0].middle(SIDE), own)
         predict_array(own, piece, device=where)  # the first time memory is taken and kept
         started = clock()
         predict_array(own, piece, device=where)

@@ -16,11 +16,12 @@ import torch
 from numpy.typing import NDArray
 
 from unnoise.images.image import Image
+from unnoise.images.neighbours import Neighbours
 from unnoise.models.joined_frames import Surroundings, Window
 from unnoise.models.model import Model
 from unnoise.models.record import JoinedFrames
 from unnoise.models.tile_results import Member, mean
-from unnoise.models.tiles import Tile
+from unnoise.models.tiles import Tile, read_tile
 from unnoise.models.units import to_net
 from unnoise.nets.variance_stabilized import VarianceStabilized
 from unnoise.noise import correlation
@@ -67,6 +68,14 @@ class _Place:
             pixels=found.pixels[..., ::y, ::x],
             excluded=None if marks is None else marks[..., ::y, ::x],
         )
+
+    def beside(self, model: Model) -> list[NDArray]:
+        """It in the frames that the net of a model sees."""
+        if model.context is None:
+            return []
+        y, x = self.apart
+        frames = Neighbours(self.image, *model.context).frames(self.at)
+        return [read_tile(self.image, at, self.tile, 2)[..., ::y, ::x] for at in frames]
 
 
 def with_joined_frames(
@@ -192,7 +201,8 @@ class _Trial:
             shape = noisy.shape[1:]
             tile = Tile(*(tuple(slice(0, n) for n in shape),) * 3)
             results = [
-                m.result(seen[window.centre], [], tile, shape, False, window) for m in members
+                m.result(seen[window.centre], place.beside(m.model), tile, shape, False, window)
+                for m in members
             ]
             clean = mean(members, results)[0][0]
             error = ((noisy - clean)[channels] / std) ** 2

@@ -60,7 +60,7 @@ def planned(
     choices, models = [], []
     for own, partners in groups:
         if isinstance(settings, Auto):
-            choice = settings.resolve(own)
+            choice = settings.resolve(own, whole=not any(level.by_frame for level in found))
         else:  # measured here where it is needed, so that whoever wants the reports has them
             measured = own and needs_noise(settings)
             choice = MethodChoice(settings, tuple(inspect_images(own)) if measured else (), "")
