@@ -137,6 +137,21 @@ def test_missing_pixels_are_counted(run: Run, white: Path, tmp_path: Path) -> No
     assert "5 pixels are NaN" in result.out
 
 
+# --- correct -------------------------------------------------------------------------------------
+
+
+def test_correct_evens_the_pixels_of_a_camera(run: Run) -> None:
+    rng = np.random.default_rng(0)
+    pattern = rng.normal(100, 8, (40, 48))
+    for name, count in (("dark.tif", 20), ("cells.tif", 1)):
+        y = np.rint(pattern + rng.normal(0, 2, (count, *pattern.shape)))
+        tifffile.imwrite(name, y.astype(np.uint16).squeeze())
+    done = run("correct", "cells.tif", "--dark", "dark.tif", "-o", "even.tif")
+    assert done.code == 0
+    assert "hot pixels" in done.err
+    assert tifffile.imread("even.tif").std() < 3 < pattern.std()
+
+
 # --- calibrate ----------------------------------------------------------------------------------
 
 

@@ -14,7 +14,7 @@ import unnoise
 from unnoise.errors import InputError
 from unnoise.noise.camera.calibrate import CHOICES, Fit, from_stacks
 from unnoise.noise.density import NoiseModel
-from unnoise.noise.noise_models import PoissonGauss
+from unnoise.noise.noise_models import EMCCD, PoissonGauss
 
 GAIN, OFFSET, READ = 2.0, 100.0, 3.0
 
@@ -58,7 +58,9 @@ def test_repeats_give_gain_and_variance(kind: str) -> None:
     assert fit.read_noise.low < READ < fit.read_noise.high
     assert fit.intercept.low < READ**2 - GAIN * OFFSET < fit.intercept.high
     levels = np.linspace(*fit.signal, 200)
-    limit = 0.04 if kind in ("auto", "poisson_gauss") else 0.08  # curves follow their own noise
+    limit = (
+        0.04 if kind in ("auto", "poisson_gauss", "emccd") else 0.08
+    )  # curves follow their own noise
     assert np.abs(model.variance(levels) / variance(levels) - 1).max() < limit
     assert fit.warnings == ()
 
@@ -75,6 +77,29 @@ def test_dark_frames_give_offset_and_read_noise() -> None:
     assert fit.hot_pixels == 0
     assert fit.fixed_pattern == pytest.approx(0, abs=0.2)
     assert fit.frames == 32
+
+
+def multiplied(electrons: np.ndarray, frames: int, seed: int = 0) -> np.ndarray:
+    """Frames of a camera that multiplies electrons: each comes out as an exponential number."""
+    rng = np.random.default_rng(seed)
+    shape = (frames, *electrons.shape)
+    many = rng.poisson(np.broadcast_to(electrons, shape))
+    register = GAIN * rng.standard_gamma(many + 1e-9)
+    return np.rint(OFFSET + register + rng.normal(0, READ, shape)).astype(np.uint16)
+
+
+def test_multiplied_electrons_are_told_from_photons_by_dark_frames_and_skewness() -> None:
+    electrons = np.tile(np.linspace(2, 60, 128), (128, 1))
+    for make, kind in ((multiplied, "emccd"), (record, "poisson_gauss")):
+        model, _ = from_stacks([make(electrons, 16)], dark=make(np.zeros((128, 128)), 16, 1))
+        assert model.kind == kind
+        if isinstance(model, EMCCD):
+            assert model.gain == pytest.approx(GAIN, rel=0.03)
+            assert model.offset == pytest.approx(OFFSET, abs=0.1)
+            assert model.read_variance == pytest.approx(READ**2 + 1 / 12, rel=0.05)
+    noise = np.random.default_rng(0).normal(100, 5, (8, 96, 96))
+    with pytest.raises(InputError, match="does not grow with the signal"):
+        from_stacks([noise], kind="emccd")
 
 
 def test_fixed_pattern_and_hot_pixels_are_counted() -> None:

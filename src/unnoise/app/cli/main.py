@@ -281,8 +281,8 @@ def predict(
     )
 
 
-app.command()(noise_commands.inspect)
-app.command()(noise_commands.calibrate)
+for command in (noise_commands.inspect, noise_commands.calibrate, noise_commands.correct):
+    app.command()(command)
 
 
 @app.command()

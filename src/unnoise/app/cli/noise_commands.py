@@ -8,7 +8,18 @@ from typing import Annotated
 
 import typer
 
-from unnoise.app.cli.options import Axes, Debug, Inputs, Mask, Nodata, Overwrite, Quiet
+from unnoise.app.cli.options import (
+    Axes,
+    Compress,
+    Debug,
+    Dtype,
+    Inputs,
+    Mask,
+    Nodata,
+    Out,
+    Overwrite,
+    Quiet,
+)
 from unnoise.app.cli.terminal import echo
 
 
@@ -52,7 +63,7 @@ def calibrate(
     axes: Axes = None,
     kind: Annotated[
         str,
-        typer.Option(help="auto, poisson_gauss, curve, histogram or mixture."),
+        typer.Option(help="auto, poisson_gauss, emccd, curve, histogram or mixture."),
     ] = "auto",
     overwrite: Overwrite = False,
     quiet: Quiet = False,
@@ -66,6 +77,34 @@ def calibrate(
     from unnoise.app.cli.progress import show
 
     show(calibrate_files(inputs, out, axes=axes, kind=kind, overwrite=overwrite), quiet)
+
+
+def correct(
+    inputs: Inputs,
+    dark: Annotated[
+        list[str], typer.Option(help="Frames without light; repeat the option for several files.")
+    ],
+    flat: Annotated[
+        list[str] | None, typer.Option(help="Frames of even light, for the gain of every pixel.")
+    ] = None,
+    out: Out = None,
+    axes: Axes = None,
+    dtype: Dtype = None,
+    compress: Compress = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Make sCMOS pixels alike: unnoise correct cells.tif --dark dark.tif -o even.tif.
+
+    Offset and gain of every pixel are evened out, and hot pixels replaced, before denoising.
+    """
+    from unnoise.app.cli.progress import show
+    from unnoise.app.correct import correct_files
+    from unnoise.app.files import OutputOptions
+
+    writing = OutputOptions(out, dtype, overwrite, compress=compress)
+    show(correct_files(inputs, dark, flat or (), axes=axes, writing=writing), quiet)
 
 
 def command_line() -> str:

@@ -22,9 +22,9 @@ from unnoise.noise.camera.fit import Bins, Residuals, Samples
 from unnoise.noise.camera.repeats import Stack
 from unnoise.noise.confidence_interval import Interval
 from unnoise.noise.density import NoiseModel
-from unnoise.noise.noise_models import PoissonGauss, VarianceCurve
+from unnoise.noise.noise_models import EMCCD, PoissonGauss, VarianceCurve
 
-CHOICES = ("auto", "poisson_gauss", "curve", "histogram", "mixture")
+CHOICES = ("auto", "poisson_gauss", "emccd", "curve", "histogram", "mixture")
 """Kinds of model a calibration can be asked for."""
 MAX_RESIDUALS = 1_500_000
 """Residuals that show the shape of the noise: their kurtosis is then known within 0.01."""
@@ -146,8 +146,9 @@ def from_stacks(
     dark : ndarray, shape (t, y, x) or (t, z, y, x), optional
         Frames with the shutter closed: offset and read noise.
     kind : str
-        poisson_gauss, curve, histogram, mixture, or auto: a line if the variance follows one, a
-        curve if not, a mixture if the noise is clearly not what a Poisson-Gauss camera makes.
+        poisson_gauss, emccd, curve, histogram, mixture, or auto: a line if the variance follows
+        one, a curve if not; with dark frames, emccd if the noise on a line is as skewed as that of
+        multiplied electrons; a mixture if it is clearly not what a Poisson-Gauss camera makes.
     names : sequence of str
         How errors call the stacks.
 
@@ -201,13 +202,16 @@ def from_stacks(
     freedom = min(len(s.frames) // 2 - 1 if len(s.frames) >= 4 else len(s.frames) - 1
                   for s in bright)  # fmt: skip
     line, curve, fit = _fit(samples, max(freedom, 1), dark_bins, facts)
-    odd = False
+    odd = multiplied = False
     if enough := [s for s in bright if len(s.frames) >= 4]:
         counted = fitting.residuals(_residuals(enough), curve.knots, curve.variances)
         skewness, kurtosis, n = counted.moments()
         fit = replace(fit, skewness=skewness, kurtosis=kurtosis)
         shape = (skewness, kurtosis, n)
-        odd = _is_odd(line, fit.offset_known, counted, shape, min(len(s.frames) for s in enough))
+        least = min(len(s.frames) for s in enough)
+        odd = _is_odd(line, fit.offset_known, counted, shape, least)
+        straight = fit.offset_known and not fit.is_curved
+        multiplied = straight and _is_multiplied(line, counted, shape, least)
     elif kind in ("histogram", "mixture"):
         raise InputError(
             f"a noise model of kind {kind} needs 4 or more repeated frames; record more, or "
@@ -215,6 +219,14 @@ def from_stacks(
         )
     if kind == "auto":
         kind = "mixture" if odd else "curve" if fit.is_curved else "poisson_gauss"
+        kind = "emccd" if multiplied else kind
+    if kind == "emccd":
+        if line.gain <= 0:
+            raise InputError(
+                "the noise does not grow with the signal as that of multiplied electrons does; "
+                "record brighter frames too, or choose another kind"
+            )
+        return EMCCD(line.gain / 2, line.offset, line.read_variance), fit
     if kind in ("histogram", "mixture"):
         return (fitting.mixture if kind == "mixture" else fitting.histogram)(counted), fit
     return (curve if kind == "curve" else line), fit
@@ -249,6 +261,24 @@ def _is_odd(
         for found, (low, high) in ((skewness, skew), (kurtosis, kurt))
     ]
     return outside[0] > 0.25 + 6 * math.sqrt(6 / n) or outside[1] > 0.5 + 6 * math.sqrt(24 / n)
+
+
+def _is_multiplied(
+    line: PoissonGauss, counted: Residuals, moments: tuple[float, float, float], frames: int
+) -> bool:
+    """Whether residuals are skewed 1.5 times as much as photons on that line, with known offset.
+
+    Multiplied electrons of the same variance line have 1.5 times the third cumulant.
+    """
+    total = counted.variances
+    shot = np.minimum(np.maximum(line.gain * (counted.knots - line.offset), 0), total)
+    share = counted.counts.sum(axis=1) / max(float(counted.counts.sum()), 1e-300)
+    third = (frames - 2) / math.sqrt(frames * (frames - 1))
+    photons = float(share @ (line.gain * shot / total**1.5)) * third
+    skewness, kurtosis, n = moments
+    error = math.sqrt((6 + 9 * max(kurtosis, 0)) / n) / max(photons, 1e-9)
+    ratio = skewness / max(photons, 1e-9)
+    return abs(ratio - 1.5) < 0.2 and 3 * error < 0.2
 
 
 def _fit(
