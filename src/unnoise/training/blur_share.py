@@ -58,7 +58,7 @@ def blur_share(
         change = other - residual
         bend = change.square().nanmean(1).clamp(min=1e-12)
         share = (-(residual * change).nanmean(1) / bend).clamp(0, 1)
-        error = other.square().nanmean(1)
+        error = (residual + share[:, None] * change).square().nanmean(1)
         better = error < least
         shares, chosen, least = (
             torch.where(better, new, old)
