@@ -162,7 +162,7 @@ def test_overwriting_a_model_keeps_the_old_one_until_there_is_a_new_one(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Training, "_step", broken)
+        patch.setattr(Training, "advance", broken)
         stopped = run("train", noisy, "-o", "m", "--steps", 5, "--overwrite")
     assert stopped.code == 130
     assert "no model was written" in stopped.err

@@ -203,7 +203,7 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(self: Training) -> None:
         raise AssertionError("trained")
 
-    monkeypatch.setattr(Training, "_step", never)
+    monkeypatch.setattr(Training, "advance", never)
 
 
 CAMERAS = {

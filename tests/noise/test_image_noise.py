@@ -82,7 +82,7 @@ def test_a_camera_that_does_not_fit_is_refused_before_training(
     def never(self: Any) -> None:
         raise AssertionError("trained")
 
-    monkeypatch.setattr(TrainingRun, "_step", never)
+    monkeypatch.setattr(TrainingRun, "advance", never)
     config = two_steps("n2v", camera(tmp_path / "two.json", 1, 2))
     with pytest.raises(InputError, match="2 channels but the image has 1"):
         unnoise.train(photon_ground(), config=config)
