@@ -105,6 +105,7 @@ def test_frames_can_be_joined_beside_a_net_that_sees_them(monkeypatch: pytest.Mo
     model, image = finished(made(movie)).model(), Image.from_array(movie, "TYX")
     done, told, _ = finish(model, [image], (), CPU)
     assert done.joined is not None, told
+    assert done.second is None, "a net of ten steps has nothing to add"
     clean = predict_array(done, movie, axes="TYX", dtype=np.float64, device="cpu")
     assert float(((clean - still) ** 2).mean()) < 0.5 * float(((movie - still) ** 2).mean())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from tiny import CPU
 from unnoise.config.config import Config
 from unnoise.images.image import Image
 from unnoise.models.model import Model
+from unnoise.models.record import JoinedFrames
 from unnoise.training import joined_frames as trial
 from unnoise.training.joined_frames import with_joined_frames
 from unnoise.training.plan import plan
@@ -85,3 +87,22 @@ def test_samples_and_channels_are_no_neighbours(axes: str) -> None:
     model, told = tried(still(), axes)
     assert model.joined is None
     assert told == ""
+
+
+@pytest.mark.parametrize(("spread", "expected"), [(1.0, 0.5), (2.0, 0.2), (9.0, 0.0)])
+def test_a_second_net_gets_the_weight_that_predicts_hidden_pixels_best(
+    monkeypatch: pytest.MonkeyPatch, spread: float, expected: float
+) -> None:
+    """Of independent errors of variances 1 and s^2 the best mean has the weight 1 / (1 + s^2)."""
+    noise, own, other = np.random.default_rng(0).normal(size=(3, 20_000))
+
+    def residuals(self: object, joined: object, share: float | None = None) -> NDArray:
+        w = share or 0.0
+        return np.asarray(2 * noise + (1 - w) * own + w * spread * other)
+
+    monkeypatch.setattr(trial._Trial, "_residuals", residuals)
+    looked = object.__new__(trial._Trial)
+    model: Any = SimpleNamespace(second=SimpleNamespace(share=0.7))
+    looked._model = looked._judged = model
+    found = looked._share(JoinedFrames("T", 1))
+    assert expected - 0.1 < found <= expected + 0.02

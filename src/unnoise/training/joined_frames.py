@@ -40,6 +40,8 @@ SURE = 2.0
 """Standard errors by which the error must be less than frame by frame, and ..."""
 WIN = 0.0005
 """... by this share, the noise included."""
+LEAST_SHARE = 0.1
+"""A second net doubles the time of a prediction, which a smaller weight is not worth."""
 SHARED = (0.1, 0.3)
 """Share of the noise that frames have in common from which it is counted, and from which they are
 not joined: less may be a strength that was measured wrong, and with more (running means, fixed
@@ -108,7 +110,10 @@ def with_joined_frames(
         return model, told
     model, _ = best
     assert model.joined is not None
-    return model, model.joined.line()
+    told = model.joined.line()
+    if model.second is not None:
+        told += f"; the net that was trained here has {model.second.share:.0%} of the mean with it"
+    return model, told
 
 
 class _Trial:
@@ -174,15 +179,48 @@ class _Trial:
                 f"help to predict hidden pixels"
             )
         model = replace(self._model, joined=replace(best, alone=single, risk=risk))
-        if model.second is not None and self._errors(best, second=True).mean() >= risk:
-            model = replace(model, second=None, choice=None)
+        if model.second is not None:
+            share = self._share(best)
+            kept = replace(model.second, share=share)
+            model = replace(model, second=kept if share >= LEAST_SHARE else None)
+            model = model if model.second else replace(model, choice=None)
         return model, risk
 
-    def _errors(self, joined: JoinedFrames | None, *, second: bool = False) -> NDArray[np.float64]:
+    def _share(self, joined: JoinedFrames) -> float:
+        """Weight of the second net in the mean with joined frames that predicts hidden pixels best.
+
+        The squared error is a parabola in the weight, as that of `adapted` is. Of pixels apart from
+        each other the second net, which saw them all, knows nothing: it keeps its weight or goes.
+        """
+        second = self._model.second
+        assert second is not None
+        alone = self._residuals(joined)
+        if self._judged is not self._model:
+            both = self._residuals(joined, second.share)
+            return second.share if (both**2).mean() < (alone**2).mean() else 0.0
+        change = alone - self._residuals(joined, 1.0)
+        bend = max(float((change**2).mean()), 1e-12)
+        share = float((alone * change).mean()) / bend
+        doubt = float((alone * change - share * change**2).std()) / len(change) ** 0.5 / bend
+        return float(np.clip(share - doubt, 0.0, 1.0))
+
+    def _errors(self, joined: JoinedFrames | None) -> NDArray[np.float64]:
         """Squared errors at hidden pixels, in normalised units."""
+        return self._residuals(joined) ** 2
+
+    def _residuals(
+        self, joined: JoinedFrames | None, share: float | None = None
+    ) -> NDArray[np.float64]:
+        """Noisy less predicted values of hidden pixels; with a `share`, of a mean with the second.
+
+        Joined frames are tried without the second net, and frame by frame as the model is.
+        """
         model, channels = self._judged, list(self._model.channels)
-        if not second and joined is not None:
-            model = replace(model, second=None)
+        if joined is not None:
+            second = model.second if share is not None else None
+            if second is not None and share is not None:
+                second = replace(second, share=share)
+            model = replace(model, second=second)
         model = replace(model, joined=joined, mean_correction=None)
         members = [Member.of(m, share, self._device, "torch") for m, share in model.members]
         std = model.affine.std[channels][:, None, None]
@@ -205,7 +243,7 @@ class _Trial:
                 for m in members
             ]
             clean = mean(members, results)[0][0]
-            error = ((noisy - clean)[channels] / std) ** 2
+            error = (noisy - clean)[channels] / std
             used = np.broadcast_to(hidden, error.shape)
             if window.excluded is not None:
                 used = used & ~window.excluded[window.centre][channels]
