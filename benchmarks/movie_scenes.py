@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-SHAPE = (24, 192, 192)
+SHAPE = (16, 128, 128)
 """Frames and pixels of a movie."""
 DEVELOPMENT, REPORT = 1000, 2000
 """What is added to seeds: the scenes that methods were chosen on, and those that are reported."""
@@ -56,8 +56,9 @@ def _moved(rng: np.random.Generator, speed: float) -> NDArray:
     angle = rng.uniform(0, 2 * np.pi)
     spectrum = np.fft.fft2(wide)
     step = speed * np.array([np.sin(angle), np.cos(angle)])
+    inner = slice(SHAPE[1] // 2, SHAPE[1] // 2 + SHAPE[1])
     frames = [
-        np.fft.ifft2(ndimage.fourier_shift(spectrum, t * step)).real[96:288, 96:288]
+        np.fft.ifft2(ndimage.fourier_shift(spectrum, t * step)).real[inner, inner]
         for t in range(SHAPE[0])
     ]
     return np.clip(frames, 0.01, None)
@@ -75,7 +76,7 @@ def fast_drift(rng: np.random.Generator) -> NDArray:
 
 def calcium(rng: np.random.Generator) -> NDArray:
     """Neurons that flash up and fade over some frames."""
-    n = 60
+    n = 30
     centres = rng.uniform(0, SHAPE[1], (n, 2))
     trace = np.zeros((SHAPE[0] + 30, n))
     spikes = rng.random(trace.shape) < 0.05
@@ -94,9 +95,9 @@ def beating(rng: np.random.Generator) -> NDArray:
     """A part of the scene swells and shrinks, 12 frames a beat, by up to 3 pixels."""
     scene = tissue(rng, SHAPE[1])
     y, x = np.indices(scene.shape, float)
-    centre = rng.uniform(70, 122, 2)
+    centre = rng.uniform(45, 83, 2)
     dy, dx = y - centre[0], x - centre[1]
-    inside = np.exp(-((np.hypot(dy, dx) / 45) ** 4))
+    inside = np.exp(-((np.hypot(dy, dx) / 35) ** 4))
     frames = []
     for t in range(SHAPE[0]):
         swell = 0.07 * np.sin(2 * np.pi * t / 12) * inside
@@ -108,7 +109,7 @@ def beating(rng: np.random.Generator) -> NDArray:
 
 def particles(rng: np.random.Generator) -> NDArray:
     """Particles that diffuse over a still background."""
-    n = 60
+    n = 30
     steps = rng.normal(0, 0.8, (SHAPE[0], n, 2))
     paths = rng.uniform(0, SHAPE[1], (n, 2)) + np.cumsum(steps, 0)
     peaks = rng.uniform(0.2, 0.8, n)
@@ -152,3 +153,55 @@ def movie(name: str, seed: int, light: float) -> tuple[NDArray, NDArray]:
     photons = light * SCENES[name](rng)
     counts = rng.poisson(photons) + rng.normal(0, READ, photons.shape)
     return photons, np.clip(np.rint(100 + counts), 0, 65535).astype(np.uint16)
+
+
+EVENTS = ("flash", "calcium", "particle")
+"""A flash of one frame, a spike that fades, and a particle that moves 2 pixels a frame."""
+FRAMES, AT, SIDE, APART = 17, 8, 192, 18
+"""Frames of a movie of events, when they happen, its side, and their distance in pixels."""
+
+
+def events(
+    kind: str, snr: float, seed: int, *, light: float = 40.0, width: float = 1.5
+) -> tuple[NDArray, NDArray, NDArray, NDArray]:
+    """A still movie without and with events in the same noise, the events, and where they are.
+
+    Parameters
+    ----------
+    kind : str
+        Out of `EVENTS`.
+    snr : float
+        Peak of an event over the standard deviation of the noise under it.
+    seed : int
+        Of the scene and of the noise.
+    light : float
+        Photons where the scene is 1.
+    width : float
+        Standard deviation of an event in pixels.
+
+    Returns
+    -------
+    tuple of ndarray
+        Noisy movies without and with events, expected photons of the events, and their centres.
+    """
+    rng = np.random.default_rng([seed, 77])
+    scene = 0.6 * light * tissue(rng, SIDE)
+    grid = np.arange(APART // 2, SIDE - APART // 2 + 1, APART)
+    centres = np.stack(np.meshgrid(grid, grid), -1).reshape(-1, 2) + rng.uniform(
+        -3, 3, (len(grid) ** 2, 2)
+    )
+    under = scene[tuple(np.rint(centres).astype(int).clip(0, SIDE - 1).T)]
+    peaks, shown = snr * np.sqrt(under + READ**2), np.zeros((FRAMES, SIDE, SIDE))
+    angles = rng.uniform(0, 2 * np.pi, len(centres))
+    step = 2 * np.stack([np.sin(angles), np.cos(angles)], 1)
+    for t in range(FRAMES):
+        if kind == "flash" and t == AT:
+            shown[t] = _spots(centres, peaks, width, (SIDE, SIDE))
+        if kind == "calcium" and t >= AT:
+            shown[t] = _spots(centres, peaks * np.exp(-(t - AT) / 3), width, (SIDE, SIDE))
+        if kind == "particle":
+            shown[t] = _spots(centres + (t - AT) * step, peaks, width, (SIDE, SIDE))
+    without = rng.poisson(scene, shown.shape) + rng.normal(0, READ, shown.shape)
+    noisy = [100 + without, 100 + without + rng.poisson(shown)]
+    plain, lit = (np.rint(movie).clip(0, 65535).astype(np.uint16) for movie in noisy)
+    return plain, lit, shown, centres

@@ -21,6 +21,7 @@ PACKAGES = {
     "careamics": ("careamics", "torch"),
     "n2v": ("n2v", "csbdeep", "tensorflow_cpu"),
     "bm3d": ("bm3d", "bm4d"),
+    "ndsafir": ("ndsafir",),
 }
 """The peers, and of which packages the version counts."""
 

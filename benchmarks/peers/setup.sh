@@ -1,10 +1,10 @@
 #!/bin/sh
 # Install the peers of the benchmarks, each in a virtual environment of its own.
 #
-#     sh benchmarks/peers/setup.sh [careamics] [n2v] [bm3d]      # default: all
+#     sh benchmarks/peers/setup.sh [careamics] [n2v] [bm3d] [ndsafir]      # default: all
 #
 # They go to .peers beside benchmarks/ (or $UNNOISE_PEERS) and need about 3.6 GB: CAREamics 1.6, n2v
-# 1.7, bm3d 0.3. PYTHON chooses the interpreter (3.11; n2v alone takes 3.9 to 3.11, for TensorFlow
+# 1.7, bm3d 0.3, ndsafir 0.1. PYTHON chooses the interpreter (3.11; n2v alone takes 3.9 to 3.11, for TensorFlow
 # 2.15). What cannot be installed is said to be missing, and the exit status is 1.
 #
 # CAREamics gets a CPU build of torch ($TORCH): the requirements of its own package would bring CUDA
@@ -51,13 +51,16 @@ check_careamics() { "$folder/careamics/bin/python" -c "import careamics_here, ca
 install_bm3d() { $pip "bm3d==4.0.3"; }
 check_bm3d() { "$folder/bm3d/bin/python" -c "import bm3d"; }
 
+install_ndsafir() { $pip "ndsafir==2026.1014a0"; }
+check_ndsafir() { "$folder/ndsafir/bin/python" -c "import ndsafir"; }
+
 mkdir -p "$folder"
 folder=$(CDPATH='' cd -- "$folder" && pwd)
 for name in "${@:-all}"; do
     case $name in
-        all) peer bm3d; peer careamics; peer n2v ;;
-        bm3d | careamics | n2v) peer "$name" ;;
-        *) echo "unknown peer $name; the peers are careamics, n2v and bm3d" >&2; missing=1 ;;
+        all) peer bm3d; peer careamics; peer n2v; peer ndsafir ;;
+        bm3d | careamics | n2v | ndsafir) peer "$name" ;;
+        *) echo "unknown peer $name; the peers are careamics, n2v, bm3d and ndsafir" >&2; missing=1 ;;
     esac
 done
 exit $missing

@@ -11,6 +11,8 @@ import pytest
 import tifffile
 import yaml
 
+from synthetic import smooth, white
+
 from .commands import Run, Write, assert_refused, facts, nothing_new
 
 pytestmark = pytest.mark.usefixtures("few_steps")
@@ -140,3 +142,21 @@ def test_correlated_noise_goes(run: Run) -> None:
     tifffile.imwrite("stripes.tif", (100 + 20 * stripes).astype(np.float32))
     run("denoise", "stripes.tif", "-o", "clean.tif", "--method", "instant")
     assert tifffile.imread("clean.tif").std() < 7
+
+
+def test_a_movie_is_joined_from_file_to_file_and_says_so(run: Run) -> None:
+    scene = 100 + 10 * smooth((64, 64), 1.5)
+    movie = (scene + 8 * white((5, 64, 64))).astype(np.float32)
+    tifffile.imwrite("x.tif", movie, metadata={"axes": "TYX"})
+    denoise = ("denoise", "x.tif", "--method", "instant", "--no-tta")
+    errors = {}
+    for name, options in (("joined", ()), ("alone", ("--context", "T:0"))):
+        result = run(*denoise, "-o", f"{name}.tif", *options)
+        assert result.code == 0, result.err
+        assert ("is joined with" in result.err) == (name == "joined")
+        errors[name] = np.mean((tifffile.imread(f"{name}.tif") - scene) ** 2)
+    assert errors["joined"] < 0.7 * errors["alone"]
+    assert run("train", "x.tif", "-o", "m", "--method", "instant").code == 0
+    result = run("predict", "m", "x.tif", "-o", "predicted.tif")
+    assert "is joined with" in result.err
+    assert np.array_equal(tifffile.imread("predicted.tif"), tifffile.imread("joined.tif"))

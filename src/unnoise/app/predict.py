@@ -69,6 +69,9 @@ def predict_files(
     for image in images:
         model.check(image)
     yield from check_outputs(images, results, spreads, writing)
+    found = (level.joined for level in model.levels if level.joined is not None)
+    joined = list(dict.fromkeys(frames.line() for frames in found))
+    yield from map(Message, joined)
     shown: list[DenoisedPlane] | None = [] if reporting.wanted else None
     for image, result, spread in zip(images, results, spreads, strict=True):
         image = reading.check(image)
@@ -79,7 +82,7 @@ def predict_files(
         yield from predict_file(model, image, result, spread, writing, device, shown)
     if shown is not None:
         path = reporting.place(results, overwrite=writing.overwrite)
-        runs, why = [facts(images, model)], [f"with the model {folder}"]
+        runs, why = [facts(images, model)], [f"with the model {folder}", *joined]
         yield from reported(path, "Prediction", reporting, runs, shown, (), why)
 
 
