@@ -20,6 +20,8 @@ from unnoise.noise.photon_transfer import GROWN, PhotonTransfer, fitted, scaled
 
 LEAST_SIDE = 32
 """Where planes of pixels apart from each other are smaller, noise is measured another way."""
+LEAST_SHARE = 0.03
+"""Least power of low or of high frequencies that is believed."""
 LEAST_HIGH = 0.3
 """Below this share of white noise's, high frequencies say too little of correlated noise."""
 TEXTURED, BUSY = 1.5, 3.0
@@ -57,7 +59,9 @@ def measure(
     3
     """
     if acf is None or not set("YX") & set(acf.along):
-        return photon_transfer.measure(planes, excluded)
+        # The high frequencies of noise with a correlation of 0.06 hold 0.85 of white noise's power.
+        weak = (1.0, 1.0) if acf is None else shares(acf.probable)
+        return photon_transfer.measure(planes, excluded, shares=weak)
     power = shares(acf.neighbours)
     if power[1] > LEAST_HIGH:
         near = photon_transfer.measure(planes, excluded, shares=power)
@@ -143,6 +147,8 @@ def shares(rho: NDArray) -> tuple[float, float]:
     >>> np.round(shares(white), 6).tolist()
     [1.0, 1.0]
     """
+    if np.count_nonzero(rho) == 1:
+        return 1.0, 1.0
     reach = np.array(rho.shape) // 2
     i, j = np.indices((SIDE, SIDE))
     position = np.stack([i.ravel(), j.ravel()], 1)
@@ -156,4 +162,6 @@ def shares(rho: NDArray) -> tuple[float, float]:
     basis = np.einsum("ay,bx->abyx", one, one).reshape(SIDE * SIDE, -1)
     power = np.einsum("ki,ij,kj->k", basis, covariance, basis)
     low, high = (i + j >= 1) & (i + j <= LOW), i + j >= HIGH
-    return float(power[low.ravel()].mean()), float(power[high.ravel()].mean())
+    # A measured autocorrelation may leave nothing, or less.
+    held = [max(float(power[which.ravel()].mean()), LEAST_SHARE) for which in (low, high)]
+    return held[0], held[1]
