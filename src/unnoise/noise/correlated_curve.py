@@ -16,7 +16,7 @@ from scipy import fft
 from unnoise.noise import photon_transfer
 from unnoise.noise.correlation import Correlation
 from unnoise.noise.cosine_blocks import HIGH, LOW, SIDE
-from unnoise.noise.photon_transfer import GROWN, PhotonTransfer, fitted, scaled
+from unnoise.noise.photon_transfer import PhotonTransfer, fitted, scaled
 
 LEAST_SIDE = 32
 """Where planes of pixels apart from each other are smaller, noise is measured another way."""
@@ -64,7 +64,7 @@ def measure(
         return photon_transfer.measure(planes, excluded, shares=weak)
     power = shares(acf.neighbours)
     if power[1] > LEAST_HIGH:
-        near = photon_transfer.measure(planes, excluded, shares=power)
+        near = photon_transfer.measure(planes, excluded, shares=power, falling=True)
     else:
         near = of_blocks(acf.signal, acf.variance, acf.whole)
     y, x = acf.apart
@@ -74,11 +74,9 @@ def measure(
     ry, rx = (n // 2 for n in acf.neighbours.shape)
     left = shares(acf.neighbours[ry % y :: y, rx % x :: x])
     hidden = None if excluded is None else phases(excluded, (y, x))
-    far = photon_transfer.measure(phases(planes, (y, x)), hidden, shares=left)
+    far = photon_transfer.measure(phases(planes, (y, x)), hidden, shares=left, falling=True)
     if far is None:
         return near
-    fall = -far.gain * float(np.ptp(far.signal))
-    far = replace(far, falls=far.is_line and far.gain_high < 0 and fall > GROWN * far.level)
     if near is None or far.level <= TEXTURED**2 * near.level:
         return far
     if far.level > BUSY**2 * near.level:

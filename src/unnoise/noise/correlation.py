@@ -139,7 +139,7 @@ class Correlation:
         """What strength counts on where noise counts as independent: the correlation, times a
         probability that is a half at the odds `DOUBT` and none far below.
 
-        Noise that is taken too weak stays: a correlation of 0.07 cost 1.3 and 2.5 dB, texture that
+        Noise that is taken too weak stays: a correlation of 0.07 cost 0.7 and 1.5 dB, texture that
         is taken for it a few hundredths.
         """
         share = 1 / (1 + np.exp(min(DOUBT - self.odds, 50.0)))

@@ -153,6 +153,7 @@ def measure(
     excluded: NDArray[np.bool_] | None = None,
     *,
     shares: tuple[float, float] = (1.0, 1.0),
+    falling: bool = False,
 ) -> PhotonTransfer | None:
     """Noise variance against intensity of one channel.
 
@@ -163,7 +164,9 @@ def measure(
     shares : tuple of two floats
         Noise power of the low coefficients, which choose the blocks, and of the high ones, which
         are measured, over that of an average one: 1 for independent noise;
-        `unnoise.noise.correlation.shares` gives them for correlated noise.
+        `unnoise.noise.correlated_curve.shares` gives them for correlated noise.
+    falling : bool
+        Whether the line may fall; otherwise noise that seems to is of one strength.
 
     Returns
     -------
@@ -189,6 +192,9 @@ def measure(
     curve = _start(groups, mean, low, high)
     for _ in range(ROUNDS):
         curve = fitted(_calm(groups, mean, low, high, curve))
+        fall = -curve.gain * float(np.ptp(curve.signal))
+        sure = curve.is_line and curve.gain_high < 0 and fall > GROWN * curve.level
+        curve = replace(curve, falls=falling and sure)
     if len(np.unique(whole.tile)) >= TILES:
         curve = _joined(curve, quadratic_curve.fit(whole, n_bins))
     return scaled(_with_clipped(curve, len(mean), blocks.part(clipped)), unit, 1.0)
