@@ -133,7 +133,8 @@ def main() -> None:
             gains = [r[k] - ("share" not in k) * r["instant"] for r in own]
             print(f"  {k}: {np.mean(gains):+.3f} ({min(gains):+.3f} to {max(gains):+.3f})")
     sets = "_".join(args.sets)
-    record(f"ridge_{sets}_seed{args.seed}", vars(args), rows)
+    kind = "_judged" if args.judged else ""
+    record(f"ridge_{sets}_{args.side}{kind}_seed{args.seed}", vars(args), rows)
 
 
 if __name__ == "__main__":

@@ -33,8 +33,8 @@ GROUPS = 1024
 SOLVED = 512
 VARIES = 1.2
 """The noise of a group is at most this many times what it varies. That is less than its noise, as
-its patches were chosen for being alike (a factor of 1 cost 0.3 dB); but without any bound, noise
-that was believed to be 1.25 times as strong as it was cost 0.3 to 1 dB more."""
+its patches were chosen for being alike (a factor of 1 cost up to 0.3 dB); but without any bound,
+noise that was believed to be 1.5 times as strong as it was cost 0.3 to 5 dB more."""
 ROUNDING, TINY = 1e-6, 1e-12
 """What keeps matrices invertible: a share of their trace, and the least noise of a patch."""
 

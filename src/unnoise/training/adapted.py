@@ -223,21 +223,11 @@ class CandidateSearch(Run):
         if risk.shaped(self._planned.noise):
             pass  # NL-Ridge knows white noise only
         elif self._own is None or self._share(CANDIDATES[1]) < LEAST_SHARE:
-            self._ridge = self._with_ridge()
+            assert self._instant is not None
+            self._ridge = with_ridge(self._instant)
             self._estimates[RIDGE] = self._estimate(self._ridge)
         self._run = self.loss = None
         self._finished = True
-
-    def _with_ridge(self) -> Model:
-        """NL-Ridge behind the transform of instant. One pass is enough: eight gain 0.01 dB."""
-        assert self._instant is not None
-        own = self._planned.config
-        kept = {"ndim": 2, "noise_model": own.noise_model, "training": {"seed": own.training.seed}}
-        config = Config.parse({"method": RIDGE, **kept})
-        # Copies: a file of weights cannot hold one tensor under two names.
-        own_weights = self._instant.weights.items()
-        weights = {k: w.clone() for k, w in own_weights if not k.startswith(NET)}
-        return replace(self._instant, config=config, weights=weights, passes=Passes(1, 0.0))
 
     def _share(self, name: str) -> float:
         """Weight of a candidate in its mean with instant."""
@@ -364,6 +354,16 @@ def self_trained(planned: Model, context: tuple[str, int] | None = None) -> Mode
     if context is not None:
         config = config.replace(context=dict([context]))
     return replace(planned, config=config, weights=new_weights(config, 2, planned.channels))
+
+
+def with_ridge(instant: Model) -> Model:
+    """NL-Ridge behind the transform of instant. One pass is enough: eight gain 0.01 dB."""
+    own = instant.config
+    kept = {"ndim": 2, "noise_model": own.noise_model, "training": {"seed": own.training.seed}}
+    config = Config.parse({"method": RIDGE, **kept})
+    # Copies: a file of weights cannot hold one tensor under two names.
+    weights = {k: w.clone() for k, w in instant.weights.items() if not k.startswith(NET)}
+    return replace(instant, config=config, weights=weights, passes=Passes(1, 0.0))
 
 
 def own_config(planned: Model) -> Config:

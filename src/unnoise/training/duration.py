@@ -13,8 +13,9 @@ import torch
 from unnoise.images.image import Image
 from unnoise.models.model import Model
 from unnoise.models.predict import pixels_to_compute, predict_array
+from unnoise.quality import risk
 from unnoise.quality.region import SIDES, part_of
-from unnoise.training.adapted import LOOK, self_trained
+from unnoise.training.adapted import LOOK, RIDGE, self_trained, with_ridge
 from unnoise.training.levels import groups_of
 from unnoise.training.loop import N_VALIDATIONS, STEPS_PER_VALIDATION, TrainingRun
 
@@ -24,10 +25,16 @@ SIDE = 256
 """Side of the piece whose prediction is timed."""
 CALIBRATION = 3 * 2**16
 """Pixels of a channel that pass the shipped net while its transform is calibrated."""
-JUDGED = {("shipped", False): 8, ("own", False): 12, ("shipped", True): 21, ("own", True): 28}
+JUDGED = {
+    ("shipped", False): 8,
+    ("own", False): 12,
+    ("shipped", True): 21,
+    ("own", True): 28,
+    (RIDGE, True): 13,
+}
 """Passes over a piece of the image by which results are judged, before and after they are made, of
 a net alone and of one beside another."""
-PASSES = {"shipped": 4, "own": 8}
+PASSES = {"shipped": 4, "own": 8, RIDGE: 1}
 """Passes over the image: the shipped net needs fewer symmetries than one that is trained here."""
 LONG, LARGE = 200, 2**21
 """Steps and pixels from which it is worth to look how long they take."""
@@ -119,11 +126,12 @@ def expected_duration(
         if not own.config.is_trained and not own.config.is_shipped:
             return None  # a filter takes as long as its trials
         results, training = _seconds(own, parts, partners, device, clock)
+        ridge = results.pop(RIDGE, 0.0)  # only where the training does not help
         whole += sum(results.values()) + training
         # What a training that ended early gave is judged, but makes no result.
-        least += results.get("shipped", sum(results.values()))
+        least += results.get("shipped", sum(results.values())) + ridge
         least += LOOK * training if own.config.is_shipped else training
-    return Duration(whole, least)
+    return Duration(max(whole, least), least)
 
 
 def is_long(model: Model, images: Sequence[Image]) -> bool:
@@ -143,6 +151,8 @@ def _seconds(
     """Of a group of alike images: time of the results of every net, and of the training."""
     nets = {"shipped": model} if model.config.is_shipped else {}
     if model.config.is_trained:
+        if nets and not risk.shaped(model.noise):
+            nets[RIDGE] = with_ridge(model)
         nets["own"] = self_trained(model) if nets else model
     results = {}
     for kind, own in nets.items():
