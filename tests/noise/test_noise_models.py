@@ -13,6 +13,7 @@ from unnoise.errors import InputError
 from unnoise.noise.camera.file import Camera
 from unnoise.noise.noise_models import (
     EMCCD,
+    Clipped,
     Histogram,
     Mixture,
     PoissonGauss,
@@ -322,3 +323,28 @@ def test_places_that_cannot_be_written_and_missing_files_are_refused(tmp_path: P
     (tmp_path / "bytes.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(InputError, match="camera file"):
         Camera.load(tmp_path / "bytes.json")
+
+
+def test_of_clipped_noise_an_end_has_the_probability_of_all_beyond_it() -> None:
+    model = Clipped([0.0, 100.0], [25.0, 225.0], low=0.0, high=60.0)
+    for signal in (-2.0, 3.0, 30.0, 58.0, 70.0):
+        sd = float(np.sqrt(model.variance(signal)))
+        at = np.linspace(0, 60, 6001)[1:-1]
+        inside = np.exp(model.log_likelihood(at, signal)).sum() * 0.01
+        low, high = np.exp(model.log_likelihood(np.array([0.0, 60.0]), signal))
+        assert low == pytest.approx(stats.norm.cdf(0, signal, sd))
+        assert high == pytest.approx(stats.norm.sf(60, signal, sd))
+        assert inside + low + high == pytest.approx(1, abs=1e-3)
+    assert from_dict(model.to_dict()) == model
+
+
+def test_a_clipped_pixel_pulls_the_posterior_down_less_than_its_value_says() -> None:
+    clipped, plain = Clipped([0.0], [100.0], 0.0, 1e30), PoissonGauss(0.0, 0.0, 100.0)
+    prior = {"mean": 3.0, "variance": 30.0}
+    found = float(clipped.posterior(0.0, **prior)[0])
+    s = np.linspace(-60, 60, 24_001)  # Bayes' rule by a plain sum
+    weight = stats.norm.pdf(s, 3, 30**0.5) * stats.norm.cdf(0, s, 10)
+    assert found == pytest.approx((s * weight).sum() / weight.sum(), abs=0.02)
+    assert found < float(plain.posterior(0.0, **prior)[0]) < 3
+    with pytest.raises(InputError, match="low end below"):
+        Clipped([0.0], [1.0], 2.0, 1.0)

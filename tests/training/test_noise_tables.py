@@ -8,16 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from scipy import ndimage
 
-from tiny import tiny
+from tiny import seeded, tiny
 from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images.image import Image
 from unnoise.models.model import Model
 from unnoise.noise.camera.file import Camera
-from unnoise.noise.noise_models import PoissonGauss
-from unnoise.training.methods.r2r import SIGNALS
+from unnoise.noise.noise_models import Clipped, PoissonGauss
+from unnoise.training.methods.r2r import SIGNALS, additive
 from unnoise.training.noise_tables import noise_tables
 from unnoise.training.plan import plan
 
@@ -134,6 +135,26 @@ def test_counts_are_thinned_without_asking(photons: float) -> None:
         config = planned(Image.from_array(other.astype(np.float32))).config
         assert config.recorruption is not None
         assert config.recorruption.kind == "gaussian"
+
+
+@pytest.mark.parametrize("signal", [4.0, 15.0, 50.0])
+def test_clipped_pixels_are_drawn_anew_before_their_noise_is_split(signal: float) -> None:
+    rng = np.random.default_rng(0)
+    clean = np.tile(np.linspace(0, 80, 256), (256, 1))
+    model = planned(Image.from_array(rng.normal(clean, 20).clip(0).round().astype(np.float32)))
+    assert model.noise is not None
+    assert isinstance(model.noise.models[0], Clipped)
+    tables = noise_tables(model)
+    mean, std = float(model.affine.mean[0]), float(model.affine.std[0])
+    flat = (rng.normal(signal, 20, (40, 64, 64)).clip(0) - mean) / std
+    split = additive(0.5, tables)(torch.from_numpy(flat), torch.zeros(40).long(), seeded())
+    one, two = (part.numpy() * std + mean for part in split)
+    assert one.mean() == pytest.approx(signal, abs=0.6), "of the pixels it is up to 6 more"
+    assert two.mean() == pytest.approx(signal, abs=0.6)
+    assert two.var() == pytest.approx(400 * 5, rel=0.1)
+    parts = np.digitize(one, np.quantile(one, [0.1, 0.5, 0.9]))
+    told = [two[parts == k].mean() - signal for k in range(4)]
+    assert np.abs(told).max() < 2.5, "nearly nothing of 20"
 
 
 def multiplied_electrons() -> Image:

@@ -15,9 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtr
 
 from unnoise.noise.artifacts.histogram import Saturation
+from unnoise.noise.noise_models import Clipped
 from unnoise.noise.photon_transfer import PhotonTransfer
 
-KNOTS = 257
+KNOTS, NOWHERE = 257, 1e30
 LEAST_MOVE = 0.05
 """Standard deviations of noise below which a shift of the mean is not worth a change."""
 
@@ -95,12 +96,15 @@ class Declipping:
     ----------
     at, add : ndarray, shape (KNOTS,)
         Means of clipped pixels, ascending, and how far the signal lies from each.
+    variance : ndarray, shape (KNOTS,)
+        Of the noise before it was cut off, at the signals ``at + add``.
     low, high : float
         Where values are cut off; infinite where they are not.
     """
 
     at: NDArray[np.float64]
     add: NDArray[np.float64]
+    variance: NDArray[np.float64]
     low: float
     high: float
 
@@ -108,6 +112,11 @@ class Declipping:
     def most(self) -> tuple[float, float]:
         """How much too bright the darkest places are, and how much too dark the brightest."""
         return max(-float(self.add[0]), 0.0), max(float(self.add[-1]), 0.0)
+
+    def model(self) -> Clipped:
+        """The noise as a model that knows the ends."""
+        ends = (float(np.clip(end, -NOWHERE, NOWHERE)) for end in (self.low, self.high))
+        return Clipped(self.at + self.add, self.variance, *ends)
 
 
 def declipping(curve: PhotonTransfer, saturation: Saturation) -> Declipping | None:
@@ -139,7 +148,7 @@ def declipping(curve: PhotonTransfer, saturation: Saturation) -> Declipping | No
     add = signals - means
     if np.abs(add).max() < LEAST_MOVE * float(np.sqrt(noise.min())):
         return None
-    return Declipping(means, add, low, high)
+    return Declipping(means, add, noise, low, high)
 
 
 def _line(at: NDArray, signal: NDArray, variance: NDArray, error: NDArray) -> NDArray[np.float64]:

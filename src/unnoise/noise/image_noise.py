@@ -14,6 +14,7 @@ from unnoise.errors import InputError
 from unnoise.images.image import Image
 from unnoise.noise.camera.file import Camera
 from unnoise.noise.channel import ChannelNoise
+from unnoise.noise.clipping import declipping
 from unnoise.noise.density import NoiseModel
 from unnoise.noise.inspect import NoiseReport, inspect
 from unnoise.noise.noise_models import EMCCD, VarianceCurve, from_dict
@@ -119,7 +120,7 @@ def image_noise(
     for c in channels:
         found = [x for report in reports for x in report.channels if x.index == c]
         curves = [x.curve for x in found if x.curve is not None]
-        models.append((_multiplied(found) if shaped else None) or _curve(found))
+        models.append((_shaped(found) if shaped else None) or _curve(found))
         errors.append(float(np.mean([curve.level_error for curve in curves])) if curves else 1.0)
         axes.append("".join(k for k in "TZYX" if any(k in x.axes for x in found)))
     if camera_file is not None:
@@ -139,6 +140,15 @@ def inspect_images(images: Sequence[Image]) -> list[NoiseReport]:
         with contextlib.suppress(InputError):
             found.append(inspect(images[i]))
     return found
+
+
+def _shaped(found: Sequence[ChannelNoise]) -> NoiseModel | None:
+    """The noise of a channel where more than its variance is known: tails, or ends."""
+    multiplied = _multiplied(found)
+    if multiplied is not None or len(found) != 1 or found[0].curve is None:
+        return multiplied
+    clipped = declipping(found[0].curve, found[0].found["saturation"])
+    return None if clipped is None or found[0].axes else clipped.model()
 
 
 def _multiplied(found: Sequence[ChannelNoise]) -> NoiseModel | None:

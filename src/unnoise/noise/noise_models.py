@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaln, logsumexp
+from scipy.special import gammaln, log_ndtr, logsumexp
 
 from unnoise.errors import InputError
 from unnoise.noise import electron_multiplication
@@ -191,6 +191,42 @@ class VarianceCurve(_OnKnots, _Normal):
 
 
 @dataclass(frozen=True, eq=False)
+class Clipped(_OnKnots):
+    """Normal noise that is cut off: values beyond an end of the grey levels are written as it.
+
+    The variance is that of the noise before it was cut off. At an end the likelihood is the
+    probability of everything beyond it, so a clipped pixel says "at least" and not "equal".
+
+    Parameters
+    ----------
+    knots, variances : array, shape (knots,)
+        Rising signals and the variance at each.
+    low, high : float
+        The ends; far away (1e30) where nothing is cut off.
+
+    Examples
+    --------
+    >>> camera = Clipped([0.0, 9.0], [4.0, 4.0], low=0.0, high=1e30)
+    >>> round(float(np.exp(camera.log_likelihood(0.0, 0.0))), 3)
+    0.5
+    """
+
+    kind: ClassVar[str] = "clipped"
+    low: float
+    high: float
+
+    def _check(self) -> None:
+        super()._check()
+        require(self.low < self.high, self.kind, "a low end below the high one")
+
+    def _log_likelihood(self, y: NDArray, s: NDArray) -> NDArray:
+        sd = np.sqrt(self.variance(s))
+        inside = -(((y - s) / sd) ** 2 + np.log(2 * np.pi)) / 2 - np.log(sd)
+        below, above = log_ndtr((self.low - s) / sd), log_ndtr((s - self.high) / sd)
+        return np.asarray(np.where(y <= self.low, below, np.where(y >= self.high, above, inside)))
+
+
+@dataclass(frozen=True, eq=False)
 class Histogram(_OnKnots):
     """A table of p(noisy | signal) (PN2V, Krull et al., Frontiers in Computer Science 2020).
 
@@ -309,7 +345,7 @@ class Mixture(_OnKnots):
 
 
 KINDS: dict[str, type[NoiseModel]] = {
-    m.kind: m for m in (PoissonGauss, EMCCD, VarianceCurve, Histogram, Mixture)
+    m.kind: m for m in (PoissonGauss, EMCCD, VarianceCurve, Clipped, Histogram, Mixture)
 }
 """Name in files -> model."""
 

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from unnoise.errors import InputError
 from unnoise.models.model import Model
+from unnoise.noise.clipping import seen
 from unnoise.noise.correlation import Correlation
 from unnoise.noise.density import NoiseModel
 from unnoise.noise.inspect import NoiseReport
-from unnoise.noise.noise_models import EMCCD, PoissonGauss
+from unnoise.noise.noise_models import EMCCD, Clipped, PoissonGauss
 from unnoise.training.methods.r2r import SIGNALS, NoiseTable
 
 GROWTH = 1.1
@@ -105,6 +106,14 @@ def noise_tables(model: Model) -> tuple[NoiseTable, ...]:
         gain, offset, read = *_line(noise, mean, std), None
         if model.config.recorruption.kind == "multiplied" and isinstance(noise, EMCCD):
             gain, offset, read = noise.gain, noise.offset, noise.read_variance / std**2
+        ends = signals = None
+        if isinstance(noise, Clipped):
+            ends = ((noise.low - mean) / std, (noise.high - mean) / std)
+            at = np.linspace(noise.knots[0], noise.knots[-1], 1001)
+            means = seen(at, noise.variance(at), noise.low, noise.high)[0]
+            inside = np.interp(mean + std * SIGNALS, np.maximum.accumulate(means), at)
+            beyond = (mean + std * SIGNALS > means[-1]) & (noise.high > mean + std * SIGNALS)
+            signals = (np.where(beyond, mean + std * SIGNALS, inside) - mean) / std
         found.append(
             NoiseTable(
                 variance=noise.variance(mean + std * SIGNALS) / std**2,
@@ -112,6 +121,8 @@ def noise_tables(model: Model) -> tuple[NoiseTable, ...]:
                 offset=(offset - mean) / std,
                 autocorrelation=rho,
                 read_variance=read,
+                ends=ends,
+                signals=signals,
             )
         )
     return tuple(found)
@@ -145,7 +156,8 @@ def _photons(model: Model, reports: Sequence[NoiseReport]) -> list[NoiseModel] |
         steps = set()
         for channel in (x for report in reports for x in report.channels if x.index == c):
             excess, step = channel.found["excess_noise"], channel.found["quantisation"].step
-            if excess.variance == 0 or step <= 0 or channel.found["saturation"].bottom != 0:
+            bottom = channel.found["saturation"]
+            if excess.variance == 0 or step <= 0 or bottom.bottom != 0 or bottom.clipped_bottom:
                 return None
             if abs(excess.variance / step / excess.signal - 1) > COUNTED:
                 return None

@@ -43,6 +43,10 @@ class NoiseTable:
     read_variance : float, optional
         Where electrons were multiplied (EMCCD): that of the register's output, while `gain` is
         what an electron gives on average, and `offset` the darkness.
+    ends : (float, float), optional
+        Values at which noise was cut off.
+    signals : ndarray, shape (len(SIGNALS),), optional
+        With `ends`: the signals whose clipped pixels have the means `SIGNALS`.
     """
 
     variance: NDArray[np.float64]
@@ -50,6 +54,8 @@ class NoiseTable:
     offset: float = 0.0
     autocorrelation: NDArray[np.float64] | None = None
     read_variance: float | None = None
+    ends: tuple[float, float] | None = None
+    signals: NDArray[np.float64] | None = None
 
 
 WEAKENS = (0.3, 0.9)
@@ -120,17 +126,25 @@ class Additive:
         NoiseTable tables.
     rho : tuple of ndarray, optional
         Autocorrelation per channel, all of the same shape.
+    ends, signals : Tensor, shape (channels, 2) and (channels, len(SIGNALS)), optional
+        As those of `NoiseTable`. Clipped pixels are drawn anew first, from the tail beyond their
+        end: they lack the noise that would be split.
     """
 
     alpha: float
     variance: Tensor
     rho: tuple[NDArray[np.float64], ...] | None = None
+    ends: Tensor | None = None
+    signals: Tensor | None = None
 
     def __call__(
         self, y: Tensor, channel: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         """Planes (n, *space) and their channels (n,) to (y1, y2)."""
-        noise = self.deviation(y, channel) * self._draw(y, channel, generator)
+        sd = self.deviation(y, channel)
+        if self.ends is not None:
+            y = self._restored(y, sd, channel, generator)
+        noise = sd * self._draw(y, channel, generator)
         return y + self.alpha * noise, y - noise / self.alpha
 
     def weaker(self, share: float) -> Additive:
@@ -139,14 +153,38 @@ class Additive:
 
     def deviation(self, y: Tensor, channel: Tensor) -> Tensor:
         """Standard deviation of the noise of every pixel, from its neighbours alone."""
-        signal = donut_mean(y[:, None])[:, 0]
-        table = self.variance.to(y)
+        return self._looked_up(self.variance, self._signal(y, channel), channel).clamp(min=0).sqrt()
+
+    def _signal(self, y: Tensor, channel: Tensor) -> Tensor:
+        """What the neighbours tell of the signal."""
+        mean = donut_mean(y[:, None])[:, 0]
+        return mean if self.signals is None else self._looked_up(self.signals, mean, channel)
+
+    def _restored(
+        self, y: Tensor, sd: Tensor, channel: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Pixels with a draw beyond the end in the place of clipped ones."""
+        assert self.ends is not None
+        low, high = self.ends.to(y)[channel].view(-1, 2, *(1,) * (y.ndim - 1)).unbind(1)
+        signal = self._signal(y, channel)
+        level = torch.rand(y.shape, generator=generator, device=y.device, dtype=y.dtype)
+        tails = []
+        for side, end in ((1, low), (-1, high)):
+            beyond = level * torch.special.ndtr(side * (end - signal) / sd)
+            tails.append(side * torch.special.ndtri(beyond.clamp(min=1e-6)))
+        below, above = (signal + sd * tail for tail in tails)
+        y = torch.where(y <= low, torch.minimum(below, low), y)
+        return torch.where(y >= high, torch.maximum(above, high), y)
+
+    def _looked_up(self, values: Tensor, signal: Tensor, channel: Tensor) -> Tensor:
+        """Values at `SIGNALS`, linear between them, at a signal."""
+        table, y = values.to(signal), signal
         signals = torch.from_numpy(SIGNALS).to(y)
         place = (torch.asinh(signal) - FIRST) * ((len(SIGNALS) - 1) / (LAST - FIRST))
         low = place.floor().clamp(0, len(SIGNALS) - 2).long()
         share = ((signal - signals[low]) / (signals[low + 1] - signals[low])).clamp(0, 1)
         row = channel.view(-1, *(1,) * (y.ndim - 1)).expand_as(low)
-        return torch.lerp(table[row, low], table[row, low + 1], share).clamp(min=0).sqrt()
+        return torch.lerp(table[row, low], table[row, low + 1], share)
 
     def _draw(self, y: Tensor, channel: Tensor, generator: torch.Generator) -> Tensor:
         """Standard normal numbers, shaped by the autocorrelation."""
@@ -278,7 +316,12 @@ def additive(alpha: float, noise: Sequence[NoiseTable]) -> Additive:
     """The split of normal noise, one `NoiseTable` per channel."""
     variance = torch.from_numpy(np.stack([n.variance for n in noise]))
     found = [n.autocorrelation for n in noise if n.autocorrelation is not None]
-    return Additive(alpha, variance, tuple(found) if len(found) == len(noise) else None)
+    split = Additive(alpha, variance, tuple(found) if len(found) == len(noise) else None)
+    if all(n.ends is None for n in noise):
+        return split
+    ends = torch.tensor([n.ends or (-np.inf, np.inf) for n in noise], dtype=torch.float64)
+    signals = [SIGNALS if n.signals is None else n.signals for n in noise]
+    return replace(split, ends=ends, signals=torch.from_numpy(np.stack(signals)))
 
 
 def thinning(share: float, noise: Sequence[NoiseTable]) -> Thinning:
