@@ -92,7 +92,7 @@ class CandidateSearch(Run):
     >>> config = Config(method="adapted").replace(training={"steps": 4})
     >>> run = CandidateSearch([image], plan([image], config), torch.device("cpu"))
     >>> for progress in run: pass
-    >>> progress.fraction, sorted(run.risks) == sorted(CANDIDATES)
+    >>> progress.fraction, set(CANDIDATES) <= set(run.risks)
     (1.0, True)
     """
 
