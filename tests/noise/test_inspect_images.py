@@ -180,7 +180,8 @@ def test_real_repeats(shared_data):
     path = shared_data / "fmd" / "repeats_BPAE_B_fov1_t16__noisy.tif"
     report = unnoise.inspect(unnoise.open(path, axes="TYX"))
     assert report.repeats.verdict == "repeats"
-    assert report.method == "n2n"
+    assert report.method == "n2v"  # whose net sees the frames around
+    assert "context" in "".join(report.advice.settings)
 
 
 @pytest.mark.parametrize(

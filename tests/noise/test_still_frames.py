@@ -240,7 +240,7 @@ def test_dropped_frames_are_blank_though_they_are_excluded_pixels_too() -> None:
     frames[3] = frames[11] = 0
     frames[14] = frames[13]
     report = unnoise.inspect(frames, axes="TYX")
-    assert report.method == "n2n"
+    assert report.repeats.verdict == "repeats"
     assert (report.repeats.blank, report.repeats.copies) == (2 / 16, 1 / 16)
     masked = np.ma.masked_array(
         frames, np.isin(np.arange(16), (5, 6))[:, None, None] | (frames < 0)

@@ -229,7 +229,7 @@ def pixels_to_compute(model: Model, image: Image, *, device: str = "auto") -> in
     >>> noisy = np.random.default_rng(0).poisson(9.0, size=(64, 64)).astype(np.uint16)
     >>> model = unnoise.train(noisy, method="gaussian")
     >>> pixels_to_compute(model, Image.from_array(noisy))
-    4096
+    4356
     """
     n = image.sizes
     job = _Job.of(model, image, range(n["Z"]), None, select_device(device), "torch")

@@ -99,7 +99,8 @@ def measure(planes: NDArray, excluded: NDArray[np.bool_] | None = None) -> Exces
     slope, third, read, offset = (float(v[0]) for v in whole)
     if not slope > 3 * float(np.std(drawn[0])):
         return ExcessNoise(signal=signal, variance=variance)
-    ratio, error = third / slope, float(np.std(drawn[1] / drawn[0]))
+    steep = drawn[0] != 0  # few blocks may be drawn as one and the same
+    ratio, error = third / slope, float(np.std(drawn[1][steep] / drawn[0][steep]))
     near = abs(ratio - MULTIPLIED) < NEAR + 2 * error and error < WORST
     return ExcessNoise(
         ratio,
