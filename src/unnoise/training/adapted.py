@@ -55,8 +55,8 @@ CANDIDATES = ("instant", "self-trained")
 RIDGE = "nlridge"
 """The candidate where the training does not help."""
 TRUSTED = 0.5
-"""This much of its weight is taken: on W2S (development) the risk said 0.2 where 0.03 was best. Half
-of the best weight still has three quarters of the gain."""
+"""This much of its weight is taken: on W2S (development) the risk said 0.2 where 0.03 was best.
+Half of the best weight still has three quarters of the gain."""
 STAGES = ("calibration", "from scratch")
 """Their losses are weighted differently, so each has a curve of its own."""
 DOUBT = 1.0
