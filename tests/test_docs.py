@@ -39,6 +39,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, few_steps: None) -> Pa
     movie = rng.poisson(9, (4, 32, 32)).astype(np.uint16)
     for name in ("movie.tif", "frames.tif"):
         tifffile.imwrite(name, movie, imagej=True, metadata={"axes": "TYX"})
+    tifffile.imwrite("dark.tif", rng.normal(5, 2, (8, 48, 48)).astype(np.float32))
     tifffile.imwrite("stack.tif", rng.poisson(9, (16, 32, 32)).astype(np.uint16))
     tifffile.imwrite("mask.tif", (np.arange(48) > 9).repeat(48).reshape(48, 48).astype(np.uint8))
     return tmp_path

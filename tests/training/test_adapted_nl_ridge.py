@@ -30,7 +30,7 @@ def test_nl_ridge_takes_the_place_of_a_training_that_cannot_win(
     model = finished(made(array)).model()
     assert model.choice.candidate == f"instant + {RIDGE}"
     assert model.second is not None
-    assert model.second.share == pytest.approx(0.6)
+    assert model.second.share == pytest.approx(0.6 * adapted.TRUSTED)
     (own, rest), (ridge, share) = model.members
     assert ridge.config.method == RIDGE
     for name in ("knots", "log_sigma", "shift"):  # behind the same transform
