@@ -51,18 +51,22 @@ def measured(number: int) -> dict[str, float | str]:
         tifffile.imwrite(noisy, pixels, photometric="rgb" if pixels.ndim == 3 else "minisblack")
         command = [sys.executable, "-m", "unnoise", "denoise", str(noisy)]
         command += ["-o", str(Path(folder) / "clean.tif")]
-        said: list[float] = []
-        early = False
         with subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         ) as process:
             assert process.stdout is not None
+            told = ""
             for line in process.stdout:
+                told += line.rstrip("\n") + " "  # long lines are wrapped
                 if "expected time" in line:
                     started = time.monotonic()
-                    said = [float(n) * UNITS[unit] for n, unit in EXPECTED.findall(line)]
-                early |= "training ended after" in line
         taken = time.monotonic() - started
+    early = "training ended after" in told
+    sentence = told[told.index("expected time") :].split("calibrating")[0]
+    said = [float(n) * UNITS[unit] for n, unit in EXPECTED.findall(sentence)]
     expected = min(said) if early else max(said)
     return {
         "picture": "x".join(map(str, pixels.shape)),
@@ -80,7 +84,10 @@ def main() -> None:
     rows = []
     for number in range(args.runs):
         rows.append(measured(number))
-        print("  ".join(f"{v:.2f}" if isinstance(v, float) else v for v in rows[-1].values()))
+        print(
+            "  ".join(f"{v:.2f}" if isinstance(v, float) else v for v in rows[-1].values()),
+            flush=True,
+        )
     errors = [float(row["error"]) for row in rows]
     print(f"median error {statistics.median(errors):.0%}, largest {max(errors):.0%}")
     record("expected_time", vars(args), rows)
