@@ -288,7 +288,7 @@ class CandidateSearch(Run):
             return CANDIDATES[0], self._instant, risks
         if other.context is not None:  # so that joined frames can still be tried
             share = min(share, 1 - LEAST_SHARE)
-        if other is not self._ridge and share > 1 - LEAST_SHARE:
+        if share > 1 - LEAST_SHARE:  # never NL-Ridge, of whose weight a part is taken
             return name, other, risks
         both = f"{CANDIDATES[0]} + {name}"
         risks[both] = self._judged_instant.with_share(self._estimates[name], share).risk

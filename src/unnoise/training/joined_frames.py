@@ -26,6 +26,7 @@ from unnoise.models.units import to_net
 from unnoise.nets.variance_stabilized import VarianceStabilized
 from unnoise.noise import correlation
 from unnoise.noise.planes import block_means
+from unnoise.training.adapted import LEAST_SHARE
 from unnoise.training.methods.b2u import donut_mean
 
 REACHES = (1, 2, 4, 8)
@@ -40,8 +41,6 @@ SURE = 2.0
 """Standard errors by which the error must be less than frame by frame, and ..."""
 WIN = 0.0005
 """... by this share, the noise included."""
-LEAST_SHARE = 0.1
-"""A second net doubles the time of a prediction, which a smaller weight is not worth."""
 SHARED = (0.1, 0.3)
 """Share of the noise that frames have in common from which it is counted, and from which they are
 not joined: less may be a strength that was measured wrong, and with more (running means, fixed
@@ -125,7 +124,7 @@ class _Trial:
         self._model, self._axis, self._device = model, axis, device
         rng = np.random.default_rng([model.config.training.seed, 14, "TZ".index(axis)])
         shapes = model.noise.autocorrelation if model.noise else ()
-        # JoinedFrames tell the noise of a hidden pixel where it is correlated; pixels further apart
+        # Neighbours tell the noise of a hidden pixel where it is correlated; pixels further apart
         # do not: they make a smaller image, whose noise is white and as strong.
         apart = correlation.apart([rho for rho in shapes if rho is not None])
         if apart != (1, 1):

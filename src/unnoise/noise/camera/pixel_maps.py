@@ -65,7 +65,7 @@ class PixelMaps:
         InputError
             If there are too few frames, they differ in size, or bright ones show a scene.
         """
-        dark = _frames(dark, "the dark frames", FEWEST)
+        dark = _frames(dark, "the dark frames")
         offset = dark.mean(axis=0, dtype=np.float64)
         variance = dark.var(axis=0, ddof=1, dtype=np.float64)
         middle = float(np.median(offset))
@@ -74,7 +74,7 @@ class PixelMaps:
         hot |= variance > HOT_VARIANCE * float(np.median(variance))
         gain = np.ones(offset.shape)
         if flat is not None:
-            flat = _frames(flat, "the evenly lit frames", FEWEST)
+            flat = _frames(flat, "the evenly lit frames")
             if flat.shape[1:] != dark.shape[1:]:
                 raise InputError(
                     f"the dark frames have {dark.shape[1]}x{dark.shape[2]} pixels but the evenly "
@@ -168,11 +168,11 @@ def _filled(planes: NDArray[np.float64], hot: NDArray[np.bool_]) -> NDArray[np.f
     return result
 
 
-def _frames(frames: NDArray, name: str, fewest: int) -> NDArray:
+def _frames(frames: NDArray, name: str) -> NDArray:
     frames = np.asarray(frames)
-    if frames.ndim != 3 or len(frames) < fewest:
+    if frames.ndim != 3 or len(frames) < FEWEST:
         raise InputError(
-            f"{name} have shape {frames.shape}; give {fewest} or more frames, (t, y, x), as pixel "
+            f"{name} have shape {frames.shape}; give {FEWEST} or more frames, (t, y, x), as pixel "
             f"by pixel fewer say too little"
         )
     return frames
