@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from unnoise.errors import InputError
 from unnoise.images.formats import reader
-from unnoise.images.formats.reader import Pixels
+from unnoise.images.formats.reader import Pixels, PlanePixels, needs
 
 
 def test_pixels_are_decoded_once_while_few_are_open(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -48,3 +53,115 @@ def test_reloading_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> Non
     del several, pixels
     gc.collect()
     assert len(reader._open) == 0
+
+
+class Stack:
+    """A stack of planes of which each is its number, and what was asked of it."""
+
+    def __init__(self, shape: tuple[int, ...], dtype: str = "u2") -> None:
+        self.array = np.arange(np.prod(shape), dtype=dtype).reshape(shape)
+        self.loaded: list[tuple[int, ...]] = []
+        self.opened = self.closed = 0
+
+    def pixels(self, plane: int = 2) -> PlanePixels:
+        @contextmanager
+        def opened(path: Path) -> Iterator[Callable[[tuple[int, ...]], np.ndarray]]:
+            self.opened += 1
+            yield load
+            self.closed += 1
+
+        def load(index: tuple[int, ...]) -> np.ndarray:
+            self.loaded.append(index)
+            return self.array[index].copy()
+
+        return PlanePixels(
+            Path("a.toy"), "toy", opened, self.array.shape, self.array.dtype, plane=plane
+        )
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        (slice(None),) * 4,
+        (slice(1, 2), slice(0, 3, 2), slice(2, 5), slice(None, None, 2)),
+        (1, slice(None), 3, slice(1, 4)),
+        (..., slice(2)),
+        (0, ..., 1),
+        1,
+        (slice(0, 0), 1),
+        (slice(None), slice(5, 2)),
+        (-1, -1, -1, -1),
+        (slice(None), [2, 0]),
+    ],
+    ids=str,
+)
+def test_planes_are_indexed_like_an_array(index: object) -> None:
+    stack = Stack((2, 3, 5, 4))
+    for plane in (2, 3):
+        found = stack.pixels(plane)[index]
+        np.testing.assert_array_equal(found, stack.array[index])
+        assert found.dtype == stack.array.dtype
+
+
+def test_only_planes_that_are_asked_for_are_read_and_only_once() -> None:
+    stack = Stack((4, 3, 5, 4))
+    pixels = stack.pixels()
+    pixels[1:3, 2:, :2, :2], pixels[2:, 2, 3:, 3:]
+    assert stack.loaded == [(1, 2), (2, 2), (3, 2)]
+    assert (stack.opened, stack.closed) == (1, 0)
+    del pixels
+    gc.collect()
+    assert stack.closed == 1
+
+
+def test_planes_and_files_that_were_not_used_for_long_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "MAX_RECENT", 80)  # two planes of 40 bytes
+    stack = Stack((3, 5, 4))
+    pixels = stack.pixels()
+    for i in (0, 1, 0, 2, 0, 1):
+        pixels[i]
+    assert stack.loaded == [(0,), (1,), (2,), (1,)]
+    monkeypatch.setattr(reader, "MAX_OPEN", 1)
+    other = Stack((3, 5, 4))
+    assert int(other.pixels()[2, 0, 0]) == 40
+    assert stack.closed == 1
+    assert int(pixels[2, 0, 0]) == 40
+    assert stack.opened == 2
+
+
+def test_maps_are_not_kept(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.arange(60.0).reshape(3, 5, 4))
+    mapped = np.load(tmp_path / "a.npy", mmap_mode="r")
+    before = set(reader._recent)
+    pixels = PlanePixels(
+        tmp_path / "a.npy", "NPY", lambda path: nullcontext(mapped.__getitem__), (3, 5, 4), "f8"
+    )
+    np.testing.assert_array_equal(pixels[:, 1:3], mapped[:, 1:3])
+    assert set(reader._recent) == before
+
+
+def test_what_goes_wrong_in_a_plane_names_the_file() -> None:
+    def wrong(index: tuple[int, ...]) -> np.ndarray:
+        if index == (0,):
+            return np.zeros((5, 3))
+        raise KeyError("chunk")
+
+    pixels = PlanePixels(Path("a.toy"), "toy", lambda path: nullcontext(wrong), (2, 5, 4), "u1")
+    with pytest.raises(InputError, match=r"a\.toy cannot be read as toy.*\(5, 3\).*\(5, 4\)"):
+        pixels[0]
+    with pytest.raises(InputError, match=r"a\.toy cannot be read as toy.*chunk"):
+        pixels[1]
+
+
+def test_two_threads_read_one_file_in_turn() -> None:
+    stack = Stack((40, 5, 4))
+    pixels = stack.pixels()
+    with ThreadPoolExecutor(4) as threads:
+        for i, plane in enumerate(threads.map(lambda i: pixels[i % 40], range(200))):
+            np.testing.assert_array_equal(plane, stack.array[i % 40])
+    assert sorted(stack.loaded) == [(i,) for i in range(40)]
+
+
+def test_a_missing_library_is_told_with_what_to_install() -> None:
+    with pytest.raises(InputError, match=r"no_such_library.*pip install 'unnoise\[formats\]'"):
+        needs("no_such_library", "formats")

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import math
+import mmap
+import threading
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
+from importlib import import_module
+from itertools import count, product
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -15,8 +21,16 @@ from unnoise.errors import InputError
 
 MAX_OPEN, MAX_DECODED = 100, 2e9
 """Arrays, and bytes of decoded ones, that stay open: every map holds a file descriptor."""
+MAX_PLANES, MAX_RECENT = 1000, 2**28
+"""Decoded planes, and their bytes, that are kept of all files together."""
+Opened = Callable[[Path], AbstractContextManager[Callable[[tuple[int, ...]], Any]]]
+"""Opens a file, and gives the function that reads one of its planes."""
 _open: WeakKeyDictionary[Pixels, NDArray] = WeakKeyDictionary()
-"""The last used one comes last."""
+_readers: WeakKeyDictionary[PlanePixels, _Reader] = WeakKeyDictionary()
+_recent: dict[Hashable, NDArray] = {}
+"""Of these three the last used one comes last."""
+_lock = threading.RLock()
+_numbers = count()
 
 
 class Pixels:
@@ -55,6 +69,159 @@ class Pixels:
 def _decoded() -> int:
     """Bytes of the open arrays that fill memory; maps do not."""
     return sum(array.nbytes for array in _open.values() if not isinstance(array, np.memmap))
+
+
+class PlanePixels:
+    """Pixels of which only the planes that are asked for are read, from a file that stays open.
+
+    Only the last used files stay open and the last used planes decoded, so neither a file of any
+    size nor a folder of many fills the memory.
+
+    Parameters
+    ----------
+    path : Path
+    kind : str
+        What the file is, for messages; whatever a decoder raises becomes one sentence.
+    opened : callable
+        Opens the file: a context manager that gives a function, which reads the plane at an index
+        along the leading dimensions. The plane may be an array, a map, or whatever gives an array
+        when it is indexed by a region. Only one thread at a time is in there.
+    shape : tuple of int
+    dtype : numpy.dtype
+        Type of the pixels; planes of another type or byte order are converted.
+    plane : int
+        How many of the last dimensions a plane has: 2, or 3 with the colours of each pixel.
+
+    Examples
+    --------
+    >>> from contextlib import nullcontext
+    >>> planes = lambda path: nullcontext(lambda index: np.full((4, 5), index[0]))
+    >>> pixels = PlanePixels(Path("a.toy"), "toy", planes, (3, 4, 5), np.dtype("u2"))
+    >>> pixels[1:, 2:, :2].tolist()
+    [[[1, 1], [1, 1]], [[2, 2], [2, 2]]]
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        kind: str,
+        opened: Opened,
+        shape: tuple[int, ...],
+        dtype: np.dtype,
+        *,
+        plane: int = 2,
+    ):
+        self._source = path, kind, opened
+        self._lead = len(shape) - plane
+        self.shape = tuple(map(int, shape))
+        self.dtype = np.dtype(dtype).newbyteorder("=")
+
+    def __getitem__(self, index: Any, /) -> NDArray:
+        index = index if isinstance(index, tuple) else (index,)
+        at = next((i for i, part in enumerate(index) if part is Ellipsis), len(index))
+        named = index[:at] + index[at + 1 :]
+        rest = [slice(None)] * (len(self.shape) - len(named))
+        index = (*named[:at], *rest, *named[at:])
+        region = index[self._lead :]
+        leading = zip(self.shape[: self._lead], index[: self._lead], strict=True)
+        picks = [np.arange(n)[part] for n, part in leading]
+        form = tuple(len(pick) for pick in picks if pick.ndim)
+        # A block is filled plane by plane: a list of parts would keep all of their planes.
+        kept = np.broadcast_to(np.zeros((), self.dtype), self.shape[self._lead :])[region].shape
+        block = np.empty((math.prod(form), *kept), self.dtype)
+        reader = self._reader()
+        for i, where in enumerate(product(*map(np.atleast_1d, picks))):
+            block[i] = reader.part(tuple(map(int, where)), region, self.shape[self._lead :])
+        return block.reshape((*form, *kept))
+
+    def _reader(self) -> _Reader:
+        """The open file, which is the last used one now."""
+        with _lock:
+            reader = _readers.pop(self, None) or _Reader(*self._source)
+            _readers[self] = reader
+            while len(_readers) > MAX_OPEN:
+                del _readers[next(iter(_readers))]
+            return reader
+
+
+class _Reader:
+    """An open file, which is closed when nobody uses it any more."""
+
+    def __init__(self, path: Path, kind: str, opened: Opened):
+        self._stack = ExitStack()
+        self._reading = partial(reading, path, kind)
+        with self._reading():
+            self._load = self._stack.enter_context(opened(path))
+        self._busy = threading.Lock()
+        self._number = next(_numbers)
+
+    def part(self, at: tuple[int, ...], region: tuple[Any, ...], shape: tuple[int, ...]) -> NDArray:
+        """A region of a plane; decoded planes are kept, maps and lazy ones are read anew."""
+        with self._busy, self._reading():
+            plane = recent((self._number, *at), lambda: self._load(at))
+            if tuple(getattr(plane, "shape", shape)) != shape:
+                raise ValueError(f"a plane has the shape {plane.shape}, but {shape} was announced")
+            return np.asarray(plane[region])
+
+    def __del__(self) -> None:
+        self._stack.close()
+
+
+def recent(key: Hashable, make: Callable[[], Any]) -> Any:
+    """What was decoded lately under a key, or what `make` gives, kept if it is in memory.
+
+    Examples
+    --------
+    >>> plane = recent("a key", lambda: np.zeros((2, 2)))
+    >>> plane is recent("a key", lambda: np.ones((2, 2)))
+    True
+    """
+    with _lock:
+        if key in _recent:
+            _recent[key] = _recent.pop(key)
+            return _recent[key]
+    made = make()
+    if _in_memory(made):
+        with _lock:
+            _recent[key] = made
+            while len(_recent) > 1 and (len(_recent) > MAX_PLANES or _bytes() > MAX_RECENT):
+                del _recent[next(iter(_recent))]
+    return made
+
+
+def _bytes() -> int:
+    return sum(array.nbytes for array in _recent.values())
+
+
+def _in_memory(array: Any) -> bool:
+    """Whether it is an array whose pixels are not mapped from a file."""
+    base: Any = array
+    while isinstance(base, np.ndarray) and not isinstance(base, np.memmap):
+        base = base.base
+    base = base.obj if isinstance(base, memoryview) else base  # a buffer over a map
+    return isinstance(array, np.ndarray) and not isinstance(base, np.memmap | mmap.mmap)
+
+
+def needs(module: str, extra: str) -> Any:
+    """An optional library.
+
+    Raises
+    ------
+    InputError
+        With what to install where it is missing.
+
+    Examples
+    --------
+    >>> needs("json", "formats").loads("[1]")
+    [1]
+    """
+    try:
+        return import_module(module)
+    except ImportError as error:
+        raise InputError(
+            f"the library {module} reads such files, but it cannot be loaded ({error}); install it "
+            f"with pip install 'unnoise[{extra}]'"
+        ) from error
 
 
 @contextmanager
