@@ -13,6 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from unnoise.errors import InputError
 from unnoise.images import axes as ax
+from unnoise.images.acquisition import UNKNOWN, Acquisition
 from unnoise.images.pixel_mask import Key, Picks, PixelMask
 from unnoise.images.pixel_types import as_pixels
 
@@ -47,6 +48,8 @@ class Image:
         Unit of each entry of `scale`, as the file spells it, e.g. ``{"X": "micron"}``.
     channel_names : tuple of str
         Names along C, or empty.
+    acquisition : Acquisition
+        Colours of channels, date and objective, where known.
     is_rgb : bool
         Whether C holds the colour samples of a photograph.
     alpha : int or None
@@ -82,6 +85,7 @@ class Image:
     nodata: float | None = None
     hidden: NDArray[np.bool_] | None = None
     mask: PixelMask | None = None
+    acquisition: Acquisition = UNKNOWN
 
     @classmethod
     def from_array(cls, array: Any, axes: str | None = None) -> Image:

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
+import tifffile
+
+from unnoise.images.acquisition import Acquisition, color, positive, rgb
 
 SIZES = {letter: f"PhysicalSize{letter}" for letter in "XYZ"} | {"T": "TimeIncrement"}
 TYPES = {"float32": "float", "float64": "double", "bool": "bit"}
@@ -110,6 +114,86 @@ def written(text: str, dtype: np.dtype, planes: int) -> bytes:
             pixels.remove(child)
     data = ElementTree.Element(f"{space[0]}TiffData", IFD="0", PlaneCount=str(planes))
     pixels.insert(len(pixels.findall("{*}Channel")), data)
+    return serialised(root)
+
+
+def acquisition(image: ElementTree.Element, root: ElementTree.Element | None) -> Acquisition:
+    """What a document tells of how an image was taken."""
+    channels = image.findall("{*}Pixels/{*}Channel")
+    colors = tuple(_color(channel.get("Color")) for channel in channels)
+    used = image.find("{*}ObjectiveSettings")
+    lenses = [] if root is None or used is None else root.findall("{*}Instrument/{*}Objective")
+    lens = next((o for o in lenses if used is not None and o.get("ID") == used.get("ID")), None)
+    facts = {} if lens is None else dict(lens.attrib)
+    return Acquisition(
+        colors if any(colors) else (),
+        (image.findtext("{*}AcquisitionDate") or "").strip(),
+        facts.get("Model", ""),
+        positive(facts.get("NominalMagnification")),
+        positive(facts.get("LensNA")),
+    )
+
+
+def _color(number: str | None) -> str:
+    """``RRGGBB`` of the number of OME, whose bytes are red, green, blue and opacity."""
+    try:
+        value = int(number or "") % 2**32
+    except ValueError:
+        return ""
+    return color((value >> 24, value >> 16 & 255, value >> 8 & 255))
+
+
+def number_of(text: str) -> int:
+    """The number of OME, of 32 bits with sign, for a colour ``RRGGBB``; white for an empty one.
+
+    Examples
+    --------
+    >>> number_of("FF0000"), number_of("00FF00"), _color("-16776961"), _color("16711935")
+    (-16776961, 16711935, 'FF0000', '00FF00')
+    """
+    red, green, blue = rgb(text)
+    value = red << 24 | green << 16 | blue << 8 | 255
+    return value - 2**32 if value >= 2**31 else value
+
+
+def with_lens(
+    known: Acquisition,
+    metadata: Mapping[str, Any],
+    dtype: np.dtype,
+    shape: tuple[int, ...],
+    stored: tuple[int, int, int, int, int, int],
+) -> bytes:
+    """A document with the lens, which tifffile leaves out.
+
+    Parameters
+    ----------
+    known : Acquisition
+    metadata : mapping
+        Keywords of `tifffile.OmeXml.addimage`, the axes among them.
+    dtype, shape
+        Of the pixels.
+    stored : tuple of int
+        How a TIFF file holds them: pages, separate samples, depth, height, width, samples of a
+        pixel.
+    """
+    document = tifffile.OmeXml()
+    document.addimage(dtype, shape, stored, **metadata)
+    root = ElementTree.fromstring(document.tostring())
+    space = (re.match(r"\{.*\}|", root.tag) or [""])[0]
+    facts = {
+        "Model": known.objective,
+        "NominalMagnification": known.magnification,
+        "LensNA": known.aperture,
+    }
+    lens = {name: str(value) for name, value in facts.items() if value}
+    image = root.find("{*}Image")
+    assert image is not None
+    instrument = ElementTree.Element(f"{space}Instrument", ID="Instrument:0")
+    ElementTree.SubElement(instrument, f"{space}Objective", {"ID": "Objective:0"} | lens)
+    root.insert(list(root).index(image), instrument)
+    at = next(i for i, child in enumerate(image) if child.tag == f"{space}Pixels")
+    for name, target in (("ObjectiveSettings", "Objective:0"), ("InstrumentRef", "Instrument:0")):
+        image.insert(at, ElementTree.Element(f"{space}{name}", ID=target))
     return serialised(root)
 
 

@@ -11,8 +11,12 @@ import re
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
+import numpy as np
 import tifffile
+from numpy.typing import NDArray
 
+from unnoise.images.acquisition import Acquisition, color, rgb
+from unnoise.images.formats import _ome_xml
 from unnoise.images.formats._ome_xml import SIZES as OME_SIZES
 from unnoise.images.image import Image
 
@@ -27,6 +31,7 @@ class Meta(NamedTuple):
     channel_names: tuple[str, ...]
     extras: dict[str, Any]
     holds: tuple[str, ...] = ()
+    acquisition: Acquisition = Acquisition()
 
 
 CENTIMETRES = {"nm": 1e-7, "µm": 1e-4, "um": 1e-4, "micron": 1e-4, "mm": 0.1, "cm": 1.0, "m": 100.0}
@@ -75,7 +80,24 @@ def _read_imagej(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Met
     extras = {key: value for key, value in own.items() if key not in IMAGEJ_SIZES + IMAGEJ_SCALE}
     held = [key for key in extras if key not in IMAGEJ_FORM]
     holds = (f"ImageJ metadata ({', '.join(held)})",) if held else ()
-    return Meta(scale, {a: _unescape(str(names[a])) for a in scale}, (), extras, holds)
+    units = {a: _unescape(str(names[a])) for a in scale}
+    tables = own.get("LUTs") or ()
+    colors = tuple(_ramp(table) for table in tables) if len(tables) > 1 else ()
+    return Meta(scale, units, (), extras, holds, Acquisition(colors if any(colors) else ()))
+
+
+def _ramp(table: NDArray) -> str:
+    """The colour of a lookup table that rises evenly from black, or nothing."""
+    if table.shape != (3, 256):
+        return ""
+    even = np.outer(table[:, -1], np.arange(256) / 255)
+    return color(table[:, -1]) if np.abs(table - even).max() <= 2 else ""
+
+
+def _lookup_tables(colors: tuple[str, ...]) -> list[NDArray]:
+    """Lookup tables of ImageJ: each rises evenly from black to a colour."""
+    ramp = np.arange(256) / 255
+    return [np.rint(np.outer(rgb(text), ramp)).astype(np.uint8) for text in colors]
 
 
 def imagej(image: Image) -> dict[str, Any]:
@@ -85,6 +107,9 @@ def imagej(image: Image) -> dict[str, Any]:
     if source != "imagej":
         extras = {"Info": _text(extras)} if source == "plain" and _text(extras) else {}
     meta = {k: v if k in IMAGEJ_BINARY else _escape(v) for k, v in extras.items()}
+    colors = image.acquisition.colors
+    if source != "imagej" and any(colors) and len(colors) == image.sizes["C"] > 1:
+        meta |= {"mode": "composite", "LUTs": _lookup_tables(colors)}
     unit = image.units.get("X") or image.units.get("Z") or ""
     units = {"unit": unit, "yunit": image.units.get("Y", unit), "zunit": image.units.get("Z", unit)}
     meta |= {k: _escape(u) for k, u in units.items() if u and (k == "unit" or u != unit)}
@@ -122,7 +147,8 @@ def _read_ome(root: ElementTree.Element | None) -> Meta:
     extras: dict[str, Any] = {"Channel": channels}
     texts = {tag: image.findtext(f"{{*}}{tag}") for tag in ("AcquisitionDate", "Description")}
     extras |= {key: text for key, text in {"Name": image.get("Name"), **texts}.items() if text}
-    return Meta(scale, units, names if all(names) else (), extras, ("OME metadata",))
+    known = _ome_xml.acquisition(image, root)
+    return Meta(scale, units, names if all(names) else (), extras, ("OME metadata",), known)
 
 
 def ome(image: Image) -> dict[str, Any]:
@@ -132,8 +158,14 @@ def ome(image: Image) -> dict[str, Any]:
     count = 1 if image.metadata.get("samples") else image.sizes["C"]
     if len(meta.get("Channel", ())) != count:  # the axes were given anew, or nothing is known
         meta.pop("Channel", None)
-        if len(image.channel_names) == count:
-            meta["Channel"] = {"Name": list(image.channel_names)}
+        known = image.acquisition.colors
+        named: dict[str, list[Any]] = {}
+        named |= {"Name": list(image.channel_names)} if image.channel_names else {}
+        named |= {"Color": [_ome_xml.number_of(text) for text in known]} if any(known) else {}
+        if named and all(len(values) == count for values in named.values()):
+            meta["Channel"] = named
+    if image.acquisition.date:
+        meta.setdefault("AcquisitionDate", image.acquisition.date)
     for letter, size in image.scale.items():
         name, unit = OME_SIZES[letter], image.units.get(letter, "")
         unit = OME_UNITS.get(unit, unit)
@@ -161,6 +193,7 @@ def _read_plain(series: tifffile.TiffPageSeries) -> Meta:
         tuple(own.get("channel_names", ())),
         extras,
         ("description",) if extras else (),
+        Acquisition.of(own.get("acquisition", {})),
     )
 
 
@@ -191,6 +224,8 @@ def plain(image: Image) -> dict[str, Any]:
         "units": dict(image.units),
         "channel_names": list(image.channel_names),
     }
+    taken = image.acquisition.as_dict()
+    own |= {"acquisition": taken} if taken else {}
     source, extras = image.metadata.get("source"), image.metadata.get("extras", {})
     kept = dict(extras.get("shaped", {})) if source == "plain" else {}
     if source == "plain" and "description" in extras:

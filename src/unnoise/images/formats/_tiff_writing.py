@@ -160,6 +160,12 @@ def _plan(path: Path, like: Image, dtype: np.dtype) -> Plan:
         # In tifffile S are samples of a pixel; our independent images are an unknown series I.
         letters = like.axes.replace("S", "I")
         keywords["metadata"] |= {"axes": letters.replace("C", "S") if samples else letters}
+        if dialect == "ome" and like.acquisition.has_lens:
+            stored = _stored(like, samples)
+            text = _ome_xml.with_lens(
+                like.acquisition, keywords["metadata"], dtype, like.shape, stored
+            )
+            keywords |= {"metadata": None, "description": text, "ome": False}
     return Plan(dialect, keywords, storage, lost)
 
 
@@ -167,14 +173,35 @@ def _of_dialect(like: Image, source: str, dialect: str) -> list[str]:
     """What another dialect than that of the source, or another format, does not hold."""
     found = list(like.metadata.get("holds", ()))
     if source in ("imagej", "ome", "plain"):
-        return [name for name in found if name.startswith("ImageJ") and dialect != "imagej"]
-    return [name for name in found if name not in CARRIED]
+        found = [name for name in found if name.startswith("ImageJ") and dialect != "imagej"]
+    else:
+        found = [name for name in found if name not in CARRIED]
+    if dialect == "imagej" and source != "ome":  # all of OME is named as such
+        found += [name for name in like.acquisition.names if name != "channel colours"]
+    return found
+
+
+def _stored(like: Image, samples: str) -> tuple[int, int, int, int, int, int]:
+    """How the pixels lie in pages: their number, separate samples, depth, Y, X, samples."""
+    n = like.sizes
+    count = n["C"] if samples else 1
+    planes = int(np.prod(like.shape)) // (n["Y"] * n["X"] * count)
+    separate = count if samples == "separate" else 1
+    return planes, separate, 1, n["Y"], n["X"], count // separate
 
 
 def described(image: Image) -> tuple[Any, ...]:
     """What the metadata of a file and its image must agree in, so that they can be kept."""
     scale, units = dict(image.scale), dict(image.units)
-    return image.axes, image.shape, scale, units, image.channel_names, image.alpha
+    return (
+        image.axes,
+        image.shape,
+        scale,
+        units,
+        image.channel_names,
+        image.alpha,
+        image.acquisition,
+    )
 
 
 def _photometric(like: Image, dtype: np.dtype, dialect: str, samples: str) -> dict[str, Any]:

@@ -8,10 +8,15 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy
 
+from unnoise.images.formats.about import About
 from unnoise.images.formats.reader import Pixels, reading
 from unnoise.images.formats.writer import Layout, held, mapped
 from unnoise.images.image import Image
 from unnoise.images.pixel_types import check_pixels
+
+ABOUT = (
+    About("NumPy", (".npy",), "NumPy", "BSD-3", "two, or by `--axes`", "nothing but the pixels"),
+)
 
 
 def read(path: Path, axes: str | None = None) -> Image:

@@ -22,11 +22,32 @@ from PIL import Image as Pillow
 from unnoise.errors import InputError
 from unnoise.images import axes as ax
 from unnoise.images.formats import _palette
+from unnoise.images.formats.about import About
 from unnoise.images.formats.reader import Pixels, reading
 from unnoise.images.formats.writer import Encoded, Layout, held
 from unnoise.images.image import Image
 from unnoise.images.pixel_types import check_pixels
 
+ABOUT = (
+    About(
+        "PNG",
+        (".png",),
+        "imagecodecs",
+        "BSD-3",
+        "YX, YXC",
+        "pixel size, colour profile, EXIF, text, palette",
+        tested="photographs",
+    ),
+    About(
+        "JPEG",
+        (".jpg", ".jpeg"),
+        "imagecodecs, Pillow",
+        "BSD-3, MIT-CMU",
+        "YX, YXC",
+        "pixel size, colour profile, EXIF, XMP, comment",
+        tested="photographs",
+    ),
+)
 INCH = 0.0254
 METRES = {"inch": INCH, "m": 1.0, "cm": 1e-2, "mm": 1e-3, "micron": 1e-6, "um": 1e-6, "µm": 1e-6}
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"

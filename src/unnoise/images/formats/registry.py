@@ -11,6 +11,7 @@ from typing import Protocol, cast
 import numpy as np
 
 from unnoise.errors import InputError
+from unnoise.images.formats.about import About
 from unnoise.images.formats.writer import Layout
 from unnoise.images.image import Image
 
@@ -206,6 +207,12 @@ def format_within(path: Path, named: Format) -> tuple[Format, str]:
         cast(Format, import_module(f"{__package__}.{module}")),
         f"is a {kind}, whatever its name says, and is read as such",
     )
+
+
+def about() -> list[About]:
+    """What is to be known of every format of this package, in the order of `FORMATS`."""
+    modules = [import_module(f"{__package__}.{name}") for name in dict.fromkeys(FORMATS.values())]
+    return [one for module in modules for one in module.ABOUT]
 
 
 def known_suffixes() -> str:

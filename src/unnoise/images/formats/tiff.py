@@ -29,13 +29,26 @@ from unnoise.images.formats import (
     _tiff_tags,
 )
 from unnoise.images.formats._tiff_writing import compressions, described, lost, prepare
+from unnoise.images.formats.about import About
 from unnoise.images.formats.reader import Pixels, reading
 from unnoise.images.image import Image
 from unnoise.images.pixel_types import check_pixels
 
+ABOUT = (
+    About(
+        "TIFF: OME-TIFF, ImageJ, plain, GeoTIFF, BigTIFF",
+        (".tif", ".tiff"),
+        "tifffile, imagecodecs",
+        "BSD-3",
+        "any of STCZYX",
+        "pixel size, units, names and colours of channels, date, objective, all of OME-XML and "
+        "ImageJ, compression, tiles, pyramid, georeference, colour profile",
+        tested="tiff_codecs, imagej_ome",
+    ),
+)
 RGB = (2, 6)  # PhotometricInterpretation RGB and YCBCR; tifffile decodes the latter to RGB
 KEPT_PHOTOMETRICS = (0, 5)  # MINISWHITE and SEPARATED (CMYK) are written back as such
-__all__ = ["compressions", "lost", "numbers", "prepare", "read"]
+__all__ = ["ABOUT", "compressions", "lost", "numbers", "prepare", "read"]
 ALPHA = (1, 2)  # ExtraSamples ASSOCALPHA and UNASSALPHA
 
 
@@ -98,6 +111,7 @@ def read(path: Path, axes: str | None = None, series: int | None = None) -> Imag
         scale=meta.scale,
         units=meta.units,
         channel_names=meta.channel_names,
+        acquisition=meta.acquisition,
         is_rgb=coloured and (page.photometric in RGB or palette == "colour"),
         alpha=_alpha(page) if coloured else None,
         path=path,

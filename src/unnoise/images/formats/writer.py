@@ -116,7 +116,8 @@ class Writer:
 def held(image: Image) -> list[str]:
     """Names of all that is known of an image besides its pixels."""
     own = {"pixel size": image.scale, "channel names": image.channel_names}
-    return [name for name, known in own.items() if known] + list(image.metadata.get("holds", ()))
+    named = [name for name, known in own.items() if known]
+    return [*named, *image.acquisition.names, *image.metadata.get("holds", ())]
 
 
 def mapped(create: Callable[[Path], np.memmap]) -> Layout:
