@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import glob
 import os
-import re
 import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -17,10 +15,23 @@ from numpy.typing import DTypeLike, NDArray
 from unnoise.errors import InputError, expect
 from unnoise.images import axes as ax
 from unnoise.images.atomic import target
-from unnoise.images.formats.registry import format_of, format_within, known_suffixes, suffix_of
+from unnoise.images.formats.places import find, output_path, output_paths
+from unnoise.images.formats.registry import folder_format, format_of, format_within
 from unnoise.images.formats.writer import Writer
 from unnoise.images.image import Image
 from unnoise.images.pixel_types import as_pixels
+
+__all__ = [
+    "create",
+    "find",
+    "not_carried",
+    "open",
+    "open_all",
+    "output_path",
+    "output_paths",
+    "read_mask",
+    "save",
+]
 
 
 def open(
@@ -130,7 +141,10 @@ def _format(path: Path) -> tuple[Any, str]:
     if not os.path.exists(path):
         raise InputError(f"no such file: {path}; check the name and the folder")
     if path.is_dir():
-        raise InputError(f"{path} is a folder, not an image file; name a file in it")
+        folder = folder_format(path)
+        if folder is None:
+            raise InputError(f"{path} is a folder, not an image file; name a file in it")
+        return folder, ""
     found = format_of(path)
     if path.stat().st_size == 0:
         raise InputError(f"{path} is empty (0 bytes); copy or export it again")
@@ -210,14 +224,9 @@ def create(
     path = Path(path)
     found: Any = format_of(path)
     target(path)  # a link that leads nowhere is refused now
+    _refuse_source(path, [p for p in (like.path, *like.metadata.get("files", ())) if p is not None])
     if os.path.exists(path):
-        sources = [p for p in (like.path, *like.metadata.get("files", ())) if p is not None]
-        if any(source.exists() and path.samefile(source) for source in sources):
-            raise InputError(
-                f"{path} is the input itself, and the input is never overwritten; "
-                f"choose another name with -o"
-            )
-        if path.is_dir():
+        if path.is_dir() and folder_format(path) is not found:
             raise InputError(f"{path} is a folder; choose another name with -o")
         if not overwrite:
             raise InputError(f"{path} exists; add --overwrite or choose another name with -o")
@@ -233,6 +242,26 @@ def create(
             f"({compress}); leave that out, or choose a name that ends in .tif"
         )
     return Writer(path, like.axes, like.shape, kind, layout, lost)
+
+
+def _refuse_source(path: Path, sources: Sequence[Path]) -> None:
+    """InputError where a result would change an image that it is made of."""
+    real = Path(os.path.realpath(path))
+    for source in sources:
+        if not source.exists():
+            continue
+        if path.exists() and path.samefile(source):
+            raise InputError(
+                f"{path} is the input itself, and the input is never overwritten; "
+                f"choose another name with -o"
+            )
+        other = Path(os.path.realpath(source))
+        if real in other.parents or (other in real.parents and other.is_dir()):
+            which = "holds the input" if real in other.parents else "lies in the input"
+            raise InputError(
+                f"{path} {which} {source}, and the input is never changed; choose another name "
+                f"with -o"
+            )
 
 
 def save(
@@ -278,114 +307,3 @@ def not_carried(out: Writer, like: Image) -> str:
     """
     names = ", ".join(out.lost)
     return f"not carried from {like.name} to {out.path.name}: {names}" if names else ""
-
-
-def find(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """Expand files, folders and patterns like ``folder/*.tif`` into image files.
-
-    Files of a folder or a pattern come in natural order (``t2`` before ``t10``). A folder's
-    ``x_denoised.tif`` is left out where ``x.tif`` lies beside it: it is an earlier result.
-
-    Raises
-    ------
-    InputError
-        For missing files, unknown suffixes, and folders or patterns without images.
-    """
-    found: dict[Path, None] = {}
-    for path in map(Path, paths):
-        if path.is_dir():
-            names = {p.name for p in path.iterdir() if p.is_file()}
-            files = [path / name for name in names if not _is_result(name, names)]
-            found |= dict.fromkeys(_images(files, f"the folder {path} holds no"))
-        elif os.path.exists(path):
-            format_of(path)
-            found[path] = None
-        elif glob.has_magic(str(path)):  # Windows shells leave patterns to the program
-            files = [Path(p) for p in glob.glob(str(path)) if os.path.isfile(p)]
-            found |= dict.fromkeys(_images(files, f"the pattern {path} matches no"))
-        else:
-            raise InputError(f"no such file: {path}; check the name and the folder")
-    return list(found)
-
-
-def output_path(
-    source: Path | Image, out: str | os.PathLike[str] | None = None, *, several: bool = False
-) -> Path:
-    """Where the result of one input goes.
-
-    Beside the input under the name ``<stem>_denoised<suffix>``; or into `out` under its own
-    name if `out` is a folder, ends with a slash or takes the results of `several` inputs; or to
-    `out` itself. Where a file holds several images, their names have the number of each.
-
-    Raises
-    ------
-    InputError
-        If `out` is the name of one image file for several inputs.
-
-    Examples
-    --------
-    >>> output_path(Path("data/cells.ome.tif")).as_posix()
-    'data/cells_denoised.ome.tif'
-    >>> output_path(Path("data/cells.tif"), "clean/").as_posix()
-    'clean/cells.tif'
-    """
-    part = ""
-    if isinstance(source, Image):
-        part = source.metadata.get("part", "")
-        source = source.path or Path(source.name)
-    stem, ome, suffix = _split(source.name)
-    source = source.with_name(f"{stem}{part}{ome}{suffix}")
-    if out is None:
-        return source.with_name(f"{stem}{part}_denoised{ome}{suffix}")
-    is_folder = os.path.isdir(out) or os.fspath(out).endswith(("/", os.sep))
-    if several and not is_folder and suffix_of(out):
-        raise InputError(f"{out} names one file for several inputs; name a folder with -o {out}/")
-    if part and not is_folder and not several:
-        stem, ome, suffix = _split(Path(out).name)
-        return Path(out).with_name(f"{stem}{part}{ome}{suffix}")
-    return Path(out) / source.name if is_folder or several else Path(out)
-
-
-def output_paths(images: Sequence[Image], out: str | os.PathLike[str] | None = None) -> list[Path]:
-    """Where the results of images go, which `open_all` has opened: as `output_path` names them.
-
-    Raises
-    ------
-    InputError
-        If `out` is the name of one image file for several inputs.
-    """
-    files = {image.path for image in images}
-    of_set = any(image.metadata.get("files") for image in images)
-    is_folder = out is not None and not suffix_of(out)
-    several = len(files) > 1 or (is_folder and (len(images) > 1 or of_set))
-    return [output_path(image, out, several=several) for image in images]
-
-
-def _split(name: str) -> tuple[str, str, str]:
-    """Stem, ``.ome`` or nothing, and suffix of a file name."""
-    known = len(suffix_of(name))
-    stem, suffix = (name[:-known], name[-known:]) if known else os.path.splitext(name)
-    head, ome = os.path.splitext(stem)
-    return (head, ome, suffix) if ome.lower() == ".ome" else (stem, "", suffix)
-
-
-def _is_result(name: str, names: set[str]) -> bool:
-    """Whether a file is an earlier result of another one that lies beside it."""
-    stem, ome, suffix = _split(name)
-    source = stem.removesuffix("_denoised")
-    sources = {source, re.sub(r"_series[0-9]+$", "", source)}
-    return source != stem and any(f"{s}{ome}{suffix}" in names for s in sources)
-
-
-def _images(files: list[Path], otherwise: str) -> list[Path]:
-    """The visible image files in natural order; InputError if there are none."""
-    images = [f for f in files if not f.name.startswith(".") and suffix_of(f)]
-    if not images:
-        raise InputError(f"{otherwise} image files; known suffixes are {known_suffixes()}")
-    return sorted(images, key=_natural)
-
-
-def _natural(path: Path) -> list[str | int]:
-    """A key that sorts ``t2`` before ``t10``: text and numbers in turn."""
-    pieces = re.split(r"([0-9]+)", str(path).lower())
-    return [int(piece) if i % 2 else piece for i, piece in enumerate(pieces)]

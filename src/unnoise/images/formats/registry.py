@@ -24,6 +24,8 @@ FORMATS = {
     ".npy": "npy",
 }
 """Suffix -> module of this package with the functions of `Format`, imported when first met."""
+MARKERS: dict[str, str] = {}
+"""File that makes its folder an image -> suffix of its format."""
 KINDS = {
     "TIFF": (".tif", ".tiff"),
     "PNG": (".png",),
@@ -68,7 +70,8 @@ class Format(Protocol):
     What else it may have is asked for by name: ``numbers(path, series)``, the numbers of the
     images that are meant in a file that holds several, with a note, where `read` takes the number
     as a third argument; ``lost(path, like, dtype)``, the names of what is known of an image and
-    will not be in its file; ``compressions``, names of which `prepare` takes one as a fourth one.
+    will not be in its file; ``compressions``, names of which `prepare` takes one as a fourth one;
+    ``folders``, True where its images are folders.
 
     Wherever a path ends with one of its suffixes, `open`, `create`, `save`, `find` and the command
     line then use it. The suffixes in `FORMATS` come first: no package can take them over.
@@ -116,9 +119,9 @@ class Format(Protocol):
         -------
         Layout
             A function that is called when writing begins, with a hidden name beside the final one.
-            It makes there what the image consists of, and returns an array in the order of `like`,
-            which is written region by region in any order, and a function that completes the
-            image. What is there then gets the final name, or goes if anything failed.
+            It makes there the file or folder of the image, and returns a `writer.Sink`, which takes
+            pixels region by region in the order of `like` (an array does), and a function that
+            completes the image. What is there then gets the final name, or goes if anything failed.
 
         Raises
         ------
@@ -169,6 +172,20 @@ def format_of(path: Path) -> Format:
         return _loaded()[0][suffix]
     found = f"the suffix '{path.suffix}' is" if path.suffix else "a name without suffix is"
     raise InputError(f"{path}: {found} no known image format; use one of {known_suffixes()}")
+
+
+def folder_format(path: Path) -> Format | None:
+    """The format of a folder that is an image, by what is in it or by its name; else None."""
+    suffix = suffix_of_folder(path)
+    return format_of(Path(f"a{suffix}")) if suffix else None
+
+
+def suffix_of_folder(path: Path) -> str:
+    """The suffix for a folder that is an image, whether its name has it or not; else nothing."""
+    suffix = suffix_of(path)
+    if suffix and getattr(format_of(path), "folders", False):
+        return suffix
+    return next((own for file, own in MARKERS.items() if (path / file).is_file()), "")
 
 
 def format_within(path: Path, named: Format) -> tuple[Format, str]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,22 +21,36 @@ from unnoise.images.image import Image, cast
 
 IN_MEMORY = 2**28
 """Bytes of pixels that are held in memory until they are encoded."""
-Layout = Callable[[Path], tuple[NDArray, Callable[[], object]]]
-"""Creates a file; returns its pixels in the order of the image, and what completes the file."""
+
+
+class Sink(Protocol):
+    """What takes the pixels of a file: an array, or whatever passes them on region by region.
+
+    Regions come in any order, and every pixel comes once. Where it has a method ``close``, that is
+    called at last, before a file that is not whole goes.
+    """
+
+    def __setitem__(self, index: tuple[slice, ...], block: NDArray, /) -> None:
+        """Take the pixels of a region: slices with start and stop, in the order of the image."""
+
+
+Layout = Callable[[Path], tuple[Sink, Callable[[], object]]]
+"""Creates a file or a folder; returns what takes its pixels, and what completes it. It may have an
+attribute ``waiting``: bytes that are needed on the disk besides those of the pixels."""
 
 
 class Writer:
-    """An image file that appears under its name only when it is complete.
+    """An image file, or a folder that is an image, which appears under its name only when complete.
 
-    Used as a context manager. On the way in the temporary file gets its full size; on the way out
-    it is renamed, or removed when the block raised.
+    Used as a context manager. On the way in a temporary file is laid out; on the way out it is
+    renamed, or removed when the block raised.
 
     Parameters
     ----------
     path : Path
         The final name.
     axes : str
-        Letters of the image, in the order of the array that `layout` returns.
+        Letters of the image, in the order of the regions that `layout` takes.
     shape : tuple of int
     dtype : numpy.dtype
         Type the pixels are cast to.
@@ -60,9 +74,10 @@ class Writer:
         self.dtype = dtype
         self.lost = tuple(lost)
         self.nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-        self.nbytes += layout.waiting if isinstance(layout, Encoded) else 0
+        self.nbytes += getattr(layout, "waiting", 0)
+        self._shape = shape
         self._layout = layout
-        self._file: tuple[NDArray, Callable[[], object]] | None = None
+        self._file: tuple[Sink, Callable[[], object]] | None = None
         self._whole = ExitStack()
 
     def check(self) -> None:
@@ -99,7 +114,10 @@ class Writer:
         if self._file is None:
             raise RuntimeError("a Writer writes only inside its with block")
         pixels = block if block.dtype == self.dtype else cast(block, self.dtype)
-        self._file[0][ax.index(self.axes, where)] = ax.from_canonical(pixels, self.axes)
+        index = zip(ax.index(self.axes, where), self._shape, strict=True)
+        region = tuple(slice(*part.indices(size)) for part, size in index)
+        with explained(self.path, self.nbytes):
+            self._file[0][region] = ax.from_canonical(pixels, self.axes)
 
     def __exit__(self, *error: Any) -> None:
         if error[0] is not None:
@@ -110,7 +128,11 @@ class Writer:
                 self._file[1]()
 
     def _release(self) -> None:
-        self._file = None  # Windows renames and removes only unmapped files
+        sink, self._file = self._file and self._file[0], None
+        close = getattr(sink, "close", None)
+        if close is not None:
+            close()
+        # Windows renames and removes only unmapped files: no reference to the array is left.
 
 
 def held(image: Image) -> list[str]:
@@ -129,7 +151,7 @@ def mapped(create: Callable[[Path], np.memmap]) -> Layout:
         ENOSPC if the disk is too small.
     """
 
-    def layout(part: Path) -> tuple[NDArray, Callable[[], object]]:
+    def layout(part: Path) -> tuple[Sink, Callable[[], object]]:
         array = create(part)
         _reserve(part)
         return array, array.flush
@@ -158,7 +180,7 @@ class Encoded:
         """Bytes that are needed on the disk besides those of the file."""
         return self.size if self.size > IN_MEMORY else 0
 
-    def __call__(self, part: Path) -> tuple[NDArray, Callable[[], object]]:
+    def __call__(self, part: Path) -> tuple[Sink, Callable[[], object]]:
         """As `Layout` says."""
         array = (
             _scratch(part, self.shape, self.dtype)

@@ -1,0 +1,156 @@
+"""Which files are meant by the names that a user gives, and where the results go."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from unnoise.errors import InputError
+from unnoise.images.formats.registry import (
+    folder_format,
+    format_of,
+    known_suffixes,
+    suffix_of,
+    suffix_of_folder,
+)
+from unnoise.images.image import Image
+
+
+def find(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
+    """Expand files, folders and patterns like ``folder/*.tif`` into image files.
+
+    Files of a folder or a pattern come in natural order (``t2`` before ``t10``). A folder's
+    ``x_denoised.tif`` is left out where ``x.tif`` lies beside it: it is an earlier result.
+
+    Raises
+    ------
+    InputError
+        For missing files, unknown suffixes, and folders or patterns without images.
+    """
+    found: dict[Path, None] = {}
+    for path in map(Path, paths):
+        if path.is_dir() and folder_format(path) is not None:
+            found[path] = None
+        elif path.is_dir():
+            names = {p.name for p in path.iterdir() if _is_image(p)}
+            files = [path / name for name in names if not _is_result(name, names)]
+            found |= dict.fromkeys(_images(files, f"the folder {path} holds no"))
+        elif os.path.exists(path):
+            format_of(path)
+            found[path] = None
+        elif glob.has_magic(str(path)):  # Windows shells leave patterns to the program
+            files = [p for p in map(Path, glob.glob(str(path))) if _is_image(p)]
+            found |= dict.fromkeys(_images(files, f"the pattern {path} matches no"))
+        else:
+            raise InputError(f"no such file: {path}; check the name and the folder")
+    return list(found)
+
+
+def output_path(
+    source: Path | Image, out: str | os.PathLike[str] | None = None, *, several: bool = False
+) -> Path:
+    """Where the result of one input goes.
+
+    Beside the input under the name ``<stem>_denoised<suffix>``; or into `out` under its own
+    name if `out` is a folder, ends with a slash or takes the results of `several` inputs; or to
+    `out` itself. Where a file holds several images, their names have the number of each.
+
+    Raises
+    ------
+    InputError
+        If `out` is the name of one image file for several inputs.
+
+    Examples
+    --------
+    >>> output_path(Path("data/cells.ome.tif")).as_posix()
+    'data/cells_denoised.ome.tif'
+    >>> output_path(Path("data/cells.tif"), "clean/").as_posix()
+    'clean/cells.tif'
+    """
+    part = ""
+    if isinstance(source, Image):
+        part = source.metadata.get("part", "")
+        source = source.path or Path(source.name)
+    source = _outermost(source)
+    stem, ome, suffix = _split(source.name)
+    source = source.with_name(f"{stem}{part}{ome}{suffix}")
+    if out is None:
+        return source.with_name(f"{stem}{part}_denoised{ome}{suffix}")
+    is_folder = os.path.isdir(out) or os.fspath(out).endswith(("/", os.sep))
+    is_folder = is_folder and folder_format(Path(out)) is None
+    if several and not is_folder and suffix_of(out):
+        raise InputError(f"{out} names one file for several inputs; name a folder with -o {out}/")
+    if part and not is_folder and not several:
+        stem, ome, suffix = _split(Path(out).name)
+        return Path(out).with_name(f"{stem}{part}{ome}{suffix}")
+    return Path(out) / source.name if is_folder or several else Path(out)
+
+
+def output_paths(images: Sequence[Image], out: str | os.PathLike[str] | None = None) -> list[Path]:
+    """Where the results of images go, which `open_all` has opened: as `output_path` names them.
+
+    Raises
+    ------
+    InputError
+        If `out` is the name of one image file for several inputs.
+    """
+    files = {image.path for image in images}
+    of_set = any(image.metadata.get("files") for image in images)
+    is_folder = out is not None and not suffix_of(out)
+    several = len(files) > 1 or (is_folder and (len(images) > 1 or of_set))
+    return [output_path(image, out, several=several) for image in images]
+
+
+def _outermost(path: Path) -> Path:
+    """The name and place of a file; of a folder within an image, beside the whole of it.
+
+    Results lie beside images and not in them, and have the suffix of their format.
+    """
+    if not path.is_dir() or folder_format(path) is None:
+        return path
+    whole, inner = path, list[str]()
+    for parent in path.parents:
+        if folder_format(parent) is None:
+            break
+        whole, inner = parent, [*path.relative_to(parent).parts]
+    suffix = suffix_of_folder(whole)
+    stem, ome, _ = _split(whole.name) if suffix_of(whole) else (whole.name, "", "")
+    return whole.with_name("_".join([stem, *inner]) + ome + suffix)
+
+
+def _split(name: str) -> tuple[str, str, str]:
+    """Stem, ``.ome`` or nothing, and suffix of a file name."""
+    known = len(suffix_of(name))
+    stem, suffix = (name[:-known], name[-known:]) if known else os.path.splitext(name)
+    head, ome = os.path.splitext(stem)
+    return (head, ome, suffix) if ome.lower() == ".ome" else (stem, "", suffix)
+
+
+def _is_result(name: str, names: set[str]) -> bool:
+    """Whether a file is an earlier result of another one that lies beside it."""
+    stem, ome, suffix = _split(name)
+    source = stem.removesuffix("_denoised")
+    sources = {source, re.sub(r"_series[0-9]+$", "", source)}
+    return source != stem and any(f"{s}{ome}{suffix}" in names for s in sources)
+
+
+def _images(files: list[Path], otherwise: str) -> list[Path]:
+    """The visible image files in natural order; InputError if there are none."""
+    images = [f for f in files if not f.name.startswith(".") and (suffix_of(f) or f.is_dir())]
+    if not images:
+        raise InputError(f"{otherwise} image files; known suffixes are {known_suffixes()}")
+    return sorted(images, key=_natural)
+
+
+def _is_image(path: Path) -> bool:
+    """Whether something in a folder may be an image: a file, or a folder that is one."""
+    return path.is_file() or (path.is_dir() and folder_format(path) is not None)
+
+
+def _natural(path: Path) -> list[str | int]:
+    """A key that sorts ``t2`` before ``t10``: text and numbers in turn."""
+    pieces = re.split(r"([0-9]+)", str(path).lower())
+    return [int(piece) if i % 2 else piece for i, piece in enumerate(pieces)]
