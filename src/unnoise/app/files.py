@@ -15,7 +15,7 @@ import numpy as np
 from unnoise.app.events import Event, Message, Warned
 from unnoise.config.config import Config
 from unnoise.errors import InputError
-from unnoise.images import formats, labels
+from unnoise.images import formats, labels, selection
 from unnoise.images.formats.writer import Writer
 from unnoise.images.image import Image
 from unnoise.images.pixel_types import pixel_type
@@ -43,6 +43,9 @@ class InputOptions:
         Whether outliers come back as they were.
     fix_scan : bool
         Whether odd rows that are shifted against even ones are moved back.
+    channels, time, z, positions : str or None
+        What alone is read along an axis: numbers and ranges from 0 on, as ``0,2`` or ``10:20``.
+        Positions are the images of files that hold several, else places along S.
     """
 
     axes: str | None = None
@@ -52,6 +55,10 @@ class InputOptions:
     mask: str | None = None
     keep_outliers: bool = False
     fix_scan: bool = False
+    channels: str | None = None
+    time: str | None = None
+    z: str | None = None
+    positions: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, with which a training goes on from any folder."""
@@ -63,7 +70,25 @@ class InputOptions:
         if not named and not str(self.series).isdecimal():
             raise InputError(f"there is no series '{self.series}'; give a number from 0 on, or all")
         series = self.series if named else int(str(self.series))
-        return formats.open_all(paths, axes=self.axes, series=series)
+        if self.positions is None:
+            found = formats.open_all(paths, axes=self.axes, series=series)
+            return [self._selected(image) for image in found]
+        if self.series is not None:
+            raise InputError("--series and --positions both choose images; give one of the two")
+        found = []
+        for path in paths:
+            images = formats.open_all([path], axes=self.axes, series="all")
+            if len(images) > 1:
+                chosen = selection.numbers(self.positions, len(images), "--positions")
+                found += [self._selected(images[i]) for i in chosen]
+            else:
+                found += [self._selected(images[0], S=self.positions)]
+        return found
+
+    def _selected(self, image: Image, **also: str) -> Image:
+        """The part of an image that is asked for."""
+        wanted = {"C": self.channels, "T": self.time, "Z": self.z} | also
+        return selection.select(image, {a: text for a, text in wanted.items() if text is not None})
 
     def check(self, image: Image) -> Image:
         """The image, which then knows which of its pixels are no measurement."""
@@ -77,7 +102,7 @@ class InputOptions:
 
     def open(self, path: Path) -> Image:
         """Open and check an image."""
-        return self.check(formats.open(path, axes=self.axes))
+        return self.check(self._selected(formats.open(path, axes=self.axes)))
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def run(
     paths = formats.find(inputs)
     if html is not None and html.exists() and not overwrite:
         raise InputError(f"{html} exists; add --overwrite or choose another name with --html")
-    images = formats.open_all(paths, axes=reading.axes)
+    images = reading.find(paths)
     if reading.nodata is not None or reading.mask is not None:
         # Else only what is looked at is searched for pixels that are no measurement.
         images = [reading.check(image) for image in images]

@@ -12,11 +12,12 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from unnoise import __version__
-from unnoise.app.cli import noise_commands
+from unnoise.app.cli import model_commands, noise_commands
 from unnoise.app.cli.noise_commands import command_line
 from unnoise.app.cli.options import (
     Axes,
     Backend,
+    Channels,
     Compress,
     ConfigFile,
     Context,
@@ -36,16 +37,19 @@ from unnoise.app.cli.options import (
     Out,
     Overwrite,
     Pairs,
+    Positions,
     Preset,
     Quiet,
     Report,
     Seed,
     Series,
     Set,
+    Slices,
     Steps,
     Struct,
     Targets,
     ThreeD,
+    Time,
     Tta,
     Uncertainty,
     assigned,
@@ -53,7 +57,7 @@ from unnoise.app.cli.options import (
     wanted,
 )
 from unnoise.app.cli.terminal import echo, fail, guarded, stopped
-from unnoise.errors import InputError, Interrupted, UnnoiseError
+from unnoise.errors import Interrupted, UnnoiseError
 
 app = typer.Typer(
     name="unnoise",
@@ -89,6 +93,10 @@ def denoise(
     mask: Mask = None,
     keep_outliers: KeepOutliers = False,
     series: Series = None,
+    channels: Channels = None,
+    time: Time = None,
+    z: Slices = None,
+    positions: Positions = None,
     fix_scan: FixScan = False,
     dtype: Dtype = None,
     compress: Compress = None,
@@ -133,7 +141,19 @@ def denoise(
         denoise_files(
             inputs,
             settings,
-            reading=files.InputOptions(axes, nan, series, nodata, mask, keep_outliers, fix_scan),
+            reading=files.InputOptions(
+                axes,
+                nan,
+                series,
+                nodata,
+                mask,
+                keep_outliers,
+                fix_scan,
+                channels,
+                time,
+                z,
+                positions,
+            ),
             writing=files.OutputOptions(out, dtype, overwrite, tta, uncertainty, backend, compress),
             targets=targets,
             each=each,
@@ -146,142 +166,13 @@ def denoise(
     )
 
 
-@app.command()
-def train(
-    inputs: Annotated[
-        list[str] | None, typer.Argument(help="Image files or folders.", show_default=False)
-    ] = None,
-    out: Annotated[str | None, typer.Option("-o", "--out", help="Model folder to write.")] = None,
-    resume: Annotated[
-        str | None, typer.Option(help="Go on with the interrupted training of this model folder.")
-    ] = None,
-    minutes: Minutes = None,
-    steps: Steps = None,
-    axes: Axes = None,
-    three_d: ThreeD = None,
-    nan: Nan = "keep",
-    nodata: Nodata = None,
-    mask: Mask = None,
-    keep_outliers: KeepOutliers = False,
-    series: Series = None,
-    fix_scan: FixScan = False,
-    overwrite: Overwrite = False,
-    report: Report = True,
-    noise_model: NoiseModel = None,
-    method: Method = None,
-    targets: Targets = None,
-    pairs: Pairs = None,
-    struct: Struct = None,
-    context: Context = None,
-    preset: Preset = "fast",
-    config: ConfigFile = None,
-    set_: Set = None,
-    log: Annotated[
-        list[str] | None, typer.Option(help="Also log to tensorboard or wandb; may be repeated.")
-    ] = None,
-    seed: Seed = None,
-    device: Device = "auto",
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
-) -> None:
-    """Train one model on many images: unnoise train folder/ -o my.model.
-
-    Ctrl-C leaves a usable model; unnoise train --resume my.model goes on with it.
-    """
-    from unnoise.app import files
-
-    if resume is not None:
-        chosen: list[object] = [out, minutes, steps, axes, three_d, method, pairs, struct]
-        chosen += [config, set_, log, seed, series, noise_model, nodata, mask, context]
-        changed = preset != "fast" or overwrite or nan != "keep" or keep_outliers or fix_scan
-        if changed or any(option is not None and option != [] for option in chosen):
-            raise InputError(
-                "--resume goes on with the settings of its model folder; leave out the other "
-                "training options"
-            )
-        from unnoise.app.cli.progress import show
-        from unnoise.app.train import resume as go_on
-
-        options = files.ReportOptions(report, command_line())
-        show(
-            go_on(resume, inputs or [], targets=targets, device=device, reporting=options),
-            quiet,
-            "train" if as_json else None,
-        )
-        return
-    if not inputs:
-        raise InputError("no images to train on; name files or folders, or use --resume MODEL")
-    if out is None:
-        raise InputError("say where the model goes: add -o my.model")
-    from unnoise.app.cli.progress import show
-    from unnoise.app.train import train_files
-
-    set_ = assigned(set_, noise_model, context)
-    settings = wanted(method, preset, config, pairs, struct, set_, minutes, steps, seed, three_d)
-    show(
-        train_files(
-            inputs,
-            out,
-            settings,
-            reading=files.InputOptions(axes, nan, series, nodata, mask, keep_outliers, fix_scan),
-            targets=targets,
-            overwrite=overwrite,
-            device=device,
-            loggers=log or [],
-            reporting=files.ReportOptions(report, command_line()),
-        ),
-        quiet,
-        "train" if as_json else None,
-    )
-
-
-@app.command()
-def predict(
-    model: Annotated[str, typer.Argument(help="Model folder.", show_default=False)],
-    inputs: Inputs,
-    out: Out = None,
-    axes: Axes = None,
-    nan: Nan = "keep",
-    nodata: Nodata = None,
-    mask: Mask = None,
-    keep_outliers: KeepOutliers = False,
-    series: Series = None,
-    fix_scan: FixScan = False,
-    dtype: Dtype = None,
-    compress: Compress = None,
-    tta: Tta = None,
-    uncertainty: Uncertainty = None,
-    report: Report = True,
-    overwrite: Overwrite = False,
-    device: Device = "auto",
-    backend: Backend = "torch",
-    as_json: Json = False,
-    quiet: Quiet = False,
-    debug: Debug = False,
-) -> None:
-    """Denoise images with a trained model: unnoise predict my.model big.tif -o big_clean.tif."""
-    from unnoise.app import files
-    from unnoise.app.cli.progress import show
-    from unnoise.app.predict import predict_files
-
-    show(
-        predict_files(
-            model,
-            inputs,
-            reading=files.InputOptions(axes, nan, series, nodata, mask, keep_outliers, fix_scan),
-            writing=files.OutputOptions(
-                out, dtype, overwrite, tta or False, uncertainty, backend, compress
-            ),
-            device=device,
-            reporting=files.ReportOptions(report, command_line()),
-        ),
-        quiet,
-        "predict" if as_json else None,
-    )
-
-
-for command in (noise_commands.inspect, noise_commands.calibrate, noise_commands.correct):
+for command in (
+    model_commands.train,
+    model_commands.predict,
+    noise_commands.inspect,
+    noise_commands.calibrate,
+    noise_commands.correct,
+):
     app.command()(command)
 
 

@@ -10,6 +10,7 @@ import typer
 
 from unnoise.app.cli.options import (
     Axes,
+    Channels,
     Compress,
     Debug,
     Dtype,
@@ -18,7 +19,11 @@ from unnoise.app.cli.options import (
     Nodata,
     Out,
     Overwrite,
+    Positions,
     Quiet,
+    Series,
+    Slices,
+    Time,
 )
 from unnoise.app.cli.terminal import echo
 
@@ -28,6 +33,11 @@ def inspect(
     axes: Axes = None,
     nodata: Nodata = None,
     mask: Mask = None,
+    series: Series = None,
+    channels: Channels = None,
+    time: Time = None,
+    z: Slices = None,
+    positions: Positions = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON: an object, or a list for several images.")
     ] = False,
@@ -44,7 +54,9 @@ def inspect(
     from unnoise.app import inspect as inspect_job
     from unnoise.app.files import InputOptions
 
-    reading = InputOptions(axes, nodata=nodata, mask=mask)
+    reading = InputOptions(
+        axes, "keep", series, nodata, mask, False, False, channels, time, z, positions
+    )
     echo(
         inspect_job.run(
             inputs, reading, as_json=as_json, html=html, overwrite=overwrite, command=command_line()

@@ -62,6 +62,19 @@ Series = Annotated[
         "Default: all of full size."
     ),
 ]
+Channels = Annotated[
+    str | None,
+    typer.Option(help="Only these channels, counted from 0: 0,2 or 0:3.", show_default=False),
+]
+Time = Annotated[
+    str | None,
+    typer.Option(help="Only these frames, counted from 0: 0:50 (50 is not among them)."),
+]
+Slices = Annotated[str | None, typer.Option("--z", help="Only these slices, e.g. 10:20.")]
+Positions = Annotated[
+    str | None,
+    typer.Option(help="Only these images of files that hold several, or places along S: 0,2."),
+]
 Compress = Annotated[
     str | None,
     typer.Option(

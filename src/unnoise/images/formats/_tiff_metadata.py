@@ -106,9 +106,13 @@ def imagej(image: Image) -> dict[str, Any]:
     source = image.metadata.get("source")
     if source != "imagej":
         extras = {"Info": _text(extras)} if source == "plain" and _text(extras) else {}
+    n = image.sizes
+    counts = {"LUTs": n["C"], "Ranges": 2 * n["C"], "Labels": n["T"] * n["C"] * n["Z"]}
+    several = {k: 1 if isinstance(v, str) else len(v) for k, v in extras.items() if k in counts}
+    extras = {k: v for k, v in extras.items() if several.get(k) == counts.get(k)}
     meta = {k: v if k in IMAGEJ_BINARY else _escape(v) for k, v in extras.items()}
     colors = image.acquisition.colors
-    if source != "imagej" and any(colors) and len(colors) == image.sizes["C"] > 1:
+    if "LUTs" not in meta and any(colors) and len(colors) == image.sizes["C"] > 1:
         meta |= {"mode": "composite", "LUTs": _lookup_tables(colors)}
     unit = image.units.get("X") or image.units.get("Z") or ""
     units = {"unit": unit, "yunit": image.units.get("Y", unit), "zunit": image.units.get("Z", unit)}
