@@ -51,6 +51,14 @@ def test_grows_with_steps() -> None:
     assert many.least < many.whole / 2, "a training that cannot help ends early"
 
 
+def test_of_volumes_a_piece_in_three_dimensions_is_timed() -> None:
+    """A plane of it was once given to the net, which asked for Z."""
+    volume = Image(np.random.default_rng(0).normal(size=(20, 24, 24)), "ZYX")
+    expected = expected_duration(plan([volume], settings(steps=2)), [volume], CPU)
+    assert expected is not None
+    assert expected.whole > 0
+
+
 def test_a_budget_in_minutes_is_kept() -> None:
     planned = plan([image()], settings(minutes=7))
     expected = expected_duration(planned, [image()], CPU)

@@ -156,7 +156,8 @@ def _seconds(
         nets["own"] = self_trained(model) if nets else model
     results = {}
     for kind, own in nets.items():
-        where, (piece, _) = str(device), part_of(images[0], images[0].middle(SIDE), own)
+        depth = SIDES[3][0] if own.ndim == 3 else None
+        where, (piece, _) = str(device), part_of(images[0], images[0].middle(SIDE, depth), own)
         predict_array(own, piece, device=where)  # the first time memory is taken and kept
         started = clock()
         predict_array(own, piece, device=where)

@@ -100,7 +100,9 @@ def test_its_files_are_found_and_named_like_others(install: Install, tmp_path: P
     assert formats.output_path(Path("x.1.toy.RAW")) == Path("x.1_denoised.toy.RAW")
     with pytest.raises(InputError, match=r"new\.toy names one file for several inputs"):
         formats.output_path(Path("x.toy"), "new.toy", several=True)
-    with pytest.raises(InputError, match=r"t\.raw: the suffix '\.raw' .* \.npy, \.toy, \.toy\.raw"):
+    with pytest.raises(
+        InputError, match=r"t\.raw: the suffix '\.raw' .* \.npy, .*\.toy, \.toy\.raw"
+    ):
         formats.open(folder / "t.raw")
 
 
@@ -130,7 +132,7 @@ def test_a_broken_format_is_named_where_its_files_may_be_meant(
     install(TOY.replace(".toy", ".other"), "other_format")
     (tmp_path / "a.toy").write_bytes(b"?")
     named = "the format 'toy' of the package toy_format cannot be used"
-    said = rf"use one of .*\.npy, \.other.*; {named} \({reason}"
+    said = rf"use one of .*\.npy, .*\.other.*; {named} \({reason}"
     with pytest.raises(InputError, match=said) as caught:
         formats.open(tmp_path / "a.toy")
     assert str(caught.value).endswith("), update or uninstall it")
@@ -171,6 +173,9 @@ def test_packages_are_asked_once(install: Install, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("suffix", registry.FORMATS)
 def test_what_is_built_in_offers_the_same(suffix: str) -> None:
     found = registry.format_of(Path(f"a{suffix}"))
-    image = Image.from_array(np.zeros((8, 8), np.uint8))
+    image = Image.from_array(
+        np.zeros((8, 8), np.uint8 if suffix in (".jpg", ".jpeg") else np.uint16)
+    )
     assert callable(found.read)
-    assert callable(found.prepare(Path(f"a{suffix}"), image, image.dtype))
+    if hasattr(found, "prepare"):
+        assert callable(found.prepare(Path(f"a{suffix}"), image, image.dtype))

@@ -22,6 +22,11 @@ FORMATS = {
     ".jpg": "raster",
     ".jpeg": "raster",
     ".npy": "npy",
+    **{
+        f"{suffix}{packed}": "mrc"
+        for packed in ("", ".gz", ".bz2")
+        for suffix in (".mrc", ".mrcs", ".map", ".rec", ".st")
+    },
 }
 """Suffix -> module of this package with the functions of `Format`, imported when first met."""
 MARKERS: dict[str, str] = {}
@@ -235,7 +240,8 @@ def about() -> list[About]:
 def known_suffixes() -> str:
     """The suffixes to choose from, for messages, and which formats do not work."""
     formats, problems = _loaded()
-    return "; ".join([", ".join([*FORMATS, *formats]), *problems])
+    own = [suffix for suffix in FORMATS if not suffix.endswith((".gz", ".bz2"))]
+    return "; ".join([", ".join([*own, *formats]), *problems])
 
 
 @cache
