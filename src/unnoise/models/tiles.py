@@ -59,13 +59,31 @@ def tiles(
     >>> [(t.read[0].start, t.read[0].stop, t.write[0]) for t in tiles((20,), (8,), (6,), (4,))]
     [(-4, 16, slice(0, 8, None)), (0, 24, slice(8, 16, None)), (8, 24, slice(16, 20, None))]
     """
+    sides = tuple(_up(max(side, 1), period) for side, period in zip(tile, grid, strict=True))
+    whole = tuple(slice(0, size) for size in shape)
+    yield from cut(whole, shape, sides, halo, grid)
+
+
+def cut(
+    region: tuple[slice, ...],
+    shape: tuple[int, ...],
+    tile: tuple[int, ...],
+    halo: tuple[int, ...],
+    grid: tuple[int, ...],
+) -> Iterator[Tile]:
+    """Cut a region of an image into tiles; neither it nor they need to begin on the grid.
+
+    Examples
+    --------
+    >>> [(t.read[0], t.write[0]) for t in cut((slice(5, 15),), (20,), (6,), (1,), (4,))]
+    [(slice(0, 16, None), slice(5, 11, None)), (slice(4, 20, None), slice(11, 15, None))]
+    """
     spans = [
         [
-            _span(start, min(start + length, size), size, context, period)
-            for length, context in [(_up(max(side, 1), period), _up(reach, period))]
-            for start in range(0, size, length)
+            _span(start, min(start + side, part.stop), size, _up(reach, period), period)
+            for start in range(part.start, part.stop, side)
         ]
-        for size, side, reach, period in zip(shape, tile, halo, grid, strict=True)
+        for part, size, side, reach, period in zip(region, shape, tile, halo, grid, strict=True)
     ]
     for parts in itertools.product(*spans):
         read, keep, write = zip(*parts, strict=True)
@@ -81,8 +99,8 @@ def _span(
     start: int, stop: int, size: int, context: int, period: int
 ) -> tuple[slice, slice, slice]:
     """(read, keep, write) along one dimension."""
-    first = max(start - context, -period)
-    last = min(start + _up(stop - start, period) + context, _up(size, period) + period)
+    first = max(start // period * period - context, -period)
+    last = min(_up(stop, period) + context, _up(size, period) + period)
     return slice(first, last), slice(start - first, stop - first), slice(start, stop)
 
 

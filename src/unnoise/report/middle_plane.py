@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from unnoise.images import axes as ax
 from unnoise.images.image import Image
+from unnoise.models.frame_tiles import Block
 from unnoise.models.model import Model
-from unnoise.models.predict import Block, predict, predict_array
+from unnoise.models.predict import predict, predict_array
 from unnoise.quality.assess import assess
 from unnoise.quality.region import part_of
 from unnoise.report.result_page import DenoisedPlane

@@ -1,0 +1,239 @@
+"""The nets of a model, ready for tiles of the frames of an image in any order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from unnoise.images.axes import Where
+from unnoise.images.image import Image
+from unnoise.images.neighbours import Neighbours
+from unnoise.models import backends
+from unnoise.models.joined_frames import Light, Surroundings
+from unnoise.models.model import Model
+from unnoise.models.tile_results import Member, Result, mean
+from unnoise.models.tiles import Tile, choose, cut, read_tile, tiles
+from unnoise.models.units import check_finite
+from unnoise.nets.classical import Filter
+from unnoise.nets.device import free_memory, keep_memory, select_device
+
+MEMORY_SHARE = 0.25
+"""A tile may take this share of the free memory ..."""
+MAX_MEMORY = {2: 400e6, 3: 2e9}
+"""... and on CPUs at most this many bytes: the halo of a 1,000-pixel tile costs only a fifth more,
+while that of a 3D tile can cost many times its kept part."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """A finished piece of the result.
+
+    Attributes
+    ----------
+    where : mapping
+        Region of the image by letter.
+    values : ndarray, float64, STCZYX
+        Clean pixels in the units of the image.
+    std : ndarray, float64, STCZYX, or None
+        Standard deviations, if the net predicts them; 0 in copied channels.
+    error : ndarray, float64, STCZYX, or None
+        Standard deviation of the result around the clean image where the pixel itself was
+        used; 0 in copied channels.
+    done, total : int
+        Pieces finished so far and in all.
+    """
+
+    where: Where
+    values: NDArray[np.float64]
+    done: int
+    total: int
+    std: NDArray[np.float64] | None = None
+    error: NDArray[np.float64] | None = None
+
+
+class Ready:
+    """A model that is ready for the frames of an image, in any order.
+
+    Parameters
+    ----------
+    model, image, device, tta, backend
+        As for `predict`.
+
+    Attributes
+    ----------
+    jobs : dict of int to Job
+        For every level of brightness its nets, made when they are asked for.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        image: Image,
+        *,
+        device: str = "auto",
+        tta: bool | None = False,
+        backend: str = "torch",
+    ) -> None:
+        model.check(image)
+        backends.check(backend, device)
+        for part in model.levels:
+            backends.check_model(part, backend)
+        self.model, self.image, self.tta = model, image, tta
+        where_to = select_device("cpu" if backend == "onnx" else device)
+        self.jobs = _Jobs(lambda level: Job.of(model.levels[level], image, where_to, backend))
+        self._levels: dict[tuple[int, int], int] = {}
+        self._around: tuple[Mapping[str, int], list[tuple[int, Light]] | None] = ({}, None)
+        keep_memory()  # 0.8 of the time: the next tile needs maps of the same sizes
+
+    def level(self, s: int, t: int) -> int:
+        """Which of the models is for a frame."""
+        if not self.model.others:
+            return 0
+        if (s, t) not in self._levels:
+            self._levels[s, t] = self.model.level_of(self.image, s, t)
+        return self._levels[s, t]
+
+    def blocks(self, at: Mapping[str, int], plan: Sequence[Tile]) -> Iterator[Block]:
+        """Tiles of the frame at a place along S, T and, of planes, Z."""
+        level = self.level(at["S"], at["T"])
+        job = self.jobs[level]
+        for done, piece in enumerate(plan, 1):
+            where, (results, error) = job.result(self.image, at, piece, self.tta, self._near(at))
+            std = results[1] if len(results) > 1 else None
+            parts = (p if p is None else _canonical(p, piece) for p in (std, error))
+            yield Block(where, _canonical(results[0], piece), done, len(plan), *parts)
+
+    def _near(self, at: Mapping[str, int]) -> list[tuple[int, Light]] | None:
+        """The frames that are joined with a frame, looked for once; None where none are."""
+        level = self.level(at["S"], at["T"])
+        around = self.jobs[level].surroundings
+        if around is None:
+            return None
+        if self._around[0] != at:
+            alike = None
+            if self.model.others and around.joined.axis == "T":
+                every = range(self.image.sizes["T"])
+                alike = [u for u in every if self.level(at["S"], u) == level]
+            self._around = (dict(at), around.around(at, alike))
+        return self._around[1]
+
+
+class _Jobs(dict[int, "Job"]):
+    """Jobs by level, each made when it is first asked for."""
+
+    def __init__(self, make: Callable[[int], Job]) -> None:
+        self._make = make
+
+    def __missing__(self, level: int) -> Job:
+        self[level] = job = self._make(level)
+        return job
+
+
+@dataclass(frozen=True)
+class Job:
+    """The nets of a model for an image, and how its tiles must lie.
+
+    Attributes
+    ----------
+    members : list of Member
+    beside : list of Neighbours or None
+    ndim : int
+    shape : tuple of int
+        Of a frame.
+    halo, grid : tuple of int
+        How far a result looks; the period of all nets.
+    device : torch.device
+    surroundings : Surroundings or None
+        The frames that are joined.
+    """
+
+    members: list[Member]
+    beside: list[Neighbours | None]
+    ndim: int
+    shape: tuple[int, ...]
+    halo: tuple[int, ...]
+    grid: tuple[int, ...]
+    device: torch.device
+    surroundings: Surroundings | None = None
+
+    @classmethod
+    def of(cls, model: Model, image: Image, device: torch.device, backend: str) -> Job:
+        """Load the nets."""
+        surroundings = None
+        if model.joined is not None:
+            surroundings = Surroundings(model.joined, image, model.channels)
+            if image.sizes[model.joined.axis] == 1:
+                model, surroundings = replace(model, joined=None), None
+        members = [Member.of(m, share, device, backend) for m, share in model.members]
+        beside = [Neighbours(image, *m.context) if m.context else None for m, _ in model.members]
+        n, ndim = image.sizes, model.ndim
+        shape = tuple(n[letter] for letter in "ZYX"[-ndim:])
+        halo = tuple(max(sides) for sides in zip(*(m.halo for m in members), strict=True))
+        grid = tuple(
+            math.lcm(*periods) for periods in zip(*(m.net.grid for m in members), strict=True)
+        )
+        return cls(members, beside, ndim, shape, halo, grid, device, surroundings)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether only whole planes, or whole stacks, can be denoised."""
+        return any(isinstance(m.net, Filter) and m.net.whole for m in self.members)
+
+    def side(self, room: float) -> tuple[int, ...]:
+        """The largest tile that needs no more than so many bytes."""
+        if self.is_whole:
+            return self.shape
+        return choose(self.shape, self.halo, self.grid, room / max(m.memory for m in self.members))
+
+    def tiles(self, tile: tuple[int, ...] | None = None) -> list[Tile]:
+        """The tiles of a frame, by default as large as the free memory allows."""
+        if tile is None or self.is_whole:
+            room = free_memory(self.device) * MEMORY_SHARE
+            cuda = self.device.type == "cuda"
+            tile = self.side(room if cuda else min(room, MAX_MEMORY[self.ndim]))
+        return list(tiles(self.shape, tile, self._context, self.grid))
+
+    def cut(self, region: tuple[slice, ...], tile: tuple[int, ...]) -> list[Tile]:
+        """The tiles of a region of a frame."""
+        return list(cut(region, self.shape, tile, self._context, self.grid))
+
+    @property
+    def _context(self) -> tuple[int, ...]:
+        """What a tile sees around it."""
+        return (0,) * self.ndim if self.is_whole else self.halo
+
+    def result(
+        self,
+        image: Image,
+        at: Mapping[str, int],
+        piece: Tile,
+        tta: bool | None,
+        frames: list[tuple[int, Light]] | None,
+    ) -> tuple[Where, Result]:
+        """A tile of a frame: where it lies, and its result."""
+        window = None
+        if self.surroundings is not None and frames is not None:
+            window = self.surroundings.window(at, frames, piece)
+            noisy = window.pixels[window.centre]
+        else:
+            noisy = read_tile(image, at, piece, self.ndim)
+        found = []
+        for member, neighbours in zip(self.members, self.beside, strict=True):
+            places = neighbours.frames(at) if neighbours else []
+            beside = [read_tile(image, place, piece, self.ndim) for place in places]
+            found.append(member.result(noisy, beside, piece, self.shape, tta, window))
+        where: dict[str, int | slice] = {**at, "Z": slice(at["Z"], at["Z"] + 1)}
+        check_finite(image, noisy, [values for results, _ in found for values in results])
+        where |= dict(zip("ZYX"[-self.ndim :], piece.write, strict=True))
+        return where, mean(self.members, found)
+
+
+def _canonical(values: NDArray[np.float64], piece: Tile) -> NDArray[np.float64]:
+    """The kept part of a tile (c, *space) as an STCZYX block."""
+    kept = values[(slice(None), *piece.keep)]
+    return kept[None, None] if len(piece.keep) == 3 else kept[None, None, :, None]
