@@ -41,6 +41,30 @@ def test_pixels_are_decoded_once_while_few_are_open(monkeypatch: pytest.MonkeyPa
     assert len(calls) == before, "the last used one stays"
 
 
+def test_a_map_is_opened_anew_after_much_was_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read of a map counts as memory of the process, until the map is closed."""
+    monkeypatch.setattr(reader, "MAX_MAPPED", 30)
+    np.arange(40, dtype="u1").tofile(tmp_path / "a")
+    maps: list[weakref.ref[np.memmap]] = []
+
+    def load() -> np.memmap:
+        found = np.memmap(tmp_path / "a", "u1", "r")
+        maps.append(weakref.ref(found))
+        return found
+
+    pixels = Pixels(load, (40,), np.dtype("u1"))
+    kept = pixels[:4]
+    found = np.concatenate([kept, *(pixels[i : i + 4].copy() for i in range(4, 40, 4))])
+    np.testing.assert_array_equal(found, np.arange(40))
+    assert len(maps) == 2
+    np.testing.assert_array_equal(kept, np.arange(4), "pixels that are in use stay")
+    del kept
+    gc.collect()
+    assert maps[0]() is None
+
+
 def test_reloading_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     """No callback, and when the pixels go no array, whatever the number of reloads."""
     monkeypatch.setattr(reader, "MAX_OPEN", 1)

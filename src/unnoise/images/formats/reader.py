@@ -18,14 +18,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unnoise.errors import InputError
+from unnoise.images.image import ArrayLike
 
 MAX_OPEN, MAX_DECODED = 100, 2e9
 """Arrays, and bytes of decoded ones, that stay open: every map holds a file descriptor."""
-MAX_PLANES, MAX_RECENT = 1000, 2**28
-"""Decoded planes, and their bytes, that are kept of all files together."""
+MAX_PLANES, MAX_RECENT = 4000, 2**28
+"""Decoded planes, tiles and strips, and their bytes, that are kept of all files together."""
 Opened = Callable[[Path], AbstractContextManager[Callable[[tuple[int, ...]], Any]]]
 """Opens a file, and gives the function that reads one of its planes."""
-_open: WeakKeyDictionary[Pixels, NDArray] = WeakKeyDictionary()
+MAX_MAPPED = 2**28
+"""Bytes that are read of a map before it is opened anew."""
+_open: WeakKeyDictionary[Pixels, ArrayLike] = WeakKeyDictionary()
 _readers: WeakKeyDictionary[PlanePixels, _Reader] = WeakKeyDictionary()
 _recent: dict[Hashable, NDArray] = {}
 """Of these three the last used one comes last."""
@@ -41,7 +44,7 @@ class Pixels:
     Parameters
     ----------
     load : callable
-        Decodes or maps the whole array.
+        Decodes or maps the whole array, or opens one whose regions are decoded when asked for.
     shape : tuple of int
     dtype : numpy.dtype
         Type of the pixels on disk; its byte order does not matter.
@@ -53,22 +56,31 @@ class Pixels:
     array([1, 2], dtype=uint16)
     """
 
-    def __init__(self, load: Callable[[], NDArray], shape: tuple[int, ...], dtype: np.dtype):
+    def __init__(self, load: Callable[[], ArrayLike], shape: tuple[int, ...], dtype: np.dtype):
         self._load = load
+        self._read = 0
         self.shape = shape
         self.dtype = dtype.newbyteorder("=")
 
     def __getitem__(self, index: Any, /) -> NDArray:
-        array = _open.pop(self, None)
-        _open[self] = array = self._load() if array is None else array
-        while len(_open) > 1 and (len(_open) > MAX_OPEN or _decoded() > MAX_DECODED):
-            del _open[next(iter(_open))]
-        return np.asarray(array[index], dtype=self.dtype)
+        with _lock:
+            array = _open.pop(self, None)
+            _open[self] = array = self._load() if array is None else array
+            while len(_open) > 1 and (len(_open) > MAX_OPEN or _decoded() > MAX_DECODED):
+                del _open[next(iter(_open))]
+        pixels = np.asarray(array[index], dtype=self.dtype)
+        with _lock:  # what was read of a map counts as memory of the process until it is closed
+            self._read += pixels.nbytes
+            if self._read > MAX_MAPPED and isinstance(array, np.memmap):
+                self._read = 0
+                _open.pop(self, None)
+        return pixels
 
 
 def _decoded() -> int:
-    """Bytes of the open arrays that fill memory; maps do not."""
-    return sum(array.nbytes for array in _open.values() if not isinstance(array, np.memmap))
+    """Bytes of the open arrays that fill memory; maps and arrays read by regions do not."""
+    arrays = (array for array in _open.values() if isinstance(array, np.ndarray))
+    return sum(array.nbytes for array in arrays if not isinstance(array, np.memmap))
 
 
 class PlanePixels:

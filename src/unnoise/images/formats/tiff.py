@@ -6,8 +6,8 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import tifffile
-from numpy.typing import NDArray
 from tifffile import TiffPageSeries
 
 from unnoise.errors import AxesError, InputError
@@ -28,10 +27,11 @@ from unnoise.images.formats import (
     _tiff_storage,
     _tiff_tags,
 )
+from unnoise.images.formats._tiff_regions import Regions, Shown
 from unnoise.images.formats._tiff_writing import compressions, described, lost, prepare
 from unnoise.images.formats.about import About
 from unnoise.images.formats.reader import Pixels, reading
-from unnoise.images.image import Image
+from unnoise.images.image import ArrayLike, Image
 from unnoise.images.pixel_types import check_pixels
 
 ABOUT = (
@@ -49,6 +49,8 @@ ABOUT = (
 RGB = (2, 6)  # PhotometricInterpretation RGB and YCBCR; tifffile decodes the latter to RGB
 KEPT_PHOTOMETRICS = (0, 5)  # MINISWHITE and SEPARATED (CMYK) are written back as such
 __all__ = ["ABOUT", "compressions", "lost", "numbers", "prepare", "read"]
+PALETTE_SIDE = 4096
+"""Of larger pictures the middle shows what a palette is for."""
 ALPHA = (1, 2)  # ExtraSamples ASSOCALPHA and UNASSALPHA
 
 
@@ -245,8 +247,12 @@ def _palette_of(page: Any, source: str) -> str:
     """What the palette of a file is for, or nothing; in ImageJ all are lookup tables."""
     if page.photometric != 3 or page.colormap is None or source == "imagej":
         return ""
-    pixels = np.asarray(page.asarray())
-    return _palette.kind(page.colormap, pixels.reshape(-1, pixels.shape[-1]))
+    with ExitStack() as nothing:
+        path = Path(page.parent.filehandle.path)
+        pixels = Regions(path, nothing, [page], page.shape)
+        middle = tuple(ax.middle(n, PALETTE_SIDE) for n in page.shape)
+        part = pixels[middle]
+    return _palette.kind(page.colormap, part.reshape(-1, part.shape[-1]))
 
 
 def _pixels(
@@ -256,33 +262,41 @@ def _pixels(
     part: _tiff_series.Alone | None,
     form: tuple[tuple[int, ...], np.dtype, str],
 ) -> Pixels:
-    """A memory map where possible, else pixels that are decoded at the first access."""
+    """A memory map where possible, else pixels of which the regions asked for are decoded."""
     shape, dtype, palette = form
     is_elsewhere = series.is_multifile or not os.path.samefile(
         series.keyframe.parent.filehandle.path, path
     )
     offset = None if is_elsewhere or series.transform else series.dataoffset
     if offset is None or part is not None or palette in ("gray", "colour"):
-        load = partial(_decode, path, number, part, palette)
-        return Pixels(load, shape, dtype)
+        return Pixels(partial(_regions, path, number, part, palette), shape, dtype)
     dtype = dtype.newbyteorder(series.keyframe.parent.byteorder)
     return Pixels(lambda: np.memmap(path, dtype, "r", offset, shape), shape, dtype)
 
 
-def _decode(path: Path, number: int, part: _tiff_series.Alone | None, palette: str) -> NDArray:
-    with (
-        reading(path, "TIFF"),
-        _problems() as problems,
-        _tiff_series.opened(path) as (tif, _),
-    ):
+def _regions(path: Path, number: int, part: _tiff_series.Alone | None, palette: str) -> ArrayLike:
+    """The pixels of an image, whose files stay open as long as they."""
+    with ExitStack() as files, reading(path, "TIFF"), _problems() as problems:
+        tif, _ = files.enter_context(_tiff_series.opened(path))
         one = _tiff_series.series_of(tif, path)[number]
-        pixels = one.asarray() if part is None else _tiff_series.decode_alone(tif, part)
-        if problems:
-            raise ValueError(problems[0])
-        colours = one.keyframe.colormap
+        shown, colours = None, one.keyframe.colormap
+        if one.transform is not None:
+            shown = Shown(one.transform, np.dtype(one.dtype))
         if palette in ("gray", "colour") and colours is not None:
-            return _palette.expand(pixels, colours, palette)
-        return pixels
+            expand = partial(_palette.expand, colours=colours, way=palette)
+            shown = Shown(expand, np.dtype(np.uint8), (3,) if palette == "colour" else ())
+        pages: Sequence[Any] = one
+        shape = tuple(one.shape)
+        if part is not None:
+            pages, shape = [tif.pages[i] for i in part.pages], part.shape
+        try:
+            return Regions(path, files, pages, shape, shown)
+        except (ValueError, IndexError):  # a single page tells of all, or their shapes differ
+            whole = one.asarray()
+            return whole if shown is None or one.transform else shown.pixels_of(whole)
+        finally:
+            if problems:
+                raise ValueError(problems[0])
 
 
 def _axes(
