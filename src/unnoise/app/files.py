@@ -283,8 +283,9 @@ def check_outputs(
                 output = writing.create(place, image, dtype)
                 output.check()
                 needed[place.parent] += output.nbytes
-                if output.lost and place == target:
-                    told.append(Message(formats.not_carried(output, image)))
+                if place == target:
+                    texts = formats.rewritten(image, place), formats.not_carried(output, image)
+                    told += map(Message, filter(None, texts))
     for folder, size in needed.items():
         if shutil.disk_usage(folder).free < size:
             raise InputError(

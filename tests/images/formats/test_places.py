@@ -160,3 +160,19 @@ def test_what_lies_in_an_image_has_its_result_beside_the_whole(
         tmp_path / "unnamed",
         tmp_path / "x.planes" / "0",
     ]
+
+
+def test_results_of_what_can_only_be_read_are_ome_tiff(tmp_path: Path) -> None:
+    image = Image(np.zeros((8, 9), np.uint16), "YX", path=tmp_path / "a.czi")
+    assert formats.output_path(image) == tmp_path / "a_denoised.ome.tif"
+    assert formats.output_path(image, f"{tmp_path}/out/") == tmp_path / "out" / "a.ome.tif"
+    assert formats.output_path(image, tmp_path / "b.npy") == tmp_path / "b.npy"
+    assert "a.czi: its format can be read but not written" in formats.rewritten(
+        image, formats.output_path(image)
+    )
+    with pytest.raises(InputError, match=r"b\.czi: images are read from \.czi files but not writ"):
+        formats.create(tmp_path / "b.czi", like=image)
+    for name in ("a.czi", "a_denoised.ome.tif", "a_series3_denoised.ome.tif", "b_denoised.ome.tif"):
+        (tmp_path / name).touch()
+    found = [path.name for path in formats.find([tmp_path])]
+    assert found == ["a.czi", "b_denoised.ome.tif"]

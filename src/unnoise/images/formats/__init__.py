@@ -15,8 +15,8 @@ from numpy.typing import DTypeLike, NDArray
 from unnoise.errors import InputError, expect
 from unnoise.images import axes as ax
 from unnoise.images.atomic import target
-from unnoise.images.formats.places import find, output_path, output_paths
-from unnoise.images.formats.registry import folder_format, format_of, format_within
+from unnoise.images.formats.places import find, output_path, output_paths, rewritten
+from unnoise.images.formats.registry import folder_format, format_of, format_within, is_written
 from unnoise.images.formats.writer import Writer
 from unnoise.images.image import Image
 from unnoise.images.pixel_types import as_pixels
@@ -30,6 +30,7 @@ __all__ = [
     "output_path",
     "output_paths",
     "read_mask",
+    "rewritten",
     "save",
 ]
 
@@ -223,6 +224,11 @@ def create(
     expect("path", path, (str, os.PathLike), "a name like 'cells.tif'")
     path = Path(path)
     found: Any = format_of(path)
+    if not is_written(path):
+        raise InputError(
+            f"{path}: images are read from {path.suffix} files but not written to them; choose a "
+            f"name that ends in .ome.tif"
+        )
     target(path)  # a link that leads nowhere is refused now
     _refuse_source(path, [p for p in (like.path, *like.metadata.get("files", ())) if p is not None])
     if os.path.exists(path):

@@ -12,11 +12,16 @@ from unnoise.errors import InputError
 from unnoise.images.formats.registry import (
     folder_format,
     format_of,
+    is_written,
     known_suffixes,
+    only_read,
     suffix_of,
     suffix_of_folder,
 )
 from unnoise.images.image import Image
+
+WRITTEN = ".ome", ".tif"
+"""The end of the names of results whose format can only be read."""
 
 
 def find(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
@@ -56,7 +61,8 @@ def output_path(
 
     Beside the input under the name ``<stem>_denoised<suffix>``; or into `out` under its own
     name if `out` is a folder, ends with a slash or takes the results of `several` inputs; or to
-    `out` itself. Where a file holds several images, their names have the number of each.
+    `out` itself. Where a file holds several images, their names have the number of each. Results of
+    formats that cannot be written are OME-TIFF.
 
     Raises
     ------
@@ -69,6 +75,8 @@ def output_path(
     'data/cells_denoised.ome.tif'
     >>> output_path(Path("data/cells.tif"), "clean/").as_posix()
     'clean/cells.tif'
+    >>> output_path(Path("data/cells.czi")).as_posix()
+    'data/cells_denoised.ome.tif'
     """
     part = ""
     if isinstance(source, Image):
@@ -76,6 +84,8 @@ def output_path(
         source = source.path or Path(source.name)
     source = _outermost(source)
     stem, ome, suffix = _split(source.name)
+    if suffix_of(source) and not is_written(source):
+        ome, suffix = WRITTEN
     source = source.with_name(f"{stem}{part}{ome}{suffix}")
     if out is None:
         return source.with_name(f"{stem}{part}_denoised{ome}{suffix}")
@@ -102,6 +112,22 @@ def output_paths(images: Sequence[Image], out: str | os.PathLike[str] | None = N
     is_folder = out is not None and not suffix_of(out)
     several = len(files) > 1 or (is_folder and (len(images) > 1 or of_set))
     return [output_path(image, out, several=several) for image in images]
+
+
+def rewritten(image: Image, path: Path) -> str:
+    """A sentence on a result in another format than its image, which cannot be written.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rewritten(Image(np.zeros((8, 8)), "YX", path=Path("a.czi")), Path("a_denoised.ome.tif"))
+    'a.czi: its format can be read but not written, so the result is a_denoised.ome.tif'
+    >>> rewritten(Image(np.zeros((8, 8)), "YX", path=Path("a.npy")), Path("a_denoised.npy"))
+    ''
+    """
+    if image.path is None or not suffix_of(image.path) or is_written(image.path):
+        return ""
+    return f"{image.name}: its format can be read but not written, so the result is {path.name}"
 
 
 def _outermost(path: Path) -> Path:
@@ -134,7 +160,10 @@ def _is_result(name: str, names: set[str]) -> bool:
     stem, ome, suffix = _split(name)
     source = stem.removesuffix("_denoised")
     sources = {source, re.sub(r"_series[0-9]+$", "", source)}
-    return source != stem and any(f"{s}{ome}{suffix}" in names for s in sources)
+    if source == stem:
+        return False
+    ends = [f"{ome}{suffix}", *(only_read() if (ome, suffix) == WRITTEN else ())]
+    return any(f"{s}{end}" in names for s in sources for end in ends)
 
 
 def _images(files: list[Path], otherwise: str) -> list[Path]:

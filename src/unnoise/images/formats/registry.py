@@ -27,6 +27,7 @@ FORMATS = {
         for packed in ("", ".gz", ".bz2")
         for suffix in (".mrc", ".mrcs", ".map", ".rec", ".st")
     },
+    ".czi": "czi",
 }
 """Suffix -> module of this package with the functions of `Format`, imported when first met."""
 MARKERS: dict[str, str] = {}
@@ -36,6 +37,7 @@ KINDS = {
     "PNG": (".png",),
     "JPEG": (".jpg", ".jpeg"),
     "NumPy file": (".npy",),
+    "CZI": (".czi",),
 }
 """What a file is -> the suffixes of its kind."""
 CONTENT = {
@@ -46,6 +48,7 @@ CONTENT = {
     b"\x89PNG\r\n\x1a\n": "PNG",
     b"\xff\xd8\xff": "JPEG",
     b"\x93NUMPY": "NumPy file",
+    b"ZISRAWFILE": "CZI",
 }
 """How a file begins -> what it is."""
 FOREIGN = {
@@ -72,6 +75,7 @@ class Format(Protocol):
         [project.entry-points."unnoise.formats"]
         toy = "toy_format"
 
+    A format that can only be read has no `prepare` in this package; results are OME-TIFF then.
     What else it may have is asked for by name: ``numbers(path, series)``, the numbers of the
     images that are meant in a file that holds several, with a note, where `read` takes the number
     as a third argument; ``lost(path, like, dtype)``, the names of what is known of an image and
@@ -177,6 +181,17 @@ def format_of(path: Path) -> Format:
         return _loaded()[0][suffix]
     found = f"the suffix '{path.suffix}' is" if path.suffix else "a name without suffix is"
     raise InputError(f"{path}: {found} no known image format; use one of {known_suffixes()}")
+
+
+def is_written(path: str | os.PathLike[str]) -> bool:
+    """Whether the format for the suffix of a path can be written, and not only read."""
+    return hasattr(format_of(Path(path)), "prepare")
+
+
+@cache
+def only_read() -> tuple[str, ...]:
+    """The suffixes of the formats of this package that cannot be written."""
+    return tuple(suffix for suffix in FORMATS if not is_written(f"a{suffix}"))
 
 
 def folder_format(path: Path) -> Format | None:
