@@ -10,7 +10,7 @@ PYTEST = $(VENV)/bin/python -m pytest --numprocesses=auto --dist=worksteal
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test]"
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test,formats-em]"
 	touch $@
 
 demo: $(READY)

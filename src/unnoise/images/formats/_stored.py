@@ -6,6 +6,7 @@ import bz2
 import gzip
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
@@ -36,11 +37,17 @@ class Place(NamedTuple):
         The last axis varies fastest.
     dtype : numpy.dtype
         With its byte order.
+    packed : str
+        The suffix of what the pixels alone are packed with, behind a header that is not.
+    start : int
+        Where these packed pixels begin.
     """
 
     offset: int
     shape: tuple[int, ...]
     dtype: np.dtype
+    packed: str = ""
+    start: int = 0
 
     @property
     def size(self) -> int:
@@ -62,7 +69,7 @@ def check(path: Path, place: Place, kind: str) -> None:
     ------
     InputError
     """
-    packed, size = packer(path), path.stat().st_size
+    packed, size = place.packed or packer(path), path.stat().st_size
     most = size * PACKERS[packed][2] if packed else size
     if place.offset + place.size > most:
         raise InputError(
@@ -95,7 +102,7 @@ def pixels(path: Path, place: Place, kind: str, order: tuple[int, ...] | None = 
 
     def load() -> NDArray:
         with reading(path, kind):
-            if packer(path):
+            if place.packed or packer(path):
                 return unpacked(path, place).transpose(order)
             array = np.memmap(path, place.dtype, "r", place.offset, place.shape)
             return array.transpose(order)
@@ -108,16 +115,22 @@ def unpacked(path: Path, place: Place) -> NDArray:
 
     Memory grows with what is found in the file, not with what its header promises.
     """
-    with opened(path) as stream:
+    with ExitStack() as stack:
+        if place.packed:
+            file = stack.enter_context(open(path, "rb"))
+            file.seek(place.start)
+            stream = stack.enter_context(PACKERS[place.packed][1](file, "rb"))
+        else:
+            stream = stack.enter_context(opened(path))
         stream.seek(place.offset)
         if place.size <= IN_MEMORY:
             content = bytearray()
             _unpack(stream, place.size, content.extend)
             return np.frombuffer(content, place.dtype).reshape(place.shape)
-        with tempfile.TemporaryFile() as file:
-            _unpack(stream, place.size, file.write)
-            file.flush()
-            return np.memmap(file, place.dtype, "r", shape=place.shape)
+        with tempfile.TemporaryFile() as scratch:
+            _unpack(stream, place.size, scratch.write)
+            scratch.flush()
+            return np.memmap(scratch, place.dtype, "r", shape=place.shape)
 
 
 def opened(path: Path) -> IO[bytes]:

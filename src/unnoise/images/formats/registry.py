@@ -28,6 +28,10 @@ FORMATS = {
         for suffix in (".mrc", ".mrcs", ".map", ".rec", ".st")
     },
     ".czi": "czi",
+    ".nii": "nifti",
+    ".nii.gz": "nifti",
+    **dict.fromkeys((".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fts.gz"), "fits"),
+    **dict.fromkeys((".fits.fz", ".fit.fz", ".fz"), "fits"),
 }
 """Suffix -> module of this package with the functions of `Format`, imported when first met."""
 MARKERS: dict[str, str] = {}

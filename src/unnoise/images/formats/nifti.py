@@ -1,0 +1,201 @@
+"""NIfTI of medical images, bare or packed by gzip, by nibabel.
+
+Axes come in the order T, Z, Y, X of the array, which is x, y, z, t of the file.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unnoise.errors import InputError
+from unnoise.images import axes as ax
+from unnoise.images.formats import _stored
+from unnoise.images.formats.about import About
+from unnoise.images.formats.reader import needs, reading
+from unnoise.images.formats.writer import Layout, held
+from unnoise.images.image import Image
+from unnoise.images.pixel_types import check_pixels
+
+ABOUT = (
+    About(
+        "NIfTI",
+        (".nii", ".nii.gz"),
+        "nibabel",
+        "MIT",
+        "YX, ZYX, TZYX, CTZYX, with colours",
+        "voxel size, frame interval, units, affine, header, extensions, scaling of the values",
+        extra="formats",
+        tested="dicom_nifti",
+    ),
+)
+SPACE = {"mm": "mm", "meter": "m", "micron": "µm"}
+TIME = {"sec": "s", "msec": "ms", "usec": "µs"}
+"""Unit of nibabel -> of an image; others along the fourth axis (ppm, rads) are no time."""
+CODES = {"mm": "mm", "m": "meter", "meter": "meter", "micron": "micron", "um": "micron"}
+CODES |= {"µm": "micron", "μm": "micron", "s": "sec", "sec": "sec", "ms": "msec", "µs": "usec"}
+LARGE = 32767
+"""Pixels along an axis that NIfTI-1 can count."""
+
+
+def read(path: Path, axes: str | None = None) -> Image:
+    """Map a NIfTI file, or unpack it when its pixels are asked for.
+
+    Pixels stay as they are stored; a scaling of their values is told, and kept in the result.
+
+    Raises
+    ------
+    InputError
+        For damaged files, and complex pixels.
+    AxesError
+        If `axes` do not fit.
+    """
+    nibabel = needs("nibabel", "formats")
+    with reading(path, "NIfTI"):
+        opened = nibabel.load(path)
+        if not isinstance(opened, nibabel.Nifti1Image):
+            raise ValueError(f"it is {type(opened).__name__} by its header")
+        proxy, header = opened.dataobj, opened.header.copy()
+        names, shape, dtype = _layout(path, proxy)
+        check_pixels(shape, dtype, path.name)
+        data = _stored.pixels(path, _stored.Place(int(proxy.offset), shape, dtype), "NIfTI")
+        letters = ax.check(axes or names, shape)
+        scale, units = _scale(header, letters)
+        slope, inter = float(proxy.slope), float(proxy.inter)
+    scaled = (slope, inter) != (1.0, 0.0)
+    metadata: dict[str, Any] = {
+        "source": "nifti",
+        "header": header,
+        "scaling": (slope, inter) if scaled else None,
+        "holds": ["NIfTI header and affine", *["scaling of the values"] * scaled],
+    }
+    if scaled:
+        metadata["note"] = (
+            f"its pixels stand for {slope:g} * pixel {inter:+g}; they are denoised as they are "
+            f"stored, and a result in NIfTI keeps that scaling"
+        )
+    is_rgb = names.endswith("C") and letters.endswith("C")
+    alpha = 3 if is_rgb and shape[-1] == 4 else None
+    return Image(
+        data, letters, scale=scale, units=units, is_rgb=is_rgb, alpha=alpha, path=path,
+        metadata=metadata,
+    )  # fmt: skip
+
+
+def _layout(path: Path, proxy: Any) -> tuple[str, tuple[int, ...], np.dtype]:
+    """Axes, shape and type of the pixels as they lie, the last axis fastest."""
+    sizes, dtype = [int(n) for n in proxy.shape], np.dtype(proxy.dtype)
+    while len(sizes) > 5 and sizes[-1] == 1:
+        sizes.pop()
+    if not 2 <= len(sizes) <= 5:
+        raise InputError(
+            f"{path} has {len(sizes)} dimensions {tuple(sizes)}, of which x, y, z, time and "
+            f"channels are known; save a part of it with at most five"
+        )
+    # What has one pixel and is not the last only holds the place of its axis.
+    kept = [i for i, n in enumerate(sizes) if n != 1 or i < 2 or i == len(sizes) - 1]
+    names = "".join("XYZTC"[i] for i in reversed(kept))
+    shape = tuple(sizes[i] for i in reversed(kept))
+    if dtype.names is None:
+        return names, shape, dtype
+    if "C" in names:
+        raise InputError(
+            f"{path} holds vectors of colours, which cannot be joined; save one file for each"
+        )
+    return names + "C", (*shape, len(dtype.names)), np.dtype(np.uint8)
+
+
+def _scale(header: Any, letters: str) -> tuple[dict[str, float], dict[str, str]]:
+    """Pixel size and units."""
+    space, time = header.get_xyzt_units()
+    known = dict(zip("XYZT", (float(zoom) for zoom in header.get_zooms()), strict=False))
+    if time not in TIME and time != "unknown":
+        known.pop("T", None)
+    scale = {a: known[a] for a in "TZYX" if a in letters and known.get(a, 0) > 0}
+    units = {a: TIME.get(time, "") if a == "T" else SPACE.get(space, "") for a in scale}
+    return scale, {a: unit for a, unit in units.items() if unit}
+
+
+def prepare(path: Path, like: Image, dtype: np.dtype) -> Layout:
+    """Check that an image fits, and say how to lay the file out.
+
+    Raises
+    ------
+    InputError
+        For pixel types and axes that NIfTI lacks.
+    """
+    nibabel = needs("nibabel", "formats")
+    if "S" in like.axes:
+        raise InputError(
+            f"{path}: NIfTI holds no independent images (S); choose a name that ends in .tif with "
+            f"-o"
+        )
+    coloured = _is_coloured(like, dtype)
+    letters = "".join(a for a in "CTZYX" if a in like.axes)
+    letters = letters[1:] + "C" if coloured else letters
+    shape = tuple(like.shape[like.axes.index(a)] for a in letters)
+    header = _header(nibabel, like, shape[: -1 if coloured else None])
+    try:
+        header.set_data_dtype(("RGB", "RGBA")[like.sizes["C"] - 3] if coloured else dtype)
+    except nibabel.spatialimages.HeaderDataError as error:
+        raise InputError(
+            f"{path}: NIfTI holds no {dtype}; choose another --dtype, e.g. float32"
+        ) from error
+    dims = {"Z": 3, "T": 4, "C": 5}
+    count = max([dims.get(a, 2) for a in (letters[:-1] if coloured else letters)])
+    own = like.sizes
+    header.set_data_shape(tuple(own[a] for a in "XYZTC"[:count]))
+    _describe(header, like, count)
+    file = io.BytesIO()
+    header.write_to(file)
+    start = file.getvalue().ljust(int(header.get_data_offset()), b"\0")
+    place = _stored.Place(len(start), shape, dtype.newbyteorder(header.endianness))
+    order = tuple(letters.index(a) for a in like.axes)
+    return _stored.layout(path, place, order, lambda _: start)
+
+
+def _is_coloured(like: Image, dtype: np.dtype) -> bool:
+    """Whether pixels are written as colours of 8 bit and not along an axis of their own."""
+    return like.is_rgb and dtype == np.uint8 and like.sizes["C"] in (3, 4)
+
+
+def _header(nibabel: Any, like: Image, shape: tuple[int, ...]) -> Any:
+    """The header of the input where it was one; of the second version where sizes need it."""
+    kind = nibabel.Nifti2Header if max(shape) > LARGE else nibabel.Nifti1Header
+    if like.metadata.get("source") != "nifti":
+        return kind()
+    own = like.metadata["header"].copy()
+    slope, inter = like.metadata["scaling"] or (None, None)
+    is_single = isinstance(own, nibabel.Nifti2Header) or kind is nibabel.Nifti1Header
+    header = own if is_single else kind.from_header(own)
+    header.set_slope_inter(slope, inter)
+    return header
+
+
+def _describe(header: Any, like: Image, count: int) -> None:
+    """Put pixel size and units into a header whose shape is set."""
+    zooms = list(header.get_zooms())
+    for i, letter in enumerate("XYZT"[:count]):
+        if letter in like.scale:
+            zooms[i] = like.scale[letter]
+    header.set_zooms(zooms)
+    space, time = CODES.get(like.units.get("X", "")), CODES.get(like.units.get("T", ""))
+    was = header.get_xyzt_units()
+    in_space = space in SPACE
+    header.set_xyzt_units(space if in_space else was[0], time if time in TIME else was[1])
+    header["vox_offset"] = 0  # as close as the extensions allow
+    header["magic"] = header.single_magic
+
+
+def lost(path: Path, like: Image, dtype: np.dtype) -> list[str]:
+    """What is known of an image and will not be in its file."""
+    own = like.metadata.get("source") == "nifti"
+    kept = {"NIfTI header and affine", "scaling of the values"} if own else set()
+    spaces = {like.units.get(a, "") for a in like.scale if a != "T"}
+    fits = len(spaces) <= 1 and all(CODES.get(u) in SPACE for u in spaces - {""})
+    fits = fits and CODES.get(like.units.get("T", "s")) in TIME
+    kept |= {"pixel size"} if fits else set()
+    return [*like.metadata.get("lost", ()), *(name for name in held(like) if name not in kept)]
