@@ -34,7 +34,8 @@ def test_a_job_without_events() -> None:
     found = document()
     assert found.pop("seconds") >= 0
     assert found.pop("unnoise")
-    nothing = {"results": [], "trainings": [], "warnings": [], "notes": []}
+    lists = ("results", "failed", "skipped", "trainings", "warnings", "notes")
+    nothing: dict[str, list] = {name: [] for name in lists}
     none = {"model": None, "report": None, "stopped": None}
     assert found == {"schema": SCHEMA, "command": "denoise", **nothing, **none}
 

@@ -127,7 +127,8 @@ def test_only_the_images_that_lose_go_on(
     assert [t["method"] for t in results["scene.tif"]["tried"]] == ["n2v"]
     assert [len(t["images"]) for t in found["trainings"]] == [2, 1]
     assert "method: n2v" in Path("m", "config.yaml").read_text()  # the model of both
-    assert sorted(p.name for p in Path("out").iterdir()) == ["flat.tif", "report.html", "scene.tif"]
+    names = ["flat.tif", "report.html", "scene.tif", "unnoise-run.jsonl"]
+    assert sorted(p.name for p in Path("out").iterdir()) == names
 
 
 def test_train_and_predict_warn_and_have_their_documents(
@@ -157,6 +158,8 @@ def test_one_document_and_nothing_else_on_stdout_with_every_key(run: Run, tmp_pa
     found = document(run, "denoise", "x.tif", "--method", "gaussian")
     assert set(found) == {
         "schema",
+        "failed",
+        "skipped",
         "unnoise",
         "command",
         "results",

@@ -65,7 +65,7 @@ def test_several_files_share_a_net_and_go_to_a_folder(run: Run, tmp_path: Path) 
     assert result.code == 0, result.err
     assert "2 images: n2v, axes YX" in result.err
     assert "3 channels one by one" in result.err
-    names = ["a.tif", "b.tif", "report.html", "rgb.tif"]
+    names = ["a.tif", "b.tif", "report.html", "rgb.tif", "unnoise-run.jsonl"]
     assert sorted(p.name for p in Path("out").iterdir()) == names
     each = run("denoise", folder / "a.tif", folder / "b.tif", "-o", "each/", "--each", "--steps", 1)
     assert each.code == 0

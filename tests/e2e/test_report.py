@@ -74,12 +74,12 @@ def test_several_files_have_one_report_in_their_folder(run: Run, cells: Path) ->
     other = cells.with_name("more.tif")
     tifffile.imwrite(other, tifffile.imread(cells)[::-1])
     assert run("denoise", cells, other, "-o", "out/", *PLAIN).code == 0
-    assert names("out") == ["cells.tif", "more.tif", "report.html"]
+    assert names("out") == ["cells.tif", "more.tif", "report.html", "unnoise-run.jsonl"]
     text = words("out/report.html")
     assert "Denoising: cells.tif and 1 more" in text
     assert "Quality, more.tif" in text
     assert run("denoise", cells, other, "-o", "none/", *PLAIN, "--no-report").code == 0
-    assert names("none") == ["cells.tif", "more.tif"]
+    assert names("none") == ["cells.tif", "more.tif", "unnoise-run.jsonl"]
 
 
 def test_every_model_of_a_run_shows_its_settings_and_its_curve(run: Run, cells: Path) -> None:

@@ -12,8 +12,9 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from unnoise.app import rescue
-from unnoise.app.events import Event, Interrupt, Judged, Message, Saved, Stopped
+from unnoise.app import batch, rescue
+from unnoise.app.batch import recorded
+from unnoise.app.events import Batch, Event, Failed, Interrupt, Judged, Message, Saved, Stopped
 from unnoise.app.files import (
     REPORT,
     InputOptions,
@@ -53,6 +54,7 @@ from unnoise.training.run import Run
 from unnoise.training.start import start
 
 
+@recorded
 def denoise_files(
     inputs: Sequence[str | Path],
     settings: Config | Auto,
@@ -67,26 +69,49 @@ def denoise_files(
 ) -> Generator[Event]:
     """Train on the files themselves and write their clean versions.
 
-    Files with the same channels and dimensions share one model, unless `each` is set.
+    Files with the same channels and dimensions share one model, unless `each` is set. Of several
+    those that cannot be read or denoised are left behind, and a ledger says so.
 
     Raises
     ------
     InputError
-        Before any training, if an input or an output place cannot be used.
+        Before any training, if the input or an output place cannot be used.
     """
     backends.check(writing.backend, device)
     if writing.backend == "onnx" and isinstance(settings, Auto):
         settings = replace(settings, shipped=False)  # its transform cannot be exported
     paths = formats.find(inputs)
     seconds = formats.find(targets or [])
-    opened = reading.find(paths)
-    paths = [image.path or Path(image.name) for image in opened]
+    # Pairs belong together by their order, so none may be missing.
+    tolerant = len(paths) > 1 and targets is None
+    opened, failed = batch.opened(paths, reading) if tolerant else (reading.find(paths), [])
     results = writing.paths(opened, seconds)
+    if len(opened) + len(failed) > 1:
+        yield Batch(results[0].parent, len(opened) + len(failed))
+    yield from failed
+    kept, skipped = batch.without_results(opened, results, writing)
+    yield from skipped
+    if skipped and targets is not None:
+        raise InputError(
+            "--skip-existing would leave out images of pairs; name the pairs that are left, or "
+            "choose --overwrite"
+        )
+    if not kept:
+        return
+    opened, results = [opened[i] for i in kept], [results[i] for i in kept]
+    if tolerant:
+        kept, images, failed = batch.readable(opened, reading)
+        yield from failed
+        if not kept:
+            return
+        opened, results = [opened[i] for i in kept], [results[i] for i in kept]
+    else:
+        images = [reading.check(image) for image in opened]
+    paths = list(map(batch.place, opened))
     spreads = writing.spreads(opened, results, seconds)
     if writing.uncertainty is not None:
         settings = _with_uncertainty(settings)
     config = settings.provisional if isinstance(settings, Auto) else settings
-    images = [reading.check(image) for image in opened]
     partners = yield from open_targets(paths, targets, reading, config)
     if config.entry.pairs == "clean" and partners:  # the result has their units
         writing = writing.typed(partners[0].dtype)
@@ -112,7 +137,7 @@ def denoise_files(
         model_folder.check_place(place, overwrite=writing.overwrite, nbytes=size)
         with claimed(place):
             pass  # nobody else is at it
-    batch = _Batch(
+    work = _Batch(
         settings,
         images,
         partners,
@@ -123,24 +148,25 @@ def denoise_files(
         device,
         save_model,
         shown=[] if reporting.wanted else None,
+        tolerant=tolerant,
     )
     for group, (choice, model) in zip(groups, plans, strict=True):
-        stopped = yield from batch.denoise(group, choice, model)
+        stopped = yield from work.denoise(group, choice, model)
         if stopped:
             return
-    if batch.shown is not None:
+    if work.shown is not None:
         path = reporting.place(results, overwrite=writing.overwrite)
         yield from reported(
             path,
             "Denoising",
             reporting,
-            batch.runs,
-            batch.shown,
-            batch.measured,
-            batch.lines,
+            work.runs,
+            work.shown,
+            work.measured,
+            work.lines,
         )
-    if batch.problem is not None:
-        raise batch.problem
+    if work.problem is not None:
+        raise work.problem
 
 
 @dataclass
@@ -157,6 +183,7 @@ class _Batch:
     device: str
     save_model: str | None
     shown: list[DenoisedPlane] | None
+    tolerant: bool = False
     measured: list[NoiseReport] = field(default_factory=list)
     runs: list[RunFacts] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
@@ -289,6 +316,9 @@ class _Batch:
                             if interrupt.requested:
                                 break
                 except InputError as error:
+                    if self.tolerant and not isinstance(error.__cause__, OSError):
+                        yield Failed(batch.place(self.images[i]), str(error))
+                        continue
                     if save_model:
                         raise
                     place = _free(self.results[i])

@@ -9,7 +9,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from unnoise.app.events import Event, Judged, Message, Saved, Stopped, Trained, Warned
+from unnoise.app.events import (
+    Event,
+    Failed,
+    Judged,
+    Message,
+    Saved,
+    Skipped,
+    Stopped,
+    Trained,
+    Warned,
+)
 from unnoise.noise.confidence_interval import Interval
 
 SCHEMA = 1
@@ -39,6 +49,8 @@ class Document:
         self._tried: dict[str, list[dict[str, Any]]] = {}
         self._trainings: list[dict[str, Any]] = []
         self._saved: dict[str, Path] = {}
+        self._failed: list[dict[str, str]] = []
+        self._skipped: list[dict[str, str]] = []
         self._warnings: list[str] = []
         self._notes: list[str] = []
         self._stopped: str | None = None
@@ -59,6 +71,10 @@ class Document:
             )
         elif isinstance(event, Saved):
             self._saved[event.kind] = event.path
+        elif isinstance(event, Failed):
+            self._failed.append({"input": str(event.path), "why": event.text})
+        elif isinstance(event, Skipped):
+            self._skipped.append({"input": str(event.path), "output": str(event.result)})
         elif isinstance(event, Warned):
             self._warnings.append(event.text)
         elif isinstance(event, Message):
@@ -93,6 +109,8 @@ class Document:
             "unnoise": version("unnoise"),
             "command": self._command,
             "results": self._results,
+            "failed": self._failed,
+            "skipped": self._skipped,
             "trainings": self._trainings,
             "model": _text(self._saved.get("model")),
             "report": _text(self._saved.get("report")),

@@ -25,6 +25,30 @@ class Warned(Message):
 
 
 @dataclass(frozen=True)
+class Batch:
+    """Several images are worked on, whose results go to a folder."""
+
+    folder: Path
+    total: int
+
+
+@dataclass(frozen=True)
+class Failed:
+    """An image of several that cannot be denoised; the job goes on with the others."""
+
+    path: Path
+    text: str
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """An image that is left alone, as its result is there."""
+
+    path: Path
+    result: Path
+
+
+@dataclass(frozen=True)
 class Predicting:
     """A piece of an image is done."""
 
@@ -104,7 +128,9 @@ class Stopped:
     text: str
 
 
-Event = Message | Progress | Trained | Predicting | Saved | Judged | Stopped
+Event = (
+    Message | Progress | Trained | Predicting | Saved | Judged | Stopped | Batch | Failed | Skipped
+)
 
 
 def stopping_signals() -> list[int]:

@@ -125,6 +125,8 @@ class OutputOptions:
         What computes the prediction, out of `unnoise.models.backends.BACKENDS`.
     compress : str or None
         Compression of TIFF files; by default as the input.
+    skip_existing : bool
+        Whether images are left alone whose result is there.
     """
 
     out: str | None = None
@@ -134,6 +136,7 @@ class OutputOptions:
     uncertainty: str | None = None
     backend: str = "torch"
     compress: str | None = None
+    skip_existing: bool = False
 
     def paths(self, inputs: Sequence[Image], targets: Sequence[Path] = ()) -> list[Path]:
         """The result of every input, refused early if it cannot be written."""

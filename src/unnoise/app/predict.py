@@ -11,7 +11,18 @@ from pathlib import Path
 
 import numpy as np
 
-from unnoise.app.events import Event, Judged, Message, Predicting, Saved, Warned
+from unnoise.app import batch
+from unnoise.app.batch import recorded
+from unnoise.app.events import (
+    Batch,
+    Event,
+    Failed,
+    Judged,
+    Message,
+    Predicting,
+    Saved,
+    Warned,
+)
 from unnoise.app.files import (
     REPORT,
     InputOptions,
@@ -38,6 +49,7 @@ MOST_SHOWN = 8
 """Images of a run that the report shows."""
 
 
+@recorded
 def predict_files(
     folder: str | Path,
     inputs: Sequence[str | Path],
@@ -49,10 +61,12 @@ def predict_files(
 ) -> Generator[Event]:
     """Denoise files with a trained model.
 
+    Of several those that cannot be read or denoised are left behind, and a ledger says so.
+
     Raises
     ------
     InputError
-        Before any work, if the model, an input or an output place cannot be used.
+        Before any work, if the model, the input or an output place cannot be used.
     """
     backends.check(writing.backend, device)
     model = model_folder.load(folder)
@@ -62,27 +76,43 @@ def predict_files(
         model.check_probabilistic()
     if model.target_affine is not None and model.provenance.target_dtype is not None:
         writing = writing.typed(model.provenance.target_dtype)
-    images = reading.find(formats.find(inputs))
-    results = writing.paths(images)
-    spreads = writing.spreads(images, results)
+    opened, failed = batch.opened(formats.find(inputs), reading)
+    results = writing.paths(opened)
+    tolerant = len(opened) + len(failed) > 1
+    if tolerant:
+        yield Batch(results[0].parent, len(opened) + len(failed))
+    yield from failed
+    kept, skipped = batch.without_results(opened, results, writing)
+    yield from skipped
     select_device(device)
-    for image in images:
-        model.check(image)
+    images, results = [opened[i] for i in kept], [results[i] for i in kept]
+    if not tolerant:
+        for image in images:
+            model.check(image)
+    spreads = writing.spreads(images, results)
     yield from check_outputs(images, results, spreads, writing)
     found = (level.joined for level in model.levels if level.joined is not None)
     joined = list(dict.fromkeys(frames.line() for frames in found))
     yield from map(Message, joined)
     shown: list[DenoisedPlane] | None = [] if reporting.wanted else None
+    done: list[Image] = []
     for image, result, spread in zip(images, results, spreads, strict=True):
-        image = reading.check(image)
-        yield from notes([image])
-        unlike = model.unlike(image)
-        if unlike:
-            yield Warned(unlike)
-        yield from predict_file(model, image, result, spread, writing, device, shown)
-    if shown is not None:
+        try:
+            model.check(image)
+            image = reading.check(image)
+            yield from notes([image])
+            unlike = model.unlike(image)
+            if unlike:
+                yield Warned(unlike)
+            yield from predict_file(model, image, result, spread, writing, device, shown)
+            done.append(image)
+        except InputError as error:
+            if not tolerant or isinstance(error.__cause__, OSError):
+                raise
+            yield Failed(batch.place(image), str(error))
+    if shown is not None and done:
         path = reporting.place(results, overwrite=writing.overwrite)
-        runs, why = [facts(images, model)], [f"with the model {folder}", *joined]
+        runs, why = [facts(done, model)], [f"with the model {folder}", *joined]
         yield from reported(path, "Prediction", reporting, runs, shown, (), why)
 
 

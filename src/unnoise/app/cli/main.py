@@ -44,6 +44,7 @@ from unnoise.app.cli.options import (
     Seed,
     Series,
     Set,
+    SkipExisting,
     Slices,
     Steps,
     Struct,
@@ -108,6 +109,7 @@ def denoise(
         str | None, typer.Option(help="Keep the trained model in this folder.")
     ] = None,
     overwrite: Overwrite = False,
+    skip_existing: SkipExisting = False,
     uncertainty: Uncertainty = None,
     report: Report = True,
     noise_model: NoiseModel = None,
@@ -154,7 +156,9 @@ def denoise(
                 z,
                 positions,
             ),
-            writing=files.OutputOptions(out, dtype, overwrite, tta, uncertainty, backend, compress),
+            writing=files.OutputOptions(
+                out, dtype, overwrite, tta, uncertainty, backend, compress, skip_existing
+            ),
             targets=targets,
             each=each,
             save_model=save_model,

@@ -37,6 +37,7 @@ from unnoise.app.cli.options import (
     Seed,
     Series,
     Set,
+    SkipExisting,
     Slices,
     Steps,
     Struct,
@@ -178,6 +179,7 @@ def predict(
     uncertainty: Uncertainty = None,
     report: Report = True,
     overwrite: Overwrite = False,
+    skip_existing: SkipExisting = False,
     device: Device = "auto",
     backend: Backend = "torch",
     as_json: Json = False,
@@ -207,7 +209,7 @@ def predict(
                 positions,
             ),
             writing=files.OutputOptions(
-                out, dtype, overwrite, tta or False, uncertainty, backend, compress
+                out, dtype, overwrite, tta or False, uncertainty, backend, compress, skip_existing
             ),
             device=device,
             reporting=files.ReportOptions(report, command_line()),

@@ -90,6 +90,9 @@ Dtype = Annotated[
     str | None, typer.Option(help="Type of the result, e.g. float32. Default: as the input.")
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing results.")]
+SkipExisting = Annotated[
+    bool, typer.Option("--skip-existing", help="Leave images alone whose result is there.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random; 0 by default.", min=0)]
 Preset = Annotated[str, typer.Option(help="Settings: fast, or paper (the reference's, hours).")]

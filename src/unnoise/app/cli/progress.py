@@ -8,18 +8,22 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unnoise.app.batch import LEDGER
 from unnoise.app.document import Document
 from unnoise.app.events import (
+    Batch,
     Event,
+    Failed,
     Judged,
     Message,
     Predicting,
     Progress,
     Saved,
+    Skipped,
     Stopped,
     Warned,
 )
-from unnoise.errors import Interrupted, printable
+from unnoise.errors import Interrupted, UnnoiseError, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,7 +37,7 @@ def show(events: Generator[Event], quiet: bool, as_json: str | None = None) -> N
 
     With the name of a command as `as_json`, what it did is printed to stdout in the end.
     """
-    stopped = None
+    stopped, failed, total = None, 0, 0
     document = Document(as_json) if as_json else None
     with reporter(quiet) as report, contextlib.closing(events):
         for event in events:
@@ -41,10 +45,16 @@ def show(events: Generator[Event], quiet: bool, as_json: str | None = None) -> N
             if document is not None:
                 document.take(event)
             stopped = event if isinstance(event, Stopped) else None
+            failed += isinstance(event, Failed)
+            total = event.total if isinstance(event, Batch) else total
     if document is not None:
         print(document.to_json(), flush=True)
     if stopped is not None:
         raise Interrupted(stopped.text)
+    if failed:
+        raise UnnoiseError(
+            f"{failed} of {total} images failed; {LEDGER} beside the results says which and why"
+        )
 
 
 @contextlib.contextmanager
@@ -86,7 +96,9 @@ class _Shown:
 
     def __call__(self, event: Event) -> None:
         _warn(self.console, event)
-        if isinstance(event, (Message, Saved)) and not isinstance(event, Warned):
+        if isinstance(event, Skipped):
+            self.console.print(printable(f"{event.path}: left alone, as {event.result} exists"))
+        elif isinstance(event, (Message, Saved)) and not isinstance(event, Warned):
             self.console.print(printable(_text(event)), markup=False)
         elif isinstance(event, (Progress, Predicting)):
             phase = event.work if isinstance(event, Progress) else str(event.path)
@@ -108,6 +120,8 @@ def _warn(console: Console, event: Event) -> None:
     lines: tuple[str, ...] = (event.text,) if isinstance(event, Warned) else ()
     if isinstance(event, Judged) and not event.dropped:
         lines = tuple(f"{Path(event.image).name}: {text}" for text in event.warnings)
+    if isinstance(event, Failed):
+        console.print(printable(f"failed: {event.path}: {event.text}"), markup=False)
     for line in lines:
         console.print(printable(f"warning: {line}"), markup=False)
 

@@ -1,0 +1,147 @@
+"""Many images at once: what fails is left behind and named, and a ledger tells what became of each.
+
+The ledger, ``unnoise-run.jsonl`` in the folder of the results, has a line of JSON for every image,
+appended when that image is done with; docs/json.md describes it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import functools
+import json
+import os
+from collections.abc import Callable, Generator, Sequence
+from pathlib import Path
+from typing import Any, ParamSpec
+
+from unnoise.app.events import Batch, Event, Failed, Judged, Skipped, Warned
+from unnoise.app.files import InputOptions, OutputOptions
+from unnoise.errors import InputError
+from unnoise.images.image import Image
+
+Parameters = ParamSpec("Parameters")
+LEDGER = "unnoise-run.jsonl"
+PROBED = 32
+"""Side of the piece that is read of every image before long work, to see whether it decodes."""
+
+
+def opened(paths: Sequence[Path], reading: InputOptions) -> tuple[list[Image], list[Failed]]:
+    """The images of files, and those that cannot be opened; of a single file that is an error.
+
+    Raises
+    ------
+    InputError
+        If none can be opened.
+    """
+    try:
+        return reading.find(paths), []
+    except InputError:
+        if len(paths) < 2:
+            raise
+    failed, good = [], []
+    for path in paths:
+        try:
+            reading.find([path])
+            good.append(path)
+        except InputError as error:
+            failed.append(Failed(path, str(error)))
+    if not good:
+        raise InputError(f"none of {len(paths)} files can be opened; the first: {failed[0].text}")
+    return reading.find(good), failed
+
+
+def without_results(
+    images: Sequence[Image], results: Sequence[Path], writing: OutputOptions
+) -> tuple[list[int], list[Skipped]]:
+    """Numbers of the images to work on, and those that are left alone as their result is there."""
+    kept, skipped = [], []
+    for i, (image, result) in enumerate(zip(images, results, strict=True)):
+        if writing.skip_existing and result.exists():
+            skipped.append(Skipped(place(image), result))
+        else:
+            kept.append(i)
+    return kept, skipped
+
+
+def readable(
+    images: Sequence[Image], reading: InputOptions
+) -> tuple[list[int], list[Image], list[Failed]]:
+    """Numbers of the images that decode, these images checked, and the others."""
+    kept, checked, failed = [], [], []
+    for i, image in enumerate(images):
+        try:
+            one = reading.check(image)
+            one.read(image.middle(PROBED))
+        except InputError as error:
+            failed.append(Failed(place(image), str(error)))
+        else:
+            kept.append(i)
+            checked.append(one)
+    return kept, checked, failed
+
+
+def place(image: Image) -> Path:
+    """Where an image came from."""
+    return image.path or Path(image.name)
+
+
+def recorded(
+    job: Callable[Parameters, Generator[Event]],
+) -> Callable[Parameters, Generator[Event]]:
+    """A job whose ledger is written while it runs, from the `Batch` that it tells on.
+
+    A ledger that cannot be written costs a warning, and no result.
+    """
+
+    @functools.wraps(job)
+    def with_ledger(*given: Parameters.args, **named: Parameters.kwargs) -> Generator[Event]:
+        ledger: Path | None = None
+        with contextlib.closing(job(*given, **named)) as events:
+            for event in events:
+                if isinstance(event, Batch):
+                    ledger = event.folder / LEDGER
+                yield event
+                line = _line(event)
+                if ledger is not None and line is not None:
+                    try:
+                        _append(ledger, line)
+                    except OSError as error:
+                        yield Warned(f"{ledger} cannot be written ({error.strerror})")
+                        ledger = None
+
+    return with_ledger
+
+
+def _append(ledger: Path, line: dict[str, Any]) -> None:
+    """Add a whole line, which stays whole where others write to the same file."""
+    ledger.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(line, ensure_ascii=True) + "\n"
+    file = os.open(ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    try:
+        os.write(file, text.encode())
+    finally:
+        os.close(file)
+
+
+def _line(event: Event) -> dict[str, Any] | None:
+    """What a ledger has of an event, or nothing."""
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    if isinstance(event, Failed):
+        return {"input": str(event.path), "status": "failed", "why": event.text, "time": now}
+    if isinstance(event, Skipped):
+        why = f"{event.result} exists"
+        own = {"input": str(event.path), "output": str(event.result), "status": "skipped"}
+        return {**own, "why": why, "time": now}
+    if isinstance(event, Judged) and not event.dropped and event.output is not None:
+        return {
+            "input": event.image,
+            "output": str(event.output),
+            "status": "done",
+            "method": event.method,
+            "verdict": event.verdict,
+            "warnings": list(event.warnings),
+            "seconds": round(event.seconds, 3),
+            "time": now,
+        }
+    return None
