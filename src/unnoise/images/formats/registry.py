@@ -32,9 +32,12 @@ FORMATS = {
     ".nii.gz": "nifti",
     **dict.fromkeys((".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fts.gz"), "fits"),
     **dict.fromkeys((".fits.fz", ".fit.fz", ".fz"), "fits"),
+    ".zarr": "zarr",
+    ".zarr.zip": "zarr",
+    ".ozx": "zarr",
 }
 """Suffix -> module of this package with the functions of `Format`, imported when first met."""
-MARKERS: dict[str, str] = {}
+MARKERS = {"zarr.json": ".zarr", ".zgroup": ".zarr", ".zarray": ".zarr"}
 """File that makes its folder an image -> suffix of its format."""
 KINDS = {
     "TIFF": (".tif", ".tiff"),
@@ -65,6 +68,8 @@ FOREIGN = {
     "JPEG 2000": b"\0\0\0\x0cjP",
 }
 """What is often found under the name of another format."""
+ZIPPED = (".zarr.zip", ".ozx")
+"""Suffixes of files that are zip files inside."""
 GROUP = "unnoise.formats"
 """Entry points of this group name the formats of other packages."""
 
@@ -235,7 +240,7 @@ def format_within(path: Path, named: Format) -> tuple[Format, str]:
     except OSError as error:
         raise InputError(f"{path} cannot be opened: {error.strerror}") from error
     for name, start in FOREIGN.items():
-        if head.startswith(start):
+        if head.startswith(start) and not (name == "ZIP" and suffix in ZIPPED):
             raise InputError(
                 f"{path} is a {name} file, whatever its name says, and cannot be read; export it "
                 f"as TIFF or PNG"

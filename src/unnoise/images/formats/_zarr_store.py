@@ -1,0 +1,349 @@
+"""Zarr stores: folders, zip files and addresses; which images are in them; pixels by region."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import warnings
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.storage import FsspecStore, LocalStore, WrapperStore, ZipStore
+
+from unnoise.errors import InputError, first_line
+from unnoise.images.formats import _ngff, urls
+from unnoise.images.formats.urls import Url
+
+MARKERS = ("zarr.json", ".zgroup", ".zarray")
+METADATA = (*MARKERS, ".zattrs", ".zmetadata")
+MOST_COUNTED = 20_000
+"""Chunks that are counted when an image is opened; that takes 0.1 s."""
+DEPTH = 4
+"""Groups within groups that are searched where no metadata name the images: plates have three."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """An image in a store.
+
+    Attributes
+    ----------
+    array : str
+        Path of its array in the store.
+    name : str
+        What tells it from others.
+    multiscale : mapping
+        As it stands in the metadata of OME-Zarr; empty for a plain array.
+    ome, others, own : mapping
+        Further attributes: those that OME-Zarr defines, those of this package, and all else.
+    version : str
+        Of OME-Zarr.
+    level : int
+        Which of the datasets of the multiscale.
+    """
+
+    array: str
+    name: str = ""
+    multiscale: Mapping[str, Any] = field(default_factory=dict)
+    ome: Mapping[str, Any] = field(default_factory=dict)
+    others: Mapping[str, Any] = field(default_factory=dict)
+    own: Mapping[str, Any] = field(default_factory=dict)
+    version: str = ""
+    level: int = 0
+
+
+class _Watched(WrapperStore[Any]):
+    """A store in which a chunk is missing only as long as the rest is there.
+
+    A missing chunk means the fill value. So a folder that is deleted or a server that goes while
+    an image is read would leave an image of zeros.
+    """
+
+    async def get(self, key: str, prototype: Any, byte_range: Any = None) -> Any:
+        value = await self._store.get(key, prototype, byte_range)
+        if value is None and key.rsplit("/", 1)[-1] not in METADATA:
+            parts = key.split("/")[:-1]
+            folders = ["/".join(parts[:i]) for i in range(len(parts), -1, -1)]
+            files = [f"{folder}/{m}".lstrip("/") for folder in folders for m in MARKERS]
+            if not any([await self._store.exists(file) for file in files]):
+                raise FileNotFoundError("it is there no longer")
+        return value
+
+
+def root(path: Path) -> Any:
+    """The array or group that lies at a path.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it is damaged or needs what is not installed.
+    """
+    with _quiet():
+        try:
+            store, inner = _store(path)
+            return _opened(store, inner)
+        except InputError:
+            raise
+        except Exception as error:  # as readers of all formats do
+            raise _explained(path, error) from error
+
+
+def _store(path: Path) -> tuple[Any, str]:
+    """A store, and where in it the outermost group or array lies."""
+    if isinstance(path, Url):
+        return _Watched(FsspecStore.from_url(str(path), read_only=True)), ""
+    if path.is_dir():
+        return _Watched(LocalStore(path, read_only=True)), ""
+    with zipfile.ZipFile(path) as file:
+        names = [PurePosixPath(name) for name in file.namelist()]
+    found = [name for name in names if name.name in MARKERS]
+    if not found:
+        raise FileNotFoundError
+    inner = min(found, key=lambda name: len(name.parts)).parent
+    return ZipStore(path, mode="r"), "" if inner == PurePosixPath(".") else str(inner)
+
+
+def _opened(store: Any, inner: str) -> Any:
+    try:
+        return zarr.open(store=store, path=inner, mode="r")
+    except Exception as error:
+        if "codec" not in f"{error}".lower():
+            raise
+        from imagecodecs.numcodecs import register_codecs
+
+        register_codecs(verbose=False)  # JPEG 2000, JPEG XL and others, which are here already
+        return zarr.open(store=store, path=inner, mode="r")
+
+
+def _explained(path: Path, error: Exception) -> InputError:
+    """A sentence for whatever was raised."""
+    text = first_line(error)
+    if isinstance(path, Url) and isinstance(error, ImportError):
+        return urls.lacking(path)
+    if isinstance(error, FileNotFoundError):
+        return InputError(
+            f"{path} holds no Zarr group or array (no {', '.join(MARKERS)}); name the folder that "
+            f"does, or copy it again"
+        )
+    if isinstance(error, PermissionError):
+        return InputError(f"{path} may not be read ({text}); ask for permission")
+    if "codec" in text.lower():
+        return InputError(
+            f"{path} is compressed in a way that is not installed here ({text}); install the "
+            f"package of that codec, or copy the data with another one"
+        )
+    return InputError(
+        f"{path} cannot be read as Zarr, it may be truncated or damaged ({text}); copy or export "
+        f"it again"
+    )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without warnings of zarr about what is beside arrays and groups."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def entries(path: Path, node: Any) -> list[Entry]:
+    """The images at a path.
+
+    Raises
+    ------
+    InputError
+        If there are none, or their metadata are broken.
+    """
+    with _quiet():
+        try:
+            found = [_of_parent(path, node)] if isinstance(node, zarr.Array) else _images(node, "")
+        except InputError:
+            raise
+        except Exception as error:
+            raise _explained(path, error) from error
+    if not found:
+        raise InputError(
+            f"{path} is a Zarr group without an image of OME-Zarr and without arrays of two or "
+            f"more dimensions; name a group or array in it"
+        )
+    return found
+
+
+def _of_parent(path: Path, node: Any) -> Entry:
+    """An array that was named itself, which may be a level of a group around it."""
+    try:
+        around = root(path.parent)
+    except InputError:
+        return _bare("", node)
+    if isinstance(around, zarr.Group):
+        for entry in _of_group(around, ""):
+            for level, dataset in enumerate(entry.multiscale["datasets"]):
+                if dataset["path"] == path.name:
+                    known = {**vars(entry), "array": "", "level": level, "name": ""}
+                    return Entry(**known)
+    return _bare("", node)
+
+
+def _bare(inner: str, array: Any) -> Entry:
+    """An array without metadata of OME."""
+    others = dict(array.attrs)
+    own = others.pop(_ngff.OWN, None) or {}
+    return Entry(inner, inner, others=others, own=own)
+
+
+def _of_group(group: Any, inner: str) -> list[Entry]:
+    """The images that the metadata of OME-Zarr name in a group."""
+    attributes = dict(group.attrs)
+    ome, version = _ngff.versions(attributes)
+    others = {k: v for k, v in attributes.items() if k not in ("ome", *_ngff.DEFINED)}
+    several = list(ome.get("multiscales") or ())
+    return [
+        Entry(
+            _joined(inner, multiscale["datasets"][0]["path"]),
+            inner + (f"#{i}" if len(several) > 1 else ""),
+            multiscale,
+            ome,
+            others,
+            attributes.get(_ngff.OWN) or {},
+            version,
+        )
+        for i, multiscale in enumerate(several)
+    ]
+
+
+def _images(group: Any, inner: str, depth: int = 0) -> list[Entry]:
+    """All images of a group, in their order."""
+    found = _of_group(group, inner)
+    if found:
+        return found
+    ome, _ = _ngff.versions(dict(group.attrs))
+    names = [one["path"] for one in (ome.get("plate") or {}).get("wells", ())]
+    names += [one["path"] for one in (ome.get("well") or {}).get("images", ())]
+    if "bioformats2raw.layout" in ome:
+        own, _ = _ngff.versions(dict(group["OME"].attrs) if "OME" in group else {})
+        names = list(own.get("series") or itertools.takewhile(group.__contains__, _numbers()))
+    if names:
+        parts = ((name, group[name]) for name in names)
+    elif depth < DEPTH:
+        parts = ((name, node) for name, node in sorted(group.members(), key=_natural))
+    else:
+        return []
+    for name, node in parts:
+        at = _joined(inner, name)
+        if isinstance(node, zarr.Group):
+            found += [] if name == "labels" else _images(node, at, depth + 1)
+        elif node.ndim >= 2:
+            found.append(_bare(at, node))
+    return found
+
+
+def _numbers() -> Iterator[str]:
+    return map(str, itertools.count())
+
+
+def _natural(member: tuple[str, Any]) -> tuple[int, str]:
+    return (int(member[0]) if member[0].isdecimal() else -1, member[0])
+
+
+def _joined(*parts: str) -> str:
+    return "/".join(part.strip("/") for part in parts if part)
+
+
+def array(node: Any, entry: Entry, path: Path) -> Any:
+    """The array of an image.
+
+    Raises
+    ------
+    InputError
+        If it is missing or damaged.
+    """
+    with _quiet():
+        try:
+            found = node[entry.array] if entry.array else node
+        except Exception as error:
+            raise _explained(path / entry.array, error) from error
+    if not isinstance(found, zarr.Array):
+        raise _explained(path / entry.array, FileNotFoundError())
+    return found
+
+
+class ZarrPixels:
+    """Pixels of an array of Zarr, of which the chunks of a region are decoded.
+
+    Parameters
+    ----------
+    path : Path
+        Of the store.
+    inner : str
+        Of the array in it.
+    array : zarr.Array
+    """
+
+    def __init__(self, path: Path, inner: str, array: Any):
+        self._path, self._inner, self._array = path, inner, array
+        self.shape = tuple(map(int, array.shape))
+        self.dtype = np.dtype(array.dtype).newbyteorder("=")
+        self.chunks = tuple(array.shards or array.chunks)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_array": None}
+
+    def __getitem__(self, index: Any, /) -> NDArray:
+        if self._array is None:  # in another process
+            node = root(self._path)
+            self._array = array(node, Entry(self._inner), self._path)
+        try:
+            return np.asarray(self._array[index], dtype=self.dtype)
+        except (IndexError, MemoryError):
+            raise
+        except Exception as error:  # a codec raises anything
+            raise self._explained(error) from error
+
+    def _explained(self, error: Exception) -> InputError:
+        """A sentence that names the chunk."""
+        text = first_line(error)
+        try:
+            root(self._path)
+        except InputError:
+            return InputError(
+                f"{self._path} cannot be reached any longer ({text}); see to the disk or the "
+                f"connection, and run again"
+            )
+        return InputError(
+            f"{self._path}: {self._broken()} cannot be decoded, it may be truncated or damaged "
+            f"({text}); copy or export it again"
+        )
+
+    def _broken(self) -> str:
+        """The first chunk that cannot be read."""
+        grid = [range(0, n, c) for n, c in zip(self.shape, self.chunks, strict=True)]
+        for start in itertools.islice(itertools.product(*grid), MOST_COUNTED):
+            region = tuple(slice(a, a + c) for a, c in zip(start, self.chunks, strict=True))
+            try:
+                self._array[region]
+            except Exception:  # that one
+                at = tuple(a // c for a, c in zip(start, self.chunks, strict=True))
+                return (
+                    f"the chunk {_joined(self._inner, self._array.metadata.encode_chunk_key(at))}"
+                )
+        return "a chunk"
+
+
+def missing(array: Any) -> int:
+    """How many chunks, or shards, are not there, and read as the fill value; 0 if unknown."""
+    whole = array.shards or array.chunks
+    total = math.prod(-(-n // c) for n, c in zip(array.shape, whole, strict=True))
+    if total > MOST_COUNTED:
+        return 0
+    with _quiet():
+        there = array.nchunks_initialized // math.prod(
+            a // b for a, b in zip(whole, array.chunks, strict=True)
+        )
+    return int(max(total - there, 0))

@@ -1,0 +1,210 @@
+"""Zarr: OME-Zarr and plain arrays, of version 2 and 3, in folders, zip files and object stores."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unnoise.errors import AxesError, InputError
+from unnoise.images.acquisition import Acquisition
+from unnoise.images.formats import _ngff, _zarr_store
+from unnoise.images.formats._zarr_writing import compressions, lost, prepare, storage_of
+from unnoise.images.formats.about import About
+from unnoise.images.image import Image
+from unnoise.images.pixel_types import check_pixels
+
+ABOUT = (
+    About(
+        "OME-Zarr 0.1 to 0.5 (0.6 drafts are read), Zarr 2 and 3",
+        (".zarr", ".zarr.zip", ".ozx"),
+        "zarr",
+        "MIT",
+        "any of TCZYX, plain arrays any of STCZYX",
+        "pixel size, units, position, names and colours of channels, date, objective, version, "
+        "chunks, shards, compression, pyramid, attributes",
+        tested="synthetic",
+    ),
+)
+folders = True
+"""An image is a folder, or a zip file."""
+__all__ = ["ABOUT", "compressions", "folders", "lost", "numbers", "prepare", "read"]
+
+
+def read(path: Path, axes: str | None = None, series: int | None = None) -> Image:
+    """Open an image of a store: the one of a number, or the first of full size.
+
+    Raises
+    ------
+    InputError
+        For what is damaged or no image.
+    AxesError
+        If the axes are ambiguous or do not fit.
+    """
+    node = _zarr_store.root(path)
+    found = _zarr_store.entries(path, node)
+    notes: list[str] = []
+    if series is None:
+        chosen = _chosen(path, node, found)
+        number = chosen[0]
+        notes += _others(found, chosen[:1]) if len(found) > 1 else []
+    elif 0 <= series < len(found):
+        number = series
+    else:
+        names = ", ".join(entry.name or "the image" for entry in found[:4])
+        raise InputError(
+            f"{path} has no series {series}; it holds {len(found)}, counted from 0: {names}"
+            + (", ..." if len(found) > 4 else "")
+        )
+    entry = found[number]
+    array = _zarr_store.array(node, entry, path)
+    shape, dtype = tuple(map(int, array.shape)), np.dtype(array.dtype)
+    check_pixels(shape, dtype, path.name)
+    gone = _zarr_store.missing(array)
+    if gone:
+        notes.append(
+            f"{gone} of its chunks are missing and read as {array.fill_value}, which Zarr allows; "
+            f"if it was copied, look whether all came along"
+        )
+    data = _zarr_store.ZarrPixels(path, entry.array, array)
+    try:
+        image = _described(entry, data, array, axes)
+    except AxesError as error:
+        raise AxesError(f"{path}: {error}") from error
+    extras: dict[str, Any] = {"title": entry.name}
+    extras |= {"note": "; ".join(notes)} if notes else {}
+    extras |= {"unfit": _labels(path)} if "image-label" in entry.ome else {}
+    return replace(image, path=path, metadata={**image.metadata, **extras})
+
+
+def numbers(path: Path, series: str | int | None = None) -> tuple[list[int], str]:
+    """Which images of a store are meant, and what to tell of the others.
+
+    Raises
+    ------
+    InputError
+        If the store is damaged or holds no image.
+    """
+    if isinstance(series, int):
+        return [series], ""
+    node = _zarr_store.root(path)
+    found = _zarr_store.entries(path, node)
+    if series == "all" or len(found) == 1:
+        return list(range(len(found))), ""
+    chosen = _chosen(path, node, found)
+    return chosen, "".join(_others(found, chosen))
+
+
+def _chosen(path: Path, node: Any, found: list[_zarr_store.Entry]) -> list[int]:
+    """The numbers of those of full size: the largest, and all that are like it."""
+    if len(found) == 1:
+        return [0]
+    arrays = [_zarr_store.array(node, entry, path) for entry in found]
+    forms = [(math.prod(a.shape), a.dtype.itemsize, a.shape, a.dtype.str) for a in arrays]
+    largest = max(forms, key=lambda form: form[:2])
+    return [i for i, form in enumerate(forms) if form == largest]
+
+
+def _others(found: list[_zarr_store.Entry], used: list[int]) -> list[str]:
+    """A sentence about the images that are not used, if there are any."""
+    left = [i for i in range(len(found)) if i not in used]
+    if not left:
+        return []
+    names = [f"series {i} ({found[i].name})" for i in left]
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return [
+        f"holds {len(found)} images; {found[used[0]].name or 'one'}, of full size, is used, and "
+        f"left out are {', '.join(names[:3])}{more}; others with --series N, or series=N in Python"
+    ]
+
+
+def _labels(path: Path) -> str:
+    return (
+        f"{path} holds labels of another image, which have no noise to remove; give the image that "
+        f"they were made from"
+    )
+
+
+def _described(
+    entry: _zarr_store.Entry, data: _zarr_store.ZarrPixels, array: Any, axes: str | None
+) -> Image:
+    """An image with its metadata."""
+    storage = storage_of(array, entry.version)
+    if not entry.multiscale:
+        return _plain(entry, data, array, axes, storage)
+    omero, own = entry.ome.get("omero") or {}, entry.own
+    meta = _ngff.read(entry.multiscale, omero, own, entry.level, data.shape, axes)
+    is_rgb = bool(own.get("rgb")) and "C" in meta.axes
+    levels = [] if entry.level else _levels(entry, data.shape)
+    return Image(
+        data,
+        meta.axes,
+        scale=meta.scale,
+        units=meta.units,
+        channel_names=meta.channel_names,
+        is_rgb=is_rgb,
+        alpha=own.get("alpha") if is_rgb else None,
+        metadata={
+            "source": "ome-zarr",
+            "storage": {**storage, "levels": levels},
+            "ngff": {
+                "axes": meta.axes,
+                "shape": data.shape,
+                "offset": meta.offset,
+                "omero": omero,
+                "others": entry.others,
+                "name": entry.multiscale.get("name"),
+            },
+            "holds": list(meta.holds),
+        },
+        acquisition=meta.acquisition,
+    )
+
+
+def _levels(entry: _zarr_store.Entry, shape: tuple[int, ...]) -> list[tuple[float, ...]]:
+    """By how much each of the smaller levels is smaller, by axis."""
+    sizes = [
+        _ngff.placed(entry.multiscale, level, len(shape))[0]
+        for level in range(len(entry.multiscale["datasets"]))
+    ]
+    return [tuple(b / a for a, b in zip(sizes[0], size, strict=True)) for size in sizes[1:]]
+
+
+def _plain(
+    entry: _zarr_store.Entry,
+    data: _zarr_store.ZarrPixels,
+    array: Any,
+    axes: str | None,
+    storage: dict[str, Any],
+) -> Image:
+    """An array without metadata of OME; its dimensions may have names, or this package knows it."""
+    dims, own = dimensions(array), entry.own
+    letters = axes or own.get("axes") or _ngff.letters_of_names(dims, data.shape)
+    image = Image.from_array(data, letters)
+    others = {k: v for k, v in entry.others.items() if k != "_ARRAY_DIMENSIONS"}
+    names = tuple(map(str, own.get("channel_names", ())))
+    return replace(
+        image,
+        scale={k: float(v) for k, v in own.get("scale", {}).items()},
+        units=dict(own.get("units", {})),
+        channel_names=names if len(names) == image.sizes["C"] else (),
+        acquisition=Acquisition.of(own.get("acquisition", {})),
+        metadata={
+            "source": "zarr",
+            "storage": storage,
+            "dimensions": dims,
+            "ngff": {"others": others},
+            "holds": ["attributes"] if others else [],
+        },
+    )
+
+
+def dimensions(array: Any) -> tuple[str, ...]:
+    """The names of the dimensions of an array, where it has them."""
+    names = getattr(array.metadata, "dimension_names", None)
+    names = names or array.attrs.get("_ARRAY_DIMENSIONS")
+    known = isinstance(names, (list, tuple)) and len(names) == array.ndim
+    return tuple(map(str, names)) if known and all(names) else ()
