@@ -31,6 +31,7 @@ FORMATS = {
     ".nii": "nifti",
     ".nii.gz": "nifti",
     **dict.fromkeys((".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fts.gz"), "fits"),
+    **dict.fromkeys((".dcm", ".dicom", ".ima"), "dicom"),
     **dict.fromkeys((".fits.fz", ".fit.fz", ".fz"), "fits"),
     ".zarr": "zarr",
     ".zarr.zip": "zarr",
@@ -40,7 +41,7 @@ FORMATS = {
 MARKERS = {"zarr.json": ".zarr", ".zgroup": ".zarr", ".zarray": ".zarr"}
 """File that makes its folder an image -> suffix of its format."""
 KINDS = {
-    "TIFF": (".tif", ".tiff"),
+    "TIFF": (".tif", ".tiff", ".dcm", ".dicom", ".ima"),  # DICOM may begin with a TIFF header
     "PNG": (".png",),
     "JPEG": (".jpg", ".jpeg"),
     "NumPy file": (".npy",),
@@ -70,6 +71,8 @@ FOREIGN = {
 """What is often found under the name of another format."""
 ZIPPED = (".zarr.zip", ".ozx")
 """Suffixes of files that are zip files inside."""
+DICOM = 128, b"DICM"
+"""Where a DICOM file says what it is."""
 GROUP = "unnoise.formats"
 """Entry points of this group name the formats of other packages."""
 
@@ -163,6 +166,8 @@ class Plugin(Format, Protocol):
 def suffix_of(path: str | os.PathLike[str]) -> str:
     """The longest known suffix of a name in lower case, or nothing.
 
+    Files without a known suffix that are DICOM by their content, as most are, count as ``.dcm``.
+
     Examples
     --------
     >>> suffix_of("data/v1.2.TIF"), suffix_of("data/tif")
@@ -172,7 +177,20 @@ def suffix_of(path: str | os.PathLike[str]) -> str:
     known = ["".join(ends[i:]).lower() for i in range(len(ends))]
     # Other packages are asked only for what is not known without them: that takes its time.
     own = (end for end in known if end in FORMATS)
-    return next(own, "") or next((end for end in known if end in _loaded()[0]), "")
+    found = next(own, "") or next((end for end in known if end in _loaded()[0]), "")
+    return found or (".dcm" if _is_dicom(Path(path)) else "")
+
+
+def _is_dicom(path: Path) -> bool:
+    """Whether a file is DICOM by its content, and no table of contents."""
+    at, magic = DICOM
+    if path.name.upper() == "DICOMDIR" or not path.is_file():
+        return False
+    try:
+        with open(path, "rb") as file:
+            return file.read(at + len(magic))[at:] == magic
+    except OSError:
+        return False
 
 
 def format_of(path: Path) -> Format:
