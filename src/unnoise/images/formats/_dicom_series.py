@@ -47,7 +47,7 @@ class Frame(NamedTuple):
     """A plane: its file, its number there, its place, when, its contrast, and its rescaling."""
 
     path: Path
-    index: int
+    at: int
     position: tuple[float, ...]
     moment: tuple[float, ...]
     contrast: tuple[str, ...]
