@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import math
 import mmap
 import threading
@@ -32,6 +33,7 @@ _open: WeakKeyDictionary[Pixels, ArrayLike] = WeakKeyDictionary()
 _readers: WeakKeyDictionary[PlanePixels, _Reader] = WeakKeyDictionary()
 _recent: dict[Hashable, NDArray] = {}
 """Of these three the last used one comes last."""
+atexit.register(_readers.clear)  # libraries complain of files that are open at the end
 _lock = threading.RLock()
 _numbers = count()
 
@@ -144,6 +146,10 @@ class PlanePixels:
         reader = self._reader()
         for i, where in enumerate(product(*map(np.atleast_1d, picks))):
             block[i] = reader.part(tuple(map(int, where)), region, self.shape[self._lead :])
+        reader.read += block.nbytes
+        if reader.read > MAX_MAPPED and reader.maps:
+            with _lock:
+                _readers.pop(self, None)
         return block.reshape((*form, *kept))
 
     def _reader(self) -> _Reader:
@@ -166,11 +172,13 @@ class _Reader:
             self._load = self._stack.enter_context(opened(path))
         self._busy = threading.Lock()
         self._number = next(_numbers)
+        self.read, self.maps = 0, False
 
     def part(self, at: tuple[int, ...], region: tuple[Any, ...], shape: tuple[int, ...]) -> NDArray:
         """A region of a plane; decoded planes are kept, maps and lazy ones are read anew."""
         with self._busy, self._reading():
             plane = recent((self._number, *at), lambda: self._load(at))
+            self.maps = self.maps or (isinstance(plane, np.ndarray) and not _in_memory(plane))
             if tuple(getattr(plane, "shape", shape)) != shape:
                 raise ValueError(f"a plane has the shape {plane.shape}, but {shape} was announced")
             return np.asarray(plane[region])

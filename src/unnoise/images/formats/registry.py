@@ -36,6 +36,9 @@ FORMATS = {
     ".zarr": "zarr",
     ".zarr.zip": "zarr",
     ".ozx": "zarr",
+    ".nd2": "nd2",
+    **dict.fromkeys((".lif", ".lof", ".xlif", ".xlef"), "lif"),
+    ".ims": "ims",
 }
 """Suffix -> module of this package with the functions of `Format`, imported when first met."""
 MARKERS = {"zarr.json": ".zarr", ".zgroup": ".zarr", ".zarray": ".zarr"}
@@ -46,6 +49,8 @@ KINDS = {
     "JPEG": (".jpg", ".jpeg"),
     "NumPy file": (".npy",),
     "CZI": (".czi",),
+    "ND2": (".nd2",),
+    "LIF": (".lif", ".lof"),
 }
 """What a file is -> the suffixes of its kind."""
 CONTENT = {
@@ -57,6 +62,8 @@ CONTENT = {
     b"\xff\xd8\xff": "JPEG",
     b"\x93NUMPY": "NumPy file",
     b"ZISRAWFILE": "CZI",
+    b"\xda\xce\xbe\n": "ND2",
+    b"p\0\0\0": "LIF",
 }
 """How a file begins -> what it is."""
 FOREIGN = {
@@ -69,10 +76,10 @@ FOREIGN = {
     "JPEG 2000": b"\0\0\0\x0cjP",
 }
 """What is often found under the name of another format."""
-ZIPPED = (".zarr.zip", ".ozx")
-"""Suffixes of files that are zip files inside."""
 DICOM = 128, b"DICM"
 """Where a DICOM file says what it is."""
+WITHIN = {".nd2": "JPEG 2000", ".ims": "HDF5", ".zarr.zip": "ZIP", ".ozx": "ZIP"}
+"""Suffix -> what its files are, or were once, though it is foreign under other names."""
 GROUP = "unnoise.formats"
 """Entry points of this group name the formats of other packages."""
 
@@ -258,7 +265,7 @@ def format_within(path: Path, named: Format) -> tuple[Format, str]:
     except OSError as error:
         raise InputError(f"{path} cannot be opened: {error.strerror}") from error
     for name, start in FOREIGN.items():
-        if head.startswith(start) and not (name == "ZIP" and suffix in ZIPPED):
+        if head.startswith(start) and WITHIN.get(suffix) != name:
             raise InputError(
                 f"{path} is a {name} file, whatever its name says, and cannot be read; export it "
                 f"as TIFF or PNG"

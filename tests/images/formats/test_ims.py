@@ -1,0 +1,118 @@
+"""Imaris files: the full resolution without its padding, and what is told of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from unnoise.errors import InputError
+from unnoise.images import formats
+from unnoise.images.acquisition import Acquisition
+
+
+def letters(text: object) -> np.ndarray:
+    """A text as Imaris writes it."""
+    return np.frombuffer(str(text).encode(), "S1")
+
+
+def write(path: Path, pixels: np.ndarray, **facts: object) -> Path:
+    """A file of an image (t, c, z, y, x), in chunks that reach beyond it, with a smaller copy."""
+    times, channels, depth, height, width = pixels.shape
+    with h5py.File(path, "w") as file:
+        for level in range(2):
+            for t, c in np.ndindex(times, channels):
+                group = file.create_group(
+                    f"DataSet/ResolutionLevel {level}/TimePoint {t}/Channel {c}"
+                )
+                data = pixels[t, c, :, :: level + 1, :: level + 1]
+                padding = [(0, -n % size) for n, size in zip(data.shape, (4, 16, 16), strict=True)]
+                chunks = (4, 16, 16)
+                padded = np.pad(data, padding, constant_values=9)
+                group.create_dataset("Data", data=padded, chunks=chunks, compression="gzip")
+                for letter, size in zip("ZYX", data.shape, strict=True):
+                    group.attrs[f"ImageSize{letter}"] = letters(size)
+        attributes = file.create_group("DataSetInfo/Image").attrs
+        known = {"Unit": "um", "RecordingDate": "2020-05-06 07:08:09.000"}
+        known |= {f"ExtMin{i}": 10 for i in range(3)}
+        known |= {"ExtMax0": 10 + width / 4, "ExtMax1": 10 + height / 2, "ExtMax2": 10 + depth}
+        for name, value in (known | facts).items():
+            attributes[name] = letters(value)
+        for c in range(channels):
+            attributes = file.create_group(f"DataSetInfo/Channel {c}").attrs
+            attributes["Name"] = letters(f"dye {c}")
+            attributes["Color"] = letters(f"{c / 2:.3f} 1.000 0.000")
+        attributes = file.create_group("DataSetInfo/TimeInfo").attrs
+        for t in range(times):
+            attributes[f"TimePoint{t + 1}"] = letters(f"2020-05-06 07:08:{9 + 2 * t:02d}.500")
+    return path
+
+
+def noise(*shape: int) -> np.ndarray:
+    return np.random.default_rng(sum(shape)).integers(0, 250, shape).astype("u2")
+
+
+def test_all_that_is_known_of_an_image(tmp_path: Path) -> None:
+    pixels = noise(3, 2, 5, 20, 24)
+    image = formats.open(write(tmp_path / "a.ims", pixels))
+    assert (image.axes, image.shape, image.dtype) == ("TCZYX", pixels.shape, np.uint16)
+    np.testing.assert_array_equal(image.data[...], pixels)
+    np.testing.assert_array_equal(image.data[1:, 1, 2:4, ::2, -5:], pixels[1:, 1, 2:4, ::2, -5:])
+    assert image.scale == {"T": 2.0, "Z": 1.0, "Y": 0.5, "X": 0.25}
+    assert image.units == {"T": "s", "Z": "µm", "Y": "µm", "X": "µm"}
+    assert image.channel_names == ("dye 0", "dye 1")
+    assert image.acquisition == Acquisition(("00FF00", "80FF00"), "2020-05-06T07:08:09.000")
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes"),
+    [((1, 1, 1, 20, 24), "YX"), ((1, 2, 1, 20, 24), "CYX"), ((1, 1, 6, 20, 24), "ZYX")],
+)
+def test_axes_of_length_one_are_left_out(tmp_path: Path, shape: tuple[int, ...], axes: str) -> None:
+    pixels = noise(*shape)
+    image = formats.open(write(tmp_path / "a.ims", pixels, Unit="", RecordingDate="never"))
+    assert image.axes == axes
+    np.testing.assert_array_equal(image.data[...], pixels.squeeze())
+    assert set(image.units.values()) == {"µm"}
+    assert image.acquisition.date == ""
+
+
+def test_the_result_is_ome_tiff_and_keeps_what_is_known(tmp_path: Path) -> None:
+    pixels = noise(3, 2, 5, 20, 24)
+    image = formats.open(write(tmp_path / "a.ims", pixels))
+    place = formats.output_path(image)
+    with formats.create(place, like=image) as out:
+        out.write({}, image.read())
+    assert out.lost == ("Imaris metadata but sizes, channels and date",)
+    copy = formats.open(place)
+    np.testing.assert_array_equal(copy.data[...], pixels)
+    for name in ("axes", "scale", "units", "channel_names", "acquisition"):
+        assert getattr(copy, name) == getattr(image, name)
+
+
+@pytest.mark.parametrize("share", [0.01, 0.5, 0.99])
+def test_a_truncated_file_is_refused_in_one_sentence(tmp_path: Path, share: float) -> None:
+    data = write(tmp_path / "a.ims", noise(1, 1, 5, 20, 24)).read_bytes()
+    (tmp_path / "a.ims").write_bytes(data[: int(len(data) * share)])
+    with pytest.raises(InputError, match=r"a\.ims cannot be read as Imaris"):
+        formats.open(tmp_path / "a.ims")
+
+
+def test_other_hdf5_and_sizes_that_lie_are_refused(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "b.ims", "w") as file:
+        file["data"] = np.zeros((5, 5))
+    with pytest.raises(InputError, match="it is HDF5, but not of Imaris"):
+        formats.open(tmp_path / "b.ims")
+    path = write(tmp_path / "a.ims", noise(1, 1, 5, 20, 24))
+    with h5py.File(path, "a") as file:
+        file["DataSet/ResolutionLevel 0/TimePoint 0/Channel 0"].attrs["ImageSizeX"] = letters(10**6)
+    with pytest.raises(
+        InputError, match=r"it should have .*1000000.* pixels but has \(8, 32, 32\)"
+    ):
+        formats.open(path)
+    with h5py.File(tmp_path / "c.tif", "w") as file:
+        file["data"] = np.zeros((5, 5))
+    with pytest.raises(InputError, match=r"c\.tif is a HDF5 file, whatever its name says"):
+        formats.open(tmp_path / "c.tif")
