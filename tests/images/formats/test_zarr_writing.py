@@ -263,3 +263,19 @@ def test_an_exception_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         fail()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a.ome.tif", "a.npy", "a.tif"])
+def test_other_formats_take_what_they_hold_and_give_it_back(tmp_path: Path, name: str) -> None:
+    image = image_of((2, 2, 3, 30, 40), "TCZYX", **KNOWN)
+    stored = copy(image, tmp_path / "a.zarr")
+    with formats.create(tmp_path / name, stored) as out:
+        out.write({}, stored.read())
+    assert not {"pixel size", "channel names"} & set(out.lost) or name == "a.npy"
+    back = formats.open(tmp_path / name, axes="TCZYX")
+    np.testing.assert_array_equal(back.data[...], image.data[...])
+    again = copy(back, tmp_path / "b.zarr")
+    if name == "a.ome.tif":
+        same(image, again)
+        assert again.acquisition == image.acquisition
+    assert zarr.open_group(tmp_path / "b.zarr").metadata.zarr_format == 3

@@ -96,7 +96,7 @@ def lost(path: Path, like: Image, dtype: np.dtype) -> list[str]:
     found = list(like.metadata.get("lost", ()))
     if not str(like.metadata.get("source", "")).endswith("zarr"):
         return found + list(like.metadata.get("holds", ()))
-    storage = like.metadata.get("storage", {})
+    storage = like.metadata.get("zarr", {})
     version = str(storage.get("version", ""))
     return [*found, *storage.get("lost", ()), *[TOLD.format(version=version)] * (version >= "0.6")]
 
@@ -141,7 +141,7 @@ class Layout:
     @classmethod
     def of(cls, path: Path, like: Image, dtype: np.dtype, compress: str | None) -> Layout:
         """The layout for an image."""
-        storage = like.metadata.get("storage", {})
+        storage = like.metadata.get("zarr", {})
         source = like.metadata.get("source")
         storage = storage if source in ("ome-zarr", "zarr") else {}
         fits = not {"S", "C"} <= set(like.axes)  # OME-Zarr has one axis besides time and space

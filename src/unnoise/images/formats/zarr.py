@@ -149,7 +149,7 @@ def _described(
         alpha=own.get("alpha") if is_rgb else None,
         metadata={
             "source": "ome-zarr",
-            "storage": {**storage, "levels": levels},
+            "zarr": {**storage, "levels": levels},
             "ngff": {
                 "axes": meta.axes,
                 "shape": data.shape,
@@ -194,7 +194,7 @@ def _plain(
         acquisition=Acquisition.of(own.get("acquisition", {})),
         metadata={
             "source": "zarr",
-            "storage": storage,
+            "zarr": storage,
             "dimensions": dims,
             "ngff": {"others": others},
             "holds": ["attributes"] if others else [],
