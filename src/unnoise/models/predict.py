@@ -106,6 +106,21 @@ def pixels_to_compute(model: Model, image: Image, *, device: str = "auto") -> in
     return int(sum(sizes)) * n["S"] * n["T"] * (n["Z"] if model.ndim == 2 else 1)
 
 
+def tile_memory(model: Model, image: Image, *, device: str = "auto") -> float:
+    """Bytes that the largest tile of an image takes in the nets of a model.
+
+    Examples
+    --------
+    >>> import unnoise
+    >>> noisy = np.random.default_rng(0).poisson(9.0, size=(64, 64)).astype(np.uint16)
+    >>> tile_memory(unnoise.train(noisy, method="gaussian"), Image.from_array(noisy)) < 1e6
+    True
+    """
+    job = Job.of(model, image, select_device(device), "torch")
+    largest = max(math.prod(r.stop - r.start for r in piece.read) for piece in job.tiles())
+    return float(largest * max(member.memory for member in job.members))
+
+
 def predict_array(
     model: Model,
     image: Image | NDArray,

@@ -173,6 +173,7 @@ def denoise(
 for command in (
     model_commands.train,
     model_commands.predict,
+    noise_commands.info,
     noise_commands.inspect,
     noise_commands.calibrate,
     noise_commands.correct,

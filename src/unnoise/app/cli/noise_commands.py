@@ -1,4 +1,4 @@
-"""The commands that measure noise: ``inspect`` and ``calibrate``."""
+"""The commands that measure: ``info``, ``inspect``, ``calibrate`` and ``correct``."""
 
 from __future__ import annotations
 
@@ -62,6 +62,38 @@ def inspect(
             inputs, reading, as_json=as_json, html=html, overwrite=overwrite, command=command_line()
         )
     )
+
+
+def info(
+    inputs: Inputs,
+    axes: Axes = None,
+    series: Series = None,
+    channels: Channels = None,
+    time: Time = None,
+    z: Slices = None,
+    positions: Positions = None,
+    estimate: Annotated[
+        bool,
+        typer.Option(
+            "--estimate/--no-estimate", help="Tell memory and time, which takes some seconds."
+        ),
+    ] = True,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON: an object, or a list for several files.")
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    """Say what files hold and what denoising them needs: unnoise info cells.czi.
+
+    Format, images, axes, size, type, pixel size, channels, chunks, where the result would go.
+    """
+    from unnoise.app import info as info_job
+    from unnoise.app.files import InputOptions
+
+    reading = InputOptions(
+        axes, series=series, channels=channels, time=time, z=z, positions=positions
+    )
+    echo(info_job.run(inputs, reading, as_json=as_json, estimate=estimate))
 
 
 def calibrate(

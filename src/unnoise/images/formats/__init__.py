@@ -25,6 +25,7 @@ __all__ = [
     "create",
     "find",
     "not_carried",
+    "numbers",
     "open",
     "open_all",
     "output_path",
@@ -121,20 +122,31 @@ def open_all(
         if os.path.realpath(path) in members:
             continue
         found, _ = _format(path)
-        numbers, note = [0], ""
+        which, note = [0], ""
         if hasattr(found, "numbers"):
-            numbers, note = found.numbers(path, series)
+            which, note = found.numbers(path, series)
         elif series not in (None, "all", 0):
             raise InputError(f"{path} holds one image, so there is no series {series}")
-        for number in numbers:
+        for number in which:
             image = _noted(open(path, axes=axes, series=number), note)
             members |= {os.path.realpath(file) for file in image.metadata.get("files", ())}
-            if len(numbers) > 1:
-                which = {"part": f"_series{number}", "which": f" (series {number})"}
-                image = replace(image, metadata={**image.metadata, **which})
+            if len(which) > 1:
+                own = {"part": f"_series{number}", "which": f" (series {number})"}
+                image = replace(image, metadata={**image.metadata, **own})
             images.append(image)
             note = ""
     return images
+
+
+def numbers(path: Path, series: int | str | None = None) -> list[int]:
+    """Which images of a file are meant by `series`, as for `open_all`.
+
+    Raises
+    ------
+    InputError
+    """
+    found, _ = _format(path)
+    return list(found.numbers(path, series)[0]) if hasattr(found, "numbers") else [0]
 
 
 def _format(path: Path) -> tuple[Any, str]:

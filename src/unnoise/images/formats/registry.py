@@ -286,6 +286,21 @@ def about() -> list[About]:
     return [one for module in modules for one in module.ABOUT]
 
 
+def about_of(path: Path) -> About | None:
+    """What is to be known of the format of a file or folder; None for those of other packages.
+
+    Raises
+    ------
+    InputError
+        If no format fits.
+    """
+    folder = folder_format(path) if path.is_dir() else None
+    found = folder or format_within(path, format_of(path))[0]
+    known: tuple[About, ...] = getattr(found, "ABOUT", ())
+    suffix = suffix_of_folder(path) if folder else suffix_of(path)
+    return next((one for one in known if suffix in one.suffixes), next(iter(known), None))
+
+
 def known_suffixes() -> str:
     """The suffixes to choose from, for messages, and which formats do not work."""
     formats, problems = _loaded()

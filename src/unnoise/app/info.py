@@ -1,0 +1,219 @@
+"""``unnoise info``: what files hold, what would be read and written, and what denoising needs."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unnoise.app.files import InputOptions
+from unnoise.errors import InputError, UnnoiseError, printable
+from unnoise.images import formats
+from unnoise.images.formats.registry import about_of
+from unnoise.images.image import Image
+
+BASE = 450e6
+"""Bytes of Python, PyTorch and the readers before the first pixel."""
+HELD = 512e6
+"""Bytes of decoded pixels, read and written, that wait at most."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What denoising one image takes on this machine, by the method that would be chosen.
+
+    Attributes
+    ----------
+    method : str
+    memory : int
+        Bytes at most, of the whole program.
+    seconds : float or None
+        With training, where the method trains; None where it is not known.
+    """
+
+    method: str
+    memory: int
+    seconds: float | None
+
+
+def run(
+    inputs: Sequence[str | Path],
+    reading: InputOptions,
+    *,
+    as_json: bool = False,
+    estimate: bool = True,
+) -> str:
+    """What to print of files.
+
+    Parameters
+    ----------
+    inputs : sequence of path
+    reading : InputOptions
+        By default every image of a file is told, those that would be left out too.
+    as_json : bool
+    estimate : bool
+        Whether time and memory are told, for which the noise is measured and a few steps are timed.
+
+    Raises
+    ------
+    InputError
+        If the only file cannot be opened.
+    """
+    paths = formats.find(inputs)
+    found = [_file(path, reading, estimate, alone=len(paths) == 1) for path in paths]
+    if as_json:
+        return json.dumps(found[0] if len(found) == 1 else found, indent=1)
+    return "\n\n".join(map(_text, found))
+
+
+def _file(path: Path, reading: InputOptions, estimate: bool, *, alone: bool) -> dict[str, Any]:
+    """The facts of a file."""
+    known = about_of(path)
+    facts: dict[str, Any] = {
+        "file": str(path),
+        "format": known.name.partition(":")[0] if known else "of another package",
+        "reader": known.library if known else None,
+        "bytes_on_disk": _size(path),
+    }
+    try:
+        chosen = reading.series is not None or reading.positions is not None
+        every = reading if chosen else replace(reading, series="all")
+        images = every.find([path])
+        used = formats.numbers(path) if len(images) > 1 and not chosen else range(len(images))
+        facts["images"] = [
+            _image(image, is_used=i in used, estimate=estimate) for i, image in enumerate(images)
+        ]
+    except InputError as error:
+        if alone:
+            raise
+        facts["problem"] = str(error)
+    return facts
+
+
+def _image(image: Image, *, is_used: bool, estimate: bool) -> dict[str, Any]:
+    """The facts of an image."""
+    taken = image.acquisition
+    names = image.channel_names or tuple(map(str, range(image.sizes["C"])))
+    colors = taken.colors or ("",) * len(names)
+    channels = [
+        {"name": name, "color": color or None} for name, color in zip(names, colors, strict=False)
+    ]
+    chunks = getattr(image.data, "chunks", None)
+    result = formats.output_path(image)
+    facts: dict[str, Any] = {
+        "name": image.name,
+        "axes": image.axes,
+        "shape": list(image.shape),
+        "dtype": str(image.dtype),
+        "pixel_size": {a: [image.scale[a], image.units.get(a, "")] for a in image.scale},
+        "channels": channels,
+        "date": taken.date or None,
+        "objective": taken.as_dict().get("objective"),
+        "chunks": list(map(int, chunks)) if chunks else None,
+        "bytes_in_memory": math.prod(image.shape) * image.dtype.itemsize,
+        "note": image.metadata.get("note"),
+        "read": is_used,
+        "result": str(result) if is_used else None,
+    }
+    if is_used and estimate:
+        try:
+            facts["needs"] = asdict(needs(image))
+        except UnnoiseError as error:
+            facts["needs"] = None
+            facts["note"] = "; ".join(filter(None, [facts["note"], str(error)]))
+    return facts
+
+
+def needs(image: Image) -> Needs:
+    """What denoising takes here; the noise is measured and a few steps are timed.
+
+    Raises
+    ------
+    UnnoiseError
+        If nothing can be done with the image.
+    """
+    from unnoise.models.predict import tile_memory
+    from unnoise.nets.device import select_device
+    from unnoise.training.auto import Auto
+    from unnoise.training.duration import expected_duration
+    from unnoise.training.levels import planned
+
+    _, model = planned([image], Auto(), None)
+    device = select_device("auto")
+    duration = expected_duration(model, [image], device)
+    result = math.prod(image.shape) * image.dtype.itemsize
+    memory = BASE + tile_memory(model, image, device=str(device)) + min(2 * result, HELD)
+    return Needs(model.config.method, int(memory), None if duration is None else duration.whole)
+
+
+def _size(path: Path) -> int:
+    """Bytes of a file, or of all files of a folder."""
+    if not path.is_dir():
+        return path.stat().st_size if path.exists() else 0
+    places = (Path(root) / name for root, _, names in os.walk(path) for name in names)
+    return sum(place.stat().st_size for place in places)
+
+
+def _text(facts: dict[str, Any]) -> str:
+    """The facts of a file for the terminal."""
+    lines = [f"{facts['file']}: {facts['format']}, {amount(facts['bytes_on_disk'])} on disk"]
+    if "problem" in facts:
+        lines.append(f"  cannot be read: {facts['problem']}")
+    for image in facts.get("images", ()):
+        lines += _lines(image)
+    return "\n".join(printable(line) for line in lines)
+
+
+def _lines(facts: dict[str, Any]) -> list[str]:
+    """The facts of an image as lines."""
+    size = "x".join(map(str, facts["shape"]))
+    rows = [f"  {facts['name']}: axes {facts['axes']}, {size}, {facts['dtype']}, "]
+    rows[0] += f"{amount(facts['bytes_in_memory'])} in memory"
+    rows[0] += "" if facts["read"] else "; left out unless --series names it"
+    step = [
+        f"{a} {value[0]:.6g}{' ' * bool(value[1])}{value[1]}"
+        for a, value in facts["pixel_size"].items()
+    ]
+    channels = [c["name"] + (f" (#{c['color']})" if c["color"] else "") for c in facts["channels"]]
+    about = {
+        "pixel size": ", ".join(step) or "unknown",
+        "channels": ", ".join(channels) if len(channels) > 1 else "",
+        "acquired": facts["date"],
+        "objective": facts["objective"],
+        "chunks": "x".join(map(str, facts["chunks"] or ())),
+        "result": facts["result"],
+        "needs": _needed(facts.get("needs")),
+        "note": facts["note"],
+    }
+    return [*rows, *(f"    {name:<11}{text}" for name, text in about.items() if text)]
+
+
+def _needed(found: dict[str, Any] | None) -> str:
+    """Memory and time for people."""
+    if not found:
+        return ""
+    from unnoise.training.duration import in_words
+
+    text = f"up to {amount(found['memory'])} of memory"
+    if found["seconds"] is not None:
+        text += f" and {in_words(found['seconds'])} on this machine"
+    return f"{text} ({found['method']})"
+
+
+def amount(size: float) -> str:
+    """Bytes for people.
+
+    Examples
+    --------
+    >>> amount(999), amount(1_250_000), amount(3.2e12)
+    ('999 bytes', '1.2 MB', '3.2 TB')
+    """
+    power = min(int(np.log10(max(size, 1))) // 3, 5)
+    unit = ("bytes", "kB", "MB", "GB", "TB", "PB")[power]
+    return f"{size / 1000**power:.{1 if power else 0}f} {unit}"

@@ -1,0 +1,104 @@
+"""What ``unnoise info`` says of files."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import tifffile
+
+from unnoise.app import info
+from unnoise.app.files import InputOptions
+from unnoise.errors import InputError
+from unnoise.images.image import Image
+
+PIXELS = np.random.default_rng(0).poisson(20, (3, 2, 40, 48)).astype(np.uint16)
+
+
+@pytest.fixture
+def stack(tmp_path):
+    place = tmp_path / "stack.ome.tif"
+    metadata = {
+        "axes": "ZCYX",
+        "PhysicalSizeX": 0.1,
+        "PhysicalSizeXUnit": "µm",
+        "Channel": {"Name": ["DAPI", "GFP"], "Color": [65535, 16711935]},
+        "AcquisitionDate": "2020-01-02T03:04:05",
+    }
+    tifffile.imwrite(place, PIXELS, ome=True, metadata=metadata, compression="zlib")
+    return place
+
+
+def facts(*places, **own):
+    return json.loads(info.run(places, InputOptions(), as_json=True, **own))
+
+
+def test_what_a_file_holds(stack):
+    found = facts(stack, estimate=False)
+    assert (found["format"], found["bytes_on_disk"]) == ("TIFF", stack.stat().st_size)
+    (image,) = found["images"]
+    assert (image["axes"], image["shape"], image["dtype"]) == ("ZCYX", [3, 2, 40, 48], "uint16")
+    assert image["pixel_size"] == {"X": [0.1, "µm"]}
+    assert image["channels"] == [
+        {"name": "DAPI", "color": "0000FF"},
+        {"name": "GFP", "color": "00FF00"},
+    ]
+    assert image["bytes_in_memory"] == PIXELS.nbytes
+    assert image["result"] == str(stack.with_name("stack_denoised.ome.tif"))
+    assert "needs" not in image
+
+
+def test_lines_for_people(stack):
+    text = info.run([stack], InputOptions(), estimate=False)
+    assert "axes ZCYX, 3x2x40x48, uint16, 23.0 kB in memory" in text
+    assert "DAPI (#0000FF), GFP (#00FF00)" in text
+    assert "2020-01-02T03:04:05" in text
+
+
+def test_a_part_of_an_image(stack):
+    text = info.run([stack], InputOptions(channels="1", z="0:2"), estimate=False)
+    assert "axes ZYX, 2x40x48" in text
+
+
+def test_images_that_are_left_out_are_told(tmp_path):
+    place = tmp_path / "several.ome.tif"
+    with tifffile.TiffWriter(place, ome=True) as tif:
+        tif.write(PIXELS[0, 0])
+        tif.write(PIXELS[0, 0, :20, :24])
+    first, second = facts(place, estimate=False)["images"]
+    assert (first["read"], second["read"]) == (True, False)
+    assert second["result"] is None
+    assert "left out unless --series names it" in info.run([place], InputOptions(), estimate=False)
+
+
+def test_memory_and_time_are_told(stack):
+    (image,) = facts(stack)["images"]
+    assert 100e6 < image["needs"]["memory"] < 4e9
+    assert image["needs"]["seconds"] > 0
+    assert image["needs"]["method"] in info.run([stack], InputOptions())
+
+
+def test_a_broken_file_among_several_is_told_and_alone_an_error(stack, tmp_path):
+    empty = tmp_path / "empty.tif"
+    empty.touch()
+    good, bad = facts(stack, empty, estimate=False)
+    assert "problem" not in good
+    assert "is empty" in bad["problem"]
+    with pytest.raises(InputError, match="is empty"):
+        info.run([empty], InputOptions())
+
+
+def test_what_cannot_be_estimated_costs_no_fact(tmp_path):
+    np.save(tmp_path / "flat.npy", np.zeros((40, 48)))
+    (image,) = facts(tmp_path / "flat.npy")["images"]
+    assert image["axes"] == "YX"
+    assert "needs" in image
+
+
+def test_needs_grow_no_further_than_a_tile():
+    small, large = (
+        info.needs(Image.from_array(np.random.default_rng(0).poisson(9.0, (side, side))))
+        for side in (64, 256)
+    )
+    assert small.memory < large.memory < 3e9
