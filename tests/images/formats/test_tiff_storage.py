@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import tifffile
 
 from unnoise.errors import InputError
 from unnoise.images import formats
-from unnoise.images.formats import writer
-from unnoise.images.formats._tiff_storage import shrunk
+from unnoise.images.formats import _tiff_storage, writer
+from unnoise.images.formats._tiff_storage import Storage, shrunk
 from unnoise.images.image import Image
 
 from .copies import copy, pixels_of, same
@@ -184,6 +185,61 @@ def test_smaller_copies_are_made_anew(
             assert level.keyframe.compression == before[0].keyframe.compression
             assert abs(float(level.asarray().mean()) - float(clean.mean())) < 0.5
     assert formats.create(tmp_path / "c.tif", image).lost == ()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "bool"])
+@pytest.mark.parametrize("form", ["", "contig", "separate"])
+@pytest.mark.parametrize(
+    "storage",
+    [
+        Storage(8, predictor=True),
+        Storage(8, predictor=True, tile=(16, 32), byteorder=">", levels=((20, 25), (7, 9))),
+        Storage(32773, byteorder=">"),
+        Storage(tile=(32, 16), bigtiff=True),
+        Storage(tile=(48, 64), byteorder=">"),
+        Storage(levels=((20, 25),), byteorder=">", subifds=False),
+    ],
+)
+def test_files_of_images_beyond_the_memory_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: str, form: str, storage: Storage
+) -> None:
+    """Byte by byte: what waits in a file and is read in pieces is written as an array is."""
+    monkeypatch.setattr(_tiff_storage, "BUFFER", 100)
+    monkeypatch.setattr(_tiff_storage, "BAND", 60)
+    shape, axes = {"": ((3, 48, 64), "ZYX"), "contig": ((2, 48, 64, 3), "ZYXC")}.get(
+        form, ((2, 3, 48, 64), "ZCYX")
+    )
+    meta = {"storage": storage, "samples": bool(form)}
+    image = Image(pixels_of(shape, dtype), axes, is_rgb=bool(form), metadata=meta)
+    for name, size in (("a.tif", writer.IN_MEMORY), ("b.tif", 0)):
+        monkeypatch.setattr(writer, "IN_MEMORY", size)
+        with formats.create(tmp_path / name, image) as out:
+            for z in reversed(range(image.sizes["Z"])):
+                out.write({"Z": z}, image.read({"Z": z}))
+    assert (tmp_path / "a.tif").read_bytes() == (tmp_path / "b.tif").read_bytes()
+
+
+def test_memory_does_not_grow_with_the_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "IN_MEMORY", 0)
+    monkeypatch.setattr(_tiff_storage, "BUFFER", 2**18)
+    monkeypatch.setattr(_tiff_storage, "BAND", 2**17)
+    storage = Storage(50000, tile=(256, 256), levels=((1024, 1024), (512, 512)))
+    data = np.broadcast_to(np.uint16(7), (2, 2048, 2048))
+    image = Image(data, "ZYX", metadata={"storage": storage, "source": "ome"})
+    block = np.full((1, 1, 1, 1, 256, 2048), 7, "u2")
+    tracemalloc.start()
+    with formats.create(tmp_path / "a.ome.tif", image) as out:
+        for z, y in np.ndindex(2, 8):
+            out.write({"Z": z, "Y": slice(256 * y, 256 * y + 256)}, block)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 5e6, "of 17 MB"
+    with tifffile.TiffFile(tmp_path / "a.ome.tif") as tif:
+        sides = [level.shape[-1] for level in tif.series[0].levels]
+        assert sides == [2048, 1024, 512]
+        assert (tif.series[0].levels[2].asarray() == 7).all()
 
 
 @pytest.mark.parametrize("subifds", [True, False])

@@ -8,14 +8,15 @@ import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unnoise.errors import InputError
+from unnoise.images.formats.mapped import MappedFile
 from unnoise.images.formats.reader import Pixels, reading
-from unnoise.images.formats.writer import IN_MEMORY, Encoded, Layout, mapped
+from unnoise.images.formats.writer import IN_MEMORY, Encoded, Layout, Sink, mapped
 
 PACKERS: dict[str, tuple[bytes, Callable[..., Any], int]] = {
     ".gz": (b"\x1f\x8b", gzip.open, 1100),
@@ -173,7 +174,7 @@ def layout(
         What comes after them.
     """
 
-    def bare(part: Path) -> tuple[NDArray, Callable[[], object]]:
+    def bare(part: Path) -> tuple[Sink, Callable[[], object]]:
         def create(name: Path) -> np.memmap:
             with open(name, "wb") as file:
                 file.truncate(place.offset + place.size)
@@ -181,19 +182,18 @@ def layout(
                 file.write(tail)
             return np.memmap(name, place.dtype, "r+", place.offset, place.shape)
 
-        sink, flush = mapped(create)(part)
-        array = cast(np.memmap, sink)
+        file, flush = mapped(create)(part)
 
         def complete() -> None:
-            start = head(array)
+            start = head(file.view())
             flush()
-            with open(part, "r+b") as file:
-                file.write(start)
+            with open(part, "r+b") as begin:
+                begin.write(start)
 
-        return array.transpose(order), complete
+        return file.transpose(order), complete
 
-    def pack(part: Path, result: NDArray) -> None:
-        array = result.transpose(np.argsort(order))
+    def pack(part: Path, result: NDArray | MappedFile) -> None:
+        array = np.asarray(result).transpose(np.argsort(order))
         with opener(part, "wb", compresslevel=6) as file:
             file.write(head(array))
             for index in np.ndindex(array.shape[:-2]):

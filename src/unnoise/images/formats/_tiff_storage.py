@@ -6,7 +6,9 @@ The result of denoising is stored as its input was, as far as that loses nothing
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -15,6 +17,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from unnoise.errors import InputError
+from unnoise.images.formats.mapped import MappedFile, waiting
 
 COMPRESSIONS = {
     "none": 1,
@@ -28,6 +31,11 @@ COMPRESSIONS = {
 """What a user may ask for, and its number in TIFF."""
 LOSSLESS = {**{code: code for code in COMPRESSIONS.values()}, 32946: 32946, 34926: 50000}
 """Number in a file -> the one to write."""
+
+
+BUFFER, BAND = 2**25, 2**22
+"""Bytes of pixels that are encoded at a time, and pixels that are averaged at a time."""
+Stored = NDArray | MappedFile
 
 
 class Storage(NamedTuple):
@@ -120,14 +128,21 @@ def keywords(storage: Storage, dtype: np.dtype) -> dict[str, Any]:
 
 
 def write(
-    part: Path, pixels: NDArray, *, axes: str, storage: Storage, nodata: float | None, **own: Any
+    part: Path,
+    pixels: Stored,
+    *,
+    axes: str,
+    storage: Storage,
+    nodata: float | None,
+    **own: Any,
 ) -> None:
-    """Write an image with its smaller copies.
+    """Write an image with its smaller copies, tile by tile and strip by strip.
 
     Parameters
     ----------
     part : Path
-    pixels : ndarray
+    pixels : ndarray or MappedFile
+        Of the latter never all are in memory.
     axes : str
         Its letters.
     storage : Storage
@@ -139,26 +154,50 @@ def write(
     file = {name: own.pop(name) for name in ("imagej", "ome", "bigtiff")}
     stored = keywords(storage, pixels.dtype)
     shared = {n: own[n] for n in ("photometric", "planarconfig", "extrasamples") if n in own}
+
+    def written(tif: tifffile.TiffWriter, level: Stored, **more: Any) -> None:
+        plane = tuple(level.shape[axes.index(letter)] for letter in "YX")
+        is_bare = "compression" not in stored and stored["tile"] in (None, plane)
+        data: Any = level
+        if isinstance(level, MappedFile) and is_bare and level.dtype != np.bool_:
+            data = level.pieces()  # whose bytes follow each other in the file
+            more |= {"shape": level.shape, "dtype": level.dtype}
+        tif.write(data, buffersize=BUFFER, **stored, **more)
+
     with tifffile.TiffWriter(part, byteorder=storage.byteorder, **file) as tif:
         subifds = len(storage.levels) if storage.subifds else 0
-        tif.write(pixels, subifds=subifds or None, **stored, **own)
-        for level in storage.levels:
-            smaller = shrunk(pixels, axes, level, nodata)
-            tif.write(smaller, subfiletype=1, metadata=None, **stored, **shared)
+        written(tif, pixels, subifds=subifds or None, **own)
+        for size in storage.levels:
+            with ExitStack() as stack:
+                smaller = None
+                if isinstance(pixels, MappedFile):
+                    smaller = waiting(part.parent, pixels.dtype, _resized(pixels, axes, size))
+                    stack.callback(smaller.close)
+                level = shrunk(pixels, axes, size, nodata, smaller)
+                written(tif, level, subfiletype=1, metadata=None, **shared)
 
 
-def shrunk(pixels: NDArray, axes: str, size: Sequence[int], nodata: float | None = None) -> NDArray:
+def shrunk(
+    pixels: Stored, axes: str, size: Sequence[int], nodata: float | None = None, into: Any = None
+) -> Any:
     """A smaller copy: every pixel is the mean of the pixels that it covers.
 
     Parameters
     ----------
-    pixels : ndarray
+    pixels : ndarray or MappedFile
+        Of the latter some rows are read at a time.
     axes : str
         Its letters.
     size : sequence of int
         Height and width of the copy.
     nodata : float, optional
         Pixels with this value, and NaN, do not count; without others the result has it too.
+    into : ndarray or MappedFile, optional
+        Where the result goes, of its shape; by default a new array.
+
+    Returns
+    -------
+    ndarray or MappedFile
 
     Examples
     --------
@@ -166,27 +205,50 @@ def shrunk(pixels: NDArray, axes: str, size: Sequence[int], nodata: float | None
     array([[3, 6]])
     """
     y, x = axes.index("Y"), axes.index("X")
-    shape = list(pixels.shape)
-    shape[y], shape[x] = size
-    result = np.empty(shape, pixels.dtype)
-    source, target = np.moveaxis(pixels, (y, x), (-2, -1)), np.moveaxis(result, (y, x), (-2, -1))
-    starts = [_starts(n, full) for n, full in zip(size, source.shape[-2:], strict=True)]
+    shape = _resized(pixels, axes, size)
+    result = np.empty(shape, pixels.dtype) if into is None else into
+    rows, columns = (_starts(n, pixels.shape[at]) for n, at in zip(size, (y, x), strict=True))
+    ends = [*rows[1:], pixels.shape[y]]
+    step = max(BAND * size[0] // (pixels.shape[y] * pixels.shape[x]), 1)
+    others = [range(1) if at in (y, x) else range(n) for at, n in enumerate(shape)]
+    for place, first in itertools.product(itertools.product(*others), range(0, size[0], step)):
+        index = [slice(i, i + 1) for i in place]
+        last = min(first + step, size[0])
+        index[y], index[x] = slice(rows[first], ends[last - 1]), slice(None)
+        band = np.moveaxis(np.asarray(pixels[tuple(index)]), (y, x), (-2, -1))
+        means = _means(
+            band.reshape(band.shape[-2:]), rows[first:last] - rows[first], columns, nodata
+        )
+        index[y] = slice(first, last)
+        result[tuple(index)] = np.moveaxis(
+            means.reshape(*band.shape[:-2], *means.shape), (-2, -1), (y, x)
+        )
+    return result
+
+
+def _means(
+    band: NDArray, rows: NDArray[np.intp], columns: NDArray[np.intp], nodata: float | None
+) -> NDArray:
+    """Means of boxes that begin at some rows and columns."""
 
     def sums(plane: NDArray) -> NDArray:
-        rows = np.add.reduceat(plane, starts[0], axis=0, dtype=np.float64)
-        return np.asarray(np.add.reduceat(rows, starts[1], axis=1))
+        return np.asarray(
+            np.add.reduceat(np.add.reduceat(plane, rows, 0, dtype=np.float64), columns, 1)
+        )
 
-    for at in np.ndindex(source.shape[:-2]):
-        plane = np.asarray(source[at])
-        bad = np.isnan(plane) if plane.dtype.kind == "f" else np.zeros(plane.shape, bool)
-        if nodata is not None:
-            bad |= plane == nodata
-        count = sums(~bad)
-        total = sums(np.where(bad, 0, plane))
-        empty = np.nan if nodata is None else nodata
-        mean = np.where(count > 0, total / np.maximum(count, 1), empty)
-        target[at] = np.rint(mean) if plane.dtype.kind in "iu" else mean
-    return result
+    bad = np.isnan(band) if band.dtype.kind == "f" else np.zeros(band.shape, bool)
+    if nodata is not None:
+        bad |= band == nodata
+    count = sums(~bad)
+    empty = np.nan if nodata is None else nodata
+    mean = np.where(count > 0, sums(np.where(bad, 0, band)) / np.maximum(count, 1), empty)
+    return np.asarray(np.rint(mean) if band.dtype.kind in "iu" else mean).astype(band.dtype)
+
+
+def _resized(pixels: Stored, axes: str, size: Sequence[int]) -> tuple[int, ...]:
+    """The shape with another height and width."""
+    new = dict(zip("YX", size, strict=True))
+    return tuple(new.get(k, n) for k, n in zip(axes, pixels.shape, strict=True))
 
 
 def _starts(size: int, full: int) -> NDArray:

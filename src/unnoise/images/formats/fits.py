@@ -255,7 +255,9 @@ def prepare(path: Path, like: Image, dtype: np.dtype) -> Layout:
     if path.name.lower().endswith(".fz"):
         inverse = [like.axes.index(a) for a in letters]
         return Encoded(
-            like.shape, dtype, lambda part, array: _compress(part, array.transpose(inverse), header)
+            like.shape,
+            dtype,
+            lambda part, array: _compress(part, np.asarray(array).transpose(inverse), header),
         )
     start = header.tostring(endcard=True, padding=True).encode("ascii")
     place = _stored.Place(len(start), shape, stored.newbyteorder(">"))

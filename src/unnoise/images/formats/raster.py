@@ -118,7 +118,7 @@ def prepare(path: Path, like: Image, dtype: np.dtype) -> Layout:
             f"{like.axes} of shape {like.shape}; {remedy}"
         )
     encode = _write_png if is_png else _write_jpeg
-    return Encoded(like.shape, dtype, lambda part, pixels: encode(part, pixels, like))
+    return Encoded(like.shape, dtype, lambda part, pixels: encode(part, np.asarray(pixels), like))
 
 
 def lost(path: Path, like: Image, dtype: np.dtype) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from unnoise.images import axes as ax
 from unnoise.images.atomic import explained, probe, replacing, target
+from unnoise.images.formats.mapped import MappedFile, waiting
 from unnoise.images.image import Image, cast
 
 IN_MEMORY = 2**28
@@ -142,7 +142,9 @@ def held(image: Image) -> list[str]:
     return [*named, *image.acquisition.names, *image.metadata.get("holds", ())]
 
 
-def mapped(create: Callable[[Path], np.memmap]) -> Layout:
+def mapped(
+    create: Callable[[Path], np.memmap],
+) -> Callable[[Path], tuple[MappedFile, Callable[[], object]]]:
     """The layout of a file whose pixels lie bare on disk: they are mapped, and their space claimed.
 
     Raises
@@ -151,10 +153,12 @@ def mapped(create: Callable[[Path], np.memmap]) -> Layout:
         ENOSPC if the disk is too small.
     """
 
-    def layout(part: Path) -> tuple[Sink, Callable[[], object]]:
+    def layout(part: Path) -> tuple[MappedFile, Callable[[], object]]:
         array = create(part)
+        file = MappedFile(part, array.dtype, array.shape, array.offset)
+        del array
         _reserve(part)
-        return array, array.flush
+        return file, file.flush
 
     return layout
 
@@ -168,7 +172,7 @@ class Encoded:
 
     shape: tuple[int, ...]
     dtype: np.dtype
-    encode: Callable[[Path, NDArray], object]
+    encode: Callable[[Path, NDArray | MappedFile], object]
 
     @property
     def size(self) -> int:
@@ -182,22 +186,13 @@ class Encoded:
 
     def __call__(self, part: Path) -> tuple[Sink, Callable[[], object]]:
         """As `Layout` says."""
-        array = (
-            _scratch(part, self.shape, self.dtype)
+        pixels: NDArray | MappedFile = (
+            waiting(part.parent, self.dtype, self.shape)
             if self.waiting
             else np.zeros(self.shape, self.dtype)
         )
         part.touch()
-        return array, lambda: self.encode(part, array)
-
-
-def _scratch(part: Path, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
-    """Pixels in a file without a name, which the system takes away however the process ends."""
-    size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    with tempfile.TemporaryFile(dir=part.parent) as file:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, size)
-        return np.memmap(file, dtype, "w+", shape=shape)
+        return pixels, lambda: self.encode(part, pixels)
 
 
 def _reserve(path: Path) -> None:
