@@ -1,13 +1,15 @@
 """What TIFF files say about their pixels: scale, units, names, and extras worth keeping.
 
 Three dialects are known: ImageJ hyperstacks, OME-TIFF, and plain files. Each has a function that
-reads its metadata and one that gives the keywords with which `tifffile` writes them back.
+reads its metadata and one that gives the keywords with which `tifffile` writes them back. Those of
+vendors are only read (`_tiff_vendors`).
 """
 
 from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
@@ -16,7 +18,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from unnoise.images.acquisition import Acquisition, color, rgb
-from unnoise.images.formats import _ome_xml
+from unnoise.images.formats import _ome_xml, _tiff_vendors
 from unnoise.images.formats._ome_xml import SIZES as OME_SIZES
 from unnoise.images.image import Image
 
@@ -56,7 +58,24 @@ def read(
     """Read the metadata of a series in the dialect of its file; `xml` is that of OME-TIFF."""
     if series.kind == "imagej":
         return _read_imagej(tif, series)
+    vendor = _tiff_vendors.facts(tif, series)
+    if vendor is not None:
+        return _read_vendor(vendor, dict(zip(series.axes, series.shape, strict=True)))
     return _read_ome(xml) if series.kind == "ome" else _read_plain(series)
+
+
+def _read_vendor(found: _tiff_vendors.Facts, sizes: dict[str, int]) -> Meta:
+    """What a microscope or scanner says; its own tags and descriptions are not written back."""
+    scale = {a: n for a, n in found.steps.items() if n and (a in "XY" or sizes.get(a, 1) > 1)}
+    units = {a: "s" if a == "T" else found.unit for a in scale}
+    count, known = sizes.get("C", 1), found.acquisition
+    return Meta(
+        scale,
+        units,
+        found.channel_names if len(found.channel_names) == count else (),
+        {},
+        acquisition=known if len(known.colors) == count else replace(known, colors=()),
+    )
 
 
 def _resolution(series: tifffile.TiffPageSeries, unit: str = "") -> tuple[dict[str, float], str]:

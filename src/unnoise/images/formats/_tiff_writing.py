@@ -145,6 +145,8 @@ def _plan(path: Path, like: Image, dtype: np.dtype) -> Plan:
     if storage.levels and (dialect == "imagej" or dtype == np.bool_):
         storage = storage._replace(levels=())
         lost.append("smaller copies (pyramid)")
+    if dialect == "ome":  # copies that are pages of their own would be taken for further images
+        storage = storage._replace(subifds=True)
     pages = like.axes.replace("C", "") if samples else like.axes
     if dialect == "ome" and meta.get("ome") and meta["described"] == described(like):
         per_page = like.sizes["C"] if samples else 1

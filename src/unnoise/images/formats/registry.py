@@ -39,12 +39,14 @@ FORMATS = {
     ".nd2": "nd2",
     **dict.fromkeys((".lif", ".lof", ".xlif", ".xlef"), "lif"),
     ".ims": "ims",
+    **dict.fromkeys((".lsm", ".stk", ".svs", ".ndpi"), "microscope_tiff"),
 }
 """Suffix -> module of this package with the functions of `Format`, imported when first met."""
 MARKERS = {"zarr.json": ".zarr", ".zgroup": ".zarr", ".zarray": ".zarr"}
 """File that makes its folder an image -> suffix of its format."""
 KINDS = {
-    "TIFF": (".tif", ".tiff", ".dcm", ".dicom", ".ima"),  # DICOM may begin with a TIFF header
+    # DICOM may begin with a TIFF header.
+    "TIFF": (".tif", ".tiff", ".lsm", ".stk", ".svs", ".ndpi", ".dcm", ".dicom", ".ima"),
     "PNG": (".png",),
     "JPEG": (".jpg", ".jpeg"),
     "NumPy file": (".npy",),

@@ -92,7 +92,7 @@ def read(path: Path, axes: str | None = None, series: int | None = None) -> Imag
         files = _tiff_series.files_of(one) if one.is_multifile and part is None else []
         metadata: dict[str, Any] = {
             "source": one.kind if one.kind in ("imagej", "ome") else "plain",
-            "samples": coloured,
+            "samples": coloured and one.kind != "lsm",  # there they are channels with names
             "extras": meta.extras,
             **_shown(page, expanded=palette in ("gray", "colour")),
             "storage": storage,
@@ -200,6 +200,7 @@ def _lost(tif: tifffile.TiffFile, one: TiffPageSeries, lossy: str) -> list[str]:
         lossy: bool(lossy),
         "transparency mask": any(map(_tiff_series.is_mask, tif.series)),
         "order of a cloud-optimised GeoTIFF": "LAYOUT" in (tif.gdal_structural_metadata or {}),
+        "Aperio metadata": one.kind == "svs",
         "OME metadata": tif.is_ome and one.kind != "ome",  # tifffile could not follow it
     }
     return [name for name, is_lost in found.items() if is_lost]
