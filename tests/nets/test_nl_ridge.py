@@ -48,6 +48,7 @@ def a_pass(x: NDArray, pilot: NDArray, first: bool) -> NDArray:
                 (y, z)
                 for y in range(max(i - reach, 0), min(i + reach, last[0]) + 1)
                 for z in range(max(j - reach, 0), min(j + reach, last[1]) + 1)
+                if max(abs(y - i), abs(z - j)) <= nl_ridge.NEAR or (y - i) % 2 == (z - j) % 2 == 0
             ]
             wanted = pilot[i : i + p, j : j + p]
             far = [((pilot[y : y + p, z : z + p] - wanted) ** 2).sum() for y, z in near]
@@ -71,9 +72,11 @@ def exact(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("exact")
-def test_the_formulas_in_loops(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("near", [3, 4, 9])
+def test_the_formulas_in_loops(near: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nl_ridge, "NEAR", near)
     monkeypatch.setattr(nl_ridge, "SEARCH", 6)
-    monkeypatch.setattr(nl_ridge, "COUNTS", (8, 20))
+    monkeypatch.setattr(nl_ridge, "COUNTS", (8, 16))
     monkeypatch.setattr(nl_ridge, "SIDES", (5, 5))
     x = noisy(25, 29)
     pilot = a_pass(x, x, first=True)
