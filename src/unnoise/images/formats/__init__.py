@@ -16,7 +16,13 @@ from unnoise.errors import InputError, expect
 from unnoise.images import axes as ax
 from unnoise.images.atomic import target
 from unnoise.images.formats.places import find, output_path, output_paths, rewritten
-from unnoise.images.formats.registry import folder_format, format_of, format_within, is_written
+from unnoise.images.formats.registry import (
+    folder_format,
+    format_of,
+    format_within,
+    is_written,
+    split_inside,
+)
 from unnoise.images.formats.writer import Writer
 from unnoise.images.image import Image
 from unnoise.images.pixel_types import as_pixels
@@ -74,9 +80,9 @@ def open(
     'ZYX'
     """
     expect("path", path, (str, os.PathLike), "a name like 'cells.tif'")
-    path = Path(path)
     if series is not None:
         expect("series", series, int, "a number from 0 on (open_all takes several)")
+    path, series = _named(Path(path), series)
     found, note = _format(path)
     if series is None or not hasattr(found, "numbers"):
         if series:
@@ -121,10 +127,11 @@ def open_all(
     for path in map(Path, paths):
         if os.path.realpath(path) in members:
             continue
+        path, wanted = _named(path, series)
         found, _ = _format(path)
         which, note = [0], ""
         if hasattr(found, "numbers"):
-            which, note = found.numbers(path, series)
+            which, note = found.numbers(path, wanted)
         elif series not in (None, "all", 0):
             raise InputError(f"{path} holds one image, so there is no series {series}")
         for number in which:
@@ -132,7 +139,7 @@ def open_all(
             members |= {os.path.realpath(file) for file in image.metadata.get("files", ())}
             if len(which) > 1:
                 own = {"part": f"_series{number}", "which": f" (series {number})"}
-                image = replace(image, metadata={**image.metadata, **own})
+                image = replace(image, metadata={**own, **image.metadata})
             images.append(image)
             note = ""
     return images
@@ -145,8 +152,22 @@ def numbers(path: Path, series: int | str | None = None) -> list[int]:
     ------
     InputError
     """
+    path, series = _named(path, series)
     found, _ = _format(path)
     return list(found.numbers(path, series)[0]) if hasattr(found, "numbers") else [0]
+
+
+def _named(path: Path, series: Any) -> tuple[Path, Any]:
+    """The file and number of an image that is named by a path inside its file."""
+    file, inside = split_inside(path)
+    if not inside or not os.path.exists(file):
+        return path, series
+    found = _format(file)[0]
+    if not hasattr(found, "named"):
+        raise InputError(f"{file} has no images that are named; leave out :{inside}")
+    if series is not None:
+        raise InputError(f"{path} names an image already; leave out --series")
+    return file, found.named(file, inside)
 
 
 def _format(path: Path) -> tuple[Any, str]:

@@ -38,8 +38,9 @@ class Place(NamedTuple):
         The last axis varies fastest.
     dtype : numpy.dtype
         With its byte order.
-    packed : str
-        The suffix of what the pixels alone are packed with, behind a header that is not.
+    packed : str or None
+        The suffix of what the pixels alone are packed with, behind a header that is not, or ""; by
+        default the whole file is packed or not, as it says.
     start : int
         Where these packed pixels begin.
     """
@@ -47,7 +48,7 @@ class Place(NamedTuple):
     offset: int
     shape: tuple[int, ...]
     dtype: np.dtype
-    packed: str = ""
+    packed: str | None = None
     start: int = 0
 
     @property
@@ -63,6 +64,11 @@ def packer(path: Path) -> str:
     return next((suffix for suffix, (start, *_) in PACKERS.items() if head.startswith(start)), "")
 
 
+def _packed(path: Path, place: Place) -> str:
+    """What pixels are packed with, or nothing."""
+    return packer(path) if place.packed is None else place.packed
+
+
 def check(path: Path, place: Place, kind: str) -> None:
     """Refuse a file that cannot hold what its header says, before anything is allocated.
 
@@ -70,7 +76,7 @@ def check(path: Path, place: Place, kind: str) -> None:
     ------
     InputError
     """
-    packed, size = place.packed or packer(path), path.stat().st_size
+    packed, size = _packed(path, place), path.stat().st_size
     most = size * PACKERS[packed][2] if packed else size
     if place.offset + place.size > most:
         raise InputError(
@@ -103,7 +109,7 @@ def pixels(path: Path, place: Place, kind: str, order: tuple[int, ...] | None = 
 
     def load() -> NDArray:
         with reading(path, kind):
-            if place.packed or packer(path):
+            if _packed(path, place):
                 return unpacked(path, place).transpose(order)
             array = np.memmap(path, place.dtype, "r", place.offset, place.shape)
             return array.transpose(order)

@@ -15,6 +15,7 @@ from unnoise.images.formats.registry import (
     is_written,
     known_suffixes,
     only_read,
+    split_inside,
     suffix_of,
     suffix_of_folder,
 )
@@ -45,6 +46,8 @@ def find(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
             found |= dict.fromkeys(_images(files, f"the folder {path} holds no"))
         elif os.path.exists(path):
             format_of(path)
+            found[path] = None
+        elif os.path.exists(split_inside(path)[0]):
             found[path] = None
         elif glob.has_magic(str(path)):  # Windows shells leave patterns to the program
             files = [p for p in map(Path, glob.glob(str(path))) if _is_image(p)]

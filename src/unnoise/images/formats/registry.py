@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -31,6 +32,9 @@ FORMATS = {
     ".nii": "nifti",
     ".nii.gz": "nifti",
     **dict.fromkeys((".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fts.gz"), "fits"),
+    ".nrrd": "nrrd",
+    ".nhdr": "nrrd",
+    **dict.fromkeys((".h5", ".hdf5", ".he5"), "hdf5"),
     **dict.fromkeys((".dcm", ".dicom", ".ima"), "dicom"),
     **dict.fromkeys((".fits.fz", ".fit.fz", ".fz"), "fits"),
     ".zarr": "zarr",
@@ -81,7 +85,10 @@ FOREIGN = {
 DICOM = 128, b"DICM"
 """Where a DICOM file says what it is."""
 WITHIN = {".nd2": "JPEG 2000", ".ims": "HDF5", ".zarr.zip": "ZIP", ".ozx": "ZIP"}
+WITHIN |= dict.fromkeys((".h5", ".hdf5", ".he5", ".emd"), "HDF5")
 """Suffix -> what its files are, or were once, though it is foreign under other names."""
+INSIDE = re.compile(r"(?P<file>.+\.(h5|hdf5|he5)):(?P<inside>.+)", re.IGNORECASE)
+"""A file and the path of a dataset inside it."""
 GROUP = "unnoise.formats"
 """Entry points of this group name the formats of other packages."""
 
@@ -99,8 +106,9 @@ class Format(Protocol):
     A format that can only be read has no `prepare` in this package; results are OME-TIFF then.
     What else it may have is asked for by name: ``numbers(path, series)``, the numbers of the
     images that are meant in a file that holds several, with a note, where `read` takes the number
-    as a third argument; ``lost(path, like, dtype)``, the names of what is known of an image and
-    will not be in its file; ``compressions``, names of which `prepare` takes one as a fourth one;
+    as a third argument; ``named(path, inside)``, the number of the image with a name;
+    ``lost(path, like, dtype)``, the names of what is known of an image and will not be in its
+    file; ``compressions``, names of which `prepare` takes one as a fourth one;
     ``folders``, True where its images are folders.
 
     Wherever a path ends with one of its suffixes, `open`, `create`, `save`, `find` and the command
@@ -200,6 +208,23 @@ def _is_dicom(path: Path) -> bool:
             return file.read(at + len(magic))[at:] == magic
     except OSError:
         return False
+
+
+def split_inside(path: Path) -> tuple[Path, str]:
+    """A file and the place inside it that is meant, or nothing where the whole file is.
+
+    Examples
+    --------
+    >>> file, inside = split_inside(Path("data/a.h5:/raw/cells"))
+    >>> file.as_posix(), inside
+    ('data/a.h5', '/raw/cells')
+    >>> split_inside(Path("b.tif"))[1]
+    ''
+    """
+    found = INSIDE.fullmatch(path.as_posix())
+    if found is None or os.path.exists(path):
+        return path, ""
+    return Path(found["file"]), found["inside"]
 
 
 def format_of(path: Path) -> Format:

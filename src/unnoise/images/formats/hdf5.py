@@ -1,0 +1,257 @@
+"""HDF5 with pictures in datasets of any name, read chunk by chunk by h5py.
+
+A dataset is named by its path inside the file, as in ``cells.h5:/raw/data``, or by its number.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from unnoise.errors import InputError
+from unnoise.images import axes as ax
+from unnoise.images.formats.about import About
+from unnoise.images.formats.reader import PlanePixels, needs, reading
+from unnoise.images.image import Image
+from unnoise.images.pixel_types import check_pixels
+
+ABOUT = (
+    About(
+        "HDF5",
+        (".h5", ".hdf5", ".he5"),
+        "h5py",
+        "BSD-3",
+        "by dimension labels, axistags of ilastik, element_size_um; else by `--axes`; "
+        "`file.h5:/path` or `--series` where it holds several datasets",
+        "pixel size by element_size_um or axistags",
+        writes=False,
+        extra="formats",
+        tested="synthetic",
+    ),
+)
+SMALLEST = 8
+"""Pixels along two axes that a dataset has if it is a picture."""
+CACHE = 2**26
+"""Bytes of decoded chunks that are kept of a file; the 1 MB of HDF5 hold none of many chunks."""
+WORDS = {"time": "T", "frame": "T", "channel": "C", "depth": "Z", "height": "Y", "width": "X"}
+NAMES = ("axes", "axis_order", "dimension_order", "_ARRAY_DIMENSIONS", "dimension_names")
+"""Attributes in which programs write the axes of a dataset."""
+
+
+class Found(NamedTuple):
+    """A dataset that may be a picture."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
+def read(path: Path, axes: str | None = None, series: int | None = None) -> Image:
+    """Open a dataset of an HDF5 file: the one of a number, or the only one.
+
+    Raises
+    ------
+    InputError
+        For damaged files, files with several datasets, and datasets that lie in other files.
+    AxesError
+        If the axes are ambiguous or do not fit.
+    """
+    (number,), _ = numbers(path, series)
+    with reading(path, "HDF5"), _opened(path) as file:
+        found = _datasets(file)
+        name = found[number].name
+        dataset = file[name]
+        _check(path, dataset)
+        shape, dtype = tuple(map(int, dataset.shape)), np.dtype(dataset.dtype)
+        check_pixels(shape, dtype, path.name)
+        letters = ax.check(axes or _axes(dataset), shape)
+        scale, units = _scale(dataset, letters)
+        held = ["HDF5 attributes"] if len(dataset.attrs) else []
+        data = PlanePixels(path, "HDF5", _regions(name), shape, dtype, plane=len(shape))
+    metadata: dict[str, Any] = {"source": "hdf5", "holds": held}
+    if len(found) > 1:
+        part = "_" + name.strip("/").replace("/", "_")
+        metadata |= {"part": part, "which": f" ({name})"}
+    return Image(data, letters, scale=scale, units=units, path=path, metadata=metadata)
+
+
+def numbers(path: Path, series: str | int | None = None) -> tuple[list[int], str]:
+    """Which datasets of a file are meant; where there are several they must be named.
+
+    Raises
+    ------
+    InputError
+        If there is no such dataset, or none is named out of several.
+    """
+    with reading(path, "HDF5"), _opened(path) as file:
+        found = _datasets(file)
+    if not found:
+        raise InputError(f"{path} holds no dataset of pixels, with two dimensions or more")
+    if series == "all":
+        return list(range(len(found))), ""
+    if isinstance(series, int) and not 0 <= series < len(found):
+        raise InputError(
+            f"{path} has no series {series}; it holds {len(found)}, counted from 0: "
+            f"{_listed(found)}"
+        )
+    if series is None and len(found) > 1:
+        raise InputError(
+            f"{path} holds {len(found)} datasets: {_listed(found)}; name one, as in "
+            f"{path.name}:{found[0].name}, or by --series N, or take --series all"
+        )
+    return [int(series or 0)], ""
+
+
+def named(path: Path, inside: str) -> int:
+    """The number of the dataset with a path inside a file.
+
+    Raises
+    ------
+    InputError
+        If there is none, or a link leads to another file.
+    """
+    h5py = needs("h5py", "formats")
+    name = "/" + inside.strip("/")
+    with reading(path, "HDF5"), _opened(path) as file:
+        parts = name.strip("/").split("/")
+        for i in range(len(parts)):
+            link = file.get("/".join(parts[: i + 1]), getlink=True)
+            if isinstance(link, h5py.ExternalLink):
+                raise InputError(
+                    f"{path}:{name} leads to another file, {link.filename}, and such links are not "
+                    f"followed; open that file itself"
+                )
+        found = _datasets(file)
+        meant = file.get(name)
+        matching = [i for i, one in enumerate(found) if file[one.name] == meant]
+    if not matching:
+        raise InputError(f"{path} has no dataset {name}; it holds {_listed(found)}")
+    return matching[0]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A file, with the compressions of hdf5plugin where that is installed."""
+    h5py = needs("h5py", "formats")
+    with suppress(ImportError):
+        import_module("hdf5plugin")
+    with h5py.File(path, "r", rdcc_nbytes=CACHE, locking=False) as file:
+        yield file
+
+
+def _regions(name: str) -> Callable[[Path], Any]:
+    """Reads regions of a dataset, of which the chunks they touch are decoded."""
+
+    @contextmanager
+    def opened(path: Path) -> Iterator[Any]:
+        with _opened(path) as file:
+            dataset = file[name]
+            yield lambda _: dataset
+
+    return opened
+
+
+def _datasets(file: Any) -> list[Found]:
+    """The datasets that may be pictures, in the order of their names; links are not followed."""
+    h5py = needs("h5py", "formats")
+    found: list[Found] = []
+
+    def visit(_: str, one: Any) -> None:
+        if isinstance(one, h5py.Dataset) and one.shape is not None and one.dtype.kind in "buifc":
+            large = sum(n >= SMALLEST for n in one.shape) >= 2
+            if large or (len(one.shape) > 1 and _told(one)):
+                found.append(Found(one.name, tuple(one.shape), np.dtype(one.dtype)))
+
+    file.visititems(visit)
+    return found
+
+
+def _listed(found: list[Found]) -> str:
+    texts = [f"{one.name} {one.shape} {one.dtype}" for one in found]
+    return ", ".join(texts[:6]) + (f" and {len(texts) - 6} more" if len(texts) > 6 else "")
+
+
+def _check(path: Path, dataset: Any) -> None:
+    """Refuse pixels that lie elsewhere, and those that cannot be decoded."""
+    h5py = needs("h5py", "formats")
+    if dataset.external:
+        elsewhere = dataset.external[0][0]
+    elif dataset.is_virtual:
+        elsewhere = next((s.file_name for s in dataset.virtual_sources() if s.file_name != "."), "")
+    else:
+        elsewhere = ""
+    if elsewhere:
+        raise InputError(
+            f"the pixels of {path}:{dataset.name} lie in another file, {elsewhere}, which is not "
+            f"followed; open that file itself"
+        )
+    plist = dataset.id.get_create_plist()
+    for i in range(plist.get_nfilters()):
+        code, _, _, name = plist.get_filter(i)
+        if not h5py.h5z.filter_avail(code):
+            title = name.decode("utf-8", "replace") or f"filter {code}"
+            raise InputError(
+                f"{path}:{dataset.name} is compressed by {title}, which cannot be decoded here; "
+                f"install it with pip install hdf5plugin"
+            )
+
+
+def _tags(dataset: Any) -> list[dict[str, Any]]:
+    """The axes as ilastik writes them (vigra's axistags), or nothing."""
+    text = dataset.attrs.get("axistags", "")
+    try:
+        tags = json.loads(text if isinstance(text, str) else bytes(text).decode())["axes"]
+        return [dict(tag) for tag in tags] if len(tags) == len(dataset.shape) else []
+    except (ValueError, KeyError, TypeError):
+        return []
+
+
+def _told(dataset: Any) -> str:
+    """Letters that the file itself gives, or nothing."""
+    count = len(dataset.shape)
+    labels = [dim.label for dim in dataset.dims]
+    names = [labels, [tag.get("key", "") for tag in _tags(dataset)]]
+    for key in NAMES:
+        value = dataset.attrs.get(key, "")
+        value = value.decode() if isinstance(value, bytes) else value
+        names.append([str(part) for part in value] if len(value) == count else [])
+    for parts in names:
+        letters = "".join(WORDS.get(part.lower(), part.upper()) for part in parts)
+        is_whole = len(letters) == len(set(letters)) == count and set(letters) <= set(ax.CANONICAL)
+        if is_whole and {"X", "Y"} <= set(letters):
+            return letters
+    return ""
+
+
+def _axes(dataset: Any) -> str:
+    """The letters of a dataset, as it says or by its shape."""
+    told = _told(dataset)
+    if told:
+        return told
+    shape = tuple(map(int, dataset.shape))
+    if len(shape) == 3 and len(dataset.attrs.get("element_size_um", ())) == 3:
+        return "ZYX"
+    return ax.infer(shape)
+
+
+def _scale(dataset: Any, letters: str) -> tuple[dict[str, float], dict[str, str]]:
+    """Pixel size in µm as ImageJ writes it, or as the axes of ilastik tell."""
+    sizes = np.ravel(dataset.attrs.get("element_size_um", ()))
+    if len(sizes) == 3 and sizes.dtype.kind in "fiu":
+        known = dict(zip("ZYX", map(float, sizes), strict=True))
+        scale = {a: known[a] for a in "ZYX" if a in letters and 0 < known[a] < np.inf}
+        return scale, dict.fromkeys(scale, "µm")
+    tags = _tags(dataset)
+    found = {a: tag.get("resolution") for a, tag in zip(letters, tags, strict=False)}
+    scale = {
+        a: float(size)
+        for a, size in found.items()
+        if a in "TZYX" and isinstance(size, int | float) and 0 < size < np.inf
+    }
+    return scale, {}
