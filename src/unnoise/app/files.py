@@ -285,7 +285,7 @@ def check_outputs(
             if place is not None:
                 output = writing.create(place, image, dtype)
                 output.check()
-                needed[place.parent] += output.nbytes
+                needed[place.parent] += output.needed
                 if place == target:
                     texts = formats.rewritten(image, place), formats.not_carried(output, image)
                     told += map(Message, filter(None, texts))

@@ -31,6 +31,8 @@ from unnoise.app.files import (
     check_outputs,
     notes,
 )
+from unnoise.app.large import ALONE, Sharing, predict_large
+from unnoise.app.pieces import Work
 from unnoise.app.rescue import elsewhere
 from unnoise.app.train import facts, judged, reported
 from unnoise.errors import InputError, NotFiniteError
@@ -58,8 +60,9 @@ def predict_files(
     writing: OutputOptions,
     device: str = "auto",
     reporting: ReportOptions = REPORT,
+    sharing: Sharing = ALONE,
 ) -> Generator[Event]:
-    """Denoise files with a trained model.
+    """Denoise files with a trained model; large ones in pieces that are kept when a run is stopped.
 
     Of several those that cannot be read or denoised are left behind, and a ledger says so.
 
@@ -68,6 +71,7 @@ def predict_files(
     InputError
         Before any work, if the model, the input or an output place cannot be used.
     """
+    sharing.check()
     backends.check(writing.backend, device)
     model = model_folder.load(folder)
     for level in model.levels:
@@ -104,13 +108,21 @@ def predict_files(
             unlike = model.unlike(image)
             if unlike:
                 yield Warned(unlike)
-            yield from predict_file(model, image, result, spread, writing, device, shown)
+            which, source = image.metadata.get("which", ""), batch.place(image)
+            work = Work(str(folder), source, which, result, spread, reading, writing, device)
+            if sharing.wanted(image, work):
+                wanted = shown is not None and len(shown) < MOST_SHOWN
+                plane = yield from predict_large(work, model, image, sharing, wanted=wanted)
+                if wanted and shown is not None and plane is not None:
+                    shown.append(plane)
+            else:
+                yield from predict_file(model, image, result, spread, writing, device, shown)
             done.append(image)
         except InputError as error:
             if not tolerant or isinstance(error.__cause__, OSError):
                 raise
             yield Failed(batch.place(image), str(error))
-    if shown is not None and done:
+    if shown is not None and done and not (sharing.in_parts and not shown):
         path = reporting.place(results, overwrite=writing.overwrite)
         runs, why = [facts(done, model)], [f"with the model {folder}", *joined]
         yield from reported(path, "Prediction", reporting, runs, shown, (), why)

@@ -61,12 +61,17 @@ def replacing(path: Path) -> Iterator[Path]:
     part = beside(path, "part")
     try:
         yield part
-        if part.is_dir() and path.exists():
-            _exchange(part, path)
-        else:
-            os.replace(part, path)
+        settle(part, path)
     finally:
         _remove(part)
+
+
+def settle(part: Path, path: Path) -> None:
+    """Give a finished file or folder its name, in the place of what has it."""
+    if part.is_dir() and path.exists():
+        _exchange(part, path)
+    else:
+        os.replace(part, path)
 
 
 def write_whole(path: Path, content: bytes, remedy: str) -> None:
@@ -160,7 +165,7 @@ def explained(path: Path, nbytes: int = 0) -> Iterator[None]:
 
 def beside(path: Path, suffix: str) -> Path:
     """A hidden name in the same folder, for the moment of a change; long names are cut."""
-    path = _named(path)
+    path = named(path)
     end = f".{os.getpid()}.{suffix}"
     name, room = path.name, LONGEST_NAME - len(end) - 1
     if len(os.fsencode(name)) > room:
@@ -168,7 +173,24 @@ def beside(path: Path, suffix: str) -> Path:
     return path.with_name(f".{name}{end}")
 
 
-def _named(path: Path) -> Path:
+def hidden(path: Path) -> Path:
+    """The folder in which a result waits that several runs or processes write."""
+    path = named(target(path))
+    return path.with_name(f".{path.name}.unfinished")
+
+
+def taken(folder: Path) -> int:
+    """Bytes that a folder takes on its disk, 0 where it is none."""
+    size = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                found = os.stat(os.path.join(place, name))
+                size += getattr(found, "st_blocks", 0) * 512 or found.st_size
+    return size
+
+
+def named(path: Path) -> Path:
     """The same place with a name of its own."""
     return Path(os.path.abspath(path)) if path.name in ("", "..") else path  # "." has no name
 
@@ -179,7 +201,7 @@ def _sweep(path: Path) -> None:
     A process that was killed while it exchanged two folders has left the old one under a hidden
     name: it goes back to its place.
     """
-    path = _named(path)
+    path = named(path)
     for left in path.parent.glob(".*"):
         match = LEFTOVER.fullmatch(left.name)
         if match is None or not _is_of(path, match) or not _is_dead(match, left):

@@ -13,11 +13,18 @@ from unnoise.errors import InputError
 
 
 @contextlib.contextmanager
-def claimed(folder: Path) -> Iterator[None]:
-    """Keep every other run from writing a model folder while this lasts.
+def claimed(folder: Path, what: str = "the model") -> Iterator[None]:
+    """Keep every other run from writing a model folder, or a result, while this lasts.
 
     The lock is on a hidden file beside the folder, since the folder itself is replaced whole. The
     system takes it from a process that dies, so a file that such a one left behind locks nothing.
+
+    Parameters
+    ----------
+    folder : Path
+        Or a file.
+    what : str
+        What a message calls it.
 
     Raises
     ------
@@ -40,7 +47,7 @@ def claimed(folder: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout as error:
         raise InputError(
-            f"another run is writing the model {folder}; wait until it has ended, or choose "
+            f"another run is writing {what} {folder}; wait until it has ended, or choose "
             f"another name with -o"
         ) from error
     except (OSError, NotImplementedError):

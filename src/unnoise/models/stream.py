@@ -86,6 +86,12 @@ class Plan:
         """Pieces in all."""
         return math.prod(self._steps)
 
+    @property
+    def tiles_per_piece(self) -> int:
+        """Tiles of the largest pieces."""
+        sides = (*(1,) * (5 - len(self.tile)), *self.tile)
+        return math.prod(-(-a // b) for a, b in zip(self.sides, sides, strict=True))
+
     def where(self, number: int) -> dict[str, slice]:
         """The region of a piece."""
         at = np.unravel_index(number, self._steps)

@@ -180,15 +180,33 @@ def predict(
     report: Report = True,
     overwrite: Overwrite = False,
     skip_existing: SkipExisting = False,
+    resume: Annotated[
+        bool,
+        typer.Option("--resume", help="Keep finished pieces of small results too, and go on."),
+    ] = False,
+    prepare: Annotated[
+        bool, typer.Option("--prepare", help="Only lay the result out, for --part.")
+    ] = False,
+    part: Annotated[
+        str | None,
+        typer.Option(help="Make this part of a prepared result: K/N, K from 0 on; for clusters."),
+    ] = None,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="Complete a result whose parts are all made.")
+    ] = False,
     device: Device = "auto",
     backend: Backend = "torch",
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Denoise images with a trained model: unnoise predict my.model big.tif -o big_clean.tif."""
+    """Denoise images with a trained model: unnoise predict my.model big.tif -o big_clean.tif.
+
+    Results above 256 MB are made in pieces: when a run is stopped, the same command goes on.
+    """
     from unnoise.app import files
     from unnoise.app.cli.progress import show
+    from unnoise.app.large import Sharing
     from unnoise.app.predict import predict_files
 
     show(
@@ -213,6 +231,7 @@ def predict(
             ),
             device=device,
             reporting=files.ReportOptions(report, command_line()),
+            sharing=Sharing(resume, prepare, part, finish),
         ),
         quiet,
         "predict" if as_json else None,

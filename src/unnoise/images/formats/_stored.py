@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from unnoise.errors import InputError
 from unnoise.images.formats.mapped import MappedFile
 from unnoise.images.formats.reader import Pixels, reading
-from unnoise.images.formats.writer import IN_MEMORY, Encoded, Layout, Sink, mapped
+from unnoise.images.formats.writer import IN_MEMORY, Encoded, Layout, Mapped, Sink
 
 PACKERS: dict[str, tuple[bytes, Callable[..., Any], int]] = {
     ".gz": (b"\x1f\x8b", gzip.open, 1100),
@@ -188,7 +188,7 @@ def layout(
                 file.write(tail)
             return np.memmap(name, place.dtype, "r+", place.offset, place.shape)
 
-        file, flush = mapped(create)(part)
+        file, flush = Mapped(create)(part)
 
         def complete() -> None:
             start = head(file.view())

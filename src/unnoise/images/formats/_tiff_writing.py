@@ -11,7 +11,7 @@ import tifffile
 
 from unnoise.errors import InputError
 from unnoise.images.formats import _ome_xml, _tiff_metadata, _tiff_storage
-from unnoise.images.formats.writer import Encoded, Layout, mapped
+from unnoise.images.formats.writer import Encoded, Layout, Mapped
 from unnoise.images.image import Image
 
 IMAGEJ_TYPES = ("uint8", "uint16", "float32")
@@ -103,7 +103,7 @@ def prepare(path: Path, like: Image, dtype: np.dtype, compress: str | None = Non
     keywords = plan.keywords
     if dtype != np.bool_ and storage.is_bare:
         keywords |= {"byteorder": storage.byteorder} if storage.byteorder else {}
-        return mapped(partial(tifffile.memmap, shape=like.shape, dtype=dtype, **keywords))
+        return Mapped(partial(tifffile.memmap, shape=like.shape, dtype=dtype, **keywords))
     if dtype == np.bool_:  # eight pixels share a byte, which no map can address
         storage = storage._replace(levels=(), predictor=False)
     write = partial(

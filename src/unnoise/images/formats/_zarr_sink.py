@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import threading
 from typing import Any
 
@@ -35,6 +36,7 @@ class Gathered:
         self._left: dict[tuple[int, ...], int] = {}
         self._lock = threading.Lock()
         self._bytes = 0
+        self._unsafe: list[tuple[int, ...]] = []
 
     @property
     def blocks(self) -> tuple[int, ...]:
@@ -64,6 +66,24 @@ class Gathered:
             for cell in list(self._begun):
                 self._write(cell)
 
+    def sync(self) -> None:
+        """Wait until all that was written, of an array that goes on, is on the disk."""
+        with self._lock:
+            cells, self._unsafe = self._unsafe, []
+        for cell in cells:
+            key = self._array.metadata.encode_chunk_key(cell)
+            place = os.path.join(self._array.store.root, self._array.path, key)
+            file = os.open(place, os.O_RDONLY)
+            try:
+                os.fsync(file)
+            finally:
+                os.close(file)
+
+    def __getitem__(self, index: tuple[slice, ...], /) -> NDArray:
+        """What was written of a region."""
+        found = np.asarray(self._array[tuple(index[i] for i in self._order)])
+        return found.transpose(np.argsort(self._order))
+
     def _put(self, cell: tuple[int, ...], where: tuple[slice, ...], block: NDArray) -> None:
         """Take the part of a block that lies in a chunk."""
         whole = self._region(cell)
@@ -80,7 +100,7 @@ class Gathered:
         size = math.prod(p.stop - p.start for p in whole)
         if part.size == size:
             self._drop(cell)
-            self._array[whole] = part
+            self._store(cell, part)
             return
         buffer = self._begun.pop(cell, None)
         if buffer is None:
@@ -96,9 +116,13 @@ class Gathered:
             self._write(cell)
 
     def _write(self, cell: tuple[int, ...]) -> None:
-        buffer = self._begun[cell]
-        self._array[self._region(cell)] = buffer
+        self._store(cell, self._begun[cell])
         self._drop(cell)
+
+    def _store(self, cell: tuple[int, ...], pixels: NDArray) -> None:
+        self._array[self._region(cell)] = pixels
+        if self._goes_on:
+            self._unsafe.append(cell)
 
     def _drop(self, cell: tuple[int, ...]) -> None:
         buffer = self._begun.pop(cell, None)

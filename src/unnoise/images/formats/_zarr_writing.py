@@ -202,6 +202,7 @@ class Layout:
             return zarr.open_array(store, path=name, mode="r+")
         own: dict[str, Any] = {} if self.version else {"attributes": self._attributes()}
         own |= self.array
+        own["overwrite"] = level > 0  # a run may have been killed while it made the smaller copies
         return zarr.create_array(store, name=name, shape=shape, dtype=self.dtype, **own)
 
     @property

@@ -43,13 +43,13 @@ class MappedFile:
     def __init__(
         self, file: Path | IO[bytes], dtype: np.dtype, shape: tuple[int, ...], offset: int = 0
     ) -> None:
-        self._file, self._offset = file, offset
+        self._file, self.offset = file, offset
         self.dtype, self.shape = dtype, tuple(map(int, shape))
 
     def view(self, shape: tuple[int, ...] | None = None) -> np.memmap:
         """All pixels, mapped, perhaps under another shape."""
         form = self.shape if shape is None else shape
-        return np.memmap(self._file, self.dtype, "r+", self._offset, form)
+        return np.memmap(self._file, self.dtype, "r+", self.offset, form)
 
     def __getitem__(self, index: Any, /) -> NDArray:
         return np.array(self.view()[index])

@@ -10,7 +10,7 @@ from numpy.lib import format as npy
 
 from unnoise.images.formats.about import About
 from unnoise.images.formats.reader import Pixels, reading
-from unnoise.images.formats.writer import Layout, held, mapped
+from unnoise.images.formats.writer import Layout, Mapped, held
 from unnoise.images.image import Image
 from unnoise.images.pixel_types import check_pixels
 
@@ -42,7 +42,7 @@ def read(path: Path, axes: str | None = None) -> Image:
 
 def prepare(path: Path, like: Image, dtype: np.dtype) -> Layout:
     """How to lay out a ``.npy`` file; every image fits."""
-    return mapped(lambda part: npy.open_memmap(part, mode="w+", dtype=dtype, shape=like.shape))
+    return Mapped(lambda part: npy.open_memmap(part, mode="w+", dtype=dtype, shape=like.shape))
 
 
 def lost(path: Path, like: Image, dtype: np.dtype) -> list[str]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unnoise.images import axes as ax
-from unnoise.images.atomic import explained, probe, replacing, target
+from unnoise.images.atomic import explained, hidden, probe, replacing, taken, target
 from unnoise.images.formats.mapped import MappedFile, waiting
 from unnoise.images.image import Image, cast
 
@@ -35,8 +35,13 @@ class Sink(Protocol):
 
 
 Layout = Callable[[Path], tuple[Sink, Callable[[], object]]]
-"""Creates a file or a folder; returns what takes its pixels, and what completes it. It may have an
-attribute ``waiting``: bytes that are needed on the disk besides those of the pixels."""
+"""Creates a file or a folder; returns what takes its pixels, and what completes it. It may have
+
+- ``waiting``: bytes that are needed on the disk besides those of the pixels;
+- ``chunks``: sides of what only one process may write at a time, by letter. Then it goes on with
+  what lies in a place that it has laid out before, for several runs and processes
+  (`unnoise.images.formats.unfinished`), and its sink has ``flush``, ``sync`` (wait until what was
+  written is on the disk) and ``__getitem__``."""
 
 
 class Writer:
@@ -75,8 +80,8 @@ class Writer:
         self.lost = tuple(lost)
         self.nbytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         self.nbytes += getattr(layout, "waiting", 0)
-        self._shape = shape
-        self._layout = layout
+        self.shape = shape
+        self.layout = layout
         self._file: tuple[Sink, Callable[[], object]] | None = None
         self._whole = ExitStack()
 
@@ -90,14 +95,19 @@ class Writer:
         """
         with explained(self.path, self.nbytes):
             probe(self.path)
-            _check_space(target(self.path).parent, self.nbytes)
+            _check_space(target(self.path).parent, self.needed)
+
+    @property
+    def needed(self) -> int:
+        """Bytes that are still needed on the disk: what an earlier run has laid out is there."""
+        return max(self.nbytes - taken(hidden(self.path)), 0)
 
     def __enter__(self) -> Writer:
         with explained(self.path, self.nbytes), ExitStack() as whole:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             part = whole.enter_context(replacing(self.path))
             whole.callback(self._release)
-            self._file = self._layout(part)
+            self._file = self.layout(part)
             self._whole = whole.pop_all()
         return self
 
@@ -114,7 +124,7 @@ class Writer:
         if self._file is None:
             raise RuntimeError("a Writer writes only inside its with block")
         pixels = block if block.dtype == self.dtype else cast(block, self.dtype)
-        index = zip(ax.index(self.axes, where), self._shape, strict=True)
+        index = zip(ax.index(self.axes, where), self.shape, strict=True)
         region = tuple(slice(*part.indices(size)) for part, size in index)
         with explained(self.path, self.nbytes):
             self._file[0][region] = ax.from_canonical(pixels, self.axes)
@@ -142,25 +152,25 @@ def held(image: Image) -> list[str]:
     return [*named, *image.acquisition.names, *image.metadata.get("holds", ())]
 
 
-def mapped(
-    create: Callable[[Path], np.memmap],
-) -> Callable[[Path], tuple[MappedFile, Callable[[], object]]]:
-    """The layout of a file whose pixels lie bare on disk: they are mapped, and their space claimed.
+@dataclass(frozen=True)
+class Mapped:
+    """The layout of a file whose pixels lie bare on disk: mapped, and their space claimed."""
 
-    Raises
-    ------
-    OSError
-        ENOSPC if the disk is too small.
-    """
+    create: Callable[[Path], np.memmap]
 
-    def layout(part: Path) -> tuple[MappedFile, Callable[[], object]]:
-        array = create(part)
+    def __call__(self, part: Path) -> tuple[MappedFile, Callable[[], object]]:
+        """As `Layout` says.
+
+        Raises
+        ------
+        OSError
+            ENOSPC if the disk is too small.
+        """
+        array = self.create(part)
         file = MappedFile(part, array.dtype, array.shape, array.offset)
         del array
         _reserve(part)
         return file, file.flush
-
-    return layout
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,191 @@
+"""The job of one large prediction: who makes its pieces, and what is told of them."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+
+from unnoise.app.events import Event, Message, Predicting, Saved
+from unnoise.app.pieces import LARGE, Pieces, Work
+from unnoise.app.train import judged
+from unnoise.errors import InputError, Interrupted, ModelError
+from unnoise.images.formats import unfinished
+from unnoise.images.image import Image
+from unnoise.models.claim import claimed
+from unnoise.models.model import Model
+from unnoise.report.middle_plane import show
+from unnoise.report.result_page import DenoisedPlane
+
+
+@dataclass(frozen=True)
+class Sharing:
+    """By whom a prediction is made, and whether its pieces are kept.
+
+    Attributes
+    ----------
+    resume : bool
+        Whether pieces are kept of small results too.
+    prepare : bool
+        Lay the result out for parts, and no more.
+    part : str or None
+        ``k/n``: this process makes each n-th piece, from the k-th on, counted from 0.
+    finish : bool
+        Complete a result whose parts are all made, and no more.
+    """
+
+    resume: bool = False
+    prepare: bool = False
+    part: str | None = None
+    finish: bool = False
+
+    @property
+    def in_parts(self) -> bool:
+        """Whether this run is one of several."""
+        return self.prepare or self.finish or self.part is not None
+
+    def check(self) -> None:
+        """Refuse what cannot be meant.
+
+        Raises
+        ------
+        InputError
+        """
+        if sum((self.prepare, self.finish, self.part is not None)) > 1:
+            raise InputError("--prepare, --part and --finish are three steps; give one of them")
+        self.numbers(1)
+
+    def numbers(self, count: int) -> range:
+        """The pieces of this run, out of so many.
+
+        Examples
+        --------
+        >>> Sharing(part="1/3").numbers(7)
+        range(1, 7, 3)
+        """
+        if self.part is None:
+            return range(count)
+        k, _, n = self.part.partition("/")
+        if not (k.isdecimal() and n.isdecimal() and int(k) < int(n)):
+            raise InputError(
+                f"--part {self.part} is no part of a whole; write K/N with K from 0 to N - 1, e.g. "
+                f"0/64 to 63/64"
+            )
+        return range(int(k), count, int(n))
+
+    def wanted(self, image: Image, work: Work) -> bool:
+        """Whether the pieces of a result are kept."""
+        if self.resume or self.in_parts:
+            return True
+        size = work.writing.type_of(image).itemsize
+        for sides in image.shape:
+            size *= sides
+        return size > LARGE
+
+
+ALONE = Sharing()
+"""One process makes everything."""
+
+
+def predict_large(
+    work: Work, model: Model, image: Image, sharing: Sharing = ALONE, *, wanted: bool = False
+) -> Generator[Event, None, DenoisedPlane | None]:
+    """Predict an image in pieces, going on where an earlier run was stopped.
+
+    Parameters
+    ----------
+    work : Work
+    model, image : Model, Image
+        What it stands for.
+    sharing : Sharing
+    wanted : bool
+        Whether the report shows the result.
+
+    Returns
+    -------
+    DenoisedPlane or None
+        The plane that was judged; None where others have still to do their parts.
+
+    Raises
+    ------
+    InputError
+        If what lies there is of something else, or cannot be written.
+    """
+    started = time.monotonic()
+    pieces = Pieces(work, model, image)
+    if sharing.in_parts and not sharing.finish and not pieces.result.shared:
+        raise InputError(
+            f"{work.result}: several machines can only write to a folder of chunks; choose a name "
+            f"that ends in .zarr with -o"
+        )
+    if sharing.part is not None:
+        yield from _predicted(pieces, sharing.numbers(pieces.plan.count))
+        if len(pieces.done()) < pieces.plan.count:
+            return None
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(claimed(work.result, "the result"))
+            except InputError:
+                return None  # another part is finishing it
+            if unfinished.header(work.result) is None:
+                return None  # or has done so
+            return (yield from _finished(pieces, started, wanted))
+    with claimed(work.result, "the result"):
+        if not sharing.finish:
+            done = pieces.prepare()
+            if done:
+                yield Message(f"{image.name}: going on after {done} of {pieces.plan.count} pieces")
+        if sharing.prepare:
+            yield Message(
+                f"{work.result} is laid out in {pieces.plan.count} pieces; run the same command "
+                f"with --part 0/N to N-1/N instead of --prepare"
+            )
+            return None
+        if not sharing.finish:
+            yield from _predicted(pieces, range(pieces.plan.count))
+        return (yield from _finished(pieces, started, wanted))
+
+
+def _predicted(pieces: Pieces, numbers: range) -> Generator[Event]:
+    """Predict pieces, and tell what is left where that is stopped."""
+    total = pieces.plan.count
+    done = len(pieces.done())
+    try:
+        for _ in pieces.run(numbers):
+            done += 1
+            yield Predicting(pieces.work.result, done, total)
+    except ModelError:
+        unfinished.remove(pieces.work.result)  # to go on would end the same way
+        raise
+    except InputError as error:
+        if isinstance(error.__cause__, OSError):
+            raise InputError(f"{error}; {_kept(pieces)}") from error
+        raise
+    except KeyboardInterrupt:
+        raise Interrupted(f"stopped; {_kept(pieces)}") from None
+
+
+def _kept(pieces: Pieces) -> str:
+    count = f"{len(pieces.done())} of {pieces.plan.count} pieces of {pieces.work.result}"
+    return f"{count} are kept: run the same command again to go on"
+
+
+def _finished(
+    pieces: Pieces, started: float, wanted: bool
+) -> Generator[Event, None, DenoisedPlane | None]:
+    """Complete a result, and judge it."""
+    work, model, image = pieces.work, pieces.model, pieces.image
+    plane = pieces.finish()
+    yield Saved(work.result)
+    if work.spread:
+        yield Saved(work.spread)
+    found = None
+    try:
+        rounded = work.writing.type_of(image).kind in "ui"
+        found = show(model, plane, work.device, rounded=rounded, copies=wanted)
+    except Exception as error:  # the result is good: whatever fails here only costs this
+        yield Message(f"{image.name} is not judged, and left out of the report: {error}")
+    about = judged(image, model, found, seconds=time.monotonic() - started)
+    yield replace(about, output=work.result, uncertainty=work.spread)
+    return found

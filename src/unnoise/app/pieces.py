@@ -1,0 +1,335 @@
+"""Large predictions: piece by piece, by one process or many, and none is lost when a run dies.
+
+Beside the result lies a hidden folder with its pixels, the plan of its pieces, and the ledger of
+those that are finished. A piece gets into the ledger when it is safe on the disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import math
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unnoise.app.files import InputOptions, OutputOptions
+from unnoise.errors import InputError
+from unnoise.images import axes as ax
+from unnoise.images.formats import unfinished
+from unnoise.images.formats.unfinished import Unfinished
+from unnoise.images.image import Image
+from unnoise.images.ledger import Ledger
+from unnoise.models import folder as model_folder
+from unnoise.models.frame_tiles import Block, Ready
+from unnoise.models.model import Model
+from unnoise.models.provenance import fingerprint
+from unnoise.models.stream import ORDER, Plan
+from unnoise.report.middle_plane import MOST_CHANNELS, WHOLE, MiddlePlane
+
+LARGE = 256e6
+"""Bytes of a result from which its pieces are kept: with two cores about ten minutes of work."""
+COMMIT_EVERY = 2.0
+"""Seconds after which finished pieces are made safe; so much work a kill can cost."""
+FLOAT = np.dtype(np.float32)
+
+
+@dataclass(frozen=True)
+class Work:
+    """The prediction of one image, in plain values that any process can take up.
+
+    Attributes
+    ----------
+    model : str
+        Folder.
+    source : Path
+        File of the image.
+    which : str
+        Which image of its file, as the end of `Image.name` tells.
+    result : Path
+    spread : Path or None
+    reading : InputOptions
+    writing : OutputOptions
+    device : str
+    """
+
+    model: str
+    source: Path
+    which: str
+    result: Path
+    spread: Path | None
+    reading: InputOptions
+    writing: OutputOptions
+    device: str
+
+    def opened(self) -> Pieces:
+        """Open model and image in this process.
+
+        Raises
+        ------
+        InputError
+            If they are no longer there.
+        """
+        images = self.reading.find([self.source])
+        found = [image for image in images if image.metadata.get("which", "") == self.which]
+        if not found:
+            raise InputError(f"{self.source} has changed: {self.which} is missing; begin anew")
+        return Pieces(self, model_folder.load(self.model), self.reading.check(found[0]))
+
+    def identity(self, image: Image) -> dict[str, str]:
+        """What must be the same for whoever goes on, by the word that a message has for it."""
+        weights = hashlib.sha256()
+        for name in ("config.yaml", "weights.safetensors"):
+            with contextlib.suppress(FileNotFoundError):
+                weights.update(Path(self.model, name).read_bytes())
+        kept = {k: v for k, v in self.reading.to_dict().items() if v not in (None, False)}
+        kept |= {name: getattr(self.writing, name) for name in ("dtype", "tta", "backend")}
+        kept |= {"uncertainty": self.spread is not None, "compress": self.writing.compress}
+        return {
+            "model": weights.hexdigest()[:16],
+            "image": f"{fingerprint([image])} {_stamp(self.source)}",
+            "settings": " ".join(f"{k}={v}" for k, v in sorted(kept.items())),
+            "version of unnoise": version("unnoise"),
+        }
+
+
+def _stamp(path: Path) -> str:
+    """Size and time of a file; of a folder, those of what is directly in it."""
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    known = [(file.name, file.stat()) for file in files if file.is_file()]
+    text = " ".join(f"{name} {s.st_size} {int(s.st_mtime)}" for name, s in known)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Pieces:
+    """The pieces of a result in this process.
+
+    Parameters
+    ----------
+    work : Work
+    model : Model
+    image : Image
+        Checked.
+    """
+
+    def __init__(self, work: Work, model: Model, image: Image) -> None:
+        self.work, self.model, self.image = work, model, image
+        writing = work.writing
+        dtype = writing.type_of(image)
+        self.result = Unfinished(writing.create(work.result, image, dtype))
+        self.spread = None
+        if work.spread is not None:
+            self.spread = Unfinished(writing.create(work.spread, image, FLOAT))
+        self._ready: Ready | None = None
+        self._plan: Plan | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where plan and ledger lie."""
+        return self.result.folder
+
+    @property
+    def ready(self) -> Ready:
+        """The nets, loaded when they are needed."""
+        if self._ready is None:
+            w = self.work
+            options = {"device": w.device, "tta": w.writing.tta, "backend": w.writing.backend}
+            self._ready = Ready(self.model, self.image, **options)  # type: ignore[arg-type]
+        return self._ready
+
+    @property
+    def plan(self) -> Plan:
+        """The plan as it was laid out.
+
+        Raises
+        ------
+        InputError
+            If there is none, or it is of something else.
+        """
+        if self._plan is None:
+            kept = self._kept()
+            if kept is None:
+                raise InputError(
+                    f"{self.work.result} is not prepared; run the same command with --prepare first"
+                )
+            self._plan = Plan.from_dict(kept["plan"])
+        return self._plan
+
+    def _kept(self) -> Mapping[str, Any] | None:
+        """What lies there to go on with."""
+        kept = unfinished.header(self.work.result)
+        if kept is None:
+            return None
+        own, other = self.work.identity(self.image), dict(kept.get("identity", {}))
+        differs = [name for name in own if own[name] != other.get(name)]
+        if differs:
+            raise InputError(
+                f"{self.folder} holds an unfinished result of another {differs[0]}, so it cannot "
+                f"go on with this one; give what it was begun with, or begin anew with --overwrite"
+            )
+        return kept
+
+    def prepare(self) -> int:
+        """Lay the result out, unless one lies there to go on with; how many pieces are done.
+
+        Raises
+        ------
+        InputError
+            If there is one of something else, which is not to be replaced.
+        """
+        try:
+            kept = self._kept()
+        except InputError:
+            if not self.work.writing.overwrite:
+                raise
+            kept = None
+        if kept is not None:
+            return len(self.done())
+        chunks = self.result.chunks
+        if self.spread is not None:
+            others = self.spread.chunks
+            chunks = {k: math.lcm(chunks[k], others[k]) for k in chunks}
+            self.spread.create()
+        self.result.create()
+        plan = Plan.of(self.ready, chunks)
+        self.result.keep({"identity": self.work.identity(self.image), "plan": plan.to_dict()})
+        return 0
+
+    def done(self) -> set[int]:
+        """The finished pieces."""
+        return Ledger(self.folder).done()
+
+    def run(self, numbers: Iterable[int]) -> Iterator[int]:
+        """Predict those pieces that are not finished, and yield the number of each."""
+        done = self.done()
+        waiting: list[int] = []
+        last = time.monotonic()
+        with Ledger(self.folder) as ledger:
+            try:
+                for number in numbers:
+                    if number in done:
+                        continue
+                    self._predict(number)
+                    waiting.append(number)
+                    if time.monotonic() - last >= COMMIT_EVERY:
+                        self._commit(ledger, waiting)
+                        last = time.monotonic()
+                    yield number
+                self._commit(ledger, waiting)
+            except BaseException:
+                with contextlib.suppress(InputError, OSError):
+                    self._commit(ledger, waiting)
+                raise
+
+    def _commit(self, ledger: Ledger, waiting: list[int]) -> None:
+        """Make pieces safe, then say so."""
+        if waiting:
+            self.result.flush()
+            if self.spread is not None:
+                self.spread.flush()
+            ledger.add(waiting)
+            waiting.clear()
+
+    def _predict(self, number: int) -> None:
+        """Predict a piece and write it: a chunk that several tiles share once, when it is whole."""
+        where = self.plan.where(number)
+        results, spreads = (_Put(part, where, self.plan) for part in (self.result, self.spread))
+        for i, block in enumerate(self.plan.blocks(self.ready, number)):
+            self._keep_middle(block, f"{number}.{i}")
+            dtype = self.result.writer.dtype
+            results.take(block.where, self.image.finished(block.values, block.where, dtype))
+            if self.spread is not None:
+                assert block.std is not None
+                spreads.take(block.where, self.image.spread(block.std, block.where))
+        results.write()
+        spreads.write()
+
+    def _keep_middle(self, block: Block, name: str) -> None:
+        """Keep what a block holds of the plane that is judged, before it is rounded."""
+        middle = self.image.middle(WHOLE)
+        regions = (ax.index(ORDER, where) for where in (middle, block.where))
+        shared, source = {}, {}
+        for k, own, other in zip(ORDER, *regions, strict=True):
+            size = self.image.sizes[k]
+            a, b = own.indices(size), other.indices(size)
+            first, last = max(a[0], b[0]), min(a[1], b[1])
+            if first >= last:
+                return
+            shared[k], source[k] = (first, last), slice(first - b[0], last - b[0])
+        part = ax.index(ax.CANONICAL, source)
+        arrays = {"values": block.values[part], "where": np.array([shared[k] for k in ORDER])}
+        if block.error is not None:
+            arrays["error"] = block.error[part]
+        place = self.folder / f"middle.{name}.npz"
+        partial = place.with_name(f"{place.name}.{os.getpid()}")
+        with open(partial, "wb") as file:
+            np.savez(file, **arrays)  # type: ignore[arg-type]
+        os.replace(partial, place)
+
+    def middle(self) -> MiddlePlane:
+        """The plane that is judged, as the pieces have kept it."""
+        plane = MiddlePlane(self.image, self.model.channels[:MOST_CHANNELS])
+        for file in sorted(self.folder.glob("middle.*.npz")):
+            with np.load(file) as kept:
+                where = {k: slice(*map(int, kept["where"][i])) for i, k in enumerate(ORDER)}
+                error = kept.get("error")
+                plane.take(Block(where, kept["values"], 0, 0, error=error))
+        return plane
+
+    def finish(self) -> MiddlePlane:
+        """Give the result its name; the plane that is judged.
+
+        Raises
+        ------
+        InputError
+            If pieces are missing.
+        """
+        missing = self.plan.count - len(self.done())
+        if missing:
+            raise InputError(
+                f"{missing} of {self.plan.count} pieces of {self.work.result} are not finished; "
+                f"run the parts that are missing again, then --finish"
+            )
+        plane = self.middle()
+        if self.spread is not None:
+            self.spread.finish()
+        self.result.finish()
+        return plane
+
+
+class _Put:
+    """Blocks of a piece on their way to a file: each at once where the piece is one block."""
+
+    def __init__(self, part: Unfinished | None, where: Mapping[str, slice], plan: Plan) -> None:
+        self._part, self._where = part, where
+        self._whole: NDArray | None = None
+        self._gathers = plan.tiles_per_piece > 1
+
+    def take(self, where: ax.Where, pixels: NDArray) -> None:
+        """Take a block in the final type."""
+        assert self._part is not None
+        if not self._gathers:
+            self._part.write(where, pixels)
+            return
+        if self._whole is None:
+            sides = {k: r.stop - r.start for k, r in self._where.items()} | {"C": pixels.shape[2]}
+            self._whole = np.empty([sides[k] for k in ax.CANONICAL], pixels.dtype)
+        region = ax.index(ax.CANONICAL, where)
+        shift = [self._where[k].start if k in self._where else 0 for k in ax.CANONICAL]
+        inside = tuple(
+            slice(None) if k == "C" else slice(r.start - s, r.stop - s)
+            for k, r, s in zip(ax.CANONICAL, region, shift, strict=True)
+        )
+        self._whole[inside] = pixels
+
+    def write(self) -> None:
+        """Write what was gathered."""
+        if self._whole is not None and self._part is not None:
+            self._part.write(self._where, self._whole)

@@ -1,0 +1,198 @@
+"""Files that are written in pieces over several runs, or by several processes, and then get their
+name.
+
+The pixels wait in a hidden folder beside the place of the file. Where the format takes pieces in
+any order from anyone (bare pixels, Zarr), they lie there as they will; else as bare pixels that are
+encoded at last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unnoise.errors import InputError
+from unnoise.images import axes as ax
+from unnoise.images.atomic import explained, hidden, settle, target
+from unnoise.images.formats.mapped import MappedFile
+from unnoise.images.formats.writer import Encoded, Mapped, Sink, Writer
+from unnoise.images.image import cast
+
+PLAN, PIXELS, OFFSET = "plan.json", "pixels", "offset.json"
+SLAB = 2**26
+"""Bytes that are read at once of the pixels that are encoded."""
+
+
+def header(path: Path) -> dict[str, Any] | None:
+    """What was kept with the unfinished part of a file; None where there is nothing to go on with.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    folder = hidden(path)
+    if not (folder / PIXELS).exists():
+        return None
+    try:
+        return dict(json.loads((folder / PLAN).read_text("utf-8")))
+    except FileNotFoundError:  # killed while it was laid out
+        return None
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{folder / PLAN} cannot be read ({error}); remove that folder, or begin anew with "
+            f"--overwrite"
+        ) from error
+
+
+def remove(path: Path) -> None:
+    """Take away what is unfinished of a file; first what says that it can go on."""
+    folder = hidden(path)
+    with contextlib.suppress(OSError):
+        (folder / PLAN).unlink()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+class Unfinished:
+    """The pixels of a file that does not have its name yet.
+
+    Parameters
+    ----------
+    writer : Writer
+        What `unnoise.images.formats.create` gave for the file.
+
+    Attributes
+    ----------
+    folder : Path
+    chunks : dict of str to int
+        Sides of what only one process may write at a time, by letter.
+    shared : bool
+        Whether several machines may write to it.
+    """
+
+    def __init__(self, writer: Writer) -> None:
+        self.writer = writer
+        self.folder = hidden(writer.path)
+        self._pixels = self.folder / PIXELS
+        chunks = getattr(writer.layout, "chunks", None)
+        self.shared = chunks is not None
+        self.chunks: dict[str, int] = dict(chunks or {})
+        self._sink: Sink | None = None
+
+    def create(self) -> None:
+        """Lay the pixels out; what lay there before goes."""
+        writer = self.writer
+        with explained(writer.path, writer.nbytes):
+            remove(writer.path)
+            self.folder.mkdir(parents=True)
+            layout = writer.layout if self._is_direct else Mapped(self._bare)
+            sink, _ = layout(self._pixels)
+            if isinstance(sink, MappedFile):
+                _write(self.folder / OFFSET, {"offset": sink.offset, "dtype": sink.dtype.str})
+
+    def keep(self, values: Mapping[str, Any]) -> None:
+        """Write what is needed to go on, when all else is laid out."""
+        with explained(self.writer.path, self.writer.nbytes):
+            _write(self.folder / PLAN, values)
+
+    def write(self, where: ax.Where, block: NDArray) -> None:
+        """Put a block in its place; it is safe only after `flush`."""
+        writer = self.writer
+        pixels = block if block.dtype == writer.dtype else cast(block, writer.dtype)
+        index = zip(ax.index(writer.axes, where), writer.shape, strict=True)
+        region = tuple(slice(*part.indices(size)) for part, size in index)
+        with explained(writer.path, writer.nbytes):
+            self._open()[region] = ax.from_canonical(pixels, writer.axes)
+
+    def read(self, where: ax.Where) -> NDArray:
+        """What was written of a region, STCZYX."""
+        region = ax.index(self.writer.axes, where)
+        data: Any = self._open()
+        return ax.to_canonical(np.array(data[region]), self.writer.axes)
+
+    def flush(self) -> None:
+        """Wait until all that was written is on the disk."""
+        with explained(self.writer.path, self.writer.nbytes):
+            sink: Any = self._sink
+            if sink is not None:
+                sink.flush()
+                sink.sync()
+            elif self._pixels.is_file():
+                with open(self._pixels, "r+b") as file:
+                    os.fsync(file.fileno())
+
+    def finish(self) -> None:
+        """Complete the file and give it its name; nothing unfinished is left."""
+        writer = self.writer
+        with explained(writer.path, writer.nbytes):
+            pixels = self._pixels
+            self._sink = None
+            if self.shared:
+                for cut in pixels.rglob("*.partial"):  # what a kill left of a chunk
+                    cut.unlink(missing_ok=True)
+                _, complete = writer.layout(pixels)
+                complete()
+            elif not self._is_direct:
+                pixels = self.folder / "encoded"
+                self._encode(pixels)
+            settle(pixels, target(writer.path))
+            remove(writer.path)
+
+    @property
+    def _is_direct(self) -> bool:
+        """Whether the pixels lie as in the finished file."""
+        return self.shared or isinstance(self.writer.layout, Mapped)
+
+    def _bare(self, part: Path) -> np.memmap:
+        return np.memmap(part, self.writer.dtype, "w+", shape=self.writer.shape)
+
+    def _bare_pixels(self) -> MappedFile:
+        kept = json.loads((self.folder / OFFSET).read_text("utf-8"))
+        dtype, offset = np.dtype(kept["dtype"]), int(kept["offset"])
+        return MappedFile(self._pixels, dtype, self.writer.shape, offset)
+
+    def _open(self) -> Sink:
+        if not self.shared:
+            return self._bare_pixels()
+        if self._sink is None:
+            self._sink, _ = self.writer.layout(self._pixels)
+        return self._sink
+
+    def _encode(self, part: Path) -> None:
+        """Make the file of bare pixels."""
+        pixels, layout = self._bare_pixels(), self.writer.layout
+        if isinstance(layout, Encoded):
+            part.touch()
+            layout.encode(part, pixels)
+            return
+        sink, complete = layout(part)
+        shape = self.writer.shape
+        row = math.prod(shape[1:]) * self.writer.dtype.itemsize
+        step = max(SLAB // max(row, 1), 1)
+        rest = tuple(slice(0, size) for size in shape[1:])
+        for start in range(0, shape[0], step):
+            region = (slice(start, min(start + step, shape[0])), *rest)
+            sink[region] = pixels[region]
+        complete()
+        close = getattr(sink, "close", None)
+        if close is not None:
+            close()
+
+
+def _write(path: Path, values: Mapping[str, Any]) -> None:
+    """A small file that is there whole or not at all, and safe."""
+    part = path.with_name(path.name + ".new")
+    with open(part, "w", encoding="utf-8") as file:
+        json.dump(values, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(part, path)

@@ -1,0 +1,181 @@
+"""Laws of large predictions: a run that goes on gives the bytes of one that was never stopped."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from synthetic import photons
+from tiny import tiny, untrained
+from unnoise.app import large, pieces
+from unnoise.app.events import Event, Judged, Message, Predicting
+from unnoise.app.files import InputOptions, OutputOptions
+from unnoise.app.large import Sharing, predict_large
+from unnoise.app.pieces import Work
+from unnoise.errors import InputError, Interrupted
+from unnoise.images import formats
+from unnoise.models import folder as model_folder
+from unnoise.models import stream
+
+KILL = Path(__file__).resolve().parents[2] / "benchmarks" / "kill.py"
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Work:
+    """The prediction of a small stack, 16 pieces."""
+    monkeypatch.setattr(stream, "ROOM", {2: 0.4e6})
+    x = photons((4, 96, 80))
+    formats.save(tmp_path / "noisy.tif", x, axes="ZYX")
+    model, _ = untrained(x, tiny(steps=1).set("ndim=2"), "ZYX")
+    model_folder.save(tmp_path / "m", model, [], fresh=True)
+    names = str(tmp_path / "m"), tmp_path / "noisy.tif", "", tmp_path / "out.tif"
+    return Work(*names, None, InputOptions(), OutputOptions(dtype="float32"), "cpu")
+
+
+def run(work: Work, sharing: Sharing = large.ALONE, stop: int | None = None) -> list[Event]:
+    """What a run tells, closed after so many pieces."""
+    opened = work.opened()
+    told: list[Event] = []
+    events = predict_large(work, opened.model, opened.image, sharing)
+    for event in events:
+        told.append(event)
+        if stop is not None and sum(isinstance(e, Predicting) for e in told) == stop:
+            events.close()
+    return told
+
+
+def test_a_stopped_run_goes_on_and_ends_with_the_same_bytes(work: Work, tmp_path: Path) -> None:
+    whole = run(replace(work, result=tmp_path / "whole.tif"))
+    for stop in (1, 3):
+        run(work, stop=stop)
+        assert not work.result.exists()
+    told = run(work)
+    assert isinstance(told[0], Message)
+    assert "going on after 4 of" in told[0].text
+    assert work.result.read_bytes() == (tmp_path / "whole.tif").read_bytes()
+    verdicts = [next(e for e in events if isinstance(e, Judged)) for events in (whole, told)]
+    assert verdicts[0].gains == verdicts[1].gains
+    assert verdicts[1].output == work.result
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m", "noisy.tif", "out.tif", "whole.tif"]
+
+
+def test_pieces_give_the_bytes_of_the_ordinary_way(work: Work, tmp_path: Path) -> None:
+    from unnoise.app.predict import predict_files
+
+    run(work)
+    ordinary = replace(work.writing, out=str(tmp_path / "other.tif"))
+    files = {"reading": work.reading, "writing": ordinary, "device": "cpu"}
+    for _ in predict_files(work.model, [work.source], **files):  # type: ignore[arg-type]
+        pass
+    a, b = formats.open(work.result), formats.open(tmp_path / "other.tif")
+    np.testing.assert_allclose(np.asarray(a.data[...]), np.asarray(b.data[...]), atol=1e-4)
+
+
+def other_model(work: Work, folder: Path) -> Work:
+    config = Path(work.model, "config.yaml")
+    config.write_text(config.read_text() + "\n")
+    return work
+
+
+def other_image(work: Work, folder: Path) -> Work:
+    formats.save(work.source, photons((4, 96, 80), seed=5), axes="ZYX", overwrite=True)
+    return work
+
+
+def other_settings(work: Work, folder: Path) -> Work:
+    return replace(work, writing=replace(work.writing, tta=True))
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [(other_model, "model"), (other_image, "image"), (other_settings, "settings")],
+)
+def test_pieces_of_something_else_are_refused_with_the_remedy(
+    change: Callable[[Work, Path], Work], word: str, work: Work, tmp_path: Path
+) -> None:
+    run(work, stop=2)
+    changed = change(work, tmp_path)
+    with pytest.raises(InputError, match=f"of another {word}.*begin anew with --overwrite"):
+        run(changed)
+    anew = replace(changed, writing=replace(changed.writing, overwrite=True))
+    told = run(anew)
+    assert not isinstance(told[0], Message)
+    assert work.result.exists()
+
+
+def test_overwriting_goes_on_where_everything_is_the_same(work: Work) -> None:
+    work = replace(work, writing=replace(work.writing, overwrite=True))
+    run(work, stop=2)
+    told = run(work)
+    assert isinstance(told[0], Message)
+
+
+def test_two_runs_on_one_result_are_refused(work: Work) -> None:
+    opened = work.opened()
+    events = predict_large(work, opened.model, opened.image, Sharing(resume=True))
+    next(events)
+    with pytest.raises(InputError, match="another run is writing the result"):
+        run(work)
+    events.close()
+    run(work)
+    assert work.result.exists()
+
+
+def test_an_interrupt_says_that_pieces_are_kept(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict, count = pieces.Pieces._predict, 0
+
+    def interrupted(self: pieces.Pieces, number: int) -> None:
+        nonlocal count
+        count += 1
+        if count == 3:
+            raise KeyboardInterrupt
+        predict(self, number)
+
+    monkeypatch.setattr(pieces.Pieces, "_predict", interrupted)
+    with pytest.raises(Interrupted, match=r"2 of 16 pieces .* are kept: run the same command"):
+        run(work)
+
+
+def test_a_full_disk_keeps_what_is_finished(work: Work, monkeypatch: pytest.MonkeyPatch) -> None:
+    predict, count = pieces.Pieces._predict, 0
+
+    def full(self: pieces.Pieces, number: int) -> None:
+        nonlocal count
+        count += 1
+        if count == 4:
+            with pieces.unfinished.explained(self.work.result, 10**9):
+                raise OSError(28, "No space left on device")
+        predict(self, number)
+
+    monkeypatch.setattr(pieces.Pieces, "_predict", full)
+    with pytest.raises(InputError, match=r"no space left.*3 of 16 pieces .* are kept"):
+        run(work)
+    monkeypatch.setattr(pieces.Pieces, "_predict", predict)
+    run(work)
+    assert work.result.exists()
+
+
+def test_eight_kills_change_no_byte() -> None:
+    """About 6 s: eight processes that are killed, each started by a fork."""
+    command = [sys.executable, str(KILL), "--kills", "8", "--no-record"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=250)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert all(row[-2:] == ["wrong", "0"] for row in rows)
+    assert sum(int(row[row.index("kills") + 1]) for row in rows) >= 8
+
+
+@pytest.mark.parametrize("part", ["3/3", "a/2", "1", "-1/4", "1/0"])
+def test_a_part_that_is_none_is_refused(part: str) -> None:
+    with pytest.raises(InputError, match="K/N"):
+        Sharing(part=part).check()
+    with pytest.raises(InputError, match="one of them"):
+        Sharing(prepare=True, finish=True).check()

@@ -1,0 +1,95 @@
+"""Laws of files that are written in pieces: the same bytes as at once, and nothing left behind."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from synthetic import photons
+from unnoise.errors import InputError
+from unnoise.images import axes as ax
+from unnoise.images import formats
+from unnoise.images.formats import unfinished
+from unnoise.images.formats.unfinished import Unfinished
+from unnoise.images.formats.writer import Writer
+from unnoise.images.image import Image
+
+
+def image_of(folder: Path, compression: str | None = None) -> Image:
+    """A stack of a file, which says how results are stored."""
+    import tifffile
+
+    x = photons((5, 20, 30))
+    meta = {"axes": "ZYX"}
+    tifffile.imwrite(folder / "in.tif", x, compression=compression, metadata=meta)
+    return formats.open(folder / "in.tif")
+
+
+def writer(image: Image, path: Path) -> Writer:
+    return formats.create(path, image, dtype=np.float32)
+
+
+def content(path: Path) -> dict[str, bytes]:
+    """All bytes of a file or a folder."""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    return {str(f.relative_to(path.parent)): f.read_bytes() for f in files if f.is_file()}
+
+
+REGIONS = [
+    {"Z": slice(z, z + 2), "Y": slice(y, y + 10)} for z, y in itertools.product((0, 2, 4), (0, 10))
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "compression"),
+    [("a.tif", None), ("a.tif", "zlib"), ("a.npy", None), ("a.mrc", None), ("a.zarr", None)],
+)
+def test_pieces_of_several_runs_make_the_same_file_as_one_writer(
+    name: str, compression: str | None, tmp_path: Path
+) -> None:
+    image = image_of(tmp_path, compression)
+    pixels = ax.to_canonical(np.asarray(image.data[...]) * 0.5, "ZYX").astype(np.float32)
+    (tmp_path / "once").mkdir()
+    with writer(image, tmp_path / "once" / name) as out:
+        out.write({}, pixels)
+    path = tmp_path / name
+    first = Unfinished(writer(image, path))
+    first.create()
+    first.keep({"what": 1})
+    for region in REGIONS[::2]:
+        first.write(region, pixels[ax.index(ax.CANONICAL, region)])
+    first.flush()
+    assert not path.exists()
+    assert unfinished.header(path) == {"what": 1}
+    second = Unfinished(writer(image, path))  # as another process would
+    for region in REGIONS[1::2]:
+        second.write(region, pixels[ax.index(ax.CANONICAL, region)])
+    second.flush()
+    np.testing.assert_array_equal(second.read({}), pixels)
+    second.finish()
+    assert content(path) == content(tmp_path / "once" / name)
+    assert sorted(p.name for p in tmp_path.iterdir()) == sorted([name, "in.tif", "once"])
+
+
+def test_what_was_killed_while_it_was_laid_out_is_nothing_to_go_on_with(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    assert unfinished.header(path) is None
+    part = Unfinished(writer(image_of(tmp_path), path))
+    part.create()
+    assert unfinished.header(path) is None
+    part.keep({})
+    assert unfinished.header(path) == {}
+    (part.folder / "plan.json").write_text("{")
+    with pytest.raises(InputError, match="cannot be read"):
+        unfinished.header(path)
+
+
+def test_space_that_is_taken_is_not_asked_for_again(tmp_path: Path) -> None:
+    image = image_of(tmp_path)
+    before = writer(image, tmp_path / "a.npy").needed
+    assert before == image.data.shape[0] * 20 * 30 * 4
+    Unfinished(writer(image, tmp_path / "a.npy")).create()
+    assert writer(image, tmp_path / "a.npy").needed == 0
