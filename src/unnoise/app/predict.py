@@ -40,7 +40,9 @@ from unnoise.images import formats
 from unnoise.images.image import Image
 from unnoise.models import backends
 from unnoise.models import folder as model_folder
+from unnoise.models.frame_tiles import Block
 from unnoise.models.model import Model
+from unnoise.models.overlap import Behind
 from unnoise.models.predict import predict
 from unnoise.nets.device import select_device
 from unnoise.report.middle_plane import MOST_CHANNELS, MiddlePlane, show
@@ -193,14 +195,19 @@ def _written(
             out = stack.enter_context(writing.create(target, image, dtype))
             std = spread and stack.enter_context(writing.create(spread, image, FLOAT))
             job = predict(model, image, device=device, tta=writing.tta, backend=writing.backend)
+
+            def write(block: Block) -> None:
+                out.write(block.where, image.finished(block.values, block.where, out.dtype))
+                if std:
+                    assert block.std is not None
+                    std.write(block.where, image.spread(block.std, block.where))
+
             try:
-                for block in job:
-                    out.write(block.where, image.finished(block.values, block.where, out.dtype))
-                    if std:
-                        assert block.std is not None
-                        std.write(block.where, image.spread(block.std, block.where))
-                    plane.take(block)
-                    yield Predicting(target, block.done, block.total)
+                with contextlib.closing(job) as blocks, Behind() as writer:
+                    for block in blocks:
+                        writer(write, block)
+                        plane.take(block)
+                        yield Predicting(target, block.done, block.total)
             except NotFiniteError as error:
                 if not must_help:
                     raise

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,8 +16,9 @@ from unnoise.images.axes import Where
 from unnoise.images.image import Image
 from unnoise.images.neighbours import Neighbours
 from unnoise.models import backends
-from unnoise.models.joined_frames import Light, Surroundings
+from unnoise.models.joined_frames import Light, Surroundings, Window
 from unnoise.models.model import Model
+from unnoise.models.overlap import ahead
 from unnoise.models.tile_results import Member, Result, mean
 from unnoise.models.tiles import Tile, choose, cut, read_tile, tiles
 from unnoise.models.units import check_finite
@@ -54,6 +57,16 @@ class Block:
     total: int
     std: NDArray[np.float64] | None = None
     error: NDArray[np.float64] | None = None
+
+
+class Seen(NamedTuple):
+    """What the nets see of a tile: itself, by member the tile in the frames beside it, and with
+    those that are joined.
+    """
+
+    noisy: NDArray
+    beside: list[list[NDArray]]
+    window: Window | None
 
 
 class Ready:
@@ -98,15 +111,28 @@ class Ready:
             self._levels[s, t] = self.model.level_of(self.image, s, t)
         return self._levels[s, t]
 
-    def blocks(self, at: Mapping[str, int], plan: Sequence[Tile]) -> Iterator[Block]:
+    def blocks(self, at: Mapping[str, int], plan: Sequence[Tile]) -> Generator[Block]:
         """Tiles of the frame at a place along S, T and, of planes, Z."""
-        level = self.level(at["S"], at["T"])
-        job = self.jobs[level]
-        for done, piece in enumerate(plan, 1):
-            where, (results, error) = job.result(self.image, at, piece, self.tta, self._near(at))
-            std = results[1] if len(results) > 1 else None
-            parts = (p if p is None else _canonical(p, piece) for p in (std, error))
-            yield Block(where, _canonical(results[0], piece), done, len(plan), *parts)
+        return self.stream([(at, plan)])
+
+    def stream(
+        self, frames: Iterable[tuple[Mapping[str, int], Sequence[Tile]]]
+    ) -> Generator[Block]:
+        """Tiles of frames one after the other; those to come are read while one is computed."""
+        pieces = ((at, plan, i) for at, plan in frames for i in range(len(plan)))
+        seen = ((at, plan, i, self._seen(at, plan[i])) for at, plan, i in pieces)
+        with contextlib.closing(ahead(seen)) as found:
+            for at, plan, i, noisy in found:
+                job = self.jobs[self.level(at["S"], at["T"])]
+                where, (results, error) = job.result(self.image, at, plan[i], self.tta, noisy)
+                std = results[1] if len(results) > 1 else None
+                parts = (p if p is None else _canonical(p, plan[i]) for p in (std, error))
+                yield Block(where, _canonical(results[0], plan[i]), i + 1, len(plan), *parts)
+
+    def _seen(self, at: Mapping[str, int], piece: Tile) -> Seen:
+        """What the nets see of a tile of a frame."""
+        job = self.jobs[self.level(at["S"], at["T"])]
+        return job.seen(self.image, at, piece, self._near(at))
 
     def _near(self, at: Mapping[str, int]) -> list[tuple[int, Light]] | None:
         """The frames that are joined with a frame, looked for once; None where none are."""
@@ -207,26 +233,33 @@ class Job:
         """What a tile sees around it."""
         return (0,) * self.ndim if self.is_whole else self.halo
 
-    def result(
+    def seen(
         self,
         image: Image,
         at: Mapping[str, int],
         piece: Tile,
-        tta: bool | None,
         frames: list[tuple[int, Light]] | None,
-    ) -> tuple[Where, Result]:
-        """A tile of a frame: where it lies, and its result."""
+    ) -> Seen:
+        """Read what the nets see of a tile of a frame."""
         window = None
         if self.surroundings is not None and frames is not None:
             window = self.surroundings.window(at, frames, piece)
             noisy = window.pixels[window.centre]
         else:
             noisy = read_tile(image, at, piece, self.ndim)
-        found = []
-        for member, neighbours in zip(self.members, self.beside, strict=True):
+        beside = []
+        for neighbours in self.beside:
             places = neighbours.frames(at) if neighbours else []
-            beside = [read_tile(image, place, piece, self.ndim) for place in places]
-            found.append(member.result(noisy, beside, piece, self.shape, tta, window))
+            beside.append([read_tile(image, place, piece, self.ndim) for place in places])
+        return Seen(noisy, beside, window)
+
+    def result(
+        self, image: Image, at: Mapping[str, int], piece: Tile, tta: bool | None, seen: Seen
+    ) -> tuple[Where, Result]:
+        """A tile of a frame: where it lies, and its result."""
+        noisy, found = seen.noisy, []
+        for member, beside in zip(self.members, seen.beside, strict=True):
+            found.append(member.result(noisy, beside, piece, self.shape, tta, seen.window))
         where: dict[str, int | slice] = {**at, "Z": slice(at["Z"], at["Z"] + 1)}
         check_finite(image, noisy, [values for results, _ in found for values in results])
         where |= dict(zip("ZYX"[-self.ndim :], piece.write, strict=True))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -30,7 +31,7 @@ def predict(
     tta: bool | None = False,
     backend: str = "torch",
     only: Mapping[str, int] | None = None,
-) -> Iterator[Block]:
+) -> Generator[Block]:
     """Denoise an image piece by piece.
 
     Parameters
@@ -82,11 +83,15 @@ def predict(
     levels = [ready.level(*frame) for frame in frames]
     plans = {level: ready.jobs[level].tiles(tile) for level in sorted(set(levels))}
     total, done = sum(len(depths) * len(plans[level]) for level in levels), 0
-    for (s, t), level in zip(frames, levels, strict=True):
-        for z in depths:
-            for block in ready.blocks({"S": s, "T": t, "Z": z}, plans[level]):
-                done += 1
-                yield replace(block, done=done, total=total)
+    places = (
+        ({"S": s, "T": t, "Z": z}, plans[level])
+        for (s, t), level in zip(frames, levels, strict=True)
+        for z in depths
+    )
+    with contextlib.closing(ready.stream(places)) as blocks:
+        for block in blocks:
+            done += 1
+            yield replace(block, done=done, total=total)
 
 
 def pixels_to_compute(model: Model, image: Image, *, device: str = "auto") -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,15 +100,14 @@ class Plan:
         stops = [min(start + side, size) for start, side, size in ends]
         return {k: slice(a, b) for k, a, b in zip(ORDER, starts, stops, strict=True)}
 
-    def blocks(self, ready: Ready, number: int) -> Iterator[Block]:
+    def blocks(self, ready: Ready, number: int) -> Generator[Block]:
         """Denoise a piece, tile by tile."""
         where, ndim = self.where(number), ready.model.ndim
         region = tuple(where[k] for k in ORDER[-ndim:])
         places = [range(where[k].start, where[k].stop) for k in ORDER[: 5 - ndim]]
-        for at in itertools.product(*places):
-            place = dict(zip("STZ", (*at, 0)[:3], strict=True))
-            job = ready.jobs[ready.level(place["S"], place["T"])]
-            yield from ready.blocks(place, job.cut(region, self.tile))
+        ats = (dict(zip("STZ", (*at, 0)[:3], strict=True)) for at in itertools.product(*places))
+        jobs = ((at, ready.jobs[ready.level(at["S"], at["T"])]) for at in ats)
+        return ready.stream((at, job.cut(region, self.tile)) for at, job in jobs)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a file."""
