@@ -34,6 +34,7 @@ FORMATS = {
     **dict.fromkeys((".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fts.gz"), "fits"),
     ".nrrd": "nrrd",
     ".nhdr": "nrrd",
+    **dict.fromkeys((".dm3", ".dm4", ".emd", ".ser", ".blo"), "em"),
     **dict.fromkeys((".h5", ".hdf5", ".he5"), "hdf5"),
     **dict.fromkeys((".dcm", ".dicom", ".ima"), "dicom"),
     **dict.fromkeys((".fits.fz", ".fit.fz", ".fz"), "fits"),

@@ -1,0 +1,238 @@
+"""DM3, DM4, EMD, SER and BLO of electron microscopes, by RosettaSciIO.
+
+RosettaSciIO is under GPL-3, so it is in an extra of its own and is imported here alone, when such a
+file is opened.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unnoise.errors import InputError
+from unnoise.images import axes as ax
+from unnoise.images.acquisition import Acquisition
+from unnoise.images.formats._series import Series
+from unnoise.images.formats.about import About
+from unnoise.images.formats.reader import PlanePixels, needs
+from unnoise.images.image import Image
+from unnoise.images.pixel_types import check_pixels
+
+READERS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    ".dm3": ("DM3", "digitalmicrograph", {}),
+    ".dm4": ("DM4", "digitalmicrograph", {}),
+    ".emd": ("EMD", "emd", {"select_type": "images"}),
+    ".ser": ("SER", "tia", {}),
+    ".blo": ("BLO", "blockfile", {}),
+}
+"""Suffix -> name, module of RosettaSciIO, and what it is asked for."""
+ABOUT = (
+    About(
+        "DM3, DM4, EMD (Velox, Berkeley), SER, BLO",
+        tuple(READERS),
+        "rosettasciio",
+        "GPL-3",
+        "YX, stacks by the name or unit of their axis; 4D-STEM and spectra are refused",
+        "pixel size, date, title",
+        writes=False,
+        extra="formats-em",
+        tested="em",
+    ),
+)
+UNITS = {"A": "angstrom", "Å": "angstrom", "um": "µm", "μm": "µm", "<undefined>": ""}
+TIMES = ("s", "ms", "min", "h")
+PLACES = ("nm", "µm", "angstrom", "mm", "m", "pm")
+
+
+def _parse(path: Path, axes: str | None) -> list[Image]:
+    """All pictures of a file; `axes` may be "?" for any."""
+    with _signals(path) as signals:
+        for signal in signals:
+            _refuse(path, signal, alone=len(signals) == 1)
+        pictures = [(i, one) for i, one in enumerate(signals) if _is_picture(one)]
+        images = [_image(path, i, one, axes) for i, one in pictures]
+    if not images:
+        raise InputError(
+            f"{path} holds {len(signals)} signals but no picture; export the image that belongs to "
+            f"them"
+        )
+    if len(images) < len(signals):
+        images[0].metadata["note"] = (  # type: ignore[index]
+            f"holds {len(signals) - len(images)} signals that are no pictures, which are left out"
+        )
+    return images
+
+
+def read(path: Path, axes: str | None = None, series: int | None = None) -> Image:
+    """Open a picture of a file: the one of a number, or the first of full size.
+
+    Raises
+    ------
+    InputError
+        For damaged files, and what is no picture: 4D-STEM, spectra, complex numbers.
+    AxesError
+        If the axes are ambiguous or do not fit.
+    """
+    return Series(_kind(path), partial(_parse, axes=axes)).read(path, None, series)
+
+
+def numbers(path: Path, series: str | int | None = None) -> tuple[list[int], str]:
+    """Which pictures of a file are meant, and what to tell of the others.
+
+    Raises
+    ------
+    InputError
+        If there is no such picture, or the file is damaged.
+    """
+    return Series(_kind(path), partial(_parse, axes="?")).numbers(path, series)
+
+
+def _kind(path: Path) -> str:
+    return READERS[path.suffix.lower()][0]
+
+
+@contextmanager
+def _signals(path: Path) -> Iterator[list[dict[str, Any]]]:
+    """What a file holds, as RosettaSciIO describes it; what it logs of odd files is kept silent."""
+    _, module, options = READERS[path.suffix.lower()]
+    reader = needs(f"rsciio.{module}", "formats-em")
+    logger = logging.getLogger("rsciio")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            signals = list(reader.file_reader(str(path), lazy=True, **options))
+        yield signals
+    finally:
+        logger.setLevel(level)
+
+
+def _letter(axis: Mapping[str, Any]) -> str:
+    """What an axis is by its name and unit, or "?"; DM3 calls that of every stack z."""
+    name, unit = str(axis["name"]).lower(), _unit(axis)
+    if name in ("time", "t", "frame") or unit in TIMES:
+        return "T"
+    if name in ("z", "depth"):
+        return "Z" if unit in PLACES else "?"
+    return {"x": "X", "width": "X", "y": "Y", "height": "Y"}.get(name, "?")
+
+
+def _split(signal: Mapping[str, Any]) -> tuple[list[Any], list[Any]]:
+    """The axes of a scan or stack, and those of what is at each of its places."""
+    outer = [axis for axis in signal["axes"] if axis["navigate"]]
+    inner = [axis for axis in signal["axes"] if not axis["navigate"]]
+    if len(inner) > 2:  # the EMD of Berkeley makes no difference between them
+        planar = [axis for axis in inner if _letter(axis) in "XY"]
+        inner = planar if len(planar) == 2 else inner[-2:]
+        outer = [axis for axis in signal["axes"] if not any(axis is one for one in inner)]
+    return outer, inner
+
+
+def _is_picture(signal: Mapping[str, Any]) -> bool:
+    outer, inner = _split(signal)
+    kind = np.dtype(signal["data"].dtype).kind
+    return len(inner) == 2 and not _is_scan(outer) and kind in "uif"
+
+
+def _is_scan(outer: list[Any]) -> bool:
+    """Whether there is a picture at each place of a plane, and not of a stack in time."""
+    return len(outer) > 1 and sorted(map(_letter, outer)) != ["T", "Z"]
+
+
+def _refuse(path: Path, signal: Mapping[str, Any], *, alone: bool) -> None:
+    """Say what the only signal of a file is, where it is no picture."""
+    if not alone:
+        return
+    outer, inner = _split(signal)
+    sizes = " x ".join(str(int(axis["size"])) for axis in outer)
+    own = " x ".join(str(int(axis["size"])) for axis in inner)
+    if len(inner) == 2 and _is_scan(outer):
+        raise InputError(
+            f"{path} is a 4D-STEM scan, {sizes} places with a pattern of {own} pixels at each; "
+            f"unnoise takes pictures, so export the image of a virtual detector, or the patterns "
+            f"of a line as a stack, and denoise those"
+        )
+    if len(inner) == 1:
+        raise InputError(
+            f"{path} holds spectra of {own} channels{f' at {sizes} places' if sizes else ''}, not "
+            f"a picture; export a map of an energy range as an image and denoise that"
+        )
+    if np.dtype(signal["data"].dtype).names:
+        raise InputError(f"{path} holds colours of a display, not intensities; export it as RGB")
+    check_pixels(tuple(map(int, signal["data"].shape)), np.dtype(signal["data"].dtype), path.name)
+
+
+def _image(path: Path, number: int, signal: Mapping[str, Any], axes: str | None) -> Image:
+    shape = tuple(map(int, signal["data"].shape))
+    dtype = np.dtype(signal["data"].dtype)
+    check_pixels(shape, dtype, path.name)
+    letters = ("STZYX"[-len(shape) :] if axes == "?" else axes) or _axes(signal, shape)
+    letters = ax.check(letters, shape)
+    order = tuple(letters.index(a) for a in ax.CANONICAL if a in letters)
+    scale, units = _scale(signal, letters)
+    general = signal.get("metadata", {}).get("General", {})
+    metadata: dict[str, Any] = {"source": "em", "holds": ["microscope metadata"]}
+    title = str(general.get("title", ""))
+    metadata |= {"title": title} if title and title != path.stem else {}
+    date, time = str(general.get("date", "")), str(general.get("time", ""))
+    shape = tuple(shape[i] for i in order)
+    data = PlanePixels(path, _kind(path), _regions(number, order), shape, dtype, plane=len(shape))
+    letters = "".join(letters[i] for i in order)
+    return Image(
+        data, letters, scale=scale, units=units, path=path, metadata=metadata,
+        acquisition=Acquisition(date=f"{date}T{time}" if date and time else date),
+    )  # fmt: skip
+
+
+def _regions(number: int, order: tuple[int, ...]) -> Callable[[Path], Any]:
+    """Reads regions of a signal with its axes in order; the blocks they touch are loaded."""
+
+    @contextmanager
+    def opened(path: Path) -> Iterator[Any]:
+        with _signals(path) as signals:
+            data = signals[number]["data"].transpose(order)
+        yield lambda _: data
+
+    return opened
+
+
+def _axes(signal: Mapping[str, Any], shape: tuple[int, ...]) -> str:
+    """Letters of the axes in their order."""
+    outer, inner = _split(signal)
+    planar = list(map(_letter, inner))
+    planar = planar if sorted(planar) == ["X", "Y"] else ["Y", "X"]
+    known = {id(axis): letter for axis, letter in zip(inner, planar, strict=True)}
+    for axis in outer:
+        letter = _letter(axis)
+        # Patterns along a line belong each to a place of its own.
+        known[id(axis)] = "S" if letter in "XY" and _unit(axis) in PLACES else letter
+    letters = "".join(known[id(axis)] for axis in signal["axes"])
+    if not set(letters) <= set(ax.CANONICAL):
+        raise ax.ambiguous(shape)
+    return letters
+
+
+def _unit(axis: Mapping[str, Any]) -> str:
+    unit = str(axis.get("units") or "")
+    return UNITS.get(unit, unit)
+
+
+def _scale(signal: Mapping[str, Any], letters: str) -> tuple[dict[str, float], dict[str, str]]:
+    """Pixel size and units."""
+    scale: dict[str, float] = {}
+    units: dict[str, str] = {}
+    for letter, axis in zip(letters, signal["axes"], strict=True):
+        size, unit = abs(float(axis.get("scale") or 0)), _unit(axis)
+        is_right = letter not in "TZ" or unit in (TIMES if letter == "T" else PLACES)
+        if letter in "TZYX" and is_right and 0 < size < np.inf:
+            scale[letter] = size
+            units |= {letter: unit} if unit else {}
+    return scale, units

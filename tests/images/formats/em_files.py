@@ -1,0 +1,87 @@
+"""Small files of electron microscopes, written by hand: nothing in Python writes them."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+SER_TYPES = {"u1": 1, "u2": 2, "u4": 3, "i2": 5, "i4": 6, "f4": 7, "f8": 8}
+DM_TYPES = {"f4": (2, 6), "u2": (10, 4), "i2": (1, 2), "u1": (6, 8)}
+"""Of pixels the number in a list of images, and that of a tag."""
+
+
+def ser(path: Path, stack: np.ndarray, unit: str = "s") -> Path:
+    """A series of TIA: planes along an axis with a unit."""
+    count, height, width = stack.shape
+    outer = struct.pack("<iddii", count, 0.0, 0.5, 0, 0) + struct.pack("<i", len(unit))
+    outer += unit.encode()
+    planes = []
+    for plane in stack:
+        kind = SER_TYPES[plane.dtype.str[1:]]
+        head = struct.pack("<ddi", 0.0, 2e-9, 0) * 2 + struct.pack("<hii", kind, width, height)
+        planes.append(head + plane[::-1].tobytes())  # the last row comes first
+    start = 30 + len(outer)
+    at = start + 8 * count
+    offsets = [at + sum(map(len, planes[:i])) for i in range(count)]
+    tags_at = at + sum(map(len, planes))
+    tags = [struct.pack("<hi", 0x4152, 1_600_000_000 + i) for i in range(count)]
+    places = [*offsets, *(tags_at + 6 * i for i in range(count))]
+    head = struct.pack("<hhhiiiiii", 0x4949, 0x197, 0x210, 0x4122, 0x4152, count, count, start, 1)
+    table = np.array(places, "<i4").tobytes()
+    path.write_bytes(b"".join([head, outer, table, *planes, *tags]))
+    return path
+
+
+def dm3(path: Path, array: np.ndarray, scale: float = 0.5, unit: str = "nm") -> Path:
+    """A picture of DigitalMicrograph."""
+    number, kind = DM_TYPES[array.dtype.str[1:]]
+    sizes = [("", _value(5, "<I", n)) for n in array.shape[::-1]]
+    one = [("Origin", _value(6, "<f", 0.0)), ("Scale", _value(6, "<f", scale))]
+    one.append(("Units", _array(4, np.array([ord(c) for c in unit], "<u2"))))
+    steps = [("", _group(one))] * array.ndim
+    data = [
+        ("Calibrations", _group([("Dimension", _group(steps))])),
+        ("Data", _array(kind, array.ravel())),
+        ("DataType", _value(5, "<I", number)),
+        ("Dimensions", _group(sizes)),
+        ("PixelDepth", _value(5, "<I", array.itemsize)),
+    ]
+    picture = _group([("ImageData", _group(data)), ("ImageTags", _group([]))])
+    body = _group([("ImageList", _group([("", picture)]))])[1]
+    path.write_bytes(struct.pack(">iii", 3, len(body) + 8, 1) + body + bytes(8))
+    return path
+
+
+def _entry(name: str, tag: tuple[int, bytes]) -> bytes:
+    kind, content = tag
+    return struct.pack(">BH", kind, len(name)) + name.encode() + content
+
+
+def _group(tags: list[tuple[str, Any]]) -> tuple[int, bytes]:
+    content = b"".join(_entry(*tag) for tag in tags)
+    return 20, struct.pack(">BBi", 1, 0, len(tags)) + content
+
+
+def _value(kind: int, form: str, value: float) -> tuple[int, bytes]:
+    return 21, b"%%%%" + struct.pack(">ii", 1, kind) + struct.pack(form, value)
+
+
+def _array(kind: int, values: np.ndarray) -> tuple[int, bytes]:
+    return 21, b"%%%%" + struct.pack(">iiii", 3, 20, kind, values.size) + values.tobytes()
+
+
+def emd(path: Path, array: np.ndarray, names: str, units: list[str]) -> Path:
+    """A file of the Berkeley EMD."""
+    with h5py.File(path, "w") as file:
+        file.attrs["version_major"], file.attrs["version_minor"] = 0, 2
+        group = file.create_group("signals/picture")
+        group.attrs["emd_group_type"] = 1
+        group["data"] = array
+        for i, (name, unit) in enumerate(zip(names, units, strict=True)):
+            axis = group.create_dataset(f"dim{i + 1}", data=np.arange(array.shape[i]) * 0.5)
+            axis.attrs["name"], axis.attrs["units"] = name, unit
+    return path

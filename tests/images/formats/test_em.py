@@ -1,0 +1,144 @@
+"""Files of electron microscopes: the pixels of RosettaSciIO, or a sentence of what they are."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from unnoise.errors import AxesError, InputError
+from unnoise.images import formats
+
+from .copies import pixels_of
+from .damaged import check_damage, refusal, shared
+from .em_files import dm3, emd, ser
+
+pytest.importorskip("rsciio")
+
+SHARED = {  # name -> module of RosettaSciIO, axes, pixel size, units
+    "128x128_TEM_acquire-sum1_1.ser": ("tia", "YX", (21.4793, 21.4793), ("nm", "nm")),
+    "STEM_HAADF_Diffraction_Micro.emd": ("emd", "YX", (0.08737, 0.08737), ("µm", "µm")),
+    "dmTest_float32_nonSquare_diffPixelSize.dm3": (
+        "digitalmicrograph",
+        "YX",
+        (2.0, 1.0),
+        ("angstrom", "nm"),
+    ),
+    "dmTest_float32_nonSquare_diffPixelSize.dm4": (
+        "digitalmicrograph",
+        "YX",
+        (2.0, 1.0),
+        ("angstrom", "nm"),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_real_files_have_the_pixels_of_rosettasciio(name: str) -> None:
+    module, axes, sizes, units = SHARED[name]
+    path = shared(f"em/{name}")
+    image = formats.open(path)
+    (signal,) = importlib.import_module(f"rsciio.{module}").file_reader(str(path))
+    np.testing.assert_array_equal(image.data[...], signal["data"])
+    np.testing.assert_array_equal(image.data[9:12, 5], signal["data"][9:12, 5])
+    assert (image.axes, image.dtype) == (axes, signal["data"].dtype)
+    assert tuple(image.scale.values()) == pytest.approx(sizes, rel=1e-4)
+    assert tuple(image.units.values()) == units
+
+
+def test_a_scan_of_patterns_is_refused() -> None:
+    assert "4D-STEM scan, 3 x 2 places with a pattern of 144 x 144" in refusal(
+        shared("em/test1.blo")
+    )
+
+
+@pytest.mark.parametrize("dtype", ["f4", "u2", "i2"])
+def test_a_picture_of_digital_micrograph(tmp_path: Path, dtype: str) -> None:
+    array = pixels_of((8, 9), dtype)
+    image = formats.open(dm3(tmp_path / "a.dm3", array))
+    np.testing.assert_array_equal(image.data[...], array)
+    assert (image.axes, image.dtype, dict(image.scale)) == ("YX", dtype, {"Y": 0.5, "X": 0.5})
+    assert formats.output_path(image).name == "a_denoised.ome.tif"
+
+
+def test_a_stack_of_digital_micrograph_tells_its_axis_or_people_do(tmp_path: Path) -> None:
+    array = pixels_of((4, 8, 9), "u2")
+    assert formats.open(dm3(tmp_path / "a.dm3", array, unit="s")).axes == "TYX"
+    path = dm3(tmp_path / "b.dm3", array, unit="")
+    with pytest.raises(AxesError, match="--axes ZYX"):
+        formats.open(path)
+    (image,) = formats.open_all([path], axes="ZYX")
+    np.testing.assert_array_equal(image.data[...], array)
+    np.testing.assert_array_equal(image.data[2:, 3:5, 1], array[2:, 3:5, 1])
+
+
+def test_a_series_of_tia_is_a_movie(tmp_path: Path) -> None:
+    array = pixels_of((3, 8, 9), "u2")
+    image = formats.open(ser(tmp_path / "a.ser", array))
+    assert image.axes == "TYX"
+    np.testing.assert_array_equal(image.data[...], array)
+    assert dict(image.scale) == {"T": 0.5, "Y": pytest.approx(2.0), "X": pytest.approx(2.0)}
+    assert dict(image.units) == {"T": "s", "Y": "nm", "X": "nm"}
+
+
+@pytest.mark.parametrize(
+    ("shape", "names", "units", "axes"),
+    [
+        ((8, 9), "yx", ["nm", "nm"], "YX"),
+        ((3, 8, 9), "zyx", ["nm", "nm", "nm"], "ZYX"),
+        ((3, 8, 9), "tyx", ["s", "nm", "nm"], "TYX"),
+    ],
+)
+def test_a_file_of_the_berkeley_emd(
+    tmp_path: Path, shape: tuple[int, ...], names: str, units: list[str], axes: str
+) -> None:
+    array = pixels_of(shape, "uint16")
+    image = formats.open(emd(tmp_path / "a.emd", array, names, units))
+    assert image.axes == axes
+    np.testing.assert_array_equal(image.data[...], array)
+    np.testing.assert_array_equal(image.data[..., 3:5, 7], array[..., 3:5, 7])
+    assert set(image.scale.values()) == {0.5}
+
+
+def test_what_is_no_picture_is_named(tmp_path: Path) -> None:
+    scan = emd(tmp_path / "a.emd", np.zeros((2, 3, 8, 9), "u2"), "abcd", ["nm"] * 4)
+    assert "4D-STEM" in refusal(scan)
+    waves = emd(tmp_path / "b.emd", np.zeros((8, 9), "c8"), "yx", ["nm", "nm"])
+    assert "complex" in refusal(waves)
+
+
+def test_a_missing_reader_is_named_with_its_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("rsciio")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "rsciio", None)
+    path = ser(tmp_path / "a.ser", pixels_of((1, 8, 9), "u2"))
+    with pytest.raises(InputError, match=r"pip install 'unnoise\[formats-em\]'"):
+        formats.open(path)
+
+
+def test_nothing_under_gpl_is_imported_before_such_a_file_is_opened() -> None:
+    code = (
+        "import sys, unnoise.images.formats.em; "
+        "sys.exit(any(m.startswith(('rsciio', 'dask')) for m in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("suffix", [".dm3", ".ser", ".emd"])
+def test_damaged_files_end_in_a_sentence(tmp_path: Path, suffix: str) -> None:
+    array = pixels_of((1, 40, 36), "u2")
+    whole = tmp_path / f"whole{suffix}"
+    if suffix == ".dm3":
+        dm3(whole, array[0])
+    elif suffix == ".ser":
+        ser(whole, array)
+    else:
+        emd(whole, array[0], "yx", ["nm", "nm"])
+    end = 100 if suffix == ".dm3" else 1  # after the pixels comes their type
+    check_damage(tmp_path / f"a{suffix}", whole.read_bytes(), end=end)
