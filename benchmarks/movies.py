@@ -136,22 +136,23 @@ def same_weights() -> Iterator[None]:
     Else a frame without the event would have other noise where frames are left out for it.
     """
     own = joining._weights
-    joining._weights = lambda *_: LAST[-1].clone()
+    joining._weights = lambda *_: LAST[-1]
     try:
         yield
     finally:
         joining._weights = own
 
 
-LAST: list[torch.Tensor] = []
+Weights = tuple[torch.Tensor, torch.Tensor]
+LAST: list[Weights] = []
 
 
-def kept(own: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+def kept(own: Callable[..., Weights]) -> Callable[..., Weights]:
     """The weights of frames, of which the latest are remembered."""
 
-    def weights(*arguments: object) -> torch.Tensor:
+    def weights(*arguments: object) -> Weights:
         LAST[:] = [own(*arguments)]
-        return LAST[-1].clone()
+        return LAST[-1]
 
     return weights
 
@@ -159,17 +160,19 @@ def kept(own: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
 def shares(change: NDArray, shown: NDArray, t: int, centres: NDArray, kind: str) -> list[float]:
     """By event the amplitude in its frame, or of its ghost in the next: as a share of its own.
 
-    In frames that have an event of their own there, that is taken off, and what is left projected.
+    A particle is two pixels further there: what is left of it and its ghost are fitted together. A
+    calcium spike goes on in its place, so nothing can be said of the frame after.
     """
     found = []
-    own = shown[scenes.AT]
-    if t != scenes.AT and kind == "particle":
-        return []  # it is two pixels further, and what a net leaves of it there is no ghost
     if t == scenes.AT + 1 and kind == "calcium":
         return []
+    both = (
+        [shown[scenes.AT]] if kind != "particle" or t == scenes.AT else [shown[scenes.AT], shown[t]]
+    )
     for y, x in np.rint(centres).astype(int):
         part = tuple(slice(max(i - 8, 0), i + 9) for i in (y, x))
-        found.append(float((change[part] * own[part]).sum() / (own[part] ** 2).sum()))
+        wanted = np.stack([one[part].ravel() for one in both], 1)
+        found.append(float(np.linalg.lstsq(wanted, change[part].ravel(), rcond=None)[0][0]))
     return found
 
 

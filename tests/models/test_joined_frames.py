@@ -107,7 +107,8 @@ def test_tiles_do_not_change_the_result(alone: Model, bins: int) -> None:
 
 def test_a_saved_model_gives_the_same(alone: Model, tmp_path: Path) -> None:
     model = replace(
-        alone, joined=JoinedFrames("T", 1, matched=True, shared=0.2, alone=0.5, risk=0.4)
+        alone,
+        joined=JoinedFrames("T", 1, matched=True, shared=0.2, skewness=-0.5, alone=0.5, risk=0.4),
     )
     folder.save(tmp_path / "a.model", model)
     again = folder.load(tmp_path / "a.model")
@@ -149,5 +150,7 @@ def test_pixels_that_are_no_measurement_are_taken_from_other_frames(alone: Model
 def test_what_cannot_be_is_refused(alone: Model) -> None:
     with pytest.raises(ValueError, match="reach"):
         folder.PARTS["joined"]({"axis": "T", "reach": 0})
+    with pytest.raises(ValueError, match="skewness"):
+        folder.PARTS["joined"]({"axis": "T", "reach": 1, "skewness": 3.0})
     with pytest.raises(ValueError, match="axis"):
         folder.PARTS["joined"]({"axis": "S", "reach": 1})

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch import Tensor
 
 from unnoise.nets.gaussian_denoiser import lags
-from unnoise.nets.joined_frames import REACH, Frames, joined, kernels
+from unnoise.nets.joined_frames import REACH, Frames, as_normal, joined, kernels, with_events
 
 
 def noise(n: int = 7, side: int = 64, seed: int = 0) -> Tensor:
@@ -22,7 +23,8 @@ def spot(side: int = 64, width: float = 1.5) -> Tensor:
 
 
 def of(values: Tensor, centre: int = 3) -> tuple[Tensor, Tensor]:
-    return joined(Frames(values, centre, [1.0] * len(values)))
+    """Mean and variance."""
+    return joined(Frames(values, centre, [1.0] * len(values)))[:2]
 
 
 def test_still_frames_are_averaged_and_the_variance_of_their_mean_is_told() -> None:
@@ -87,7 +89,7 @@ def test_mirrored_noise_is_not_taken_for_a_change() -> None:
     mirrored = torch.nn.functional.pad(values[None], (16, 16, 16, 16), mode="reflect")[0]
     inside = np.pad(np.ones(64, bool), 16)
     found = joined(Frames(mirrored, 3, [1.0] * 7), inside=[inside, inside])
-    for a, b in zip(found, of(values), strict=True):
+    for a, b in zip(found, joined(Frames(values, 3, [1.0] * 7)), strict=True):
         a, b = a[18:-18, 18:-18], b[2:-2, 2:-2]  # a change counts around where it is seen
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
@@ -97,7 +99,7 @@ def test_pixels_that_are_no_measurement_give_way_to_those_that_are() -> None:
     used[3, 10, 10] = used[4, 20, 20] = False
     used[:, 30, 30] = False
     values[3, 10, 10] = values[4, 20, 20] = 2.0
-    mean, variance = joined(Frames(values, 3, [1.0] * 7, used))
+    mean, variance, _ = joined(Frames(values, 3, [1.0] * 7, used))
     others = torch.cat([values[:3], values[4:]])[:, 10, 10]
     if variance[10, 10] < 1 / 6 + 1e-6:
         torch.testing.assert_close(mean[10, 10], others.mean())
@@ -109,7 +111,7 @@ def test_pixels_that_are_no_measurement_give_way_to_those_that_are() -> None:
 def test_stronger_noise_counts_less_and_shared_noise_stays() -> None:
     values = noise(2)
     values[1] *= 2
-    mean, variance = joined(Frames(values, 0, [1.0, 4.0]))
+    mean, variance, _ = joined(Frames(values, 0, [1.0, 4.0]))
     both = variance < 0.8 + 1e-6
     wanted = 0.8 * values[0] + 0.2 * values[1]
     torch.testing.assert_close(mean[both], wanted[both], rtol=0, atol=0.01)
@@ -124,6 +126,49 @@ def test_correlated_noise_that_is_told_is_no_change() -> None:
     frames = Frames(blurred, 2, [1.0] * 5)
     told, untold = joined(frames, rho=rho)[1], joined(frames)[1]
     assert told.mean() < 0.25 < untold.mean()
+
+
+def test_the_tail_of_skewed_noise_is_no_change() -> None:
+    """Noise as the transform of few photons leaves it."""
+    shape = (2 / 0.6) ** 2
+    drawn = np.random.default_rng(0).gamma(shape, size=(7, 64, 64))
+    values = torch.from_numpy((shape - drawn) / shape**0.5).float()
+    untold, told = (joined(Frames(values, 3, [1.0] * 7, None, s)) for s in (0.0, -0.6))
+    assert told[1].mean() < untold[1].mean()
+    assert told[2].mean() < 0.4 * untold[2].mean()
+
+
+@pytest.mark.parametrize("skewness", [0.0, 0.2, 0.6])
+def test_skewed_values_become_as_improbable_as_normal_ones(skewness: float) -> None:
+    z = torch.linspace(-9, 9, 37, dtype=torch.float64)
+    for sign in (1, -1):
+        found = as_normal(z, sign * skewness)
+        assert (found.diff() > 0).all()
+        pearson = stats.pearson3(sign * skewness)
+        inner = (np.abs(z.numpy()) <= 4.5) & (np.abs(z.numpy()) >= 1)
+        wanted = stats.norm.isf(pearson.sf(z.numpy()[inner]))
+        some = np.isfinite(wanted) & (np.abs(wanted) < 5)
+        np.testing.assert_allclose(found.numpy()[inner][some], wanted[some], atol=0.55)
+
+
+def test_an_event_is_seen_in_its_frame_alone() -> None:
+    values = noise(9)
+    values[4] += 8 * spot()
+    values = values + torch.linspace(0, 1, 9)[:, None, None]  # which drifts
+    events = [joined(Frames(values, k, [1.0] * 9))[2] for k in (3, 4, 5)]
+    assert events[1][32, 32] > 0.9
+    assert events[1][:16].mean() < 0.05
+    assert max(events[0].mean(), events[2].mean()) < 0.05
+
+
+def test_events_get_back_what_was_taken_for_noise() -> None:
+    flash = 5 * spot()[None, None]
+    event = (spot()[None, None] > 0.1).float()
+    clean, noisy = 0.8 * flash, flash + 0.1 * noise(1)[None]
+    found = with_events(clean, noisy, event)
+    assert float(found[0, 0, 32, 32]) > 0.9 * 5
+    torch.testing.assert_close(found * (1 - event), clean * (1 - event))
+    assert with_events(clean, noisy, torch.zeros_like(event)) is clean
 
 
 def test_kernels_keep_sums_and_widen() -> None:

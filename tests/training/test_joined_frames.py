@@ -73,6 +73,17 @@ def test_a_lamp_that_flickers_is_matched() -> None:
     assert model.joined.matched
 
 
+def test_the_skewness_of_the_noise_is_measured() -> None:
+    """After the transform photons have -1 / (2 sqrt(n)), nearly (Anscombe, Biometrika 1948)."""
+    model, _ = tried(still())
+    assert model.joined is not None
+    assert model.joined.skewness == pytest.approx(0, abs=0.15)  # few pixels
+    scene = np.maximum(6 + 2 * smooth((128, 128), 3), 2)
+    model, _ = tried(photons((5, 128, 128), scene))
+    assert model.joined is not None
+    assert model.joined.skewness == pytest.approx(-0.5 / 6**0.5, abs=0.15)
+
+
 def test_the_settings_decide() -> None:
     model, told = tried(still(), context={"T": 0})
     assert model.joined is None

@@ -159,7 +159,7 @@ def packed(
     device: torch.device,
     inside: Sequence[NDArray[np.bool_]],
 ) -> Tensor:
-    """A window as the mean of its frames and the variance of that, for `unpacked`.
+    """A window as the mean of its frames, the variance of that, and events, for `unpacked`.
 
     Parameters
     ----------
@@ -176,7 +176,7 @@ def packed(
 
     Returns
     -------
-    Tensor, shape (1, 2 * channels, y, x)
+    Tensor, shape (1, 3 * channels, y, x)
         In squares of pixels where the net takes means of such.
     """
     assert model.joined is not None
@@ -193,16 +193,15 @@ def packed(
     for i in range(len(channels)):
         strength = [_strength(net, model, i, light[i]) for light in window.lights]
         marks = None if used is None else torch.from_numpy(used[:, i]).to(device)
-        frames = Frames(z[:, i], window.centre, strength, marks)
+        frames = Frames(z[:, i], window.centre, strength, marks, model.joined.skewness)
         shared = model.joined.shared
         results.append(joined(frames, inside=inside, shared=shared, rho=net.rho[i]))
-    return torch.stack([*(mean for mean, _ in results), *(v for _, v in results)])[None]
+    return torch.stack([part for parts in zip(*results, strict=True) for part in parts])[None]
 
 
 def unpacked(net: VarianceStabilized, z: Tensor) -> Tensor:
     """What the net makes of `packed` frames, as of a single one."""
-    mean, variance = z.chunk(2, 1)
-    return net.denoised(mean, variance)
+    return net.denoised(*z.chunk(3, 1))
 
 
 def _all(window: Window) -> range:

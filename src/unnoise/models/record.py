@@ -69,6 +69,10 @@ class PosteriorTest:
     why: str = ""
 
 
+MOST_SKEWED = 1.0
+"""Skewness of noise that is believed: with photons it is up to 0.7 after the transform."""
+
+
 @dataclass(frozen=True)
 class JoinedFrames:
     """That frames are joined with those beside them, where these show the same scene.
@@ -85,6 +89,8 @@ class JoinedFrames:
         Share of the variance of the noise that all frames have in common.
     bins : int
         Side of the squares of pixels that are averaged before (`unnoise.nets.variance_stabilized`).
+    skewness : float
+        Of the noise after the transform (`unnoise.nets.joined_frames`).
     alone, risk : float
         Mean squared error at hidden pixels, the noise included, frame by frame and so; NaN where
         the settings asked for it.
@@ -95,6 +101,7 @@ class JoinedFrames:
     matched: bool = False
     shared: Annotated[float, Field(ge=0, lt=1)] = 0.0
     bins: Literal[1, 2, 4] = 1
+    skewness: Annotated[float, Field(ge=-MOST_SKEWED, le=MOST_SKEWED)] = 0.0
     alone: float = float("nan")
     risk: float = float("nan")
 

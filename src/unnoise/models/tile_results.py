@@ -20,7 +20,7 @@ from unnoise.models.model import Model
 from unnoise.models.tiles import Tile
 from unnoise.models.units import from_net, spread_from_net, to_net
 from unnoise.nets.device import full_precision
-from unnoise.nets.joined_frames import REACH
+from unnoise.nets.joined_frames import REACH, RESIDUAL
 from unnoise.nets.variance_stabilized import VarianceStabilized
 
 Result = tuple[list[NDArray[np.float64]], NDArray[np.float64] | None]
@@ -55,7 +55,7 @@ class Member:
         """How far in pixels a result looks."""
         window = self.model.posterior.radius if self.model.posterior else 0
         if self.model.joined is not None:
-            window += REACH * self.model.joined.bins
+            window += (REACH + RESIDUAL) * self.model.joined.bins
         return tuple(r + window for r in self.net.radius)
 
     @property

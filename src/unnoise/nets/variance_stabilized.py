@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unnoise.nets.gaussian_denoiser import GaussianNet, lags
+from unnoise.nets.joined_frames import with_events
 from unnoise.nets.nl_ridge import NLRidge
 from unnoise.nets.own_generator import DrawnFrom
 
@@ -114,7 +115,9 @@ class VarianceStabilized(nn.Module):
             x = F.avg_pool2d(x, bins)
         return self.stabilise(x)
 
-    def denoised(self, z: Tensor, variance: Tensor | None = None) -> Tensor:
+    def denoised(
+        self, z: Tensor, variance: Tensor | None = None, event: Tensor | None = None
+    ) -> Tensor:
         """The clean version of `prepared` values, in normalised units.
 
         Parameters
@@ -123,8 +126,13 @@ class VarianceStabilized(nn.Module):
             Values as `prepared`, or means of several such.
         variance : Tensor, of the same shape, optional
             Of the noise of means; 1 by default.
+        event : Tensor, of the same shape, optional
+            Where events keep their height (`unnoise.nets.joined_frames.with_events`), 0 to 1.
         """
         clean = self._denoised(z, variance)
+        if event is not None:
+            clean = with_events(clean, z, event)
+        clean = self.restore(clean)
         bins = int(self.bins)
         if bins == 1:
             return clean
@@ -143,8 +151,8 @@ class VarianceStabilized(nn.Module):
             sigma = sigma * variance.sqrt().flatten(0, 1).unsqueeze(1)
         told = self.net.told is not None and self.rho.any()
         rho = self.rho.repeat(len(z), 1) if told else None
-        clean = self.net(planes, sigma, rho)[:, 0].view_as(z) / LEVEL + middle
-        return self.restore(clean)
+        clean: Tensor = self.net(planes, sigma, rho)[:, 0].view_as(z) / LEVEL + middle
+        return clean
 
     def stabilise(self, x: Tensor) -> Tensor:
         """Values whose noise has strength 1; zeros show the transformed mean of the images."""
