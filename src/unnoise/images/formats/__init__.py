@@ -20,7 +20,7 @@ from unnoise.images.formats.registry import (
     folder_format,
     format_of,
     format_within,
-    is_written,
+    is_read_only,
     split_inside,
 )
 from unnoise.images.formats.writer import Writer
@@ -257,7 +257,7 @@ def create(
     expect("path", path, (str, os.PathLike), "a name like 'cells.tif'")
     path = Path(path)
     found: Any = format_of(path)
-    if not is_written(path):
+    if is_read_only(path):
         raise InputError(
             f"{path}: images are read from {path.suffix} files but not written to them; choose a "
             f"name that ends in .ome.tif"

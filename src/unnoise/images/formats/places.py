@@ -12,7 +12,7 @@ from unnoise.errors import InputError
 from unnoise.images.formats.registry import (
     folder_format,
     format_of,
-    is_written,
+    is_read_only,
     known_suffixes,
     only_read,
     split_inside,
@@ -87,7 +87,7 @@ def output_path(
         source = source.path or Path(source.name)
     source = _outermost(source)
     stem, ome, suffix = _split(source.name)
-    if suffix_of(source) and not is_written(source):
+    if is_read_only(source):
         ome, suffix = WRITTEN
     source = source.with_name(f"{stem}{part}{ome}{suffix}")
     if out is None:
@@ -128,7 +128,7 @@ def rewritten(image: Image, path: Path) -> str:
     >>> rewritten(Image(np.zeros((8, 8)), "YX", path=Path("a.npy")), Path("a_denoised.npy"))
     ''
     """
-    if image.path is None or not suffix_of(image.path) or is_written(image.path):
+    if image.path is None or not is_read_only(image.path):
         return ""
     return f"{image.name}: its format can be read but not written, so the result is {path.name}"
 

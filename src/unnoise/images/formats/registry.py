@@ -6,6 +6,7 @@ import os
 import re
 from functools import cache
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -241,19 +242,27 @@ def format_of(path: Path) -> Format:
         return cast(Format, import_module(f"{__package__}.{FORMATS[suffix]}"))
     if suffix:
         return _loaded()[0][suffix]
+    if is_read_only(path):
+        return cast(Format, import_module(f"{__package__}.bioio"))
     found = f"the suffix '{path.suffix}' is" if path.suffix else "a name without suffix is"
     raise InputError(f"{path}: {found} no known image format; use one of {known_suffixes()}")
 
 
-def is_written(path: str | os.PathLike[str]) -> bool:
-    """Whether the format for the suffix of a path can be written, and not only read."""
-    return hasattr(format_of(Path(path)), "prepare")
+def is_read_only(path: str | os.PathLike[str]) -> bool:
+    """Whether a format has no writer: some of this package, and all that only bioio may read.
+
+    Whoever has installed bioio is not told of unknown suffixes before its plugins were asked.
+    """
+    path = Path(path)
+    if suffix_of(path):
+        return not hasattr(format_of(path), "prepare")
+    return bool(path.suffix) and path.is_file() and find_spec("bioio") is not None
 
 
 @cache
 def only_read() -> tuple[str, ...]:
     """The suffixes of the formats of this package that cannot be written."""
-    return tuple(suffix for suffix in FORMATS if not is_written(f"a{suffix}"))
+    return tuple(suffix for suffix in FORMATS if is_read_only(f"a{suffix}"))
 
 
 def folder_format(path: Path) -> Format | None:
