@@ -12,42 +12,16 @@ import numpy as np
 import pytest
 
 from synthetic import photons
-from tiny import tiny, untrained
-from unnoise.app import large, pieces
-from unnoise.app.events import Event, Judged, Message, Predicting
-from unnoise.app.files import InputOptions, OutputOptions
+from unnoise.app import pieces
+from unnoise.app.events import Judged, Message
 from unnoise.app.large import Sharing, predict_large
 from unnoise.app.pieces import Work
 from unnoise.errors import InputError, Interrupted
 from unnoise.images import formats
-from unnoise.models import folder as model_folder
-from unnoise.models import stream
+
+from .piecewise import content, run
 
 KILL = Path(__file__).resolve().parents[2] / "benchmarks" / "kill.py"
-
-
-@pytest.fixture
-def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Work:
-    """The prediction of a small stack, 16 pieces."""
-    monkeypatch.setattr(stream, "ROOM", {2: 0.4e6})
-    x = photons((4, 96, 80))
-    formats.save(tmp_path / "noisy.tif", x, axes="ZYX")
-    model, _ = untrained(x, tiny(steps=1).set("ndim=2"), "ZYX")
-    model_folder.save(tmp_path / "m", model, [], fresh=True)
-    names = str(tmp_path / "m"), tmp_path / "noisy.tif", "", tmp_path / "out.tif"
-    return Work(*names, None, InputOptions(), OutputOptions(dtype="float32"), "cpu")
-
-
-def run(work: Work, sharing: Sharing = large.ALONE, stop: int | None = None) -> list[Event]:
-    """What a run tells, closed after so many pieces."""
-    opened = work.opened()
-    told: list[Event] = []
-    events = predict_large(work, opened.model, opened.image, sharing)
-    for event in events:
-        told.append(event)
-        if stop is not None and sum(isinstance(e, Predicting) for e in told) == stop:
-            events.close()
-    return told
 
 
 def test_a_stopped_run_goes_on_and_ends_with_the_same_bytes(work: Work, tmp_path: Path) -> None:
@@ -179,3 +153,25 @@ def test_a_part_that_is_none_is_refused(part: str) -> None:
         Sharing(part=part).check()
     with pytest.raises(InputError, match="one of them"):
         Sharing(prepare=True, finish=True).check()
+
+
+def test_parts_in_any_number_make_the_same_folder(zarr_work: Work, tmp_path: Path) -> None:
+    run(replace(zarr_work, result=tmp_path / "whole.zarr"), Sharing(resume=True))
+    with pytest.raises(InputError, match="not prepared; run the same command with --prepare"):
+        run(zarr_work, Sharing(part="0/2"))
+    told = run(zarr_work, Sharing(prepare=True))
+    assert "laid out in" in told[-1].text  # type: ignore[union-attr]
+    run(zarr_work, Sharing(part="2/3"))
+    with pytest.raises(InputError, match="are not finished; run the parts that are missing"):
+        run(zarr_work, Sharing(finish=True))
+    run(zarr_work, Sharing(part="0/3"))
+    told = run(zarr_work, Sharing(part="0/1"))  # what is left, and the last one completes it
+    assert isinstance(told[-1], Judged)
+    assert content(zarr_work.result) == content(tmp_path / "whole.zarr")
+    assert {p.name for p in tmp_path.iterdir()} == {"m", "noisy.zarr", "out.zarr", "whole.zarr"}
+
+
+def test_a_single_file_is_not_written_by_several_machines(work: Work) -> None:
+    for sharing in (Sharing(prepare=True), Sharing(part="0/2")):
+        with pytest.raises(InputError, match=r"ends in \.zarr"):
+            run(work, sharing)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 
+import torch
+
+from unnoise.app import workers
 from unnoise.app.events import Event, Message, Predicting, Saved
 from unnoise.app.pieces import LARGE, Pieces, Work
 from unnoise.app.train import judged
@@ -15,6 +18,7 @@ from unnoise.images.formats import unfinished
 from unnoise.images.image import Image
 from unnoise.models.claim import claimed
 from unnoise.models.model import Model
+from unnoise.nets.ranks import Ranks, of_torchrun
 from unnoise.report.middle_plane import show
 from unnoise.report.result_page import DenoisedPlane
 
@@ -33,12 +37,15 @@ class Sharing:
         ``k/n``: this process makes each n-th piece, from the k-th on, counted from 0.
     finish : bool
         Complete a result whose parts are all made, and no more.
+    workers : int
+        Processes on this machine.
     """
 
     resume: bool = False
     prepare: bool = False
     part: str | None = None
     finish: bool = False
+    workers: int = 1
 
     @property
     def in_parts(self) -> bool:
@@ -55,6 +62,8 @@ class Sharing:
         if sum((self.prepare, self.finish, self.part is not None)) > 1:
             raise InputError("--prepare, --part and --finish are three steps; give one of them")
         self.numbers(1)
+        if self.workers > 1 and self.in_parts:
+            raise InputError("--workers share a whole result, not a part; leave one of the two out")
 
     def numbers(self, count: int) -> range:
         """The pieces of this run, out of so many.
@@ -76,7 +85,7 @@ class Sharing:
 
     def wanted(self, image: Image, work: Work) -> bool:
         """Whether the pieces of a result are kept."""
-        if self.resume or self.in_parts:
+        if self.resume or self.in_parts or self.workers > 1 or of_torchrun().size > 1:
             return True
         size = work.writing.type_of(image).itemsize
         for sides in image.shape:
@@ -113,14 +122,18 @@ def predict_large(
         If what lies there is of something else, or cannot be written.
     """
     started = time.monotonic()
-    pieces = Pieces(work, model, image)
-    if sharing.in_parts and not sharing.finish and not pieces.result.shared:
+    ranks = of_torchrun()
+    pieces = Pieces(work.on_card(ranks.local_rank) if ranks.size > 1 else work, model, image)
+    several = ranks.local_size < ranks.size or (sharing.in_parts and not sharing.finish)
+    if several and not pieces.result.shared:
         raise InputError(
             f"{work.result}: several machines can only write to a folder of chunks; choose a name "
             f"that ends in .zarr with -o"
         )
+    if ranks.size > 1:
+        return (yield from _with_others(pieces, ranks, started, wanted))
     if sharing.part is not None:
-        yield from _predicted(pieces, sharing.numbers(pieces.plan.count))
+        yield from _predicted(pieces, pieces.run(sharing.numbers(pieces.plan.count)))
         if len(pieces.done()) < pieces.plan.count:
             return None
         with contextlib.ExitStack() as stack:
@@ -143,16 +156,36 @@ def predict_large(
             )
             return None
         if not sharing.finish:
-            yield from _predicted(pieces, range(pieces.plan.count))
+            if sharing.workers > 1:
+                threads = max(torch.get_num_threads() // sharing.workers, 1)
+                made = workers.predicted(work, sharing.workers, threads)
+            else:
+                made = pieces.run(range(pieces.plan.count))
+            yield from _predicted(pieces, made)
         return (yield from _finished(pieces, started, wanted))
 
 
-def _predicted(pieces: Pieces, numbers: range) -> Generator[Event]:
-    """Predict pieces, and tell what is left where that is stopped."""
+def _with_others(
+    pieces: Pieces, ranks: Ranks, started: float, wanted: bool
+) -> Generator[Event, None, DenoisedPlane | None]:
+    """Share the pieces with the other processes of torchrun; the first one begins and ends it."""
+    ranks.begin(torch.device("cpu"))  # they only wait for one another
+    result = pieces.work.result
+    with claimed(result, "the result") if ranks.leads else contextlib.nullcontext():
+        if ranks.leads:
+            pieces.prepare()
+        ranks.meet()
+        yield from _predicted(pieces, pieces.run(range(ranks.rank, pieces.plan.count, ranks.size)))
+        ranks.meet()
+        return (yield from _finished(pieces, started, wanted)) if ranks.leads else None
+
+
+def _predicted(pieces: Pieces, made: Iterator[int]) -> Generator[Event]:
+    """Tell of pieces while they are made, and what is left where that is stopped."""
     total = pieces.plan.count
     done = len(pieces.done())
     try:
-        for _ in pieces.run(numbers):
+        for _ in made:
             done += 1
             yield Predicting(pieces.work.result, done, total)
     except ModelError:

@@ -12,12 +12,13 @@ import math
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from unnoise.app.files import InputOptions, OutputOptions
@@ -32,6 +33,7 @@ from unnoise.models.frame_tiles import Block, Ready
 from unnoise.models.model import Model
 from unnoise.models.provenance import fingerprint
 from unnoise.models.stream import ORDER, Plan
+from unnoise.nets.device import select_device
 from unnoise.report.middle_plane import MOST_CHANNELS, WHOLE, MiddlePlane
 
 LARGE = 256e6
@@ -68,6 +70,13 @@ class Work:
     reading: InputOptions
     writing: OutputOptions
     device: str
+
+    def on_card(self, k: int) -> Work:
+        """The same for one of several processes: each takes a card of its own, if there are any."""
+        device = select_device(self.device)
+        if device.type != "cuda" or device.index is not None:
+            return self
+        return replace(self, device=f"cuda:{k % torch.cuda.device_count()}")
 
     def opened(self) -> Pieces:
         """Open model and image in this process.

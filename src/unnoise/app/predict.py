@@ -45,6 +45,7 @@ from unnoise.models.model import Model
 from unnoise.models.overlap import Behind
 from unnoise.models.predict import predict
 from unnoise.nets.device import select_device
+from unnoise.nets.ranks import of_torchrun
 from unnoise.report.middle_plane import MOST_CHANNELS, MiddlePlane, show
 from unnoise.report.result_page import DenoisedPlane
 
@@ -124,7 +125,7 @@ def predict_files(
             if not tolerant or isinstance(error.__cause__, OSError):
                 raise
             yield Failed(batch.place(image), str(error))
-    if shown is not None and done and not (sharing.in_parts and not shown):
+    if shown is not None and done and (shown or not (sharing.in_parts or of_torchrun().size > 1)):
         path = reporting.place(results, overwrite=writing.overwrite)
         runs, why = [facts(done, model)], [f"with the model {folder}", *joined]
         yield from reported(path, "Prediction", reporting, runs, shown, (), why)

@@ -194,6 +194,9 @@ def predict(
     finish: Annotated[
         bool, typer.Option("--finish", help="Complete a result whose parts are all made.")
     ] = False,
+    workers: Annotated[
+        int, typer.Option(help="Processes of this machine that share the work.", min=1)
+    ] = 1,
     device: Device = "auto",
     backend: Backend = "torch",
     as_json: Json = False,
@@ -208,7 +211,9 @@ def predict(
     from unnoise.app.cli.progress import show
     from unnoise.app.large import Sharing
     from unnoise.app.predict import predict_files
+    from unnoise.nets.ranks import of_torchrun
 
+    leads = of_torchrun().leads
     show(
         predict_files(
             model,
@@ -231,8 +236,8 @@ def predict(
             ),
             device=device,
             reporting=files.ReportOptions(report, command_line()),
-            sharing=Sharing(resume, prepare, part, finish),
+            sharing=Sharing(resume, prepare, part, finish, workers),
         ),
-        quiet,
-        "predict" if as_json else None,
+        quiet or not leads,
+        "predict" if as_json and leads else None,
     )
