@@ -11,9 +11,11 @@ along the axes and the diagonals, and of the mean variance.
 
 No scene and no kernel here is among those that `recipes/verdict.py` draws from.
 
-    python benchmarks/verdict.py [--quick]
+    python benchmarks/verdict.py [--quick | --develop]
 
-`--quick` takes every fifth simulated picture, no picture of the report half, and stores nothing.
+`--develop` does (b) and (c) with twenty other scenes, weaker noise among them, on which choices
+were made. `--quick` takes every fifth simulated picture and no picture of the report half. Both
+store nothing.
 """
 
 from __future__ import annotations
@@ -156,6 +158,23 @@ def pictures() -> dict[str, np.ndarray]:
     return found
 
 
+def developed() -> dict[str, np.ndarray]:
+    """Twenty scenes that share nothing with those of `pictures` to make choices on."""
+    found = {}
+    for path in sorted(data("natural/kodak4").iterdir()):
+        green = imagecodecs.imread(str(path))[..., 1].astype(np.float64)
+        found[f"kodak {path.stem}, first corner"] = green[:SIDE, :SIDE]
+        found[f"kodak {path.stem}, last corner"] = green[-SIDE:, -SIDE:]
+    for path in sorted(data("natural/train400").glob("*.png"))[10:-3:70]:
+        found[f"train400 {path.stem}"] = imagecodecs.imread(str(path)).astype(np.float64)
+    for name in ("u22", "u24", "u25", "u27", "u28", "u30"):
+        path = DATA / "natural" / "unsplash" / f"{name}.jpg"
+        green = imagecodecs.imread(str(path))[..., 1].astype(np.float64)
+        half = green[: 2 * SIDE, : 2 * SIDE].reshape(SIDE, 2, SIDE, 2).mean((1, 3))
+        found[f"unsplash {name}, halved"] = half
+    return found
+
+
 def gaussian(y: float, x: float) -> np.ndarray:
     t = np.arange(-4, 5)
     return np.outer(np.exp(-(t**2) / 2 / y**2), np.exp(-(t**2) / 2 / x**2))
@@ -178,7 +197,7 @@ KERNELS = {
     "cubic half-pixel shift": np.outer([-1, 9, 9, -1], [-1, 9, 9, -1]) / 256,
     "disc": disc(),
 }
-STRENGTHS = (8.0, 15.0, 25.0, 40.0)
+STRENGTHS, WEAKER = (8.0, 15.0, 25.0, 40.0), (6.0, 10.0, 15.0, 25.0)
 KINDS = ("the same everywhere", "grows with the signal", "interpolated")
 WHITE = (
     *(("the same everywhere", s) for s in (5.0, 10.0, 15.0, 25.0, 50.0)),
@@ -215,10 +234,12 @@ def autocorrelation(kernel: np.ndarray, reach: int) -> np.ndarray:
     return rho[near, near] / rho[32, 32]
 
 
-def simulated(quick: bool) -> list[dict]:
+def simulated(
+    scenes_: dict[str, np.ndarray], quick: bool, strengths: tuple[float, ...] = STRENGTHS
+) -> list[dict]:
     rows = []
-    for i, (name, clean) in enumerate(pictures().items()):
-        cases = [(f"{kernel}", KERNELS[kernel], KINDS[(i + j) % 3], STRENGTHS[(i + j) % 4])
+    for i, (name, clean) in enumerate(scenes_.items()):
+        cases = [(f"{kernel}", KERNELS[kernel], KINDS[(i + j) % 3], strengths[(i + j) % 4])
                  for j, kernel in enumerate(KERNELS)]  # fmt: skip
         cases += [("white", np.ones((1, 1)), kind, strength) for kind, strength in WHITE]
         for j, (label, kernel, kind, strength) in enumerate(cases):
@@ -290,12 +311,17 @@ def summary(rows: list[dict]) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true")
-    quick = parser.parse_args().quick
-    rows = [*shared(quick), *simulated(quick)]
+    parser.add_argument("--develop", action="store_true")
+    asked = parser.parse_args()
+    quick = asked.quick
+    if asked.develop:
+        rows = simulated(developed(), quick, WEAKER)
+    else:
+        rows = [*shared(quick), *simulated(pictures(), quick)]
     found = summary(rows)
     for name, value in found.items():
         print(f"{name}: {value:.3g}" if isinstance(value, float) else f"{name}: {value}")
-    if not quick:
+    if not quick and not asked.develop:
         record("verdict", found, rows)
 
 

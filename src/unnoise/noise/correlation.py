@@ -28,7 +28,7 @@ ORDER = 4
 """Differences of this order are the high-pass."""
 BESIDE = 0.5
 """Share of the correlation along the other axis below which that along one may be an error."""
-SURE = 1.0
+SURE = 1.2
 """Log odds from which noise counts as correlated."""
 ACROSS, KEPT = 0.15, 0.6
 """`ACT` between planes, and the least share of `smooth`: a specimen at rest is hard to tell."""

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scipy import fft, ndimage
 
 from unnoise.noise.autocovariance import mixing, without_surface
+from unnoise.noise.block_features import coarse, common, energies
 
 SIDE, REACH = 16, 6
 """Side of the blocks, and the largest lag."""
@@ -142,7 +143,7 @@ def measured(planes: NDArray, excluded: NDArray[np.bool_] | None = None) -> Meas
         return None
     even = (blocks + blocks[:, ::-1, ::-1]) / 2
     parts = (even, blocks - even)
-    energy = np.stack([_energies(part) for part in parts])  # (part, kind, block)
+    energy = np.stack([energies(part) for part in parts])  # (part, kind, block)
     tiny = 1e-9 * float(energy[:, 0].sum(0).max())
     logs, both = np.log(energy + tiny), np.log(energy.sum(0) + 2 * tiny)
     around = _around(1.5 * both[0] - both[1], usable.reshape(grid), SIDE // step)
@@ -168,12 +169,13 @@ def measured(planes: NDArray, excluded: NDArray[np.bool_] | None = None) -> Meas
                 contrasts,
                 (strength[1:] - strength[0]).ravel(),
                 strength[0, 1:] - strength[0, 0],
-                _common(logs[:, :, usable]),
-                _common(logs[:, :, half]),
+                common(logs[:, :, usable]),
+                common(logs[:, :, half]),
                 busy,
                 counts[:1],
                 [usable.mean()],
                 counts[1:],
+                coarse(parts, energy, groups, usable, tiny),
             ]
         ),
         candidates=np.concatenate([rho[:, at], cleaned]),
@@ -211,20 +213,6 @@ def _usable(
         alive = measured if (measured := alive & (gone < 0.05)).sum() >= ENOUGH else alive
     usable = alive & (share < 0.05)
     return np.asarray(usable if usable.sum() >= ENOUGH else alive & (share < 0.98))
-
-
-def _energies(x: NDArray) -> NDArray[np.float64]:
-    """Mean squares of all, of differences along both axes, along X and along Y, by block."""
-    along_x, along_y = np.diff(x, axis=2), np.diff(x, axis=1)
-    fine = np.diff(along_x, axis=1)
-    return np.stack(
-        [
-            (x**2).mean((1, 2)),
-            (fine**2).mean((1, 2)) / 4,
-            (along_x**2).mean((1, 2)) / 2,
-            (along_y**2).mean((1, 2)) / 2,
-        ]
-    )
 
 
 def _around(score: NDArray, usable: NDArray, gap: int) -> NDArray[np.float64]:
@@ -289,20 +277,6 @@ def _contrasts(rho: NDArray) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
 def _fit(y: NDArray, x: NDArray) -> float:
     """The factor of x that is nearest to y."""
     return float(y @ x / max(x @ x, 1e-9))
-
-
-def _common(logs: NDArray) -> NDArray[np.float64]:
-    """What both parts have in common over blocks, shape (part, kind, block), and how they vary.
-
-    Ratios of energies tell texture; their correlation between the parts is 0 for noise alone.
-    """
-    all_, fine, x, y = np.moveaxis(logs, 1, 0)
-    found = []
-    for value in (all_ - fine, all_, fine, all_ - x, all_ - y, x - fine, y - fine):
-        a, b = value - value.mean(1, keepdims=True)
-        own = (a**2).mean(), (b**2).mean()
-        found += [(a * b).mean() / np.sqrt(own[0] * own[1] + 1e-12), np.log(sum(own) / 2 + 1e-4)]
-    return np.array(found)
 
 
 @functools.cache
