@@ -22,6 +22,7 @@ from unnoise.images.formats.registry import (
     format_within,
     is_read_only,
     split_inside,
+    suffix_of,
 )
 from unnoise.images.formats.writer import Writer
 from unnoise.images.image import Image
@@ -270,6 +271,11 @@ def create(
         if not overwrite:
             raise InputError(f"{path} exists; add --overwrite or choose another name with -o")
     kind = np.dtype(like.dtype if dtype is None else dtype).newbyteorder("=")
+    source: Any = format_of(like.path) if like.path and suffix_of(like.path) else None
+    if hasattr(source, "develop"):
+        developed = source.develop(path, like, kind, compress)
+        if developed is not None:
+            return Writer(path, like.axes, like.shape, kind, developed, source.LOST)
     lost = found.lost(path, like, kind) if hasattr(found, "lost") else []
     if compress is None:
         layout = found.prepare(path, like, kind)

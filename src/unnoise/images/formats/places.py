@@ -88,7 +88,7 @@ def output_path(
     source = _outermost(source)
     stem, ome, suffix = _split(source.name)
     if is_read_only(source):
-        ome, suffix = WRITTEN
+        ome, suffix = getattr(format_of(source), "RESULTS", WRITTEN)
     source = source.with_name(f"{stem}{part}{ome}{suffix}")
     if out is None:
         return source.with_name(f"{stem}{part}_denoised{ome}{suffix}")
@@ -165,7 +165,7 @@ def _is_result(name: str, names: set[str]) -> bool:
     sources = {source, re.sub(r"_series[0-9]+$", "", source)}
     if source == stem:
         return False
-    ends = [f"{ome}{suffix}", *(only_read() if (ome, suffix) == WRITTEN else ())]
+    ends = [f"{ome}{suffix}", *(only_read() if suffix == WRITTEN[1] else ())]
     return any(f"{s}{end}" in names for s in sources for end in ends)
 
 

@@ -17,6 +17,21 @@ from unnoise.images.formats.about import About
 from unnoise.images.formats.writer import Layout
 from unnoise.images.image import Image
 
+RAW: tuple[str, ...] = (
+    ".dng",
+    ".cr2",
+    ".cr3",
+    ".nef",
+    ".nrw",
+    ".arw",
+    ".sr2",
+    ".orf",
+    ".raf",
+    ".rw2",
+    ".pef",
+)
+RAW += (".srw", ".3fr", ".iiq", ".erf")
+"""Suffixes of raw photographs."""
 FORMATS = {
     ".tif": "tiff",
     ".tiff": "tiff",
@@ -35,6 +50,7 @@ FORMATS = {
     **dict.fromkeys((".fits", ".fit", ".fts", ".fits.gz", ".fit.gz", ".fts.gz"), "fits"),
     ".nrrd": "nrrd",
     ".nhdr": "nrrd",
+    **dict.fromkeys(RAW, "raw"),
     **dict.fromkeys((".dm3", ".dm4", ".emd", ".ser", ".blo"), "em"),
     **dict.fromkeys((".h5", ".hdf5", ".he5"), "hdf5"),
     **dict.fromkeys((".dcm", ".dicom", ".ima"), "dicom"),
@@ -51,8 +67,8 @@ FORMATS = {
 MARKERS = {"zarr.json": ".zarr", ".zgroup": ".zarr", ".zarray": ".zarr"}
 """File that makes its folder an image -> suffix of its format."""
 KINDS = {
-    # DICOM may begin with a TIFF header.
-    "TIFF": (".tif", ".tiff", ".lsm", ".stk", ".svs", ".ndpi", ".dcm", ".dicom", ".ima"),
+    # DICOM may begin with a TIFF header, and most raw photographs do.
+    "TIFF": (".tif", ".tiff", ".lsm", ".stk", ".svs", ".ndpi", ".dcm", ".dicom", ".ima", *RAW),
     "PNG": (".png",),
     "JPEG": (".jpg", ".jpeg"),
     "NumPy file": (".npy",),
@@ -110,8 +126,10 @@ class Format(Protocol):
     images that are meant in a file that holds several, with a note, where `read` takes the number
     as a third argument; ``named(path, inside)``, the number of the image with a name;
     ``lost(path, like, dtype)``, the names of what is known of an image and will not be in its
-    file; ``compressions``, names of which `prepare` takes one as a fourth one;
-    ``folders``, True where its images are folders.
+    file; ``develop(path, like, dtype, compress)``, a layout where results are made of its images in
+    another way than by copying, ``LOST`` beside it and ``RESULTS``, the end of their names;
+    ``compressions``, names of which `prepare` takes one as a fourth one; ``folders``, True where
+    its images are folders.
 
     Wherever a path ends with one of its suffixes, `open`, `create`, `save`, `find` and the command
     line then use it. The suffixes in `FORMATS` come first: no package can take them over.
