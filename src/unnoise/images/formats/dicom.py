@@ -57,14 +57,14 @@ def read(path: Path, axes: str | None = None) -> Image:
     with reading(path, "DICOM"), _quiet():
         header = _dicom_series.header(path)
         _check(path, header)
-        volume = _dicom_series.volume(path, header)
-        frames, lead = volume.frames, volume.shape
         colours = int(header.get("SamplesPerPixel", 1))
         plane = (int(header.Rows), int(header.Columns), *((colours,) if colours > 1 else ()))
-        shape = (*lead, *plane)
         kind = _stored_type(header)
+        _check_size(path, header, kind.itemsize * int(np.prod(plane)))
+        volume = _dicom_series.volume(path, header)
+        frames, lead = volume.frames, volume.shape
+        shape = (*lead, *plane)
         check_pixels(shape, kind, path.name)
-        _check_size(path, header, volume, kind.itemsize * int(np.prod(plane)))
         lines = [frame.line for frame in frames]
         dtype = kind if colours > 1 else _type(header, lines, kind)
         letters = axes or f"{volume.letters or _letters(header, shape)}{'YXC'[: len(plane)]}"
@@ -137,7 +137,7 @@ def _check(path: Path, header: Any) -> None:
             )
 
 
-def _check_size(path: Path, header: Any, volume: Volume, plane: int) -> None:
+def _check_size(path: Path, header: Any, plane: int) -> None:
     """Refuse a file that cannot hold the frames that it promises."""
     size, count = path.stat().st_size, int(header.get("NumberOfFrames", 1) or 1)
     syntax = header.file_meta.TransferSyntaxUID
