@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import tifffile
 
 NUMBERS = {"X": 1, "Y": 2, "Z": 3, "T": 4, "λ": 5, "M": 10}
 
@@ -31,8 +32,8 @@ def xml(images: list[Project], version: int = 2) -> str:
     )
 
 
-def element(image: Project) -> str:
-    """The description of an image."""
+def element(image: Project, frames: str = "") -> str:
+    """The description of an image, whose frames may be files of their own."""
     pixels = image.pixels
     steps = dict(zip(image.dimensions, pixels.strides, strict=True))
     sizes = dict(zip(image.dimensions, pixels.shape, strict=True))
@@ -59,8 +60,8 @@ def element(image: Project) -> str:
         f"<TimeStampList>1d710c6a9b1a170 1d710c6a9b5e7d0</TimeStampList>"
         f'<Attachment Name="HardwareSetting"><ATLConfocalSettingDefinition Magnification="63" '
         f'ObjectiveName="HC PL APO  63x/1.40 " NumericalAperture="1.4" /></Attachment>'
-        f'</Image></Data><Memory Size="{pixels.nbytes}" MemoryBlockID="block {image.name}" />'
-        f"</Element>"
+        f'</Image></Data><Memory Size="{pixels.nbytes}" MemoryBlockID="block {image.name}">'
+        f"{frames}</Memory></Element>"
     )
 
 
@@ -74,4 +75,31 @@ def write(path: Path, images: list[Project]) -> Path:
         head = struct.pack("<IIBQBI", 0x70, 0, 0x2A, len(data), 0x2A, len(name))
         file += head + name.encode("utf-16-le") + data
     path.write_bytes(file)
+    return path
+
+
+def write_lof(path: Path, image: Project) -> Path:
+    """A file of one image, whose description follows its pixels."""
+    head = "LMS_Object_File"
+    text = f'<LMSDataContainerHeader Version="2">{element(image)}</LMSDataContainerHeader>'
+    data = image.pixels.tobytes()
+    file = struct.pack("<IIBI", 0x70, 2 * len(head) + 5, 0x2A, len(head)) + head.encode("utf-16-le")
+    file += struct.pack("<BIBI", 0x2A, 2, 0x2A, 0) + struct.pack("<BQ", 0x2A, len(data)) + data
+    file += struct.pack("<IIBI", 0x70, 2 * len(text) + 5, 0x2A, len(text))
+    path.write_bytes(file + text.encode("utf-16-le"))
+    return path
+
+
+def write_xlif(path: Path, image: Project) -> Path:
+    """A description, beside which every frame is a TIFF."""
+    frames = ""
+    planes = image.pixels.reshape(-1, *image.pixels.shape[-2:])
+    for i, plane in enumerate(planes):
+        tifffile.imwrite(path.with_name(f"frame {i}.tif"), plane)
+        frames += (
+            f'<Frame File="frame {i}.tif" Offset="{i * plane.nbytes}" Size="{plane.nbytes}" />'
+        )
+    text = element(image, frames)
+    text = f'<LMSDataContainerHeader Version="2">{text}</LMSDataContainerHeader>'
+    path.write_text(f'<?xml version="1.0"?>{text}', "utf-8")
     return path

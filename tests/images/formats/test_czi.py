@@ -200,6 +200,16 @@ def test_tiles_that_span_the_world_are_refused(tmp_path: Path) -> None:
         formats.open(write(tmp_path / "a.czi", tiles))
 
 
+def test_planes_larger_than_their_bytes_can_be_are_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.czi", [Tile(noise(20, 24), {"C": 0}, compression=5)])
+    size = struct.pack("<ifi", 24, 0.0, 24)
+    claim = struct.pack("<ifi", 2**30, 0.0, 2**30)
+    assert path.read_bytes().count(size) == 2
+    path.write_bytes(path.read_bytes().replace(size, claim))
+    with pytest.raises(InputError, match=r"its planes reach to byte \d+ but it ends at"):
+        formats.open(path)
+
+
 def test_a_missing_library_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "a.czi", [Tile(noise(20, 24), {"C": 0})])
     monkeypatch.setitem(__import__("sys").modules, "czifile", None)

@@ -13,7 +13,7 @@ from unnoise.errors import InputError
 from unnoise.images import formats
 from unnoise.images.acquisition import Acquisition
 
-from .lif_files import Project, write
+from .lif_files import Project, write, write_lof, write_xlif
 
 DATA = Path(__file__).parents[4] / "shared" / "data" / "formats" / "lif"
 # What readlif 0.6.6 reads in the order of the axes: start of its SHA-256.
@@ -95,6 +95,18 @@ def test_scale_names_and_the_rest(tmp_path: Path) -> None:
     known = Acquisition(("00FF00", "FF0080"), "2021-03-04T07:19:06Z", *lens)
     assert image.acquisition == known
     assert "note" not in image.metadata
+
+
+def test_files_of_one_image_and_those_whose_frames_lie_beside_them(tmp_path: Path) -> None:
+    project = Project("one", noise(3, 2, 20, 24), "TCYX", LENGTHS)
+    for path in (write_lof(tmp_path / "a.lof", project), write_xlif(tmp_path / "a.xlif", project)):
+        image = formats.open(path)
+        assert (image.axes, image.scale) == ("TCYX", {"T": 3.0, "Y": 2.0, "X": 1.0})
+        np.testing.assert_array_equal(image.data[...], project.pixels)
+        np.testing.assert_array_equal(image.data[2, 1:, 3:, :5], project.pixels[2, 1:, 3:, :5])
+    (tmp_path / "frame 3.tif").unlink()
+    with pytest.raises(InputError, match=r"a\.xlif cannot be read as LIF.*frame 3\.tif"):
+        formats.open(tmp_path / "a.xlif").read()
 
 
 def test_images_are_series_and_one_that_is_cut_off_does_not_hide_the_others(tmp_path: Path) -> None:

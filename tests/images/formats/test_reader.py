@@ -145,6 +145,7 @@ def test_planes_and_files_that_were_not_used_for_long_go(monkeypatch: pytest.Mon
     for i in (0, 1, 0, 2, 0, 1):
         pixels[i]
     assert stack.loaded == [(0,), (1,), (2,), (1,)]
+    assert reader._held["bytes"] == sum(plane.nbytes for plane in reader._recent.values()) == 80
     monkeypatch.setattr(reader, "MAX_OPEN", 1)
     other = Stack((3, 5, 4))
     assert int(other.pixels()[2, 0, 0]) == 40

@@ -20,6 +20,8 @@ from unnoise.images.formats.reader import needs, recent
 
 UNCOMPRESSED, JPEG, LZW, JPEG_XR, ZSTD, ZSTD_HEADED = 0, 1, 2, 4, 5, 6
 """Numbers of compressions."""
+EXPANSION = 2**17
+"""How many bytes one compressed byte can become at most."""
 SPLIT_BYTES = 1
 """The chunk of a header whose first bit says that low and high bytes are stored apart."""
 
@@ -101,7 +103,7 @@ def blocks(file: Any, size: int) -> list[Block]:
     for block in found:
         if block.entry.file_part:
             raise ValueError("its planes lie in several files; export it as one file")
-        least = block.nbytes if block.compression == UNCOMPRESSED else 1
+        least = block.nbytes if block.compression == UNCOMPRESSED else block.nbytes // EXPANSION + 1
         if min(*block.size, *block.stored) <= 0 or not least <= block.room <= size:
             end = size - block.room + least
             raise ValueError(f"its planes reach to byte {end} but it ends at {size}")
@@ -145,6 +147,8 @@ def decoded(file: Any, block: Block) -> NDArray:
     if not 0 <= segment.data_size <= block.room:  # the library would claim so much memory
         raise ValueError("a plane of it ends behind the end of the file")
     data = segment.data(raw=True)
+    if len(data) * EXPANSION < block.nbytes:
+        raise ValueError(f"{len(data)} bytes of it cannot hold {block.nbytes} of pixels")
     if block.compression == UNCOMPRESSED or len(data) == block.nbytes:
         pixels = np.frombuffer(data, block.dtype)
     elif block.compression in (ZSTD, ZSTD_HEADED):

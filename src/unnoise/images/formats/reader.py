@@ -33,6 +33,8 @@ _open: WeakKeyDictionary[Pixels, ArrayLike] = WeakKeyDictionary()
 _readers: WeakKeyDictionary[PlanePixels, _Reader] = WeakKeyDictionary()
 _recent: dict[Hashable, NDArray] = {}
 """Of these three the last used one comes last."""
+_held = {"bytes": 0}
+"""The sum over `_recent`, which for thousands of tiles takes longer than decoding one."""
 atexit.register(_readers.clear)  # libraries complain of files that are open at the end
 _lock = threading.RLock()
 _numbers = count()
@@ -203,14 +205,17 @@ def recent(key: Hashable, make: Callable[[], Any]) -> Any:
     made = make()
     if _in_memory(made):
         with _lock:
+            _forget(key)  # another thread may have made it too
             _recent[key] = made
-            while len(_recent) > 1 and (len(_recent) > MAX_PLANES or _bytes() > MAX_RECENT):
-                del _recent[next(iter(_recent))]
+            _held["bytes"] += made.nbytes
+            while len(_recent) > 1 and (len(_recent) > MAX_PLANES or _held["bytes"] > MAX_RECENT):
+                _forget(next(iter(_recent)))
     return made
 
 
-def _bytes() -> int:
-    return sum(array.nbytes for array in _recent.values())
+def _forget(key: Hashable) -> None:
+    gone = _recent.pop(key, None)
+    _held["bytes"] -= 0 if gone is None else gone.nbytes
 
 
 def _in_memory(array: Any) -> bool:
