@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 from unnoise.images.ledger import Ledger, _line
 
 
-def test_several_processes_add_to_one_ledger(tmp_path: Path) -> None:
+def test_several_processes_add_to_one_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with Ledger(tmp_path) as a, Ledger(tmp_path) as b:
         a.add([1, 5])
+        monkeypatch.setattr("unnoise.images.ledger.STARTED", 7)  # as another process
         b.add([2])
         a.add([7])
         a.add([])

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from unnoise.app import workers
+from unnoise.app import dask_cluster, workers
 from unnoise.app.events import Event, Message, Predicting, Saved
 from unnoise.app.pieces import LARGE, Pieces, Work
 from unnoise.app.train import judged
@@ -39,6 +39,8 @@ class Sharing:
         Complete a result whose parts are all made, and no more.
     workers : int
         Processes on this machine.
+    dask : str or None
+        ``local``, or the address of a scheduler of Dask.
     """
 
     resume: bool = False
@@ -46,6 +48,7 @@ class Sharing:
     part: str | None = None
     finish: bool = False
     workers: int = 1
+    dask: str | None = None
 
     @property
     def in_parts(self) -> bool:
@@ -62,8 +65,15 @@ class Sharing:
         if sum((self.prepare, self.finish, self.part is not None)) > 1:
             raise InputError("--prepare, --part and --finish are three steps; give one of them")
         self.numbers(1)
-        if self.workers > 1 and self.in_parts:
-            raise InputError("--workers share a whole result, not a part; leave one of the two out")
+        if (self.workers > 1 or self.dask) and self.in_parts:
+            raise InputError(
+                "--workers and --dask share a whole result, not a part; leave one of the two out"
+            )
+        if self.dask is not None and self.dask != "local" and "://" not in self.dask:
+            raise InputError(
+                f"--dask {self.dask} is no place; write local, or the address that dask scheduler "
+                f"prints, e.g. tcp://host:8786"
+            )
 
     def numbers(self, count: int) -> range:
         """The pieces of this run, out of so many.
@@ -85,7 +95,8 @@ class Sharing:
 
     def wanted(self, image: Image, work: Work) -> bool:
         """Whether the pieces of a result are kept."""
-        if self.resume or self.in_parts or self.workers > 1 or of_torchrun().size > 1:
+        shared = self.in_parts or self.workers > 1 or self.dask or of_torchrun().size > 1
+        if self.resume or shared:
             return True
         size = work.writing.type_of(image).itemsize
         for sides in image.shape:
@@ -93,6 +104,8 @@ class Sharing:
         return size > LARGE
 
 
+THREADS = 4
+"""Of a local worker of Dask, unless their number is given: a tile hardly gains by more."""
 ALONE = Sharing()
 """One process makes everything."""
 
@@ -125,7 +138,7 @@ def predict_large(
     ranks = of_torchrun()
     pieces = Pieces(work.on_card(ranks.local_rank) if ranks.size > 1 else work, model, image)
     several = ranks.local_size < ranks.size or (sharing.in_parts and not sharing.finish)
-    if several and not pieces.result.shared:
+    if (several or sharing.dask not in (None, "local")) and not pieces.result.shared:
         raise InputError(
             f"{work.result}: several machines can only write to a folder of chunks; choose a name "
             f"that ends in .zarr with -o"
@@ -156,13 +169,21 @@ def predict_large(
             )
             return None
         if not sharing.finish:
-            if sharing.workers > 1:
-                threads = max(torch.get_num_threads() // sharing.workers, 1)
-                made = workers.predicted(work, sharing.workers, threads)
-            else:
-                made = pieces.run(range(pieces.plan.count))
-            yield from _predicted(pieces, made)
+            yield from _predicted(pieces, _made(pieces, sharing))
         return (yield from _finished(pieces, started, wanted))
+
+
+def _made(pieces: Pieces, sharing: Sharing) -> Iterator[int]:
+    """The pieces, whoever makes them."""
+    cores = torch.get_num_threads()
+    if sharing.dask is not None:
+        count = sharing.workers if sharing.workers > 1 else max(cores // THREADS, 1)
+        threads = max(cores // count, 1)
+        return dask_cluster.predicted(pieces.work, pieces, sharing.dask, count, threads)
+    if sharing.workers > 1:
+        threads = max(cores // sharing.workers, 1)
+        return workers.predicted(pieces.work, sharing.workers, threads)
+    return pieces.run(range(pieces.plan.count))
 
 
 def _with_others(

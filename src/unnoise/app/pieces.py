@@ -78,6 +78,18 @@ class Work:
             return self
         return replace(self, device=f"cuda:{k % torch.cuda.device_count()}")
 
+    def absolute(self) -> Work:
+        """The same for processes that run in another folder."""
+        mask = self.reading.mask and os.path.abspath(self.reading.mask)
+        return replace(
+            self,
+            model=os.path.abspath(self.model),
+            source=self.source.absolute(),
+            result=self.result.absolute(),
+            spread=self.spread and self.spread.absolute(),
+            reading=replace(self.reading, mask=mask),
+        )
+
     def opened(self) -> Pieces:
         """Open model and image in this process.
 

@@ -11,6 +11,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
+STARTED = time.time_ns()
+"""Tells this process from an earlier one of the same number; one file is enough for it."""
+
 
 class Ledger:
     """Numbers of finished pieces in the files of a folder, one file for every process.
@@ -58,7 +61,7 @@ class Ledger:
         if not text:
             return
         if self._file is None:
-            name = f"done.{socket.gethostname()}.{os.getpid()}.{time.time_ns()}"
+            name = f"done.{socket.gethostname()}.{os.getpid()}.{STARTED}"
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
             self._file = os.open(self._folder / name, flags, 0o666)
         os.write(self._file, text)

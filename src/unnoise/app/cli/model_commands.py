@@ -197,6 +197,10 @@ def predict(
     workers: Annotated[
         int, typer.Option(help="Processes of this machine that share the work.", min=1)
     ] = 1,
+    dask: Annotated[
+        str | None,
+        typer.Option(help="Let Dask share the work: local, or a scheduler like tcp://host:8786."),
+    ] = None,
     device: Device = "auto",
     backend: Backend = "torch",
     as_json: Json = False,
@@ -236,7 +240,7 @@ def predict(
             ),
             device=device,
             reporting=files.ReportOptions(report, command_line()),
-            sharing=Sharing(resume, prepare, part, finish, workers),
+            sharing=Sharing(resume, prepare, part, finish, workers, dask),
         ),
         quiet or not leads,
         "predict" if as_json and leads else None,
