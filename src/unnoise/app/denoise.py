@@ -80,7 +80,7 @@ def denoise_files(
     backends.check(writing.backend, device)
     if writing.backend == "onnx" and isinstance(settings, Auto):
         settings = replace(settings, shipped=False)  # its transform cannot be exported
-    paths = formats.find(inputs)
+    paths = reading.paths(inputs)
     seconds = formats.find(targets or [])
     # Pairs belong together by their order, so none may be missing.
     tolerant = len(paths) > 1 and targets is None

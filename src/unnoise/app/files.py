@@ -16,6 +16,7 @@ from unnoise.app.events import Event, Message, Warned
 from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images import formats, labels, selection
+from unnoise.images.formats import urls
 from unnoise.images.formats.writer import Writer
 from unnoise.images.image import Image
 from unnoise.images.pixel_types import pixel_type
@@ -46,6 +47,8 @@ class InputOptions:
     channels, time, z, positions : str or None
         What alone is read along an axis: numbers and ranges from 0 on, as ``0,2`` or ``10:20``.
         Positions are the images of files that hold several, else places along S.
+    sequence : bool
+        Whether all files together are one image.
     """
 
     axes: str | None = None
@@ -59,10 +62,16 @@ class InputOptions:
     time: str | None = None
     z: str | None = None
     positions: str | None = None
+    sequence: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, with which a training goes on from any folder."""
-        return {**vars(self), "mask": self.mask and os.path.abspath(self.mask)}
+        mask = self.mask and str(urls.place(self.mask).absolute())
+        return {**vars(self), "mask": mask, "sequence": False}  # its pattern is kept
+
+    def paths(self, inputs: Sequence[str | Path]) -> list[Path]:
+        """The files that are meant, or the pattern of those that are one image."""
+        return formats.as_sequence(inputs, self.axes) if self.sequence else formats.find(inputs)
 
     def find(self, paths: Sequence[Path]) -> list[Image]:
         """The images of files, not checked yet."""

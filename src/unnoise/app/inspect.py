@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from unnoise.app.files import InputOptions, notes
 from unnoise.errors import InputError, printable
-from unnoise.images import formats
 from unnoise.images.image import Image
 from unnoise.noise.inspect import NoiseReport, inspect
 from unnoise.report.noise_page import kind_of, noise_numbers, of_noise
@@ -36,7 +35,7 @@ def run(
     InputError
         If a file cannot be used, or the page not be written.
     """
-    paths = formats.find(inputs)
+    paths = reading.paths(inputs)
     if html is not None and html.exists() and not overwrite:
         raise InputError(f"{html} exists; add --overwrite or choose another name with --html")
     images = reading.find(paths)

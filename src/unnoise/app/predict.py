@@ -36,7 +36,6 @@ from unnoise.app.pieces import Work
 from unnoise.app.rescue import elsewhere
 from unnoise.app.train import facts, judged, reported
 from unnoise.errors import InputError, NotFiniteError
-from unnoise.images import formats
 from unnoise.images.image import Image
 from unnoise.models import backends
 from unnoise.models import folder as model_folder
@@ -83,7 +82,7 @@ def predict_files(
         model.check_probabilistic()
     if model.target_affine is not None and model.provenance.target_dtype is not None:
         writing = writing.typed(model.provenance.target_dtype)
-    opened, failed = batch.opened(formats.find(inputs), reading)
+    opened, failed = batch.opened(reading.paths(inputs), reading)
     results = writing.paths(opened)
     tolerant = len(opened) + len(failed) > 1
     if tolerant:

@@ -313,7 +313,7 @@ def train_files(
     place = Path(folder)
     model_folder.check_place(place, overwrite=overwrite)
     with claimed(place):
-        paths = formats.find(inputs)
+        paths = reading.paths(inputs)
         images = [reading.check(image) for image in reading.find(paths)]
         paths = [image.path or Path(image.name) for image in images]
         config = settings.provisional if isinstance(settings, Auto) else settings

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from unnoise.errors import InputError
+from unnoise.images import arrays
 from unnoise.images import axes as ax
 from unnoise.images.acquisition import UNKNOWN, Acquisition
 from unnoise.images.pixel_mask import Key, Picks, PixelMask
@@ -91,6 +92,8 @@ class Image:
     def from_array(cls, array: Any, axes: str | None = None) -> Image:
         """Wrap an array, with axes inferred where only one reading is possible.
 
+        Arrays of Dask, Zarr and xarray stay lazy; names of dimensions tell their axes.
+
         Raises
         ------
         InputError
@@ -99,9 +102,11 @@ class Image:
         hidden = np.ma.getmaskarray(array) if isinstance(array, np.ma.MaskedArray) else None
         data = as_pixels(np.ma.getdata(array) if hidden is not None else array, "the array")
         shape = tuple(data.shape)
+        axes = arrays.letters(arrays.names_of(data), shape) if axes is None else axes
         axes = ax.infer(shape) if axes is None else ax.check(axes, shape)
         is_rgb = axes.endswith("YXC") and shape[-1] in (3, 4)
-        return cls(data, axes, is_rgb=is_rgb, hidden=hidden)
+        scale, units = arrays.steps(data, axes)
+        return cls(data, axes, scale, units, is_rgb=is_rgb, hidden=hidden)
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -37,7 +37,9 @@ from torch import Tensor
 from unnoise.config.config import Config
 from unnoise.config.plain_yaml import read_yaml
 from unnoise.errors import InputError, ModelError, expect, first_line
+from unnoise.images import formats
 from unnoise.images.atomic import beside, replacing
+from unnoise.images.formats import urls
 from unnoise.images.levels import Level
 from unnoise.images.normalization import ChannelStatistics
 from unnoise.models.integrity import fault
@@ -258,7 +260,7 @@ def data_paths(folder: Path, model: Model, *, targets: bool = False) -> list[Pat
     """
     kept = model.provenance
     paths = [source.path for source in (kept.targets if targets else kept.data)]
-    gone = [path for path in paths if path is None or not Path(path).is_file()]
+    gone = [path for path in paths if path is None or not formats.is_there(urls.place(path))]
     if gone or not paths:
         lost = "arrays in memory" if None in paths or not paths else f"{gone[0]}, which is gone"
         again = " --targets TARGETS" if kept.targets else ""
@@ -266,7 +268,7 @@ def data_paths(folder: Path, model: Model, *, targets: bool = False) -> list[Pat
             f"{folder} was trained on {lost}; name its images again: unnoise train IMAGES{again} "
             f"--resume {folder}"
         )
-    return [Path(path) for path in paths if path is not None]
+    return [urls.place(path) for path in paths if path is not None]
 
 
 def load(folder: str | os.PathLike[str]) -> Model:

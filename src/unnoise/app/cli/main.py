@@ -42,6 +42,7 @@ from unnoise.app.cli.options import (
     Quiet,
     Report,
     Seed,
+    SequenceOfFiles,
     Series,
     Set,
     SkipExisting,
@@ -98,6 +99,7 @@ def denoise(
     time: Time = None,
     z: Slices = None,
     positions: Positions = None,
+    sequence: SequenceOfFiles = False,
     fix_scan: FixScan = False,
     dtype: Dtype = None,
     compress: Compress = None,
@@ -155,6 +157,7 @@ def denoise(
                 time,
                 z,
                 positions,
+                sequence,
             ),
             writing=files.OutputOptions(
                 out, dtype, overwrite, tta, uncertainty, backend, compress, skip_existing

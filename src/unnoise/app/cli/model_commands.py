@@ -35,6 +35,7 @@ from unnoise.app.cli.options import (
     Quiet,
     Report,
     Seed,
+    SequenceOfFiles,
     Series,
     Set,
     SkipExisting,
@@ -73,6 +74,7 @@ def train(
     time: Time = None,
     z: Slices = None,
     positions: Positions = None,
+    sequence: SequenceOfFiles = False,
     fix_scan: FixScan = False,
     overwrite: Overwrite = False,
     report: Report = True,
@@ -105,6 +107,7 @@ def train(
         chosen += [config, set_, log, seed, series, noise_model, nodata, mask, context]
         chosen += [channels, time, z, positions]
         changed = preset != "fast" or overwrite or nan != "keep" or keep_outliers or fix_scan
+        changed = changed or sequence
         if changed or any(option is not None and option != [] for option in chosen):
             raise InputError(
                 "--resume goes on with the settings of its model folder; leave out the other "
@@ -146,6 +149,7 @@ def train(
                 time,
                 z,
                 positions,
+                sequence,
             ),
             targets=targets,
             overwrite=overwrite,
@@ -172,6 +176,7 @@ def predict(
     time: Time = None,
     z: Slices = None,
     positions: Positions = None,
+    sequence: SequenceOfFiles = False,
     fix_scan: FixScan = False,
     dtype: Dtype = None,
     compress: Compress = None,
@@ -234,6 +239,7 @@ def predict(
                 time,
                 z,
                 positions,
+                sequence,
             ),
             writing=files.OutputOptions(
                 out, dtype, overwrite, tta or False, uncertainty, backend, compress, skip_existing

@@ -21,6 +21,7 @@ from unnoise.app.cli.options import (
     Overwrite,
     Positions,
     Quiet,
+    SequenceOfFiles,
     Series,
     Slices,
     Time,
@@ -38,6 +39,7 @@ def inspect(
     time: Time = None,
     z: Slices = None,
     positions: Positions = None,
+    sequence: SequenceOfFiles = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON: an object, or a list for several images.")
     ] = False,
@@ -55,7 +57,7 @@ def inspect(
     from unnoise.app.files import InputOptions
 
     reading = InputOptions(
-        axes, "keep", series, nodata, mask, False, False, channels, time, z, positions
+        axes, "keep", series, nodata, mask, False, False, channels, time, z, positions, sequence
     )
     echo(
         inspect_job.run(

@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     from unnoise.config.config import Config
     from unnoise.training.auto import Auto
 
-Inputs = Annotated[list[str], typer.Argument(help="Image files or folders.", show_default=False)]
+Inputs = Annotated[
+    list[str],
+    typer.Argument(
+        help="Image files, folders, addresses (s3://, https://), or patterns of one image like "
+        "img_t{t}_z{z}.tif.",
+        show_default=False,
+    ),
+]
 Out = Annotated[
     str | None,
     typer.Option(
@@ -75,10 +82,16 @@ Positions = Annotated[
     str | None,
     typer.Option(help="Only these images of files that hold several, or places along S: 0,2."),
 ]
+SequenceOfFiles = Annotated[
+    bool,
+    typer.Option(
+        "--sequence", help="All files are one image, in natural order: frames, or see --axes ZYX."
+    ),
+]
 Compress = Annotated[
     str | None,
     typer.Option(
-        help="Compression of TIFF results: none, zlib, lzw, zstd, packbits or lzma. "
+        help="Compression of TIFF and Zarr: none, zlib, zstd, lzw, packbits, lzma, blosc. "
         "Default: as the input, where lossless."
     ),
 ]

@@ -3,34 +3,41 @@
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from unnoise.errors import InputError, expect
-from unnoise.images import axes as ax
-from unnoise.images.atomic import target
-from unnoise.images.formats.places import find, output_path, output_paths, rewritten
+from unnoise.images.formats import sequences, urls
+from unnoise.images.formats.places import (
+    as_sequence,
+    find,
+    is_there,
+    output_path,
+    output_paths,
+    rewritten,
+)
 from unnoise.images.formats.registry import (
     folder_format,
     format_of,
     format_within,
-    is_read_only,
+    is_file,
     split_inside,
     suffix_of,
 )
-from unnoise.images.formats.writer import Writer
-from unnoise.images.image import Image
-from unnoise.images.pixel_types import as_pixels
+from unnoise.images.formats.saving import create, not_carried, save
+from unnoise.images.image import ArrayLike, Image
 
 __all__ = [
+    "as_sequence",
     "create",
     "find",
+    "is_there",
     "not_carried",
     "numbers",
     "open",
@@ -44,17 +51,20 @@ __all__ = [
 
 
 def open(
-    path: str | os.PathLike[str],
+    path: str | os.PathLike[str] | ArrayLike,
     *,
     axes: str | None = None,
     series: int | None = None,
     labels: bool = False,
 ) -> Image:
-    """Open an image file; pixels are read when they are asked for.
+    """Open an image; pixels are read when they are asked for.
 
     Parameters
     ----------
-    path : path
+    path : path or array
+        A file; a folder of Zarr; an address like ``s3://bucket/cells.zarr``; a pattern like
+        ``img_t{t}_z{z}.tif``, whose files are one image; or an array of NumPy, Dask, Zarr or
+        xarray, which stays where it is.
     axes : str, optional
         Letters out of STCZYX, one per dimension; overrides what the file says.
     series : int, optional
@@ -80,20 +90,28 @@ def open(
     >>> open("cells.tif").axes  # doctest: +SKIP
     'ZYX'
     """
-    expect("path", path, (str, os.PathLike), "a name like 'cells.tif'")
     if series is not None:
         expect("series", series, int, "a number from 0 on (open_all takes several)")
-    path, series = _named(Path(path), series)
-    found, note = _format(path)
-    if series is None or not hasattr(found, "numbers"):
-        if series:
-            raise InputError(f"{path} holds one image, so there is no series {series}")
-        image = found.read(path, axes)
-    else:
-        image = found.read(path, axes, series)
-    if not labels:
-        _refuse_labels(image)
-    return _noted(image, note)
+    if getattr(path, "shape", ()) and hasattr(path, "dtype"):
+        return Image.from_array(path, axes)
+    expect("path", path, (str, os.PathLike), "a name like 'cells.tif', or an array")
+    path = urls.place(cast(str, path))
+    if sequences.is_pattern(path):
+        return sequences.read(
+            path, axes, lambda file, own: open(file, axes=own, series=series, labels=labels)
+        )
+    with _local(path) as file:
+        inner, series = _named(file, series)
+        found, note = _format(inner)
+        if series is None or not hasattr(found, "numbers"):
+            if series:
+                raise InputError(f"{path} holds one image, so there is no series {series}")
+            image = found.read(inner, axes)
+        else:
+            image = found.read(inner, axes, series)
+        if not labels:
+            _refuse_labels(image)
+    return _noted(image if file == path else replace(image, path=path), note)
 
 
 def open_all(
@@ -125,16 +143,16 @@ def open_all(
     """
     images: list[Image] = []
     members: set[str] = set()
-    for path in map(Path, paths):
+    for path in map(urls.place, paths):
         if os.path.realpath(path) in members:
             continue
-        path, wanted = _named(path, series)
-        found, _ = _format(path)
         which, note = [0], ""
-        if hasattr(found, "numbers"):
-            which, note = found.numbers(path, wanted)
-        elif series not in (None, "all", 0):
-            raise InputError(f"{path} holds one image, so there is no series {series}")
+        if sequences.is_pattern(path):
+            which = [0 if series in (None, "all") else int(series)]
+        else:
+            path, wanted = _named(path, series)
+            with _local(path) as file:
+                which, note = _numbers(file, wanted)
         for number in which:
             image = _noted(open(path, axes=axes, series=number), note)
             members |= {os.path.realpath(file) for file in image.metadata.get("files", ())}
@@ -153,15 +171,28 @@ def numbers(path: Path, series: int | str | None = None) -> list[int]:
     ------
     InputError
     """
-    path, series = _named(path, series)
+    if sequences.is_pattern(path):
+        return [0]
+    path, series = _named(urls.place(path), series)
+    with _local(path) as file:
+        return _numbers(file, series)[0]
+
+
+def _numbers(path: Path, series: int | str | None) -> tuple[list[int], str]:
+    """The numbers of images of a file, and what there is to tell of the others."""
     found, _ = _format(path)
-    return list(found.numbers(path, series)[0]) if hasattr(found, "numbers") else [0]
+    if hasattr(found, "numbers"):
+        which, note = found.numbers(path, series)
+        return list(which), note
+    if series not in (None, "all", 0):
+        raise InputError(f"{path} holds one image, so there is no series {series}")
+    return [0], ""
 
 
 def _named(path: Path, series: Any) -> tuple[Path, Any]:
     """The file and number of an image that is named by a path inside its file."""
     file, inside = split_inside(path)
-    if not inside or not os.path.exists(file):
+    if isinstance(path, urls.Url) or not inside or not os.path.exists(file):
         return path, series
     found = _format(file)[0]
     if not hasattr(found, "named"):
@@ -171,8 +202,23 @@ def _named(path: Path, series: Any) -> tuple[Path, Any]:
     return file, found.named(file, inside)
 
 
+@contextmanager
+def _local(path: Path) -> Iterator[Path]:
+    """What readers open: the path, or a copy of what lies at an address, unless it is Zarr."""
+    if not isinstance(path, urls.Url) or not (suffix_of(path) and is_file(path)):
+        yield path
+        return
+    copy = urls.fetched(path)
+    try:
+        yield copy
+    except InputError as error:
+        raise type(error)(str(error).replace(str(copy), str(path))) from error
+
+
 def _format(path: Path) -> tuple[Any, str]:
     """The format of a file by its content, and what to tell where its name says another."""
+    if isinstance(path, urls.Url):
+        return format_of(Path("a.zarr")), ""
     if not os.path.exists(path):
         raise InputError(f"no such file: {path}; check the name and the folder")
     if path.is_dir():
@@ -217,138 +263,3 @@ def read_mask(path: str | os.PathLike[str]) -> NDArray:
         return block
     colours = [c for c in range(image.sizes["C"]) if c != image.alpha]
     return np.asarray(block.take(colours, image.axes.index("C")).any(image.axes.index("C")))
-
-
-def create(
-    path: str | os.PathLike[str],
-    like: Image,
-    *,
-    dtype: DTypeLike | None = None,
-    overwrite: bool = False,
-    compress: str | None = None,
-) -> Writer:
-    """Prepare an image file with the shape, axes, scale and metadata of another image.
-
-    Everything that can be known beforehand is checked here; the file is laid out when the
-    ``with`` block is entered, and gets its name when the block ends well. What is known of `like`
-    and will not be in the file is named by `Writer.lost`.
-
-    Parameters
-    ----------
-    path : path
-        Its suffix chooses the format; its folder is made if missing.
-    like : Image
-    dtype : dtype, optional
-        Type of the pixels in the file, that of `like` by default.
-    overwrite : bool
-        Whether an existing file may be replaced. The file of `like` itself never is.
-    compress : str, optional
-        For TIFF ``none``, ``zlib``, ``lzw``, ``zstd``, ``packbits`` or ``lzma``; by default as the
-        file of `like`, where that loses nothing.
-
-    Raises
-    ------
-    InputError
-
-    Examples
-    --------
-    >>> with create("clean.tif", like=image) as out:  # doctest: +SKIP
-    ...     out.write({"Z": 3}, block)
-    """
-    expect("path", path, (str, os.PathLike), "a name like 'cells.tif'")
-    path = Path(path)
-    found: Any = format_of(path)
-    if is_read_only(path):
-        raise InputError(
-            f"{path}: images are read from {path.suffix} files but not written to them; choose a "
-            f"name that ends in .ome.tif"
-        )
-    target(path)  # a link that leads nowhere is refused now
-    _refuse_source(path, [p for p in (like.path, *like.metadata.get("files", ())) if p is not None])
-    if os.path.exists(path):
-        if path.is_dir() and folder_format(path) is not found:
-            raise InputError(f"{path} is a folder; choose another name with -o")
-        if not overwrite:
-            raise InputError(f"{path} exists; add --overwrite or choose another name with -o")
-    kind = np.dtype(like.dtype if dtype is None else dtype).newbyteorder("=")
-    source: Any = format_of(like.path) if like.path and suffix_of(like.path) else None
-    if hasattr(source, "develop"):
-        developed = source.develop(path, like, kind, compress)
-        if developed is not None:
-            return Writer(path, like.axes, like.shape, kind, developed, source.LOST)
-    lost = found.lost(path, like, kind) if hasattr(found, "lost") else []
-    if compress is None:
-        layout = found.prepare(path, like, kind)
-    elif hasattr(found, "compressions"):
-        layout = found.prepare(path, like, kind, compress)
-    else:
-        raise InputError(
-            f"{path}: only TIFF can be compressed in a way of choice, and that is asked for "
-            f"({compress}); leave that out, or choose a name that ends in .tif"
-        )
-    return Writer(path, like.axes, like.shape, kind, layout, lost)
-
-
-def _refuse_source(path: Path, sources: Sequence[Path]) -> None:
-    """InputError where a result would change an image that it is made of."""
-    real = Path(os.path.realpath(path))
-    for source in sources:
-        if not source.exists():
-            continue
-        if path.exists() and path.samefile(source):
-            raise InputError(
-                f"{path} is the input itself, and the input is never overwritten; "
-                f"choose another name with -o"
-            )
-        other = Path(os.path.realpath(source))
-        if real in other.parents or (other in real.parents and other.is_dir()):
-            which = "holds the input" if real in other.parents else "lies in the input"
-            raise InputError(
-                f"{path} {which} {source}, and the input is never changed; choose another name "
-                f"with -o"
-            )
-
-
-def save(
-    path: str | os.PathLike[str],
-    array: NDArray,
-    *,
-    like: Image | None = None,
-    axes: str | None = None,
-    overwrite: bool = False,
-) -> None:
-    """Write an array at once, with the axes and metadata of `like` or with `axes`.
-
-    What the file cannot hold of the metadata is told by a warning.
-
-    Raises
-    ------
-    InputError
-
-    Examples
-    --------
-    >>> save("clean.tif", np.zeros((5, 64, 64), np.float32), axes="ZYX")  # doctest: +SKIP
-    """
-    array = as_pixels(array, "array")
-    if like is not None:
-        expect("like", like, Image, "an image of unnoise.open")
-    image = Image.from_array(array, axes) if like is None else like
-    if image.shape != array.shape:
-        raise InputError(f"the array has shape {array.shape} but its image {image.shape}")
-    with create(path, image, dtype=array.dtype, overwrite=overwrite) as out:
-        out.write({}, ax.to_canonical(array, image.axes))
-    if out.lost:
-        warnings.warn(not_carried(out, image), stacklevel=2)
-
-
-def not_carried(out: Writer, like: Image) -> str:
-    """A sentence on what of an image's metadata a file does not hold; nothing where it holds all.
-
-    Examples
-    --------
-    >>> image = Image.from_array(np.zeros((8, 8)))
-    >>> not_carried(Writer(Path("a.npy"), "YX", (8, 8), image.dtype, print, ["date"]), image)
-    'not carried from the image to a.npy: date'
-    """
-    names = ", ".join(out.lost)
-    return f"not carried from {like.name} to {out.path.name}: {names}" if names else ""

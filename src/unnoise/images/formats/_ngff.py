@@ -13,6 +13,7 @@ from typing import Any
 from unnoise.errors import AxesError
 from unnoise.images import axes as ax
 from unnoise.images.acquisition import Acquisition, color
+from unnoise.images.arrays import NAMES
 from unnoise.images.image import Image
 
 Json = Mapping[str, Any]
@@ -32,15 +33,6 @@ UNITS = {
     "hour": "h",
 }
 """Unit of OME-Zarr -> as OME-TIFF and the rest of this package spell it."""
-NAMES = {
-    **dict.fromkeys(("time", "frame", "frames"), "T"),
-    **dict.fromkeys(("channel", "channels", "band", "bands", "wavelength", "colour", "color"), "C"),
-    **dict.fromkeys(("depth", "level", "plane", "slice", "altitude"), "Z"),
-    **dict.fromkeys(("lat", "latitude", "row", "rows", "height", "northing"), "Y"),
-    **dict.fromkeys(("lon", "longitude", "col", "column", "columns", "width", "easting"), "X"),
-    **dict.fromkeys(("sample", "samples", "batch", "index", "position", "image"), "S"),
-}
-"""Name of a dimension in lower case -> its letter, besides the letters themselves."""
 SPELLINGS = {"um": "µm", "micron": "µm", "microns": "µm", "μm": "µm", "sec": "s", "\\u00B5m": "µm"}
 TYPES = {"T": "time", "C": "channel", "Z": "space", "Y": "space", "X": "space"}
 ORDER = "TSCZYX"
@@ -175,8 +167,7 @@ def letters_of(axes: Sequence[Json], shape: tuple[int, ...]) -> str:
             f"its metadata name the {len(names)} axes {', '.join(names)}, but the array has shape "
             f"{shape}; say which they are with {remedy}"
         )
-    own = dict(zip(ax.CANONICAL.lower(), ax.CANONICAL, strict=True))
-    letters = [{**NAMES, **own}.get(name.lower(), "?") for name in names]
+    letters = [NAMES.get(name.lower(), "?") for name in names]
     free = {"time": "T", "channel": "C", "space": "XYZ"}
     for i in reversed(range(len(letters))):
         kind = axes[i].get("type", "")
@@ -187,20 +178,6 @@ def letters_of(axes: Sequence[Json], shape: tuple[int, ...]) -> str:
     if "?" in text or not {"Y", "X"} <= set(text) or len(set(text)) != len(text):
         raise ax.ambiguous(shape, text if {"Y", "X"} <= set(text) else "")
     return text
-
-
-def letters_of_names(names: Sequence[str], shape: tuple[int, ...]) -> str | None:
-    """Letters for the names of dimensions; None where they tell nothing.
-
-    Examples
-    --------
-    >>> letters_of_names(("time", "lat", "lon"), (3, 40, 50))
-    'TYX'
-    """
-    known = {*NAMES, *ax.CANONICAL.lower()}
-    if not any(name.lower() in known for name in names):
-        return None
-    return letters_of([{"name": name} for name in names], shape)
 
 
 def _unit(axis: Json) -> str:
@@ -276,7 +253,9 @@ def written(
         kind = {"type": TYPES[letter]} if letter in TYPES else {}
         entries.append({"name": letter.lower(), **kind, **({"unit": unit} if unit else {})})
     size = [float(image.scale.get(letter, 1.0)) for letter in axes]
-    start = dict(zip(meta.get("axes", ""), meta.get("offset", ()), strict=True))
+    found = zip(meta.get("axes", ""), meta.get("offset", ()), meta.get("shape", ()), strict=True)
+    # Of a part along an axis nobody knows any more where it began.
+    start = {k: offset for k, offset, n in found if image.sizes[k] == n}
     datasets = []
     for level, factor in enumerate(factors):
         scale = [s * f for s, f in zip(size, factor, strict=True)]

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
+from zarr.abc.store import RangeByteRequest, SuffixByteRequest
 from zarr.storage import FsspecStore, LocalStore, WrapperStore, ZipStore
 
 from unnoise.errors import InputError, first_line
@@ -74,7 +75,17 @@ class _Watched(WrapperStore[Any]):
             files = [f"{folder}/{m}".lstrip("/") for folder in folders for m in MARKERS]
             if not any([await self._store.exists(file) for file in files]):
                 raise FileNotFoundError("it is there no longer")
-        return value
+        return value if value is None or byte_range is None else _cut(value, byte_range)
+
+
+def _cut(value: Any, byte_range: Any) -> Any:
+    """The bytes that were asked for, of servers too that send all instead."""
+    if isinstance(byte_range, SuffixByteRequest):
+        return value[max(len(value) - byte_range.suffix, 0) :]
+    if isinstance(byte_range, RangeByteRequest):
+        size = byte_range.end - byte_range.start
+        return value[byte_range.start : byte_range.end] if len(value) > size else value
+    return value
 
 
 def root(path: Path) -> Any:
@@ -98,7 +109,8 @@ def root(path: Path) -> Any:
 def _store(path: Path) -> tuple[Any, str]:
     """A store, and where in it the outermost group or array lies."""
     if isinstance(path, Url):
-        return _Watched(FsspecStore.from_url(str(path), read_only=True)), ""
+        with urls.reaching(path):
+            return _Watched(FsspecStore.from_url(str(path), read_only=True)), ""
     if path.is_dir():
         return _Watched(LocalStore(path, read_only=True)), ""
     with zipfile.ZipFile(path) as file:
@@ -125,13 +137,13 @@ def _opened(store: Any, inner: str) -> Any:
 def _explained(path: Path, error: Exception) -> InputError:
     """A sentence for whatever was raised."""
     text = first_line(error)
-    if isinstance(path, Url) and isinstance(error, ImportError):
-        return urls.lacking(path)
     if isinstance(error, FileNotFoundError):
         return InputError(
             f"{path} holds no Zarr group or array (no {', '.join(MARKERS)}); name the folder that "
             f"does, or copy it again"
         )
+    if isinstance(path, Url) and not isinstance(error, ValueError | LookupError | TypeError):
+        return urls.unreached(path, error)
     if isinstance(error, PermissionError):
         return InputError(f"{path} may not be read ({text}); ask for permission")
     if "codec" in text.lower():

@@ -154,7 +154,7 @@ class Layout:
         shape = tuple(like.sizes[k] for k in axes)
         chunks, shards = _blocks(like, axes, shape, storage, old)
         sizes = [like.scale.get(k, 0.0) for k in axes]
-        levels = _levels(like, axes, shape, storage, sizes) if version else []
+        levels = _levels(axes, shape, storage, sizes) if version else []
         keywords = {
             **_codecs(storage, dtype, compress, old),
             "chunks": chunks,
@@ -259,10 +259,10 @@ def _blocks(
     like: Image, axes: str, shape: tuple[int, ...], storage: Mapping[str, Any], old: bool
 ) -> tuple[tuple[int, ...], tuple[int, ...] | None]:
     """Chunks and shards: those of the input if it was Zarr."""
-    if len(storage.get("chunks", ())) == len(axes):
-        order = [like.axes.index(k) for k in axes]
-        chunks = tuple(storage["chunks"][i] for i in order)
-        shards = storage["shards"] and tuple(storage["shards"][i] for i in order)
+    own = storage.get("axes", "")
+    if own and set(axes) <= set(own):
+        chunks = tuple(storage["chunks"][own.index(k)] for k in axes)
+        shards = storage["shards"] and tuple(storage["shards"][own.index(k)] for k in axes)
         if shards is None or old:
             chunks = tuple(min(c, n) for c, n in zip(chunks, shape, strict=True))
         return chunks, None if old else shards
@@ -277,7 +277,6 @@ def _blocks(
 
 
 def _levels(
-    like: Image,
     axes: str,
     shape: tuple[int, ...],
     storage: Mapping[str, Any],
@@ -285,8 +284,8 @@ def _levels(
 ) -> list[tuple[int, ...]]:
     """Factors of the smaller copies: those of the input, or halves until a plane is small."""
     known = storage.get("levels")
-    own = like.metadata.get("ngff", {}).get("axes", "")
-    if known is None or sorted(own) != sorted(axes):
+    own = storage.get("axes", "")
+    if known is None or not set(axes) <= set(own):
         return _zarr_pyramid.factors(axes, shape, sizes)
     found, done = [], (1,) * len(axes)
     for level in known:

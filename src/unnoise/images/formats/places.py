@@ -9,7 +9,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from unnoise.errors import InputError
+from unnoise.images.formats import sequences, urls
 from unnoise.images.formats.registry import (
+    MARKERS,
     folder_format,
     format_of,
     is_read_only,
@@ -26,10 +28,11 @@ WRITTEN = ".ome", ".tif"
 
 
 def find(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
-    """Expand files, folders and patterns like ``folder/*.tif`` into image files.
+    """Expand files, folders, addresses and patterns like ``folder/*.tif`` into image files.
 
-    Files of a folder or a pattern come in natural order (``t2`` before ``t10``). A folder's
-    ``x_denoised.tif`` is left out where ``x.tif`` lies beside it: it is an earlier result.
+    A pattern with letters in braces, like ``img_t{t}_z{z}.tif``, is one image. Files of a folder or
+    a pattern come in natural order (``t2`` before ``t10``). A folder's ``x_denoised.tif`` is left
+    out where ``x.tif`` lies beside it: it is an earlier result.
 
     Raises
     ------
@@ -37,8 +40,12 @@ def find(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
         For missing files, unknown suffixes, and folders or patterns without images.
     """
     found: dict[Path, None] = {}
-    for path in map(Path, paths):
-        if path.is_dir() and folder_format(path) is not None:
+    for path in map(urls.place, paths):
+        if sequences.is_pattern(path):
+            found[path] = None
+        elif isinstance(path, urls.Url):
+            found |= dict.fromkeys(_at(path))
+        elif path.is_dir() and folder_format(path) is not None:
             found[path] = None
         elif path.is_dir():
             names = {p.name for p in path.iterdir() if _is_image(p)}
@@ -55,6 +62,49 @@ def find(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
         else:
             raise InputError(f"no such file: {path}; check the name and the folder")
     return list(found)
+
+
+def _at(path: urls.Url) -> list[Path]:
+    """The images at an address."""
+    if glob.has_magic(str(path)):
+        return _images(urls.found(path), f"the pattern {path} matches no")
+    if suffix_of(path) or any(urls.exists(path / name) for name in MARKERS):
+        return [path]
+    return _images(urls.found(path), f"the folder {path} holds no")
+
+
+def as_sequence(paths: Iterable[str | os.PathLike[str]], axes: str | None = None) -> list[Path]:
+    """Files, folders or patterns as the pattern of one image, whose files come in natural order.
+
+    Parameters
+    ----------
+    paths : iterable of path
+        As for `find`; all that is found is one image.
+    axes : str, optional
+        Its first letter is the axis along which the files follow one another; T without it.
+
+    Raises
+    ------
+    InputError
+        If the names of the files have nothing in common.
+    """
+    found = find(paths)
+    if len(found) == 1 and sequences.is_pattern(found[0]):
+        return found
+    letter = (axes or "T")[0].upper()
+    if letter not in sequences.GRID:
+        raise InputError(
+            f"a sequence goes along S, T, C or Z, and the axes {axes} begin with {letter}; name "
+            f"those of the whole, as in --axes ZYX"
+        )
+    return [sequences.named(sorted(found, key=_natural), letter)]
+
+
+def is_there(path: Path) -> bool:
+    """Whether a name that was kept still leads to an image, as far as can be told without it."""
+    if isinstance(path, urls.Url) or sequences.is_pattern(path):
+        return True
+    return _is_image(path)
 
 
 def output_path(
@@ -85,7 +135,11 @@ def output_path(
     if isinstance(source, Image):
         part = source.metadata.get("part", "")
         source = source.path or Path(source.name)
-    source = _outermost(source)
+    source = sequences.cleaned(source) if sequences.is_pattern(source) else _outermost(source)
+    if isinstance(source, urls.Url):  # results are written here
+        source = Path(source.name)
+    if out is not None:
+        urls.refuse(out)
     stem, ome, suffix = _split(source.name)
     if is_read_only(source):
         ome, suffix = getattr(format_of(source), "RESULTS", WRITTEN)
@@ -138,16 +192,22 @@ def _outermost(path: Path) -> Path:
 
     Results lie beside images and not in them, and have the suffix of their format.
     """
-    if not path.is_dir() or folder_format(path) is None:
+    is_url = isinstance(path, urls.Url)
+    if not is_url and (not path.is_dir() or folder_format(path) is None):
         return path
-    whole, inner = path, list[str]()
-    for parent in path.parents:
-        if folder_format(parent) is None:
-            break
-        whole, inner = parent, [*path.relative_to(parent).parts]
-    suffix = suffix_of_folder(whole)
-    stem, ome, _ = _split(whole.name) if suffix_of(whole) else (whole.name, "", "")
-    return whole.with_name("_".join([stem, *inner]) + ome + suffix)
+    whole = path
+    if is_url:
+        stores = [p for p in (path, *path.parents) if p.suffix.lower() == ".zarr"]
+        whole = stores[-1] if stores else path
+    else:
+        for parent in path.parents:
+            if folder_format(parent) is None:
+                break
+            whole = parent
+    known = suffix_of(whole)
+    stem, ome, suffix = _split(whole.name) if known else (whole.name, "", "")
+    suffix = suffix or (".zarr" if is_url else suffix_of_folder(whole))
+    return whole.with_name("_".join([stem, *path.relative_to(whole).parts]) + ome + suffix)
 
 
 def _split(name: str) -> tuple[str, str, str]:

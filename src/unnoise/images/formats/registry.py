@@ -297,6 +297,12 @@ def suffix_of_folder(path: Path) -> str:
     return next((own for file, own in MARKERS.items() if (path / file).is_file()), "")
 
 
+def is_file(path: Path) -> bool:
+    """Whether images of this name are files, or folders: told by the name alone."""
+    suffix = suffix_of(path)
+    return WITHIN.get(suffix) == "ZIP" or not getattr(format_of(path), "folders", False)
+
+
 def format_within(path: Path, named: Format) -> tuple[Format, str]:
     """The format that the first bytes of a file tell, and a note where its name says another.
 

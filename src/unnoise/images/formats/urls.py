@@ -1,12 +1,21 @@
-"""Addresses of object stores and servers as paths, and what lies there."""
+"""Addresses of object stores and servers, as paths, and what lies there.
+
+Whatever fsspec speaks is read; Zarr chunk by chunk, other files as a whole, from a temporary copy.
+"""
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-from unnoise.errors import InputError
+from unnoise.errors import InputError, first_line
 
 ADDRESS = re.compile(r"([a-z][a-z0-9+]+):/+(?=[^/])")
 """A protocol has two letters at least: one is the drive of Windows."""
@@ -18,6 +27,8 @@ PACKAGES = {
     **dict.fromkeys(("sftp", "ssh"), "paramiko"),
 }
 """Protocol -> the package that speaks it, none of which is installed with this one."""
+_copies: dict[str, tuple[str, Path]] = {}
+"""Address -> version and place of the copy; its folder goes when the program ends."""
 
 
 class Url(type(Path())):  # type: ignore[misc]
@@ -32,8 +43,7 @@ class Url(type(Path())):  # type: ignore[misc]
     """
 
     def __str__(self) -> str:
-        text = ADDRESS.sub(r"\1://", super().__str__().replace(os.sep, "/"))
-        return text.replace("file://", "file:///")
+        return ADDRESS.sub(r"\1://", super().__str__().replace(os.sep, "/"))
 
     def __fspath__(self) -> str:
         return str(self)
@@ -51,17 +61,124 @@ def place(path: str | os.PathLike[str]) -> Path:
     >>> place("memory://a.npy"), place("file:///data/a.npy").as_posix()
     (Url('memory://a.npy'), '/data/a.npy')
     """
-    if isinstance(path, Url) or not ADDRESS.match(os.fspath(path)):
-        return Path(path)
+    if isinstance(path, Url):
+        return path
     text = os.fspath(path)
+    if not ADDRESS.match(text):
+        return Path(path)
     if text.startswith("file:"):
         return Path("/" + text.removeprefix("file:").lstrip("/"))
     return Url(text)
 
 
-def lacking(path: Url) -> InputError:
+def exists(path: Url) -> bool:
+    """Whether anything lies at an address.
+
+    Raises
+    ------
+    InputError
+        If it cannot be reached.
+    """
+    with reaching(path):
+        files, inner = _files(path)
+        return bool(files.exists(inner))
+
+
+def found(pattern: Url) -> list[Path]:
+    """The addresses that match a pattern, or lie in a folder.
+
+    Raises
+    ------
+    InputError
+        If it cannot be reached or listed.
+    """
+    with reaching(pattern):
+        files, inner = _files(pattern)
+        names = files.glob(inner) if any(c in inner for c in "*?[") else files.ls(inner, False)
+        return [Url(files.unstrip_protocol(name)) for name in names]
+
+
+def fetched(path: Url) -> Path:
+    """A copy of a file, which is made once as long as the file does not change.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or cannot be reached, or is larger than the room for it.
+    """
+    with reaching(path):
+        files, inner = _files(path)
+        version = str(files.ukey(inner))
+        known, copy = _copies.get(str(path), ("", None))
+        if copy is not None and known == version:
+            return copy
+        size, free = files.size(inner) or 0, shutil.disk_usage(tempfile.gettempdir()).free
+        if size > free:
+            raise InputError(
+                f"{path} has {size / 1e9:.1f} GB, and there is room for {free / 1e9:.1f} GB in "
+                f"{tempfile.gettempdir()}; set TMPDIR to a larger disk, or copy the file there"
+            )
+        folder = tempfile.mkdtemp(prefix="unnoise-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        copy = Path(folder, path.name)
+        files.get_file(inner, str(copy))
+        _copies[str(path)] = version, copy
+        return copy
+
+
+def refuse(out: str | os.PathLike[str]) -> None:
+    """InputError for results at an address: nothing appears there whole or not at all."""
+    if isinstance(place(out), Url):
+        raise InputError(
+            f"{out}: results are written to a disk of this machine; name a path with -o, and copy "
+            f"what is whole"
+        )
+
+
+@contextmanager
+def reaching(path: Path) -> Iterator[None]:
+    """Turn whatever a server or its client raises into one sentence.
+
+    Raises
+    ------
+    InputError
+    """
+    try:
+        yield
+    except (InputError, MemoryError):
+        raise
+    except FileNotFoundError as error:
+        cause = error.__cause__  # HTTP calls it missing too where nobody answers
+        if isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError):
+            raise unreached(path, cause) from error
+        raise InputError(f"no such file: {path}; check the address") from error
+    except ImportError as error:
+        raise _lacking(path) from error
+    except Exception as error:  # clients raise anything
+        if "not known" in str(error):  # which fsspec says of protocols
+            raise _lacking(path) from error
+        raise unreached(path, error) from error
+
+
+def unreached(path: Path, error: Exception) -> InputError:
+    """The error for whatever a server or its client raises."""
+    return InputError(
+        f"{path} cannot be reached ({first_line(error)}); see to the address, the connection and "
+        f"the permission to read"
+    )
+
+
+def _lacking(path: Path) -> InputError:
     """The error where the package for a protocol is not installed."""
     protocol = str(path).split("://")[0]
     package = PACKAGES.get(protocol, "")
     remedy = f"pip install {package}" if package else "a package for fsspec that speaks it"
     return InputError(f"{path}: reading from {protocol}:// needs {remedy}")
+
+
+def _files(path: Url) -> tuple[Any, str]:
+    """The file system of an address, and the name there."""
+    from fsspec.core import url_to_fs
+
+    files, inner = url_to_fs(str(path))
+    return files, str(inner)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from unnoise.errors import AxesError, InputError
+from unnoise.images import arrays
 from unnoise.images.acquisition import Acquisition
 from unnoise.images.formats import _ngff, _zarr_store
 from unnoise.images.formats._zarr_writing import compressions, lost, prepare, storage_of
@@ -149,7 +150,7 @@ def _described(
         alpha=own.get("alpha") if is_rgb else None,
         metadata={
             "source": "ome-zarr",
-            "zarr": {**storage, "levels": levels},
+            "zarr": {**storage, "axes": meta.axes, "levels": levels},
             "ngff": {
                 "axes": meta.axes,
                 "shape": data.shape,
@@ -181,8 +182,8 @@ def _plain(
     storage: dict[str, Any],
 ) -> Image:
     """An array without metadata of OME; its dimensions may have names, or this package knows it."""
-    dims, own = dimensions(array), entry.own
-    letters = axes or own.get("axes") or _ngff.letters_of_names(dims, data.shape)
+    dims, own = arrays.names_of(array), entry.own
+    letters = axes or own.get("axes") or arrays.letters(dims, data.shape)
     image = Image.from_array(data, letters)
     others = {k: v for k, v in entry.others.items() if k != "_ARRAY_DIMENSIONS"}
     names = tuple(map(str, own.get("channel_names", ())))
@@ -194,17 +195,9 @@ def _plain(
         acquisition=Acquisition.of(own.get("acquisition", {})),
         metadata={
             "source": "zarr",
-            "zarr": storage,
+            "zarr": {**storage, "axes": image.axes},
             "dimensions": dims,
             "ngff": {"others": others},
             "holds": ["attributes"] if others else [],
         },
     )
-
-
-def dimensions(array: Any) -> tuple[str, ...]:
-    """The names of the dimensions of an array, where it has them."""
-    names = getattr(array.metadata, "dimension_names", None)
-    names = names or array.attrs.get("_ARRAY_DIMENSIONS")
-    known = isinstance(names, (list, tuple)) and len(names) == array.ndim
-    return tuple(map(str, names)) if known and all(names) else ()

@@ -1,0 +1,119 @@
+"""Many files are one image: their order, their axes, and what is said where they do not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from unnoise.errors import AxesError, InputError
+from unnoise.images import formats
+
+PIXELS = np.random.default_rng(0).integers(0, 99, (2, 11, 20, 24)).astype(np.uint16)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for t in range(2):
+        for z in range(11):
+            formats.save(tmp_path / f"img_t{t}_z{z}.tif", PIXELS[t, z])
+    formats.save(tmp_path / "img_t0_z1_denoised.tif", PIXELS[0, 0])
+    return tmp_path
+
+
+def test_braces_name_the_axes(folder: Path) -> None:
+    image = formats.open(folder / "img_t{t}_z{z}.tif")
+    assert (image.axes, image.shape, image.dtype) == ("TZYX", (2, 11, 20, 24), np.uint16)
+    np.testing.assert_array_equal(image.data[...], PIXELS)
+    np.testing.assert_array_equal(image.data[1, 2:9:3, 5, -3:], PIXELS[1, 2:9:3, 5, -3:])
+    where = {"T": 1, "Z": slice(9, 11), "X": slice(3, 9)}
+    np.testing.assert_array_equal(image.read(where)[0, 0, 0], PIXELS[1, 9:11, :, 3:9])
+    assert image.name == "img_t{t}_z{z}.tif"
+    assert formats.open(folder / "img_t1_z{z}.tif").axes == "ZYX"
+    assert formats.open(folder / "img_t{c}_z{s}.tif").axes == "SCYX"
+
+
+def test_a_sequence_is_one_input_and_its_result_one_file(folder: Path) -> None:
+    (found,) = formats.find([folder / "img_t{t}_z{z}.tif"])
+    (image,) = formats.open_all([found])
+    assert formats.output_path(image) == folder / "img_denoised.tif"
+    assert formats.output_paths([image], folder / "new.ome.tif") == [folder / "new.ome.tif"]
+    with pytest.raises(InputError, match="is the input itself"):
+        formats.create(folder / "img_t1_z3.tif", image, overwrite=True)
+    with formats.create(folder / "whole.ome.tif", image) as out:
+        out.write({}, image.read())
+    np.testing.assert_array_equal(formats.open(folder / "whole.ome.tif").data[...], PIXELS)
+
+
+def test_files_in_natural_order_are_frames_or_what_the_axes_say(folder: Path) -> None:
+    for names in (
+        ["img_t0_z*.tif"],
+        [f"img_t0_z{z}.tif" for z in (3, 10, 0, 1, 2, 4, 5, 6, 7, 8, 9)],
+    ):
+        paths = [p for p in formats.find([folder / n for n in names]) if "denoised" not in p.name]
+        (pattern,) = formats.as_sequence(paths)
+        image = formats.open(pattern)
+        assert (pattern.name, image.axes) == ("img_t0_z{t}.tif", "TYX")
+        np.testing.assert_array_equal(image.data[...], PIXELS[0])
+    (pattern,) = formats.as_sequence([folder], "ZYX")
+    image = formats.open(pattern, axes="ZYX")
+    assert image.axes == "ZYX"
+    np.testing.assert_array_equal(image.data[...], PIXELS.reshape(22, 20, 24))
+    with pytest.raises(InputError, match=r"img_t0_z10\.tif belongs to the sequence .* --time"):
+        formats.as_sequence([folder / f"img_t0_z{z}.tif" for z in range(10)])
+    with pytest.raises(InputError, match="is one file; a sequence has two at least"):
+        formats.as_sequence([folder / "img_t0_z1.tif"])
+    with pytest.raises(InputError, match="goes along S, T, C or Z"):
+        formats.as_sequence([folder], "YX")
+
+
+def test_names_of_channels_are_kept(tmp_path: Path) -> None:
+    for i, name in enumerate(("DAPI", "GFP")):
+        formats.save(tmp_path / f"a-{name}.npy", PIXELS[i], axes="ZYX")
+    image = formats.open(tmp_path / "a-{c}.npy", axes="CZYX")
+    assert (image.axes, image.channel_names) == ("CZYX", ("DAPI", "GFP"))
+    assert formats.open(tmp_path / "a-{c}.npy", axes="TYX").axes == "CTYX"
+    for i in range(2):
+        formats.save(tmp_path / f"b{i}.ome.tif", PIXELS[i], axes="ZYX")
+    assert formats.open(tmp_path / "b{t}.ome.tif").axes == "TZYX"
+    with pytest.raises(AxesError, match="have an axis Z of their own; choose another"):
+        formats.open(tmp_path / "b{z}.ome.tif")
+
+
+def test_axes_of_length_1_give_way(tmp_path: Path) -> None:
+    for t in range(2):
+        formats.save(tmp_path / f"f{t}.zarr", PIXELS[t][None], axes="TZYX")
+    image = formats.open(tmp_path / "f{t}.zarr")
+    assert image.axes == "TZYX"
+    np.testing.assert_array_equal(image.data[...], PIXELS)
+
+
+def test_what_is_missing_or_different_is_named(folder: Path) -> None:
+    (folder / "img_t1_z4.tif").rename(folder / "img_t1_z11.tif")
+    said = r"2 of 24 files are missing \(img_t0_z11\.tif, img_t1_z4\.tif\); add them"
+    with pytest.raises(InputError, match=said):
+        formats.open(folder / "img_t{t}_z{z}.tif")
+    formats.save(folder / "img_t0_z3.tif", PIXELS[0, 0, :-1], overwrite=True)
+    said = r"img_t0_z3\.tif has shape \(19, 24\) and type uint16, but img_t0_z0\.tif has \(20, 24\)"
+    with pytest.raises(InputError, match=said):
+        formats.open(folder / "img_t0_z{z}.tif")
+    formats.save(folder / "img_t0_z003.tif", PIXELS[0, 0])
+    with pytest.raises(InputError, match="'003' and '3' are the same place along Z"):
+        formats.open(folder / "img_t0_z{z}.tif")
+    with pytest.raises(InputError, match="no files match"):
+        formats.open(folder / "img_p{t}.tif")
+    with pytest.raises(InputError, match="a letter twice in braces"):
+        formats.open(folder / "img_t{t}_z{t}.tif")
+
+
+def test_folders_can_be_part_of_a_pattern(tmp_path: Path) -> None:
+    for s in range(2):
+        for t in range(2):
+            formats.save(tmp_path / f"pos{s}" / f"{t:03}.png", PIXELS[s, t].astype(np.uint8))
+    image = formats.open(tmp_path / "pos{s}" / "{t}.png")
+    assert (image.axes, image.shape) == ("STYX", (2, 2, 20, 24))
+    assert formats.output_path(image).parent == tmp_path
+    assert formats.output_path(image).suffix == ".png"
+    with pytest.raises(InputError, match="PNG"):
+        formats.create(formats.output_path(image), image)

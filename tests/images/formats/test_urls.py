@@ -1,0 +1,157 @@
+"""What lies at an address is read like a file; what cannot be reached is told in one sentence."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import shutil
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pytest
+
+from unnoise.errors import InputError
+from unnoise.images import formats
+from unnoise.images.formats import urls
+
+from .zarr_stores import ngff, pixels_of
+
+PIXELS = pixels_of((3, 40, 40))
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def memory(tmp_path: Path) -> Iterator[fsspec.AbstractFileSystem]:
+    """A file system in memory with images."""
+    files = fsspec.filesystem("memory")
+    ngff(tmp_path / "a.zarr", PIXELS, scale={"Z": 2.0}, levels=2)
+    formats.save(tmp_path / "a.ome.tif", PIXELS, axes="ZYX")
+    for t in range(3):
+        np.save(tmp_path / f"t{t}.npy", PIXELS[t])
+    files.put(f"{tmp_path}/", "/lab/", recursive=True)
+    yield files
+    files.rm("/lab", recursive=True)
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """The address of a server on this machine, and the folder that it serves."""
+    root = tmp_path / "served"
+    root.mkdir()
+    handler = functools.partial(Quiet, directory=str(root))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_port}", root
+        running.shutdown()
+        thread.join()
+
+
+def test_addresses_are_paths(memory: object) -> None:
+    a = urls.place("memory://lab/a.zarr")
+    assert (a.name, a.suffix, a.absolute(), str(a.parent)) == ("a.zarr", ".zarr", a, "memory://lab")
+    assert urls.place(Path("s3://bucket/a.tif")) == urls.place("s3://bucket/a.tif")
+    assert str(urls.place("zip://a.zarr::s3://bucket/b.zip")) == "zip://a.zarr::s3://bucket/b.zip"
+    assert isinstance(urls.place("c:/data/a.tif"), urls.Url) is False
+    assert urls.place("file:///data/a.tif") == Path("/data/a.tif")
+
+
+@pytest.mark.parametrize("name", ["a.zarr", "a.zarr/0", "a.ome.tif"])
+def test_zarr_and_files_are_read_from_object_stores(memory: object, name: str) -> None:
+    image = formats.open(f"memory://lab/{name}")
+    assert (image.axes, image.name, str(image.path)) == (
+        "ZYX",
+        name.split("/")[-1],
+        f"memory://lab/{name}",
+    )
+    np.testing.assert_array_equal(image.read({"Z": 1})[0, 0, 0, 0], PIXELS[1])
+    stem, suffix = {
+        "a.zarr": ("a", ".zarr"),
+        "a.zarr/0": ("a_0", ".zarr"),
+        "a.ome.tif": ("a", ".ome.tif"),
+    }[name]
+    assert formats.output_path(image) == Path(f"{stem}_denoised{suffix}")
+    assert formats.output_path(image, "new/") == Path(f"new/{stem}{suffix}")
+
+
+def test_folders_patterns_and_sequences_at_addresses(memory: object) -> None:
+    def names(*paths: str) -> list[str]:
+        return [p.name for p in formats.find([f"memory://lab/{path}" for path in paths])]
+
+    assert names("") == ["a.ome.tif", "a.zarr", "t0.npy", "t1.npy", "t2.npy"]
+    assert names("t*.npy", "a.zarr/0") == ["t0.npy", "t1.npy", "t2.npy", "0"]
+    image = formats.open("memory://lab/t{t}.npy")
+    assert image.axes == "TYX"
+    np.testing.assert_array_equal(image.data[...], PIXELS)
+    assert formats.output_path(image) == Path("t_denoised.npy")
+
+
+def test_a_copy_is_made_once_as_long_as_nothing_changes(memory: fsspec.AbstractFileSystem) -> None:
+    first = urls.fetched(urls.Url("memory://lab/t0.npy"))
+    assert urls.fetched(urls.Url("memory://lab/t0.npy")) == first
+    memory.pipe("/lab/t0.npy", memory.cat("/lab/t1.npy"))
+    image = formats.open("memory://lab/t0.npy")
+    np.testing.assert_array_equal(image.data[...], PIXELS[1])
+
+
+def test_a_server_is_read_chunk_by_chunk(server: tuple[str, Path]) -> None:
+    address, root = server
+    ngff(root / "a.zarr", PIXELS, shards=(1, 32, 32))
+    formats.save(root / "b.tif", PIXELS, axes="ZYX")
+    image = formats.open(f"{address}/a.zarr")
+    np.testing.assert_array_equal(image.data[1, 3:20], PIXELS[1, 3:20])
+    np.testing.assert_array_equal(formats.open(f"{address}/b.tif").data[...], PIXELS)
+    with pytest.raises(InputError, match=r"no such file: http.*c\.tif; check the address"):
+        formats.open(f"{address}/c.tif")
+    with pytest.raises(InputError, match=r"http.*c\.zarr holds no Zarr group or array"):
+        formats.open(f"{address}/c.zarr")
+
+
+def test_a_server_that_loses_an_image_does_not_give_zeros(server: tuple[str, Path]) -> None:
+    address, root = server
+    ngff(root / "a.zarr", PIXELS)
+    image = formats.open(f"{address}/a.zarr")
+    assert (image.data[0] == PIXELS[0]).all()
+    shutil.rmtree(root / "a.zarr")
+    with pytest.raises(InputError, match=r"a\.zarr cannot be reached any longer .* run again"):
+        image.data[1]
+
+
+def test_nobody_answers() -> None:
+    for name in ("a.zarr", "a.tif"):
+        with pytest.raises(InputError, match=rf"127\.0\.0\.1:9/{name} cannot be reached"):
+            formats.open(f"http://127.0.0.1:9/{name}")
+
+
+def test_packages_that_are_not_installed_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
+    for name in ("a.zarr", "a.tif"):
+        with pytest.raises(
+            InputError, match=r"gs://b/.*: reading from gs:// needs pip install gcs"
+        ):
+            formats.open(f"gs://b/{name}")
+        with pytest.raises(InputError, match="nonesuch:// needs a package for fsspec"):
+            formats.open(f"nonesuch://b/{name}")
+
+
+def test_results_are_written_here(memory: object) -> None:
+    image = formats.open("memory://lab/a.zarr")
+    with pytest.raises(InputError, match="results are written to a disk of this machine"):
+        formats.create("s3://bucket/a.zarr", image)
+    with pytest.raises(InputError, match="results are written to a disk of this machine"):
+        formats.output_path(image, "s3://bucket/")
+
+
+def test_a_copy_needs_room(memory: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = type("Usage", (), {"free": 100})
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
+    with pytest.raises(InputError, match=r"t2\.npy has 0\.0 GB, and there is room for 0\.0 GB"):
+        formats.open("memory://lab/t2.npy")
