@@ -170,6 +170,7 @@ def test_results_of_what_can_only_be_read_are_ome_tiff(tmp_path: Path) -> None:
     assert "a.czi: its format can be read but not written" in formats.rewritten(
         image, formats.output_path(image)
     )
+    assert formats.rewritten(image, tmp_path / "b.npy") == ""
     with pytest.raises(InputError, match=r"b\.czi: images are read from \.czi files but not writ"):
         formats.create(tmp_path / "b.czi", like=image)
     for name in ("a.czi", "a_denoised.ome.tif", "a_series3_denoised.ome.tif", "b_denoised.ome.tif"):

@@ -182,7 +182,8 @@ def rewritten(image: Image, path: Path) -> str:
     >>> rewritten(Image(np.zeros((8, 8)), "YX", path=Path("a.npy")), Path("a_denoised.npy"))
     ''
     """
-    if image.path is None or not is_read_only(image.path):
+    named = not path.name.endswith("".join(WRITTEN))  # by the user, who knows
+    if image.path is None or named or not is_read_only(image.path):
         return ""
     return f"{image.name}: its format can be read but not written, so the result is {path.name}"
 
