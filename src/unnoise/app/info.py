@@ -15,7 +15,7 @@ import numpy as np
 from unnoise.app.files import InputOptions
 from unnoise.errors import InputError, UnnoiseError, printable
 from unnoise.images import formats
-from unnoise.images.formats.registry import about_of
+from unnoise.images.formats.content import about_of
 from unnoise.images.image import Image
 
 BASE = 450e6

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from unnoise.errors import InputError, expect
 from unnoise.images.formats import sequences, urls
+from unnoise.images.formats.content import format_within
 from unnoise.images.formats.places import (
     as_sequence,
     find,
@@ -25,7 +26,6 @@ from unnoise.images.formats.places import (
 from unnoise.images.formats.registry import (
     folder_format,
     format_of,
-    format_within,
     is_file,
     split_inside,
     suffix_of,

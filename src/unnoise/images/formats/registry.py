@@ -66,40 +66,6 @@ FORMATS = {
 """Suffix -> module of this package with the functions of `Format`, imported when first met."""
 MARKERS = {"zarr.json": ".zarr", ".zgroup": ".zarr", ".zarray": ".zarr"}
 """File that makes its folder an image -> suffix of its format."""
-KINDS = {
-    # DICOM may begin with a TIFF header, and most raw photographs do.
-    "TIFF": (".tif", ".tiff", ".lsm", ".stk", ".svs", ".ndpi", ".dcm", ".dicom", ".ima", *RAW),
-    "PNG": (".png",),
-    "JPEG": (".jpg", ".jpeg"),
-    "NumPy file": (".npy",),
-    "CZI": (".czi",),
-    "ND2": (".nd2",),
-    "LIF": (".lif", ".lof"),
-}
-"""What a file is -> the suffixes of its kind."""
-CONTENT = {
-    b"II*\0": "TIFF",
-    b"MM\0*": "TIFF",
-    b"II+\0": "TIFF",
-    b"MM\0+": "TIFF",
-    b"\x89PNG\r\n\x1a\n": "PNG",
-    b"\xff\xd8\xff": "JPEG",
-    b"\x93NUMPY": "NumPy file",
-    b"ZISRAWFILE": "CZI",
-    b"\xda\xce\xbe\n": "ND2",
-    b"p\0\0\0": "LIF",
-}
-"""How a file begins -> what it is."""
-FOREIGN = {
-    "GIF": b"GIF8",
-    "BMP": b"BM",
-    "HDF5": b"\x89HDF",
-    "PDF": b"%PDF",
-    "ZIP": b"PK\x03\x04",
-    "WebP": b"RIFF",
-    "JPEG 2000": b"\0\0\0\x0cjP",
-}
-"""What is often found under the name of another format."""
 DICOM = 128, b"DICM"
 """Where a DICOM file says what it is."""
 WITHIN = {".nd2": "JPEG 2000", ".ims": "HDF5", ".zarr.zip": "ZIP", ".ozx": "ZIP"}
@@ -303,63 +269,10 @@ def is_file(path: Path) -> bool:
     return WITHIN.get(suffix) == "ZIP" or not getattr(format_of(path), "folders", False)
 
 
-def format_within(path: Path, named: Format) -> tuple[Format, str]:
-    """The format that the first bytes of a file tell, and a note where its name says another.
-
-    Parameters
-    ----------
-    path : Path
-    named : Format
-        That of its name; it stays where the bytes tell nothing.
-
-    Raises
-    ------
-    InputError
-        For files of a known kind that cannot be read.
-    """
-    suffix = suffix_of(path)
-    if suffix not in FORMATS:
-        return named, ""
-    try:
-        with open(path, "rb") as file:
-            head = file.read(16)
-    except OSError as error:
-        raise InputError(f"{path} cannot be opened: {error.strerror}") from error
-    for name, start in FOREIGN.items():
-        if head.startswith(start) and WITHIN.get(suffix) != name:
-            raise InputError(
-                f"{path} is a {name} file, whatever its name says, and cannot be read; export it "
-                f"as TIFF or PNG"
-            )
-    kind = next((name for start, name in CONTENT.items() if head.startswith(start)), None)
-    if kind is None or suffix in KINDS[kind]:
-        return named, ""
-    module = FORMATS[KINDS[kind][0]]
-    return (
-        cast(Format, import_module(f"{__package__}.{module}")),
-        f"is a {kind}, whatever its name says, and is read as such",
-    )
-
-
 def about() -> list[About]:
     """What is to be known of every format of this package, in the order of `FORMATS`."""
     modules = [import_module(f"{__package__}.{name}") for name in dict.fromkeys(FORMATS.values())]
     return [one for module in modules for one in module.ABOUT]
-
-
-def about_of(path: Path) -> About | None:
-    """What is to be known of the format of a file or folder; None for those of other packages.
-
-    Raises
-    ------
-    InputError
-        If no format fits.
-    """
-    folder = folder_format(path) if path.is_dir() else None
-    found = folder or format_within(path, format_of(path))[0]
-    known: tuple[About, ...] = getattr(found, "ABOUT", ())
-    suffix = suffix_of_folder(path) if folder else suffix_of(path)
-    return next((one for one in known if suffix in one.suffixes), next(iter(known), None))
 
 
 def known_suffixes() -> str:
