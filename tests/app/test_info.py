@@ -102,3 +102,16 @@ def test_needs_grow_no_further_than_a_tile():
         for side in (64, 256)
     )
     assert small.memory < large.memory < 3e9
+
+
+def test_several_datasets_are_listed_though_none_is_meant(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    place = tmp_path / "a.h5"
+    with h5py.File(place, "w") as file:
+        file["raw/one"], file["two"] = PIXELS[0, 0], PIXELS[0, 1]
+    found = facts(place, estimate=False)
+    assert [image["name"] for image in found["images"]] == ["a.h5 (/raw/one)", "a.h5 (/two)"]
+    assert not any(image["read"] for image in found["images"])
+    assert "2 datasets" in found["problem"]
+    (image,) = facts(f"{place}:/two", estimate=False)["images"]
+    assert (image["name"], image["read"]) == ("a.h5 (/two)", True)

@@ -175,3 +175,28 @@ def test_a_single_file_is_not_written_by_several_machines(work: Work) -> None:
     for sharing in (Sharing(prepare=True), Sharing(part="0/2")):
         with pytest.raises(InputError, match=r"ends in \.zarr"):
             run(work, sharing)
+
+
+@pytest.mark.parametrize("suffix", [".mrc", ".nii.gz", ".fits"])
+def test_other_formats_are_made_in_pieces_and_go_on_too(
+    work: Work, tmp_path: Path, suffix: str
+) -> None:
+    """Their pixels lie bare until they are all there, whatever the file is like."""
+    place = replace(work, result=tmp_path / f"out{suffix}")
+    run(place, stop=2)
+    assert not place.result.exists()
+    run(place)
+    run(work)
+    a, b = formats.open(place.result), formats.open(work.result)
+    np.testing.assert_array_equal(a.read(), b.read())
+
+
+def test_a_dataset_that_was_named_is_found_again_by_other_processes(
+    work: Work, tmp_path: Path
+) -> None:
+    h5py = pytest.importorskip("h5py")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["one"], file["two"] = photons((24, 32)), photons((16, 48))
+    (image,) = work.reading.find([Path(f"{tmp_path / 'a.h5'}:/two")])
+    there = replace(work, source=tmp_path / "a.h5", which=image.metadata["which"])
+    assert there.opened().image.shape == (16, 48)

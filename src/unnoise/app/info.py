@@ -16,6 +16,7 @@ from unnoise.app.files import InputOptions
 from unnoise.errors import InputError, UnnoiseError, printable
 from unnoise.images import formats
 from unnoise.images.formats.content import about_of
+from unnoise.images.formats.registry import split_inside
 from unnoise.images.image import Image
 
 BASE = 450e6
@@ -85,7 +86,12 @@ def _file(path: Path, reading: InputOptions, estimate: bool, *, alone: bool) -> 
         chosen = reading.series is not None or reading.positions is not None
         every = reading if chosen else replace(reading, series="all")
         images = every.find([path])
-        used = formats.numbers(path) if len(images) > 1 and not chosen else range(len(images))
+        used: Sequence[int] = range(len(images))
+        if len(images) > 1 and not chosen:
+            try:
+                used = formats.numbers(path)
+            except InputError as error:  # none is meant before one is named
+                used, facts["problem"] = (), str(error)
         facts["images"] = [
             _image(image, is_used=i in used, estimate=estimate) for i, image in enumerate(images)
         ]
@@ -154,6 +160,7 @@ def needs(image: Image) -> Needs:
 
 def _size(path: Path) -> int:
     """Bytes of a file, or of all files of a folder."""
+    path, _ = split_inside(path)
     if not path.is_dir():
         return path.stat().st_size if path.exists() else 0
     places = (Path(root) / name for root, _, names in os.walk(path) for name in names)

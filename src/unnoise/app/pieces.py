@@ -98,7 +98,10 @@ class Work:
         InputError
             If they are no longer there.
         """
-        images = self.reading.find([self.source])
+        reading = self.reading
+        if self.which and reading.positions is None:  # of HDF5 none is meant unless it is named
+            reading = replace(reading, series="all")
+        images = reading.find([self.source])
         found = [image for image in images if image.metadata.get("which", "") == self.which]
         if not found:
             raise InputError(f"{self.source} has changed: {self.which} is missing; begin anew")

@@ -197,7 +197,7 @@ def _named(path: Path, series: Any) -> tuple[Path, Any]:
     found = _format(file)[0]
     if not hasattr(found, "named"):
         raise InputError(f"{file} has no images that are named; leave out :{inside}")
-    if series is not None:
+    if series not in (None, "all"):
         raise InputError(f"{path} names an image already; leave out --series")
     return file, found.named(file, inside)
 

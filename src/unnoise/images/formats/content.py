@@ -13,6 +13,7 @@ from unnoise.images.formats.registry import (
     Format,
     folder_format,
     format_of,
+    split_inside,
     suffix_of,
     suffix_of_folder,
 )
@@ -96,6 +97,7 @@ def about_of(path: Path) -> About | None:
     InputError
         If no format fits.
     """
+    path, _ = split_inside(path)
     folder = folder_format(path) if path.is_dir() else None
     found = folder or format_within(path, format_of(path))[0]
     known: tuple[About, ...] = getattr(found, "ABOUT", ())
