@@ -31,6 +31,7 @@ from unnoise.models import folder as model_folder
 from unnoise.models.claim import claimed
 from unnoise.models.model import Model
 from unnoise.nets.device import select_device
+from unnoise.nets.ranks import Ranks, of_torchrun
 from unnoise.noise.channel import sentence
 from unnoise.noise.inspect import NoiseReport
 from unnoise.quality.assess import Assessment
@@ -143,6 +144,10 @@ def train(
     Whatever is in the folder stays until there is something trained to replace it with. What is
     trained and cannot be written there is kept elsewhere.
     """
+    ranks = of_torchrun()
+    if not ranks.leads:
+        _follow(run, ranks)
+        return
     saved, saved_step = time.monotonic(), 0 if fresh else run.step
     logged = len(run.history)
     names = run.model().provenance.loggers
@@ -179,7 +184,7 @@ def train(
                     for logger in loggers:
                         logger.log(line)
                 logged = len(run.history)
-                if interrupt.requested:
+                if ranks.shared(interrupt.requested, run.device):
                     save_at_last()
                     yield _going_on(run, folder)
                     return
@@ -230,6 +235,14 @@ def train(
         runs, lines = [facts(images, model, run.history)], [line for line in (why, *told) if line]
         place = folder / "report.html"
         yield from reported(place, "Training", reporting, runs, shown, reports, lines)
+
+
+def _follow(run: Run, ranks: Ranks) -> None:
+    """Share a training that another process of torchrun saves, tells of, and stops."""
+    with Interrupt():
+        for _ in run:
+            if ranks.shared(0.0, run.device):
+                return
 
 
 def _going_on(run: Run, folder: Path) -> Stopped:
@@ -311,8 +324,10 @@ def train_files(
         Before any training, if an input or the folder cannot be used.
     """
     place = Path(folder)
-    model_folder.check_place(place, overwrite=overwrite)
-    with claimed(place):
+    ranks = of_torchrun()
+    if ranks.leads:
+        model_folder.check_place(place, overwrite=overwrite)
+    with claimed(place) if ranks.leads else contextlib.nullcontext():
         paths = reading.paths(inputs)
         images = [reading.check(image) for image in reading.find(paths)]
         paths = [image.path or Path(image.name) for image in images]
@@ -320,10 +335,11 @@ def train_files(
         partners = yield from open_targets(paths, targets, reading, config)
         yield from notes(images)
         chosen, model = planned(images, partners, settings, reading, loggers)
-        needed = model_folder.needed(model)
-        model_folder.check_place(place, overwrite=overwrite, nbytes=needed)
-        where = select_device(device)
-        yield from announced(images, model, chosen, where, partners)
+        where = ranks.device(select_device(device))
+        if ranks.leads:
+            needed = model_folder.needed(model)
+            model_folder.check_place(place, overwrite=overwrite, nbytes=needed)
+            yield from announced(images, model, chosen, where, partners)
         run = start(images, model, where, partners)
         yield from map(Message, run.notes())
         yield from train(
@@ -353,8 +369,8 @@ def resume(
     InputError
         If the folder cannot go on, or its images are gone or changed.
     """
-    place = Path(folder)
-    with claimed(place):
+    place, ranks = Path(folder), of_torchrun()
+    with claimed(place) if ranks.leads else contextlib.nullcontext():
         model = model_folder.load(place)
         if not model_folder.is_resumable(place):
             yield Message(f"{place} is finished: nothing is left to train")
@@ -375,6 +391,7 @@ def resume(
             names = model_folder.data_paths(place, model, targets=True)
             found = reading.find(list(dict.fromkeys(names)))
             partners = [reading.check(image) for image in found]
-        run = resume_run(place, model, images, select_device(device), partners)
+        where = ranks.device(select_device(device))
+        run = resume_run(place, model, images, where, partners)
         yield Message(f"{place}: going on after step {run.step}")
         yield from train(run, place, images, (), fresh=False, reporting=reporting)

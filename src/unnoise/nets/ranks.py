@@ -38,6 +38,11 @@ class Ranks:
         """Whether it is the one that writes and tells."""
         return self.rank == 0
 
+    @property
+    def share(self) -> slice:
+        """Which items of a batch are for this process."""
+        return slice(self.rank, None, self.size)
+
     def device(self, device: torch.device) -> torch.device:
         """The card of this process, where there are several."""
         if device.type != "cuda" or device.index is not None or self.size == 1:
@@ -47,6 +52,8 @@ class Ranks:
     def begin(self, device: torch.device) -> None:
         """Meet the others, once."""
         if self.size > 1 and not torch.distributed.is_initialized():
+            if device.type == "cuda":
+                torch.cuda.set_device(device)
             backend = "nccl" if device.type == "cuda" else "gloo"
             torch.distributed.init_process_group(backend)
 

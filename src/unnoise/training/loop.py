@@ -18,6 +18,7 @@ from unnoise.models.build import build_net
 from unnoise.models.model import Coverage, Model
 from unnoise.nets.device import autocast, keep_memory, to_device, training_dtype
 from unnoise.nets.own_generator import Dropout
+from unnoise.nets.ranks import of_torchrun
 from unnoise.training.crops import PairedImages, Patches, crops_of
 from unnoise.training.frame_pairs import FramePairs
 from unnoise.training.losses import COVERAGE, ERRORS, coverage, mean
@@ -87,6 +88,8 @@ class TrainingRun(Run):
         self.crops = crops_of(
             images, model, symmetries=turns, partners=paired if config.needs_pairs else None
         )
+        self.ranks = of_torchrun()
+        self.ranks.begin(device)
         self.dtype = training_dtype(device, t.precision, model.ndim)
         self.net = to_device(build_net(model), device)
         self._dropouts = [layer for layer in self.net.modules() if isinstance(layer, Dropout)]
@@ -128,14 +131,16 @@ class TrainingRun(Run):
         """Train until the budget is spent, yielding after every step; closing stops the run."""
         keep_memory()
         while self.fraction < 1:
-            started = self.clock()
-            self.advance()
-            self.seconds += self.clock() - started
+            self._timed(self.advance)
             if self._is_due():
-                started = self.clock()
-                self.validate()
-                self.seconds += self.clock() - started
+                self._timed(self.validate)
             yield self.progress()
+
+    def _timed(self, work: Callable[[], object]) -> None:
+        """Do something, and count its time, by the clock of the first process if there are more."""
+        started = self.clock()
+        work()
+        self.seconds += self.ranks.shared(self.clock() - started, self.device)
 
     def _is_due(self) -> bool:
         """Whether it is time for a validation; the end of the run always is."""
@@ -152,11 +157,14 @@ class TrainingRun(Run):
         step = self._prepared(self.crops.batch(t.batch_size, self.rng), self.generator, self.device)
         self._seed_dropout()
         noisy, target, weight = step.measured(self.method.batch(step))
+        own = self.ranks.share  # all draw the same batch
         with autocast(self.device, self.dtype):
-            prediction = self.net(step.seen(noisy))
-        loss = mean(ERRORS[t.loss](prediction.float(), target), weight)
+            prediction = self.net(step.seen(noisy)[own])
+        loss = mean(ERRORS[t.loss](prediction.float(), target[own]), weight[own], weight)
         self.optimizer.zero_grad()
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        grads = [p.grad for p in self.net.parameters() if p.grad is not None]
+        self.ranks.add([loss.detach(), *grads])
         if t.clip is not None:
             self.scaler.unscale_(self.optimizer)  # type: ignore[arg-type]
             torch.nn.utils.clip_grad_norm_(self.net.parameters(), t.clip)

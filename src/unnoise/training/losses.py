@@ -10,9 +10,12 @@ from torch import Tensor
 from unnoise.config.sections import SPREADS
 
 
-def mean(error: Tensor, weight: Tensor) -> Tensor:
-    """Weighted mean of an error."""
-    return (weight * error).sum() / weight.sum().clamp(min=1)
+def mean(error: Tensor, weight: Tensor, whole: Tensor | None = None) -> Tensor:
+    """Weighted mean of an error; of a part of a batch, what it adds to the mean of all.
+
+    `whole` has the weights of all.
+    """
+    return (weight * error).sum() / (weight if whole is None else whole).sum().clamp(min=1)
 
 
 def gaussian(y: Tensor, t: Tensor) -> Tensor:

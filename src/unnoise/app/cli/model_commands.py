@@ -115,12 +115,14 @@ def train(
             )
         from unnoise.app.cli.progress import show
         from unnoise.app.train import resume as go_on
+        from unnoise.nets.ranks import of_torchrun
 
+        leads = of_torchrun().leads
         options = files.ReportOptions(report, command_line())
         show(
             go_on(resume, inputs or [], targets=targets, device=device, reporting=options),
-            quiet,
-            "train" if as_json else None,
+            quiet or not leads,
+            "train" if as_json and leads else None,
         )
         return
     if not inputs:
@@ -129,7 +131,9 @@ def train(
         raise InputError("say where the model goes: add -o my.model")
     from unnoise.app.cli.progress import show
     from unnoise.app.train import train_files
+    from unnoise.nets.ranks import of_torchrun
 
+    leads = of_torchrun().leads
     set_ = assigned(set_, noise_model, context)
     settings = wanted(method, preset, config, pairs, struct, set_, minutes, steps, seed, three_d)
     show(
@@ -157,8 +161,8 @@ def train(
             loggers=log or [],
             reporting=files.ReportOptions(report, command_line()),
         ),
-        quiet,
-        "train" if as_json else None,
+        quiet or not leads,
+        "train" if as_json and leads else None,
     )
 
 
