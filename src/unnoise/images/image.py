@@ -15,7 +15,7 @@ from unnoise.errors import InputError
 from unnoise.images import arrays
 from unnoise.images import axes as ax
 from unnoise.images.acquisition import UNKNOWN, Acquisition
-from unnoise.images.pixel_mask import Key, Picks, PixelMask
+from unnoise.images.pixel_mask import Key, Mask, Picks, PixelMask
 from unnoise.images.pixel_types import as_pixels
 
 
@@ -64,7 +64,7 @@ class Image:
         The value by which the file marks pixels without data, where it names one.
     hidden : ndarray of bool or None
         Pixels that a masked array hides, of its shape.
-    mask : PixelMask or None
+    mask : Mask or None
         Pixels that are no measurement, once `unnoise.noise.excluded_pixels` has looked for them.
 
     Examples
@@ -85,7 +85,7 @@ class Image:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     nodata: float | None = None
     hidden: NDArray[np.bool_] | None = None
-    mask: PixelMask | None = None
+    mask: Mask | None = None
     acquisition: Acquisition = UNKNOWN
 
     @classmethod
@@ -135,7 +135,7 @@ class Image:
         Pixels that are no measurement are filled from around, once they were looked for.
         """
         block = self.original(where)
-        if self.mask is None or not self.mask.planes:
+        if self.mask is None or self.mask.is_empty:
             return block
         return self.mask.filled(block, self._picks(where), self._plane)
 
@@ -146,13 +146,13 @@ class Image:
 
     def excluded(self, where: ax.Where | None = None) -> NDArray[np.bool_] | None:
         """Which pixels of a region are no measurement, STCZYX; None where all are."""
-        if self.mask is None or not self.mask.planes:
+        if self.mask is None or self.mask.is_empty:
             return None
         return self.mask.marks(self._picks(where))
 
     def kept(self, where: ax.Where | None = None) -> NDArray[np.bool_] | None:
         """Which excluded pixels of a region come back as they are, STCZYX; None where none do."""
-        if self.mask is None or not self.mask.planes:
+        if self.mask is None or self.mask.is_empty:
             return None
         return self.mask.marks(self._picks(where), kept=True)
 

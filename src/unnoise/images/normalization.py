@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -15,7 +16,9 @@ from unnoise.images.image import Image
 SPAN = (1e-140, 1e75)
 """Differences between values that the computation takes: the noise curve squares variances."""
 MAX_PIXELS = 2**26
-"""Pixels of one image that enter the statistics; larger images contribute a sample."""
+"""Pixels of one image that enter the statistics; larger images contribute a sample ..."""
+FEWEST, WIDEST = 16, 2048
+"""... of so many planes or squares at least, and at most so wide."""
 
 
 @dataclass(frozen=True)
@@ -68,20 +71,33 @@ class ChannelStatistics:
 def planes(image: Image, step: int = 1) -> Iterator[tuple[NDArray, NDArray[np.bool_] | None]]:
     """Planes of shape (C, Y, X), one (S, T, Z) position after the other, and excluded pixels.
 
-    With a `step` about one pixel in so many: one plane out of every `step`, or every `step`-th row
-    of all. Which plane is random, because evenly spaced ones can all be the same slice of every
-    stack.
+    With a `step` about one pixel in so many: of every `step` planes one, or of wide ones squares,
+    so that of files that are stored in tiles or strips most are not read. Which one is random,
+    because evenly spaced ones can all be the same slice of every stack.
     """
     n = image.sizes
-    places = list(np.ndindex(n["S"], n["T"], n["Z"]))
-    rows, which = slice(None), np.arange(len(places))
-    if 1 < step <= len(places) / 16:
-        edges = np.linspace(0, len(places), len(places) // step + 1).astype(int)
+    side = max(n["Y"], n["X"])
+    shape = (n["S"], n["T"], n["Z"], 1, 1)
+    if step > 1:
+        side = min(side, WIDEST)
+        while True:
+            shape = (*shape[:3], -(-n["Y"] // side), -(-n["X"] // side))
+            if math.prod(shape) // step >= FEWEST or side <= FEWEST:
+                break
+            side //= 2
+    total = math.prod(shape)
+    which = np.arange(total)
+    if step > 1:
+        edges = np.linspace(0, total, max(total // step, 1) + 1).astype(int)
         which = np.random.default_rng(0).integers(edges[:-1], edges[1:])
-    elif step > 1:
-        rows = slice(min(step // 2, n["Y"] - 1), None, step)
-    for s, t, z in (places[i] for i in which):
-        where: ax.Where = {"S": s, "T": t, "Z": z, "Y": rows}
+    for s, t, z, i, j in np.stack(np.unravel_index(which, shape), 1).tolist():
+        where: ax.Where = {
+            "S": s,
+            "T": t,
+            "Z": z,
+            "Y": slice(i * side, (i + 1) * side),
+            "X": slice(j * side, (j + 1) * side),
+        }
         excluded = image.excluded(where)
         yield image.read(where)[0, 0, :, 0], None if excluded is None else excluded[0, 0, :, 0]
 
@@ -89,8 +105,9 @@ def planes(image: Image, step: int = 1) -> Iterator[tuple[NDArray, NDArray[np.bo
 def channel_statistics(images: Iterable[Image]) -> ChannelStatistics:
     """Mean and standard deviation per channel over all pixels of all images that are measurements.
 
-    Images above `MAX_PIXELS` contribute some of their planes or rows. The moments of the parts
-    are joined by the parallel formula of Chan, Golub and LeVeque (1983), which does not cancel.
+    Images above `MAX_PIXELS` contribute some of their planes, or squares of them. The moments of
+    the parts are joined by the parallel formula of Chan, Golub and LeVeque (1983), which does not
+    cancel.
 
     Raises
     ------

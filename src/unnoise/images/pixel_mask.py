@@ -11,7 +11,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,6 +86,8 @@ class PixelMask:
         Of planes without any measurement, the plane that is read in their place.
     frames : int
         Positions along T, among which a wide region may have been measured at another time.
+    cache : int
+        Bytes of filled planes that are kept, `CACHE` by default.
     """
 
     size: tuple[int, int]
@@ -94,6 +96,7 @@ class PixelMask:
     counts: Mapping[str, int] = field(default_factory=dict)
     stand_ins: Mapping[Key, Key] = field(default_factory=dict)
     frames: int = 1
+    cache: int | None = None
     _filled: OrderedDict[Key, NDArray] = field(default_factory=OrderedDict, repr=False)
     _lock: Any = field(default_factory=threading.Lock, repr=False)
 
@@ -110,6 +113,11 @@ class PixelMask:
             bits, again = (np.packbits(marks[key], axis=-1) for marks in (excluded, replaced))
             marked[key] = PlaneMask(bits, again, at, block[key][tuple(at)])
         return cls(block.shape[-2:], marked)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all pixels are measurements."""
+        return not self.planes
 
     def marks(self, picks: Picks, *, kept: bool = False) -> NDArray[np.bool_] | None:
         """Excluded pixels of a region, or those of them that come back as they were.
@@ -191,7 +199,8 @@ class PixelMask:
         plane = fill(plane, excluded)
         with self._lock:
             self._filled[key] = plane
-            while len(self._filled) > 1 and sum(p.nbytes for p in self._filled.values()) > CACHE:
+            most = CACHE if self.cache is None else self.cache
+            while len(self._filled) > 1 and sum(p.nbytes for p in self._filled.values()) > most:
                 self._filled.popitem(last=False)
         return plane
 
@@ -227,6 +236,28 @@ class PixelMask:
 
 
 Picks = tuple[NDArray[np.intp], ...]
+
+
+class Mask(Protocol):
+    """What an image asks of its mask; see `PixelMask`."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was found, in plain words."""
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Number of pixels by kind."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all pixels are measurements."""
+
+    def marks(self, picks: Picks, *, kept: bool = False) -> NDArray[np.bool_] | None:
+        """Excluded pixels of a region, or those of them that come back as they were."""
+
+    def filled(self, block: NDArray, picks: Picks, raw: Callable[[Key], NDArray]) -> NDArray:
+        """A region with its excluded pixels filled."""
 
 
 def _inverse(pick: NDArray[np.intp], size: int) -> NDArray[np.intp]:

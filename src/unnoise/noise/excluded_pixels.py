@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+import math
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,67 +12,14 @@ from numpy.typing import NDArray
 from unnoise.errors import InputError
 from unnoise.images import axes as ax
 from unnoise.images.image import Image, as_image
-from unnoise.images.pixel_mask import Key, PixelMask, PlaneMask, fill
-from unnoise.noise.artifacts.histogram import percent
-from unnoise.noise.artifacts.outliers import outliers as find_outliers
-from unnoise.noise.artifacts.padding import padding as find_padding
+from unnoise.images.pixel_mask import fill
+from unnoise.noise.lazy_mask import LazyMask, Wanted
+from unnoise.noise.mask_search import Search
 from unnoise.noise.planes import BLOCK, WIDEST, run_places, spread_places
 
 NAN = ("keep", "fill", "refuse")
-SPARSE = 0.3
-"""Share of pixels at the lowest value, as in images of few photons, where a plane may be empty."""
 ALL = 2**26
-"""Of images with more pixels measures look at a part."""
-
-
-@dataclass
-class _Tally:
-    """What was found in an image, for its notes."""
-
-    pixels: int = 0
-    nan: int = 0
-    nodata: int = 0
-    given: int = 0
-    outliers: int = 0
-    padding: dict[float, int] = field(default_factory=dict)
-
-    def notes(self, nan: str, keep_outliers: bool) -> tuple[str, ...]:
-        """One sentence for every kind."""
-        kinds: list[tuple[int, str]] = [
-            (self.given, "are excluded by the mask: they stay as they are"),
-            (self.nodata, "have the nodata value: they stay as they are"),
-        ]
-        if nan == "fill":
-            kinds.append((self.nan, "are NaN or infinite and are filled in the result"))
-        else:
-            kinds.append((self.nan, "are NaN or infinite: they stay as they are"))
-        lines = [f"{self._share(n)} {what}" for n, what in kinds if n]
-        padding = sum(self.padding.values())
-        if padding:
-            most = sorted(self.padding, key=self.padding.__getitem__, reverse=True)[:3]
-            values = " or ".join(f"{value:g}" for value in most)
-            lines.append(
-                f"{self._share(padding)} lie in regions of constant value ({values}) "
-                f"and are taken for padding or burnt-in text: they stay as they are"
-            )
-        if 2 * self.given > self.pixels:
-            lines.append(
-                "the mask excludes more than half of the image; it is nonzero where pixels are "
-                "measurements, 0 where they are not"
-            )
-        if self.outliers:
-            many = "outlier (a single pixel" if self.outliers == 1 else "outliers (single pixels"
-            does = "is" if self.outliers == 1 else "are"
-            what = "kept as they were" if keep_outliers else "replaced by their surroundings"
-            lines.append(
-                f"{self.outliers:,} {many} far from all around, such as a hot pixel) {does} {what}"
-            )
-        return tuple(lines)
-
-    def _share(self, count: int) -> str:
-        if count < 1000:
-            return "1 pixel" if count == 1 else f"{count:,} pixels"
-        return f"{percent(count / self.pixels)} of the pixels"
+"""Images with more pixels are searched where they are read, and measures look at a part."""
 
 
 def with_mask(
@@ -127,7 +75,12 @@ def with_mask(
     nothing_new = mask is None and nodata is None and nan == "keep" and not keep_outliers
     if opened.mask is not None and nothing_new:
         return opened
-    search = _Search(opened, _given(opened, mask), nodata, nan)
+    given = _given(opened, mask)
+    if math.prod(opened.shape) > ALL:
+        value = opened.nodata if nodata is None else nodata
+        wanted = Wanted(given, value, nan, keep_outliers)
+        return replace(opened, mask=LazyMask(replace(opened, mask=None), wanted))
+    search = Search(opened, given, nodata, nan)
     return replace(opened, mask=search.mask(keep_outliers))
 
 
@@ -148,7 +101,7 @@ def looked_at(image: Image) -> Image:
     for axis in (k for k in "STZ" if n[k] > 1):
         places += run_places(part, axis)
     keys = {(p["S"], p["T"], c, p["Z"]) for p in places for c in range(n["C"])}
-    search = _Search(part, _given(part, None), None, "keep")
+    search = Search(part, _given(part, None), None, "keep")
     return replace(part, mask=search.mask(keep_outliers=False, planes=keys))
 
 
@@ -193,130 +146,6 @@ def fill_missing(image: Image | NDArray, *, axes: str | None = None) -> NDArray:
     return np.asarray(ax.from_canonical(block, opened.axes))
 
 
-class _Search:
-    """The search through all planes of an image."""
-
-    def __init__(
-        self, image: Image, given: NDArray[np.bool_] | None, nodata: float | None, nan: str
-    ) -> None:
-        self.image, self.given, self.nan = image, given, nan
-        self.nodata = image.nodata if nodata is None else nodata
-        self.tally = _Tally()
-        self.planes: dict[Key, PlaneMask] = {}
-        self.constant: dict[Key, float] = {}  # planes of a single value
-        self.empty: set[Key] = set()  # planes without any measurement
-        self.lowest: dict[int, list[tuple[float, float]]] = {}  # of other planes, with its share
-
-    def mask(self, keep_outliers: bool, planes: Collection[Key] | None = None) -> PixelMask:
-        """Search all planes, or some."""
-        n = self.image.sizes
-        keys = [
-            key
-            for key in np.ndindex(n["S"], n["T"], n["C"], n["Z"])
-            if key[2] != self.image.alpha and (planes is None or key in planes)
-        ]
-        for key in keys:
-            self._search(key, keep_outliers)
-        self._whole_planes()
-        tally = self.tally
-        tally.pixels = len(keys) * n["Y"] * n["X"]
-        if tally.nan + tally.nodata + tally.given >= tally.pixels:
-            what = "finite pixel" if tally.nan >= tally.pixels else "pixel that is a measurement"
-            raise InputError(f"{self.image.name} has no {what}, so there is nothing to denoise")
-        if tally.nan and self.nan == "refuse":
-            raise InputError(
-                f"{self.image.name} has {tally.nan:,} NaN or infinite pixels of "
-                f"{tally.pixels:,}; keep or fill them instead of refusing"
-            )
-        counts = {name: getattr(tally, name) for name in ("nan", "nodata", "given", "outliers")}
-        counts["padding"] = sum(tally.padding.values())
-        notes = tally.notes(self.nan, keep_outliers)
-        return PixelMask((n["Y"], n["X"]), self.planes, notes, counts, self._stand_ins(), n["T"])
-
-    def _search(self, key: Key, keep_outliers: bool) -> None:
-        """Find the excluded pixels of a plane."""
-        tally = self.tally
-        plane = self.image.original(dict(zip("STCZ", key, strict=True)))[0, 0, 0, 0]
-        none = np.zeros(plane.shape, np.bool_)
-        missing = ~np.isfinite(plane) if plane.dtype.kind == "f" else none
-        tally.nan += int(missing.sum())
-        named = none
-        if self.nodata is not None and np.isfinite(self.nodata):
-            named = _equal(plane, self.nodata) & ~missing
-            tally.nodata += int(named.sum())
-        if self.given is not None:
-            hidden = self.given[key] & ~missing & ~named
-            tally.given += int(hidden.sum())
-            named = named | hidden
-        excluded = missing | named
-        known = plane[~excluded]
-        if not known.size:
-            self.empty.add(key)
-            self._keep(key, plane, excluded, missing, none)
-            return
-        if known.min() == known.max():
-            self.constant[key] = float(known.flat[0])
-            self._keep(key, plane, excluded, missing, none)
-            return
-        low = known.min()
-        self.lowest.setdefault(key[2], []).append((float(low), float((known == low).mean())))
-        padding = find_padding(plane, excluded)
-        for value, region in padding:
-            tally.padding[value] = tally.padding.get(value, 0) + int(region.sum())
-            excluded = excluded | region
-        outliers = find_outliers(plane, excluded)
-        tally.outliers += int(outliers.sum())
-        self._keep(key, plane, excluded, missing, none if keep_outliers else outliers, outliers)
-
-    def _keep(
-        self,
-        key: Key,
-        plane: NDArray,
-        excluded: NDArray[np.bool_],
-        missing: NDArray[np.bool_],
-        replaced: NDArray[np.bool_],
-        outliers: NDArray[np.bool_] | None = None,
-    ) -> None:
-        if outliers is not None:
-            excluded = excluded | outliers
-        if excluded.any():
-            again = replaced | missing if self.nan == "fill" else replaced
-            self.planes[key] = PlaneMask.of(plane, excluded, again)
-
-    def _whole_planes(self) -> None:
-        """Planes of a single value, such as dropped frames, among others that vary."""
-        for key, value in self.constant.items():
-            others = self.lowest.get(key[2])
-            if not others:
-                continue  # a channel without any signal
-            shares = [share for low, share in others if low == value]
-            if sum(shares) > SPARSE * len(others):
-                continue  # few photons: a plane without any is a measurement
-            shape = self.image.sizes["Y"], self.image.sizes["X"]
-            whole = np.ones(shape, np.bool_)
-            plane = self.image.original(dict(zip("STCZ", key, strict=True)))[0, 0, 0, 0]
-            self.planes[key] = PlaneMask.of(plane, whole, np.zeros(shape, np.bool_))
-            self.empty.add(key)
-            self.tally.padding[value] = self.tally.padding.get(value, 0) + whole.size
-
-    def _stand_ins(self) -> dict[Key, Key]:
-        """For planes without any measurement the one that mirrors them about the last that has
-        some, along Z, T or S; itself where there is none.
-        """
-        sizes = [self.image.sizes[k] for k in "STCZ"]
-        found = {}
-        for key in self.empty:
-            for axis in (3, 1, 0):
-                line = [(*key[:axis], i, *key[axis + 1 :]) for i in range(sizes[axis])]
-                full = [i for i, other in enumerate(line) if other not in self.empty]
-                if full:
-                    rim = min(full, key=lambda i: abs(i - key[axis]))
-                    back = 2 * rim - key[axis] + (1 if key[axis] > rim else -1)
-                    found[key] = line[back if back in full else rim]
-                    break
-        return found  # type: ignore[return-value]
-
-
 def _given(image: Image, mask: Image | NDArray | None) -> NDArray[np.bool_] | None:
     """Pixels that the caller or a masked array excludes, STCZYX without being copied."""
     n = image.sizes
@@ -358,14 +187,3 @@ def _axes_of_mask(image: Image, shape: Sequence[int]) -> str | None:
         if tuple(n[k] for k in option) == tuple(shape) and "Y" in option and "X" in option:
             return option
     return None
-
-
-def _equal(plane: NDArray, value: float) -> NDArray[np.bool_]:
-    """Pixels of a value that was written in decimals, perhaps of another precision."""
-    if plane.dtype.kind != "f":
-        return np.asarray(plane == value)
-    with np.errstate(over="ignore"):
-        own = plane.dtype.type(value)
-    if not np.isfinite(own):  # as the lowest float32, printed with too few digits
-        own = plane.dtype.type(np.copysign(np.finfo(plane.dtype).max, value))
-    return np.asarray(np.isclose(plane, own, rtol=4 * np.finfo(plane.dtype).eps, atol=0))

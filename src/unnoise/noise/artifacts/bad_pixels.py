@@ -14,6 +14,9 @@ from unnoise.noise.planes import centred
 
 PAIR = 3.0
 """Two pixels side by side must exceed the threshold of a single one by this factor."""
+ROWS = 32
+"""Rows whose neighbours are sorted at a time: they fit into the cache, which takes a sixth of the
+time."""
 
 
 @dataclass(frozen=True)
@@ -196,6 +199,7 @@ def _opened(mask: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
     return out.astype(bool)
 
 
+_BESIDE = tuple((i, j) for i in range(3) for j in range(3) if (i, j) != (1, 1))
 # Pairs to compare and swap so that eight arrays come out sorted (Batcher's odd-even merge sort);
 # twenty times faster than a rank filter.
 _SORT8 = (
@@ -207,23 +211,44 @@ _SORT8 = (
 def isolated(plane: NDArray) -> NDArray[np.int8]:
     """+1 where a pixel stands alone above its neighbours, -1 where below, else 0."""
     flat = centred(plane).astype(np.float32)
-    padded = np.pad(flat, 1, mode="reflect")
-    h, w = flat.shape
-    around = [padded[i : i + h, j : j + w] for i in range(3) for j in range(3) if (i, j) != (1, 1)]
-    for i, j in _SORT8:
-        around[i], around[j] = np.minimum(around[i], around[j]), np.maximum(around[i], around[j])
-    centre: NDArray[np.float32] = np.float32(0.5) * (around[3] + around[4])
+    centre, lowest, second, highest = _around(flat)
     residual: NDArray[np.float32] = flat - centre
     grain, _, _ = steps(*np.unique(sample(plane)[: 1 << 18], return_counts=True))
     upper, lower, sigma = _thresholds(residual, centre, grain)
     signs = np.zeros(flat.shape, np.int8)
+    if not ((residual > upper) | (-residual > lower)).any():
+        return signs
+    # Texture makes residuals locally larger than those of pixels of the same brightness.
+    size = np.minimum(np.abs(residual), 3 * sigma)
+    local = np.float32(1.2533) * ndimage.uniform_filter(size, 9)
+    factor = np.maximum(1, local / np.maximum(sigma, 1e-30))
+    upper, lower, sigma = upper * factor, lower * factor, sigma * factor
     # A point source of PSF sigma 0.7 px gives its neighbours 0.36 of its peak, so 1/4 tells.
     alone = np.maximum(2.5 * sigma, np.abs(residual) / 4)
-    signs[(residual > upper) & (around[7] - centre < alone)] = 1
-    signs[(-residual > lower) & (centre - around[0] < alone)] = -1
-    signs[_pairs(residual > PAIR * upper, around[6] - centre < alone) & (signs == 0)] = 1
+    signs[(residual > upper) & (highest - centre < alone)] = 1
+    signs[(-residual > lower) & (centre - lowest < alone)] = -1
+    signs[_pairs(residual > PAIR * upper, second - centre < alone) & (signs == 0)] = 1
     signs[~np.isfinite(plane)] = 0
     return signs
+
+
+def _around(flat: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Median, lowest, second highest and highest of the eight neighbours of every pixel."""
+    padded = np.pad(flat, 1, mode="reflect")
+    h, w = flat.shape
+    out = np.empty((4, h, w), np.float32)
+    for y in range(0, h, ROWS):
+        n = min(ROWS, h - y)
+        around = [padded[y + i : y + i + n, j : j + w] for i, j in _BESIDE]
+        for i, j in _SORT8:
+            around[i], around[j] = (
+                np.minimum(around[i], around[j]),
+                np.maximum(around[i], around[j]),
+            )
+        found = (np.float32(0.5) * (around[3] + around[4]), around[0], around[6], around[7])
+        for whole, part in zip(out, found, strict=True):
+            whole[y : y + n] = part
+    return out
 
 
 def _pairs(far: NDArray[np.bool_], alone: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -248,7 +273,7 @@ def _pairs(far: NDArray[np.bool_], alone: NDArray[np.bool_]) -> NDArray[np.bool_
 def _thresholds(
     residual: NDArray[np.float32], centre: NDArray[np.float32], grain: float
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Thresholds above and below, and the standard deviation, for every pixel."""
+    """Thresholds above and below, and the standard deviation, by the brightness of every pixel."""
     bins = max(1, min(32, residual.size // 4000))
     cuts = np.unique(np.quantile(centre, np.arange(1, bins) / bins))
     index = np.searchsorted(cuts, centre, side="right").astype(np.uint8)  # sorts by radix
@@ -260,12 +285,8 @@ def _thresholds(
     for k, group in enumerate(groups):
         if len(group):
             table[:, k] = _tails(group, residual.size, grain)
-    upper, lower, sigma = (row[index] for row in table)
-    # Texture makes residuals locally larger than those of pixels of the same brightness.
-    size = np.minimum(np.abs(residual), 3 * sigma)
-    local = np.float32(1.2533) * ndimage.uniform_filter(size, 9)
-    factor = np.maximum(1, local / np.maximum(sigma, 1e-30))
-    return upper * factor, lower * factor, sigma * factor
+    upper, lower, sigma = (row.take(index) for row in table)
+    return upper, lower, sigma
 
 
 def _tails(group: NDArray[np.float32], pixels: int, grain: float) -> tuple[float, float, float]:

@@ -36,9 +36,11 @@ def outliers(plane: NDArray, excluded: NDArray[np.bool_]) -> NDArray[np.bool_]:
     out = np.zeros(plane.shape, np.bool_)
     if min(plane.shape) < 5 or plane.dtype.kind == "b":
         return out
-    known = plane[~excluded].astype(np.float64)
-    low, middle, high = np.quantile(known[:: max(known.size >> 20, 1)], (0.001, 0.5, 0.999))
-    if high > low:
+    known = plane[~excluded] if excluded.any() else plane.ravel()
+    some = known[:: max(known.size >> 20, 1)].astype(np.float64)
+    low, middle, high = np.quantile(some, (0.001, 0.5, 0.999))
+    ends = float(known.min()), float(known.max())
+    if high > low and max(middle - ends[0], ends[1] - middle) > FAR * (high - low):
         with np.errstate(over="ignore"):
             out |= (np.abs(plane.astype(np.float64) - middle) > FAR * (high - low)) & ~excluded
     whole = fill(plane, excluded | out)
@@ -54,7 +56,7 @@ def outliers(plane: NDArray, excluded: NDArray[np.bool_]) -> NDArray[np.bool_]:
             cell = (slice(y, y + CELL), slice(x, x + CELL))
             size = out[cell].shape
             out[cell] |= found[y - top :, x - left :][: size[0], : size[1]]
-    return out & ~excluded & (plane > _photons(plane[~excluded]))
+    return out & ~excluded & (plane > _photons(known))
 
 
 def _photons(known: NDArray) -> float:
@@ -64,8 +66,10 @@ def _photons(known: NDArray) -> float:
     pixel in ten pictures is expected, photons end. Pictures that are not mostly dark: no such
     value.
     """
+    if (known == known.min()).sum() < DARK * known.size:
+        return -np.inf
     levels, counts = np.unique(known, return_counts=True)
-    if len(levels) < 2 or counts[0] < DARK * known.size:
+    if len(levels) < 2:
         return -np.inf
     falls = [counts[1] / counts[0]]
     falls += [counts[2] / counts[1]] if len(levels) > 2 else []

@@ -72,16 +72,24 @@ def _strokes(
         count = int(same.sum())
         if not STROKES <= count <= MOST_STROKES * known.size:
             continue
-        others = np.quantile(plane[~excluded & ~same].astype(np.float64), (1e-4, 0.5, 1 - 1e-4))
+        others = np.quantile(_small(plane[~excluded & ~same]), (1e-4, 0.5, 1 - 1e-4))
         gap = value - others[-1] if value > others[1] else others[0] - value
         # Around saturated places there are pixels of all values below.
-        sigma = max(_noise(plane, ~excluded & ~same), step)
-        if gap < max(FAR * sigma, APART * (others[-1] - others[0])):
+        if gap < APART * (others[-1] - others[0]):
+            continue
+        if gap < FAR * max(_noise(plane, ~excluded & ~same), step):
             continue
         labels, _ = ndimage.label(same, np.ones((3, 3)))
         region = (np.bincount(labels.ravel()) >= SMALLEST_STROKE)[labels] & same
         if region.sum() >= STROKES:
             yield float(value), region
+
+
+def _small(values: NDArray) -> NDArray:
+    """Small integers as they are, which are sorted quickly; all others as float64."""
+    return (
+        values if values.dtype.kind == "u" and values.dtype.itemsize <= 2 else values.astype(float)
+    )
 
 
 def _is_padding(
