@@ -69,6 +69,7 @@ def test_images_that_are_left_out_are_told(tmp_path):
     first, second = facts(place, estimate=False)["images"]
     assert (first["read"], second["read"]) == (True, False)
     assert second["result"] is None
+    assert first["result"] == str(place.with_name("several_denoised.ome.tif"))
     assert "left out unless --series names it" in info.run([place], InputOptions(), estimate=False)
 
 

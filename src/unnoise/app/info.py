@@ -90,6 +90,9 @@ def _file(path: Path, reading: InputOptions, estimate: bool, *, alone: bool) -> 
         if len(images) > 1 and not chosen:
             try:
                 used = formats.numbers(path)
+                # As they are opened without --series, which gives the name of the result.
+                for number, image in zip(used, reading.find([path]), strict=True):
+                    images[number] = replace(images[number], metadata=image.metadata)
             except InputError as error:  # none is meant before one is named
                 used, facts["problem"] = (), str(error)
         facts["images"] = [
