@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import fsspec
 import numpy as np
 import pytest
 import tifffile
@@ -116,3 +117,23 @@ def test_several_datasets_are_listed_though_none_is_meant(tmp_path):
     assert "2 datasets" in found["problem"]
     (image,) = facts(f"{place}:/two", estimate=False)["images"]
     assert (image["name"], image["read"]) == ("a.h5 (/two)", True)
+
+
+def test_a_sequence_and_an_address_are_one_image_each(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 99, (3, 16, 17)).astype(np.uint16)
+    for t in range(3):
+        np.save(tmp_path / f"f{t}.npy", pixels[t])
+    fsspec.filesystem("memory").put(str(tmp_path / "f0.npy"), "/info/f0.npy")
+    for inputs, reading in (
+        ([tmp_path / "f{t}.npy"], InputOptions()),
+        ([tmp_path], InputOptions(sequence=True)),
+    ):
+        facts = json.loads(info.run(inputs, reading, as_json=True, estimate=False))
+        assert facts["format"] == "NumPy"
+        assert facts["bytes_on_disk"] == 3 * (128 + 2 * 16 * 17)
+        (image,) = facts["images"]
+        assert image["axes"] == "TYX"
+    facts = json.loads(
+        info.run(["memory://info/f0.npy"], InputOptions(), as_json=True, estimate=False)
+    )
+    assert facts["images"][0]["axes"] == "YX"

@@ -66,7 +66,7 @@ def run(
     InputError
         If the only file cannot be opened.
     """
-    paths = formats.find(inputs)
+    paths = reading.paths(inputs)
     found = [_file(path, reading, estimate, alone=len(paths) == 1) for path in paths]
     if as_json:
         return json.dumps(found[0] if len(found) == 1 else found, indent=1)
@@ -80,7 +80,7 @@ def _file(path: Path, reading: InputOptions, estimate: bool, *, alone: bool) -> 
         "file": str(path),
         "format": known.name.partition(":")[0] if known else "of another package",
         "reader": known.library if known else None,
-        "bytes_on_disk": _size(path),
+        "bytes_on_disk": sum(map(_size, formats.files_of(path))),
     }
     try:
         chosen = reading.series is not None or reading.positions is not None

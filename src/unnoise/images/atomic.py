@@ -66,6 +66,29 @@ def replacing(path: Path) -> Iterator[Path]:
         _remove(part)
 
 
+def check_free(path: Path) -> None:
+    """InputError while another run, or another part of this one, writes a file here.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> place = Path(tempfile.mkdtemp(), "a.tif")
+    >>> with replacing(place) as part:
+    ...     _ = part.write_text("half")
+    ...     check_free(place)
+    Traceback (most recent call last):
+    unnoise.errors.InputError: ...a.tif is being written by another run ...
+    """
+    path = named(target(path))
+    for left in path.parent.glob(".*.part"):
+        match = LEFTOVER.fullmatch(left.name)
+        if match and _is_of(path, match) and not _is_dead(match, left):
+            raise InputError(
+                f"{path} is being written by another run (process {match['pid']}); wait until it "
+                f"has ended, choose another name with -o, or remove {left.name} if there is none"
+            )
+
+
 def settle(part: Path, path: Path) -> None:
     """Give a finished file or folder its name, in the place of what has it."""
     if part.is_dir() and path.exists():

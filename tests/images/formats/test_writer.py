@@ -164,3 +164,25 @@ def test_the_space_is_reserved(tmp_path: Path) -> None:
     with formats.create(tmp_path / "a.tif", like=image):
         (part,) = tmp_path.iterdir()
         assert part.stat().st_blocks * 512 >= 64 * 256 * 256
+
+
+def test_two_runs_do_not_write_one_file(tmp_path: Path, image: Image) -> None:
+    path = tmp_path / "a.tif"
+    code = (
+        "import sys, time, numpy as np; from unnoise.images import formats; "
+        "from unnoise.images.image import Image; "
+        "image = Image.from_array(np.zeros((30, 40), 'u1')); "
+        f"out = formats.create({str(path)!r}, image)\n"
+        "with out: print('writing', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "writing\n"
+        said = rf"a\.tif is being written by another run \(process {other.pid}\); wait until"
+        with pytest.raises(InputError, match=said):
+            formats.create(path, image).check()
+        with pytest.raises(InputError, match=said), formats.create(path, image):
+            pass
+        other.kill()
+    formats.save(path, image.data[...])  # what the dead one has left is in nobody's way
+    assert [p.name for p in tmp_path.iterdir()] == ["a.tif"]

@@ -74,6 +74,7 @@ def info(
     time: Time = None,
     z: Slices = None,
     positions: Positions = None,
+    sequence: SequenceOfFiles = False,
     estimate: Annotated[
         bool,
         typer.Option(
@@ -93,7 +94,13 @@ def info(
     from unnoise.app.files import InputOptions
 
     reading = InputOptions(
-        axes, series=series, channels=channels, time=time, z=z, positions=positions
+        axes,
+        series=series,
+        channels=channels,
+        time=time,
+        z=z,
+        positions=positions,
+        sequence=sequence,
     )
     echo(info_job.run(inputs, reading, as_json=as_json, estimate=estimate))
 

@@ -17,6 +17,7 @@ from unnoise.images.formats import sequences, urls
 from unnoise.images.formats.content import format_within
 from unnoise.images.formats.places import (
     as_sequence,
+    files_of,
     find,
     is_there,
     output_path,
@@ -36,6 +37,7 @@ from unnoise.images.image import ArrayLike, Image
 __all__ = [
     "as_sequence",
     "create",
+    "files_of",
     "find",
     "is_there",
     "not_carried",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from unnoise.errors import InputError
+from unnoise.images.formats import sequences, urls
 from unnoise.images.formats.about import About
 from unnoise.images.formats.registry import (
     FORMATS,
@@ -99,7 +100,10 @@ def about_of(path: Path) -> About | None:
     """
     path, _ = split_inside(path)
     folder = folder_format(path) if path.is_dir() else None
-    found = folder or format_within(path, format_of(path))[0]
+    if isinstance(path, urls.Url) or sequences.is_pattern(path):
+        found = format_of(Path(f"a{suffix_of(path) or '.zarr'}"))
+    else:
+        found = folder or format_within(path, format_of(path))[0]
     known: tuple[About, ...] = getattr(found, "ABOUT", ())
     suffix = suffix_of_folder(path) if folder else suffix_of(path)
     return next((one for one in known if suffix in one.suffixes), next(iter(known), None))

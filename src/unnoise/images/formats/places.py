@@ -100,6 +100,13 @@ def as_sequence(paths: Iterable[str | os.PathLike[str]], axes: str | None = None
     return [sequences.named(sorted(found, key=_natural), letter)]
 
 
+def files_of(path: Path) -> list[Path]:
+    """The files on disks of this machine that a name stands for."""
+    if isinstance(path, urls.Url):
+        return []
+    return list(sequences.files(path)) if sequences.is_pattern(path) else [path]
+
+
 def is_there(path: Path) -> bool:
     """Whether a name that was kept still leads to an image, as far as can be told without it."""
     if isinstance(path, urls.Url) or sequences.is_pattern(path):

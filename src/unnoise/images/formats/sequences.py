@@ -71,6 +71,11 @@ def named(paths: Sequence[Path], letter: str) -> Path:
     return pattern
 
 
+def files(pattern: Path) -> list[Path]:
+    """The files of a pattern, in their order."""
+    return list(_matching(pattern)[1].values())
+
+
 def _common(texts: Sequence[str]) -> str:
     """What all texts begin with."""
     alike = itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(*texts, strict=False))

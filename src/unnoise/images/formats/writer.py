@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unnoise.images import axes as ax
-from unnoise.images.atomic import explained, hidden, probe, replacing, taken, target
+from unnoise.images.atomic import check_free, explained, hidden, probe, replacing, taken, target
 from unnoise.images.formats.mapped import MappedFile, waiting
 from unnoise.images.image import Image, cast
 
@@ -91,9 +91,11 @@ class Writer:
         Raises
         ------
         InputError
-            If the folder cannot be made or written, or its disk has too little space.
+            If the folder cannot be made or written, its disk has too little space, or another run
+            writes there.
         """
         with explained(self.path, self.nbytes):
+            check_free(self.path)
             probe(self.path)
             _check_space(target(self.path).parent, self.needed)
 
@@ -105,6 +107,7 @@ class Writer:
     def __enter__(self) -> Writer:
         with explained(self.path, self.nbytes), ExitStack() as whole:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            check_free(self.path)
             part = whole.enter_context(replacing(self.path))
             whole.callback(self._release)
             self._file = self.layout(part)
