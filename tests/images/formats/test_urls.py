@@ -155,3 +155,35 @@ def test_a_copy_needs_room(memory: object, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
     with pytest.raises(InputError, match=r"t2\.npy has 0\.0 GB, and there is room for 0\.0 GB"):
         formats.open("memory://lab/t2.npy")
+
+
+@pytest.mark.slow
+def test_s3_is_read_like_other_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    moto = pytest.importorskip("moto.server")
+    pytest.importorskip("s3fs")
+    running = moto.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    running.start()
+    try:
+        for name, value in {
+            "AWS_ENDPOINT_URL": "http://{}:{}".format(*running.get_host_and_port()),
+            "AWS_ACCESS_KEY_ID": "nobody",
+            "AWS_SECRET_ACCESS_KEY": "nothing",
+            "AWS_DEFAULT_REGION": "us-east-1",
+        }.items():
+            monkeypatch.setenv(name, value)
+        files = fsspec.filesystem("s3")
+        files.mkdir("lab")
+        ngff(tmp_path / "a.zarr", PIXELS, shards=(1, 32, 32))
+        formats.save(tmp_path / "a.ome.tif", PIXELS, axes="ZYX")
+        files.put(str(tmp_path / "a.zarr"), "lab/a.zarr", recursive=True)
+        files.put(str(tmp_path / "a.ome.tif"), "lab/a.ome.tif")
+        assert [p.name for p in formats.find(["s3://lab/"])] == ["a.ome.tif", "a.zarr"]
+        for image in formats.open_all(formats.find(["s3://lab/"])):
+            assert image.axes == "ZYX"
+            np.testing.assert_array_equal(image.read({"Z": 1})[0, 0, 0, 0], PIXELS[1])
+        with pytest.raises(InputError, match=r"s3://lab/b\.zarr holds no Zarr"):
+            formats.open("s3://lab/b.zarr")
+        with pytest.raises(InputError, match=r"no such file: s3://lab/b\.tif"):
+            formats.open("s3://lab/b.tif")
+    finally:
+        running.stop()

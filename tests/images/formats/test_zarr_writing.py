@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import json
 import os
@@ -250,6 +251,17 @@ def test_a_run_that_goes_on_finds_what_is_there(tmp_path: Path) -> None:
     finish()
     os.replace(tmp_path / "part", tmp_path / "a.zarr")
     np.testing.assert_array_equal(formats.open(tmp_path / "a.zarr").data[...], image.data[...])
+
+
+def test_a_disk_that_is_full_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("zarr.storage._local._put", full)
+    said = r"no space left on the disk for .*a\.zarr .*; free some space or choose another place"
+    with pytest.raises(InputError, match=said):
+        formats.save(tmp_path / "a.zarr", pixels_of((40, 40)))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_exception_leaves_nothing(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -12,9 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import numpy as np
 import zarr
-from numpy.typing import NDArray
 from zarr.abc.store import RangeByteRequest, SuffixByteRequest
 from zarr.storage import FsspecStore, LocalStore, WrapperStore, ZipStore
 
@@ -24,8 +21,6 @@ from unnoise.images.formats.urls import Url
 
 MARKERS = ("zarr.json", ".zgroup", ".zarray")
 METADATA = (*MARKERS, ".zattrs", ".zmetadata")
-MOST_COUNTED = 20_000
-"""Chunks that are counted when an image is opened; that takes 0.1 s."""
 DEPTH = 4
 """Groups within groups that are searched where no metadata name the images: plates have three."""
 
@@ -96,7 +91,7 @@ def root(path: Path) -> Any:
     InputError
         If there is none, or it is damaged or needs what is not installed.
     """
-    with _quiet():
+    with quiet():
         try:
             store, inner = _store(path)
             return _opened(store, inner)
@@ -158,7 +153,7 @@ def _explained(path: Path, error: Exception) -> InputError:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without warnings of zarr about what is beside arrays and groups."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -173,7 +168,7 @@ def entries(path: Path, node: Any) -> list[Entry]:
     InputError
         If there are none, or their metadata are broken.
     """
-    with _quiet():
+    with quiet():
         try:
             found = [_of_parent(path, node)] if isinstance(node, zarr.Array) else _images(node, "")
         except InputError:
@@ -218,7 +213,7 @@ def _of_group(group: Any, inner: str) -> list[Entry]:
     several = list(ome.get("multiscales") or ())
     return [
         Entry(
-            _joined(inner, multiscale["datasets"][0]["path"]),
+            joined(inner, multiscale["datasets"][0]["path"]),
             inner + (f"#{i}" if len(several) > 1 else ""),
             multiscale,
             ome,
@@ -240,7 +235,7 @@ def _images(group: Any, inner: str, depth: int = 0) -> list[Entry]:
     names += [one["path"] for one in (ome.get("well") or {}).get("images", ())]
     if "bioformats2raw.layout" in ome:
         own, _ = _ngff.versions(dict(group["OME"].attrs) if "OME" in group else {})
-        names = list(own.get("series") or itertools.takewhile(group.__contains__, _numbers()))
+        names = list(own.get("series") or itertools.takewhile(group.__contains__, _counted()))
     if names:
         parts = ((name, group[name]) for name in names)
     elif depth < DEPTH:
@@ -248,7 +243,7 @@ def _images(group: Any, inner: str, depth: int = 0) -> list[Entry]:
     else:
         return []
     for name, node in parts:
-        at = _joined(inner, name)
+        at = joined(inner, name)
         if isinstance(node, zarr.Group):
             found += [] if name == "labels" else _images(node, at, depth + 1)
         elif node.ndim >= 2:
@@ -256,7 +251,7 @@ def _images(group: Any, inner: str, depth: int = 0) -> list[Entry]:
     return found
 
 
-def _numbers() -> Iterator[str]:
+def _counted() -> Iterator[str]:
     return map(str, itertools.count())
 
 
@@ -264,7 +259,7 @@ def _natural(member: tuple[str, Any]) -> tuple[int, str]:
     return (int(member[0]) if member[0].isdecimal() else -1, member[0])
 
 
-def _joined(*parts: str) -> str:
+def joined(*parts: str) -> str:
     return "/".join(part.strip("/") for part in parts if part)
 
 
@@ -276,7 +271,7 @@ def array(node: Any, entry: Entry, path: Path) -> Any:
     InputError
         If it is missing or damaged.
     """
-    with _quiet():
+    with quiet():
         try:
             found = node[entry.array] if entry.array else node
         except Exception as error:
@@ -284,78 +279,3 @@ def array(node: Any, entry: Entry, path: Path) -> Any:
     if not isinstance(found, zarr.Array):
         raise _explained(path / entry.array, FileNotFoundError())
     return found
-
-
-class ZarrPixels:
-    """Pixels of an array of Zarr, of which the chunks of a region are decoded.
-
-    Parameters
-    ----------
-    path : Path
-        Of the store.
-    inner : str
-        Of the array in it.
-    array : zarr.Array
-    """
-
-    def __init__(self, path: Path, inner: str, array: Any):
-        self._path, self._inner, self._array = path, inner, array
-        self.shape = tuple(map(int, array.shape))
-        self.dtype = np.dtype(array.dtype).newbyteorder("=")
-        self.chunks = tuple(array.shards or array.chunks)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_array": None}
-
-    def __getitem__(self, index: Any, /) -> NDArray:
-        if self._array is None:  # in another process
-            node = root(self._path)
-            self._array = array(node, Entry(self._inner), self._path)
-        try:
-            return np.asarray(self._array[index], dtype=self.dtype)
-        except (IndexError, MemoryError):
-            raise
-        except Exception as error:  # a codec raises anything
-            raise self._explained(error) from error
-
-    def _explained(self, error: Exception) -> InputError:
-        """A sentence that names the chunk."""
-        text = first_line(error)
-        try:
-            root(self._path)
-        except InputError:
-            return InputError(
-                f"{self._path} cannot be reached any longer ({text}); see to the disk or the "
-                f"connection, and run again"
-            )
-        return InputError(
-            f"{self._path}: {self._broken()} cannot be decoded, it may be truncated or damaged "
-            f"({text}); copy or export it again"
-        )
-
-    def _broken(self) -> str:
-        """The first chunk that cannot be read."""
-        grid = [range(0, n, c) for n, c in zip(self.shape, self.chunks, strict=True)]
-        for start in itertools.islice(itertools.product(*grid), MOST_COUNTED):
-            region = tuple(slice(a, a + c) for a, c in zip(start, self.chunks, strict=True))
-            try:
-                self._array[region]
-            except Exception:  # that one
-                at = tuple(a // c for a, c in zip(start, self.chunks, strict=True))
-                return (
-                    f"the chunk {_joined(self._inner, self._array.metadata.encode_chunk_key(at))}"
-                )
-        return "a chunk"
-
-
-def missing(array: Any) -> int:
-    """How many chunks, or shards, are not there, and read as the fill value; 0 if unknown."""
-    whole = array.shards or array.chunks
-    total = math.prod(-(-n // c) for n, c in zip(array.shape, whole, strict=True))
-    if total > MOST_COUNTED:
-        return 0
-    with _quiet():
-        there = array.nchunks_initialized // math.prod(
-            a // b for a, b in zip(whole, array.chunks, strict=True)
-        )
-    return int(max(total - there, 0))

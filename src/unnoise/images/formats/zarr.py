@@ -12,7 +12,7 @@ import numpy as np
 from unnoise.errors import AxesError, InputError
 from unnoise.images import arrays
 from unnoise.images.acquisition import Acquisition
-from unnoise.images.formats import _ngff, _zarr_store
+from unnoise.images.formats import _ngff, _zarr_pixels, _zarr_store
 from unnoise.images.formats._zarr_writing import compressions, lost, prepare, storage_of
 from unnoise.images.formats.about import About
 from unnoise.images.image import Image
@@ -64,13 +64,13 @@ def read(path: Path, axes: str | None = None, series: int | None = None) -> Imag
     array = _zarr_store.array(node, entry, path)
     shape, dtype = tuple(map(int, array.shape)), np.dtype(array.dtype)
     check_pixels(shape, dtype, path.name)
-    gone = _zarr_store.missing(array)
+    gone = _zarr_pixels.missing(array)
     if gone:
         notes.append(
             f"{gone} of its chunks are missing and read as {array.fill_value}, which Zarr allows; "
             f"if it was copied, look whether all came along"
         )
-    data = _zarr_store.ZarrPixels(path, entry.array, array)
+    data = _zarr_pixels.ZarrPixels(path, entry.array, array)
     try:
         image = _described(entry, data, array, axes)
     except AxesError as error:
@@ -130,7 +130,7 @@ def _labels(path: Path) -> str:
 
 
 def _described(
-    entry: _zarr_store.Entry, data: _zarr_store.ZarrPixels, array: Any, axes: str | None
+    entry: _zarr_store.Entry, data: _zarr_pixels.ZarrPixels, array: Any, axes: str | None
 ) -> Image:
     """An image with its metadata."""
     storage = storage_of(array, entry.version)
@@ -176,7 +176,7 @@ def _levels(entry: _zarr_store.Entry, shape: tuple[int, ...]) -> list[tuple[floa
 
 def _plain(
     entry: _zarr_store.Entry,
-    data: _zarr_store.ZarrPixels,
+    data: _zarr_pixels.ZarrPixels,
     array: Any,
     axes: str | None,
     storage: dict[str, Any],
