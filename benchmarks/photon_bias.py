@@ -86,8 +86,7 @@ def measured(kind: str, mean: float, how: dict[str, Any], draws: int, side: int)
             noisy, second if paired else None, seed=seed if seeded else None, **how
         )
         result = model.predict(noisy, tta=True)
-        # What learned from two draws has the mean of both.
-        itself.append(change(result, (noisy + second) / 2 if paired else noisy))
+        itself.append(change(result, noisy))
         another.append(change(model.predict(second), second))
         errors.append(float(np.mean((result - clean) ** 2) / mean))
     row: dict[str, Any] = {"error": float(np.mean(errors))}

@@ -23,11 +23,12 @@ def counts(mean: float, seed: int, side: int = 96) -> np.ndarray:
     return np.random.default_rng(seed).poisson(mean * scene / scene.mean()).astype(np.float32)
 
 
-@pytest.mark.parametrize("method", ["n2v", "r2r", "b2u"])
+@pytest.mark.parametrize("method", ["n2v", "r2r", "b2u", "n2n"])
 @pytest.mark.parametrize("mean", [0.2, 1.0, 10.0])
 def test_the_mean_of_few_photons_is_kept(method: str, mean: float) -> None:
     noisy = counts(mean, 1)
-    model = unnoise.train(noisy, config=tiny(method, steps=3))
+    second = counts(mean, 2) if method == "n2n" else None
+    model = unnoise.train(noisy, second, config=tiny(method, steps=3))
     kept, lost = (
         predict_array(m, noisy, dtype=np.float64).mean() / noisy.mean() - 1
         for m in (model, replace(model, mean_correction=None))
@@ -67,10 +68,10 @@ def test_rare_photons_are_no_outliers(mean: float) -> None:
     assert result.mean() == pytest.approx(noisy.mean(), rel=1e-3)
 
 
-def test_pairs_and_filters_have_none() -> None:
+def test_clean_targets_and_filters_have_none() -> None:
     noisy = counts(10, 1)
     assert unnoise.train(noisy, config=Config(method="gaussian")).mean_correction is None
-    assert unnoise.train(noisy, counts(10, 2), config=tiny("n2n", steps=1)).mean_correction is None
+    assert unnoise.train(noisy, counts(10, 2), config=tiny("care", steps=1)).mean_correction is None
 
 
 def test_the_folder_keeps_it(tmp_path) -> None:
@@ -140,7 +141,8 @@ def test_a_mean_of_two_models_is_corrected_once() -> None:
 @pytest.mark.parametrize("mean", [0.2, 10.0])
 def test_positive_data_stay_positive_and_keep_their_mean(method: str, mean: float) -> None:
     noisy = counts(mean, 3)
-    model = unnoise.train(noisy, config=tiny(method, steps=3))
+    second = counts(mean, 2) if method == "n2n" else None
+    model = unnoise.train(noisy, second, config=tiny(method, steps=3))
     result = predict_array(model, noisy, dtype=np.float64)
     assert result.min() >= 0
     assert result.mean() == pytest.approx(noisy.mean(), rel=1e-4)

@@ -95,9 +95,11 @@ def with_mean_correction(model: Model, images: Sequence[Image], device: torch.de
 def keeps_mean(model: Model) -> bool:
     """Whether results of a model should have the mean of its noisy images.
 
-    Most classic filters have it by themselves, and pairs may differ in brightness.
+    Most classic filters have it by themselves, and clean targets may have another brightness. Noisy
+    ones are brought to that of the input before one learns from them.
     """
-    return not (model.config.method in KEPT or model.config.needs_pairs)
+    config = model.config
+    return not (config.method in KEPT or (config.needs_pairs and config.entry.pairs != "noisy"))
 
 
 def _results(
