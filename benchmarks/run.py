@@ -43,6 +43,7 @@ R2R = "bsd68.py --method r2r --clock cpu --tta --set net.filters=48"
 SUITES = {
     "startup": Suite("import, command to first step", ((2, "startup.py"),)),
     "memory": Suite("peak memory", ((6, "memory.py"),)),
+    "overlap": Suite("prediction from file to file, against the net", ((12, "overlap.py"),)),
     "throughput": Suite("a step and prediction, against the peers", ((18, "throughput.py"),)),
     "camera": Suite(
         "one photograph, sigma 25 unknown, by every method",

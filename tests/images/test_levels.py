@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from synthetic import smooth
+from unnoise.images import levels as module
 from unnoise.images.image import Image
 from unnoise.images.levels import Level, brightness, distance, frames_of, levels, parts
 
@@ -133,3 +134,16 @@ def test_a_smooth_scene_is_a_picture():
 def test_damaged_levels_are_refused(values):
     with pytest.raises(ValueError, match=r"do not fit|inhomogeneous"):
         Level.from_dict(values)
+
+
+def test_of_very_wide_planes_squares_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows from top to bottom would touch all tiles of a file."""
+    y, x = np.mgrid[:900, :1000]
+    scene = 300 + 100 * np.sin(y / 30) * np.cos(x / 20)
+    image = Image.from_array(np.random.default_rng(0).poisson(scene).astype(np.uint16))
+    rows = brightness(image)
+    monkeypatch.setattr(module, "WIDE", 10_000)
+    squares = brightness(image)
+    assert squares.has_structure.all()
+    np.testing.assert_allclose(squares.mean, rows.mean, rtol=0.05)
+    np.testing.assert_allclose(squares.std, rows.std, rtol=0.2)

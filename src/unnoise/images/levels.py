@@ -8,6 +8,7 @@ of its own.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -28,6 +29,8 @@ LOOKS = 64
 """Frames of an image that are looked at for a start."""
 PIXELS = 2**18
 """Pixels of a frame that are looked at."""
+WIDE, SQUARE = 2**26, 128
+"""Of wider planes 16 squares of this side are looked at, as rows would touch all of their tiles."""
 CERTAIN = 5.0
 """Standard errors by which the products of neighbours must exceed 0 where there is a picture."""
 
@@ -81,7 +84,7 @@ class Level:
 def brightness(image: Image, s: int | None = None, t: int | None = None) -> Brightness:
     """Mean, standard deviation and whether there is a picture, of an image or one of its frames.
 
-    Large ones are sampled by rows.
+    Large ones are sampled by rows, very wide ones by squares.
 
     Examples
     --------
@@ -96,16 +99,18 @@ def brightness(image: Image, s: int | None = None, t: int | None = None) -> Brig
         for j in (range(n["T"]) if t is None else [t])
     ]
     frames = frames[:: -(-len(frames) // LOOKS)]
-    step = -(-len(frames) * n["Z"] * n["Y"] * n["X"] // PIXELS)
+    squares = _squares(n["Y"], n["X"])
+    looked = n["Y"] * n["X"] if squares is None else len(squares) * SQUARE**2
+    step = -(-len(frames) * n["Z"] * looked // PIXELS)
     depth = min(step, n["Z"])
-    rows = slice(None, None, -(-step // depth))
+    windows = squares or [{"Y": slice(None, None, -(-step // depth))}]
     blocks, uses = [], []
-    for i, j in frames:
-        where: ax.Where = {"S": i, "T": j, "Z": slice(depth // 2, None, depth), "Y": rows}
+    for (i, j), window in itertools.product(frames, windows):
+        where: ax.Where = {"S": i, "T": j, "Z": slice(depth // 2, None, depth), **window}
         block, excluded = image.read(where)[0, 0], image.excluded(where)
         blocks.append(block)
         uses.append(np.ones(block.shape, np.bool_) if excluded is None else ~excluded[0, 0])
-    x = np.stack(blocks, 1).reshape(n["C"], -1, n["X"]).astype(np.float64)
+    x = np.stack(blocks, 1).reshape(n["C"], -1, blocks[0].shape[-1]).astype(np.float64)
     use = np.stack(uses, 1).reshape(x.shape)
     both = use[..., 1:] & use[..., :-1]
     count, pairs = (np.maximum(u.sum((1, 2)), 1) for u in (use, both))
@@ -119,6 +124,15 @@ def brightness(image: Image, s: int | None = None, t: int | None = None) -> Brig
     if image.alpha is not None:
         std[image.alpha] = 0.0
     return Brightness(mean, std, (products > CERTAIN * error) & (std > 0))
+
+
+def _squares(height: int, width: int) -> list[dict[str, slice]] | None:
+    """Where the squares lie that are looked at of a wide plane; None where rows are."""
+    if height * width <= WIDE:
+        return None
+    at = [[(2 * i + 1) * n // 8 - SQUARE // 2 for i in range(4)] for n in (height, width)]
+    corners = itertools.product(*([max(start, 0) for start in starts] for starts in at))
+    return [{"Y": slice(y, y + SQUARE), "X": slice(x, x + SQUARE)} for y, x in corners]
 
 
 def distance(image: Brightness, mean: NDArray, std: NDArray) -> float:
