@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from unnoise.config.config import Config
 from unnoise.images.image import Image
 from unnoise.models.model import Model
 from unnoise.models.predict import predict_array
-from unnoise.quality.risk import RiskEstimate
-from unnoise.training.adapted import RIDGE, CandidateSearch
+from unnoise.quality.risk import Piece, RiskEstimate
+from unnoise.training.adapted import CandidateSearch
+from unnoise.training.nl_ridge import RIDGE
 from unnoise.training.plan import plan
 from unnoise.training.start import start
 
@@ -52,7 +54,9 @@ def result(model: Model, array: NDArray, axes: str | None = None) -> NDArray:
 def judging(errors: dict[str, list[float]]) -> Any:
     """An estimate that finds these errors at pixels that tell as much as whole blocks."""
 
-    def estimate(self: CandidateSearch, model: Model) -> RiskEstimate:
+    def estimate(
+        self: CandidateSearch, model: Model, pieces: Sequence[Piece] | None = None
+    ) -> RiskEstimate:
         name = {"n2v": "self-trained", "adapted": "instant"}.get(model.config.method, RIDGE)
         found = errors.get(name, errors["instant"])  # no better than instant
         return RiskEstimate.of(np.tile(found, 500), 0.0)

@@ -28,8 +28,9 @@ from unnoise.noise.noise_models import PoissonGauss
 from unnoise.quality.noise_passthrough import dependence
 from unnoise.training import adapted
 from unnoise.training import instant as stabilising
-from unnoise.training.adapted import CANDIDATES, RIDGE, CandidateSearch
+from unnoise.training.adapted import CANDIDATES, CandidateSearch
 from unnoise.training.instant import VstCalibration
+from unnoise.training.nl_ridge import RIDGE
 from unnoise.training.plan import plan
 from unnoise.training.resume import resume as resume_run
 

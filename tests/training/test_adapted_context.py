@@ -53,7 +53,7 @@ def _never_hopeless(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adapted, "HOPE", 0.0)
 
 
-def estimate(self: CandidateSearch, model: Model) -> RiskEstimate:
+def estimate(self: CandidateSearch, model: Model, pieces: object = None) -> RiskEstimate:
     return RiskEstimate.of(np.tile(BETWEEN[model.config.method], 500), 0.0)
 
 

@@ -11,7 +11,8 @@ import torch
 
 from unnoise.models import folder as checkpoint
 from unnoise.training import adapted
-from unnoise.training.adapted import RIDGE, CandidateSearch
+from unnoise.training.adapted import CandidateSearch
+from unnoise.training.nl_ridge import RIDGE, TRUSTED
 
 from .adapted_runs import finished, judging, made, photons, result
 
@@ -30,7 +31,7 @@ def test_nl_ridge_takes_the_place_of_a_training_that_cannot_win(
     model = finished(made(array)).model()
     assert model.choice.candidate == f"instant + {RIDGE}"
     assert model.second is not None
-    assert model.second.share == pytest.approx(0.6 * adapted.TRUSTED)
+    assert model.second.share == pytest.approx(0.6 * TRUSTED)
     (own, rest), (ridge, share) = model.members
     assert ridge.config.method == RIDGE
     for name in ("knots", "log_sigma", "shift"):  # behind the same transform

@@ -52,7 +52,10 @@ def passes_needed(
     if directed or model.noise is None or not model.noise.known:
         return None
     rng = np.random.default_rng([model.config.training.seed, 12])
-    nets = [(m, share, ready(m, device)) for m, share in model.members]
+    # A second net whose passes are known (NL-Ridge: one) has no say in those of the first.
+    known = model.second is not None and model.second.model.passes is not None
+    nets = [(m, share, ready(m, device)) for m, share in model.members[: 1 if known else None]]
+    whole = sum(share for _, share, _ in nets)
     disagreement, strength = np.zeros(len(model.channels)), np.zeros(len(model.channels))
     for _ in range(TILES):
         which, at, part = somewhere(images, model.ndim, rng)
@@ -71,8 +74,8 @@ def passes_needed(
                 turned += share * predictions(lambda y: torch.rot90(y, -1, (-2, -1)), quarter, m)
         disagreement += ((straight - turned) ** 2).mean((1, 2)) / 2
         strength += [
-            float(known.variance(values).mean())
-            for known, values in zip(model.noise.known, straight, strict=True)
+            float(noise.variance(values / whole).mean())
+            for noise, values in zip(model.noise.known, straight, strict=True)
         ]
     error = np.maximum(repeated, 0) * strength
     if not (error > 0).all():

@@ -14,6 +14,7 @@ the estimated risk was wrong by as much (docs/benchmarks.md).
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -25,8 +26,8 @@ import torch
 from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images.image import Image
-from unnoise.models.build import NET, new_weights
-from unnoise.models.model import Choice, EnsembleMember, Model, Passes
+from unnoise.models.build import new_weights
+from unnoise.models.model import Choice, EnsembleMember, Model
 from unnoise.models.provenance import Provenance
 from unnoise.noise.advice import joined
 from unnoise.noise.correlation import MASK, without_gaps
@@ -34,13 +35,14 @@ from unnoise.noise.frame_context import SHARING, common, frame_context
 from unnoise.noise.planes import neighboring_planes
 from unnoise.noise.still_frames import repeats
 from unnoise.quality import risk
-from unnoise.quality.risk import RiskEstimate
+from unnoise.quality.risk import Piece, RiskEstimate
 from unnoise.training import instant as calibration
 from unnoise.training.auto import MASKED
 from unnoise.training.center_pixel import with_posterior
 from unnoise.training.held_out_regions import regions
 from unnoise.training.instant import VstCalibration
 from unnoise.training.loop import TrainingRun
+from unnoise.training.nl_ridge import RIDGE, TRUSTED, middles, with_ridge
 from unnoise.training.progress import Progress
 from unnoise.training.run import Run
 from unnoise.training.saved_state import check_state
@@ -52,11 +54,6 @@ HOPE = 0.3
 LOOKS = 4
 """Images that are asked whether neighbouring frames tell more."""
 CANDIDATES = ("instant", "self-trained")
-RIDGE = "nlridge"
-"""The candidate where the training does not help."""
-TRUSTED = 0.5
-"""This much of its weight is taken: on W2S (development) the risk said 0.2 where 0.03 was best.
-Half of the best weight still has three quarters of the gain."""
 STAGES = ("calibration", "from scratch")
 """Their losses are weighted differently, so each has a curve of its own."""
 DOUBT = 1.0
@@ -115,13 +112,18 @@ class CandidateSearch(Run):
         self._looked = self._finished = False
         self._estimates: dict[str, RiskEstimate] = {}
         self._own: Model | None = None  # what the training gave
-        self._ridge: Model | None = None  # where that does not help
+        # Where that does not help; and the risks on its pieces of instant and of it.
+        self._ridge: Model | None = None
+        self._beside: tuple[RiskEstimate, RiskEstimate] | None = None
         self.history: list[dict[str, Any]] = []
 
     @property
     def risks(self) -> dict[str, float]:
         """Estimated risk by candidate, once they are judged."""
-        return {name: estimate.risk for name, estimate in self._estimates.items()}
+        found = {name: estimate.risk for name, estimate in self._estimates.items()}
+        if self._beside is not None:
+            found[RIDGE] = found[CANDIDATES[0]] + self._beside[1].risk - self._beside[0].risk
+        return found
 
     @property
     def fraction(self) -> float:
@@ -226,16 +228,34 @@ class CandidateSearch(Run):
         if risk.shaped(self._planned.noise):
             pass  # NL-Ridge knows white noise only
         elif self._own is None or self._share(CANDIDATES[1]) < LEAST_SHARE:
-            assert self._instant is not None
-            self._ridge = with_ridge(self._instant)
-            self._estimates[RIDGE] = self._estimate(self._ridge)
+            self._judge_ridge()
         self._run = self.loss = None
         self._finished = True
+
+    def _judge_ridge(self) -> None:
+        """NL-Ridge beside instant, on pieces that may be smaller."""
+        assert self._instant is not None
+        self._ridge = with_ridge(self._instant)
+        parts = middles(self._pieces)
+        sizes = zip(parts, self._pieces, strict=True)
+        same = all(part.noisy.shape == piece.noisy.shape for part, piece in sizes)
+        first = self._judged_instant if same else self._estimate(self._instant, parts)
+        self._beside = first, self._estimate(self._ridge, parts)
+
+    def _judged(self, name: str) -> tuple[RiskEstimate, RiskEstimate]:
+        """Instant and another candidate, on the same pieces."""
+        if name == RIDGE:
+            assert self._beside is not None
+            return self._beside
+        return self._judged_instant, self._estimates[name]
 
     def _share(self, name: str) -> float:
         """Weight of a candidate in its mean with instant."""
         strength = STRENGTH if risk.shaped(self._planned.noise) else 0.0
-        share = self._judged_instant.best_share(self._estimates[name], DOUBT, strength)
+        instant, other = self._judged(name)
+        # Of fewer pixels the error is larger, and as near to instant as on all is near enough.
+        few = math.sqrt(len(other.residual) / len(self._judged_instant.residual))
+        share = instant.best_share(other, DOUBT * few, strength)
         return share * (TRUSTED if name == RIDGE else 1.0)
 
     def _with_center(self, model: Model) -> Model:
@@ -258,9 +278,9 @@ class CandidateSearch(Run):
         assert self._instant is not None
         return self._estimate(self._instant)
 
-    def _estimate(self, model: Model) -> RiskEstimate:
+    def _estimate(self, model: Model, pieces: Sequence[Piece] | None = None) -> RiskEstimate:
         """Its estimated risk."""
-        return risk.estimate_risk(model, self._pieces, self.device)
+        return risk.estimate_risk(model, pieces or self._pieces, self.device)
 
     def model(self) -> Model:
         """What the user gets; before the end, the instant one."""
@@ -291,7 +311,9 @@ class CandidateSearch(Run):
         if share > 1 - LEAST_SHARE:  # never NL-Ridge, of whose weight a part is taken
             return name, other, risks
         both = f"{CANDIDATES[0]} + {name}"
-        risks[both] = self._judged_instant.with_share(self._estimates[name], share).risk
+        instant, judged = self._judged(name)
+        mean = instant.with_share(judged, share).risk
+        risks[both] = risks[CANDIDATES[0]] + mean - instant.risk
         # That of the first says it all.
         second = EnsembleMember(replace(other, provenance=Provenance(), noise=None), share)
         return both, replace(self._instant, second=second), risks
@@ -358,16 +380,6 @@ def self_trained(planned: Model, context: tuple[str, int] | None = None) -> Mode
     if context is not None:
         config = config.replace(context=dict([context]))
     return replace(planned, config=config, weights=new_weights(config, 2, planned.channels))
-
-
-def with_ridge(instant: Model) -> Model:
-    """NL-Ridge behind the transform of instant. One pass is enough: eight gain 0.01 dB."""
-    own = instant.config
-    kept = {"ndim": 2, "noise_model": own.noise_model, "training": {"seed": own.training.seed}}
-    config = Config.parse({"method": RIDGE, **kept})
-    # Copies: a file of weights cannot hold one tensor under two names.
-    weights = {k: w.clone() for k, w in instant.weights.items() if not k.startswith(NET)}
-    return replace(instant, config=config, weights=weights, passes=Passes(1, 0.0))
 
 
 def own_config(planned: Model) -> Config:

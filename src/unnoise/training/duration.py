@@ -15,14 +15,17 @@ from unnoise.models.model import Model
 from unnoise.models.predict import pixels_to_compute, predict_array
 from unnoise.quality import risk
 from unnoise.quality.region import SIDES, part_of
-from unnoise.training.adapted import LOOK, RIDGE, self_trained, with_ridge
+from unnoise.training.adapted import LOOK, self_trained
 from unnoise.training.levels import groups_of
 from unnoise.training.loop import N_VALIDATIONS, STEPS_PER_VALIDATION, TrainingRun
+from unnoise.training.nl_ridge import RIDGE, with_ridge
+from unnoise.training.nl_ridge import SIDE as RIDGE_SIDE
 
-TIMED, WARMING = 8, 3
-"""Steps of the training that are made, and how many of them are not timed."""
-SIDE = 256
-"""Side of the piece whose prediction is timed."""
+TIMED, WARMING = 16, 4
+"""Steps of the training that are made, and how many of them are not timed: of eight the median was
+15 % above the mean of all (two cores, both busy)."""
+SIDE, AGAIN = {"shipped": 256, "own": 256, RIDGE: 128}, {2: 3, 3: 1}
+"""Side of the piece whose prediction is timed, and how often, in 2D and 3D, after once untimed."""
 CALIBRATION = 3 * 2**16
 """Pixels of a channel that pass the shipped net while its transform is calibrated."""
 JUDGED = {
@@ -30,18 +33,21 @@ JUDGED = {
     ("own", False): 12,
     ("shipped", True): 21,
     ("own", True): 28,
-    (RIDGE, True): 13,
+    (RIDGE, True): 7,
 }
 """Passes over a piece of the image by which results are judged, before and after they are made, of
-a net alone and of one beside another."""
-PASSES = {"shipped": 4, "own": 8, RIDGE: 1}
+a net alone and of one beside another; of NL-Ridge as many as it has if it is used in every second
+run, as of its passes over the image."""
+PASSES = {"shipped": 4, "own": 8, RIDGE: 0.5}
 """Passes over the image: the shipped net needs fewer symmetries than one that is trained here."""
+LOOKED = 1 / 3
+"""Share of these passes that a training takes which ends early: judged once, and no result."""
 LONG, LARGE = 200, 2**21
 """Steps and pixels from which it is worth to look how long they take."""
 SHORTER = 0.9
 """Another expected time is told that is this much shorter, or less."""
-OVERHEAD = 4.0
-"""Seconds for what does not grow: reading, writing, the report."""
+OVERHEAD = 2.0
+"""Seconds for what hardly grows: reading, writing, the report (1.6 CPU seconds of 256x256)."""
 
 
 @dataclass(frozen=True)
@@ -128,9 +134,10 @@ def expected_duration(
         results, training = _seconds(own, parts, partners, device, clock)
         ridge = results.pop(RIDGE, 0.0)  # only where the training does not help
         whole += sum(results.values()) + training
-        # What a training that ended early gave is judged, but makes no result.
-        least += results.get("shipped", sum(results.values())) + ridge
-        least += LOOK * training if own.config.is_shipped else training
+        if own.config.is_shipped and training:
+            least += results["shipped"] + LOOKED * results["own"] + ridge + LOOK * training
+        else:
+            least += sum(results.values()) + training
     return Duration(max(whole, least), least)
 
 
@@ -157,13 +164,18 @@ def _seconds(
     results = {}
     for kind, own in nets.items():
         depth = SIDES[3][0] if own.ndim == 3 else None
-        where, (piece, _) = str(device), part_of(images[0], images[0].middle(SIDE, depth), own)
-        predict_array(own, piece, device=where)  # the first time memory is taken and kept
-        started = clock()
-        predict_array(own, piece, device=where)
-        pixel = (clock() - started) / pixels_to_compute(own, piece, device=where)
+        middle = images[0].middle(SIDE[kind], depth)
+        where, (piece, _) = str(device), part_of(images[0], middle, own)
+        taken = []
+        for _ in range(1 + AGAIN[own.ndim]):
+            started = clock()
+            predict_array(own, piece, device=where)
+            taken.append(clock() - started)
+        # The first time memory is taken and kept.
+        pixel = statistics.median(taken[1:]) / pixels_to_compute(own, piece, device=where)
         sides = zip("ZYX"[-own.ndim :], SIDES[own.ndim], strict=True)
-        judged = math.prod(min(images[0].sizes[letter], side) for letter, side in sides)
+        most = RIDGE_SIDE if kind == RIDGE else math.inf
+        judged = math.prod(min(images[0].sizes[letter], side, most) for letter, side in sides)
         pixels = JUDGED[kind, len(nets) > 1] * judged + CALIBRATION * (kind == "shipped")
         for image in images:
             pixels += PASSES[kind] * pixels_to_compute(own, image, device=where)
