@@ -39,7 +39,6 @@ from unnoise.errors import InputError, NotFiniteError
 from unnoise.images.image import Image
 from unnoise.models import backends
 from unnoise.models import folder as model_folder
-from unnoise.models.frame_tiles import Block
 from unnoise.models.model import Model
 from unnoise.models.overlap import Behind
 from unnoise.models.predict import predict
@@ -195,17 +194,14 @@ def _written(
             out = stack.enter_context(writing.create(target, image, dtype))
             std = spread and stack.enter_context(writing.create(spread, image, FLOAT))
             job = predict(model, image, device=device, tta=writing.tta, backend=writing.backend)
-
-            def write(block: Block) -> None:
-                out.write(block.where, image.finished(block.values, block.where, out.dtype))
-                if std:
-                    assert block.std is not None
-                    std.write(block.where, image.spread(block.std, block.where))
-
             try:
                 with contextlib.closing(job) as blocks, Behind() as writer:
                     for block in blocks:
-                        writer(write, block)
+                        where = block.where  # the writer gets small types: blocks are float64
+                        writer(out.write, where, image.finished(block.values, where, out.dtype))
+                        if std:
+                            assert block.std is not None
+                            writer(std.write, where, image.spread(block.std, where))
                         plane.take(block)
                         yield Predicting(target, block.done, block.total)
             except NotFiniteError as error:

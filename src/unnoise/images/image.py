@@ -343,7 +343,8 @@ def cast(block: NDArray, dtype: DTypeLike) -> NDArray:
         info = np.iinfo(dtype)
         # The largest float64 that still fits: 2**64 - 1 rounds up to 2**64 and would wrap around.
         top = np.nextafter(float(info.max), 0) if float(info.max) > info.max else float(info.max)
-        block = np.clip(np.rint(block.astype(np.float64)), float(info.min), top)
+        block = np.asarray(np.rint(block.astype(np.float64, copy=False)))
+        np.clip(block, float(info.min), top, out=block)
     elif dtype.kind == "f" and dtype.itemsize < block.dtype.itemsize:
         top = float(np.finfo(dtype).max)  # beyond, finite values would become infinite
         block = np.where(np.isfinite(block), np.clip(block, -top, top), block)
