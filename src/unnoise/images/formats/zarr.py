@@ -20,7 +20,7 @@ from unnoise.images.pixel_types import check_pixels
 
 ABOUT = (
     About(
-        "OME-Zarr 0.1 to 0.5 (0.6 drafts are read), Zarr 2 and 3",
+        "Zarr: OME-Zarr 0.1 to 0.5 (drafts of 0.6 are read), arrays of Zarr 2 and 3",
         (".zarr", ".zarr.zip", ".ozx"),
         "zarr",
         "MIT",
