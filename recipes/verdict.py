@@ -13,7 +13,7 @@ scenes and kernels, is left out. No picture of Berkeley's sets takes part, so th
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 import imagecodecs
@@ -376,13 +376,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--photographs", type=Path, required=True)
     parser.add_argument("--pictures", type=int, default=16000)
-    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--textures", type=int, default=10000)
+    parser.add_argument("--epochs", type=int, default=30)
     parser.add_argument("--members", type=int, default=3)
     parser.add_argument("--out", type=Path, default=OUT)
     asked = parser.parse_args()
     paths = [p for p in sorted(asked.photographs.glob("*.jpg")) if p.stem not in HELD_BACK]
     photographs = [imagecodecs.imread(str(path)) for path in paths]
-    train(table(asked.pictures, photographs), asked.members, asked.epochs, asked.out)
+    every = table(range(asked.pictures), photographs)
+    textures = table(range(asked.textures), photographs, fine=True)
+    pairs = zip(astuple(every), astuple(textures), strict=True)
+    data = Table(*(np.concatenate(pair) for pair in pairs))
+    train(data, asked.members, asked.epochs, asked.out)
 
 
 if __name__ == "__main__":

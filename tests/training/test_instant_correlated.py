@@ -194,7 +194,7 @@ def test_the_gain_of_correlated_noise_is_about_right() -> None:
 
 
 def test_measured_correlation_is_what_the_net_is_told() -> None:
-    y = scene((192, 192)) + SIGMA * drawn(ROW, (192, 192), np.random.default_rng(2))
+    y = scene((256, 256)) + SIGMA * drawn(ROW, (256, 256), np.random.default_rng(2))
     image = Image.from_array(y)
     model = plan([image], Config(method="instant"))
     told_of = dict(zip(lags(), model.weights["rho"][0].tolist(), strict=True))

@@ -135,6 +135,8 @@ def measure_channel(image: Image, c: int, odds: float | None = None) -> ChannelN
     acf = correlation.measure(planes, excluded=sample.excluded)
     if acf is not None and odds is not None:
         acf = dataclasses.replace(acf, odds=odds)
+    if acf is not None:
+        acf = correlated_curve.without_doubt(planes, acf, sample.excluded)
     for letter in (k for k in "ZT" if image.sizes[k] > 1):
         run = np.asarray(neighboring_planes(image, c, letter), np.float64)
         along = correlation.measure(run, letter)
@@ -165,7 +167,12 @@ def together(image: Image, channels: tuple[ChannelNoise, ...]) -> tuple[ChannelN
     """Channels of a photograph, of which a doubtful verdict is that of all: they share a camera."""
     odds = {c.index: c.correlation.odds - correlation.SURE for c in channels if c.correlation}
     mean = float(np.mean(list(odds.values()))) if odds else 0.0
-    other = {c for c, own in odds.items() if own * mean < 0 and abs(own) < DOUBTFUL}
+    sure = correlation.CERTAIN - correlation.SURE
+    other = {
+        c
+        for c, own in odds.items()
+        if (own * mean < 0 and abs(own) < DOUBTFUL) or 0 < own < min(mean, sure)
+    }
     return tuple(
         measure_channel(image, channel.index, mean + correlation.SURE) or channel
         if channel.index in other

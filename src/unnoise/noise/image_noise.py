@@ -21,6 +21,8 @@ from unnoise.noise.noise_models import EMCCD, VarianceCurve, from_dict
 from unnoise.noise.photon_transfer import PhotonTransfer
 
 KNOTS = 97
+DOUBTFUL = 0.8
+"""Believed share of a correlation, as the mean over channels, below which it is doubtful."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +41,8 @@ class ImageNoise:
         Axes of space along which no channel has correlated noise.
     autocorrelation : tuple of ndarray with odd sides, or None
         By lag, 1 in the centre, where a method splits correlated noise (r2r).
+    doubtful : bool
+        Whether a good part of the correlation may be that of texture.
     """
 
     models: tuple[NoiseModel | None, ...]
@@ -46,6 +50,7 @@ class ImageNoise:
     correlated: tuple[str, ...]
     independent: tuple[str, ...] = ()
     autocorrelation: tuple[NDArray[np.float64] | None, ...] = ()
+    doubtful: bool = False
 
     @property
     def known(self) -> list[NoiseModel]:
@@ -61,6 +66,7 @@ class ImageNoise:
             "correlated": list(self.correlated),
             "independent": list(self.independent),
             "autocorrelation": [None if a is None else a.tolist() for a in self.autocorrelation],
+            "doubtful": self.doubtful,
         }
 
     @classmethod
@@ -80,6 +86,7 @@ class ImageNoise:
             autocorrelation=tuple(
                 None if v is None else np.array(v, np.float64) for v in values["autocorrelation"]
             ),
+            doubtful=bool(values.get("doubtful", False)),  # folders made before know no doubt
         )
 
 
@@ -130,7 +137,10 @@ def image_noise(
         models = [of_camera[colours.index(c)] for c in channels]
     correlated = {axis for report in reports for axis in report.correlation_axes}
     independent = tuple(axis for axis in "ZYX" if axis not in correlated)
-    return ImageNoise(tuple(models), tuple(errors), tuple(axes), independent)
+    shapes = [x.correlation for report in reports for x in report.channels if x.correlation]
+    shares = [acf.share for acf in shapes if {*acf.along} & {*"YX"}]
+    doubtful = bool(shares) and float(np.mean(shares)) < DOUBTFUL
+    return ImageNoise(tuple(models), tuple(errors), tuple(axes), independent, doubtful=doubtful)
 
 
 def inspect_images(images: Sequence[Image]) -> list[NoiseReport]:

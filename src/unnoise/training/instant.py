@@ -46,7 +46,8 @@ was tried, and where the first guess was wrong (W2S fields 001, 005, 013) 0.06 t
 dB."""
 FACTORS = (0.15, 0.3, 0.45, 0.6)
 """Of correlated noise, whose strength is less sure, logarithms of one factor for all signals. On
-development pictures of SIDD, CC15 and PolyU it gained 2.5, 0.4 and 0.5 dB; edges may feign more."""
+development pictures of SIDD, CC15 and PolyU it gained 2.5, 0.4 and 0.5 dB; edges may feign more,
+and so does texture: none where the correlation itself is doubtful."""
 SURE = 2.0
 """Standard errors by which it must lower the risk. Not of correlated noise: there every second
 pixel or fewer are left to judge by, and noise that is taken too weak stays (SIDD +0.3 dB)."""
@@ -175,6 +176,7 @@ class VstCalibration(Run):
         net.bins = torch.ones_like(net.bins)  # the model of a run that goes on may be calibrated
         net.blur_share = torch.zeros_like(net.blur_share)
         self._correlated = bool(net.rho.any())
+        self._doubtful = model.noise is not None and model.noise.doubtful
         self._straight = self._first.amax(1) - self._first.amin(1) < STRAIGHT
         if self._correlated:  # its one strength may be wrong
             self._straight.zero_()
@@ -243,7 +245,7 @@ class VstCalibration(Run):
     def _try_all(self) -> None:
         """Raise the noise in the dark or, of correlated noise, everywhere."""
         if self._correlated:
-            for factor in FACTORS:
+            for factor in () if self._doubtful else FACTORS:
                 self._try(torch.full_like(self._bends, factor))
         else:
             if not self._straight.all():

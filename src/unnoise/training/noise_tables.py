@@ -213,7 +213,7 @@ def _lags(acf: Correlation, ndim: int) -> NDArray[np.float64]:
 
     Between the slices of a stack it is taken as a product, and for 3D nets only.
     """
-    rho: NDArray = np.where(np.abs(acf.neighbours) > 3 * acf.error, acf.neighbours, 0.0)
+    rho: NDArray = np.where(np.abs(acf.neighbours) > 3 * acf.error, acf.believed, 0.0)
     if ndim == 2:
         return rho
     reach = acf.reach("Z")
