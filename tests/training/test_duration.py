@@ -99,7 +99,7 @@ def test_only_long_work_is_worth_a_look(
 def test_is_told_in_words() -> None:
     assert str(Duration(48.2, 48.2)) == "about 50 s on this machine"
     assert str(Duration(100.0, 14.0)) == (
-        "about 1.7 minutes on this machine; about 15 s where it turns out that training cannot help"
+        "about 1.7 minutes on this machine; about 14 s where it turns out that training cannot help"
     )
 
 

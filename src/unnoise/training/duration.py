@@ -77,11 +77,12 @@ def in_words(seconds: float) -> str:
 
     Examples
     --------
-    >>> in_words(48.2), in_words(100), in_words(8000)
-    ('about 50 s', 'about 1.7 minutes', 'about 2.2 hours')
+    >>> in_words(14.2), in_words(48.2), in_words(100), in_words(8000)
+    ('about 14 s', 'about 50 s', 'about 1.7 minutes', 'about 2.2 hours')
     """
     if seconds < 90:
-        return f"about {max(round(seconds / 5), 1) * 5} s"
+        step = 1 if seconds < 30 else 5
+        return f"about {max(round(seconds / step), 1) * step} s"
     return (
         f"about {seconds / 60:.2g} minutes"
         if seconds < 5400
