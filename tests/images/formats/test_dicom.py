@@ -117,6 +117,9 @@ def test_files_without_a_suffix_are_known_by_their_content(tmp_path: Path) -> No
     (image,) = formats.open_all(formats.find([tmp_path]))
     np.testing.assert_array_equal(image.data[...], stack)
     assert formats.output_path(image).name.endswith("_denoised.ome.tif")
+    (tmp_path / "IM1").write_bytes((tmp_path / "1.2.840.0").read_bytes())
+    formats.save(tmp_path / "IM1_denoised.ome.tif", stack, axes="ZYX")
+    assert "IM1_denoised.ome.tif" not in {path.name for path in formats.find([tmp_path])}
 
 
 def test_places_that_come_again_are_times_or_other_contrasts(tmp_path: Path) -> None:

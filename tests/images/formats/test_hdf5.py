@@ -130,6 +130,13 @@ def test_nothing_outside_the_file_is_read(tmp_path: Path) -> None:
     assert formats.open(f"{tmp_path / 'a.h5'}:/own").shape == (8, 9)
 
 
+def test_results_beside_their_file_are_known_as_such(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.h5", {"b": pixels_of((8, 9)), "c": pixels_of((8, 9))})
+    for image in formats.open_all([path], series="all"):
+        formats.save(formats.output_path(image), pixels_of((8, 9)), axes="YX")
+    assert formats.find([tmp_path]) == [path]
+
+
 def test_soft_links_within_a_file_are_followed(tmp_path: Path) -> None:
     path = written(tmp_path / "a.h5", {"a": pixels_of((8, 9)), "b": pixels_of((9, 8))})
     with h5py.File(path, "r+") as file:

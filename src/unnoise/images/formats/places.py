@@ -23,6 +23,8 @@ from unnoise.images.formats.registry import (
 )
 from unnoise.images.image import Image
 
+HDF5 = (".h5", ".hdf5", ".he5")
+"""Files whose results have the names of their datasets too."""
 WRITTEN = ".ome", ".tif"
 """The end of the names of results whose format can only be read."""
 
@@ -233,8 +235,12 @@ def _is_result(name: str, names: set[str]) -> bool:
     sources = {source, re.sub(r"_series[0-9]+$", "", source)}
     if source == stem:
         return False
-    ends = [f"{ome}{suffix}", *(only_read() if suffix == WRITTEN[1] else ())]
-    return any(f"{s}{end}" in names for s in sources for end in ends)
+    # Results of formats that are only read are TIFF; DICOM often has no suffix.
+    ends = [f"{ome}{suffix}", *(("", *only_read()) if suffix == WRITTEN[1] else ())]
+    if any(f"{s}{end}" in names for s in sources for end in ends):
+        return True
+    files = [Path(other) for other in names if other.lower().endswith(HDF5)]
+    return any(source.startswith(f"{file.stem}_") for file in files)
 
 
 def _images(files: list[Path], otherwise: str) -> list[Path]:
