@@ -111,6 +111,17 @@ def test_broken_metadata(tmp_path: Path, content: str) -> None:
     assert formats.open(path).shape == (20, 20)
 
 
+@pytest.mark.parametrize(
+    "axes", [3, [{"name": "y", "type": {}}, {"name": "x", "type": [1]}], [None, {}]]
+)
+def test_metadata_of_ome_that_are_of_another_kind(tmp_path: Path, axes: object) -> None:
+    path = ngff(tmp_path / "a.zarr", pixels_of((20, 20)), "YX")
+    group = zarr.open_group(path)
+    group.attrs.put({"ome": {"multiscales": [{"axes": axes, "datasets": [{"path": "0"}]}]}})
+    with pytest.raises(InputError, match=r"a\.zarr.*(cannot be read as Zarr|ambiguous)"):
+        formats.open(path)
+
+
 def test_metadata_of_ome_that_name_what_is_not_there(tmp_path: Path) -> None:
     path = ngff(tmp_path / "a.zarr", pixels_of((20, 20)), "YX")
     group = zarr.open_group(path)

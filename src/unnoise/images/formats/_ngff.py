@@ -125,7 +125,7 @@ def read(
         for k, size in zip(letters, scale, strict=True)
         if k in "TZYX" and size > 0 and (units.get(k) or size != 1)
     }
-    channels = [c for c in omero.get("channels") or () if isinstance(c, Mapping)]
+    channels = list(omero.get("channels") or ())
     count = dict(zip(letters, shape, strict=True)).get("C", 1)
     channels = channels if len(channels) == count else []
     names = tuple(str(c.get("label") or "") for c in channels)
@@ -141,6 +141,14 @@ def read(
         offset,
         tuple(name for name, is_known in holds.items() if is_known),
     )
+
+
+def shown(ome: Json) -> Json:
+    """How channels are to be shown, as far as it is what it should be."""
+    found = ome.get("omero")
+    channels = found.get("channels") or [] if isinstance(found, Mapping) else None
+    is_list = isinstance(channels, list) and all(isinstance(c, Mapping) for c in channels)
+    return found if is_list and found else {}
 
 
 def _axes_of(multiscale: Json, ndim: int) -> list[Json]:

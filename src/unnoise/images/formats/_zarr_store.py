@@ -98,7 +98,7 @@ def root(path: Path) -> Any:
         except InputError:
             raise
         except Exception as error:  # as readers of all formats do
-            raise _explained(path, error) from error
+            raise explained(path, error) from error
 
 
 def _store(path: Path) -> tuple[Any, str]:
@@ -129,7 +129,7 @@ def _opened(store: Any, inner: str) -> Any:
         return zarr.open(store=store, path=inner, mode="r")
 
 
-def _explained(path: Path, error: Exception) -> InputError:
+def explained(path: Path, error: Exception) -> InputError:
     """A sentence for whatever was raised."""
     text = first_line(error)
     if isinstance(error, FileNotFoundError):
@@ -174,7 +174,7 @@ def entries(path: Path, node: Any) -> list[Entry]:
         except InputError:
             raise
         except Exception as error:
-            raise _explained(path, error) from error
+            raise explained(path, error) from error
     if not found:
         raise InputError(
             f"{path} is a Zarr group without an image of OME-Zarr and without arrays of two or "
@@ -275,7 +275,7 @@ def array(node: Any, entry: Entry, path: Path) -> Any:
         try:
             found = node[entry.array] if entry.array else node
         except Exception as error:
-            raise _explained(path / entry.array, error) from error
+            raise explained(path / entry.array, error) from error
     if not isinstance(found, zarr.Array):
-        raise _explained(path / entry.array, FileNotFoundError())
+        raise explained(path / entry.array, FileNotFoundError())
     return found

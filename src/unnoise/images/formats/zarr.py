@@ -75,6 +75,10 @@ def read(path: Path, axes: str | None = None, series: int | None = None) -> Imag
         image = _described(entry, data, array, axes)
     except AxesError as error:
         raise AxesError(f"{path}: {error}") from error
+    except InputError:
+        raise
+    except Exception as error:  # values of any kind where numbers should be
+        raise _zarr_store.explained(path, error) from error
     extras: dict[str, Any] = {"title": entry.name}
     extras |= {"note": "; ".join(notes)} if notes else {}
     extras |= {"unfit": _labels(path)} if "image-label" in entry.ome else {}
@@ -136,7 +140,7 @@ def _described(
     storage = storage_of(array, entry.version)
     if not entry.multiscale:
         return _plain(entry, data, array, axes, storage)
-    omero, own = entry.ome.get("omero") or {}, entry.own
+    omero, own = _ngff.shown(entry.ome), entry.own
     meta = _ngff.read(entry.multiscale, omero, own, entry.level, data.shape, axes)
     is_rgb = bool(own.get("rgb")) and "C" in meta.axes
     levels = [] if entry.level else _levels(entry, data.shape)
