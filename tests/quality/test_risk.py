@@ -236,6 +236,14 @@ def test_of_a_result_and_itself_or_a_worse_one_the_first_is_kept() -> None:
     assert first.best_share(RiskEstimate.of(first.residual / 2, 0.0)) == 1
 
 
+def test_a_result_without_a_finite_risk_has_no_part_in_a_mean() -> None:
+    rng = np.random.default_rng(0)
+    first = RiskEstimate.of(rng.normal(size=5000), 0.0)
+    assert first.best_share(RiskEstimate.of(first.residual, np.nan)) == 0
+    broken = np.where(np.arange(5000) == 7, np.nan, first.residual)
+    assert first.best_share(RiskEstimate.of(broken, 0.0)) == 0
+
+
 # How sure it is
 
 

@@ -331,7 +331,7 @@ class RiskEstimate:
         gain -= errors * error if errors else 0.0
         gain -= 2 * strength * abs(self._mean_covariance - other._mean_covariance)
         share = 0.5 + gain / (2 * bend)
-        return min(max(share, 0.0), 1.0)
+        return min(max(share, 0.0), 1.0) if math.isfinite(share) else 0.0  # no risk, no part
 
 
 def _risk_of(sums: NDArray) -> NDArray:
