@@ -73,9 +73,7 @@ def test_planes_that_come_back_are_developed_as_libraw_does(tmp_path: Path, suff
     image = formats.open(dng(tmp_path / "a.dng", mosaic_of()))
     path = written(image, tmp_path / f"b{suffix}", image.data[...])
     with rawpy.imread(str(tmp_path / "a.dng")) as own:
-        direct = own.postprocess(
-            use_camera_wb=True, no_auto_bright=True, output_bps=16, gamma=(2.4, 12.92)
-        )
+        direct = own.postprocess(output_bps=16, **raw.DEVELOPING)
     result = formats.open(path)
     assert (result.axes, result.dtype) == ("YXC", "uint16")
     np.testing.assert_array_equal(result.data[...], direct)
@@ -91,6 +89,18 @@ def test_new_planes_change_what_is_developed(tmp_path: Path) -> None:
     assert np.ptp(colours) < 20
     jpeg = formats.open(written(image, tmp_path / "b.jpg", flat))
     assert jpeg.dtype == "uint8"
+
+
+def test_one_bright_pixel_does_not_change_the_others(tmp_path: Path) -> None:
+    """LibRaw takes the brightest pixel for white unless told otherwise, which noise decides."""
+    mosaic = mosaic_of()
+    mosaic[4, 4] = 3900
+    image = formats.open(dng(tmp_path / "a.dng", mosaic))
+    planes = image.data[...].copy()
+    first = formats.open(written(image, tmp_path / "b.tif", planes)).data[24:, 24:]
+    planes[:, 2, 2] = 1000
+    second = formats.open(written(image, tmp_path / "b.tif", planes)).data[24:, 24:]
+    np.testing.assert_array_equal(first, second)
 
 
 def test_planes_are_written_where_the_name_asks_for_them(tmp_path: Path) -> None:

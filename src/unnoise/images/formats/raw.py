@@ -45,8 +45,13 @@ RESULTS = "", ".tif"
 """The end of the names of results, instead of that of OME-TIFF."""
 DEVELOPED = (".tif", ".tiff", ".png", ".jpg", ".jpeg")
 ORDER = {"R": 0, "G1": 1, "G2": 2, "B": 3}
-SRGB = (2.4, 12.92)
-"""The tone curve of sRGB, as LibRaw takes it."""
+DEVELOPING: dict[str, Any] = {
+    "use_camera_wb": True,
+    "no_auto_bright": True,
+    "gamma": (2.4, 12.92),  # the tone curve of sRGB
+    "adjust_maximum_thr": 0.0,  # or the brightest pixel, noise and all, would be taken for white
+}
+"""How LibRaw develops: the same whatever the pixels are, so that results can be compared."""
 
 
 def read(path: Path, axes: str | None = None) -> Image:
@@ -152,9 +157,7 @@ def develop(path: Path, like: Image, dtype: np.dtype, compress: str | None) -> L
             for (i, j), plane in zip(places, planes, strict=True):
                 mosaic[i:height:2, j:width:2] = plane
             bits = 8 if suffix in (".jpg", ".jpeg") else 16
-            rgb = raw.postprocess(
-                use_camera_wb=True, no_auto_bright=True, output_bps=bits, gamma=SRGB
-            )
+            rgb = raw.postprocess(output_bps=bits, **DEVELOPING)
         _write(part, rgb, suffix, kind)
 
     return Encoded(like.shape, dtype, encode)
