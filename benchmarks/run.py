@@ -44,6 +44,8 @@ SUITES = {
     "startup": Suite("import, command to first step", ((2, "startup.py"),)),
     "memory": Suite("peak memory", ((6, "memory.py"),)),
     "overlap": Suite("prediction from file to file, against the net", ((12, "overlap.py"),)),
+    "kill": Suite("predictions that are killed and go on", ((4, "kill.py"),)),
+    "scale": Suite("images of any size, processes, Dask", ((10, "scale.py"),)),
     "throughput": Suite("a step and prediction, against the peers", ((18, "throughput.py"),)),
     "camera": Suite(
         "one photograph, sigma 25 unknown, by every method",

@@ -50,6 +50,7 @@ RESULTS = {
     "movie_clean.tif near.tif care.model std.tif cells_denoised.report.html camera.json",
     "docs/know_your_noise.md": "noise.json noise.html camera.json c.tif c.report.html "
     "nodata.tif masked.tif filled.tif fixed.tif",
+    "docs/scale.md": "my.model big_clean.tif stack_clean.ome.zarr",
     "docs/methods.md": "cells_denoised.tif s.tif n.tif near.tif care.model n2n.model b.tif l.tif "
     "std.tif run.yaml my.model other.model",
 }

@@ -213,9 +213,7 @@ def _predicted(pieces: Pieces, made: Iterator[int]) -> Generator[Event]:
         unfinished.remove(pieces.work.result)  # to go on would end the same way
         raise
     except InputError as error:
-        if isinstance(error.__cause__, OSError):
-            raise InputError(f"{error}; {_kept(pieces)}") from error
-        raise
+        raise InputError(f"{error}; {_kept(pieces)}") from (error.__cause__ or error)
     except KeyboardInterrupt:
         raise Interrupted(f"stopped; {_kept(pieces)}") from None
 

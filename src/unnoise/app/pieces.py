@@ -80,7 +80,7 @@ class Work:
 
     def absolute(self) -> Work:
         """The same for processes that run in another folder."""
-        mask = self.reading.mask and os.path.abspath(self.reading.mask)
+        mask = self.reading.to_dict()["mask"]
         return replace(
             self,
             model=os.path.abspath(self.model),

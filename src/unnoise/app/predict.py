@@ -106,7 +106,7 @@ def predict_files(
             model.check(image)
             image = reading.check(image)
             yield from notes([image])
-            unlike = model.unlike(image)
+            unlike = model.unlike(image) if sharing.part is None else None  # --prepare has told
             if unlike:
                 yield Warned(unlike)
             which, source = image.metadata.get("which", ""), batch.place(image)
