@@ -36,6 +36,7 @@ from unnoise.app.pieces import Work
 from unnoise.app.rescue import elsewhere
 from unnoise.app.train import facts, judged, reported
 from unnoise.errors import InputError, NotFiniteError
+from unnoise.images.atomic import hidden
 from unnoise.images.image import Image
 from unnoise.models import backends
 from unnoise.models import folder as model_folder
@@ -89,6 +90,10 @@ def predict_files(
     yield from failed
     kept, skipped = batch.without_results(opened, results, writing)
     yield from skipped
+    if sharing.part is not None:  # more parts than pieces, or a part that is made again
+        whole = [i for i in kept if results[i].exists() and not hidden(results[i]).exists()]
+        yield from (Message(f"{results[i]} is finished: nothing is left to do") for i in whole)
+        kept = [i for i in kept if i not in whole]
     select_device(device)
     images, results = [opened[i] for i in kept], [results[i] for i in kept]
     if not tolerant:
