@@ -25,7 +25,7 @@ SPACE: dict[str, Any] = {
 
 def written(path: Path, array: np.ndarray, **header: Any) -> Path:
     """A file whose array is in C order."""
-    nrrd.write(str(path), array, header or SPACE, index_order="C")
+    nrrd.write(str(path), array, dict(header or SPACE), index_order="C")  # it changes the header
     return path
 
 
