@@ -164,10 +164,14 @@ def measure_channel(image: Image, c: int, odds: float | None = None) -> ChannelN
 
 
 def together(image: Image, channels: tuple[ChannelNoise, ...]) -> tuple[ChannelNoise, ...]:
-    """Channels of a photograph, of which a doubtful verdict is that of all: they share a camera."""
+    """Channels of a photograph, of which a doubtful verdict is that of all: they share a camera.
+
+    Cameras interpolate colours, so what speaks for correlated noise needs no proof there.
+    """
     odds = {c.index: c.correlation.odds - correlation.SURE for c in channels if c.correlation}
     mean = float(np.mean(list(odds.values()))) if odds else 0.0
     sure = correlation.CERTAIN - correlation.SURE
+    mean = max(mean, sure) if mean > 0 else mean
     other = {
         c
         for c, own in odds.items()

@@ -73,6 +73,8 @@ WITHIN |= dict.fromkeys((".h5", ".hdf5", ".he5", ".emd"), "HDF5")
 """Suffix -> what its files are, or were once, though it is foreign under other names."""
 INSIDE = re.compile(r"(?P<file>.+\.(h5|hdf5|he5)):(?P<inside>.+)", re.IGNORECASE)
 """A file and the path of a dataset inside it."""
+COMMON = (".tif", ".tiff", ".png", ".jpg", ".npy", ".zarr", ".czi", ".nd2", ".lif", ".mrc", ".dcm")
+"""What messages name of all suffixes."""
 GROUP = "unnoise.formats"
 """Entry points of this group name the formats of other packages."""
 
@@ -278,8 +280,8 @@ def about() -> list[About]:
 def known_suffixes() -> str:
     """The suffixes to choose from, for messages, and which formats do not work."""
     formats, problems = _loaded()
-    own = [suffix for suffix in FORMATS if not suffix.endswith((".gz", ".bz2"))]
-    return "; ".join([", ".join([*own, *formats]), *problems])
+    rest = f"or one of {len(FORMATS) - len(COMMON)} more in docs/formats.md"
+    return "; ".join([", ".join([*COMMON, *formats, rest]), *problems])
 
 
 @cache
