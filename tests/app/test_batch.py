@@ -116,6 +116,30 @@ def test_a_model_goes_on_past_what_it_does_not_fit(folder, tmp_path):
     assert len(list((tmp_path / "out").glob("a*.tif"))) == 3
 
 
+def test_what_cannot_be_denoised_is_left_behind_too(tmp_path):
+    """Files that open, but are too small, or hold nothing to denoise."""
+    place = tmp_path / "in"
+    place.mkdir()
+    noisy(place / "a.tif")
+    tifffile.imwrite(place / "flat.tif", np.full((64, 64), 7, np.uint16))
+    tifffile.imwrite(place / "small.tif", np.arange(100, dtype=np.uint16).reshape(10, 10))
+    events = denoised(place, tmp_path / "out")
+    assert {e.path.name for e in events if isinstance(e, Failed)} == {"flat.tif", "small.tif"}
+    assert [p.name for p in (tmp_path / "out").glob("*.tif")] == ["a.tif"]
+    assert [line["status"] for line in ledger(tmp_path / "out")] == ["failed", "failed", "done"]
+
+
+def test_what_is_wrong_with_all_images_is_an_error(tmp_path):
+    place = tmp_path / "in"
+    place.mkdir()
+    for name in ("a.tif", "b.tif"):
+        noisy(place / name)
+    with pytest.raises(InputError, match="single position along T"):
+        denoised(
+            place, tmp_path / "out", config=Config.parse({"method": "n2n", "pairs": {"axis": "T"}})
+        )
+
+
 def test_pairs_are_refused_where_one_is_broken(folder, tmp_path):
     with pytest.raises(InputError):
         denoised(folder, tmp_path / "out", config=Config(method="n2n"), targets=[folder])

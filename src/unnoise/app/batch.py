@@ -13,7 +13,7 @@ import json
 import os
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, TypeVar
 
 from unnoise.app.events import Batch, Event, Failed, Judged, Skipped, Warned
 from unnoise.app.files import InputOptions, OutputOptions
@@ -21,6 +21,7 @@ from unnoise.errors import InputError
 from unnoise.images.image import Image
 
 Parameters = ParamSpec("Parameters")
+Plans = TypeVar("Plans")
 LEDGER = "unnoise-run.jsonl"
 PROBED = 32
 """Side of the piece that is read of every image before long work, to see whether it decodes."""
@@ -79,6 +80,32 @@ def readable(
             kept.append(i)
             checked.append(one)
     return kept, checked, failed
+
+
+def possible(
+    images: Sequence[Image], plans: Callable[[Sequence[int]], Plans], tolerant: bool
+) -> tuple[Plans, list[Failed]]:
+    """The plans for images by their numbers, without those for which none can be made.
+
+    Raises
+    ------
+    InputError
+        If one cannot be planned, unless `tolerant`; what is wrong with all is no fault of one.
+    """
+    try:
+        return plans(range(len(images))), []
+    except InputError:
+        kept, failed = [], []
+        for i, image in enumerate(images if tolerant else ()):
+            try:
+                plans([i])
+            except InputError as error:
+                failed.append(Failed(place(image), str(error)))
+            else:
+                kept.append(i)
+        if not kept:
+            raise
+    return plans(kept), failed
 
 
 def place(image: Image) -> Path:

@@ -118,22 +118,26 @@ def denoise_files(
     not_carried = check_outputs(images, results, spreads, writing)
     yield from notes(images)
     yield from not_carried
-    groups = _groups(images, each, config)
-    members = [
-        ([images[i] for i in group], [partners[i] for i in group] if partners else None)
-        for group in groups
-    ]
-    plans = [planned(*pair, settings, reading) for pair in members]
-    for _, model in plans:
+
+    def plans_of(numbers: Sequence[int]) -> list[tuple[list[int], tuple[MethodChoice, Model]]]:
+        found = []
+        for group in _groups(images, numbers, each, config):
+            own = [partners[i] for i in group] if partners else None
+            found.append((group, planned([images[i] for i in group], own, settings, reading)))
+        return found
+
+    plans, failed = batch.possible(images, plans_of, tolerant)
+    yield from failed
+    for _, (_, model) in plans:
         for level in model.levels:
             backends.check_model(level, writing.backend)  # before any training
-    if save_model and len(groups) > 1:
+    if save_model and len(plans) > 1:
         raise InputError(
-            f"the images need {len(groups)} models, so one --save-model folder cannot hold them; "
+            f"the images need {len(plans)} models, so one --save-model folder cannot hold them; "
             f"leave it out, or denoise alike images in one run"
         )
     if save_model:
-        place, size = Path(save_model), model_folder.needed(plans[0][1])
+        place, size = Path(save_model), model_folder.needed(plans[0][1][1])
         model_folder.check_place(place, overwrite=writing.overwrite, nbytes=size)
         with claimed(place):
             pass  # nobody else is at it
@@ -150,7 +154,7 @@ def denoise_files(
         shown=[] if reporting.wanted else None,
         tolerant=tolerant,
     )
-    for group, (choice, model) in zip(groups, plans, strict=True):
+    for group, (choice, model) in plans:
         stopped = yield from work.denoise(group, choice, model)
         if stopped:
             return
@@ -375,10 +379,13 @@ def _stopped(run: Run, model: Model, folder: Path) -> Stopped:
     )
 
 
-def _groups(images: Sequence[Image], each: bool, config: Config) -> list[list[int]]:
-    """Indices of images that can share a model."""
+def _groups(
+    images: Sequence[Image], numbers: Sequence[int], each: bool, config: Config
+) -> list[list[int]]:
+    """Those of some images that can share a model, by their numbers."""
     groups: dict[object, list[int]] = defaultdict(list)
-    for i, image in enumerate(images):
+    for i in numbers:
+        image = images[i]
         alike = (image.sizes["C"], image.alpha, choose_ndim([image], config))
         groups[i if each else alike].append(i)
     return list(groups.values())

@@ -42,9 +42,9 @@ class Series:
         found = self._found(path)
         if series is None:
             chosen = largest(found)
-            image, note = found[chosen[0]], others(found, chosen, several=False)
+            image, note = found[chosen[0]], others(_listed(found), chosen, several=False)
         else:
-            image, note = found[_checked(path, found, series)], ""
+            image, note = found[checked(path, _listed(found), series)], ""
         notes = [text for text in (image.metadata.get("note"), note) if text]
         if notes:
             image = replace(image, metadata={**image.metadata, "note": "; ".join(notes)})
@@ -66,9 +66,9 @@ class Series:
         """
         found = self._found(path)
         if isinstance(series, int):
-            return [_checked(path, found, series)], ""
+            return [checked(path, _listed(found), series)], ""
         chosen = list(range(len(found))) if series == "all" else largest(found)
-        return chosen, others(found, chosen, several=True)
+        return chosen, others(_listed(found), chosen, several=True)
 
     def _found(self, path: Path) -> Sequence[Image]:
         """The images of a file, which is looked through once, not anew for each of them."""
@@ -98,31 +98,38 @@ def largest(found: Sequence[Image]) -> list[int]:
     return [i for i, image in enumerate(found) if kind(image) == kind(first)]
 
 
-def others(found: Sequence[Image], chosen: list[int], *, several: bool) -> str:
-    """A sentence about the images of a file that are not used, or nothing."""
+def others(listed: Sequence[str], chosen: list[int], *, several: bool) -> str:
+    """A sentence about the images of a file that are not used, or nothing; `listed` are all."""
     used = chosen if several else chosen[:1]
-    left = [i for i in range(len(found)) if i not in used]
+    left = [i for i in range(len(listed)) if i not in used]
     if not left:
         return ""
     alike = "one of those of full size" if len(chosen) > len(used) else "of full size"
     return (
-        f"holds {len(found)} series of images; {_listed(found, used)}, {alike}, is used, and left "
-        f"out are {_listed(found, left)}; others with --series N, or series=N in Python"
+        f"holds {len(listed)} series of images; {_named(listed, used)}, {alike}, is used, and left "
+        f"out are {_named(listed, left)}; others with --series N, or series=N in Python"
     )
 
 
-def _checked(path: Path, found: Sequence[Image], series: int) -> int:
-    if not 0 <= series < len(found):
+def checked(path: Path, listed: Sequence[str], series: int) -> int:
+    """The number of an image, if there is such a one; InputError otherwise."""
+    if not 0 <= series < len(listed):
         raise InputError(
-            f"{path} has no series {series}; it holds {len(found)}, counted from 0: "
-            f"{_listed(found, range(len(found)))}"
+            f"{path} has no series {series}; it holds {len(listed)}, counted from 0: "
+            f"{_named(listed, range(len(listed)))}"
         )
     return series
 
 
-def _listed(found: Sequence[Image], which: Iterable[int]) -> str:
-    texts = []
-    for i in which:
-        name = found[i].metadata.get("title")
-        texts.append(f"series {i} {f'({name}) ' if name else ''}of shape {found[i].shape}")
+def _named(listed: Sequence[str], which: Iterable[int]) -> str:
+    texts = [f"series {i} {listed[i]}" for i in which]
     return ", ".join(texts[:4]) + (f" and {len(texts) - 4} more" if len(texts) > 4 else "")
+
+
+def _listed(found: Sequence[Image]) -> list[str]:
+    """Every image in a few words."""
+    names = [image.metadata.get("title") for image in found]
+    return [
+        f"{f'({name}) ' if name else ''}of shape {image.shape}"
+        for name, image in zip(names, found, strict=True)
+    ]

@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
@@ -17,11 +17,12 @@ import numpy as np
 import tifffile
 from tifffile import TiffPageSeries
 
-from unnoise.errors import AxesError, InputError
+from unnoise.errors import AxesError
 from unnoise.images import axes as ax
 from unnoise.images.formats import (
     _ome_xml,
     _palette,
+    _series,
     _tiff_metadata,
     _tiff_series,
     _tiff_storage,
@@ -144,7 +145,7 @@ def numbers(path: Path, series: str | int | None = None) -> tuple[list[int], str
         if series == "all":
             return list(range(len(found))), ""
         chosen = _tiff_series.choose(found)
-        return chosen, _others(found, chosen, several=True)
+        return chosen, _series.others(_listed(found), chosen, several=True)
 
 
 @contextmanager
@@ -165,33 +166,14 @@ def _number(path: Path, found: list[TiffPageSeries], series: int | None, notes: 
     """The number of an image; what to tell of the others where it was not asked for is noted."""
     if series is None:
         chosen = _tiff_series.choose(found)
-        text = _others(found, chosen, several=False)
+        text = _series.others(_listed(found), chosen, several=False)
         notes += [text] if text else []
         return chosen[0]
-    if not 0 <= series < len(found):
-        raise InputError(
-            f"{path} has no series {series}; it holds {len(found)}, counted from 0: "
-            f"{_listed(found, range(len(found)))}"
-        )
-    return series
+    return _series.checked(path, _listed(found), series)
 
 
-def _others(found: list[TiffPageSeries], chosen: list[int], *, several: bool) -> str:
-    """A sentence about the images of a file that are not used, or nothing."""
-    used = chosen if several else chosen[:1]
-    left = [i for i in range(len(found)) if i not in used]
-    if not left:
-        return ""
-    alike = "one of those of full size" if len(chosen) > len(used) else "of full size"
-    return (
-        f"holds {len(found)} series of images; {_listed(found, used)}, {alike}, is used, and left "
-        f"out are {_listed(found, left)}; others with --series N, or series=N in Python"
-    )
-
-
-def _listed(found: list[TiffPageSeries], which: Iterable[int]) -> str:
-    texts = [f"series {i} of shape {tuple(found[i].shape)}" for i in which]
-    return ", ".join(texts[:4]) + (f" and {len(texts) - 4} more" if len(texts) > 4 else "")
+def _listed(found: list[TiffPageSeries]) -> list[str]:
+    return [f"of shape {tuple(one.shape)}" for one in found]
 
 
 def _lost(tif: tifffile.TiffFile, one: TiffPageSeries, lossy: str) -> list[str]:
