@@ -9,6 +9,7 @@ from pathlib import Path
 from unnoise.app.document import SCHEMA, Document
 from unnoise.app.events import (
     Event,
+    Facts,
     Judged,
     Message,
     Predicting,
@@ -34,7 +35,7 @@ def test_a_job_without_events() -> None:
     found = document()
     assert found.pop("seconds") >= 0
     assert found.pop("unnoise")
-    lists = ("results", "failed", "skipped", "trainings", "warnings", "notes")
+    lists = ("results", "failed", "skipped", "trainings", "written", "warnings", "notes")
     nothing: dict[str, list] = {name: [] for name in lists}
     none = {"model": None, "report": None, "stopped": None}
     assert found == {"schema": SCHEMA, "command": "denoise", **nothing, **none}
@@ -75,8 +76,11 @@ def test_files_lines_and_trainings_have_their_places() -> None:
         Saved(Path("m"), "model"),
         Saved(Path("b.tif")),
         Saved(Path("r.html"), "report"),
+        Facts("psnr", {"before": 1.0}),
         Stopped("stopped at step 1"),
     )
+    assert found["written"] == ["m", "b.tif", "r.html"]
+    assert found["psnr"] == {"before": 1.0}
     assert (found["model"], found["report"]) == ("m", "r.html")
     assert found["notes"] == ["auto: n2v"]
     assert found["warnings"] == ["far from the training images"]

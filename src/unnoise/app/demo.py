@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from unnoise.app.events import Event, Message, Saved
+from unnoise.app.events import Event, Facts, Message, Saved
+from unnoise.app.samples import camera
 from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images import formats
@@ -58,6 +59,7 @@ def run(folder: Path, *, steps: int | None = None, device: str = "auto") -> Gene
         yield Saved(folder / name)
     peak = float(truth.max() - truth.min())
     before, after = (psnr(x, truth, data_range=peak) for x in (noisy, clean))
+    yield Facts("psnr", {"before": round(before, 3), "after": round(after, 3)})
     yield Message(
         f"PSNR before {before:.2f} dB, after {after:.2f} dB: gain {after - before:.2f} dB"
     )
@@ -70,47 +72,6 @@ def _side_by_side(*pictures: NDArray) -> NDArray[np.uint8]:
     scaled = (np.clip((p.astype(np.float64) - low) / (high - low), 0, 1) * 255 for p in pictures)
     row = [part for p in scaled for part in (np.rint(p).astype(np.uint8), gap)]
     return np.hstack(row[:-1])
-
-
-def camera(
-    photons: NDArray,
-    *,
-    gain: float = 2.0,
-    read_noise: float = 2.0,
-    offset: float = 100.0,
-    rng: np.random.Generator,
-) -> NDArray[np.uint16]:
-    """What a scientific camera records of an expected number of photons per pixel.
-
-    ``counts = gain * (Poisson(photons) + Normal(0, read_noise)) + offset``, rounded and clipped to
-    16 bits (the EMVA 1288 model without dark current).
-
-    Parameters
-    ----------
-    photons : ndarray
-        Expected photo-electrons per pixel.
-    gain : float
-        Counts per electron.
-    read_noise : float
-        Standard deviation of the read noise in electrons.
-    offset : float
-        Counts at darkness.
-    rng : numpy Generator
-        Source of randomness.
-
-    Returns
-    -------
-    ndarray of uint16
-        Recorded counts; their mean is ``gain * photons + offset``.
-
-    Examples
-    --------
-    >>> counts = camera(np.full((64, 64), 50.0), rng=np.random.default_rng(0))
-    >>> counts.dtype, abs(float(counts.mean()) - 200) < 1
-    (dtype('uint16'), True)
-    """
-    electrons = rng.poisson(photons) + rng.normal(0, read_noise, np.shape(photons))
-    return np.clip(np.rint(gain * electrons + offset), 0, 65535).astype(np.uint16)
 
 
 def noisy_and_truth(seed: int = 0) -> tuple[NDArray[np.uint16], NDArray[np.float64]]:

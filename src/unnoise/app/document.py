@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from unnoise.app.events import (
     Event,
+    Facts,
     Failed,
     Judged,
     Message,
@@ -32,7 +34,7 @@ class Document:
     Parameters
     ----------
     command : str
-        ``denoise``, ``predict`` or ``train``.
+        Such as ``denoise``.
 
     Examples
     --------
@@ -49,6 +51,8 @@ class Document:
         self._tried: dict[str, list[dict[str, Any]]] = {}
         self._trainings: list[dict[str, Any]] = []
         self._saved: dict[str, Path] = {}
+        self._written: list[str] = []
+        self._facts: dict[str, Any] = {}
         self._failed: list[dict[str, str]] = []
         self._skipped: list[dict[str, str]] = []
         self._warnings: list[str] = []
@@ -71,6 +75,9 @@ class Document:
             )
         elif isinstance(event, Saved):
             self._saved[event.kind] = event.path
+            self._written.append(str(event.path))
+        elif isinstance(event, Facts):
+            self._facts[event.key] = event.value
         elif isinstance(event, Failed):
             self._failed.append({"input": str(event.path), "why": event.text})
         elif isinstance(event, Skipped):
@@ -114,15 +121,23 @@ class Document:
             "trainings": self._trainings,
             "model": _text(self._saved.get("model")),
             "report": _text(self._saved.get("report")),
+            "written": self._written,
             "warnings": self._warnings,
             "notes": self._notes,
             "stopped": self._stopped,
             "seconds": round(time.monotonic() - self._started, 3),
+            **self._facts,
         }
 
     def to_json(self) -> str:
         """The document as text; numbers that are not finite are null."""
         return json.dumps(self.to_dict(), indent=1, allow_nan=False)
+
+
+def telling(command: str, facts: Mapping[str, Any]) -> str:
+    """The document of a command that only tells something."""
+    found = {"schema": SCHEMA, "unnoise": version("unnoise"), "command": command, **facts}
+    return json.dumps(found, indent=1, allow_nan=False)
 
 
 def _interval(gain: Interval | None) -> dict[str, float | None]:

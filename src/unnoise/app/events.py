@@ -122,6 +122,14 @@ class Judged:
 
 
 @dataclass(frozen=True)
+class Facts:
+    """Plain values for programs: a key of the document of ``--json``, and what stands there."""
+
+    key: str
+    value: Any
+
+
+@dataclass(frozen=True)
 class Stopped:
     """The job was stopped early; the text says what is left."""
 
@@ -129,7 +137,17 @@ class Stopped:
 
 
 Event = (
-    Message | Progress | Trained | Predicting | Saved | Judged | Stopped | Batch | Failed | Skipped
+    Message
+    | Progress
+    | Trained
+    | Predicting
+    | Saved
+    | Judged
+    | Stopped
+    | Batch
+    | Failed
+    | Skipped
+    | Facts
 )
 
 

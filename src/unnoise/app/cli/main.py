@@ -6,13 +6,12 @@ import io
 import os
 import sys
 import traceback
-from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
 
 from unnoise import __version__
-from unnoise.app.cli import model_commands, noise_commands
+from unnoise.app.cli import about_commands, model_commands, noise_commands
 from unnoise.app.cli.noise_commands import command_line
 from unnoise.app.cli.options import (
     Axes,
@@ -55,10 +54,9 @@ from unnoise.app.cli.options import (
     Tta,
     Uncertainty,
     assigned,
-    settings_of,
     wanted,
 )
-from unnoise.app.cli.terminal import echo, fail, guarded, stopped
+from unnoise.app.cli.terminal import fail, guarded, stopped
 from unnoise.errors import Interrupted, UnnoiseError
 
 app = typer.Typer(
@@ -180,71 +178,13 @@ for command in (
     noise_commands.inspect,
     noise_commands.calibrate,
     noise_commands.correct,
+    about_commands.demo,
+    about_commands.samples,
+    about_commands.methods,
+    about_commands.config,
+    about_commands.plot_history,
 ):
     app.command()(command)
-
-
-@app.command()
-def demo(
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the pictures.")] = Path(
-        "demo"
-    ),
-    steps: Steps = None,
-    device: Device = "auto",
-    quiet: Quiet = False,
-    debug: Debug = False,
-) -> None:
-    """Denoise a simulated camera picture with known truth; print PSNR, write before and after."""
-    from unnoise.app import demo as demonstration
-    from unnoise.app.cli.progress import show
-
-    show(demonstration.run(out, steps=steps, device=device), quiet)
-
-
-@app.command()
-def methods() -> None:
-    """List the methods: what they do, what they assume and what they cost."""
-    import shutil
-    import textwrap
-
-    from unnoise.config.methods import known
-
-    width = max(shutil.get_terminal_size().columns, 60)
-    lines = {
-        "auto": "The default: measures the noise, then chooses by it and by the time: instant (up "
-        "to half a minute), adapted, n2v, n2v2, structn2v or n2n, and says why."
-    }
-    lines |= {n: f"{e.line}. Assumes {e.assumes}. Time: {e.cost}." for n, e in known().items()}
-    for name, text in lines.items():
-        print(textwrap.fill(text, width, initial_indent=f"{name:<11}", subsequent_indent=" " * 11))
-    scale = "Times are relative to n2v, which takes about two minutes on two cores by default."
-    print(f"\n{textwrap.fill(scale, width)}")
-
-
-@app.command("config")
-def print_config(
-    method: Annotated[str, typer.Argument(help="Method; unnoise methods lists them.")] = "n2v",
-    preset: Preset = "fast",
-    set_: Set = None,
-    debug: Debug = False,
-) -> None:
-    """Print every setting of a method with its default: unnoise config n2v2 > run.yaml."""
-    print(settings_of(method, preset, None, None, None, set_).to_yaml(comments=True), end="")
-
-
-@app.command("plot-history")
-def plot_history(
-    model: Annotated[str, typer.Argument(help="Model folder.", show_default=False)],
-    out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Picture; default: history.png in MODEL.")
-    ] = None,
-    debug: Debug = False,
-) -> None:
-    """Draw the loss and the held-out loss of a training, and write them as a CSV table."""
-    from unnoise.training import history
-
-    for path in history.write(model, out):
-        echo(f"wrote {path}")
 
 
 _UsageProblem: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")

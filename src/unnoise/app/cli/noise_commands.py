@@ -15,6 +15,7 @@ from unnoise.app.cli.options import (
     Debug,
     Dtype,
     Inputs,
+    Json,
     Mask,
     Nodata,
     Out,
@@ -119,6 +120,7 @@ def calibrate(
         typer.Option(help="auto, poisson_gauss, emccd, curve, histogram or mixture."),
     ] = "auto",
     overwrite: Overwrite = False,
+    as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -129,7 +131,8 @@ def calibrate(
     from unnoise.app.calibrate import calibrate_files
     from unnoise.app.cli.progress import show
 
-    show(calibrate_files(inputs, out, axes=axes, kind=kind, overwrite=overwrite), quiet)
+    events = calibrate_files(inputs, out, axes=axes, kind=kind, overwrite=overwrite)
+    show(events, quiet, "calibrate" if as_json else None)
 
 
 def correct(
@@ -145,6 +148,7 @@ def correct(
     dtype: Dtype = None,
     compress: Compress = None,
     overwrite: Overwrite = False,
+    as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -157,7 +161,8 @@ def correct(
     from unnoise.app.files import OutputOptions
 
     writing = OutputOptions(out, dtype, overwrite, compress=compress)
-    show(correct_files(inputs, dark, flat or (), axes=axes, writing=writing), quiet)
+    events = correct_files(inputs, dark, flat or (), axes=axes, writing=writing)
+    show(events, quiet, "correct" if as_json else None)
 
 
 def command_line() -> str:
