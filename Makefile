@@ -1,12 +1,15 @@
 # make demo   denoise a simulated camera picture and look at it
 # make test   lint, types, layers and the whole test suite, on all cores
+# make test-gui   the tests in a real screen, in memory: napari, and pages in a browser
 # make bench-quick   a bit of every benchmark, below 10 minutes
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
+READY_GUI := $(VENV)/.ready-gui
+GUI_TESTS ?= tests/app
 PYTEST = $(VENV)/bin/python -m pytest --numprocesses=auto --dist=worksteal
 
-.PHONY: demo test test-slow bench-quick lint clean
+.PHONY: demo test test-slow test-gui bench-quick lint clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -27,6 +30,17 @@ test: lint
 
 test-slow: $(READY)
 	$(PYTEST) -m "slow"
+
+$(READY_GUI): $(READY) .ci/gui_packages
+	.ci/gui_packages
+	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[test,formats-em,test-gui]"
+	touch $@
+
+# One process: windows of several would take the keyboard from one another.
+test-gui: $(READY_GUI)
+	OMP_NUM_THREADS=1 xvfb-run -a -s "-screen 0 1600x1200x24" \
+	  $(VENV)/bin/python -m pytest -m gui -p pytest-qt -p napari -p npe2 \
+	  -W ignore::pydantic.warnings.PydanticDeprecatedSince20 $(GUI_TESTS)
 
 bench-quick: $(READY)
 	$(VENV)/bin/python benchmarks/run.py --suite quick

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,23 @@ def shared_data() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the real images of ../shared/data are not on this machine")
     return SHARED
+
+
+class NotOnThisScreen(pytest.Module):
+    """A file of tests that need a screen, where no screen is meant: not even imported."""
+
+    def collect(self) -> list[pytest.Item]:
+        pytest.skip("needs a screen: run it with make test-gui", allow_module_level=True)
+
+
+def pytest_pycollect_makemodule(
+    module_path: Path, parent: pytest.Collector
+) -> pytest.Module | None:
+    """Files that say ``pytestmark = pytest.mark.gui`` run where ``-m gui`` asks for them."""
+    wanted = re.search(r"(?<!not )\bgui\b", parent.config.option.markexpr)
+    if wanted or "\npytestmark = pytest.mark.gui" not in module_path.read_text("utf-8"):
+        return None
+    return NotOnThisScreen.from_parent(parent, path=module_path)
 
 
 @pytest.hookimpl(tryfirst=True)
