@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 import unnoise
 from synthetic import averaged, smooth, white
 from tiny import NET
-from unnoise.app.cli.options import assigned, wanted
+from unnoise.app.settings import assigned, wanted
 from unnoise.config import struct_mask as structure
 from unnoise.config.config import Config
 from unnoise.errors import InputError

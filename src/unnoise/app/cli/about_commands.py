@@ -16,9 +16,9 @@ from unnoise.app.cli.options import (
     Quiet,
     Set,
     Steps,
-    settings_of,
 )
 from unnoise.app.cli.terminal import echo
+from unnoise.app.settings import settings_of
 
 
 def document(command: str, **facts: object) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
 import traceback
 from typing import Annotated, Any, NoReturn
@@ -53,11 +52,12 @@ from unnoise.app.cli.options import (
     Time,
     Tta,
     Uncertainty,
-    assigned,
-    wanted,
 )
 from unnoise.app.cli.terminal import fail, guarded, stopped
-from unnoise.errors import Interrupted, UnnoiseError
+from unnoise.app.problems import exit_code, sentence
+from unnoise.app.quiet_threads import quiet_threads
+from unnoise.app.settings import assigned, wanted
+from unnoise.errors import Interrupted
 
 app = typer.Typer(
     name="unnoise",
@@ -193,13 +193,7 @@ _UsageProblem: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ ==
 
 def main() -> NoReturn:
     """Run the command line and turn errors into one sentence and an exit code."""
-    # Threads that wait must sleep: spinning ones made steps 2 to 25 times slower when another
-    # program held a core. OpenMP reads this when PyTorch loads.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # NumPy's products are small here; when another program held a core of two, the threads of
-    # OpenBLAS made looking at the noise of an image take 9 s instead of 0.6 s.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")  # 3D pooling is missing on MPS
+    quiet_threads()
     with guarded() as signals:
         code = _run()
         if code == Interrupted.exit_code:
@@ -220,20 +214,5 @@ def _run() -> int:
     except Exception as error:
         if "--debug" in sys.argv:
             fail(traceback.format_exc().rstrip(), 1)
-        if isinstance(error, UnnoiseError):
-            fail(f"unnoise: {error}", error.exit_code)
-        if isinstance(error, OSError):
-            where = f" {error.filename}" if error.filename else ""
-            fail(
-                f"unnoise: the system refused{where}: {error.strerror or error}; choose another "
-                f"file or place",
-                2,
-            )
-        if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-            fail("unnoise: not enough memory; close other programs or use a smaller image", 1)
-        fail(
-            f"unnoise: unexpected {type(error).__name__}: {error}; please report this with the "
-            f"output of the same command with --debug",
-            1,
-        )
+        fail(f"unnoise: {sentence(error)}", exit_code(error))
     return code if isinstance(code, int) else 0

@@ -47,9 +47,8 @@ from unnoise.app.cli.options import (
     Time,
     Tta,
     Uncertainty,
-    assigned,
-    wanted,
 )
+from unnoise.app.settings import assigned, wanted
 from unnoise.errors import InputError
 
 
