@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from unnoise.app.cli import completion
 from unnoise.app.cli.options import (
     Debug,
     Device,
@@ -31,11 +32,16 @@ def document(command: str, **facts: object) -> str:
 def samples(
     names: Annotated[
         list[str] | None,
-        typer.Argument(help="Which samples, or all; none: list them.", show_default=False),
+        typer.Argument(
+            help="Which samples, or all; none: list them.",
+            show_default=False,
+            autocompletion=completion.samples,
+        ),
     ] = None,
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the files.")] = Path(
-        "samples"
-    ),
+    out: Annotated[
+        Path,
+        typer.Option("-o", "--out", help="Folder for the files.", autocompletion=completion.files),
+    ] = Path("samples"),
     overwrite: Overwrite = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -61,9 +67,12 @@ def samples(
 
 
 def demo(
-    out: Annotated[Path, typer.Option("-o", "--out", help="Folder for the pictures.")] = Path(
-        "demo"
-    ),
+    out: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--out", help="Folder for the pictures.", autocompletion=completion.files
+        ),
+    ] = Path("demo"),
     steps: Steps = None,
     device: Device = "auto",
     as_json: Json = False,
@@ -107,7 +116,12 @@ def methods(as_json: Json = False) -> None:
 
 
 def config(
-    method: Annotated[str, typer.Argument(help="Method; unnoise methods lists them.")] = "n2v",
+    method: Annotated[
+        str,
+        typer.Argument(
+            help="Method; unnoise methods lists them.", autocompletion=completion.methods
+        ),
+    ] = "n2v",
     preset: Preset = "fast",
     set_: Set = None,
     as_json: Json = False,
@@ -122,9 +136,20 @@ def config(
 
 
 def plot_history(
-    model: Annotated[str, typer.Argument(help="Model folder.", show_default=False)],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="Model folder.", show_default=False, autocompletion=completion.model_folders
+        ),
+    ],
     out: Annotated[
-        Path | None, typer.Option("-o", "--out", help="Picture; default: history.png in MODEL.")
+        Path | None,
+        typer.Option(
+            "-o",
+            "--out",
+            help="Picture; default: history.png in MODEL.",
+            autocompletion=completion.files,
+        ),
     ] = None,
     as_json: Json = False,
     debug: Debug = False,

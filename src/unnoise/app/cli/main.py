@@ -11,6 +11,7 @@ import typer
 
 from unnoise import __version__
 from unnoise.app.cli import about_commands, model_commands, noise_commands
+from unnoise.app.cli.help import EVERYTHING, Command, Group
 from unnoise.app.cli.noise_commands import command_line
 from unnoise.app.cli.options import (
     Axes,
@@ -61,11 +62,11 @@ from unnoise.errors import Interrupted
 
 app = typer.Typer(
     name="unnoise",
+    cls=Group,
     help="Clean images from noisy images alone (Noise2Void). No clean data, no settings needed.",
     no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={"help_option_names": ["-h", "--help", EVERYTHING]},
     pretty_exceptions_enable=False,
-    add_completion=False,
     rich_markup_mode=None,  # plain help comes up in half the time
 )
 
@@ -80,7 +81,7 @@ def root(
         raise typer.Exit
 
 
-@app.command()
+@app.command(cls=Command)
 def denoise(
     inputs: Inputs,
     out: Out = None,
@@ -184,7 +185,7 @@ for command in (
     about_commands.config,
     about_commands.plot_history,
 ):
-    app.command()(command)
+    app.command(cls=Command)(command)
 
 
 _UsageProblem: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
@@ -204,7 +205,8 @@ def main() -> NoReturn:
 def _run() -> int:
     """The exit code of a command; errors end in a sentence."""
     try:
-        code: Any = app(standalone_mode=False)  # typer turns Ctrl-C into a code without a word
+        # typer turns Ctrl-C into a code without a word
+        code: Any = app(standalone_mode=False, prog_name="unnoise")
     except _UsageProblem as error:
         text = io.StringIO()
         error.show(text)

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from unnoise.app.cli import completion
 from unnoise.app.cli.noise_commands import command_line
 from unnoise.app.cli.options import (
     Axes,
@@ -58,7 +59,11 @@ def train(
     ] = None,
     out: Annotated[str | None, typer.Option("-o", "--out", help="Model folder to write.")] = None,
     resume: Annotated[
-        str | None, typer.Option(help="Go on with the interrupted training of this model folder.")
+        str | None,
+        typer.Option(
+            help="Go on with the interrupted training of this model folder.",
+            autocompletion=completion.model_folders,
+        ),
     ] = None,
     minutes: Minutes = None,
     steps: Steps = None,
@@ -87,7 +92,11 @@ def train(
     config: ConfigFile = None,
     set_: Set = None,
     log: Annotated[
-        list[str] | None, typer.Option(help="Also log to tensorboard or wandb; may be repeated.")
+        list[str] | None,
+        typer.Option(
+            help="Also log to tensorboard or wandb; may be repeated.",
+            autocompletion=completion.LOGGERS,
+        ),
     ] = None,
     seed: Seed = None,
     device: Device = "auto",
@@ -166,7 +175,12 @@ def train(
 
 
 def predict(
-    model: Annotated[str, typer.Argument(help="Model folder.", show_default=False)],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="Model folder.", show_default=False, autocompletion=completion.model_folders
+        ),
+    ],
     inputs: Inputs,
     out: Out = None,
     axes: Axes = None,

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from unnoise.app.cli import completion
 from unnoise.app.cli.options import (
     Axes,
     Channels,
@@ -45,7 +46,11 @@ def inspect(
         bool, typer.Option("--json", help="Print JSON: an object, or a list for several images.")
     ] = False,
     html: Annotated[
-        Path | None, typer.Option(help="Also write a report with pictures and curves: a file.")
+        Path | None,
+        typer.Option(
+            help="Also write a report with pictures and curves: a file.",
+            autocompletion=completion.files,
+        ),
     ] = None,
     overwrite: Overwrite = False,
     debug: Debug = False,
@@ -113,11 +118,22 @@ def calibrate(
             help="Frames: repeats of a still scene, or dark and bright frames.", show_default=False
         ),
     ],
-    out: Annotated[Path, typer.Option("-o", "--out", help="Camera file to write, camera.json.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            "-o",
+            "--out",
+            help="Camera file to write, camera.json.",
+            autocompletion=completion.files,
+        ),
+    ],
     axes: Axes = None,
     kind: Annotated[
         str,
-        typer.Option(help="auto, poisson_gauss, emccd, curve, histogram or mixture."),
+        typer.Option(
+            help="auto, poisson_gauss, emccd, curve, histogram or mixture.",
+            autocompletion=completion.KINDS,
+        ),
     ] = "auto",
     overwrite: Overwrite = False,
     as_json: Json = False,

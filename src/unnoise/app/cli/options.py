@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from unnoise.app.cli import completion
+
 Inputs = Annotated[
     list[str],
     typer.Argument(
@@ -42,7 +44,10 @@ ThreeD = Annotated[
 ]
 Nan = Annotated[
     str,
-    typer.Option(help="NaN and infinite pixels: keep them, fill them from around, or refuse."),
+    typer.Option(
+        help="NaN and infinite pixels: keep them, fill them from around, or refuse.",
+        autocompletion=completion.NAN,
+    ),
 ]
 Nodata = Annotated[
     float | None,
@@ -85,7 +90,8 @@ Compress = Annotated[
     str | None,
     typer.Option(
         help="Compression of TIFF and Zarr: none, zlib, zstd, lzw, packbits, lzma, blosc. "
-        "Default: as the input, where lossless."
+        "Default: as the input, where lossless.",
+        autocompletion=completion.COMPRESSIONS,
     ),
 ]
 FixScan = Annotated[
@@ -93,27 +99,48 @@ FixScan = Annotated[
     typer.Option("--fix-scan", help="Move odd rows back that a scan in both directions shifted."),
 ]
 Dtype = Annotated[
-    str | None, typer.Option(help="Type of the result, e.g. float32. Default: as the input.")
+    str | None,
+    typer.Option(
+        help="Type of the result, e.g. float32. Default: as the input.",
+        autocompletion=completion.TYPES,
+    ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace existing results.")]
 SkipExisting = Annotated[
     bool, typer.Option("--skip-existing", help="Leave images alone whose result is there.")
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Device = Annotated[
+    str, typer.Option(help="auto, cpu, cuda or mps.", autocompletion=completion.DEVICES)
+]
 Seed = Annotated[int | None, typer.Option(help="Seed of everything random; 0 by default.", min=0)]
-Preset = Annotated[str, typer.Option(help="Settings: fast, or paper (the reference's, hours).")]
+Preset = Annotated[
+    str,
+    typer.Option(
+        help="Settings: fast, or paper (the reference's, hours).", autocompletion=completion.PRESETS
+    ),
+]
 Method = Annotated[
     str | None,
-    typer.Option(help="Method (default auto: measured, then chosen); unnoise methods lists them."),
+    typer.Option(
+        help="Method (default auto: measured, then chosen); unnoise methods lists them.",
+        autocompletion=completion.methods,
+    ),
 ]
 ConfigFile = Annotated[
     Path | None,
-    typer.Option("--config", help="Settings file, as unnoise config METHOD prints it."),
+    typer.Option(
+        "--config",
+        help="Settings file, as unnoise config METHOD prints it.",
+        autocompletion=completion.files,
+    ),
 ]
 Set = Annotated[
     list[str] | None,
     typer.Option(
-        "--set", metavar="KEY=VALUE", help="One setting, e.g. mask.percent=5; may be repeated."
+        "--set",
+        metavar="KEY=VALUE",
+        help="One setting, e.g. mask.percent=5; may be repeated.",
+        autocompletion=completion.settings,
     ),
 ]
 Targets = Annotated[
@@ -124,11 +151,17 @@ Targets = Annotated[
 ]
 Pairs = Annotated[
     str | None,
-    typer.Option(help="Noise2Noise between neighbours along this axis: T, S or Z."),
+    typer.Option(
+        help="Noise2Noise between neighbours along this axis: T, S or Z.",
+        autocompletion=completion.PAIRS,
+    ),
 ]
 Struct = Annotated[
     str | None,
-    typer.Option(help="structN2V mask: horizontal:9, vertical:9, cross:5, square:3 or z:3."),
+    typer.Option(
+        help="structN2V mask: horizontal:9, vertical:9, cross:5, square:3 or z:3.",
+        autocompletion=completion.STRUCTS,
+    ),
 ]
 Context = Annotated[
     str | None,
@@ -153,7 +186,8 @@ Backend = Annotated[
     str,
     typer.Option(
         help="What computes the prediction: torch, onnx (ONNX Runtime, CPU), or bfloat16: faster, "
-        "to about 0.1 % of the contrast."
+        "to about 0.1 % of the contrast.",
+        autocompletion=completion.BACKENDS,
     ),
 ]
 Report = Annotated[
@@ -161,7 +195,10 @@ Report = Annotated[
 ]
 NoiseModel = Annotated[
     Path | None,
-    typer.Option(help="Noise of the camera, as unnoise calibrate wrote it; default: measured."),
+    typer.Option(
+        help="Noise of the camera, as unnoise calibrate wrote it; default: measured.",
+        autocompletion=completion.files,
+    ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only.")]
 Json = Annotated[
