@@ -141,7 +141,7 @@ class Search:
             tally.given += int(hidden.sum())
             named = named | hidden
         excluded = missing | named
-        known = plane[~excluded]
+        known = plane[~excluded] if excluded.any() else plane.ravel()
         if not known.size:
             self.empty.add(key)
             self._keep(key, plane, excluded, missing, none)

@@ -116,18 +116,22 @@ def means(pixels: NDArray, steps: Sequence[int]) -> NDArray:
     # Sums of up to 256 integers of 16 bit are exact in 32-bit floats.
     exact = pixels.dtype.kind in "bui" and pixels.dtype.itemsize <= 2
     total = pixels.astype(np.float32 if exact else np.float64)
-    count: NDArray = np.ones((1,) * pixels.ndim, total.dtype)
+    # Where all pixels count, their number is a product along the axes: nothing of full size.
+    counts: list[NDArray] = [
+        np.ones([n if i == axis else 1 for i in range(pixels.ndim)], total.dtype)
+        for axis, n in enumerate(pixels.shape)
+    ]
     if pixels.dtype.kind == "f" and np.isnan(total).any():
-        count = (~np.isnan(total)).astype(total.dtype)
+        counts = [(~np.isnan(total)).astype(total.dtype)]
         total = np.nan_to_num(total, nan=0.0, posinf=np.inf, neginf=-np.inf)
-    else:
-        for axis, n in enumerate(pixels.shape):
-            shape = [n if i == axis else 1 for i in range(pixels.ndim)]
-            count = count * np.ones(shape, total.dtype)
     for axis, step in enumerate(steps):
-        total, count = _sums(total, axis, step), _sums(count, axis, step)
-    mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    return (np.rint(mean) if pixels.dtype.kind in "bui" else mean).astype(pixels.dtype)
+        total = _sums(total, axis, step)
+        counts = [_sums(count, axis, step) if count.shape[axis] > 1 else count for count in counts]
+    count = math.prod(counts[1:], start=counts[0])
+    mean = total / np.maximum(count, 1)
+    mean[np.broadcast_to(count == 0, mean.shape)] = np.nan
+    result: NDArray = (np.rint(mean) if pixels.dtype.kind in "bui" else mean).astype(pixels.dtype)
+    return result
 
 
 def _sums(values: NDArray, axis: int, step: int) -> NDArray:

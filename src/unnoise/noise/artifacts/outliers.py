@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unnoise.images.pixel_mask import fill
+from unnoise.noise.artifacts import small_integers
 from unnoise.noise.artifacts.bad_pixels import isolated
 
 DARK = 0.5
@@ -37,8 +38,12 @@ def outliers(plane: NDArray, excluded: NDArray[np.bool_]) -> NDArray[np.bool_]:
     if min(plane.shape) < 5 or plane.dtype.kind == "b":
         return out
     known = plane[~excluded] if excluded.any() else plane.ravel()
-    some = known[:: max(known.size >> 20, 1)].astype(np.float64)
-    low, middle, high = np.quantile(some, (0.001, 0.5, 0.999))
+    some, shares = known[:: max(known.size >> 20, 1)], (0.001, 0.5, 0.999)
+    if small_integers.is_small(plane):
+        counts, start = small_integers.count(some)
+        low, middle, high = small_integers.quantiles(counts, shares, start)
+    else:
+        low, middle, high = np.quantile(some.astype(np.float64), shares)
     ends = float(known.min()), float(known.max())
     if high > low and max(middle - ends[0], ends[1] - middle) > FAR * (high - low):
         with np.errstate(over="ignore"):
@@ -56,6 +61,8 @@ def outliers(plane: NDArray, excluded: NDArray[np.bool_]) -> NDArray[np.bool_]:
             cell = (slice(y, y + CELL), slice(x, x + CELL))
             size = out[cell].shape
             out[cell] |= found[y - top :, x - left :][: size[0], : size[1]]
+    if not out.any():
+        return out
     return out & ~excluded & (plane > _photons(known))
 
 
