@@ -10,8 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from unnoise.app.amounts import amount
 from unnoise.app.files import InputOptions
 from unnoise.errors import InputError, UnnoiseError, printable
 from unnoise.images import formats
@@ -214,16 +213,3 @@ def _needed(found: dict[str, Any] | None) -> str:
     if found["seconds"] is not None:
         text += f" and {in_words(found['seconds'])} on this machine"
     return f"{text} ({found['method']})"
-
-
-def amount(size: float) -> str:
-    """Bytes for people.
-
-    Examples
-    --------
-    >>> amount(999), amount(1_250_000), amount(3.2e12)
-    ('999 bytes', '1.2 MB', '3.2 TB')
-    """
-    power = min(int(np.log10(max(size, 1))) // 3, 5)
-    unit = ("bytes", "kB", "MB", "GB", "TB", "PB")[power]
-    return f"{size / 1000**power:.{1 if power else 0}f} {unit}"

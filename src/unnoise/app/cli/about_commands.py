@@ -163,3 +163,20 @@ def plot_history(
     else:
         for path in written:
             echo(f"wrote {path}")
+
+
+def doctor(as_json: Json = False, debug: Debug = False) -> None:
+    """Examine this installation: versions, devices, memory, optional packages, what to mend.
+
+    The exit code is 1 where something is broken.
+    """
+    from unnoise.app import doctor as examination
+
+    facts = examination.examine()
+    if as_json:
+        print(document("doctor", **facts))
+    else:
+        for line in examination.lines(facts):
+            echo(line)
+    if not facts["healthy"]:
+        raise typer.Exit(1)

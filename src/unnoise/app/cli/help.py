@@ -92,7 +92,7 @@ TASKS = {
     "Look at files and noise": "info inspect",
     "Measure a camera": "calibrate correct",
     "Methods and settings": "methods config plot-history",
-    "Try it out": "samples demo",
+    "Try and check": "samples demo doctor",
 }
 """The commands by what they are for."""
 EVERYTHING = "--help-all"

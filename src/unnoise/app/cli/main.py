@@ -184,6 +184,7 @@ for command in (
     about_commands.methods,
     about_commands.config,
     about_commands.plot_history,
+    about_commands.doctor,
 ):
     app.command(cls=Command)(command)
 
