@@ -27,7 +27,9 @@ PROBED = 32
 """Side of the piece that is read of every image before long work, to see whether it decodes."""
 
 
-def opened(paths: Sequence[Path], reading: InputOptions) -> tuple[list[Image], list[Failed]]:
+def opened(
+    paths: Sequence[Path | Image], reading: InputOptions
+) -> tuple[list[Image], list[Failed]]:
     """The images of files, and those that cannot be opened; of a single file that is an error.
 
     Raises
@@ -40,13 +42,13 @@ def opened(paths: Sequence[Path], reading: InputOptions) -> tuple[list[Image], l
     except InputError:
         if len(paths) < 2:
             raise
-    failed, good = [], []
+    failed, good = [], list[Path | Image]()
     for path in paths:
         try:
             reading.find([path])
             good.append(path)
         except InputError as error:
-            failed.append(Failed(path, str(error)))
+            failed.append(Failed(place(path), str(error)))
     if not good:
         raise InputError(f"none of {len(paths)} files can be opened; the first: {failed[0].text}")
     return reading.find(good), failed
@@ -108,9 +110,9 @@ def possible(
     return plans(kept), failed
 
 
-def place(image: Image) -> Path:
+def place(image: Image | Path) -> Path:
     """Where an image came from."""
-    return image.path or Path(image.name)
+    return (image.path or Path(image.name)) if isinstance(image, Image) else image
 
 
 def recorded(

@@ -56,7 +56,7 @@ from unnoise.training.start import start
 
 @recorded
 def denoise_files(
-    inputs: Sequence[str | Path],
+    inputs: Sequence[str | Path | Image],
     settings: Config | Auto,
     *,
     reading: InputOptions,
@@ -67,7 +67,7 @@ def denoise_files(
     device: str = "auto",
     reporting: ReportOptions = REPORT,
 ) -> Generator[Event]:
-    """Train on the files themselves and write their clean versions.
+    """Train on the files themselves, or on images in memory, and write their clean versions.
 
     Files with the same channels and dimensions share one model, unless `each` is set. Of several
     those that cannot be read or denoised are left behind, and a ledger says so.
@@ -80,11 +80,11 @@ def denoise_files(
     backends.check(writing.backend, device)
     if writing.backend == "onnx" and isinstance(settings, Auto):
         settings = replace(settings, shipped=False)  # its transform cannot be exported
-    paths = reading.paths(inputs)
+    given = reading.given(inputs)
     seconds = formats.find(targets or [])
     # Pairs belong together by their order, so none may be missing.
-    tolerant = len(paths) > 1 and targets is None
-    opened, failed = batch.opened(paths, reading) if tolerant else (reading.find(paths), [])
+    tolerant = len(given) > 1 and targets is None
+    opened, failed = batch.opened(given, reading) if tolerant else (reading.find(given), [])
     results = writing.paths(opened, seconds)
     if len(opened) + len(failed) > 1:
         yield Batch(results[0].parent, len(opened) + len(failed))
@@ -375,7 +375,8 @@ def _stopped(run: Run, model: Model, folder: Path) -> Stopped:
     on = "" if done else f"go on with unnoise train --resume {folder}, or "
     return Stopped(
         f"stopped at step {run.step}; the model so far is in {folder}: {on}use it with unnoise "
-        f"predict {folder} IMAGES"
+        f"predict {folder} IMAGES",
+        folder,
     )
 
 

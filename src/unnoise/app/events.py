@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from unnoise.noise.confidence_interval import Interval
 from unnoise.training.progress import Progress as Progress
@@ -131,9 +137,38 @@ class Facts:
 
 @dataclass(frozen=True)
 class Stopped:
-    """The job was stopped early; the text says what is left."""
+    """The job was stopped early; the text says what is left, a usable model among it or not."""
 
     text: str
+    model: Path | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Preview:
+    """What a running job makes of a piece of an image so far; only told where it is asked for.
+
+    Attributes
+    ----------
+    image : str
+        The noisy image, as in `Judged`.
+    step : int
+    fraction : float
+        Share of the training that is done, 0 to 1.
+    origin : tuple of int
+        Where the piece begins, (y, x) in pixels of the image.
+    noisy, clean : ndarray of float32, shape (y, x) or (y, x, c)
+        In units of the image; several channels of a photograph, or one channel.
+    what : str
+        What made it, for people.
+    """
+
+    image: str
+    step: int
+    fraction: float
+    origin: tuple[int, int]
+    noisy: NDArray[np.float32]
+    clean: NDArray[np.float32]
+    what: str = ""
 
 
 Event = (
@@ -148,6 +183,7 @@ Event = (
     | Failed
     | Skipped
     | Facts
+    | Preview
 )
 
 
@@ -162,26 +198,73 @@ def stopping_signals() -> list[int]:
 
 
 @dataclass
+class StopRequest:
+    """The wish that a job in a thread ends, where no signals come.
+
+    Attributes
+    ----------
+    asked : bool
+        Set it to stop.
+    heard : int
+        In how many `Interrupt` the job is, which answer by keeping what there is; where there is
+        none, closing the generator ends it.
+    """
+
+    asked: bool = False
+    heard: int = 0
+
+
+_request: ContextVar[StopRequest | None] = ContextVar("stop request", default=None)
+
+
+@contextlib.contextmanager
+def stoppable(request: StopRequest) -> Iterator[None]:
+    """While this lasts, jobs of this thread stop on a request.
+
+    Examples
+    --------
+    >>> request = StopRequest()
+    >>> with stoppable(request), Interrupt() as interrupt:
+    ...     request.asked = True
+    ...     interrupt.requested
+    True
+    """
+    token = _request.set(request)
+    try:
+        yield
+    finally:
+        _request.reset(token)
+
+
 class Interrupt:
     """Turns the first signal to stop within a ``with`` into a request; the second one kills.
 
-    A front end without signals sets `requested` itself.
+    In a thread, where no signals come, it hears what `stoppable` was given.
     """
 
-    requested: bool = False
-    _old: dict[int, Any] = field(default_factory=dict)
+    def __init__(self) -> None:
+        self._signalled = False
+        self._request = _request.get() or StopRequest()
+        self._old: dict[int, Any] = {}
+
+    @property
+    def requested(self) -> bool:
+        """Whether the job is to stop."""
+        return self._signalled or self._request.asked
 
     def __enter__(self) -> Interrupt:
+        self._request.heard += 1
         if threading.current_thread() is threading.main_thread():
             for number in stopping_signals():
                 self._old[number] = signal.signal(number, self._handle)
         return self
 
     def __exit__(self, *error: object) -> None:
+        self._request.heard -= 1
         while self._old:
             signal.signal(*self._old.popitem())
 
     def _handle(self, *signal_and_frame: object) -> None:
-        if self.requested:
+        if self._signalled:
             raise KeyboardInterrupt
-        self.requested = True
+        self._signalled = True

@@ -18,7 +18,7 @@ from unnoise.errors import InputError
 from unnoise.images import formats, labels, selection
 from unnoise.images.formats import urls
 from unnoise.images.formats.writer import Writer
-from unnoise.images.image import Image
+from unnoise.images.image import Image, as_image
 from unnoise.images.pixel_types import pixel_type
 from unnoise.noise.artifacts.realign import realigned
 from unnoise.noise.excluded_pixels import with_mask
@@ -73,8 +73,25 @@ class InputOptions:
         """The files that are meant, or the pattern of those that are one image."""
         return formats.as_sequence(inputs, self.axes) if self.sequence else formats.find(inputs)
 
-    def find(self, paths: Sequence[Path]) -> list[Image]:
-        """The images of files, not checked yet."""
+    def given(self, inputs: Sequence[str | Path | Image]) -> Sequence[Path | Image]:
+        """The files that are meant, or images in memory as they are."""
+        names = [name for name in inputs if not isinstance(name, Image)]
+        if len(names) == len(inputs):
+            return self.paths(names)
+        if names:
+            raise InputError(f"{names[0]} is a file among images in memory; give one or the other")
+        return [image for image in inputs if isinstance(image, Image)]
+
+    def find(self, paths: Sequence[Path | Image]) -> list[Image]:
+        """The images of files, or those in memory, not checked yet."""
+        named = [path for path in paths if not isinstance(path, Image)]
+        if len(named) < len(paths):
+            own = [as_image(image, self.axes) for image in paths if isinstance(image, Image)]
+            places = {} if self.positions is None else {"S": self.positions}
+            return [self._selected(image, **places) for image in own]
+        return self._of_files(named)
+
+    def _of_files(self, paths: Sequence[Path]) -> list[Image]:
         named = self.series in (None, "all")
         if not named and not str(self.series).isdecimal():
             raise InputError(f"there is no series '{self.series}'; give a number from 0 on, or all")

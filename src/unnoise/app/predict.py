@@ -56,7 +56,7 @@ MOST_SHOWN = 8
 @recorded
 def predict_files(
     folder: str | Path,
-    inputs: Sequence[str | Path],
+    inputs: Sequence[str | Path | Image],
     *,
     reading: InputOptions,
     writing: OutputOptions,
@@ -82,7 +82,9 @@ def predict_files(
         model.check_probabilistic()
     if model.target_affine is not None and model.provenance.target_dtype is not None:
         writing = writing.typed(model.provenance.target_dtype)
-    opened, failed = batch.opened(reading.paths(inputs), reading)
+    given = reading.given(inputs)
+    in_memory = any(isinstance(image, Image) for image in given)  # which no other run can open
+    opened, failed = batch.opened(given, reading)
     results = writing.paths(opened)
     tolerant = len(opened) + len(failed) > 1
     if tolerant:
@@ -116,7 +118,7 @@ def predict_files(
                 yield Warned(unlike)
             which, source = image.metadata.get("which", ""), batch.place(image)
             work = Work(str(folder), source, which, result, spread, reading, writing, device)
-            if sharing.wanted(image, work):
+            if sharing.wanted(image, work) and not in_memory:
                 wanted = shown is not None and len(shown) < MOST_SHOWN
                 plane = yield from predict_large(work, model, image, sharing, wanted=wanted)
                 if wanted and shown is not None and plane is not None:

@@ -207,11 +207,16 @@ def train(
         with Interrupt() as interrupt:
             save_at_last(model)
         if interrupt.requested:
-            yield Stopped(f"stopped after the last step; {folder} holds the finished model")
+            text = f"stopped after the last step; {folder} holds the finished model"
+            yield Stopped(text, folder)
             return
     except KeyboardInterrupt:
-        left = f"{folder} holds the model of step {saved_step}"
-        yield Stopped(f"stopped at once; {left if saved_step else 'no model was written'}")
+        left = (
+            f"{folder} holds the model of step {saved_step}"
+            if saved_step
+            else "no model was written"
+        )
+        yield Stopped(f"stopped at once; {left}", folder if saved_step else None)
         return
     finally:
         for logger in loggers:
@@ -250,7 +255,8 @@ def _going_on(run: Run, folder: Path) -> Stopped:
     end = " (the last one), before the result was tested" if run.fraction == 1 else ""
     return Stopped(
         f"stopped at step {run.step}{end}; {folder} holds a usable model: go on with unnoise train "
-        f"--resume {folder}"
+        f"--resume {folder}",
+        folder,
     )
 
 

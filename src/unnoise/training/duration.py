@@ -144,6 +144,29 @@ def expected_duration(
     return Duration(max(whole, least), least)
 
 
+def expected_prediction(model: Model, images: Sequence[Image], device: torch.device) -> float:
+    """Seconds that the results of a trained model will take here; a piece is timed.
+
+    Examples
+    --------
+    >>> import numpy as np, unnoise
+    >>> noisy = np.random.default_rng(0).normal(size=(64, 64))
+    >>> model = unnoise.train(noisy, steps=2)
+    >>> expected_prediction(model, [Image.from_array(noisy)], torch.device("cpu")) > OVERHEAD
+    True
+    """
+    side = SIDE["shipped"]
+    depth = SIDES[3][0] if model.ndim == 3 else None
+    where, (piece, _) = str(device), part_of(images[0], images[0].middle(side, depth), model)
+    taken = []
+    for _ in range(2):
+        started = time.perf_counter()
+        predict_array(model, piece, device=where)
+        taken.append(time.perf_counter() - started)
+    pixel = taken[-1] / pixels_to_compute(model, piece, device=where)
+    return OVERHEAD + pixel * sum(pixels_to_compute(model, image, device=where) for image in images)
+
+
 def is_long(model: Model, images: Sequence[Image]) -> bool:
     """Whether it may take so long that people want to know before."""
     t = model.config.training

@@ -1,0 +1,104 @@
+"""The jobs of a queue on disk: a file of JSON for each, which appears whole."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from unnoise.app.session.job import Job
+from unnoise.errors import InputError, UnnoiseError
+from unnoise.images.atomic import write_whole
+
+_ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+
+
+class History:
+    """The folder of a queue, which one queue has at a time.
+
+    Parameters
+    ----------
+    folder : Path or None
+        None: nothing is kept but results of images in memory, until the queue is closed.
+
+    Raises
+    ------
+    InputError
+        If another program has it, or it cannot be made.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._temporary = None
+        self.is_kept = folder is not None
+        if folder is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="unnoise-")
+            folder = Path(self._temporary.name)
+        self.folder = folder
+        self._lock = FileLock(folder / ".lock", timeout=0, thread_local=False)
+        try:
+            (folder / "jobs").mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
+        except Timeout as error:
+            raise InputError(
+                f"another program has the queue in {folder}; close it, or choose another folder"
+            ) from error
+        except NotImplementedError:  # a disk without locks
+            pass
+        except OSError as error:
+            raise InputError(
+                f"the queue cannot be kept in {folder}: {error.strerror or error}; choose another "
+                f"folder"
+            ) from error
+
+    def load(self) -> tuple[list[Job], list[str]]:
+        """The jobs in their order, and sentences on what cannot be read."""
+        found, problems = [], []
+        for path in (self.folder / "jobs").glob("*.json"):
+            try:
+                job = Job.from_dict(json.loads(path.read_text("utf-8")))
+                if job.id != path.stem:
+                    raise ValueError(f"it is of job {job.id}")
+                found.append(job)
+            except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+                problems.append(f"the record {path} of a job cannot be read ({error}); it stays")
+        return sorted(found, key=lambda job: job.number), problems
+
+    def save(self, job: Job) -> None:
+        """Write the record of a job.
+
+        Raises
+        ------
+        InputError
+            If it cannot be written.
+        """
+        if self.is_kept:
+            content = json.dumps(job.to_dict(), indent=1).encode()
+            write_whole(self._place(job.id), content, "free some space; the jobs go on")
+
+    def remove(self, job: Job) -> None:
+        """Forget a job, with what it wrote into this folder."""
+        with contextlib.suppress(OSError):
+            self._place(job.id).unlink(missing_ok=True)
+        shutil.rmtree(self.results(job.id), ignore_errors=True)
+
+    def results(self, id_: str) -> Path:
+        """The folder for the results of images in memory."""
+        self._place(id_)
+        return self.folder / "results" / id_
+
+    def close(self) -> None:
+        """Let others have the folder."""
+        self._lock.release()
+        if self._temporary is not None:
+            with contextlib.suppress(OSError):
+                self._temporary.cleanup()
+
+    def _place(self, id_: str) -> Path:
+        if not _ID.fullmatch(id_):
+            raise UnnoiseError(f"'{id_}' is no name of a job")
+        return self.folder / "jobs" / f"{id_}.json"

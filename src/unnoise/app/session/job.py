@@ -1,0 +1,240 @@
+"""A job of the queue: what was asked, where it stands, what came of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from unnoise.app.events import (
+    Batch,
+    Event,
+    Failed,
+    Judged,
+    Message,
+    Predicting,
+    Preview,
+    Progress,
+    Saved,
+    Skipped,
+    Stopped,
+    Trained,
+    Warned,
+)
+from unnoise.app.session.frames import Problem
+from unnoise.app.session.request import Request
+from unnoise.quality.verdict import VERDICTS
+
+TRAINING = 0.85
+"""Share of the bar that a training takes; the rest is for the results."""
+MOST_MESSAGES = 200
+STATES = ("waiting", "running", "done", "failed", "stopped", "interrupted")
+ENDED = STATES[2:]
+_KEPT = ("id", "owner", "number", "state", "created", "started", "ended", "error", "misuse", "pid")
+_PLACES = ("model", "report", "uncertainty")
+
+
+@dataclass(eq=False)
+class Job:
+    """A job, alive: the queue changes it while it runs; everybody else only reads.
+
+    Attributes
+    ----------
+    id : str
+    request : Request
+    owner : str
+        Who asked.
+    number : int
+        Its place in the order in which jobs came.
+    state : str
+        ``waiting``, ``running``, ``done``, ``failed``, ``stopped``, or ``interrupted`` where the
+        program ended that ran it.
+    created, started, ended : float or None
+        Seconds since 1970.
+    phase : str
+        What is being done, for people.
+    fraction : float
+        Share of the whole that is done.
+    remaining : float or None
+        Seconds that are left of what is being done.
+    history : tuple
+        Step, loss and held-out loss of every validation; None where there is none.
+    messages : tuple of (str, str)
+        ``message``, ``warning`` or ``failure``, and a text.
+    results : tuple of Path
+    model, report, uncertainty : Path or None
+        What else was written.
+    judged : tuple of dict
+        Of every result the ``image``, ``method``, ``verdict`` (of `VERDICTS`), ``gains`` (channel,
+        dB, lowest, highest), ``output``.
+    error : str
+        Why it failed, with what to do.
+    misuse : bool
+        Whether input or options were to blame.
+    preview : Preview or None
+        The latest; not kept over a restart.
+    in_memory : bool
+        Whether its images are no files.
+    stopping : bool
+        Whether it was asked to stop and has not yet ended.
+    """
+
+    id: str
+    request: Request
+    owner: str = ""
+    number: int = 0
+    state: str = "waiting"
+    created: float = field(default_factory=time.time)
+    started: float | None = None
+    ended: float | None = None
+    phase: str = ""
+    fraction: float = 0.0
+    remaining: float | None = None
+    history: tuple[tuple[int, float | None, float | None], ...] = ()
+    messages: tuple[tuple[str, str], ...] = ()
+    results: tuple[Path, ...] = ()
+    model: Path | None = None
+    report: Path | None = None
+    uncertainty: Path | None = None
+    judged: tuple[dict[str, Any], ...] = ()
+    error: str = ""
+    misuse: bool = False
+    preview: Preview | None = None
+    in_memory: bool = False
+    stopping: bool = False
+    pid: int | None = None
+    _images: int = 1
+    _work: str = ""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will come of it."""
+        return self.state in ENDED
+
+    @property
+    def verdict(self) -> str:
+        """What is known of the results, in words."""
+        found = list(dict.fromkeys(one["verdict"] for one in self.judged))
+        return "; ".join(VERDICTS.get(word, word) for word in found)
+
+    def take(self, event: Event | Problem) -> None:
+        """Change with an event."""
+        if isinstance(event, Progress):
+            self._progress(event)
+        elif isinstance(event, Predicting):
+            self._predicting(event)
+        elif isinstance(event, Preview):
+            self.preview = event
+        elif isinstance(event, Batch):
+            self._images = max(event.total, 1)
+        elif isinstance(event, Trained):
+            self.fraction = max(self.fraction, TRAINING)
+        elif isinstance(event, Saved):
+            path = event.path.absolute()
+            if event.kind in _PLACES:
+                setattr(self, event.kind, path)
+            else:
+                self.results = (*self.results, path)
+        elif isinstance(event, Judged):
+            self._judged(event)
+        elif isinstance(event, Stopped):
+            self.state = "stopped"
+            self.model = event.model.absolute() if event.model else self.model
+            self._say("message", event.text)
+        elif isinstance(event, Problem):
+            self.state, self.error, self.misuse = "failed", event.text, event.misuse
+        elif isinstance(event, Failed):
+            self._say("failure", f"{event.path}: {event.text}")
+        elif isinstance(event, Skipped):
+            self._say("message", f"{event.path}: left alone, as {event.result} exists")
+        elif isinstance(event, Message):
+            self._say("warning" if isinstance(event, Warned) else "message", event.text)
+
+    def _say(self, kind: str, text: str) -> None:
+        self.messages = (*self.messages, (kind, text))[-MOST_MESSAGES:]
+
+    def _progress(self, event: Progress) -> None:
+        if event.work != self._work:
+            self._work, self.fraction = event.work, 0.0
+        self.phase, self.remaining = event.work, event.remaining
+        self.fraction = TRAINING * event.fraction
+        step, _, held_out = self.history[-1] if self.history else (0, None, None)
+        if step != event.step and (event.held_out != held_out or event.fraction == 1):
+            self.history = (*self.history, (event.step, event.loss, event.held_out))
+
+    def _predicting(self, event: Predicting) -> None:
+        first = 0.0 if self.request.model is not None else TRAINING
+        done = min(len(self.judged), self._images - 1) + event.done / event.total
+        self.phase, self.remaining = f"denoising {event.path.name}", None
+        self.fraction = first + (1 - first) * done / self._images
+
+    def _judged(self, event: Judged) -> None:
+        if event.dropped:
+            return
+        gains = [
+            [name, *(None if gain is None else map(float, gain))] if gain else [name]
+            for name, gain in event.gains
+        ]
+        about = {"image": event.image, "method": event.method, "verdict": event.verdict}
+        output = None if event.output is None else str(event.output)
+        self.judged = (*self.judged, {**about, "gains": gains, "output": output})
+        for text in event.warnings:
+            self._say("warning", f"{Path(event.image).name}: {text}")
+        if event.uncertainty is not None:
+            self.uncertainty = event.uncertainty.absolute()
+            self.results = tuple(path for path in self.results if path != self.uncertainty)
+
+    def end(self, now: float) -> None:
+        """Nothing more comes."""
+        failures = [text for kind, text in self.messages if kind == "failure"]
+        if self.state == "running":
+            self.state = "done"
+            if failures:
+                self.state = "done" if self.results else "failed"
+                self.error = f"{len(failures)} of {self._images} images failed: {failures[0]}"
+                self.error += "; and others" if len(failures) > 1 else ""
+        if self.state == "done":
+            self.fraction = 1.0
+        self.ended, self.remaining, self.phase, self.stopping = now, None, "", False
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        places = {name: getattr(self, name) for name in _PLACES}
+        return {
+            **{name: getattr(self, name) for name in _KEPT},
+            **{name: None if path is None else str(path) for name, path in places.items()},
+            "request": self.request.to_dict(),
+            "fraction": self.fraction,
+            "history": self.history,
+            "messages": self.messages,
+            "results": list(map(str, self.results)),
+            "judged": self.judged,
+            "in_memory": self.in_memory,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Job:
+        """Read what `to_dict` made.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            For what is no job.
+        """
+        plain: dict[str, Any] = {name: values[name] for name in _KEPT}
+        plain |= {name: values[name] and Path(values[name]) for name in _PLACES}
+        job = cls(
+            **plain,
+            request=Request.from_dict(values["request"]),
+            fraction=float(values["fraction"]),
+            history=tuple((step, loss, held) for step, loss, held in values["history"]),
+            messages=tuple((kind, text) for kind, text in values["messages"]),
+            results=tuple(map(Path, values["results"])),
+            judged=tuple(map(dict, values["judged"])),
+            in_memory=bool(values["in_memory"]),
+        )
+        if job.state not in STATES:
+            raise ValueError(f"there is no state {job.state}")
+        return job

@@ -1,0 +1,345 @@
+"""A queue of jobs: files in processes of their own, images in memory in threads."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from unnoise.app.events import Event, Stopped, StopRequest, stoppable
+from unnoise.app.problems import exit_code, sentence
+from unnoise.app.session.child import Child
+from unnoise.app.session.frames import Problem, thinned
+from unnoise.app.session.history import History
+from unnoise.app.session.job import Job
+from unnoise.app.session.orphan import Orphans
+from unnoise.app.session.request import Request, named
+from unnoise.errors import InputError, UnnoiseError, naming_options
+from unnoise.images.image import Image
+
+Told = Callable[[Job, Event | None], None]
+PATIENCE = 60.0
+"""Seconds in which a job that was asked to stop must have ended when the queue is closed."""
+
+
+class JobQueue:
+    """Jobs one after the other, or some at a time, in an order that is fair between their owners.
+
+    Parameters
+    ----------
+    folder : Path or None
+        Where jobs are remembered: those that wait go on when a queue is made on the same folder
+        again. None: nowhere.
+    workers : int
+        How many run at a time; they share the cores.
+
+    Raises
+    ------
+    InputError
+        If another program has the queue of this folder.
+
+    Examples
+    --------
+    >>> import tempfile, numpy as np
+    >>> noisy = Image.from_array(np.random.default_rng(0).normal(9, 1, size=(64, 64)))
+    >>> queue = JobQueue(None)
+    >>> job = queue.submit(Request(("cells",), method="gaussian", report=False), [noisy])
+    >>> queue.join()
+    True
+    >>> job.state, [path.name for path in job.results]
+    ('done', ['cells_denoised.ome.tif'])
+    >>> queue.close(stop=True)
+    """
+
+    def __init__(self, folder: Path | None, *, workers: int = 1) -> None:
+        self._history = History(folder)
+        self._open = contextlib.ExitStack()
+        self._open.enter_context(naming_options())  # errors are those of the command line
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+        self._telling = threading.RLock()
+        self._told: list[Told] = []
+        self._jobs: dict[str, Job] = {}
+        self._images: dict[str, list[Image]] = {}
+        self._stops: dict[str, Callable[[], None]] = {}  # of the jobs that run
+        self._children: dict[str, Child] = {}
+        self._served: dict[str, int] = {}
+        self._turn = 0
+        self._closing = False
+        self.problems: list[str] = []
+        found, unreadable = self._history.load()
+        self.problems += unreadable
+        orphans = Orphans(found)
+        for job in found:
+            self._jobs[job.id] = job
+            self._after_restart(job)
+        cores = os.cpu_count() or 1
+        self._threads = max(cores // workers, 1) if workers > 1 else None
+        self._slots = [
+            threading.Thread(target=self._work, args=(orphans,), name=f"unnoise job {n}")
+            for n in range(workers)
+        ]
+        for slot in self._slots:
+            slot.daemon = True  # a front end that dies takes no leave
+            slot.start()
+
+    def submit(
+        self, request: Request, images: Sequence[Image] | None = None, owner: str = ""
+    ) -> Job:
+        """Put a job at the end of the queue.
+
+        Parameters
+        ----------
+        request : Request
+        images : sequence of Image, optional
+            Images in memory, in the place of files. Their results go to a folder of the queue
+            unless the request names a place.
+        owner : str
+            Who asks: each in turn gets a job done.
+        """
+        with self._lock:
+            if self._closing:
+                raise UnnoiseError("the queue is closed; start the program again")
+            number = max((job.number for job in self._jobs.values()), default=0) + 1
+            name = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}"
+            job = Job(name, request, owner, number, in_memory=images is not None)
+            if images is not None:
+                job.request, self._images[name] = self._placed(job, images)
+            self._jobs[name] = job
+        self._keep(job)
+        self._tell(job, None)
+        with self._changed:
+            self._changed.notify_all()
+        return job
+
+    def stop(self, id_: str) -> None:
+        """Stop a job as Ctrl-C does: what was trained is kept. One that waits will not run."""
+        with self._lock:
+            job = self.job(id_)
+            if job.state == "waiting":
+                job.take(Stopped("stopped before it began"))
+                self._end(job)
+                ask = None
+            else:
+                job.stopping = job.state == "running"
+                ask = self._stops.get(id_)
+        if ask is not None:
+            ask()
+        elif job.state == "stopped":
+            self._keep(job)
+            self._tell(job, None)
+
+    def remove(self, id_: str) -> None:
+        """Forget a job that does not run; results in folders of the user stay.
+
+        Raises
+        ------
+        InputError
+            If it runs.
+        """
+        with self._changed:
+            job = self.job(id_)
+            if job.state == "running":
+                raise InputError("the job runs; stop it before it is removed")
+            del self._jobs[id_]
+            self._images.pop(id_, None)
+            self._changed.notify_all()
+        self._history.remove(job)
+
+    def jobs(self) -> list[Job]:
+        """All jobs, in the order in which they came."""
+        with self._lock:
+            return sorted(self._jobs.values(), key=lambda job: job.number)
+
+    def job(self, id_: str) -> Job:
+        """A job.
+
+        Raises
+        ------
+        InputError
+            If there is none of this name.
+        """
+        with self._lock:
+            if id_ not in self._jobs:
+                raise InputError(f"there is no job {id_}; it may have been removed")
+            return self._jobs[id_]
+
+    def subscribe(self, told: Told) -> Callable[[], None]:
+        """Be told of every event, and with None of every change of state; the call ends that.
+
+        The call comes from the thread in which it happens, one at a time.
+        """
+        with self._telling:
+            self._told.append(told)
+
+        def end() -> None:
+            with self._telling, contextlib.suppress(ValueError):
+                self._told.remove(told)
+
+        return end
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait until nothing waits or runs; False if that took too long."""
+        with self._changed:
+            return self._changed.wait_for(self._is_idle, timeout)
+
+    def close(self, *, stop: bool) -> None:
+        """Run nothing more; jobs that wait are remembered, those that run end or are stopped."""
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
+            running = [job.id for job in self._jobs.values() if job.state == "running"]
+        for id_ in running if stop else ():
+            self.stop(id_)
+        for slot in self._slots:
+            slot.join(PATIENCE if stop else None)
+        for child in list(self._children.values()):
+            child.kill()  # it was asked
+        for slot in self._slots:
+            slot.join(PATIENCE if stop else None)
+        with self._lock:
+            for job in self._jobs.values():
+                if job.state == "waiting" and not self._history.is_kept:
+                    job.state = "interrupted"
+        self._history.close()
+        self._open.close()
+
+    def _is_idle(self) -> bool:
+        return all(job.is_over for job in self._jobs.values())
+
+    def _placed(self, job: Job, images: Sequence[Image]) -> tuple[Request, list[Image]]:
+        """The request and the images of a job in memory, with a place for the results."""
+        request = job.request
+        if len(request.inputs) != len(images):
+            raise InputError(
+                f"there are {len(images)} images but {len(request.inputs)} names; name each image"
+            )
+        if request.out is not None:
+            return request, named(images, request.inputs)
+        folder = self._history.results(job.id)
+        folder.mkdir(parents=True, exist_ok=True)
+        return request, [
+            replace(image, path=folder / (image.path or Path()).name)
+            for image in named(images, request.inputs)
+        ]
+
+    def _after_restart(self, job: Job) -> None:
+        """What becomes of a job whose program has ended."""
+        text = "the program ended while the job ran; start it again"
+        if job.state == "waiting" and job.in_memory:
+            text = "the program ended, and with it the image in its memory; start it again"
+        elif job.state != "running":
+            return
+        job.state, job.error, job.ended = "interrupted", text, job.ended or time.time()
+        self._keep(job)
+
+    def _work(self, orphans: Orphans) -> None:
+        """What a slot does: one job after the other."""
+        orphans.wait(lambda: self._closing)
+        while (job := self._next()) is not None:
+            try:
+                self._run(job)
+            except BaseException as error:  # whatever it is, it costs this job alone
+                job.take(_problem(error))
+            with self._changed:
+                self._end(job)
+                self._images.pop(job.id, None)
+                self._stops.pop(job.id, None)
+                self._children.pop(job.id, None)
+            self._keep(job)
+            self._tell(job, None)
+            with self._changed:
+                self._changed.notify_all()
+
+    def _end(self, job: Job) -> None:
+        job.pid = None
+        job.end(time.time())
+
+    def _next(self) -> Job | None:
+        """The job whose turn it is: of the owner with the fewest that run, served longest ago."""
+        with self._changed:
+            while not self._closing:
+                waiting = [job for job in self._jobs.values() if job.state == "waiting"]
+                if waiting:
+                    running = [j.owner for j in self._jobs.values() if j.state == "running"]
+                    job = min(
+                        waiting,
+                        key=lambda j: (
+                            running.count(j.owner),
+                            self._served.get(j.owner, 0),
+                            j.number,
+                        ),
+                    )
+                    self._turn += 1
+                    self._served[job.owner] = self._turn
+                    job.state, job.started = "running", time.time()
+                    return job
+                self._changed.wait()
+        return None
+
+    def _run(self, job: Job) -> None:
+        """Do a job, wherever it is done."""
+        images = self._images.get(job.id)
+        if images is not None:
+            self._tell_start(job)
+            self._run_here(job, images)
+            return
+        child = Child(job.request, self._threads)
+        job.pid = child.pid
+        with self._lock:
+            self._stops[job.id], self._children[job.id] = child.stop, child
+            if job.stopping:
+                child.stop()
+        self._tell_start(job)
+        with contextlib.closing(child.events()) as events:
+            for event in events:
+                job.take(event)
+                self._tell(job, None if isinstance(event, Problem) else event)
+
+    def _run_here(self, job: Job, images: list[Image]) -> None:
+        """Do a job of images in memory in this thread."""
+        request = StopRequest()
+        with self._lock:
+            self._stops[job.id] = lambda: setattr(request, "asked", True)
+            request.asked = job.stopping
+        with stoppable(request):
+            job_events = thinned(job.request.events(images), clock=time.monotonic)
+            with contextlib.closing(job_events) as events:
+                for event in events:
+                    job.take(event)
+                    self._tell(job, event)
+                    if request.asked and not request.heard and not job.is_over:
+                        job.take(Stopped("stopped; unfinished files were removed"))
+                        return
+
+    def _tell_start(self, job: Job) -> None:
+        self._keep(job)
+        self._tell(job, None)
+
+    def _keep(self, job: Job) -> None:
+        """Write the record of a job; a full disk costs the record alone."""
+        try:
+            self._history.save(job)
+        except (InputError, OSError) as error:
+            self.problems.append(sentence(error))
+            if ("warning", sentence(error)) not in job.messages:
+                job.messages = (*job.messages, ("warning", sentence(error)))
+
+    def _tell(self, job: Job, event: Event | None) -> None:
+        with self._telling:
+            for told in list(self._told):
+                try:
+                    told(job, event)
+                except Exception:  # a listener's fault stops no job
+                    print(traceback.format_exc(), file=sys.stderr)
+
+
+def _problem(error: BaseException) -> Problem:
+    return Problem(sentence(error), misuse=exit_code(error) == 2)

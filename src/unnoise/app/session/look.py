@@ -1,0 +1,163 @@
+"""A verdict in words before anything starts: the image, its noise, and what will be done."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from unnoise.app.files import notes
+from unnoise.app.info import BASE, HELD, amount
+from unnoise.app.session.request import Request, named
+from unnoise.errors import InputError
+from unnoise.images.image import Image
+from unnoise.models import folder as model_folder
+from unnoise.models.model import Model
+from unnoise.models.predict import tile_memory
+from unnoise.nets.device import select_device
+from unnoise.noise.inspect import NoiseReport, inspect
+from unnoise.report.noise_page import kind_of
+from unnoise.training import levels
+from unnoise.training.duration import expected_duration, expected_prediction, in_words
+
+MOST = 3
+"""Images of several that are looked at."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """What is known before anything starts.
+
+    Attributes
+    ----------
+    images : int
+        How many there are.
+    name, axes : str
+    shape : tuple of int
+    dtype : str
+        Of the first image.
+    scale, units : dict
+        Size of a pixel and its unit, by letter, where they are known.
+    channels : tuple of str
+        Names of the channels, or their numbers.
+    noise : tuple of str
+        What the noise is, in words, and what was found besides.
+    method, why : str
+        What will be done.
+    seconds : float or None
+        About how long all of it takes on this machine; None where that is not known.
+    memory : int
+        Bytes at most, of the whole program.
+    warnings : tuple of str
+        What endangers the result.
+    """
+
+    images: int
+    name: str
+    axes: str
+    shape: tuple[int, ...]
+    dtype: str
+    scale: dict[str, float]
+    units: dict[str, str]
+    channels: tuple[str, ...]
+    noise: tuple[str, ...]
+    method: str
+    why: str
+    seconds: float | None
+    memory: int
+    warnings: tuple[str, ...] = ()
+
+    def words(self) -> str:
+        """All of it as lines to read."""
+        size = " x ".join(map(str, self.shape))
+        steps = [f"{a} {v:.4g} {self.units.get(a, '')}".strip() for a, v in self.scale.items()]
+        about = f"{self.name}: axes {self.axes}, {size}, {self.dtype}"
+        time = "" if self.seconds is None else f"{in_words(self.seconds)} and "
+        more = f"{self.images - 1} more images" if self.images > 1 else ""
+        lines = [
+            about + (f"; and {more}" if more else ""),
+            f"pixel size: {', '.join(steps) or 'unknown'}",
+            f"channels: {', '.join(self.channels)}" if len(self.channels) > 1 else "",
+            *(f"noise: {text}" for text in self.noise),
+            self.why,
+            f"needs {time}up to {amount(self.memory)} of memory on this machine",
+            *(f"warning: {text}" for text in self.warnings),
+        ]
+        return "\n".join(line for line in lines if line)
+
+
+def look(request: Request, images: Sequence[Image] | None = None) -> Look:
+    """Look at the first images of a request; takes some seconds, and writes nothing.
+
+    Parameters
+    ----------
+    request : Request
+    images : sequence of Image, optional
+        Images in memory, in the place of files.
+
+    Raises
+    ------
+    InputError
+        For what cannot be denoised so.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> noise = np.random.default_rng(0).normal(100, 5, size=(64, 64)).astype(np.float32)
+    >>> found = look(Request(("cells",), method="gaussian"), [Image.from_array(noise)])
+    >>> found.method, found.axes, found.seconds is None
+    ('gaussian', 'YX', True)
+    """
+    reading = request.reading()
+    given = reading.given(request.inputs if images is None else named(images, request.inputs))
+    settings = None if request.model is not None else request.chosen()
+    model = None if request.model is None else model_folder.load(request.model)
+    seconds: float | None = None
+    opened = [image for place in given[:MOST] for image in reading.find([place])]
+    some = [reading.check(image) for image in opened[:MOST]]
+    if not some:
+        raise InputError("there is no image to denoise; name files or folders")
+    if model is not None:
+        model.check(some[0])
+        why = f"with the model {request.model} ({model.config.method})"
+        reports: tuple[NoiseReport, ...] = (inspect(some[0]),)
+        seconds = expected_prediction(model, some, select_device(request.device))
+    else:
+        assert settings is not None
+        choices, model = levels.planned(some, settings)
+        reports = tuple(report for choice in choices for report in choice.reports)
+        why = choices[0].why or f"{model.config.method}, as asked for"
+        expected = expected_duration(model, some, select_device(request.device))
+        seconds = None if expected is None else expected.whole
+    total = max(len(given) + len(opened) - min(len(given), MOST), len(some))
+    first, names = some[0], some[0].channel_names
+    warnings = [note.text for note in notes(some)]
+    if request.model is not None:
+        warnings += filter(None, map(model.unlike, some))
+    warnings += [text for report in reports for text in report.advice.warnings]
+    return Look(
+        total,
+        first.name,
+        first.axes,
+        first.shape,
+        str(first.dtype),
+        dict(first.scale),
+        dict(first.units),
+        names or tuple(map(str, range(first.sizes["C"]))),
+        (kind_of(reports[0]), *reports[0].sentences()) if reports else ("not measurable",),
+        model.config.method,
+        why,
+        seconds,
+        _memory(model, some, request.device),
+        tuple(dict.fromkeys(warnings)),
+    )
+
+
+def _memory(model: Model, images: Sequence[Image], device: str) -> int:
+    """Bytes that the largest of some images takes."""
+    most = 0.0
+    for image in images:
+        result = math.prod(image.shape) * image.dtype.itemsize
+        tile = tile_memory(model, image, device=device)
+        most = max(most, BASE + tile + min(2 * result, HELD))
+    return int(most)

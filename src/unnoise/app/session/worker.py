@@ -1,0 +1,79 @@
+"""``python -m unnoise.app.session.worker``: one job in a process of its own.
+
+A request comes as a line of JSON on stdin; events go to stdout. Another line asks to stop, as
+Ctrl-C does; so does the end of stdin, which the system brings about when whoever asked is gone.
+"""
+
+from __future__ import annotations
+
+import _thread
+import contextlib
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from typing import IO
+
+from unnoise.app.quiet_threads import quiet_threads
+
+
+def main() -> None:
+    """Do one job."""
+    quiet_threads()  # before the imports that load PyTorch
+    from unnoise.app.events import Stopped
+    from unnoise.app.problems import exit_code, sentence
+    from unnoise.app.session.frames import Framed, Problem, encode, thinned
+    from unnoise.app.session.request import Request
+    from unnoise.errors import naming_options
+
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no event
+    # Shells start what runs in the background with this signal ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    waiting: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+    # A thread writes, since an interrupt in the midst of an event would cut it off.
+    writer = threading.Thread(target=_write, args=(out, waiting))
+    writer.start()
+
+    def tell(event: Framed) -> None:
+        waiting.put(encode(event))
+
+    try:
+        with naming_options(), open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as orders:
+            request = Request.from_dict(json.loads(orders.readline()))
+            threading.Thread(target=_listen, daemon=True).start()
+            for event in thinned(request.events(), clock=time.monotonic):
+                tell(event)
+    except KeyboardInterrupt:
+        tell(Stopped("stopped; unfinished files were removed, finished ones stay"))
+    except Exception as error:
+        tell(Problem(sentence(error), misuse=exit_code(error) == 2))
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        waiting.put(None)
+        writer.join()
+
+
+def _write(out: IO[bytes], waiting: queue.SimpleQueue[bytes | None]) -> None:
+    """Send what waits until there is no more; nobody may listen any longer, and the job goes on."""
+    while (content := waiting.get()) is not None:
+        with contextlib.suppress(OSError):
+            out.write(content)
+            out.flush()
+
+
+def _listen() -> None:
+    """Wait for the wish to stop, or for the end of whoever could have it."""
+    with contextlib.suppress(OSError):
+        os.read(sys.stdin.fileno(), 1)
+    if hasattr(signal, "pthread_kill"):  # which wakes a main thread that sleeps, too
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+    else:
+        _thread.interrupt_main()
+
+
+if __name__ == "__main__":
+    main()
