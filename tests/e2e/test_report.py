@@ -20,7 +20,7 @@ import tifffile
 import unnoise
 from synthetic import photons, smooth
 from unnoise.app import predict as predict_job
-from unnoise.app import train as training_job
+from unnoise.app import telling
 from unnoise.report import middle_plane
 
 from .commands import QUICK, TINY, Run, save
@@ -238,7 +238,7 @@ def test_ctrl_c_while_the_report_is_made_leaves_the_result(
     def stopped(*args: Any, **options: Any) -> Any:
         raise KeyboardInterrupt
 
-    module = predict_job if where == "show" else training_job
+    module = predict_job if where == "show" else telling
     monkeypatch.setattr(module, where, stopped)
     result = run("denoise", cells, *PLAIN)
     assert result.code == 130

@@ -25,16 +25,8 @@ from unnoise.app.files import (
     open_targets,
 )
 from unnoise.app.predict import MOST_SHOWN, copy_file, predict_file
-from unnoise.app.train import (
-    announced,
-    called,
-    facts,
-    planned,
-    planned_as,
-    reported,
-    shifted_rows,
-    trained,
-)
+from unnoise.app.telling import announced, called, facts, reported, shifted_rows, trained
+from unnoise.app.train import planned, planned_as
 from unnoise.config.config import Config
 from unnoise.errors import InputError, NotFiniteError
 from unnoise.images import formats

@@ -12,7 +12,7 @@ import torch
 from unnoise.app import dask_cluster, workers
 from unnoise.app.events import Event, Message, Predicting, Saved
 from unnoise.app.pieces import LARGE, Pieces, Work
-from unnoise.app.train import judged
+from unnoise.app.telling import judged
 from unnoise.errors import InputError, Interrupted, ModelError
 from unnoise.images.formats import unfinished
 from unnoise.images.image import Image

@@ -34,7 +34,7 @@ from unnoise.app.files import (
 from unnoise.app.large import ALONE, Sharing, predict_large
 from unnoise.app.pieces import Work
 from unnoise.app.rescue import elsewhere
-from unnoise.app.train import facts, judged, reported
+from unnoise.app.telling import facts, judged, reported
 from unnoise.errors import InputError, NotFiniteError
 from unnoise.images.atomic import hidden
 from unnoise.images.image import Image

@@ -6,8 +6,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from unnoise.app.amounts import amount
 from unnoise.app.files import notes
-from unnoise.app.info import BASE, HELD, amount
+from unnoise.app.info import BASE, HELD
 from unnoise.app.session.request import Request, named
 from unnoise.errors import InputError
 from unnoise.images.image import Image
