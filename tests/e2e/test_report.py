@@ -195,7 +195,7 @@ def test_a_report_that_fails_costs_only_itself(
     def broken(*args: Any, **options: Any) -> Any:
         raise error
 
-    for module in (middle_plane, predict_job, training_job, jobs):
+    for module in (middle_plane, predict_job, telling, jobs):
         if hasattr(module, where):
             monkeypatch.setattr(module, where, broken)
     for command in (("denoise", cells, "-o", "o.tif", *PLAIN), ("train", cells, "-o", "m", *QUICK)):
