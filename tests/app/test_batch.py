@@ -169,3 +169,10 @@ def test_the_job_of_a_batch_is_closed_with_it():
     next(events)
     events.close()
     assert closed == [True]
+
+
+def test_what_is_left_of_several_goes_to_a_folder_though_it_is_one(folder, tmp_path):
+    for name in ("a1.tif", "a2.tif"):
+        (folder / name).unlink()
+    denoised(folder, tmp_path / "out")
+    assert (tmp_path / "out" / "a0.tif").exists()

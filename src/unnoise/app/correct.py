@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from unnoise.app import dry_run
 from unnoise.app.events import Event, Message
-from unnoise.app.files import OutputOptions
+from unnoise.app.files import OutputOptions, check_outputs
 from unnoise.app.predict import copy_file
 from unnoise.errors import AxesError, InputError
 from unnoise.images import formats
@@ -26,6 +27,7 @@ def correct_files(
     *,
     axes: str | None = None,
     writing: OutputOptions,
+    dry: bool = False,
 ) -> Generator[Event]:
     """Write images as a camera of equal pixels would have seen them.
 
@@ -39,6 +41,8 @@ def correct_files(
         Axes of the images, that override those of their files.
     writing : OutputOptions
         Where and how results are written.
+    dry : bool
+        Whether only what would be done is told.
 
     Raises
     ------
@@ -53,7 +57,12 @@ def correct_files(
         _read(dark, "the dark frames"), _read(flat, "the evenly lit frames") if flat else None
     )
     corrected = [maps.corrected(image) for image in images]
+    nothing = [None] * len(places)
+    yield from check_outputs(corrected, places, nothing, writing)
     yield from map(Message, maps.lines())
+    if dry:
+        yield from dry_run.of_files(dry_run.Places(corrected, places, nothing, writing))
+        return
     for image, place in zip(corrected, places, strict=True):
         yield from copy_file(image, place, writing)
 

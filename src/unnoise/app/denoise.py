@@ -12,7 +12,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from unnoise.app import batch, rescue
+from unnoise.app import batch, dry_run, rescue
 from unnoise.app.batch import recorded
 from unnoise.app.events import Batch, Event, Failed, Interrupt, Judged, Message, Saved, Stopped
 from unnoise.app.files import (
@@ -25,6 +25,7 @@ from unnoise.app.files import (
     open_targets,
 )
 from unnoise.app.predict import MOST_SHOWN, copy_file, predict_file
+from unnoise.app.settings import with_uncertainty
 from unnoise.app.telling import announced, called, facts, reported, shifted_rows, trained
 from unnoise.app.train import planned, planned_as
 from unnoise.config.config import Config
@@ -58,11 +59,13 @@ def denoise_files(
     save_model: str | None = None,
     device: str = "auto",
     reporting: ReportOptions = REPORT,
+    dry: bool = False,
 ) -> Generator[Event]:
     """Train on the files themselves, or on images in memory, and write their clean versions.
 
     Files with the same channels and dimensions share one model, unless `each` is set. Of several
-    those that cannot be read or denoised are left behind, and a ledger says so.
+    those that cannot be read or denoised are left behind, and a ledger says so. A `dry` run tells
+    what it would do.
 
     Raises
     ------
@@ -77,7 +80,7 @@ def denoise_files(
     # Pairs belong together by their order, so none may be missing.
     tolerant = len(given) > 1 and targets is None
     opened, failed = batch.opened(given, reading) if tolerant else (reading.find(given), [])
-    results = writing.paths(opened, seconds)
+    results = writing.paths(opened, seconds, several=bool(failed))
     if len(opened) + len(failed) > 1:
         yield Batch(results[0].parent, len(opened) + len(failed))
     yield from failed
@@ -102,7 +105,7 @@ def denoise_files(
     paths = list(map(batch.place, opened))
     spreads = writing.spreads(opened, results, seconds)
     if writing.uncertainty is not None:
-        settings = _with_uncertainty(settings)
+        settings = with_uncertainty(settings)
     config = settings.provisional if isinstance(settings, Auto) else settings
     partners = yield from open_targets(paths, targets, reading, config)
     if config.entry.pairs == "clean" and partners:  # the result has their units
@@ -133,6 +136,10 @@ def denoise_files(
         model_folder.check_place(place, overwrite=writing.overwrite, nbytes=size)
         with claimed(place):
             pass  # nobody else is at it
+    if dry:
+        places = dry_run.Places(images, results, spreads, writing, save_model)
+        yield from dry_run.of_denoising(plans, places, partners, select_device(device))
+        return
     work = _Batch(
         settings,
         images,
@@ -342,22 +349,6 @@ def _lost(image: Image, model: Model, error: NotFiniteError) -> Judged:
     """The result of a model that makes no numbers."""
     method, text = model.config.method, str(error)
     return Judged(called(image), method, "worse", warnings=(text,), dropped=True)
-
-
-def _with_uncertainty(settings: Config | Auto) -> Config | Auto:
-    """The settings with a loss that predicts a spread; only asked for, never by itself."""
-    config = settings.provisional if isinstance(settings, Auto) else settings
-    if config.is_probabilistic:
-        return settings
-    if config.net is None or config.entry.only_mse:
-        raise InputError(f"the method {config.method} predicts no uncertainty; choose n2v")
-    if config.training.loss != "mse":
-        raise InputError(
-            f"the loss {config.training.loss} predicts no uncertainty; choose gaussian or laplace"
-        )
-    if isinstance(settings, Auto):
-        return replace(settings, assignments=(*settings.assignments, "training.loss=gaussian"))
-    return config.replace(training={"loss": "gaussian"})
 
 
 def _stopped(run: Run, model: Model, folder: Path) -> Stopped:

@@ -164,10 +164,15 @@ class OutputOptions:
     compress: str | None = None
     skip_existing: bool = False
 
-    def paths(self, inputs: Sequence[Image], targets: Sequence[Path] = ()) -> list[Path]:
-        """The result of every input, refused early if it cannot be written."""
+    def paths(
+        self, inputs: Sequence[Image], targets: Sequence[Path] = (), *, several: bool = False
+    ) -> list[Path]:
+        """The result of every input, refused early if it cannot be written.
+
+        With `several` there were more, which cannot be read.
+        """
         own = [image.path or Path(image.name) for image in inputs]
-        paths = formats.output_paths(inputs, self.out)
+        paths = formats.output_paths(inputs, self.out, several=several)
         sources = {_real(path) for path in (*own, *targets)}
         seen: dict[str, Path] = {}
         for source, path in zip(own, paths, strict=True):

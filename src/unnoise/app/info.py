@@ -8,15 +8,18 @@ import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from unnoise.app.amounts import amount
+from unnoise.app.amounts import amount as amount
 from unnoise.app.files import InputOptions
 from unnoise.errors import InputError, UnnoiseError, printable
 from unnoise.images import formats
 from unnoise.images.formats.content import about_of
 from unnoise.images.formats.registry import split_inside
 from unnoise.images.image import Image
+
+if TYPE_CHECKING:
+    from unnoise.models.model import Model
 
 BASE = 450e6
 """Bytes of Python, PyTorch and the readers before the first pixel."""
@@ -146,7 +149,6 @@ def needs(image: Image) -> Needs:
     UnnoiseError
         If nothing can be done with the image.
     """
-    from unnoise.models.predict import tile_memory
     from unnoise.nets.device import select_device
     from unnoise.training.auto import Auto
     from unnoise.training.duration import expected_duration
@@ -155,9 +157,16 @@ def needs(image: Image) -> Needs:
     _, model = planned([image], Auto(), None)
     device = select_device("auto")
     duration = expected_duration(model, [image], device)
+    memory = memory_of(model, image, str(device))
+    return Needs(model.config.method, memory, None if duration is None else duration.whole)
+
+
+def memory_of(model: Model, image: Image, device: str) -> int:
+    """Bytes at most, of the whole program, while a model predicts an image."""
+    from unnoise.models.predict import tile_memory
+
     result = math.prod(image.shape) * image.dtype.itemsize
-    memory = BASE + tile_memory(model, image, device=str(device)) + min(2 * result, HELD)
-    return Needs(model.config.method, int(memory), None if duration is None else duration.whole)
+    return int(BASE + tile_memory(model, image, device=device) + min(2 * result, HELD))
 
 
 def _size(path: Path) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from unnoise.app import batch
+from unnoise.app import batch, dry_run
 from unnoise.app.batch import recorded
 from unnoise.app.events import (
     Batch,
@@ -63,10 +63,12 @@ def predict_files(
     device: str = "auto",
     reporting: ReportOptions = REPORT,
     sharing: Sharing = ALONE,
+    dry: bool = False,
 ) -> Generator[Event]:
     """Denoise files with a trained model; large ones in pieces that are kept when a run is stopped.
 
-    Of several those that cannot be read or denoised are left behind, and a ledger says so.
+    Of several those that cannot be read or denoised are left behind, and a ledger says so. A `dry`
+    run tells what it would do.
 
     Raises
     ------
@@ -85,7 +87,7 @@ def predict_files(
     given = reading.given(inputs)
     in_memory = any(isinstance(image, Image) for image in given)  # which no other run can open
     opened, failed = batch.opened(given, reading)
-    results = writing.paths(opened)
+    results = writing.paths(opened, several=bool(failed))
     tolerant = len(opened) + len(failed) > 1
     if tolerant:
         yield Batch(results[0].parent, len(opened) + len(failed))
@@ -106,6 +108,10 @@ def predict_files(
     found = (level.joined for level in model.levels if level.joined is not None)
     joined = list(dict.fromkeys(frames.line() for frames in found))
     yield from map(Message, joined)
+    if dry:
+        places = dry_run.Places(images, results, spreads, writing)
+        yield from dry_run.of_prediction(model, places, reading, select_device(device), tolerant)
+        return
     shown: list[DenoisedPlane] | None = [] if reporting.wanted else None
     done: list[Image] = []
     for image, result, spread in zip(images, results, spreads, strict=True):

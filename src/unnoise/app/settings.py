@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -92,3 +93,27 @@ def assigned(
             )
         found.append(f"context={{{axis.strip().upper()}: {int(reach)}}}")
     return found
+
+
+def with_uncertainty(settings: Config | Auto) -> Config | Auto:
+    """The settings with a loss that predicts a spread; only asked for, never by itself.
+
+    Raises
+    ------
+    InputError
+        Where the method predicts none.
+    """
+    from unnoise.training.auto import Auto
+
+    config = settings.provisional if isinstance(settings, Auto) else settings
+    if config.is_probabilistic:
+        return settings
+    if config.net is None or config.entry.only_mse:
+        raise InputError(f"the method {config.method} predicts no uncertainty; choose n2v")
+    if config.training.loss != "mse":
+        raise InputError(
+            f"the loss {config.training.loss} predicts no uncertainty; choose gaussian or laplace"
+        )
+    if isinstance(settings, Auto):
+        return replace(settings, assignments=(*settings.assignments, "training.loss=gaussian"))
+    return config.replace(training={"loss": "gaussian"})

@@ -24,14 +24,8 @@ from unnoise.training.plan import describe
 from unnoise.training.run import Run
 
 
-def announced(
-    images: Sequence[Image],
-    model: Model,
-    choice: MethodChoice,
-    device: torch.device,
-    targets: Sequence[Image] | None = None,
-) -> Generator[Message]:
-    """What is about to be trained, why, and how long it will take."""
+def introduced(images: Sequence[Image], model: Model, choice: MethodChoice) -> Generator[Message]:
+    """What is about to be trained, and why."""
     groups = levels.groups_of(model, images)
     if len(groups) > 1:
         yield Message(levels.describe_groups([group for _, group in groups]))
@@ -41,7 +35,18 @@ def announced(
     for own, (parts, _) in groups:
         names = parts[0].name if len(parts) == 1 else f"{len(parts)} images"
         yield Message(f"{names}: {describe(own, parts)}")
-    if any(is_long(own, parts) for own, (parts, _) in groups):
+
+
+def announced(
+    images: Sequence[Image],
+    model: Model,
+    choice: MethodChoice,
+    device: torch.device,
+    targets: Sequence[Image] | None = None,
+) -> Generator[Message]:
+    """What is about to be trained, why, and how long it will take."""
+    yield from introduced(images, model, choice)
+    if any(is_long(own, parts) for own, (parts, _) in levels.groups_of(model, images)):
         expected = expected_duration(model, images, device, targets)
         if expected is not None:
             yield Message(f"expected time: {expected}")

@@ -9,7 +9,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from unnoise.app import rescue
+from unnoise.app import dry_run, rescue
 from unnoise.app.events import (
     Event,
     Interrupt,
@@ -215,8 +215,9 @@ def train_files(
     device: str = "auto",
     loggers: Sequence[str] = (),
     reporting: ReportOptions = REPORT,
+    dry: bool = False,
 ) -> Generator[Event]:
-    """Train one model on all files and write its folder.
+    """Train one model on all files and write its folder; a `dry` run tells what it would do.
 
     Raises
     ------
@@ -239,6 +240,9 @@ def train_files(
         if ranks.leads:
             needed = model_folder.needed(model)
             model_folder.check_place(place, overwrite=overwrite, nbytes=needed)
+            if dry:
+                yield from dry_run.of_training(images, model, chosen, where, place, partners)
+                return
             yield from announced(images, model, chosen, where, partners)
         run = start(images, model, where, partners)
         yield from map(Message, run.notes())

@@ -15,7 +15,7 @@ PANELS = {
     "Method": "method minutes steps noise_model tta each three_d kind estimate",
     "Training in detail": "preset config set_ pairs struct context seed log",
     "Long runs": "resume workers dask prepare part finish",
-    "Running": "device backend as_json quiet debug help help_all",
+    "Running": "dry_run device backend as_json quiet debug help help_all",
 }
 """Which option stands under which heading, by the names of parameters."""
 ARGUMENTS = ["model", "names", "inputs", "method_name"]
@@ -23,9 +23,11 @@ ARGUMENTS = ["model", "names", "inputs", "method_name"]
 _PANELS = {panel: names.split() for panel, names in PANELS.items()}
 
 COMMON = {
-    "denoise": "out axes series overwrite dtype uncertainty method minutes save_model device quiet",
-    "train": "out targets axes method minutes overwrite resume device quiet",
-    "predict": "out axes series dtype tta uncertainty overwrite skip_existing workers device quiet",
+    "denoise": "out axes series overwrite dtype uncertainty method minutes save_model dry_run "
+    "device quiet",
+    "train": "out targets axes method minutes overwrite resume dry_run device quiet",
+    "predict": "out axes series dtype tta uncertainty overwrite skip_existing workers dry_run "
+    "device quiet",
 }
 """What ``--help`` shows of commands with many options; ``--help-all`` shows the others too."""
 
@@ -43,6 +45,7 @@ EXAMPLES = {
         ("unnoise denoise folder/ -o out/", "one model for all files"),
         ("unnoise denoise cells.tif --method instant", "seconds, nothing is trained"),
         ("unnoise denoise cells.tif --minutes 10", "a longer training"),
+        ("unnoise denoise folder/ --dry-run", "what would be done, time, memory"),
         ("unnoise denoise stack.tif --axes ZYX", "axes that the file does not tell"),
         ("unnoise denoise cells.czi --series 0", "one image of several"),
         ("unnoise denoise a.tif --save-model a.model", "keep what was learned"),

@@ -22,6 +22,7 @@ from unnoise.app.cli.options import (
     Context,
     Debug,
     Device,
+    DryRun,
     Dtype,
     FixScan,
     Inputs,
@@ -125,6 +126,7 @@ def denoise(
     seed: Seed = None,
     device: Device = "auto",
     backend: Backend = "torch",
+    dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -137,39 +139,42 @@ def denoise(
     from unnoise.app import files
     from unnoise.app.cli.progress import show
     from unnoise.app.denoise import denoise_files
+    from unnoise.app.dry_run import leaving_no_folders
 
     set_ = assigned(set_, noise_model, context)
     settings = wanted(method, preset, config, pairs, struct, set_, minutes, steps, seed, three_d)
-    show(
-        denoise_files(
-            inputs,
-            settings,
-            reading=files.InputOptions(
-                axes,
-                nan,
-                series,
-                nodata,
-                mask,
-                keep_outliers,
-                fix_scan,
-                channels,
-                time,
-                z,
-                positions,
-                sequence,
+    with leaving_no_folders(*((out, save_model, uncertainty) if dry_run else ())):
+        show(
+            denoise_files(
+                inputs,
+                settings,
+                reading=files.InputOptions(
+                    axes,
+                    nan,
+                    series,
+                    nodata,
+                    mask,
+                    keep_outliers,
+                    fix_scan,
+                    channels,
+                    time,
+                    z,
+                    positions,
+                    sequence,
+                ),
+                writing=files.OutputOptions(
+                    out, dtype, overwrite, tta, uncertainty, backend, compress, skip_existing
+                ),
+                targets=targets,
+                each=each,
+                save_model=save_model,
+                device=device,
+                reporting=files.ReportOptions(report, command_line()),
+                dry=dry_run,
             ),
-            writing=files.OutputOptions(
-                out, dtype, overwrite, tta, uncertainty, backend, compress, skip_existing
-            ),
-            targets=targets,
-            each=each,
-            save_model=save_model,
-            device=device,
-            reporting=files.ReportOptions(report, command_line()),
-        ),
-        quiet,
-        "denoise" if as_json else None,
-    )
+            quiet,
+            "denoise" if as_json else None,
+        )
 
 
 for command in (

@@ -17,6 +17,7 @@ from unnoise.app.cli.options import (
     Context,
     Debug,
     Device,
+    DryRun,
     Dtype,
     FixScan,
     Inputs,
@@ -100,6 +101,7 @@ def train(
     ] = None,
     seed: Seed = None,
     device: Device = "auto",
+    dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -121,6 +123,8 @@ def train(
                 "--resume goes on with the settings of its model folder; leave out the other "
                 "training options"
             )
+        if dry_run:
+            raise InputError("--dry-run tells of a new training; leave it out, or --resume")
         from unnoise.app.cli.progress import show
         from unnoise.app.train import resume as go_on
         from unnoise.nets.ranks import of_torchrun
@@ -138,40 +142,43 @@ def train(
     if out is None:
         raise InputError("say where the model goes: add -o my.model")
     from unnoise.app.cli.progress import show
+    from unnoise.app.dry_run import leaving_no_folders
     from unnoise.app.train import train_files
     from unnoise.nets.ranks import of_torchrun
 
     leads = of_torchrun().leads
     set_ = assigned(set_, noise_model, context)
     settings = wanted(method, preset, config, pairs, struct, set_, minutes, steps, seed, three_d)
-    show(
-        train_files(
-            inputs,
-            out,
-            settings,
-            reading=files.InputOptions(
-                axes,
-                nan,
-                series,
-                nodata,
-                mask,
-                keep_outliers,
-                fix_scan,
-                channels,
-                time,
-                z,
-                positions,
-                sequence,
+    with leaving_no_folders(*((out,) if dry_run else ())):
+        show(
+            train_files(
+                inputs,
+                out,
+                settings,
+                reading=files.InputOptions(
+                    axes,
+                    nan,
+                    series,
+                    nodata,
+                    mask,
+                    keep_outliers,
+                    fix_scan,
+                    channels,
+                    time,
+                    z,
+                    positions,
+                    sequence,
+                ),
+                targets=targets,
+                overwrite=overwrite,
+                device=device,
+                loggers=log or [],
+                reporting=files.ReportOptions(report, command_line()),
+                dry=dry_run,
             ),
-            targets=targets,
-            overwrite=overwrite,
-            device=device,
-            loggers=log or [],
-            reporting=files.ReportOptions(report, command_line()),
-        ),
-        quiet or not leads,
-        "train" if as_json and leads else None,
-    )
+            quiet or not leads,
+            "train" if as_json and leads else None,
+        )
 
 
 def predict(
@@ -225,6 +232,7 @@ def predict(
     ] = None,
     device: Device = "auto",
     backend: Backend = "torch",
+    dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -235,36 +243,46 @@ def predict(
     """
     from unnoise.app import files
     from unnoise.app.cli.progress import show
+    from unnoise.app.dry_run import leaving_no_folders
     from unnoise.app.large import Sharing
     from unnoise.app.predict import predict_files
     from unnoise.nets.ranks import of_torchrun
 
     leads = of_torchrun().leads
-    show(
-        predict_files(
-            model,
-            inputs,
-            reading=files.InputOptions(
-                axes,
-                nan,
-                series,
-                nodata,
-                mask,
-                keep_outliers,
-                fix_scan,
-                channels,
-                time,
-                z,
-                positions,
-                sequence,
+    with leaving_no_folders(*((out, uncertainty) if dry_run else ())):
+        show(
+            predict_files(
+                model,
+                inputs,
+                reading=files.InputOptions(
+                    axes,
+                    nan,
+                    series,
+                    nodata,
+                    mask,
+                    keep_outliers,
+                    fix_scan,
+                    channels,
+                    time,
+                    z,
+                    positions,
+                    sequence,
+                ),
+                writing=files.OutputOptions(
+                    out,
+                    dtype,
+                    overwrite,
+                    tta or False,
+                    uncertainty,
+                    backend,
+                    compress,
+                    skip_existing,
+                ),
+                device=device,
+                reporting=files.ReportOptions(report, command_line()),
+                dry=dry_run,
+                sharing=Sharing(resume, prepare, part, finish, workers, dask),
             ),
-            writing=files.OutputOptions(
-                out, dtype, overwrite, tta or False, uncertainty, backend, compress, skip_existing
-            ),
-            device=device,
-            reporting=files.ReportOptions(report, command_line()),
-            sharing=Sharing(resume, prepare, part, finish, workers, dask),
-        ),
-        quiet or not leads,
-        "predict" if as_json and leads else None,
-    )
+            quiet or not leads,
+            "predict" if as_json and leads else None,
+        )

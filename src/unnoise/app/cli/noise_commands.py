@@ -14,6 +14,7 @@ from unnoise.app.cli.options import (
     Channels,
     Compress,
     Debug,
+    DryRun,
     Dtype,
     Inputs,
     Json,
@@ -164,6 +165,7 @@ def correct(
     dtype: Dtype = None,
     compress: Compress = None,
     overwrite: Overwrite = False,
+    dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -174,11 +176,13 @@ def correct(
     """
     from unnoise.app.cli.progress import show
     from unnoise.app.correct import correct_files
+    from unnoise.app.dry_run import leaving_no_folders
     from unnoise.app.files import OutputOptions
 
     writing = OutputOptions(out, dtype, overwrite, compress=compress)
-    events = correct_files(inputs, dark, flat or (), axes=axes, writing=writing)
-    show(events, quiet, "correct" if as_json else None)
+    events = correct_files(inputs, dark, flat or (), axes=axes, writing=writing, dry=dry_run)
+    with leaving_no_folders(*((out,) if dry_run else ())):
+        show(events, quiet, "correct" if as_json else None)
 
 
 def command_line() -> str:

@@ -200,6 +200,12 @@ NoiseModel = Annotated[
         autocompletion=completion.files,
     ),
 ]
+DryRun = Annotated[
+    bool,
+    typer.Option(
+        "--dry-run", help="Only say what would be read, done and written, and what it would take."
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print errors and warnings only.")]
 Json = Annotated[
     bool,

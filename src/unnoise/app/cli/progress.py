@@ -13,6 +13,7 @@ from unnoise.app.document import Document
 from unnoise.app.events import (
     Batch,
     Event,
+    Facts,
     Failed,
     Judged,
     Message,
@@ -37,7 +38,7 @@ def show(events: Generator[Event], quiet: bool, as_json: str | None = None) -> N
 
     With the name of a command as `as_json`, what it did is printed to stdout in the end.
     """
-    stopped, failed, total = None, 0, 0
+    stopped, failed, total, dry = None, 0, 0, False
     document = Document(as_json) if as_json else None
     with reporter(quiet) as report, contextlib.closing(events):
         for event in events:
@@ -47,10 +48,13 @@ def show(events: Generator[Event], quiet: bool, as_json: str | None = None) -> N
             stopped = event if isinstance(event, Stopped) else None
             failed += isinstance(event, Failed)
             total = event.total if isinstance(event, Batch) else total
+            dry = dry or (isinstance(event, Facts) and event.key == "dry_run")
     if document is not None:
         print(document.to_json(), flush=True)
     if stopped is not None:
         raise Interrupted(stopped.text)
+    if failed and dry:
+        raise UnnoiseError(f"{failed} of {total} images would fail")
     if failed:
         raise UnnoiseError(
             f"{failed} of {total} images failed; {LEDGER} beside the results says which and why"

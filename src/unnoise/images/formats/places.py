@@ -165,8 +165,12 @@ def output_path(
     return Path(out) / source.name if is_folder or several else Path(out)
 
 
-def output_paths(images: Sequence[Image], out: str | os.PathLike[str] | None = None) -> list[Path]:
+def output_paths(
+    images: Sequence[Image], out: str | os.PathLike[str] | None = None, *, several: bool = False
+) -> list[Path]:
     """Where the results of images go, which `open_all` has opened: as `output_path` names them.
+
+    With `several` they are what is left of more images, so `out` is a folder.
 
     Raises
     ------
@@ -176,7 +180,7 @@ def output_paths(images: Sequence[Image], out: str | os.PathLike[str] | None = N
     files = {image.path for image in images}
     of_set = any(image.metadata.get("files") for image in images)
     is_folder = out is not None and not suffix_of(out)
-    several = len(files) > 1 or (is_folder and (len(images) > 1 or of_set))
+    several = several or len(files) > 1 or (is_folder and (len(images) > 1 or of_set))
     return [output_path(image, out, several=several) for image in images]
 
 
