@@ -49,6 +49,7 @@ __all__ = [
     "read_mask",
     "rewritten",
     "save",
+    "smaller",
 ]
 
 
@@ -202,6 +203,47 @@ def _named(path: Path, series: Any) -> tuple[Path, Any]:
     if series not in (None, "all"):
         raise InputError(f"{path} names an image already; leave out --series")
     return file, found.named(file, inside)
+
+
+def smaller(image: Image) -> list[Image]:
+    """The smaller copies of an image that its file holds (its pyramid), the largest first.
+
+    Parameters
+    ----------
+    image : Image
+        As `open` gives it; of images in memory, and of parts, there are none.
+
+    Returns
+    -------
+    list of Image
+        With the axes of the image, fewer pixels along Y and X, perhaps along Z too, and pixels
+        that are read when they are asked for.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged.
+
+    Examples
+    --------
+    >>> [copy.shape for copy in smaller(open("slide.ome.tif"))]  # doctest: +SKIP
+    [(10000, 10000), (5000, 5000)]
+    """
+    path = image.path
+    if path is None or isinstance(path, urls.Url) or sequences.is_pattern(path):
+        return []
+    path, _ = split_inside(path)
+    found: list[Image] = []
+    own: Any = _format(path)[0] if os.path.exists(path) else None
+    for data in own.smaller(image) if hasattr(own, "smaller") else ():
+        if len(data.shape) != len(image.axes):
+            continue
+        sizes = dict(zip(image.axes, zip(image.shape, data.shape, strict=True), strict=True))
+        fits = all(a == b for letter, (a, b) in sizes.items() if letter not in "ZYX")
+        if fits and all(0 < sizes[k][1] < sizes[k][0] for k in "YX"):
+            grown = {k: v * sizes[k][0] / sizes[k][1] for k, v in image.scale.items() if k in sizes}
+            found.append(replace(image, data=data, scale=grown, hidden=None, mask=None))
+    return found
 
 
 @contextmanager

@@ -40,7 +40,7 @@ class ZarrPixels:
     """
 
     def __init__(self, path: Path, inner: str, array: Any):
-        self._path, self._inner, self._array = path, inner, array
+        self._path, self.inner, self._array = path, inner, array
         self.shape = tuple(map(int, array.shape))
         self.dtype = np.dtype(array.dtype).newbyteorder("=")
         self.chunks = tuple(array.shards or array.chunks)
@@ -54,7 +54,7 @@ class ZarrPixels:
         if self._array is None:  # in another process
             node = _zarr_store.root(self._path)
             self._array, self._number = (
-                _zarr_store.array(node, _zarr_store.Entry(self._inner), self._path),
+                _zarr_store.array(node, _zarr_store.Entry(self.inner), self._path),
                 next(_numbers),
             )
         index = index if isinstance(index, tuple) else (index,)
@@ -131,7 +131,7 @@ class ZarrPixels:
             except Exception:  # that one
                 at = tuple(a // c for a, c in zip(start, self.chunks, strict=True))
                 key = self._array.metadata.encode_chunk_key(at)
-                return f"the chunk {_zarr_store.joined(self._inner, key)}"
+                return f"the chunk {_zarr_store.joined(self.inner, key)}"
         return "a chunk"
 
 

@@ -49,7 +49,7 @@ ABOUT = (
 )
 RGB = (2, 6)  # PhotometricInterpretation RGB and YCBCR; tifffile decodes the latter to RGB
 KEPT_PHOTOMETRICS = (0, 5)  # MINISWHITE and SEPARATED (CMYK) are written back as such
-__all__ = ["ABOUT", "compressions", "lost", "numbers", "prepare", "read"]
+__all__ = ["ABOUT", "compressions", "lost", "numbers", "prepare", "read", "smaller"]
 PALETTE_SIDE = 4096
 """Of larger pictures the middle shows what a palette is for."""
 ALPHA = (1, 2)  # ExtraSamples ASSOCALPHA and UNASSALPHA
@@ -93,6 +93,7 @@ def read(path: Path, axes: str | None = None, series: int | None = None) -> Imag
         files = _tiff_series.files_of(one) if one.is_multifile and part is None else []
         metadata: dict[str, Any] = {
             "source": one.kind if one.kind in ("imagej", "ome") else "plain",
+            "number": number,
             "samples": coloured and one.kind != "lsm",  # there they are channels with names
             "extras": meta.extras,
             **_shown(page, expanded=palette in ("gray", "colour")),
@@ -146,6 +147,29 @@ def numbers(path: Path, series: str | int | None = None) -> tuple[list[int], str
             return list(range(len(found))), ""
         chosen = _tiff_series.choose(found)
         return chosen, _series.others(_listed(found), chosen, several=True)
+
+
+def smaller(image: Image) -> list[ArrayLike]:
+    """The pixels of the smaller copies of an image, the largest first.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged.
+    """
+    path, number = image.path, image.metadata.get("number")
+    if path is None or number is None or not isinstance(image.data, Pixels):
+        return []
+    with _opened(path) as (_, found, _):
+        levels = found[number].levels
+        forms = [(tuple(level.shape), np.dtype(level.dtype)) for level in levels]
+    if forms[0] != (image.shape, levels[0].dtype):  # palettes, and files of sets without the others
+        return []
+    return [
+        Pixels(partial(_regions, path, number, None, "", level), shape, dtype)
+        for level, (shape, dtype) in enumerate(forms)
+        if level
+    ]
 
 
 @contextmanager
@@ -257,11 +281,13 @@ def _pixels(
     return Pixels(lambda: np.memmap(path, dtype, "r", offset, shape), shape, dtype)
 
 
-def _regions(path: Path, number: int, part: _tiff_series.Alone | None, palette: str) -> ArrayLike:
+def _regions(
+    path: Path, number: int, part: _tiff_series.Alone | None, palette: str, level: int = 0
+) -> ArrayLike:
     """The pixels of an image, whose files stay open as long as they."""
     with ExitStack() as files, reading(path, "TIFF"), _problems() as problems:
         tif, _ = files.enter_context(_tiff_series.opened(path))
-        one = _tiff_series.series_of(tif, path)[number]
+        one = _tiff_series.series_of(tif, path)[number].levels[level]
         shown, colours = None, one.keyframe.colormap
         if one.transform is not None:
             shown = Shown(one.transform, np.dtype(one.dtype))

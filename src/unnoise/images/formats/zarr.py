@@ -15,7 +15,7 @@ from unnoise.images.acquisition import Acquisition
 from unnoise.images.formats import _ngff, _zarr_pixels, _zarr_store
 from unnoise.images.formats._zarr_writing import compressions, lost, prepare, storage_of
 from unnoise.images.formats.about import About
-from unnoise.images.image import Image
+from unnoise.images.image import ArrayLike, Image
 from unnoise.images.pixel_types import check_pixels
 
 ABOUT = (
@@ -32,7 +32,7 @@ ABOUT = (
 )
 folders = True
 """An image is a folder, or a zip file."""
-__all__ = ["ABOUT", "compressions", "folders", "lost", "numbers", "prepare", "read"]
+__all__ = ["ABOUT", "compressions", "folders", "lost", "numbers", "prepare", "read", "smaller"]
 
 
 def read(path: Path, axes: str | None = None, series: int | None = None) -> Image:
@@ -101,6 +101,30 @@ def numbers(path: Path, series: str | int | None = None) -> tuple[list[int], str
         return list(range(len(found))), ""
     chosen = _chosen(path, node, found)
     return chosen, "".join(_others(found, chosen))
+
+
+def smaller(image: Image) -> list[ArrayLike]:
+    """The pixels of the smaller copies of an image, the largest first.
+
+    Raises
+    ------
+    InputError
+        If the store is damaged.
+    """
+    path, data = image.path, image.data
+    if path is None or not isinstance(data, _zarr_pixels.ZarrPixels):
+        return []
+    node = _zarr_store.root(path)
+    whole = [e for e in _zarr_store.entries(path, node) if e.array == data.inner and not e.level]
+    found: list[ArrayLike] = []
+    for entry in whole[:1]:
+        first, *names = [str(d["path"]) for d in entry.multiscale.get("datasets", ({"path": ""},))]
+        group = entry.array.removesuffix(first)
+        for name in names if entry.array else ():
+            inner = _zarr_store.joined(group, name)
+            array = _zarr_store.array(node, replace(entry, array=inner), path)
+            found.append(_zarr_pixels.ZarrPixels(path, inner, array))
+    return found
 
 
 def _chosen(path: Path, node: Any, found: list[_zarr_store.Entry]) -> list[int]:

@@ -1,0 +1,223 @@
+"""How soon the page shows a large image: tiles over 50 pans, the first picture, and the memory.
+
+    python benchmarks/viewer.py [--side 20000] [--kinds plain,pyramid,zarr] [--pans 50]
+
+Files of noise over slow structure are made once in a temporary folder (or that of --folder): tiled
+OME-TIFF with zlib, without and with smaller copies, and OME-Zarr as this package writes it. A
+server of its own serves tiles on the loopback interface; the client has six connections, as
+browsers have, and asks at every pan for the new tiles of a window of 1280x800 at one of five zoom
+levels. The time of a tile counts from the pan on, so waiting for a connection is in it. With --side
+32768 the pixels have 2 GB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import local
+
+import numpy as np
+import tifffile
+
+from common import record
+
+WINDOW, TILE, CONNECTIONS, SEGMENT = (800, 1280), 256, 6, 512
+OPTIONS = {"dtype": np.uint16, "tile": (SEGMENT, SEGMENT), "compression": "zlib"}
+OPTIONS["compressionargs"] = {"level": 1}
+KINDS = {"plain": "plain.ome.tif", "pyramid": "pyramid.ome.tif", "zarr": "image.ome.zarr"}
+
+
+def segments(side: int, factor: int = 1) -> Iterator[np.ndarray]:
+    """Tiles of a picture, the same for each factor but for the noise."""
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal((2048, 2048)).astype(np.float32)
+    count = -(-side // (SEGMENT * factor))
+    for i in range(count):
+        for j in range(count):
+            y, x = (factor * (np.arange(SEGMENT) + SEGMENT * k) for k in (i, j))
+            clean = 200 + 150 * np.sin(y / 700)[:, None] * np.sin(x / 900)
+            top, left = rng.integers(0, 2048 - SEGMENT, 2)
+            part = noise[top : top + SEGMENT, left : left + SEGMENT]
+            yield (clean + np.sqrt(clean) / factor * part).astype(np.uint16)
+
+
+def make(kind: str, side: int, folder: Path) -> Path:
+    """A file of a kind, unless it is there."""
+    path = folder / f"{side}_{KINDS[kind]}"
+    if path.exists():
+        return path
+    meta = {"axes": "YX", "PhysicalSizeX": 0.5, "PhysicalSizeXUnit": "µm"}
+    if kind == "zarr":
+        from unnoise.images import formats
+
+        source = formats.open(make("plain", side, folder))
+        with formats.create(path, like=source) as writer:
+            for top in range(0, side, 1024):
+                region = {"Y": slice(top, min(top + 1024, side))}
+                writer.write(region, source.read(region))
+        return path
+    levels = []
+    if kind == "pyramid":
+        levels = [2**k for k in range(1, 12) if side >> k > TILE]
+    with tifffile.TiffWriter(path, bigtiff=True, ome=True) as file:
+        shape = (side, side)
+        file.write(segments(side), shape=shape, subifds=len(levels), metadata=meta, **OPTIONS)
+        for factor in levels:
+            small = (-(-side // factor),) * 2
+            file.write(segments(side, factor), shape=small, subfiletype=1, **OPTIONS)
+    return path
+
+
+def serve(path: Path) -> None:
+    """Tiles of a file; tells the port on standard output."""
+    import socket
+
+    import uvicorn
+    from fastapi import FastAPI
+
+    from unnoise.app.web import tiles
+    from unnoise.images import formats
+
+    app, opened = FastAPI(), {}
+
+    def image(name: str, _: object) -> object:
+        if name not in opened:
+            opened[name] = formats.open(path)
+        return opened[name]
+
+    app.include_router(tiles.router(image))
+    free = socket.socket()
+    free.bind(("127.0.0.1", 0))
+    free.listen()
+    print(free.getsockname()[1], flush=True)
+    uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[free])
+
+
+class Client:
+    """Six connections to a server."""
+
+    def __init__(self, port: int) -> None:
+        self._port, self._own = port, local()
+        self.pool = ThreadPoolExecutor(CONNECTIONS)
+
+    def get(self, address: str) -> tuple[bytes, float]:
+        """An answer, and the share that is exact."""
+        if not hasattr(self._own, "connection"):
+            self._own.connection = http.client.HTTPConnection("127.0.0.1", self._port)
+        self._own.connection.request("GET", address)
+        answer = self._own.connection.getresponse()
+        body = answer.read()
+        assert answer.status == 200, body
+        return body, float(answer.headers.get("X-Share", 1))
+
+    def tiles(self, addresses: list[str]) -> list[tuple[float, float]]:
+        """Seconds until each tile is there, and its share."""
+        start = time.perf_counter()
+
+        def one(address: str) -> tuple[float, float]:
+            _, share = self.get(address)
+            return time.perf_counter() - start, share
+
+        return list(self.pool.map(one, addresses))
+
+
+def window(level: int, corner: np.ndarray, shape: tuple[int, int]) -> list[tuple[int, int]]:
+    """The tiles (row, column) of a window."""
+    low = np.maximum(corner, 0) // TILE
+    high = np.minimum(corner + WINDOW, shape)
+    rows, columns = (range(a, -(-b // TILE)) for a, b in zip(low, high, strict=True))
+    return [(i, j) for i in rows for j in columns]
+
+
+def measure(path: Path, pans: int) -> dict[str, object]:
+    """Times of a file."""
+    server = subprocess.Popen(
+        [sys.executable, __file__, "--serve", str(path)], stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert server.stdout is not None
+        client = Client(int(server.stdout.readline()))
+        client.pool.submit(lambda: client.get("/openapi.json")).result()
+        start = time.perf_counter()
+        about = json.loads(client.get("/tiles/a")[0])
+        c = about["channels"][0]
+        query = f"?c=0:{c['low']}:{c['high']}:FFFFFF&v={about['version']}"
+        side = about["sizes"]["Y"]
+        fitting = next(k for k in range(99) if -(-side // 2**k) <= WINDOW[0])
+
+        def address(level: int, at: tuple[int, int]) -> str:
+            return f"/tiles/a/tile/{level}/{at[1]}/{at[0]}{query}"
+
+        small = (-(-side // 2**fitting),) * 2
+        fit = [address(fitting, at) for at in window(fitting, np.zeros(2, int), small)]
+        shares = [share for _, share in client.tiles(fit)]
+        first = time.perf_counter() - start
+        first_share = min(shares)
+        while min(shares) < 1 and time.perf_counter() - start < 300:
+            time.sleep(0.2)
+            shares = [share for _, share in client.tiles(fit)]
+        exact = time.perf_counter() - start
+        rng, seconds, seen = np.random.default_rng(1), [], set()
+        for pan in range(pans):
+            level = pan * 5 // pans
+            shape = np.array([-(-side // 2**level)] * 2)
+            if pan == 0 or level != (pan - 1) * 5 // pans:
+                corner = (rng.random(2) * np.maximum(shape - WINDOW, 1)).astype(int)
+            angle = rng.random() * 2 * np.pi
+            step = 0.6 * np.array(WINDOW) * (np.sin(angle), np.cos(angle))
+            corner = np.clip(corner + step.astype(int), 0, np.maximum(shape - WINDOW, 0))
+            wanted = [(level, at) for at in window(level, corner, tuple(shape))]
+            new = [one for one in wanted if one not in seen]
+            seen.update(new)
+            seconds += [s for s, _ in client.tiles([address(*one) for one in new])]
+        status = Path(f"/proc/{server.pid}/status").read_text()
+        peak = int(status.split("VmHWM:")[1].split()[0]) / 1024
+    finally:
+        server.terminate()
+        server.wait()
+    return {
+        "file": path.name,
+        "mb": round(sum(f.stat().st_size for f in [path, *path.rglob("*")]) / 2**20),
+        "first_picture_s": round(first, 2),
+        "first_picture_share": round(first_share, 3),
+        "exact_picture_s": round(exact, 2),
+        "tiles": len(seconds),
+        "median_ms": round(1e3 * float(np.median(seconds))),
+        "p95_ms": round(1e3 * float(np.percentile(seconds, 95))),
+        "longest_ms": round(1e3 * max(seconds)),
+        "within_200_ms": round(float(np.mean(np.array(seconds) <= 0.2)), 3),
+        "peak_mb": round(peak),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--side", type=int, default=20000)
+    parser.add_argument("--pans", type=int, default=50)
+    parser.add_argument("--kinds", default=",".join(KINDS))
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--serve", type=Path)
+    given = parser.parse_args()
+    if given.serve:
+        return serve(given.serve)
+    rows = []
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = given.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        for kind in given.kinds.split(","):
+            rows.append(measure(make(kind, given.side, folder), given.pans))
+            print(json.dumps(rows[-1]), flush=True)
+    record(f"viewer_{given.side}", {"side": given.side, "pans": given.pans, "seed": 1}, rows)
+    return None
+
+
+if __name__ == "__main__":
+    main()
