@@ -91,9 +91,12 @@ def _resolution(series: tifffile.TiffPageSeries, unit: str = "") -> tuple[dict[s
 
 def _read_imagej(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Meta:
     own: dict[str, Any] = dict(tif.imagej_metadata or {})
+    if isinstance(own.get("LUTs"), np.ndarray):  # of a single channel
+        own["LUTs"] = [own["LUTs"]]
     scale, unit = _resolution(series, _unescape(str(own.get("unit", ""))))
     steps = {a: own.get(key) for a, key in IMAGEJ_STEPS.items()}
-    scale |= {a: float(s) for a, s in steps.items() if isinstance(s, int | float) and s > 0}
+    # ImageJ has negative spacings, of stacks that were recorded upwards.
+    scale |= {a: abs(float(s)) for a, s in steps.items() if isinstance(s, int | float) and s}
     names = {a: own.get(f"{a.lower()}unit", unit) for a in "YZ"}
     names |= {"X": unit, "T": own.get("tunit", "sec")}
     extras = {key: value for key, value in own.items() if key not in IMAGEJ_SIZES + IMAGEJ_SCALE}
@@ -125,10 +128,8 @@ def imagej(image: Image) -> dict[str, Any]:
     source = image.metadata.get("source")
     if source != "imagej":
         extras = {"Info": _text(extras)} if source == "plain" and _text(extras) else {}
-    n = image.sizes
-    counts = {"LUTs": n["C"], "Ranges": 2 * n["C"], "Labels": n["T"] * n["C"] * n["Z"]}
-    several = {k: 1 if isinstance(v, str) else len(v) for k, v in extras.items() if k in counts}
-    extras = {k: v for k, v in extras.items() if several.get(k) == counts.get(k)}
+    unfit = _unfit(extras, image)
+    extras = {k: v for k, v in extras.items() if k not in unfit}
     meta = {k: v if k in IMAGEJ_BINARY else _escape(v) for k, v in extras.items()}
     colors = image.acquisition.colors
     if "LUTs" not in meta and any(colors) and len(colors) == image.sizes["C"] > 1:
@@ -143,6 +144,22 @@ def imagej(image: Image) -> dict[str, Any]:
     if "X" in image.scale and "Y" in image.scale:
         keywords["resolution"] = (1 / image.scale["X"], 1 / image.scale["Y"])
     return keywords
+
+
+def _unfit(extras: dict[str, Any], image: Image) -> list[str]:
+    """What was told of more, or fewer, channels and planes than an image has."""
+    n = image.sizes
+    counts = {"LUTs": n["C"], "Ranges": 2 * n["C"], "Labels": n["T"] * n["C"] * n["Z"]}
+    several = {k: 1 if isinstance(v, str) else len(v) for k, v in extras.items() if k in counts}
+    return [k for k, count in several.items() if count != counts[k]]
+
+
+def imagej_lost(image: Image) -> list[str]:
+    """What an ImageJ file does not hold of the ImageJ file that an image is a part of."""
+    unfit = _unfit(image.metadata.get("extras", {}), image)
+    if any(image.acquisition.colors):  # which make new tables
+        unfit = [name for name in unfit if name != "LUTs"]
+    return [f"ImageJ metadata of other planes ({', '.join(unfit)})"] if unfit else []
 
 
 def _unescape(text: str) -> str:

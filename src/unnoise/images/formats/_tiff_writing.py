@@ -176,6 +176,8 @@ def _of_dialect(like: Image, source: str, dialect: str) -> list[str]:
     found = list(like.metadata.get("holds", ()))
     if source in ("imagej", "ome", "plain"):
         found = [name for name in found if name.startswith("ImageJ") and dialect != "imagej"]
+        if dialect == source == "imagej":
+            found += _tiff_metadata.imagej_lost(like)
     else:
         found = [name for name in found if name not in CARRIED]
     if dialect == "imagej" and source != "ome":  # all of OME is named as such
