@@ -19,12 +19,14 @@ from unnoise.app.files import (
     REPORT,
     InputOptions,
     OutputOptions,
+    PreviewOptions,
     ReportOptions,
     check_outputs,
     notes,
     open_targets,
 )
 from unnoise.app.predict import MOST_SHOWN, copy_file, predict_file
+from unnoise.app.preview import with_previews
 from unnoise.app.settings import with_uncertainty
 from unnoise.app.telling import announced, called, facts, reported, shifted_rows, trained
 from unnoise.app.train import planned, planned_as
@@ -152,6 +154,7 @@ def denoise_files(
         save_model,
         shown=[] if reporting.wanted else None,
         tolerant=tolerant,
+        preview=reporting.preview,
     )
     for group, (choice, model) in plans:
         stopped = yield from work.denoise(group, choice, model)
@@ -187,6 +190,7 @@ class _Batch:
     save_model: str | None
     shown: list[DenoisedPlane] | None
     tolerant: bool = False
+    preview: PreviewOptions | None = None
     measured: list[NoiseReport] = field(default_factory=list)
     runs: list[RunFacts] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
@@ -265,7 +269,7 @@ class _Batch:
         run = start(images, model, device, partners)
         yield from map(Message, run.notes())
         with Interrupt() as interrupt:
-            for progress in run:
+            for progress in with_previews(run, images[0], self.preview):
                 yield progress
                 if interrupt.requested:
                     break
@@ -309,6 +313,7 @@ class _Batch:
                     self.device,
                     self.shown,
                     must_help=isinstance(self.settings, Auto),
+                    preview=self.preview,
                 )
                 try:
                     with contextlib.closing(job):

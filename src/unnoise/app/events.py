@@ -157,9 +157,11 @@ class Preview:
     origin : tuple of int
         Where the piece begins, (y, x) in pixels of the image.
     noisy, clean : ndarray of float32, shape (y, x) or (y, x, c)
-        In units of the image; several channels of a photograph, or one channel.
+        In units of the image; up to four channels.
     what : str
         What made it, for people.
+    is_rgb : bool
+        Whether the channels are colours of a photograph.
     """
 
     image: str
@@ -169,6 +171,7 @@ class Preview:
     noisy: NDArray[np.float32]
     clean: NDArray[np.float32]
     what: str = ""
+    is_rgb: bool = False
 
 
 Event = (

@@ -222,18 +222,34 @@ class OutputOptions:
 
 
 @dataclass(frozen=True)
+class PreviewOptions:
+    """Which piece of an image is shown while a run works: `unnoise.app.events.Preview`.
+
+    Attributes
+    ----------
+    centre : tuple of int or None
+        (y, x) in pixels of the image; by default its middle.
+    """
+
+    centre: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
 class ReportOptions:
-    """Whether a run writes its report, and what the report says of it.
+    """Whether a run writes its report, what that says of it, and what is shown on the way.
 
     Attributes
     ----------
     wanted : bool
     command : str
         What repeats the run.
+    preview : PreviewOptions or None
+        Whether a piece of the first image is shown while the run works.
     """
 
     wanted: bool = True
     command: str = ""
+    preview: PreviewOptions | None = None
 
     def place(self, results: Sequence[Path], *, overwrite: bool) -> Path:
         """Beside a single result, or in the folder of several; a free name unless replacing."""

@@ -27,12 +27,14 @@ from unnoise.app.files import (
     REPORT,
     InputOptions,
     OutputOptions,
+    PreviewOptions,
     ReportOptions,
     check_outputs,
     notes,
 )
 from unnoise.app.large import ALONE, Sharing, predict_large
 from unnoise.app.pieces import Work
+from unnoise.app.preview import of_result
 from unnoise.app.rescue import elsewhere
 from unnoise.app.telling import facts, judged, reported
 from unnoise.errors import InputError, NotFiniteError
@@ -130,7 +132,10 @@ def predict_files(
                 if wanted and shown is not None and plane is not None:
                     shown.append(plane)
             else:
-                yield from predict_file(model, image, result, spread, writing, device, shown)
+                how = writing, device, shown
+                yield from predict_file(
+                    model, image, result, spread, *how, preview=reporting.preview
+                )
             done.append(image)
         except InputError as error:
             if not tolerant or isinstance(error.__cause__, OSError):
@@ -152,6 +157,7 @@ def predict_file(
     shown: list[DenoisedPlane] | None = None,
     *,
     must_help: bool = False,
+    preview: PreviewOptions | None = None,
 ) -> Generator[Event]:
     """Denoise one image into its file, and its standard deviations into another.
 
@@ -165,7 +171,8 @@ def predict_file(
         If it cannot be written where it belongs, with where it is.
     """
     try:
-        yield from _written(model, image, target, spread, writing, device, shown, must_help)
+        how = shown, must_help, preview
+        yield from _written(model, image, target, spread, writing, device, *how)
         return
     except InputError as error:
         if not isinstance(error.__cause__, OSError):
@@ -190,6 +197,7 @@ def _written(
     device: str,
     shown: list[DenoisedPlane] | None = None,
     must_help: bool = False,
+    preview: PreviewOptions | None = None,
 ) -> Generator[Event]:
     """Denoise one image into its files, and judge it."""
     started = time.monotonic()
@@ -222,6 +230,9 @@ def _written(
                     raise
                 yield replace(about(), verdict="worse", warnings=(str(error),), dropped=True)
                 raise _Dropped from error
+            passed = None if preview is None else of_result(plane, preview)
+            if passed is not None:
+                yield passed
             try:
                 found = show(model, plane, device, rounded=dtype.kind in "ui", copies=wanted)
             except Exception as error:  # the result is good: whatever fails here only costs this

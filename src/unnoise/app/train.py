@@ -18,6 +18,7 @@ from unnoise.app.events import (
     Stopped,
 )
 from unnoise.app.files import REPORT, InputOptions, ReportOptions, notes, open_targets
+from unnoise.app.preview import with_previews
 from unnoise.app.telling import announced, facts, judged, reported, shifted_rows, trained
 from unnoise.config.config import Config
 from unnoise.errors import InputError
@@ -122,7 +123,9 @@ def train(
 
     try:
         with Interrupt() as interrupt:
-            for progress in run:
+            # other processes of torchrun count the steps of the leading one alone
+            wanted = reporting.preview if ranks.size == 1 else None
+            for progress in with_previews(run, images[0], wanted):
                 yield progress
                 for line in run.history[logged:]:
                     for logger in loggers:

@@ -160,6 +160,8 @@ class CandidateSearch(Run):
     def progress(self) -> Progress:
         """Where it stands; while the transform is calibrated, of that alone something is known."""
         found = super().progress()
+        if self._run and self._run.history:
+            found = replace(found, held_out=self._run.history[-1]["held_out"])
         if self.fraction:
             return found
         first = self._first.progress()
@@ -218,9 +220,8 @@ class CandidateSearch(Run):
         """Keep what the training gave, and judge it unless that was done."""
         for line in run.history:
             # Which weights are kept is decided between the candidates, not by this loss.
-            facts = {k: v for k, v in line.items() if k != "kept"}
-            step = calibration.STEPS + line["step"]
-            self.history.append({**facts, "step": step, "stage": STAGES[1]})
+            facts = {k: v for k, v in line.items() if k != "kept"} | {"stage": STAGES[1]}
+            self.history.append(facts | {"step": calibration.STEPS + line["step"]})
         if not self._estimates:
             self._own = self._with_center(run.model())
             own = self._estimate(self._own)
@@ -289,8 +290,11 @@ class CandidateSearch(Run):
         if not self._finished:
             return self._instant
         name, best, risks = self._best
-        model = replace(best, choice=Choice(name, risks))
-        return model.with_weights(model.weights, steps=self.step)
+        return replace(best, choice=Choice(name, risks)).with_weights(best.weights, steps=self.step)
+
+    def preview(self) -> Model:
+        """The net in training, once it was validated; the calibrated one before."""
+        return self._run.model() if self._run and self._run.history else self.model()
 
     @cached_property
     def _best(self) -> tuple[str, Model, dict[str, float]]:

@@ -66,6 +66,10 @@ class Run(Protocol):
     def model(self) -> Model:
         """The best model so far; asking changes nothing in the run."""
 
+    def preview(self) -> Model:
+        """The model that shows people what the run is at; asking changes nothing in the run."""
+        return self.model()
+
     def notes(self) -> list[str]:
         """What a run found out about its images before its first step."""
         return []

@@ -214,7 +214,7 @@ class Request:
             may be lazy, and no more than a region of them is asked for at a time.
         """
         from unnoise.app.denoise import denoise_files
-        from unnoise.app.files import OutputOptions, ReportOptions
+        from unnoise.app.files import OutputOptions, PreviewOptions, ReportOptions
         from unnoise.app.predict import predict_files
 
         inputs: Sequence[Any] = self.inputs if images is None else named(images, self.inputs)
@@ -226,7 +226,7 @@ class Request:
             self.uncertainty,
             compress=self.compress,
         )
-        reporting = ReportOptions(self.report, self.command())
+        reporting = ReportOptions(self.report, self.command(), PreviewOptions(self.preview))
         if self.model is not None:
             return predict_files(
                 self.model,
