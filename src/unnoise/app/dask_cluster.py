@@ -19,6 +19,8 @@ import torch
 
 from unnoise.app.pieces import Pieces, Work
 from unnoise.errors import InputError, UnnoiseError, first_line
+from unnoise.images.together import read_files
+from unnoise.models.folder import CONFIG, WEIGHTS
 
 TASKS = 10_000
 """Most tasks: a scheduler holds a few kilobytes of each."""
@@ -84,10 +86,7 @@ def predicted(work: Work, pieces: Pieces, place: str, count: int, threads: int) 
                 f"no scheduler of Dask answers at {place} ({first_line(error)}); start one with "
                 f"dask scheduler, or choose --dask local"
             ) from error
-        files = {
-            name: Path(work.model, name).read_bytes()
-            for name in ("config.yaml", "weights.safetensors")
-        }
+        files = read_files(Path(work.model), (CONFIG, WEIGHTS))
         parcel = Parcel(work.absolute(), files, threads if is_local else None)
         sent = client.scatter(parcel, broadcast=True, hash=False)
         done = pieces.done()

@@ -328,7 +328,8 @@ class _Batch:
                         yield Failed(batch.place(self.images[i]), str(error))
                         continue
                     if save_model:
-                        raise
+                        why = "" if self.problem is None else f"; {self.problem}"
+                        raise InputError(f"{error}{why}") from error
                     place = _free(self.results[i])
                     raise rescue.kept(error, place, final, run.history) from error
             if interrupt.requested:

@@ -16,7 +16,7 @@ from unnoise.app.events import Event, Message, Warned
 from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images import formats, labels, selection
-from unnoise.images.formats import urls
+from unnoise.images.formats import unfinished, urls
 from unnoise.images.formats.writer import Writer
 from unnoise.images.image import Image, as_image
 from unnoise.images.pixel_types import pixel_type
@@ -208,9 +208,8 @@ class OutputOptions:
 
     def create(self, place: Path, image: Image, dtype: np.dtype) -> Writer:
         """The file of a result."""
-        return formats.create(
-            place, image, dtype=dtype, overwrite=self.overwrite, compress=self.compress
-        )
+        over = self.overwrite or unfinished.is_named(place)
+        return formats.create(place, image, dtype=dtype, overwrite=over, compress=self.compress)
 
     def typed(self, dtype: np.dtype | str) -> OutputOptions:
         """Results of this type where no other was asked for."""

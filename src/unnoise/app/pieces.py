@@ -109,15 +109,11 @@ class Work:
 
     def identity(self, image: Image) -> dict[str, str]:
         """What must be the same for whoever goes on, by the word that a message has for it."""
-        weights = hashlib.sha256()
-        for name in ("config.yaml", "weights.safetensors"):
-            with contextlib.suppress(FileNotFoundError):
-                weights.update(Path(self.model, name).read_bytes())
         kept = {k: v for k, v in self.reading.to_dict().items() if v not in (None, False)}
         kept |= {name: getattr(self.writing, name) for name in ("dtype", "tta", "backend")}
         kept |= {"uncertainty": self.spread is not None, "compress": self.writing.compress}
         return {
-            "model": weights.hexdigest()[:16],
+            "model": model_folder.identity(self.model),
             "image": f"{fingerprint([image])} {_stamp(self.source)}",
             "settings": " ".join(f"{k}={v}" for k, v in sorted(kept.items())),
             "version of unnoise": version("unnoise"),
@@ -323,8 +319,10 @@ class Pieces:
             )
         plane = self.middle()
         if self.spread is not None:
-            self.spread.finish()
+            self.spread.finish(keep=True)  # a run that is killed now goes on with the result
         self.result.finish()
+        if self.spread is not None:
+            unfinished.remove(self.spread.writer.path)
         return plane
 
 

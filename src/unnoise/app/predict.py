@@ -39,6 +39,7 @@ from unnoise.app.rescue import elsewhere
 from unnoise.app.telling import facts, judged, reported
 from unnoise.errors import InputError, NotFiniteError
 from unnoise.images.atomic import hidden
+from unnoise.images.formats import unfinished
 from unnoise.images.image import Image
 from unnoise.models import backends
 from unnoise.models import folder as model_folder
@@ -94,6 +95,8 @@ def predict_files(
     if tolerant:
         yield Batch(results[0].parent, len(opened) + len(failed))
     yield from failed
+    for result in results:
+        unfinished.tidy(result)
     kept, skipped = batch.without_results(opened, results, writing)
     yield from skipped
     if sharing.part is not None:  # more parts than pieces, or a part that is made again
@@ -106,6 +109,8 @@ def predict_files(
         for image in images:
             model.check(image)
     spreads = writing.spreads(images, results)
+    for result, spread in zip(results, spreads, strict=True):
+        unfinished.tidy(result, *filter(None, [spread]))
     yield from check_outputs(images, results, spreads, writing)
     found = (level.joined for level in model.levels if level.joined is not None)
     joined = list(dict.fromkeys(frames.line() for frames in found))

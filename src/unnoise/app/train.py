@@ -278,6 +278,8 @@ def resume(
     """
     place, ranks = Path(folder), of_torchrun()
     with claimed(place) if ranks.leads else contextlib.nullcontext():
+        if ranks.leads:
+            model_folder.settle(place)
         model = model_folder.load(place)
         if not model_folder.is_resumable(place):
             yield Message(f"{place} is finished: nothing is left to train")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import re
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -90,11 +92,34 @@ def check_free(path: Path) -> None:
 
 
 def settle(part: Path, path: Path) -> None:
-    """Give a finished file or folder its name, in the place of what has it."""
-    if part.is_dir() and path.exists():
-        _exchange(part, path)
-    else:
-        os.replace(part, path)
+    """Give a finished file or folder its name, in the place of what has it.
+
+    A file is on the disk before it gets its name, so that a machine that loses its power has no
+    empty file under that name either.
+    """
+    if part.is_dir():
+        _exchange(part, path) if path.exists() else os.replace(part, path)
+        return
+    with open(part, "r+b") as file:
+        _sync(file.fileno())
+    os.replace(part, path)
+
+
+def write_safely(path: Path, content: bytes) -> None:
+    """Write a file that is on the disk when this returns."""
+    with open(path, "wb") as file:
+        file.write(content)
+        file.flush()
+        _sync(file.fileno())
+
+
+def _sync(file: int) -> None:
+    """Wait until a file is on the disk; some systems cannot tell."""
+    try:
+        os.fsync(file)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
 
 
 def write_whole(path: Path, content: bytes, remedy: str) -> None:
@@ -146,7 +171,9 @@ def target(path: Path) -> Path:
 
 
 def probe(path: Path) -> None:
-    """Find out before long work whether a file could be written; makes its folder.
+    """Find out before long work whether a file or a folder could be written; makes its parent.
+
+    What processes that were killed here left of their work goes.
 
     Raises
     ------
@@ -156,6 +183,7 @@ def probe(path: Path) -> None:
     """
     path = target(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path)
     part = beside(path, "part")
     try:
         part.touch()
@@ -218,6 +246,17 @@ def named(path: Path) -> Path:
     return Path(os.path.abspath(path)) if path.name in ("", "..") else path  # "." has no name
 
 
+def recover(path: Path) -> None:
+    """Put back a folder whose process was killed while it exchanged it.
+
+    Where the system exchanges names as one act, there is none; elsewhere the old folder is under a
+    hidden name for a moment.
+    """
+    if not path.exists():
+        with suppress(OSError):
+            _sweep(target(path))
+
+
 def _sweep(path: Path) -> None:
     """Take away the unfinished work of processes that died here.
 
@@ -255,6 +294,9 @@ def _is_dead(match: re.Match[str], left: Path) -> bool:
 
 def _exchange(part: Path, place: Path) -> None:
     """Put a folder into the place of another one, which goes only when the new one is there."""
+    if _swap(part, place):
+        _remove(part)
+        return
     old = beside(place, "old")
     os.replace(place, old)  # no folder can be moved over a full one
     try:
@@ -263,6 +305,20 @@ def _exchange(part: Path, place: Path) -> None:
         os.replace(old, place)
         raise
     _remove(old)
+
+
+def _swap(one: Path, other: Path) -> bool:
+    """Exchange two names as one act; False where the system or the disk cannot.
+
+    Python does not offer it: renameat2 with RENAME_EXCHANGE (2) of Linux, renamex_np with
+    RENAME_SWAP (2) of macOS.
+    """
+    if sys.platform == "win32":
+        return False
+    libc, names = ctypes.CDLL(None), [os.fsencode(os.path.abspath(p)) for p in (one, other)]
+    if hasattr(libc, "renameat2"):
+        return bool(libc.renameat2(-1, names[0], -1, names[1], 2) == 0)
+    return hasattr(libc, "renamex_np") and bool(libc.renamex_np(*names, 2) == 0)
 
 
 def _remove(path: Path) -> None:

@@ -8,19 +8,20 @@
 ``resume.pt``            state of an unfinished run, read with ``weights_only``
 ``log.jsonl``            one line per validation
 
-Every file is written beside its place and moved over it, so a folder is whole at any moment.
+A new folder appears whole, and files of one change together, so a folder is whole at any moment.
 """
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import io
 import json
 import os
 import shutil
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import suppress
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -38,10 +39,17 @@ from unnoise.config.config import Config
 from unnoise.config.plain_yaml import read_yaml
 from unnoise.errors import InputError, ModelError, expect, first_line
 from unnoise.images import formats
-from unnoise.images.atomic import beside, replacing
+from unnoise.images.atomic import probe, recover, replacing
 from unnoise.images.formats import urls
 from unnoise.images.levels import Level
 from unnoise.images.normalization import ChannelStatistics
+from unnoise.images.together import (
+    current,
+    read_files,
+    replace_files,
+    settle_files,
+    write_files,
+)
 from unnoise.models.integrity import fault
 from unnoise.models.mean_correction import MeanCorrection
 from unnoise.models.migration import upgraded, with_correlation
@@ -82,8 +90,8 @@ def save(
 ) -> None:
     """Write a model, the history of its training and, unless that is finished, its state.
 
-    A new folder appears whole. In an existing one file after file is replaced, or with `fresh`
-    the whole folder, whatever it held.
+    A new folder appears whole. In an existing one these files are replaced, all of them or none,
+    or with `fresh` the whole folder, whatever it held.
 
     Raises
     ------
@@ -93,16 +101,15 @@ def save(
     expect("folder", folder, (str, os.PathLike), "a name like 'my.model'")
     place = Path(os.path.realpath(folder))  # through a link, what it points to is replaced
     check_place(Path(folder), overwrite=True)
-    in_place = place.exists() and not fresh
+    files = _files(model, history, state)
     try:
-        with nullcontext(place) if in_place else replacing(place) as target:
-            target.mkdir(parents=True, exist_ok=True)
-            for name, content in _files(model, history, state).items():
-                if content is None:
-                    (target / name).unlink(missing_ok=True)
-                else:
-                    with replacing(target / name) as part:
-                        part.write_bytes(content)
+        if place.exists() and not fresh:
+            replace_files(place, files)
+            return
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(place) as part:
+            part.mkdir()
+            write_files(part, files)
     except OSError as error:
         raise _unwritable(Path(folder), error) from error
 
@@ -235,19 +242,30 @@ def check_place(folder: Path, *, overwrite: bool, nbytes: int = 0) -> None:
             f"the model {folder} exists; add --overwrite, choose another name with -o, or go on "
             f"with it: unnoise train --resume {folder}"
         )
-    probe = beside(Path(os.path.realpath(folder)), "part")
+    place = Path(os.path.realpath(folder))
     try:
-        probe.mkdir(parents=True)
-        probe.rmdir()
-        if shutil.disk_usage(probe.parent).free < nbytes:
+        probe(place)
+        if shutil.disk_usage(place.parent).free < nbytes:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
         raise _unwritable(folder, error) from error
 
 
+def identity(folder: str | os.PathLike[str]) -> str:
+    """A number for what a model is."""
+    files = read_files(Path(folder), (CONFIG, WEIGHTS))
+    return hashlib.sha256(b"".join(files.values())).hexdigest()[:16]
+
+
+def settle(folder: Path) -> None:
+    """Complete a change of the folder that a kill has interrupted; for who has claimed it."""
+    with suppress(OSError):  # whoever reads sees the new files in any case
+        settle_files(folder)
+
+
 def is_resumable(folder: Path) -> bool:
     """Whether the folder holds an unfinished training."""
-    return (folder / RESUME).is_file()
+    return current(folder, RESUME) is not None
 
 
 def data_paths(folder: Path, model: Model, *, targets: bool = False) -> list[Path]:
@@ -281,20 +299,22 @@ def load(folder: str | os.PathLike[str]) -> Model:
     """
     expect("folder", folder, (str, os.PathLike), "a name like 'my.model'")
     place = Path(folder)
+    recover(place)
     if not place.is_dir():
         raise ModelError(f"there is no model folder {place}; make one with unnoise train")
     for name in (CONFIG, WEIGHTS):
-        if not (place / name).is_file():
+        if current(place, name) is None:
             raise ModelError(
                 f"{place} is not an unnoise model folder: it lacks {name}; give the folder that "
                 f"unnoise train wrote"
             )
     try:
-        values = read_yaml((place / CONFIG).read_text("utf-8"), CONFIG)
+        files = read_files(place, (CONFIG, WEIGHTS))
+        values = read_yaml(files[CONFIG].decode("utf-8"), CONFIG)
         if values["format"] > FORMAT:
             raise ModelError(f"{place} was written by a newer unnoise; update unnoise to read it")
         values = upgraded(values)
-        weights = deserialize((place / WEIGHTS).read_bytes())
+        weights = deserialize(files[WEIGHTS])
         own = {k: w for k, w in weights.items() if not k.startswith(OTHERS)}
         others = tuple(
             _whole_model(other, _of_group(weights, i))
@@ -343,13 +363,14 @@ def load_state(folder: str | os.PathLike[str]) -> dict[str, Any]:
         If there is none, or it is damaged.
     """
     place = Path(folder)
-    if not is_resumable(place):
+    kept = current(place, RESUME)
+    if kept is None:
         raise ModelError(f"{place} has no {RESUME}, so its training cannot go on; train anew")
     try:
-        with zipfile.ZipFile(place / RESUME) as parts:
+        with zipfile.ZipFile(kept) as parts:
             # As torch writes them; compressed ones may be made to fill the memory.
             stored = all(part.compress_type == zipfile.ZIP_STORED for part in parts.infolist())
-        state = stored and torch.load(place / RESUME, map_location="cpu", weights_only=True)
+        state = stored and torch.load(kept, map_location="cpu", weights_only=True)
     except Exception:  # whatever the damaged bytes lead to; what torch advises then is unsafe
         state = None
     if not isinstance(state, dict):

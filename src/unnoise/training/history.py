@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from unnoise.errors import InputError
 from unnoise.images.atomic import write_whole
+from unnoise.images.together import current
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -115,7 +116,7 @@ def read(folder: str | os.PathLike[str]) -> list[dict[str, Any]]:
     InputError
         If there are none, or a line is damaged.
     """
-    path = Path(folder) / LOG
+    path = current(Path(folder), LOG) or Path(folder, LOG)
     try:
         lines = path.read_text("utf-8", errors="replace").splitlines()
     except FileNotFoundError:

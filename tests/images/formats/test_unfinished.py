@@ -93,3 +93,25 @@ def test_space_that_is_taken_is_not_asked_for_again(tmp_path: Path) -> None:
     assert before == image.data.shape[0] * 20 * 30 * 4
     Unfinished(writer(image, tmp_path / "a.npy")).create()
     assert writer(image, tmp_path / "a.npy").needed == 0
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+def test_a_file_that_has_its_name_is_known_after_a_kill(
+    tmp_path: Path, compression: str | None
+) -> None:
+    """Killed before what was beside it went: nothing is encoded again, and all of it can go."""
+    image, path, other = image_of(tmp_path, compression), tmp_path / "a.tif", tmp_path / "b.tif"
+    parts = [Unfinished(writer(image, place)) for place in (path, other)]
+    for part in parts:
+        part.create()
+        assert not unfinished.is_named(part.writer.path)
+    parts[1].finish(keep=True)
+    assert unfinished.is_named(other)
+    unfinished.tidy(path, other)
+    assert parts[1].folder.exists(), "the first is unfinished yet"
+    before = other.read_bytes()
+    parts[1].finish(keep=True)
+    parts[0].finish()
+    assert other.read_bytes() == before
+    unfinished.tidy(path, other)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.tif", "b.tif", "in.tif"]

@@ -27,7 +27,7 @@ from unnoise.images.formats.mapped import MappedFile
 from unnoise.images.formats.writer import Encoded, Mapped, Sink, Writer
 from unnoise.images.image import cast
 
-PLAN, PIXELS, OFFSET = "plan.json", "pixels", "offset.json"
+PLAN, PIXELS, OFFSET, NAMED = "plan.json", "pixels", "offset.json", "named.json"
 SLAB = 2**26
 """Bytes that are read at once of the pixels that are encoded."""
 
@@ -60,6 +60,28 @@ def remove(path: Path) -> None:
     with contextlib.suppress(OSError):
         (folder / PLAN).unlink()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def is_named(path: Path) -> bool:
+    """Whether a file has its name already, and the run that wrote it was killed before its end."""
+    folder = hidden(path)
+    try:
+        moved = str(json.loads((folder / NAMED).read_text("utf-8"))["moved"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return path.exists() and not (folder / moved).exists()
+
+
+def tidy(path: Path, *others: Path) -> None:
+    """Take away what a killed run has left of a finished file and of those that belong to it.
+
+    They get their names before it does, so while it is unfinished they are needed.
+    """
+    if is_named(path):
+        remove(path)
+    if not hidden(path).exists():
+        for other in filter(is_named, others):
+            remove(other)
 
 
 class Unfinished:
@@ -130,22 +152,33 @@ class Unfinished:
                 with open(self._pixels, "r+b") as file:
                     os.fsync(file.fileno())
 
-    def finish(self) -> None:
-        """Complete the file and give it its name; nothing unfinished is left."""
+    def finish(self, *, keep: bool = False) -> None:
+        """Complete the file and give it its name; nothing unfinished is left.
+
+        With `keep` what tells that it has its name stays until `remove`.
+        """
         writer = self.writer
-        with explained(writer.path, writer.nbytes):
-            pixels = self._pixels
-            self._sink = None
-            if self.shared:
-                for cut in pixels.rglob("*.partial"):  # what a kill left of a chunk
-                    cut.unlink(missing_ok=True)
-                _, complete = writer.layout(pixels)
-                complete()
-            elif not self._is_direct:
-                pixels = self.folder / "encoded"
-                self._encode(pixels)
-            settle(pixels, target(writer.path))
+        if not is_named(writer.path):
+            with explained(writer.path, writer.nbytes):
+                pixels = self._complete()
+                _write(self.folder / NAMED, {"moved": pixels.name})
+                settle(pixels, target(writer.path))
+        if not keep:
             remove(writer.path)
+
+    def _complete(self) -> Path:
+        """The complete file, not in its place yet."""
+        pixels = self._pixels
+        self._sink = None
+        if self.shared:
+            for cut in pixels.rglob("*.partial"):  # what a kill left of a chunk
+                cut.unlink(missing_ok=True)
+            _, complete = self.writer.layout(pixels)
+            complete()
+        elif not self._is_direct:
+            pixels = self.folder / "encoded"
+            self._encode(pixels)
+        return pixels
 
     @property
     def _is_direct(self) -> bool:

@@ -1,0 +1,250 @@
+"""One trial: a job under one fault, and the laws that hold after it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from faults.scenarios import SCENARIOS, Scenario
+
+TESTS = Path(__file__).resolve().parents[1]
+CLOCK = re.compile(rb"(\"seconds\": |seconds: )[-+.\de]+")
+"""What two runs of the same may have different."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command gave: its exit code, or below 0 the signal that ended it."""
+
+    code: int
+    out: str
+    err: str
+    seen: tuple[str, ...]
+
+
+class Zygote:
+    """A process that forks a child for every command, see `faults.zygote`."""
+
+    def __init__(self) -> None:
+        path = os.pathsep.join(map(str, (TESTS, TESTS.parent / "src")))
+        threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "faults.zygote"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **threads, "PYTHONPATH": path},
+        )
+        self._answer()
+        self.tmp = tempfile.mkdtemp(prefix="faults-")
+
+    def run(
+        self,
+        folder: Path,
+        *arguments: str,
+        fault: Mapping[str, Any] | None = None,
+        values: Mapping[str, Any] | None = None,
+    ) -> Answer:
+        """Run ``unnoise ARGUMENTS`` in a folder."""
+        assert self._process.stdin is not None
+        wanted = {
+            "folder": str(folder),
+            "tmp": self.tmp,
+            "arguments": arguments,
+            "fault": dict(fault or {}),
+            "values": dict(values or {}),
+        }
+        self._process.stdin.write(json.dumps(wanted) + "\n")
+        self._process.stdin.flush()
+        told = self._answer()
+        return Answer(told["code"], told["out"], told["err"], tuple(told["seen"].splitlines()))
+
+    def _answer(self) -> dict[str, Any]:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the zygote ended with {self._process.wait()}")
+        return dict(json.loads(line))
+
+    def close(self) -> None:
+        """End it."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._process.wait()
+        shutil.rmtree(self.tmp, ignore_errors=True)
+
+
+def content(place: Path) -> dict[str, bytes]:
+    """All bytes below a folder, or of a file; what clocks said is left out."""
+    files = sorted(place.rglob("*")) if place.is_dir() else [place] if place.exists() else []
+    return {
+        str(file.relative_to(place)): CLOCK.sub(rb"\1", file.read_bytes())
+        for file in files
+        if file.is_file()
+    }
+
+
+class Job:
+    """A scenario that was prepared once, and run once without a fault.
+
+    Attributes
+    ----------
+    reference : dict
+        What lies in the folder after that run.
+    acts : tuple of str
+        What it did to files.
+    """
+
+    def __init__(self, scenario: Scenario, zygote: Zygote, place: Path) -> None:
+        self.scenario, self.zygote, self.place = scenario, zygote, place
+        self.before = place / "before"
+        self.before.mkdir(parents=True)
+
+        def run(folder: Path, *arguments: str, fault: Any = None) -> Answer:
+            return zygote.run(folder, *arguments, fault=fault, values=scenario.values)
+
+        scenario.prepare(self.before, run)
+        self.inputs = content(self.before / "in")
+        self.old = content(self.before)
+        with self.copy() as folder:
+            answer = run(folder, *scenario.arguments)
+            assert answer.code == 0, answer.err
+            self.reference, self.acts = content(folder), answer.seen
+        self.expected = self.known(self.reference)
+
+    @contextlib.contextmanager
+    def copy(self) -> Iterator[Path]:
+        """What is there before, in a folder of its own, always of the same name."""
+        folder = self.place / "work"
+        shutil.copytree(self.before, folder)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def known(self, files: Mapping[str, bytes]) -> dict[str, bytes]:
+        """Files without those that hold the time."""
+        return {k: v for k, v in files.items() if k not in self.scenario.loose}
+
+    def try_fault(self, **fault: Any) -> str:
+        """Run under a fault, look at what is left, and go on; the act that was hit.
+
+        Raises
+        ------
+        AssertionError
+            If a law is broken.
+        """
+        with self.copy() as folder:
+            values = self.scenario.values
+            answer = self.zygote.run(folder, *self.scenario.arguments, fault=fault, values=values)
+            self._after(folder, answer, fault["kind"])
+            self._again(folder)
+        hit = answer.seen[fault["at"] : fault["at"] + 1] if "at" in fault else ()
+        return hit[0] if hit else ""
+
+    def _after(self, folder: Path, answer: Answer, kind: str) -> None:
+        """What holds right after the fault."""
+        assert content(folder / "in") == self.inputs, "inputs changed"
+        if kind == "KILL":
+            assert answer.code in (-9, 0), answer
+        else:
+            assert "Traceback" not in answer.err, answer.err
+            assert answer.code in (0, 1, 2, 130), answer
+            assert answer.code == 0 or answer.err.strip(), "no word about it"
+            told = answer.err.strip().splitlines()
+            if answer.code in (1, 2):
+                assert told[-1].startswith("unnoise: "), answer.err
+                assert "unexpected" not in told[-1], answer.err
+            assert not self._strays(folder), self._strays(folder)
+            self._rescued(folder, answer)
+        for result in self.scenario.results:
+            self._is_whole(folder, result)
+
+    def _rescued(self, folder: Path, answer: Answer) -> None:
+        """What is kept elsewhere, or of a job that was stopped, is named; there is nothing else."""
+        for kept in folder.glob("out*.model"):
+            assert kept.name in answer.err, f"{kept.name} is not named: {answer.err[-400:]}"
+            shutil.rmtree(kept)
+        left = [kept.name for kept in Path(self.zygote.tmp).glob("unnoise-*")]
+        for name in left:
+            shutil.rmtree(Path(self.zygote.tmp, name))
+        unnamed = [name for name in left if name not in answer.err]
+        assert not unnamed, f"{unnamed} are left, but: {answer.err[-400:]}"
+
+    def _is_whole(self, folder: Path, result: str) -> None:
+        """A result is what it was, or what it is to be; or a model that can be used."""
+        place = folder / result
+        found = content(place)
+        before, after = (content(p / result) for p in (self.before, folder.parent / "after"))
+        after = self._part(result)
+        if found in (before, after) or result in self.scenario.loose:
+            return
+        assert (place / "config.yaml").exists(), f"{result} is neither the old nor the new one"
+        loaded = self.zygote.run(folder, "predict", result, "in/a.tif", "-o", "try.tif", "-q")
+        assert loaded.code == 0, loaded.err
+        (folder / "try.tif").unlink()
+        for report in folder.glob("try*"):
+            report.unlink()
+
+    def _part(self, result: str) -> dict[str, bytes]:
+        """A result as it is in the reference."""
+        if result in self.reference:
+            return {".": self.reference[result]}
+        start = f"{result}/"
+        return {k[len(start) :]: v for k, v in self.reference.items() if k.startswith(start)}
+
+    def _again(self, folder: Path) -> None:
+        """The same command again ends as if nothing had been, and nothing else is left."""
+        s = self.scenario
+        arguments = s.again or s.arguments
+        answer = self.zygote.run(folder, *arguments, values=s.values)
+        if answer.code == 2 and "exists" in answer.err:
+            resumable = s.arguments[0] == "train" and (folder / "m" / "resume.pt").exists()
+            if resumable:
+                arguments = ("train", "--resume", "m", "--no-report")
+            else:
+                arguments = (*arguments, "--overwrite")
+            if resumable or self.known(content(folder)) != self.expected:
+                answer = self.zygote.run(folder, *arguments, values=s.values)
+            else:
+                answer = Answer(0, "", "", ())
+        elif answer.code == 2 and s.arguments[:2] == ("train", "--resume"):
+            assert "no model folder" not in answer.err, answer.err
+        assert answer.code == 0, answer.err
+        found = self.known(content(folder))
+        changed = [k for k in found.keys() | self.expected if found.get(k) != self.expected.get(k)]
+        assert not changed, f"after going on, {changed} differ"
+        for name in s.loose:
+            assert (folder / name).exists(), f"{name} is missing"
+
+    def _strays(self, folder: Path) -> list[str]:
+        """Hidden files that are left, but for pieces that are kept to go on."""
+        found = {str(p.relative_to(folder)) for p in folder.rglob(".*")}
+        before = {str(p.relative_to(self.before)) for p in self.before.rglob(".*")}
+        return sorted(name for name in found - before if not name.endswith(".unfinished"))
+
+
+def digest(files: Mapping[str, bytes]) -> str:
+    """A number for all bytes."""
+    total = hashlib.sha256()
+    for name, data in sorted(files.items()):
+        total.update(name.encode() + b"\0" + data)
+    return total.hexdigest()[:16]
+
+
+def job(name: str, zygote: Zygote, place: Path) -> Job:
+    """A prepared scenario by its name."""
+    return Job(SCENARIOS[name], zygote, place / name)

@@ -1,0 +1,86 @@
+"""Files that change together are all new, or all old, for whoever reads them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from unnoise.images.together import PENDING, current, read_files, replace_files, settle_files
+
+OLD = {"a": b"old a", "b": b"old b", "c": b"old c"}
+NEW = {"a": b"new a", "b": None, "c": b"new c"}
+LEFT = {"a": b"new a", "c": b"new c"}
+
+
+class Killed(BaseException):
+    """In the place of a signal."""
+
+
+@pytest.mark.parametrize("act", range(5))
+def test_whenever_it_is_killed_all_are_old_or_all_are_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: int
+) -> None:
+    """Renames are the new folder's, then one for each file that stays; one file goes."""
+    replace_files(tmp_path, OLD)
+    done = 0
+
+    def killing(act_of: str) -> None:
+        true = getattr(os, act_of)
+
+        def hooked(*given: object, **named: object) -> object:
+            nonlocal done
+            done += 1
+            if done > act:
+                raise Killed
+            return true(*given, **named)
+
+        monkeypatch.setattr(os, act_of, hooked)
+
+    with monkeypatch.context() as patched:
+        monkeypatch = patched
+        killing("replace")
+        killing("unlink")
+        with contextlib.suppress(Killed):
+            replace_files(tmp_path, NEW)
+    assert read_files(tmp_path, "abc") in (OLD, LEFT)
+    settle_files(tmp_path)
+    found = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
+    assert found in (OLD, LEFT)
+    for left in tmp_path.glob("..pending.*"):  # of a process that lives, which no other may touch
+        shutil.rmtree(left)
+    replace_files(tmp_path, OLD)
+    assert read_files(tmp_path, "abc") == OLD
+    assert not (tmp_path / PENDING).exists()
+
+
+def test_what_is_taken_away_is_gone_before_it_is_moved(tmp_path: Path) -> None:
+    replace_files(tmp_path, OLD)
+    (tmp_path / PENDING).mkdir()
+    (tmp_path / PENDING / "b").touch()
+    assert current(tmp_path, "b") is None
+    assert read_files(tmp_path, "ab") == {"a": b"old a"}
+    (tmp_path / "empty").touch()
+    assert current(tmp_path, "empty") == tmp_path / "empty"
+
+
+def test_a_reader_never_sees_files_of_two_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process replaces them between the reading of the first and of the second."""
+    replace_files(tmp_path, OLD)
+    read, reads = Path.read_bytes, 0
+
+    def reading(path: Path) -> bytes:
+        nonlocal reads
+        reads += 1
+        found = read(path)
+        if reads == 1:
+            replace_files(tmp_path, NEW)
+        return found
+
+    monkeypatch.setattr(Path, "read_bytes", reading)
+    assert read_files(tmp_path, "abc") == LEFT
