@@ -11,6 +11,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Generator
+from pathlib import Path
 from typing import IO
 
 from unnoise.app.session.frames import Framed, Problem, decode
@@ -26,18 +27,20 @@ class Child:
     Parameters
     ----------
     request : Request
+    last : Path
+        The file for its last events, where we are gone by then.
     threads : int or None
         Of its computations; None: as many as PyTorch takes.
     """
 
-    def __init__(self, request: Request, threads: int | None = None) -> None:
+    def __init__(self, request: Request, last: Path, threads: int | None = None) -> None:
         environment = dict(os.environ)
         if threads is not None:
             environment.setdefault("OMP_NUM_THREADS", str(threads))
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  closed by `events`
         self._process = subprocess.Popen(
             # -P: nothing in the current folder is imported, which may be anybody's
-            [sys.executable, "-P", "-m", "unnoise.app.session.worker"],
+            [sys.executable, "-P", "-m", "unnoise.app.session.worker", str(last)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,

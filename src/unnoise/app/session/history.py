@@ -11,6 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from unnoise.app.session.frames import Framed, decode
 from unnoise.app.session.job import Job
 from unnoise.errors import InputError, UnnoiseError
 from unnoise.images.atomic import write_whole
@@ -80,10 +81,25 @@ class History:
             content = json.dumps(job.to_dict(), indent=1).encode()
             write_whole(self._place(job.id), content, "free some space; the jobs go on")
 
+    def last(self, id_: str) -> Path:
+        """The file for what a process told last whose program was gone by then."""
+        return self._place(id_).with_suffix(".last")
+
+    def last_words(self, job: Job) -> list[Framed]:
+        """What is in that file, which then goes."""
+        found: list[Framed] = []
+        with contextlib.suppress(OSError, UnnoiseError), self.last(job.id).open("rb") as file:
+            while (event := decode(file)) is not None:
+                found.append(event)
+        with contextlib.suppress(OSError):
+            self.last(job.id).unlink(missing_ok=True)
+        return found
+
     def remove(self, job: Job) -> None:
         """Forget a job, with what it wrote into this folder."""
         with contextlib.suppress(OSError):
             self._place(job.id).unlink(missing_ok=True)
+            self.last(job.id).unlink(missing_ok=True)
         shutil.rmtree(self.results(job.id), ignore_errors=True)
 
     def results(self, id_: str) -> Path:

@@ -77,6 +77,7 @@ class JobQueue:
         found, unreadable = self._history.load()
         self.problems += unreadable
         orphans = Orphans(found)
+        self._left = [job for job in found if job.state == "running"]
         for job in found:
             self._jobs[job.id] = job
             self._after_restart(job)
@@ -243,6 +244,7 @@ class JobQueue:
     def _work(self, orphans: Orphans) -> None:
         """What a slot does: one job after the other."""
         orphans.wait(lambda: self._closing)
+        self._hear_last_words()
         while (job := self._next()) is not None:
             try:
                 self._run(job)
@@ -257,6 +259,19 @@ class JobQueue:
             self._tell(job, None)
             with self._changed:
                 self._changed.notify_all()
+
+    def _hear_last_words(self) -> None:
+        """Learn what became of the jobs whose processes outlived an earlier program."""
+        with self._lock:
+            left, self._left = self._left, []
+        for job in left:
+            error = job.error
+            for event in self._history.last_words(job):
+                job.take(event)
+            job.state, job.error, job.misuse = "interrupted", error, False
+            job.phase, job.remaining = "", None
+            self._keep(job)
+            self._tell(job, None)
 
     def _end(self, job: Job) -> None:
         job.pid = None
@@ -291,7 +306,7 @@ class JobQueue:
             self._tell_start(job)
             self._run_here(job, images)
             return
-        child = Child(job.request, self._threads)
+        child = Child(job.request, self._history.last(job.id).absolute(), self._threads)
         job.pid = child.pid
         with self._lock:
             self._stops[job.id], self._children[job.id] = child.stop, child

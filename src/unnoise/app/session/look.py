@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from unnoise.app import batch
 from unnoise.app.amounts import amount
 from unnoise.app.files import notes
 from unnoise.app.info import BASE, HELD
 from unnoise.app.session.request import Request, named
-from unnoise.errors import InputError
 from unnoise.images.image import Image
 from unnoise.models import folder as model_folder
 from unnoise.models.model import Model
@@ -21,8 +21,8 @@ from unnoise.report.noise_page import kind_of
 from unnoise.training import levels
 from unnoise.training.duration import expected_duration, expected_prediction, in_words
 
-MOST = 3
-"""Images of several that are looked at."""
+MOST, MOST_OPENED = 3, 200
+"""Images of several whose noise is measured, and whose sizes are looked at."""
 
 
 @dataclass(frozen=True)
@@ -110,34 +110,36 @@ def look(request: Request, images: Sequence[Image] | None = None) -> Look:
     ('gaussian', 'YX', True)
     """
     reading = request.reading()
+    settings = request.chosen() if request.model is None else None
     given = reading.given(request.inputs if images is None else named(images, request.inputs))
-    settings = None if request.model is not None else request.chosen()
-    model = None if request.model is None else model_folder.load(request.model)
-    seconds: float | None = None
-    opened = [image for place in given[:MOST] for image in reading.find([place])]
-    some = [reading.check(image) for image in opened[:MOST]]
-    if not some:
-        raise InputError("there is no image to denoise; name files or folders")
-    if model is not None:
+    opened, failed = batch.opened(given[:MOST_OPENED], reading)
+    alike = [image for image in opened if _kind(image) == _kind(opened[0])]
+    some = [reading.check(image) for image in alike[:MOST]]
+    device, seconds = select_device(request.device), None
+    reports: tuple[NoiseReport, ...]
+    if settings is None:
+        model = model_folder.load(request.model or "")
         model.check(some[0])
         why = f"with the model {request.model} ({model.config.method})"
-        reports: tuple[NoiseReport, ...] = (inspect(some[0]),)
-        seconds = expected_prediction(model, some, select_device(request.device))
+        reports = (inspect(some[0]),)
+        seconds = expected_prediction(model, alike, device)
     else:
-        assert settings is not None
         choices, model = levels.planned(some, settings)
         reports = tuple(report for choice in choices for report in choice.reports)
         why = choices[0].why or f"{model.config.method}, as asked for"
-        expected = expected_duration(model, some, select_device(request.device))
+        # Of several groups it would have to be known to which the others belong.
+        expected = expected_duration(model, some if model.others else alike, device)
         seconds = None if expected is None else expected.whole
-    total = max(len(given) + len(opened) - min(len(given), MOST), len(some))
+    if seconds is not None:
+        seconds *= len(given) / max(min(len(given), MOST_OPENED), 1)
     first, names = some[0], some[0].channel_names
-    warnings = [note.text for note in notes(some)]
+    warnings = [f"{one.path}: {one.text}" for one in failed]
+    warnings += [note.text for note in notes(some)]
     if request.model is not None:
         warnings += filter(None, map(model.unlike, some))
     warnings += [text for report in reports for text in report.advice.warnings]
     return Look(
-        total,
+        max(len(given) - min(len(given), MOST_OPENED) + len(opened), 1),
         first.name,
         first.axes,
         first.shape,
@@ -152,6 +154,11 @@ def look(request: Request, images: Sequence[Image] | None = None) -> Look:
         _memory(model, some, request.device),
         tuple(dict.fromkeys(warnings)),
     )
+
+
+def _kind(image: Image) -> tuple[object, ...]:
+    """What images have in common that can share a model."""
+    return image.sizes["C"], image.alpha, image.sizes["Z"] > 1
 
 
 def _memory(model: Model, images: Sequence[Image], device: str) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 
@@ -39,12 +40,18 @@ class Orphans:
     def wait(self, is_over: Callable[[], bool]) -> None:
         """Wait until they have ended, and end those that take too long."""
         until = time.monotonic() + GRACE
-        while self._alive and not is_over():
-            _, self._alive = psutil.wait_procs(self._alive, timeout=0.2)
+        while (alive := [process for process in self._alive if _lives(process)]) and not is_over():
             if time.monotonic() > until:
-                for process in self._alive:
-                    try:
+                for process in alive:
+                    with contextlib.suppress(psutil.Error):
                         process.kill()
-                    except psutil.Error:
-                        continue
                 return
+            time.sleep(0.1)
+
+
+def _lives(process: psutil.Process) -> bool:
+    """Whether a process runs, and is not merely unburied."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False

@@ -1,7 +1,8 @@
 """``python -m unnoise.app.session.worker``: one job in a process of its own.
 
 A request comes as a line of JSON on stdin; events go to stdout. Another line asks to stop, as
-Ctrl-C does; so does the end of stdin, which the system brings about when whoever asked is gone.
+Ctrl-C does; so does the end of stdin, which the system brings about when whoever asked is gone. The
+last events then go to a file, whose name is the argument.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     waiting: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
     # A thread writes, since an interrupt in the midst of an event would cut it off.
-    writer = threading.Thread(target=_write, args=(out, waiting))
+    last = sys.argv[1] if len(sys.argv) > 1 else None
+    writer = threading.Thread(target=_write, args=(out, waiting, last))
     writer.start()
 
     def tell(event: Framed) -> None:
@@ -57,12 +59,17 @@ def main() -> None:
         writer.join()
 
 
-def _write(out: IO[bytes], waiting: queue.SimpleQueue[bytes | None]) -> None:
-    """Send what waits until there is no more; nobody may listen any longer, and the job goes on."""
+def _write(out: IO[bytes], waiting: queue.SimpleQueue[bytes | None], last: str | None) -> None:
+    """Send what waits until there is no more; where nobody listens any longer, keep it."""
     while (content := waiting.get()) is not None:
-        with contextlib.suppress(OSError):
+        try:
             out.write(content)
             out.flush()
+        except OSError:
+            with contextlib.suppress(OSError):
+                out = open(last or os.devnull, "ab")  # noqa: SIM115  until the process ends
+                out.write(content)
+                out.flush()
 
 
 def _listen() -> None:

@@ -1,0 +1,129 @@
+"""What a queue remembers, and what it does where it cannot."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import unnoise
+from unnoise.app.events import Message, Saved, Stopped
+from unnoise.app.session import history
+from unnoise.app.session.frames import encode
+from unnoise.app.session.history import History
+from unnoise.app.session.job import Job
+from unnoise.app.session.jobs import JobQueue
+from unnoise.errors import InputError, UnnoiseError
+
+from .noisy_files import filtered, noisy_file
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from unnoise.app.session.jobs import JobQueue
+from unnoise.app.session.request import Request
+queue = JobQueue(Path(sys.argv[1]))
+settings = ("net.filters=4", "net.depth=1", "training.patch=32", "training.batch_size=2")
+job = queue.submit(Request((sys.argv[2],), method="n2v", steps=10**6, settings=settings))
+while not job.fraction:
+    time.sleep(0.02)
+print("trains", flush=True)
+time.sleep(100)
+"""
+
+
+def test_a_job_comes_back_as_it_was(tmp_path: Path) -> None:
+    job = Job("a-1", filtered(tmp_path / "a.tif"), "me", 3)
+    for event in (Message("caf\u00e9 \udcff"), Saved(tmp_path / "b.tif"), Stopped("end")):
+        job.take(event)
+    job.history = ((1, None, 0.5), (2, float("nan"), None))
+    kept = History(tmp_path)
+    kept.save(job)
+    (found,), problems = kept.load()
+    kept.close()
+    assert problems == []
+    assert json.dumps(found.to_dict()) == json.dumps(job.to_dict())
+
+
+def test_a_broken_record_costs_one_job(tmp_path: Path) -> None:
+    kept = History(tmp_path)
+    for name in ("a", "b", "c"):
+        kept.save(Job(name, filtered(Path("a.tif"))))
+    (tmp_path / "jobs" / "a.json").write_text("{")
+    values = json.loads((tmp_path / "jobs" / "b.json").read_text())
+    (tmp_path / "jobs" / "b.json").write_text(json.dumps(values | {"state": "eaten"}))
+    found, problems = kept.load()
+    kept.close()
+    assert [job.id for job in found] == ["c"]
+    assert len(problems) == 2
+    queue = JobQueue(tmp_path)
+    assert queue.problems == problems
+    queue.close(stop=True)
+
+
+def test_names_of_jobs_lead_nowhere_else(tmp_path: Path) -> None:
+    kept = History(tmp_path)
+    for name in ("../a", "", "a/b", "a.json", "a\0"):
+        with pytest.raises(UnnoiseError, match="no name of a job"):
+            kept.results(name)
+    kept.close()
+
+
+def test_a_full_disk_costs_the_record_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, content: bytes, remedy: str) -> None:
+        raise InputError(f"{path} cannot be written: No space left on device; {remedy}")
+
+    queue = JobQueue(tmp_path / "queue")
+    monkeypatch.setattr(history, "write_whole", full)
+    job = queue.submit(filtered(noisy_file(tmp_path)))
+    assert queue.join(60)
+    queue.close(stop=True)
+    assert job.state == "done"
+    (warned,) = [text for kind, text in job.messages if kind == "warning"]
+    assert "No space left" in warned
+    assert "the jobs go on" in warned
+
+
+def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="choose another folder"):
+        JobQueue(tmp_path / "file" / "queue")
+
+
+def test_what_outlived_its_program_keeps_its_model(tmp_path: Path) -> None:
+    """Of a program that is killed the process goes on, stops by itself, and is waited for."""
+    folder, image = tmp_path / "queue", noisy_file(tmp_path)
+    command = [sys.executable, "-c", KILLED, str(folder), str(image)]
+    program = subprocess.Popen(command, stdout=subprocess.PIPE)
+    assert program.stdout is not None
+    assert program.stdout.readline() == b"trains\n"
+    program.kill()
+    program.wait()
+    program.stdout.close()
+    queue = JobQueue(folder)
+    (job,) = queue.jobs()
+    assert job.state == "interrupted"
+    after = queue.submit(filtered(image))
+    assert queue.join(120)
+    queue.close(stop=True)
+    assert after.state == "done"
+    assert job.state == "interrupted"
+    assert "start it again" in job.error
+    assert job.model == tmp_path / "cells_denoised.model"
+    assert unnoise.load(job.model).config.method == "n2v"
+
+
+def test_last_words_are_heard_once(tmp_path: Path) -> None:
+    kept = History(tmp_path)
+    job = Job("a", filtered(Path("a.tif")))
+    assert kept.last_words(job) == []
+    words = encode(Message("one")) + encode(Stopped("two"))
+    kept.last(job.id).write_bytes(words + encode(Message("cut off"))[:-3])
+    assert kept.last_words(job) == [Message("one"), Stopped("two")]
+    assert kept.last_words(job) == []
+    kept.close()
