@@ -42,7 +42,10 @@ def page(browser: Any) -> Iterator[Any]:
     found = context.new_page()
     problems: list[str] = []
     found.on("pageerror", lambda error: problems.append(f"{error}"))
-    found.on("console", lambda m: problems.append(m.text) if m.type == "error" else None)
+    found.on(
+        "console",
+        lambda m: problems.append(m.text) if m.type == "error" and "503" not in m.text else None,
+    )
     found.on(
         "request",
         lambda r: (

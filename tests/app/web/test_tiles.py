@@ -79,6 +79,14 @@ def test_an_image_is_described() -> None:
     assert all(c["low"] < 100 < 4900 < c["high"] for c in about["channels"])
 
 
+def test_a_thumbnail_is_all_of_the_middle_plane() -> None:
+    image = Image.from_array(stack(), axes="TZCYX")
+    (answer,) = get(page({"a": image}), "/a/thumbnail")
+    block = image.data[1, 1].reshape(2, 150, 2, 200, 2).mean(axis=(2, 4))
+    expected = rendering.composite(block, rendering.shown(image))
+    assert np.abs(picture(answer).astype(int) - expected).max() <= 1
+
+
 def test_residual_and_uncertainty() -> None:
     rng = np.random.default_rng(0)
     noisy = rng.normal(100, 9, (300, 280)).astype(np.float32)

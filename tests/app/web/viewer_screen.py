@@ -44,11 +44,8 @@ class Seen:
         box = self.stage.bounding_box()
         x, y = box["x"] + box["width"] / 2 + dx, box["y"] + box["height"] / 2 + dy
         self.page.mouse.move(x - 3, y)
-        self.page.locator(".viewer .readout").evaluate("(p) => { p.textContent = '' }")
         self.page.mouse.move(x, y)
-        self.page.wait_for_function(
-            "() => document.querySelector('.viewer .readout').textContent.startsWith('x ')"
-        )
+        self.page.wait_for_selector('.viewer .readout[aria-busy="false"]')
         words = self.readout().replace(",", "").replace(":", "").split()
         return int(words[3]), int(words[1])
 

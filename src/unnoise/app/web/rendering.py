@@ -70,6 +70,11 @@ def colors(image: Image) -> tuple[str, ...]:
     return tuple(ours[c % len(ours)] for c in range(count))
 
 
+def measured(image: Image) -> tuple[int, ...]:
+    """The channels that are no transparency."""
+    return tuple(c for c in range(image.sizes["C"]) if c != image.alpha)
+
+
 def sample(image: Image) -> list[NDArray]:
     """Some finite pixels of each channel, from places all over the image.
 
@@ -155,14 +160,17 @@ def difference_limit(noisy: Image, clean: Image) -> float:
     noisy, clean : Image
         Of the same sizes.
     """
+    some = list(measured(noisy))
     with np.errstate(invalid="ignore"):
-        found = (_windows(noisy).astype(np.float64) - _windows(clean)).mean(axis=0)
+        found = (_windows(noisy).astype(np.float64) - _windows(clean))[some].mean(axis=0)
     return colour.signed_scale(found[None]).high
 
 
 def amount_limit(image: Image) -> float:
     """The standard deviation that gets the brightest colour: all but one in 500 stay below."""
-    return colour.positive_scale(_windows(image).astype(np.float64), "amount").high
+    return colour.positive_scale(
+        _windows(image)[list(measured(image))].astype(float), "amount"
+    ).high
 
 
 def composite(block: NDArray, channels: Sequence[Shown]) -> NDArray[np.uint8]:

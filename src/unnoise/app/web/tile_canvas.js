@@ -7,6 +7,7 @@
 const KEPT = 400; // tiles, 100 MB of the browser
 const AT_ONCE = 6; // requests; the server drops those that are taken back
 const AGAIN = 700; // ms until a tile is asked for again that is not exact yet
+const RETRY = 4000; // ms until a server is asked again that had no answer
 const MOST = 32; // CSS pixels per image pixel
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
@@ -16,7 +17,7 @@ export default class TileCanvas {
     this.context = canvas.getContext("2d", { alpha: false });
     this.tiles = new Map(); // address -> {bitmap, share}; the last used one comes last
     this.loading = new Map(); // address -> AbortController
-    this.failed = new Map(); // address -> what the server said
+    this.failed = new Map(); // address -> {message, until}, what the server said
     this.view = { x: 0, y: 0, zoom: 0 }; // the image pixel in the middle; CSS pixels per image pixel
     this.whole = true; // shown as large as it fits
     this.observer = new ResizeObserver(() => (this.whole ? this.fit() : this.show()));
@@ -137,6 +138,8 @@ export default class TileCanvas {
       if (tiles.length) wanted.unshift(layer.url(layer.levels - 1, 0, 0)); // a picture at once
     }
     const needed = new Set(wanted);
+    const now = performance.now();
+    for (const [address, { until }] of this.failed) if (until < now) this.failed.delete(address);
     for (const [address, request] of this.loading)
       if (!needed.has(address)) {
         request.abort();
@@ -145,18 +148,20 @@ export default class TileCanvas {
     for (const address of needed) {
       if (this.loading.size >= AT_ONCE) break;
       const tile = this.tiles.get(address);
-      const isDone = tile && (tile.share === 1 || performance.now() - tile.time < AGAIN);
+      const isDone = tile && (tile.share === 1 || now - tile.time < AGAIN);
       if (!isDone && !this.loading.has(address) && !this.failed.has(address)) this.load(address);
     }
     this.wanted = needed;
     const found = wanted.map((address) => this.tiles.get(address));
     const share = Math.min(1, ...found.map((tile) => tile?.share ?? 1));
     const busy = found.some((tile, i) => !tile && !this.failed.has(wanted[i]));
-    if (!busy) for (const layer of this.layers) layer.under = null;
+    const isOver = (tile, i) => tile || this.failed.get(wanted[i])?.until === Infinity;
+    if (found.every(isOver)) for (const layer of this.layers) layer.under = null;
     clearTimeout(this.later);
     if (share < 1) this.later = setTimeout(() => this.show(), AGAIN);
+    else if (this.failed.size) this.later = setTimeout(() => this.show(), RETRY);
     const [problem] = this.failed.values();
-    this.changed({ ...this.view, share, busy, problem });
+    this.changed({ ...this.view, whole: this.whole, share, busy, problem: problem?.message });
   }
 
   async load(address) {
@@ -166,7 +171,8 @@ export default class TileCanvas {
       const answer = await fetch(address, { signal: request.signal });
       if (!answer.ok) {
         const { detail } = await answer.json().catch(() => ({}));
-        throw new Error(typeof detail === "string" ? detail : `the server says ${answer.status}`);
+        const message = typeof detail === "string" ? detail : `the server says ${answer.status}`;
+        throw Object.assign(new Error(message), { isFinal: answer.status < 500 });
       }
       const share = Number(answer.headers.get("X-Share") ?? 1);
       const bitmap = await createImageBitmap(await answer.blob());
@@ -181,7 +187,9 @@ export default class TileCanvas {
       }
     } catch (error) {
       if (request.signal.aborted) return;
-      this.failed.set(address, error.message);
+      const until = error.isFinal ? Infinity : performance.now() + RETRY - 100;
+      const message = error instanceof TypeError ? "The server cannot be reached." : error.message;
+      this.failed.set(address, { message, until });
     }
     this.loading.delete(address);
     this.show();

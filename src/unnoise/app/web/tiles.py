@@ -51,6 +51,7 @@ def router(
     - ``prefix/NAME/tile/LEVEL/X/Y?s=&t=&z=&c=CHANNEL:LOW:HIGH:RRGGBB&c=...``: a tile, PNG or WebP,
       with ``mode=residual&other=NAME&high=`` noisy minus clean, with ``mode=uncertainty&high=`` a
       spread. The header ``X-Share`` is below 1 while an overview is being made: ask again later.
+    - ``prefix/NAME/thumbnail``: all of its middle plane within one tile, in the colours of a start.
     - ``prefix/NAME/limits?low=&high=``: percentiles of each channel, from a sample.
     - ``prefix/NAME/high?other=``: a good ``high`` for residual or (without other) uncertainty.
     - ``prefix/NAME/value?y=&x=&s=&t=&z=``: the pixels of all channels at a place.
@@ -106,12 +107,22 @@ def router(
                 key, lambda: _tile(opened, second, (level, y, x), (s, t, z), channels, mode, high)
             )
 
-        data, share = await server.run(request, make)
         # The description has a version for each opened image, which the page puts into addresses.
-        kept = "private, max-age=3600" if share == 1 else "no-store"
-        kind = "image/png" if data[:4] == b"\x89PNG" else "image/webp"
-        headers = {"Cache-Control": kept, "X-Share": f"{share:.3f}"}
-        return Response(data, media_type=kind, headers=headers)
+        return _answer(await server.run(request, make), "private, max-age=3600")
+
+    @found.get("/{name}/thumbnail")
+    async def thumbnail(name: str, request: Request) -> Response:
+        def make() -> tuple[bytes, float]:
+            opened = server.opened(name, request)
+            level, n = opened.pyramid.levels - 1, opened.image.sizes
+            plane = n["S"] // 2, n["T"] // 2, n["Z"] // 2
+            channels = rendering.shown(opened.image, opened.sample)
+            key = opened.version, "thumbnail"
+            return server.cached(
+                key, lambda: _tile(opened, None, (level, 0, 0), plane, channels, "plain", 1.0)
+            )
+
+        return _answer(await server.run(request, make), "private, no-cache")
 
     @found.get("/{name}/limits")
     async def limits(
@@ -219,7 +230,7 @@ def describe(opened: Opened) -> dict[str, Any]:
         or None) and its ``unit``.
     """
     image = opened.image
-    names = image.channel_names or tuple(str(i) for i in range(image.sizes["C"]))
+    names = image.channel_names or tuple(f"Channel {i + 1}" for i in range(image.sizes["C"]))
     if image.is_rgb:
         names = ("red", "green", "blue", "alpha")
     return {
@@ -251,7 +262,7 @@ def _tile(
     image, pyramid = opened.image, opened.pyramid
     level, row, column = at
     n = image.sizes
-    used = tuple(one.channel for one in channels) or tuple(range(n["C"]))
+    used = tuple(one.channel for one in channels) or rendering.measured(image)
     if not (0 <= level < pyramid.levels and all(c < n["C"] for c in used)):
         raise HTTPException(404, "there is no such level or channel")
     height, width = pyramid.shape(level)
@@ -288,6 +299,16 @@ def encoded(pixels: NDArray[np.uint8]) -> bytes:
             imagecodecs.png_encode(pixels, level=1, strategy=runs, filter=no_filter, out=room)
         )
     return bytes(imagecodecs.webp_encode(pixels, level=0, lossless=True, method=0))
+
+
+def _answer(made: tuple[bytes, float], cached: str) -> Response:
+    """A picture, which browsers keep if it is exact."""
+    data, share = made
+    kind = "image/png" if data[:4] == b"\x89PNG" else "image/webp"
+    kept = cached if share == 1 else "no-store"
+    return Response(
+        data, media_type=kind, headers={"Cache-Control": kept, "X-Share": f"{share:.3f}"}
+    )
 
 
 def _same_sizes(image: Image, other: Image) -> None:

@@ -139,7 +139,7 @@ class Viewer {
 
   buildChannels() {
     const number = (shown, key, label) => {
-      const input = element("input", { type: "number", step: "any", value: short(shown[key]), "aria-label": `${label} of ${shown.name}`, "data-limit": key });
+      const input = element("input", { type: "number", step: "any", value: short(shown[key]), "aria-label": this.shown.length > 1 ? `${label} of ${shown.name}` : label, "data-limit": key });
       input.addEventListener("change", () => {
         const value = Number(input.value);
         const fits = input.value !== "" && (key === "low" ? value < shown.high : value > shown.low);
@@ -154,8 +154,8 @@ class Viewer {
       on.addEventListener("change", () => { shown.on = on.checked; this.update(); });
       const color = element("input", { type: "color", value: `#${shown.color}`, "aria-label": `Colour of ${shown.name}` });
       color.addEventListener("input", () => { shown.color = color.value.slice(1); this.update(); });
-      const name = element("label", { class: "name" }, on, element("span", {}, this.shown.length > 1 ? shown.name : "Grey"));
-      return element("div", { class: "channel", role: "group", "aria-label": shown.name }, ...(this.shown.length > 1 ? [name] : []), color, number(shown, "low", "Black"), element("span", {}, "to"), number(shown, "high", "White"));
+      const name = element("label", { class: "name" }, on, element("span", {}, shown.name));
+      return element("div", { class: "channel", role: "group", "aria-label": shown.name }, ...(this.shown.length > 1 ? [name] : []), color, number(shown, "low", "Black value"), element("span", {}, "to"), number(shown, "high", "White value"));
     };
     const percentile = (key, text, value) => {
       const input = element("input", { type: "number", min: 0, max: 100, step: 0.1, value, "data-percentile": key });
@@ -224,11 +224,12 @@ class Viewer {
   }
 
   // After every change of the view.
-  changed({ zoom, share, busy, problem }) {
+  changed({ zoom, whole, share, busy, problem }) {
     if (!this.about?.noisy) return;
+    this.stage.classList.toggle("zoomed", !whole);
     this.percent.value = `${Math.round(zoom * 1000) / 10} %`;
     this.stage.setAttribute("aria-busy", String(busy));
-    if (problem) this.tell(problem);
+    if (problem) this.tell(problem, true);
     else if (share < 1) this.tell(`An overview is being made: ${Math.floor(share * 100)} %`, true);
     else if (this.passing) this.tell("");
     const { pixel, unit } = this.about.noisy;
@@ -337,17 +338,24 @@ class Viewer {
     const [x, y] = [Math.floor(at.x), Math.floor(at.y)];
     if (x < 0 || y < 0 || x >= X || y >= Y) return;
     this.place = { x, y };
-    this.reading ||= setTimeout(async () => {
-      const { x, y } = this.place;
+    if (!this.reading) this.reading = this.readPlace().finally(() => (this.reading = null));
+  }
+
+  async readPlace() {
+    this.readout.setAttribute("aria-busy", "true");
+    let at;
+    do {
+      await new Promise((go) => setTimeout(go, 100));
+      at = this.place;
       const { S, T, Z, mode } = this.state;
       const sources = { compare: ["noisy", "clean"], residual: ["noisy", "clean"] }[mode] || [mode];
       const texts = await Promise.all(sources.map(async (name) => {
-        const found = await this.json(`${this.names[name]}/value?x=${x}&y=${y}&s=${S}&t=${T}&z=${Z}`).catch(() => []);
+        const found = await this.json(`${this.names[name]}/value?x=${at.x}&y=${at.y}&s=${S}&t=${T}&z=${Z}`).catch(() => []);
         return `${MODES[name].toLowerCase()} ${found.map(short).join(", ")}`;
       }));
-      this.readout.textContent = `x ${x}, y ${y}: ${texts.join("; ")}`;
-      this.reading = 0;
-    }, 100);
+      this.readout.textContent = `x ${at.x}, y ${at.y}: ${texts.join("; ")}`;
+    } while (at !== this.place);
+    this.readout.setAttribute("aria-busy", "false");
   }
 
   // What a running job makes of a piece: a picture over the image, or nothing.
