@@ -11,6 +11,7 @@ import pytest
 
 from unnoise.app import doctor
 from unnoise.app.doctor import examine, lines
+from unnoise.images import cgroup
 from unnoise.images.cgroup import Limits
 
 
@@ -51,7 +52,8 @@ def test_packages_that_are_missing_old_or_broken(monkeypatch: pytest.MonkeyPatch
 
 
 def test_little_room_and_too_many_threads_are_notes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "limits", lambda: Limits(10**9, 4 * 10**8, 0.5))
+    for module in (doctor, cgroup):
+        monkeypatch.setattr(module, "limits", lambda: Limits(10**9, 4 * 10**8, 0.5))
     monkeypatch.setattr("torch.get_num_threads", lambda: 8)
     facts = examine()
     assert facts["healthy"]

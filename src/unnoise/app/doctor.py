@@ -18,7 +18,7 @@ from typing import Any
 
 from unnoise import __version__
 from unnoise.app.amounts import amount
-from unnoise.images.cgroup import limits
+from unnoise.images.cgroup import free_memory, limits
 
 EXTRAS = {
     "formats": "files of microscopes, medicine, astronomy and cameras",
@@ -220,10 +220,7 @@ def _memory(problems: list[Problem]) -> dict[str, int | None]:
     """Bytes in all, free, and allowed."""
     import psutil
 
-    memory, own = psutil.virtual_memory(), limits()
-    free = int(memory.available)
-    if own.memory is not None and own.used is not None:
-        free = min(free, max(own.memory - own.used, 0))
+    memory, own, free = psutil.virtual_memory(), limits(), free_memory()
     if min(free, own.memory or free) < LITTLE_MEMORY:
         text = f"{amount(free)} of memory is free"
         problems.append(Problem(text, "close other programs before large images"))

@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from unnoise.noise.confidence_interval import Interval
 from unnoise.training.progress import Progress as Progress
+
+if TYPE_CHECKING:  # help comes up without it
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,22 @@ def limits(root: Path = Path("/")) -> Limits:
     return Limits(memory, used, cores)
 
 
+def free_memory() -> int:
+    """Bytes that this process may still take, of the machine and of its control group.
+
+    Examples
+    --------
+    >>> free_memory() > 0
+    True
+    """
+    import psutil
+
+    free, own = int(psutil.virtual_memory().available), limits()
+    if own.memory is not None and own.used is not None:
+        free = min(free, max(own.memory - own.used, 0))
+    return free
+
+
 def _folders(root: Path, controller: str) -> Iterator[Path]:
     """The folders of the group and of those around it, of both versions."""
     mounts = root / "sys" / "fs" / "cgroup"

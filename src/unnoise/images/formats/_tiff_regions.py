@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from unnoise.images.formats.reader import reading, recent
+from unnoise.images.formats.reader import check_room, reading, recent
 
 OPEN_FILES = 8
 """Files of a set of many that stay open."""
@@ -122,6 +122,8 @@ class Regions:
     def _segment(self, page: Any, number: int) -> NDArray:
         """The pixels of a tile or strip of a page (z, y, x, samples)."""
         key = page.keyframe
+        size = math.prod(key.chunks) * np.dtype(key.dtype).itemsize
+        check_room(self._path, size, "the pixels of one strip or tile")
         data, more = None, {}
         with reading(self._path, "TIFF"):
             with self._lock:

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from unnoise.errors import InputError
 from unnoise.images.formats import _ome_xml
+from unnoise.images.formats.beside import check_beside
 
 TIFF = re.compile(r"\.tiff?$", re.IGNORECASE)
 MASK = 4
@@ -89,8 +90,10 @@ def series_of(tif: tifffile.TiffFile, path: Path) -> list[tifffile.TiffPageSerie
     # Each file of a set tells of the images in all files; its own ones are meant.
     if all(s.keyframe.parent is tif and not s.is_multifile for s in found):
         return found
+    files = [files_of(s) for s in found]
+    check_beside(path, [file for places in files for file in places])
     own = Path(os.path.realpath(path))
-    return [s for s in found if own in files_of(s)] or found
+    return [s for s, places in zip(found, files, strict=True) if own in places] or found
 
 
 def _take_copies(found: list[tifffile.TiffPageSeries]) -> None:

@@ -21,6 +21,7 @@ from unnoise.images import axes as ax
 from unnoise.images.acquisition import Acquisition
 from unnoise.images.formats._series import Series
 from unnoise.images.formats.about import About
+from unnoise.images.formats.hdf5 import check_file
 from unnoise.images.formats.reader import PlanePixels, needs
 from unnoise.images.image import Image
 from unnoise.images.pixel_types import check_pixels
@@ -103,6 +104,8 @@ def _signals(path: Path) -> Iterator[list[dict[str, Any]]]:
     """What a file holds, as RosettaSciIO describes it; what it logs of odd files is kept silent."""
     _, module, options = READERS[path.suffix.lower()]
     reader = needs(f"rsciio.{module}", "formats-em")
+    if module == "emd":
+        check_file(path)
     logger = logging.getLogger("rsciio")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)

@@ -37,6 +37,8 @@ ABOUT = (
 )
 SMALLEST = 8
 """Pixels along two axes that a dataset has if it is a picture."""
+DEEPEST = 32
+"""Links that lead to links."""
 CACHE = 2**26
 """Bytes of decoded chunks that are kept of a file; the 1 MB of HDF5 hold none of many chunks."""
 WORDS = {"time": "T", "frame": "T", "channel": "C", "depth": "Z", "height": "Y", "width": "X"}
@@ -67,7 +69,7 @@ def read(path: Path, axes: str | None = None, series: int | None = None) -> Imag
         found = _datasets(file)
         name = found[number].name
         dataset = file[name]
-        _check(path, dataset)
+        check_own(path, dataset)
         shape, dtype = tuple(map(int, dataset.shape)), np.dtype(dataset.dtype)
         check_pixels(shape, dtype, path.name)
         letters = ax.check(axes or _axes(dataset), shape)
@@ -116,23 +118,67 @@ def named(path: Path, inside: str) -> int:
     InputError
         If there is none, or a link leads to another file.
     """
-    h5py = needs("h5py", "formats")
     name = "/" + inside.strip("/")
     with reading(path, "HDF5"), _opened(path) as file:
-        parts = name.strip("/").split("/")
-        for i in range(len(parts)):
-            link = file.get("/".join(parts[: i + 1]), getlink=True)
-            if isinstance(link, h5py.ExternalLink):
-                raise InputError(
-                    f"{path}:{name} leads to another file, {link.filename}, and such links are not "
-                    f"followed; open that file itself"
-                )
+        check_links(path, file, name)
         found = _datasets(file)
         meant = file.get(name)
         matching = [i for i, one in enumerate(found) if file[one.name] == meant]
     if not matching:
         raise InputError(f"{path} has no dataset {name}; it holds {_listed(found)}")
     return matching[0]
+
+
+def check_links(path: Path, file: Any, name: str, *, depth: int = 0) -> None:
+    """Refuse what lies in another file, though it has a path in this one.
+
+    Raises
+    ------
+    InputError
+        If a link on the way leads there.
+    """
+    h5py = needs("h5py", "formats")
+    parts = name.strip("/").split("/")
+    for i in range(len(parts)):
+        link = file.get("/".join(parts[: i + 1]), getlink=True)
+        if isinstance(link, h5py.ExternalLink):
+            raise InputError(
+                f"{path}:{name} leads to another file, {link.filename}, and such links are not "
+                f"followed; open that file itself"
+            )
+        if isinstance(link, h5py.SoftLink):  # which may lead to one that does
+            target = link.path if link.path.startswith("/") else "/".join([*parts[:i], link.path])
+            if depth > DEEPEST:
+                raise ValueError(f"its links {name} lead in a circle")
+            check_links(path, file, target, depth=depth + 1)
+
+
+def check_file(path: Path) -> None:
+    """Refuse a file of which anything lies in another one, for readers that follow all links.
+
+    Raises
+    ------
+    InputError
+    """
+    h5py = needs("h5py", "formats")
+    if not h5py.is_hdf5(path):
+        return
+    with _opened(path) as file:
+        waiting, seen = [file], set()
+        while waiting:
+            group = waiting.pop()
+            place = h5py.h5o.get_info(group.id).addr
+            if place in seen:  # groups may hold themselves
+                continue
+            seen.add(place)
+            for name in group:
+                check_links(path, file, f"{group.name}/{name}")
+                hard = isinstance(group.get(name, getlink=True), h5py.HardLink)
+                one = group[name] if hard else None
+                if isinstance(one, h5py.Group):
+                    waiting.append(one)
+                elif isinstance(one, h5py.Dataset):
+                    check_own(path, one)
 
 
 @contextmanager
@@ -177,8 +223,13 @@ def _listed(found: list[Found]) -> str:
     return ", ".join(texts[:6]) + (f" and {len(texts) - 6} more" if len(texts) > 6 else "")
 
 
-def _check(path: Path, dataset: Any) -> None:
-    """Refuse pixels that lie elsewhere, and those that cannot be decoded."""
+def check_own(path: Path, dataset: Any) -> None:
+    """Refuse pixels that lie elsewhere, and those that cannot be decoded.
+
+    Raises
+    ------
+    InputError
+    """
     h5py = needs("h5py", "formats")
     if dataset.external:
         elsewhere = dataset.external[0][0]

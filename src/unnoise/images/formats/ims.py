@@ -16,6 +16,7 @@ import numpy as np
 from unnoise.images.acquisition import Acquisition, color, positive
 from unnoise.images.formats._series import Series
 from unnoise.images.formats.about import About
+from unnoise.images.formats.hdf5 import check_links, check_own
 from unnoise.images.formats.reader import PlanePixels, needs
 from unnoise.images.image import Image
 from unnoise.images.pixel_types import check_pixels
@@ -57,6 +58,8 @@ class _Volume:
 @contextmanager
 def _file(path: Path) -> Iterator[Any]:
     with needs("h5py", "formats").File(path, "r", rdcc_nbytes=CACHE) as file:
+        for name in ("DataSet/ResolutionLevel 0", "DataSetInfo/Image"):
+            check_links(path, file, name)
         if "DataSet/ResolutionLevel 0" not in file or "DataSetInfo/Image" not in file:
             raise ValueError("it is HDF5, but not of Imaris")
         yield file
@@ -78,7 +81,11 @@ def _opened(path: Path) -> Iterator[Callable[[tuple[int, ...]], Any]]:
 
 
 def _data(file: Any, time: int, channel: int) -> Any:
-    return file[f"DataSet/ResolutionLevel 0/TimePoint {time}/Channel {channel}/Data"]
+    name = f"DataSet/ResolutionLevel 0/TimePoint {time}/Channel {channel}/Data"
+    check_links(Path(file.filename), file, name)
+    dataset = file[name]
+    check_own(Path(file.filename), dataset)
+    return dataset
 
 
 def _sizes(file: Any) -> dict[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -18,6 +18,7 @@ import numpy as np
 from unnoise.images.acquisition import Acquisition, color, positive
 from unnoise.images.formats._series import Series
 from unnoise.images.formats.about import About
+from unnoise.images.formats.beside import check_beside
 from unnoise.images.formats.reader import PlanePixels, needs
 from unnoise.images.image import Image
 from unnoise.images.pixel_types import check_pixels
@@ -127,6 +128,7 @@ def _images(path: Path) -> list[Image]:
             found = list(file.images)
         except FileNotFoundError as error:
             raise ValueError(f"a file that it names is missing: {error}") from error
+        _check_files(path, found)
         for number, one in enumerate(found):
             try:
                 images.append(_image(path, number, one, file.datetime))
@@ -140,6 +142,16 @@ def _images(path: Path) -> list[Image]:
         text = "; ".join(filter(None, [known, note]))
         images[0] = replace(images[0], metadata={**images[0].metadata, "note": text})
     return images
+
+
+def _check_files(path: Path, images: Iterable[Any]) -> None:
+    """Refuse pixels outside the project; its folder ``Metadata`` may name files above itself."""
+    inner = path.parent.name.lower() == "metadata"
+    root = (path.parent if inner else path).absolute()
+    for one in images:
+        frames = getattr(getattr(one, "memory_block", None), "frames", None) or ()
+        names = (str(frame.file).replace("\\", "/") for frame in frames)
+        check_beside(root, (Path(one.parent.dirname, name) for name in names))
 
 
 def _image(path: Path, number: int, one: Any, started: Any) -> Image:

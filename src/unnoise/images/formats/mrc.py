@@ -47,6 +47,10 @@ VOLUMES = (".rec", ".map")
 """Names of volumes, whatever their header says: IMOD writes 0 for the space group of all."""
 IMOD, SIGNED = 1146047817, 1
 """The stamp by which IMOD marks its files, and its flag without which bytes have no sign."""
+NSYMBT = slice(92, 96)
+"""Where the header says how long the further header is."""
+PACKED = (b"\x1f\x8b", b"BZh")
+"""How files of gzip and bzip2 begin, which mrcfile unpacks."""
 FLAGS = slice(40, 48)
 """Where both lie in what mrcfile calls ``extra2``."""
 AXES = ("YX", "ZYX", "SYX", "TYX", "SZYX", "TZYX")
@@ -67,6 +71,7 @@ def read(path: Path, axes: str | None = None) -> Image:
     """
     with reading(path, "MRC"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of small faults in headers, which most files have
+        _check_extended(path)
         with mrcfile.open(path, permissive=True, header_only=True) as file:
             header, size = file.header.copy(), file.voxel_size
             extended = file.extended_header
@@ -90,6 +95,17 @@ def read(path: Path, axes: str | None = None) -> Image:
         metadata["note"] = note
     units = dict.fromkeys(scale, "angstrom")
     return Image(data, letters, scale=scale, units=units, path=path, metadata=metadata)
+
+
+def _check_extended(path: Path) -> None:
+    """EOFError where the further header is longer than a bare file: mrcfile makes room for it."""
+    with open(path, "rb") as file:
+        head = file.read(HEADER_DTYPE.itemsize)
+    told = [int.from_bytes(head[NSYMBT], order) for order in ("little", "big")]
+    if len(head) < HEADER_DTYPE.itemsize or head.startswith(PACKED):
+        return
+    if min(told) > path.stat().st_size:
+        raise EOFError(f"its header tells of {min(told)} further bytes")
 
 
 def _layout(path: Path, header: Any) -> tuple[_stored.Place, str, tuple[int, ...], str]:

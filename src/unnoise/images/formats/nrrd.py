@@ -16,6 +16,7 @@ from unnoise.errors import InputError
 from unnoise.images import axes as ax
 from unnoise.images.formats import _stored
 from unnoise.images.formats.about import About
+from unnoise.images.formats.beside import beside
 from unnoise.images.formats.reader import Pixels, needs, reading
 from unnoise.images.image import Image
 from unnoise.images.pixel_types import check_pixels
@@ -165,14 +166,16 @@ def _pixels(path: Path, header: Any, start: int, form: tuple[tuple[int, ...], np
     """Pixels behind the header or in a file beside it; those written as text are read at once."""
     shape, dtype = form
     encoding = str(header["encoding"]).lower()
-    beside = header.get("data file", header.get("datafile"))
-    if beside is not None and (str(beside).upper().startswith("LIST") or "%" in str(beside)):
+    other = header.get("data file", header.get("datafile"))
+    if other is not None and (str(other).upper().startswith("LIST") or "%" in str(other)):
         raise InputError(f"{path} has its pixels in several files; join them in one NRRD file")
     if encoding in TEXT:
+        if other is not None:
+            beside(path, str(other))
         return Pixels(lambda: _text(path, shape), shape, dtype)
     if encoding != "raw" and encoding not in PACKED:
         raise ValueError(f"its encoding is {encoding}")
-    file, at = (path, start) if beside is None else (path.parent / str(beside), 0)
+    file, at = (path, start) if other is None else (beside(path, str(other)), 0)
     if not file.exists():
         raise InputError(f"the pixels of {path} lie in {file}, which is missing; copy it too")
     lines = int(header.get("line skip", header.get("lineskip", 0)))

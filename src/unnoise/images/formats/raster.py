@@ -23,7 +23,7 @@ from unnoise.errors import InputError
 from unnoise.images import axes as ax
 from unnoise.images.formats import _palette
 from unnoise.images.formats.about import About
-from unnoise.images.formats.reader import Pixels, reading
+from unnoise.images.formats.reader import Pixels, check_room, reading
 from unnoise.images.formats.writer import Encoded, Layout, held
 from unnoise.images.image import Image
 from unnoise.images.pixel_types import check_pixels
@@ -158,6 +158,7 @@ def _read_png(path: Path) -> tuple[NDArray, dict[str, float], str, Meta]:
         compressed = sum(len(content) for name, content in chunks if name == b"IDAT")
         if width * height * bits * PNG_COLOURS[colours] > compressed * 8 * MOST_EXPANSION:
             raise ValueError(f"its {compressed} bytes cannot hold the {width} x {height} pixels")
+        check_room(path, width * height * max(bits // 8, 1) * PNG_COLOURS[colours])
         # Colours of palettes become RGB, transparent ones an alpha channel, 1 to 4 bits become 8.
         pixels: NDArray = imagecodecs.png_decode(data)
         kept = [c for c in chunks if c[0] not in PNG_ANEW and c[0] not in PNG_LOST]

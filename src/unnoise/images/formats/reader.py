@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unnoise.errors import InputError
+from unnoise.images.cgroup import free_memory
 from unnoise.images.image import ArrayLike
 
 MAX_OPEN, MAX_DECODED = 100, 2e9
@@ -38,6 +39,24 @@ _held = {"bytes": 0}
 atexit.register(_readers.clear)  # libraries complain of files that are open at the end
 _lock = threading.RLock()
 _numbers = count()
+
+
+def check_room(path: Path, size: int, what: str = "its pixels") -> None:
+    """Refuse what can only be decoded at once, before so many bytes are asked for.
+
+    Small files may stand for more than any machine holds: 3 MB of a PNG for 3.6 GB of zeros.
+
+    Raises
+    ------
+    InputError
+        If there is less free memory.
+    """
+    free = free_memory() if size > MAX_RECENT else size
+    if size > free:
+        raise InputError(
+            f"{path}: {what} need {size / 1e9:.1f} GB at once, and {free / 1e9:.1f} GB of memory "
+            f"are free; close other programs, or save the image in tiles or as OME-Zarr"
+        )
 
 
 class Pixels:
