@@ -1,0 +1,1 @@
+"""The dock widget; nothing outside of this folder imports Qt."""

@@ -1,0 +1,123 @@
+"""Layers to files, with all that their format can hold of the files that they came from."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from unnoise.app.napari import layers
+from unnoise.errors import InputError
+from unnoise.images import axes as ax
+from unnoise.images import formats
+from unnoise.images.formats.saving import not_carried
+from unnoise.images.image import Image
+
+BAND = 2**24
+"""Pixels that are written at a time, so that a layer of any size can be saved."""
+
+
+def write_image(path: str, data: Any, about: dict[str, Any]) -> list[str]:
+    """Write a layer: the format is chosen by the end of the name.
+
+    Returns
+    -------
+    list of str
+        The file that was written.
+
+    Raises
+    ------
+    InputError
+        If the place cannot be written, the format does not hold such pixels, or the axes are
+        ambiguous.
+    """
+    return _written(path, layers.image_of(_layer(data, about)))
+
+
+def write_images(path: str, layer_data: Sequence[tuple[Any, dict[str, Any], str]]) -> list[str]:
+    """Write layers of one size as the channels of one file.
+
+    Raises
+    ------
+    InputError
+        As `write_image`, and if the layers differ in size or type.
+    """
+    found = [_layer(data, about) for data, about, _ in layer_data]
+    if len(found) == 1:
+        return write_image(path, *layer_data[0][:2])
+    images = [layers.image_of(layer) for layer in found]
+    first = images[0]
+    kinds = {(image.axes, image.shape, image.dtype) for image in images}
+    if len(kinds) > 1 or "C" in first.axes:
+        raise InputError(
+            "layers that are saved as one file are its channels, so they must have the same axes, "
+            "shape and type of pixels, and no colours; save them one by one"
+        )
+    names = tuple(str(layer.name) for layer in found)
+    colors = tuple(next(iter(image.acquisition.colors), "") for image in images)
+    whole = layers.joined(found)
+    at = first.axes.index("Y") - ("Z" in first.axes)
+    if whole is not None:
+        at, names = whole.axes.index("C"), whole.channel_names
+    stacked = replace(
+        whole or first,
+        data=_Stacked([image.data for image in images], at),
+        axes=first.axes[:at] + "C" + first.axes[at:],
+        channel_names=names,
+        scale=first.scale,
+        units=first.units,
+        acquisition=replace(first.acquisition, colors=colors),
+    )
+    return _written(path, stacked)
+
+
+class _Stacked:
+    """Arrays of one shape side by side along a new dimension."""
+
+    def __init__(self, parts: Sequence[Any], at: int) -> None:
+        self._parts, self._at = parts, at
+        shape = tuple(parts[0].shape)
+        self.shape = (*shape[:at], len(parts), *shape[at:])
+        self.dtype = np.dtype(parts[0].dtype)
+
+    def __getitem__(self, index: Any, /) -> Any:
+        rest = index[: self._at] + index[self._at + 1 :]
+        chosen = self._parts[index[self._at]]
+        return np.stack([np.asarray(part[rest]) for part in chosen], self._at)
+
+
+def _layer(data: Any, about: dict[str, Any]) -> Any:
+    """What a layer is known by, from what npe2 tells of it."""
+    named = {"rgb": False, "multiscale": False, "metadata": {}, "colormap": None, "name": ""}
+    named |= {"scale": (1.0,) * (np.ndim(data) if isinstance(data, np.ndarray) else 6)}
+    return SimpleNamespace(**{**named, **about, "data": data})
+
+
+def _written(path: str | os.PathLike[str], image: Image) -> list[str]:
+    """Write an image piece by piece; what its file cannot hold is told by a warning."""
+    place = Path(path)
+    with formats.create(place, image, overwrite=True) as out:
+        for where in _pieces(image):
+            out.write(where, image.original(where))
+    if out.lost:
+        warnings.warn(not_carried(out, image), stacklevel=2)
+    return [str(place)]
+
+
+def _pieces(image: Image) -> Iterator[dict[str, int | slice]]:
+    """Bands of rows that cover an image, plane by plane."""
+    n = image.sizes
+    together = "C" if image.is_rgb else ""
+    leading = [letter for letter in ax.CANONICAL[:4] if letter != together]
+    width = n["X"] * (n["C"] if together else 1)
+    rows = max(BAND // width, 1)
+    for at in product(*(range(n[letter]) for letter in leading)):
+        for top in range(0, n["Y"], rows):
+            yield {**dict(zip(leading, at, strict=True)), "Y": slice(top, top + rows)}
