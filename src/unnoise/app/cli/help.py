@@ -11,7 +11,8 @@ from typer.core import TyperCommand, TyperGroup
 PANELS = {
     "Input": "targets axes series channels time z positions sequence dark flat",
     "Pixels": "nan nodata mask keep_outliers fix_scan",
-    "Result": "out overwrite skip_existing dtype compress uncertainty save_model report html",
+    "Result": "out overwrite skip_existing dtype compress uncertainty save_model preview report "
+    "html",
     "Method": "method minutes steps noise_model tta each three_d kind estimate",
     "Training in detail": "preset config set_ pairs struct context seed log",
     "Long runs": "resume workers dask prepare part finish",
@@ -23,9 +24,9 @@ ARGUMENTS = ["model", "names", "inputs", "method_name"]
 _PANELS = {panel: names.split() for panel, names in PANELS.items()}
 
 COMMON = {
-    "denoise": "out axes series overwrite dtype uncertainty method minutes save_model dry_run "
-    "device quiet",
-    "train": "out targets axes method minutes overwrite resume dry_run device quiet",
+    "denoise": "out axes series overwrite dtype uncertainty method minutes save_model preview "
+    "dry_run device quiet",
+    "train": "out targets axes method minutes overwrite preview resume dry_run device quiet",
     "predict": "out axes series dtype tta uncertainty overwrite skip_existing workers dry_run "
     "device quiet",
 }

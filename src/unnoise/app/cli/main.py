@@ -28,6 +28,7 @@ from unnoise.app.cli.options import (
     Inputs,
     Json,
     KeepOutliers,
+    LivePreview,
     Mask,
     Method,
     Minutes,
@@ -126,6 +127,7 @@ def denoise(
     seed: Seed = None,
     device: Device = "auto",
     backend: Backend = "torch",
+    preview: LivePreview = None,
     dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -137,10 +139,12 @@ def denoise(
     and type. Several images share one net; --each trains one for every image.
     """
     from unnoise.app import files
+    from unnoise.app.cli.preview import wanted as wanted_preview
     from unnoise.app.cli.progress import show
     from unnoise.app.denoise import denoise_files
     from unnoise.app.dry_run import leaving_no_folders
 
+    drawn, previews = wanted_preview(preview, overwrite=overwrite, inputs=inputs)
     set_ = assigned(set_, noise_model, context)
     settings = wanted(method, preset, config, pairs, struct, set_, minutes, steps, seed, three_d)
     with leaving_no_folders(*((out, save_model, uncertainty) if dry_run else ())):
@@ -169,11 +173,12 @@ def denoise(
                 each=each,
                 save_model=save_model,
                 device=device,
-                reporting=files.ReportOptions(report, command_line()),
+                reporting=files.ReportOptions(report, command_line(), previews),
                 dry=dry_run,
             ),
             quiet,
             "denoise" if as_json else None,
+            drawn,
         )
 
 

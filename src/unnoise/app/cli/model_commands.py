@@ -23,6 +23,7 @@ from unnoise.app.cli.options import (
     Inputs,
     Json,
     KeepOutliers,
+    LivePreview,
     Mask,
     Method,
     Minutes,
@@ -101,6 +102,7 @@ def train(
     ] = None,
     seed: Seed = None,
     device: Device = "auto",
+    preview: LivePreview = None,
     dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -111,6 +113,7 @@ def train(
     Ctrl-C leaves a usable model; unnoise train --resume my.model goes on with it.
     """
     from unnoise.app import files
+    from unnoise.app.cli.preview import wanted as wanted_preview
 
     if resume is not None:
         chosen: list[object] = [out, minutes, steps, axes, three_d, method, pairs, struct]
@@ -130,11 +133,13 @@ def train(
         from unnoise.nets.ranks import of_torchrun
 
         leads = of_torchrun().leads
-        options = files.ReportOptions(report, command_line())
+        drawn, previews = wanted_preview(preview, overwrite=True, inputs=inputs or ())
+        options = files.ReportOptions(report, command_line(), previews)
         show(
             go_on(resume, inputs or [], targets=targets, device=device, reporting=options),
             quiet or not leads,
             "train" if as_json and leads else None,
+            drawn,
         )
         return
     if not inputs:
@@ -147,6 +152,7 @@ def train(
     from unnoise.nets.ranks import of_torchrun
 
     leads = of_torchrun().leads
+    drawn, previews = wanted_preview(preview, overwrite=overwrite, inputs=inputs)
     set_ = assigned(set_, noise_model, context)
     settings = wanted(method, preset, config, pairs, struct, set_, minutes, steps, seed, three_d)
     with leaving_no_folders(*((out,) if dry_run else ())):
@@ -173,11 +179,12 @@ def train(
                 overwrite=overwrite,
                 device=device,
                 loggers=log or [],
-                reporting=files.ReportOptions(report, command_line()),
+                reporting=files.ReportOptions(report, command_line(), previews),
                 dry=dry_run,
             ),
             quiet or not leads,
             "train" if as_json and leads else None,
+            drawn,
         )
 
 

@@ -200,6 +200,12 @@ NoiseModel = Annotated[
         autocompletion=completion.files,
     ),
 ]
+LivePreview = Annotated[
+    str | None,
+    typer.Option(
+        "--preview", help="Draw noisy beside clean into this PNG while the training goes on."
+    ),
+]
 DryRun = Annotated[
     bool,
     typer.Option(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unnoise.app.batch import LEDGER
+from unnoise.app.cli.preview import PreviewFile
 from unnoise.app.document import Document
 from unnoise.app.events import (
     Batch,
@@ -18,6 +19,7 @@ from unnoise.app.events import (
     Judged,
     Message,
     Predicting,
+    Preview,
     Progress,
     Saved,
     Skipped,
@@ -33,7 +35,12 @@ PLAIN_EVERY = 10.0
 """Seconds between two plain lines of a phase."""
 
 
-def show(events: Generator[Event], quiet: bool, as_json: str | None = None) -> None:
+def show(
+    events: Generator[Event],
+    quiet: bool,
+    as_json: str | None = None,
+    preview: PreviewFile | None = None,
+) -> None:
     """Run a job and show its events; a stopped one raises.
 
     With the name of a command as `as_json`, what it did is printed to stdout in the end.
@@ -42,6 +49,9 @@ def show(events: Generator[Event], quiet: bool, as_json: str | None = None) -> N
     document = Document(as_json) if as_json else None
     with reporter(quiet) as report, contextlib.closing(events):
         for event in events:
+            if isinstance(event, Preview):
+                problem = "" if preview is None else preview.show(event)
+                event = Warned(problem) if problem else event
             report(event)
             if document is not None:
                 document.take(event)
