@@ -43,6 +43,7 @@ R2R = "bsd68.py --method r2r --clock cpu --tta --set net.filters=48"
 SUITES = {
     "startup": Suite("import, command to first step", ((2, "startup.py"),)),
     "memory": Suite("peak memory", ((6, "memory.py"),)),
+    "viewer": Suite("tiles of a large image on the page", ((5, "viewer.py"),)),
     "overlap": Suite("prediction from file to file, against the net", ((12, "overlap.py"),)),
     "kill": Suite("predictions that are killed and go on", ((4, "kill.py"),)),
     "scale": Suite("images of any size, processes, Dask", ((10, "scale.py"),)),

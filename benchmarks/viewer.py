@@ -25,6 +25,7 @@ from pathlib import Path
 from threading import local
 
 import numpy as np
+import psutil
 import tifffile
 
 from common import record
@@ -146,7 +147,8 @@ def measure(path: Path, pans: int) -> dict[str, object]:
         assert server.stdout is not None
         client = Client(int(server.stdout.readline()))
         client.pool.submit(lambda: client.get("/openapi.json")).result()
-        start = time.perf_counter()
+        process = psutil.Process(server.pid)
+        start, spent = time.perf_counter(), sum(process.cpu_times()[:2])
         about = json.loads(client.get("/tiles/a")[0])
         c = about["channels"][0]
         query = f"?c=0:{c['low']}:{c['high']}:FFFFFF&v={about['version']}"
@@ -160,11 +162,13 @@ def measure(path: Path, pans: int) -> dict[str, object]:
         fit = [address(fitting, at) for at in window(fitting, np.zeros(2, int), small)]
         shares = [share for _, share in client.tiles(fit)]
         first = time.perf_counter() - start
+        first_cpu = sum(process.cpu_times()[:2]) - spent
         first_share = min(shares)
         while min(shares) < 1 and time.perf_counter() - start < 300:
             time.sleep(0.2)
             shares = [share for _, share in client.tiles(fit)]
         exact = time.perf_counter() - start
+        exact_cpu = sum(process.cpu_times()[:2])
         rng, seconds, seen = np.random.default_rng(1), [], set()
         for pan in range(pans):
             level = pan * 5 // pans
@@ -178,6 +182,7 @@ def measure(path: Path, pans: int) -> dict[str, object]:
             new = [one for one in wanted if one not in seen]
             seen.update(new)
             seconds += [s for s, _ in client.tiles([address(*one) for one in new])]
+        pans_cpu = sum(process.cpu_times()[:2]) - exact_cpu
         status = Path(f"/proc/{server.pid}/status").read_text()
         peak = int(status.split("VmHWM:")[1].split()[0]) / 1024
     finally:
@@ -187,8 +192,11 @@ def measure(path: Path, pans: int) -> dict[str, object]:
         "file": path.name,
         "mb": round(sum(f.stat().st_size for f in [path, *path.rglob("*")]) / 2**20),
         "first_picture_s": round(first, 2),
+        "first_picture_cpu_s": round(first_cpu, 2),
         "first_picture_share": round(first_share, 3),
         "exact_picture_s": round(exact, 2),
+        "exact_picture_cpu_s": round(exact_cpu - spent, 2),
+        "cpu_ms_per_tile": round(1e3 * pans_cpu / len(seconds), 1),
         "tiles": len(seconds),
         "median_ms": round(1e3 * float(np.median(seconds))),
         "p95_ms": round(1e3 * float(np.percentile(seconds, 95))),

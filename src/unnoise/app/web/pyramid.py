@@ -239,7 +239,7 @@ class Overview:
             return self._pixels, self._next / len(self._blocks)
 
     def _probed(self) -> NDArray:
-        """Means of a few places, each of which stands for all around it."""
+        """Means of a few places, interpolated between them."""
         channels, height, width = self._shape
         middles = (2 * np.arange(PROBES) + 1) / (2 * PROBES)
         rows, columns = ((middles * n).astype(int).tolist() for n in (height, width))
@@ -248,9 +248,9 @@ class Overview:
             for j, x in enumerate(columns):
                 down, right = slice(y, min(y + PROBE, height)), slice(x, min(x + PROBE, width))
                 probes[:, i, j] = _mean(self._read(down, right, 1))
+        probes = np.where(np.isnan(probes), _mean(probes)[:, None, None], probes)
         _, tall, wide = self._small
-        at = [np.arange(n) * PROBES // n for n in (tall, wide)]
-        return np.array(probes[:, at[0]][:, :, at[1]])
+        return _between(_between(probes, 1, tall), 2, wide)
 
     def _work(self) -> None:
         """Read a block, and come again for the next one, so that planes take turns."""
@@ -282,6 +282,16 @@ def _blocks(shape: tuple[int, int, int], steps: int) -> list[tuple[slice, slice]
         for top in tops
         for left in range(0, wide, side)
     ]
+
+
+def _between(values: NDArray, axis: int, size: int) -> NDArray:
+    """Values along an axis, at so many places between them."""
+    count = values.shape[axis]
+    at = np.clip((np.arange(size) + 0.5) * count / size - 0.5, 0, count - 1)
+    first = np.minimum(at.astype(int), count - 2)
+    share = (at - first).astype(values.dtype).reshape([-1 if i == axis else 1 for i in range(3)])
+    low, high = values.take(first, axis), values.take(first + 1, axis)
+    return np.asarray(low + share * (high - low))
 
 
 def _plane(image: Image, where: ax.Where) -> NDArray:
