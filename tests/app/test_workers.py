@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from unnoise.app import workers
+from unnoise.app import pieces, workers
 from unnoise.app.large import Sharing
 from unnoise.app.pieces import Work
 from unnoise.errors import UnnoiseError
@@ -24,13 +24,14 @@ def test_a_worker_that_dies_costs_its_pieces_alone(work: Work, tmp_path: Path) -
     run(replace(work, result=tmp_path / "whole.tif"), Sharing(resume=True))
     opened = work.opened()
     opened.prepare()
-    made = workers.predicted(work, 2, 1)
-    first = next(made)
+    count = opened.plan.count
+    made = workers.predicted(work, range(count), 2, 1)
+    first = next(made) // (count // 2)
     both = sorted(multiprocessing.active_children(), key=lambda process: process.pid or 0)
-    both[1 - first % 2].kill()
+    both[1 - first].kill()
     with pytest.raises(UnnoiseError, match=r"SIGKILL, as the system does.*run the same command"):
         list(made)
-    assert opened.done() >= set(range(first % 2, opened.plan.count, 2))
+    assert opened.done() >= set(pieces.run_of(first, 2, count))
     assert len(opened.done()) < opened.plan.count
     run(work)
     assert content(work.result) == content(tmp_path / "whole.tif")
@@ -40,7 +41,7 @@ def test_what_a_worker_cannot_do_is_told(work: Work, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(signal, "signal", lambda *_: None)  # here it would stay
     ours, theirs = multiprocessing.Pipe()
     gone = replace(work, model=str(work.source.parent / "gone.model"))
-    workers._run(gone, 0, 1, 1, theirs)
+    workers._run(gone, range(1), 0, 1, theirs)
     assert "gone.model" in ours.recv()
     ours.close()
 

@@ -24,6 +24,17 @@ def test_several_processes_add_to_one_ledger(
     assert len(list(tmp_path.iterdir())) == 2
 
 
+def test_what_was_read_before_is_not_read_again(tmp_path: Path) -> None:
+    file, reader = tmp_path / "done.a.1.2", Ledger(tmp_path)
+    file.write_bytes(_line(4) + _line(5)[:3])
+    assert reader.done() == {4}
+    with open(file, "r+b") as known:
+        known.write(b"\0" * len(_line(4)))
+    with open(file, "ab") as more:
+        more.write(_line(5)[3:] + _line(6))
+    assert reader.done() == {4, 5, 6}
+
+
 def test_a_ledger_that_adds_nothing_leaves_nothing(tmp_path: Path) -> None:
     with Ledger(tmp_path) as ledger:
         assert ledger.done() == set()

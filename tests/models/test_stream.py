@@ -70,6 +70,12 @@ def test_pieces_in_any_order_give_what_one_prediction_gives(
     np.testing.assert_allclose(collected(ready, plan, order), whole, rtol=0, atol=1e-5)
     again = collected(Ready(model, image, device="cpu"), plan, order[::-1])
     np.testing.assert_array_equal(collected(ready, plan, order), again)
+    blocks = list(plan.stream(ready, order))
+    assert len(blocks) == sum(plan.block_count(number) for number in order)
+    own = plan.where(order[0])
+    for block in blocks[: plan.block_count(order[0])]:
+        inside = zip(ax.index(ORDER, block.where), (own[k] for k in ORDER), strict=True)
+        assert all(a.start >= b.start and a.stop <= b.stop for a, b in inside)
 
 
 @settings(max_examples=15, deadline=None)

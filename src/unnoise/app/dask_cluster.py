@@ -24,6 +24,8 @@ from unnoise.models.folder import CONFIG, WEIGHTS
 
 TASKS = 10_000
 """Most tasks: a scheduler holds a few kilobytes of each."""
+SHARES, GROUP = 16, 16
+"""Tasks that every worker gets at least, if there are so many pieces, and most tiles in a task."""
 CONNECT = 20.0
 """Seconds after which a scheduler that does not answer is not there."""
 
@@ -91,7 +93,7 @@ def predicted(work: Work, pieces: Pieces, place: str, count: int, threads: int) 
         sent = client.scatter(parcel, broadcast=True, hash=False)
         done = pieces.done()
         left = [number for number in range(pieces.plan.count) if number not in done]
-        size = -(-len(left) // TASKS) or 1
+        size = _group_size(len(left), max(len(client.nthreads()), count if is_local else 1), pieces)
         groups = [left[i : i + size] for i in range(0, len(left), size)]
         tasks = client.map(_made, groups, parcel=sent, pure=False)
         try:
@@ -110,6 +112,16 @@ def predicted(work: Work, pieces: Pieces, place: str, count: int, threads: int) 
             ) from error
         finally:
             client.cancel(tasks)
+
+
+def _group_size(pieces: int, workers: int, of: Pieces) -> int:
+    """How many neighbouring pieces make a task.
+
+    A task reads the surroundings of its pieces and waits for the disk once; but what a lost worker
+    had begun is made again, and at the end workers wait for the last task.
+    """
+    size = min(pieces // (SHARES * workers), max(GROUP // of.plan.tiles_per_piece, 1))
+    return max(size, -(-pieces // TASKS), 1)
 
 
 _opened: dict[str, tuple[Any, Pieces]] = {}

@@ -11,7 +11,7 @@ import torch
 
 from unnoise.app import dask_cluster, workers
 from unnoise.app.events import Event, Message, Predicting, Saved
-from unnoise.app.pieces import LARGE, Pieces, Work
+from unnoise.app.pieces import LARGE, Pieces, Work, run_of
 from unnoise.app.telling import judged
 from unnoise.errors import InputError, Interrupted, ModelError
 from unnoise.images.formats import unfinished
@@ -34,7 +34,7 @@ class Sharing:
     prepare : bool
         Lay the result out for parts, and no more.
     part : str or None
-        ``k/n``: this process makes each n-th piece, from the k-th on, counted from 0.
+        ``k/n``: this process makes the k-th of n runs of pieces, counted from 0.
     finish : bool
         Complete a result whose parts are all made, and no more.
     workers : int
@@ -81,7 +81,7 @@ class Sharing:
         Examples
         --------
         >>> Sharing(part="1/3").numbers(7)
-        range(1, 7, 3)
+        range(2, 4)
         """
         if self.part is None:
             return range(count)
@@ -91,7 +91,7 @@ class Sharing:
                 f"--part {self.part} is no part of a whole; write K/N with K from 0 to N - 1, e.g. "
                 f"0/64 to 63/64"
             )
-        return range(int(k), count, int(n))
+        return run_of(int(k), int(n), count)
 
     def wanted(self, image: Image, work: Work) -> bool:
         """Whether the pieces of a result are kept."""
@@ -182,7 +182,9 @@ def _made(pieces: Pieces, sharing: Sharing) -> Iterator[int]:
         return dask_cluster.predicted(pieces.work, pieces, sharing.dask, count, threads)
     if sharing.workers > 1:
         threads = max(cores // sharing.workers, 1)
-        return workers.predicted(pieces.work, sharing.workers, threads)
+        done = pieces.done()
+        left = [number for number in range(pieces.plan.count) if number not in done]
+        return workers.predicted(pieces.work, left, sharing.workers, threads)
     return pieces.run(range(pieces.plan.count))
 
 
@@ -196,7 +198,8 @@ def _with_others(
         if ranks.leads:
             pieces.prepare()
         ranks.meet()
-        yield from _predicted(pieces, pieces.run(range(ranks.rank, pieces.plan.count, ranks.size)))
+        own = run_of(ranks.rank, ranks.size, pieces.plan.count)
+        yield from _predicted(pieces, pieces.run(own))
         ranks.meet()
         return (yield from _finished(pieces, started, wanted)) if ranks.leads else None
 

@@ -31,6 +31,7 @@ from unnoise.images.ledger import Ledger
 from unnoise.models import folder as model_folder
 from unnoise.models.frame_tiles import Block, Ready
 from unnoise.models.model import Model
+from unnoise.models.overlap import Behind
 from unnoise.models.provenance import fingerprint
 from unnoise.models.stream import ORDER, Plan
 from unnoise.nets.device import select_device
@@ -128,6 +129,17 @@ def _stamp(path: Path) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def run_of(k: int, n: int, count: int) -> range:
+    """The k-th of n runs of neighbouring pieces, which read and search the same surroundings.
+
+    Examples
+    --------
+    >>> [run_of(k, 3, 7) for k in range(3)]
+    [range(0, 2), range(2, 4), range(4, 7)]
+    """
+    return range(k * count // n, (k + 1) * count // n)
+
+
 class Pieces:
     """The pieces of a result in this process.
 
@@ -149,6 +161,9 @@ class Pieces:
             self.spread = Unfinished(writing.create(work.spread, image, FLOAT))
         self._ready: Ready | None = None
         self._plan: Plan | None = None
+        self._blocks: Iterator[Block] = iter(())
+        self._writer = Behind()
+        self._known = Ledger(self.folder)
 
     @property
     def folder(self) -> Path:
@@ -218,58 +233,70 @@ class Pieces:
             chunks = {k: math.lcm(chunks[k], others[k]) for k in chunks}
             self.spread.create()
         self.result.create()
+        self._known = Ledger(self.folder)
         plan = Plan.of(self.ready, chunks)
         self.result.keep({"identity": self.work.identity(self.image), "plan": plan.to_dict()})
         return 0
 
     def done(self) -> set[int]:
         """The finished pieces."""
-        return Ledger(self.folder).done()
+        return self._known.done()
 
     def run(self, numbers: Iterable[int]) -> Iterator[int]:
-        """Predict those pieces that are not finished, and yield the number of each."""
+        """Predict those pieces that are not finished, and yield the number of each.
+
+        While one is computed, the next are read and the last ones written.
+        """
         done = self.done()
-        waiting: list[int] = []
+        left = [number for number in numbers if number not in done]
+        written: list[int] = []
+        problem: BaseException | None = None
         last = time.monotonic()
         with Ledger(self.folder) as ledger:
             try:
-                for number in numbers:
-                    if number in done:
-                        continue
-                    self._predict(number)
-                    waiting.append(number)
-                    if time.monotonic() - last >= COMMIT_EVERY:
-                        self._commit(ledger, waiting)
-                        last = time.monotonic()
-                    yield number
-                self._commit(ledger, waiting)
+                self._blocks = blocks = self.plan.stream(self.ready, left)
+                with contextlib.closing(blocks), Behind() as self._writer:
+                    try:
+                        for number in left:
+                            self._predict(number)
+                            self._writer(written.append, number)
+                            if time.monotonic() - last >= COMMIT_EVERY:
+                                self._writer(self._commit, ledger, written)
+                                last = time.monotonic()
+                            yield number
+                    except BaseException as error:  # what is computed is still written
+                        problem = error
+                if problem is not None:
+                    raise problem
+                self._commit(ledger, written)
             except BaseException:
                 with contextlib.suppress(InputError, OSError):
-                    self._commit(ledger, waiting)
+                    self._commit(ledger, written)
                 raise
 
-    def _commit(self, ledger: Ledger, waiting: list[int]) -> None:
+    def _commit(self, ledger: Ledger, written: list[int]) -> None:
         """Make pieces safe, then say so."""
-        if waiting:
+        if written:
             self.result.flush()
             if self.spread is not None:
                 self.spread.flush()
-            ledger.add(waiting)
-            waiting.clear()
+            ledger.add(written)
+            written.clear()
 
     def _predict(self, number: int) -> None:
-        """Predict a piece and write it: a chunk that several tiles share once, when it is whole."""
+        """Predict a piece and have it written: in one go, as tiles may share a chunk."""
         where = self.plan.where(number)
-        results, spreads = (_Put(part, where, self.plan) for part in (self.result, self.spread))
-        for i, block in enumerate(self.plan.blocks(self.ready, number)):
+        results, spreads = (_Whole(part, where) for part in (self.result, self.spread))
+        for i in range(self.plan.block_count(number)):
+            block = next(self._blocks)
             self._keep_middle(block, f"{number}.{i}")
             dtype = self.result.writer.dtype
             results.take(block.where, self.image.finished(block.values, block.where, dtype))
             if self.spread is not None:
                 assert block.std is not None
                 spreads.take(block.where, self.image.spread(block.std, block.where))
-        results.write()
-        spreads.write()
+        self._writer(results.write)
+        self._writer(spreads.write)
 
     def _keep_middle(self, block: Block, name: str) -> None:
         """Keep what a block holds of the plane that is judged, before it is rounded."""
@@ -326,32 +353,30 @@ class Pieces:
         return plane
 
 
-class _Put:
-    """Blocks of a piece on their way to a file: each at once where the piece is one block."""
+class _Whole:
+    """A piece on its way to a file, of blocks in the final type."""
 
-    def __init__(self, part: Unfinished | None, where: Mapping[str, slice], plan: Plan) -> None:
+    def __init__(self, part: Unfinished | None, where: Mapping[str, slice]) -> None:
         self._part, self._where = part, where
-        self._whole: NDArray | None = None
-        self._gathers = plan.tiles_per_piece > 1
+        self._pixels: NDArray | None = None
 
     def take(self, where: ax.Where, pixels: NDArray) -> None:
-        """Take a block in the final type."""
-        assert self._part is not None
-        if not self._gathers:
-            self._part.write(where, pixels)
+        """Take a block."""
+        sides = {k: r.stop - r.start for k, r in self._where.items()} | {"C": pixels.shape[2]}
+        shape = tuple(sides[k] for k in ax.CANONICAL)
+        if self._pixels is None:
+            self._pixels = pixels if pixels.shape == shape else np.empty(shape, pixels.dtype)
+        if pixels is self._pixels:
             return
-        if self._whole is None:
-            sides = {k: r.stop - r.start for k, r in self._where.items()} | {"C": pixels.shape[2]}
-            self._whole = np.empty([sides[k] for k in ax.CANONICAL], pixels.dtype)
         region = ax.index(ax.CANONICAL, where)
         shift = [self._where[k].start if k in self._where else 0 for k in ax.CANONICAL]
         inside = tuple(
             slice(None) if k == "C" else slice(r.start - s, r.stop - s)
             for k, r, s in zip(ax.CANONICAL, region, shift, strict=True)
         )
-        self._whole[inside] = pixels
+        self._pixels[inside] = pixels
 
     def write(self) -> None:
-        """Write what was gathered."""
-        if self._whole is not None and self._part is not None:
-            self._part.write(self._where, self._whole)
+        """Write what was taken."""
+        if self._pixels is not None and self._part is not None:
+            self._part.write(self._where, self._pixels)

@@ -6,25 +6,27 @@ import contextlib
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from multiprocessing import connection
 from multiprocessing.context import SpawnProcess
 from typing import Any, NoReturn
 
-from unnoise.app.pieces import Work
+from unnoise.app.pieces import Work, run_of
 from unnoise.errors import UnnoiseError
 
 PATIENCE = 20.0
 """Seconds that a worker gets to make its last pieces safe."""
 
 
-def predicted(work: Work, count: int, threads: int) -> Iterator[int]:
-    """Let so many processes make each n-th piece; yields the number of every piece.
+def predicted(work: Work, left: Sequence[int], count: int, threads: int) -> Iterator[int]:
+    """Let so many processes make a run of pieces each; yields the number of every piece.
 
     Parameters
     ----------
     work : Work
         Whose result is laid out.
+    left : sequence of int
+        The pieces that are not finished.
     count : int
         Processes.
     threads : int
@@ -41,7 +43,8 @@ def predicted(work: Work, count: int, threads: int) -> Iterator[int]:
     try:
         for k in range(count):
             ours, theirs = context.Pipe()
-            process = context.Process(target=_run, args=(work, k, count, threads, theirs))
+            own = [left[i] for i in run_of(k, count, len(left))]
+            process = context.Process(target=_run, args=(work, own, k, threads, theirs))
             process.start()
             theirs.close()
             running[ours] = process
@@ -82,7 +85,7 @@ def _why(code: int) -> str:
     return f"signal {-code}"
 
 
-def _run(work: Work, k: int, count: int, threads: int, pipe: Any) -> None:
+def _run(work: Work, own: Sequence[int], k: int, threads: int, pipe: Any) -> None:
     """What a worker does."""
 
     def stop(number: int, frame: object) -> NoReturn:
@@ -96,7 +99,7 @@ def _run(work: Work, k: int, count: int, threads: int, pipe: Any) -> None:
 
         torch.set_num_threads(threads)
         pieces = work.on_card(k).opened()
-        for number in pieces.run(range(k, pieces.plan.count, count)):
+        for number in pieces.run(own):
             pipe.send(number)
             if os.getppid() != parent:
                 return  # nobody waits for the result

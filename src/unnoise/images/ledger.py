@@ -39,15 +39,24 @@ class Ledger:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._file: int | None = None
+        self._read: dict[Path, int] = {}
+        self._found: set[int] = set()
 
     def done(self) -> set[int]:
-        """All numbers that any process has added."""
-        found: set[int] = set()
-        for file in self._folder.glob("done.*"):
-            with contextlib.suppress(FileNotFoundError):  # another one may be cleaning up
-                lines = file.read_bytes().split(b"\n")[:-1]
-                found |= {n for line in lines if (n := _number(line)) is not None}
-        return found
+        """All numbers that any process has added; of what was read before only the rest is read."""
+        for path in self._folder.glob("done.*"):
+            start = self._read.get(path, 0)
+            with (
+                contextlib.suppress(FileNotFoundError),  # another one may be cleaning up
+                open(path, "rb") as file,
+            ):
+                file.seek(start)
+                lines, _, _ = file.read().rpartition(b"\n")
+                self._found |= {
+                    n for line in lines.split(b"\n") if (n := _number(line)) is not None
+                }
+                self._read[path] = start + len(lines) + bool(lines)
+        return set(self._found)
 
     def add(self, numbers: Iterable[int]) -> None:
         """Append finished pieces.

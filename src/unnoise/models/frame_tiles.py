@@ -23,7 +23,7 @@ from unnoise.models.tile_results import Member, Result, mean
 from unnoise.models.tiles import Tile, choose, cut, read_tile, tiles
 from unnoise.models.units import check_finite
 from unnoise.nets.classical import Filter
-from unnoise.nets.device import free_memory, keep_memory, select_device
+from unnoise.nets.device import free_memory, keep_memory, release_memory, select_device
 
 MEMORY_SHARE = 0.25
 """A tile may take this share of the free memory ..."""
@@ -121,8 +121,12 @@ class Ready:
         """Tiles of frames one after the other; those to come are read while one is computed."""
         pieces = ((at, plan, i) for at, plan in frames for i in range(len(plan)))
         seen = ((at, plan, i, self._seen(at, plan[i])) for at, plan, i in pieces)
+        last: tuple[int, ...] | None = None
         with contextlib.closing(ahead(seen)) as found:
             for at, plan, i, noisy in found:
+                if self.model.ndim == 3 and last not in (None, noisy.noisy.shape):
+                    release_memory()  # in 2D, where maps are smaller, it would cost more than it is
+                last = noisy.noisy.shape
                 job = self.jobs[self.level(at["S"], at["T"])]
                 where, (results, error) = job.result(self.image, at, plan[i], self.tta, noisy)
                 std = results[1] if len(results) > 1 else None

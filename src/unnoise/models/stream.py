@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from unnoise.models.frame_tiles import Block, Ready
+from unnoise.models.tiles import Tile
 
 ROOM = {2: 400e6, 3: 800e6}
 """Bytes that a tile may take, by the dimensions of the net."""
@@ -102,12 +103,31 @@ class Plan:
 
     def blocks(self, ready: Ready, number: int) -> Generator[Block]:
         """Denoise a piece, tile by tile."""
-        where, ndim = self.where(number), ready.model.ndim
-        region = tuple(where[k] for k in ORDER[-ndim:])
-        places = [range(where[k].start, where[k].stop) for k in ORDER[: 5 - ndim]]
-        ats = (dict(zip("STZ", (*at, 0)[:3], strict=True)) for at in itertools.product(*places))
-        jobs = ((at, ready.jobs[ready.level(at["S"], at["T"])]) for at in ats)
-        return ready.stream((at, job.cut(region, self.tile)) for at, job in jobs)
+        return self.stream(ready, [number])
+
+    def stream(self, ready: Ready, numbers: Iterable[int]) -> Generator[Block]:
+        """Denoise pieces one after the other; those to come are read while one is computed."""
+        return ready.stream(self._frames(ready, numbers))
+
+    def block_count(self, number: int) -> int:
+        """How many blocks a piece gives."""
+        where = self.where(number)
+        lengths = [where[k].stop - where[k].start for k in ORDER]
+        sides = (*(1,) * (5 - len(self.tile)), *self.tile)
+        return math.prod(-(-a // b) for a, b in zip(lengths, sides, strict=True))
+
+    def _frames(
+        self, ready: Ready, numbers: Iterable[int]
+    ) -> Iterator[tuple[dict[str, int], list[Tile]]]:
+        """The frames of pieces, with the tiles in each."""
+        ndim = ready.model.ndim
+        for number in numbers:
+            where = self.where(number)
+            region = tuple(where[k] for k in ORDER[-ndim:])
+            places = [range(where[k].start, where[k].stop) for k in ORDER[: 5 - ndim]]
+            for place in itertools.product(*places):
+                at = dict(zip("STZ", (*place, 0)[:3], strict=True))
+                yield at, ready.jobs[ready.level(at["S"], at["T"])].cut(region, self.tile)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a file."""

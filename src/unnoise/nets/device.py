@@ -163,6 +163,17 @@ def keep_memory() -> None:
         libc.mallopt(M_TRIM_THRESHOLD, KEPT)
 
 
+def release_memory() -> None:
+    """Ask the C library to return what is free: maps of another size would not fit into it.
+
+    Tiles at the borders of a stack have many sizes. What `keep_memory` keeps of each added up to
+    1.7 GB where a tile takes 0.8 (n2v in 3D, 4 GB of 16 bit).
+    """
+    if sys.platform.startswith("linux"):
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
 KEPT = 2**30
 """Blocks below this size, and at most so much free memory, stay with the process."""

@@ -7,6 +7,7 @@ The result of denoising is stored as its input was, as far as that loses nothing
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -129,6 +130,7 @@ def keywords(storage: Storage, dtype: np.dtype) -> dict[str, Any]:
         can_differ = dtype.kind == "f" or (dtype.kind in "iu" and dtype.itemsize <= 4)
         found["compression"] = storage.compression
         found["compressionargs"] = DEFLATE.get(storage.compression)
+        found["maxworkers"] = _cores()  # by itself tifffile takes half of them
         found["predictor"] = storage.predictor and can_differ
     return found
 
@@ -252,6 +254,13 @@ def _means(
     empty = np.nan if nodata is None else nodata
     mean = np.where(count > 0, sums(np.where(bad, 0, band)) / np.maximum(count, 1), empty)
     return np.asarray(np.rint(mean) if band.dtype.kind in "iu" else mean).astype(band.dtype)
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def _step(starts: NDArray[np.intp], size: int) -> int:
