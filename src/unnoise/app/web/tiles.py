@@ -22,8 +22,8 @@ import numpy as np
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from numpy.typing import NDArray
 
+from unnoise.app.pyramid import TILE, Place, Pyramid
 from unnoise.app.web import rendering
-from unnoise.app.web.pyramid import TILE, Place, Pyramid
 from unnoise.app.web.rendering import Shown
 from unnoise.errors import InputError
 from unnoise.images.image import Image

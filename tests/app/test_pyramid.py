@@ -11,8 +11,8 @@ import pytest
 import tifffile
 from numpy.typing import NDArray
 
-from unnoise.app.web import pyramid
-from unnoise.app.web.pyramid import TILE, Place, Pyramid, means
+from unnoise.app import pyramid
+from unnoise.app.pyramid import TILE, Place, Pyramid, means
 from unnoise.images import formats
 from unnoise.images.image import Image
 
