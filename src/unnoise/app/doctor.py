@@ -15,6 +15,7 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from xml.parsers import expat as pyexpat
 
 from unnoise import __version__
 from unnoise.app.amounts import amount
@@ -35,6 +36,8 @@ EXTRAS = {
 IMPORTED = {"pillow": "PIL", "pyyaml": "yaml", "scikit-image": "skimage"}
 """Packages whose modules are called otherwise."""
 QT = ("PySide6", "PyQt6", "PyQt5", "PySide2")
+LEAST_EXPAT = (2, 4, 1)
+"""From which on entities that multiply are refused ("billion laughs")."""
 LITTLE_MEMORY, LITTLE_DISK = 2e9, 1e9
 """Bytes below which large images are in danger."""
 
@@ -160,6 +163,10 @@ def _packages(problems: list[Problem]) -> dict[str, str | None]:
     """The versions of what is needed always, each imported to see whether it works."""
     found: dict[str, str | None] = {}
     again = "pip install --force-reinstall"
+    parser = ".".join(map(str, pyexpat.version_info))
+    if pyexpat.version_info < LEAST_EXPAT:
+        text = f"the XML parser of this Python (expat {parser}) lets small files fill the memory"
+        problems.append(Problem(text, "update Python, or expat, to 2.4.1 or newer"))
     for name, least in sorted(_required()[""].items()):
         found[name] = version = _installed(name)
         if version is None:

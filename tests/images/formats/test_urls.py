@@ -187,3 +187,19 @@ def test_s3_is_read_like_other_addresses(tmp_path: Path, monkeypatch: pytest.Mon
             formats.open("s3://lab/b.tif")
     finally:
         running.stop()
+
+
+@pytest.mark.parametrize(
+    "name", ["a.npy", "a.zarr", "lab", "lab/*.npy", "t{t}.npy", "lab/t{t}.npy", "lab/a.ome.tif"]
+)
+def test_a_server_may_forbid_every_address(
+    server: tuple[str, Path], memory: object, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Its users would reach what it reaches: other machines, and the metadata of a cloud."""
+    address, _ = server
+    monkeypatch.setenv(urls.LOCAL_ONLY, "1")
+    for root in (address, "memory:/", "http://169.254.169.254", "s3://bucket"):
+        with pytest.raises(InputError, match=r"not opened here|no such file"):
+            formats.open_all(formats.find([f"{root}/{name}"]))
+    with pytest.raises(InputError, match="not opened here"):
+        formats.read_mask(f"{address}/{name}")

@@ -109,7 +109,7 @@ def _folder(folder: Path, _changed: int) -> list[tuple[str, Any]]:
                 one = dcmread(file, stop_before_pixels=True, specific_tags=list(TAGS))
                 if int(one.get("NumberOfFrames", 1) or 1) == 1 and _place(one) is not None:
                     found.append((file.name, one))
-            except Exception:  # no DICOM, or a damaged one
+            except Exception:  # noqa: S112  no DICOM, or a damaged one
                 continue
     return found
 

@@ -27,6 +27,9 @@ PACKAGES = {
     **dict.fromkeys(("sftp", "ssh"), "paramiko"),
 }
 """Protocol -> the package that speaks it, none of which is installed with this one."""
+LOCAL_ONLY = "UNNOISE_LOCAL_ONLY"
+"""Environment variable with which a process, and those that it starts, open no address at all: for
+servers, whose users must not reach what the server can reach."""
 _copies: dict[str, tuple[str, Path]] = {}
 """Address -> version and place of the copy; its folder goes when the program ends."""
 
@@ -142,7 +145,10 @@ def reaching(path: Path) -> Iterator[None]:
     Raises
     ------
     InputError
+        Before anything is asked, where `LOCAL_ONLY` is set.
     """
+    if os.environ.get(LOCAL_ONLY):
+        raise InputError(f"{path}: addresses are not opened here; give a file of this machine")
     try:
         yield
     except (InputError, MemoryError):
