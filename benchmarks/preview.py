@@ -5,8 +5,10 @@
 
 A picture of photons over blobs is denoised as files are, with one thread on one core, by turns with
 and without previews: as many steps, each in a process of its own, so that nothing is warm for the
-second one. The result has to be the same to the last bit. Where a row says 0 previews, they would
-have cost more than their share. Times are those of the processor, so other programs may run.
+second one. The result has to be the same to the last bit. The last preview is the result itself, so
+1 means that others would have cost more than their share. `share` is what was spent between the
+events before previews and these, of all the rest: it is sure where other programs make the ratio of
+two runs unsure. Times are those of the processor.
 """
 
 from __future__ import annotations
@@ -39,11 +41,15 @@ if config.is_trained:
     config = config.with_budget(steps=int(steps))
 reporting = ReportOptions(False, preview=PreviewOptions() if way == "with" else None)
 writing = OutputOptions(out, tta=None, overwrite=True)
-started, shown = time.process_time(), 0
+started, shown, inside = time.process_time(), 0, 0.0
+last = started
 for event in denoise_files([path], config, reading=InputOptions(), writing=writing,
                            reporting=reporting):
-    shown += isinstance(event, Preview)
-print(json.dumps({"cpu_s": time.process_time() - started, "shown": shown}))
+    now = time.process_time()
+    if isinstance(event, Preview):
+        shown, inside = shown + 1, inside + now - last
+    last = time.process_time()
+print(json.dumps({"cpu_s": time.process_time() - started, "shown": shown, "inside": inside}))
 """
 KINDS = {
     "n2v": ("n2v", (512, 512)),
@@ -87,7 +93,7 @@ def main() -> None:
             method, shape = KINDS[kind]
             path = Path(folder, "noisy.tif")
             picture(path, shape)
-            ratios, shown, hashes = [], 0, set()
+            ratios, shares, hashes = [], [], set()
             for pair in range(args.pairs):
                 found = {}
                 for way in ("with", "without") if pair % 2 else ("without", "with"):
@@ -95,16 +101,19 @@ def main() -> None:
                     found[way] = measured(path, out, method, args.steps, way)
                     hashes.add(hashlib.sha256(tifffile.imread(out).tobytes()).hexdigest())
                 ratios.append(found["with"]["cpu_s"] / found["without"]["cpu_s"])
-                shown = int(found["with"]["shown"])
+                inside = found["with"]["inside"]
+                shares.append(inside / (found["with"]["cpu_s"] - inside))
             row = {
                 "kind": kind,
                 "shape": "x".join(map(str, shape)),
                 "steps": args.steps if method != "instant" else 2,
-                "previews": shown,
+                "previews": int(found["with"]["shown"]),
                 "cpu_s": round(found["without"]["cpu_s"], 1),
                 "ratio": round(statistics.median(ratios), 4),
                 "lowest": round(min(ratios), 4),
                 "highest": round(max(ratios), 4),
+                "share": round(statistics.median(shares), 4),
+                "largest_share": round(max(shares), 4),
                 "same": len(hashes) == 1,
             }
             print(row, flush=True)

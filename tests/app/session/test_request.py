@@ -9,12 +9,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import unnoise
 from synthetic import photon_ground
 from unnoise.app.cli.main import app
 from unnoise.app.session.request import BUDGETS, Request
 from unnoise.errors import InputError
+from unnoise.images.image import Image
 from unnoise.training.auto import Auto
 
 from .noisy_files import filtered, noisy_file
@@ -84,3 +86,50 @@ def test_images_in_memory_give_what_files_give(tmp_path: Path) -> None:
         pass
     clean = [unnoise.open(tmp_path / name).data[...] for name in ("file.tif", "memory.tif")]
     assert np.array_equal(*clean)
+
+
+class Watched:
+    """A lazy array that knows how much was asked for at a time."""
+
+    def __init__(self, pixels: NDArray) -> None:
+        self._pixels, self.shape, self.dtype = pixels, pixels.shape, pixels.dtype
+        self.largest = 0
+
+    def __getitem__(self, index: Any, /) -> NDArray:
+        found: NDArray = self._pixels[index]
+        self.largest = max(self.largest, found.size)
+        return found
+
+
+def test_lazy_images_are_read_frame_by_frame(tmp_path: Path) -> None:
+    movie = np.stack([photon_ground(seed=n) for n in range(12)]).astype(np.uint16)
+    watched = Watched(movie)
+    out = tmp_path / "clean.tif"
+    request_ = filtered(Path("movie"), out=str(out))
+    for _ in request_.events([Image(watched, "TYX", {"T": 2.0}, {"T": "s"})]):
+        pass
+    assert 0 < watched.largest <= movie[0].size
+    clean = unnoise.open(out)
+    assert (clean.axes, clean.shape, clean.dtype) == ("TYX", movie.shape, movie.dtype)
+    assert clean.scale["T"] == 2.0
+
+
+def test_arrays_of_dask_stay_lazy(tmp_path: Path) -> None:
+    import dask.array
+
+    stack = np.stack([photon_ground(seed=n) for n in range(3)]).astype(np.uint16)
+    image = Image.from_array(dask.array.from_array(stack, chunks=(1, -1, -1)), "TYX")
+    places = [str(tmp_path / name) for name in ("lazy.tif", "plain.tif")]
+    for place, one in zip(places, (image, Image(stack, "TYX")), strict=True):
+        for _ in filtered(Path("stack"), out=place).events([one]):
+            pass
+    assert np.array_equal(*[unnoise.open(place).data[...] for place in places])
+
+
+def test_a_file_among_images_is_refused(tmp_path: Path) -> None:
+    from unnoise.app.files import InputOptions
+
+    with pytest.raises(InputError, match=r"a\.tif is a file among images"):
+        InputOptions().given(["a.tif", Image(np.zeros((8, 8)), "YX")])
+    with pytest.raises(InputError, match="name each"):
+        Request(("a", "b")).events([Image(np.zeros((8, 8)), "YX")])

@@ -67,6 +67,8 @@ class JobQueue:
         self._telling = threading.RLock()
         self._told: list[Told] = []
         self._jobs: dict[str, Job] = {}
+        self._new: set[str] = set()  # not told of yet
+        self._saving = threading.Lock()
         self._images: dict[str, list[Image]] = {}
         self._stops: dict[str, Callable[[], None]] = {}  # of the jobs that run
         self._children: dict[str, Child] = {}
@@ -114,9 +116,11 @@ class JobQueue:
             if images is not None:
                 job.request, self._images[name] = self._placed(job, images)
             self._jobs[name] = job
+            self._new.add(name)
         self._keep(job)
         self._tell(job, None)
         with self._changed:
+            self._new.discard(name)
             self._changed.notify_all()
         return job
 
@@ -152,7 +156,8 @@ class JobQueue:
             del self._jobs[id_]
             self._images.pop(id_, None)
             self._changed.notify_all()
-        self._history.remove(job)
+        with self._saving:
+            self._history.remove(job)
 
     def jobs(self) -> list[Job]:
         """All jobs, in the order in which they came."""
@@ -281,7 +286,11 @@ class JobQueue:
         """The job whose turn it is: of the owner with the fewest that run, served longest ago."""
         with self._changed:
             while not self._closing:
-                waiting = [job for job in self._jobs.values() if job.state == "waiting"]
+                waiting = [
+                    job
+                    for job in self._jobs.values()
+                    if job.state == "waiting" and job.id not in self._new
+                ]
                 if waiting:
                     running = [j.owner for j in self._jobs.values() if j.state == "running"]
                     job = min(
@@ -341,7 +350,9 @@ class JobQueue:
     def _keep(self, job: Job) -> None:
         """Write the record of a job; a full disk costs the record alone."""
         try:
-            self._history.save(job)
+            with self._saving:  # so that nothing older than what is there is written
+                if job.id in self._jobs:
+                    self._history.save(job)
         except (InputError, OSError) as error:
             self.problems.append(sentence(error))
             if ("warning", sentence(error)) not in job.messages:
