@@ -8,6 +8,7 @@ import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import numpy as np
@@ -279,6 +280,36 @@ def test_finished_tiles_are_kept_within_bounds() -> None:
     assert data.reads == 4
     get(app, ask[0])  # only the last ones fit
     assert data.reads == 5
+
+
+ODD = {
+    "one pixel": Image(np.full((1, 1), 5, np.uint8), "YX"),
+    "a row": Image(np.arange(10_000, dtype=np.uint16)[None], "YX"),
+    "a column": Image(np.arange(10_000, dtype=np.float32)[:, None], "YX"),
+    "200 channels": Image(np.arange(200 * 12).reshape(200, 3, 4), "CYX"),
+    "nothing but NaN": Image(np.full((300, 20), np.nan, np.float32), "YX"),
+    "infinite": Image(np.array([[np.inf, -np.inf], [0, 1]]), "YX"),
+    "too large for 32 bits": Image(np.array([[1e300, -1e300], [0, 5e299]]), "YX"),
+    "64 bits": Image(np.array([[2**64 - 1, 0]], np.uint64), "YX"),
+    "half": Image(np.arange(12, dtype=np.float16).reshape(3, 4), "YX"),
+    "a mask": Image(np.eye(300, dtype=bool), "YX"),
+    "other byte order": Image(np.arange(12, dtype=">u2").reshape(3, 4), "YX"),
+    "negative": Image(-np.arange(12).reshape(3, 4), "YX"),
+    "independent images": Image(np.zeros((3, 4, 5)), "SYX"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_images_are_shown_without_warnings(name: str) -> None:
+    app, sizes = page({"a": ODD[name]}), ODD[name].sizes
+    ask = ("thumbnail", "high", "limits?low=1&high=99", "value?y=0&x=0")
+    about, *others = get(app, "/a", *(f"/a/{what}" for what in ask))
+    assert [answer.status_code for answer in (about, *others)] == [200] * 5
+    parts = [("c", "{channel}:{low}:{high}:{color}".format(**c)) for c in about.json()["channels"]]
+    for level in range(about.json()["levels"]):
+        (tile,) = get(app, f"/a/tile/{level}/0/0?{urlencode(parts)}")
+        height, width = (-(-sizes[k] // 2**level) for k in "YX")
+        assert picture(tile).shape[:2] == (min(height, 256), min(width, 256))
 
 
 def test_another_image_of_the_same_name_is_not_mixed_up_with_it() -> None:

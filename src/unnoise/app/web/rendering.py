@@ -168,9 +168,9 @@ def difference_limit(noisy: Image, clean: Image) -> float:
 
 def amount_limit(image: Image) -> float:
     """The standard deviation that gets the brightest colour: all but one in 500 stay below."""
-    return colour.positive_scale(
-        _windows(image)[list(measured(image))].astype(float), "amount"
-    ).high
+    some = _windows(image)[list(measured(image))].astype(np.float64)
+    high = colour.positive_scale(some, "amount").high
+    return high if high > 0 else 1.0
 
 
 def composite(block: NDArray, channels: Sequence[Shown]) -> NDArray[np.uint8]:

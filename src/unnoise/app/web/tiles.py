@@ -90,7 +90,7 @@ def router(
         s: At = 0,
         t: At = 0,
         z: At = 0,
-        c: Annotated[list[str] | None, Query(max_length=64)] = None,
+        c: Annotated[list[str] | None, Query(max_length=300)] = None,
         mode: str = "plain",
         other: str = "",
         high: float = 1.0,

@@ -61,7 +61,7 @@ class Viewer {
     });
     if (!this.modes.includes(this.state.mode)) this.state.mode = "noisy";
     // Noise would stretch the limits and flatten the structure, so those of the result hold for both.
-    this.shown = (isAlike(clean) ? clean : noisy).channels.map((one) => ({ ...one, on: true }));
+    this.shown = (isAlike(clean) ? clean : noisy).channels.map((one, i, all) => ({ ...one, on: i < 4 || all.length < 8 }));
     for (const k of "STZ") this.state[k] = Math.floor(noisy.sizes[k] / 2);
     this.limitsOf = isAlike(clean) ? this.names.clean : this.names.noisy;
     this.buildModes();
