@@ -1,6 +1,7 @@
 # make demo   denoise a simulated camera picture and look at it
 # make test   lint, types, layers and the whole test suite, on all cores
 # make test-gui   the tests in a real screen, in memory: napari, and pages in a browser
+# make fuzz   random bytes against every reader of ours, for hours; goes on where it was stopped
 # make bench-quick   a bit of every benchmark, below 10 minutes
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +10,7 @@ READY_GUI := $(VENV)/.ready-gui
 GUI_TESTS ?= tests/app
 PYTEST = $(VENV)/bin/python -m pytest --numprocesses=auto --dist=worksteal
 
-.PHONY: demo test test-slow test-gui bench-quick lint clean
+.PHONY: demo test test-slow test-gui bench-quick fuzz lint clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -41,6 +42,15 @@ test-gui: $(READY_GUI)
 	OMP_NUM_THREADS=1 xvfb-run -a -s "-screen 0 1600x1200x24" \
 	  $(VENV)/bin/python -m pytest -m gui -p pytest-qt -p napari -p npe2 \
 	  -W ignore::pydantic.warnings.PydanticDeprecatedSince20 $(GUI_TESTS)
+
+# An environment of its own, as atheris has no place among the tests.
+.venv-fuzz/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-fuzz
+	.venv-fuzz/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[formats,fuzz]"
+	touch $@
+
+fuzz: .venv-fuzz/.ready
+	OMP_NUM_THREADS=1 .venv-fuzz/bin/python tests/fuzz/run.py --folder .fuzz
 
 bench-quick: $(READY)
 	$(VENV)/bin/python benchmarks/run.py --suite quick

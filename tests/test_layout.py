@@ -20,7 +20,9 @@ def mirrored() -> list[Path]:
     """Test files of packages; those beside them test the documentation and whole commands."""
     found = [path.relative_to(TESTS) for path in TESTS.rglob("test_*.py")]
     return sorted(
-        path for path in found if path.parts[0] not in ("e2e", "faults", "golden", path.name)
+        path
+        for path in found
+        if path.parts[0] not in ("e2e", "faults", "fuzz", "golden", path.name)
     )
 
 

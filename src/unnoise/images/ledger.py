@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
+LONGEST = 18
+"""Digits of a number."""
 STARTED = time.time_ns()
 """Tells this process from an earlier one of the same number; one file is enough for it."""
 
@@ -98,6 +100,6 @@ def _line(number: int) -> bytes:
 def _number(line: bytes) -> int | None:
     """The number of a whole line; None for anything else."""
     digits, _, check = line.partition(b" ")
-    if not digits.isdigit() or check != b"%08x" % zlib.crc32(digits):
+    if not digits.isdigit() or len(digits) > LONGEST or check != b"%08x" % zlib.crc32(digits):
         return None
     return int(digits)

@@ -15,7 +15,9 @@ from unnoise.images.image import ArrayLike, Image
 
 OPTIONS = {"C": "--channels", "T": "--time", "Z": "--z", "S": "--positions"}
 """The option of the command line that selects along an axis."""
-PIECE = re.compile(r"\s*(-?\d*)\s*(?:(:)\s*(-?\d*)\s*(?::\s*(\d*)\s*)?)?\Z")
+PIECE = re.compile(
+    r"\s*((?:-?\d{1,18})?)\s*(?:(:)\s*((?:-?\d{1,18})?)\s*(?::\s*(\d{0,18})\s*)?)?\Z"
+)
 
 
 def numbers(text: str, size: int, option: str) -> list[int]:

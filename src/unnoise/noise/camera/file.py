@@ -86,7 +86,7 @@ class Camera:
         """
         try:
             values: Any = json.loads(text, parse_constant=_refuse)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise InputError(f"this is no camera file ({error}); calibrate again") from error
         version = values.get("format") if isinstance(values, dict) else None
         if isinstance(version, bool) or not isinstance(version, int) or version < 1:

@@ -1,0 +1,1 @@
+"""Bytes of strangers against everything of ours that reads them."""

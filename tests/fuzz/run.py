@@ -1,0 +1,183 @@
+"""Coverage-guided fuzzing of `targets.TARGETS` by atheris: ``make fuzz``.
+
+Every target is run in slices until it had a million executions or half an hour of the processor.
+What was done stands in the ledger of the folder, with the inputs that reached new code, so that a
+run that is stopped goes on. An input that breaks a target is named: mend the code, and put the
+input into ``tests/fuzz/inputs/TARGET``, where `test_targets.py` tries it ever after.
+
+    python tests/fuzz/run.py --folder .fuzz                     # all targets, one after the other
+    python tests/fuzz/run.py "image.tif" camera --seconds 120   # two of them, two minutes each
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import re
+import resource
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+SHARED = HERE.parents[2] / "shared" / "data" / "formats"
+ENOUGH, ENOUGH_SECONDS = 1_000_000, 1800.0
+"""Executions, or seconds of the processor, after which a target is done."""
+HANGS, MEMORY = 5, 3000
+"""Seconds of one input, and megabytes of the process, that are a fault."""
+LARGEST = 2**16
+"""Bytes of the inputs, and of the real files that are seeds."""
+
+
+def main() -> int:
+    """Fuzz targets; the exit code is 1 where one broke."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("targets", nargs="*", help="names out of targets.TARGETS; default: all")
+    parser.add_argument("--folder", type=Path, default=Path(".fuzz"))
+    parser.add_argument("--seconds", type=int, default=120, help="of a slice")
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    sys.path[:0] = [str(HERE.parent), str(HERE.parents[1] / "src")]
+    if options.child:
+        fuzz(options.child, options.folder, options.seconds)
+        return 0
+    names = options.targets or _names()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    ledger = options.folder / "ledger.jsonl"
+    broken: set[str] = set()
+    while True:
+        done = told(ledger)
+        left = [n for n in names if n not in broken and not is_done(done.get(n, Counter()))]
+        if not left:
+            break
+        for name in left:
+            entry = slice_of(name, options)
+            with ledger.open("a") as file:
+                file.write(json.dumps(entry) + "\n")
+            print(
+                f"{name:16} {entry['executions']:>9,} executions, {entry['cpu']:7.1f} s of the "
+                f"processor, {entry['fault'] or 'no fault'}",
+                flush=True,
+            )
+            if entry["fault"]:
+                broken.add(name)
+        if options.targets:  # those that were named: one slice of each
+            break
+    print(table(told(ledger)))
+    return bool(broken)
+
+
+def _names() -> list[str]:
+    """The targets whose packages are installed."""
+    from importlib.util import find_spec
+
+    from fuzz.targets import TARGETS
+
+    return [name for name, target in TARGETS.items() if find_spec(target.needs)]
+
+
+def told(ledger: Path) -> dict[str, Counter[str]]:
+    """Executions, seconds and faults of every target so far."""
+    found: dict[str, Counter[str]] = {}
+    for line in ledger.read_text().splitlines() if ledger.exists() else ():
+        entry = json.loads(line)
+        own = found.setdefault(entry["target"], Counter())
+        own.update(executions=entry["executions"], cpu=entry["cpu"], faults=bool(entry["fault"]))
+    return found
+
+
+def is_done(sums: Counter[str]) -> bool:
+    """Whether a target was fuzzed enough."""
+    return sums["executions"] >= ENOUGH or sums["cpu"] >= ENOUGH_SECONDS
+
+
+def table(sums: dict[str, Counter[str]]) -> str:
+    """All that was done, in lines."""
+    rows = [f"{'target':16} {'executions':>11} {'cpu s':>8} {'faults':>6}"]
+    for name, own in sums.items():
+        rows.append(f"{name:16} {own['executions']:>11,} {own['cpu']:>8.0f} {own['faults']:>6}")
+    return "\n".join(rows)
+
+
+def slice_of(name: str, options: argparse.Namespace) -> dict[str, object]:
+    """Fuzz a target for a while in a process of its own."""
+    command = [sys.executable, __file__, "--child", name, "--folder", str(options.folder)]
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    run = subprocess.run(
+        [*command, "--seconds", str(options.seconds)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    count = re.findall(r"number_of_executed_units:\s*(\d+)", run.stderr)
+    kept = re.findall(r"Test unit written to (\S+)", run.stderr)
+    fault = kept[-1] if kept else "" if run.returncode == 0 else f"exit code {run.returncode}"
+    if fault:
+        (options.folder / f"{_plain(name)}.log").write_text(run.stderr)
+    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {
+        "target": name,
+        "executions": int(count[-1]) if count else 0,
+        "cpu": round(cpu, 1),
+        "fault": fault,
+        "time": now,
+    }
+
+
+def fuzz(name: str, folder: Path, seconds: int) -> None:
+    """Fuzz a target in this process, which libFuzzer ends."""
+    import atheris
+
+    with atheris.instrument_imports(include=["unnoise"]):
+        from fuzz import targets
+    import logging
+    import warnings
+
+    warnings.simplefilter("ignore")
+    logging.disable(logging.CRITICAL)
+    target = targets.TARGETS[name]
+    corpus, seeds = folder / "corpus" / _plain(name), folder / "seeds" / _plain(name)
+    for place in (corpus, seeds):
+        place.mkdir(parents=True, exist_ok=True)
+    found = target.seeds() + [path.read_bytes() for path in _real(name)]
+    found += [path.read_bytes() for path in HERE.glob(f"inputs/{_plain(name)}/*")]
+    for i, seed in enumerate(found):
+        (seeds / str(i)).write_bytes(seed)
+    flags = [
+        f"-max_total_time={seconds}",
+        f"-timeout={HANGS}",
+        f"-rss_limit_mb={MEMORY}",
+        f"-max_len={LARGEST}",
+        f"-artifact_prefix={folder.resolve()}/{_plain(name)}-",
+        "-print_final_stats=1",
+        f"-seed={time.time_ns() % 2**31}",
+    ]
+
+    def one(data: bytes) -> None:
+        targets.tried(data, target)
+
+    atheris.Setup([sys.argv[0], *flags, str(corpus), str(seeds)], one)
+    atheris.Fuzz()
+
+
+def _plain(name: str) -> str:
+    return name.replace(" ", "_")
+
+
+def _real(name: str) -> list[Path]:
+    """Small real files of a format, where they are beside the checkout."""
+    suffix = name.removeprefix("image") if name.startswith("image.") else ""
+    if not suffix or not SHARED.is_dir():
+        return []
+    files = (p for p in sorted(SHARED.rglob(f"*{suffix}")) if p.is_file())
+    return [path for path in files if path.stat().st_size <= LARGEST][:50]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
