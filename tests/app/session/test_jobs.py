@@ -12,7 +12,6 @@ import pytest
 import unnoise
 from synthetic import photon_ground
 from unnoise.app.events import Event
-from unnoise.app.session.job import Job
 from unnoise.app.session.jobs import JobQueue
 from unnoise.app.session.request import Request
 from unnoise.errors import InputError
@@ -143,25 +142,6 @@ def test_a_process_that_is_killed_costs_one_job(queues: Queues, tmp_path: Path) 
     assert "memory" in first.error
 
 
-def test_owners_take_turns(queues: Queues, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Request, "events", lambda *given: (event for event in ()))
-    queue, order, image = queues(), [], [picture()]
-    hold = Job("", filtered(Path("a")))
-
-    def told(job: Job, event: Event | None) -> None:
-        if job.state == "running" and event is None:
-            order.append(job.owner)
-            until(lambda: len(queue.jobs()) == 12 or job.owner != "first")
-
-    queue.subscribe(told)
-    queue.submit(hold.request, image, owner="first")
-    for owner in ("greedy",) * 8 + ("b", "c", "b"):
-        queue.submit(hold.request, image, owner=owner)
-    assert queue.join(60)
-    assert order[1:6] == ["greedy", "b", "c", "greedy", "b"]
-    assert len(order) == 12
-
-
 def test_what_waits_goes_on_after_a_restart(queues: Queues, tmp_path: Path) -> None:
     path = noisy_file(tmp_path)
     queue = queues(tmp_path / "queue")
@@ -208,3 +188,29 @@ def test_a_running_job_is_not_removed(queues: Queues) -> None:
     assert queue.join(60)
     with pytest.raises(InputError, match="no job"):
         queue.job("nothing")
+
+
+def test_a_process_that_waits_takes_the_next_job(queues: Queues, tmp_path: Path) -> None:
+    import psutil
+
+    queue = queues()
+    before = set(psutil.Process().children())
+    queue.prepare()
+    queue.prepare()
+    (spare,) = set(psutil.Process().children()) - before
+    told: list[int | None] = []
+    queue.subscribe(lambda job, event: told.append(job.pid))
+    job = queue.submit(filtered(noisy_file(tmp_path)))
+    assert queue.join(60)
+    assert job.state == "done"
+    assert spare.pid in told
+    queue.prepare()
+    (other,) = set(psutil.Process().children()) - before
+    other.kill()
+    other.wait()
+    again = queue.submit(filtered(noisy_file(tmp_path, "b.tif")))
+    assert queue.join(60)
+    assert again.state == "done"
+    queue.prepare()
+    queue.close(stop=True)
+    assert set(psutil.Process().children()) == before

@@ -22,25 +22,22 @@ TAIL = 2000
 
 
 class Child:
-    """A process that does one job.
+    """A process that does one job, and loads PyTorch meanwhile.
 
     Parameters
     ----------
-    request : Request
-    last : Path
-        The file for its last events, where we are gone by then.
     threads : int or None
         Of its computations; None: as many as PyTorch takes.
     """
 
-    def __init__(self, request: Request, last: Path, threads: int | None = None) -> None:
+    def __init__(self, threads: int | None = None) -> None:
         environment = dict(os.environ)
         if threads is not None:
             environment.setdefault("OMP_NUM_THREADS", str(threads))
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  closed by `events`
         self._process = subprocess.Popen(
             # -P: nothing in the current folder is imported, which may be anybody's
-            [sys.executable, "-P", "-m", "unnoise.app.session.worker", str(last)],
+            [sys.executable, "-P", "-m", "unnoise.app.session.worker"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,
@@ -50,7 +47,16 @@ class Child:
         self.pid = self._process.pid
         self._asked = False
         self._lock = threading.Lock()
-        self._send(json.dumps(request.to_dict()).encode() + b"\n")
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it can take a job."""
+        return self._process.poll() is None
+
+    def begin(self, request: Request, last: Path) -> None:
+        """Have it do a job; where we are gone by then, its last events go to a file."""
+        order = {"request": request.to_dict(), "last": str(last)}
+        self._send(json.dumps(order).encode() + b"\n")
 
     def stop(self) -> None:
         """Ask it to stop as Ctrl-C does, once: what was trained is kept."""
@@ -62,6 +68,12 @@ class Child:
     def kill(self) -> None:
         """End it at once."""
         self._process.kill()
+
+    def dismiss(self) -> None:
+        """End it, where it had no job."""
+        self.kill()
+        for _ in self.events():
+            pass
 
     def _send(self, content: bytes) -> None:
         assert self._process.stdin is not None

@@ -21,12 +21,16 @@ from unnoise.app.session.history import History
 from unnoise.app.session.job import Job
 from unnoise.app.session.orphan import Orphans
 from unnoise.app.session.request import Request, named
+from unnoise.app.session.turns import Turns
 from unnoise.errors import InputError, UnnoiseError, naming_options
 from unnoise.images.image import Image
 
 Told = Callable[[Job, Event | None], None]
 PATIENCE = 60.0
 """Seconds in which a job that was asked to stop must have ended when the queue is closed."""
+
+IDLE = 300.0
+"""Seconds in which a process waits for a job."""
 
 
 class JobQueue:
@@ -72,8 +76,8 @@ class JobQueue:
         self._images: dict[str, list[Image]] = {}
         self._stops: dict[str, Callable[[], None]] = {}  # of the jobs that run
         self._children: dict[str, Child] = {}
-        self._served: dict[str, int] = {}
-        self._turn = 0
+        self._spare: Child | None = None
+        self._turns = Turns()
         self._closing = False
         self.problems: list[str] = []
         found, unreadable = self._history.load()
@@ -123,6 +127,28 @@ class JobQueue:
             self._new.discard(name)
             self._changed.notify_all()
         return job
+
+    def prepare(self) -> None:
+        """Load PyTorch for the next job of files, in a process that waits for it.
+
+        For the moment when a person looks at an image: the job then begins seconds sooner. A
+        process that waits for `IDLE` seconds goes.
+        """
+        with self._lock:
+            if self._closing or self._spare is not None:
+                return
+            spare = self._spare = Child(self._threads)
+        timer = threading.Timer(IDLE, self._dismiss, [spare])
+        timer.daemon = True
+        timer.start()
+
+    def _dismiss(self, spare: Child | None) -> None:
+        """End a process that waits, unless it got a job."""
+        with self._lock:
+            if spare is None or self._spare is not spare:
+                return
+            self._spare = None
+        spare.dismiss()
 
     def stop(self, id_: str) -> None:
         """Stop a job as Ctrl-C does: what was trained is kept. One that waits will not run."""
@@ -210,6 +236,7 @@ class JobQueue:
             child.kill()  # it was asked
         for slot in self._slots:
             slot.join(PATIENCE if stop else None)
+        self._dismiss(self._spare)
         with self._lock:
             for job in self._jobs.values():
                 if job.state == "waiting" and not self._history.is_kept:
@@ -283,26 +310,11 @@ class JobQueue:
         job.end(time.time())
 
     def _next(self) -> Job | None:
-        """The job whose turn it is: of the owner with the fewest that run, served longest ago."""
+        """The job whose turn it is, as soon as there is one; None at the end."""
         with self._changed:
             while not self._closing:
-                waiting = [
-                    job
-                    for job in self._jobs.values()
-                    if job.state == "waiting" and job.id not in self._new
-                ]
-                if waiting:
-                    running = [j.owner for j in self._jobs.values() if j.state == "running"]
-                    job = min(
-                        waiting,
-                        key=lambda j: (
-                            running.count(j.owner),
-                            self._served.get(j.owner, 0),
-                            j.number,
-                        ),
-                    )
-                    self._turn += 1
-                    self._served[job.owner] = self._turn
+                job = self._turns.next(self._jobs.values(), but=self._new)
+                if job is not None:
                     job.state, job.started = "running", time.time()
                     return job
                 self._changed.wait()
@@ -315,7 +327,13 @@ class JobQueue:
             self._tell_start(job)
             self._run_here(job, images)
             return
-        child = Child(job.request, self._history.last(job.id).absolute(), self._threads)
+        with self._lock:
+            spare, self._spare = self._spare, None
+        if spare is not None and not spare.is_alive:
+            spare.dismiss()
+            spare = None
+        child = spare or Child(self._threads)
+        child.begin(job.request, self._history.last(job.id).absolute())
         job.pid = child.pid
         with self._lock:
             self._stops[job.id], self._children[job.id] = child.stop, child

@@ -13,7 +13,7 @@ from unnoise.app.session.job import Job
 GRACE = 60.0
 """Seconds in which such a process, which stops by itself, has to save what it trained."""
 LATE = 5.0
-"""Seconds by which a process may seem older than its job."""
+"""Seconds by which a process may seem to have begun after its job."""
 
 
 class Orphans:
@@ -32,7 +32,7 @@ class Orphans:
                 continue
             try:
                 process = psutil.Process(job.pid)
-                if abs(process.create_time() - job.started) < LATE:  # else the number is another's
+                if process.create_time() < job.started + LATE:  # else the number is another's
                     self._alive.append(process)
             except psutil.Error:
                 continue

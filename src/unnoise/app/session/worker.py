@@ -2,7 +2,7 @@
 
 A request comes as a line of JSON on stdin; events go to stdout. Another line asks to stop, as
 Ctrl-C does; so does the end of stdin, which the system brings about when whoever asked is gone. The
-last events then go to a file, whose name is the argument.
+last events then go to a file, whose name comes with the request. PyTorch loads before that is read.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from unnoise.app.quiet_threads import quiet_threads
 def main() -> None:
     """Do one job."""
     quiet_threads()  # before the imports that load PyTorch
+    import unnoise.app.denoise
+    import unnoise.app.predict  # noqa: F401
     from unnoise.app.events import Stopped
     from unnoise.app.problems import exit_code, sentence
     from unnoise.app.session.frames import Framed, Problem, encode, thinned
@@ -34,19 +36,23 @@ def main() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no event
     # Shells start what runs in the background with this signal ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as orders:
+        line = orders.readline()
+    if not line:  # no job came
+        return
+    order = json.loads(line)
     waiting: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
     # A thread writes, since an interrupt in the midst of an event would cut it off.
-    last = sys.argv[1] if len(sys.argv) > 1 else None
-    writer = threading.Thread(target=_write, args=(out, waiting, last))
+    writer = threading.Thread(target=_write, args=(out, waiting, order["last"]))
     writer.start()
 
     def tell(event: Framed) -> None:
         waiting.put(encode(event))
 
     try:
-        with naming_options(), open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as orders:
-            request = Request.from_dict(json.loads(orders.readline()))
+        with naming_options():
             threading.Thread(target=_listen, daemon=True).start()
+            request = Request.from_dict(order["request"])
             for event in thinned(request.events(), clock=time.monotonic):
                 tell(event)
     except KeyboardInterrupt:
@@ -59,7 +65,7 @@ def main() -> None:
         writer.join()
 
 
-def _write(out: IO[bytes], waiting: queue.SimpleQueue[bytes | None], last: str | None) -> None:
+def _write(out: IO[bytes], waiting: queue.SimpleQueue[bytes | None], last: str) -> None:
     """Send what waits until there is no more; where nobody listens any longer, keep it."""
     while (content := waiting.get()) is not None:
         try:
@@ -67,7 +73,7 @@ def _write(out: IO[bytes], waiting: queue.SimpleQueue[bytes | None], last: str |
             out.flush()
         except OSError:
             with contextlib.suppress(OSError):
-                out = open(last or os.devnull, "ab")  # noqa: SIM115  until the process ends
+                out = open(last, "ab")  # noqa: SIM115  until the process ends
                 out.write(content)
                 out.flush()
 

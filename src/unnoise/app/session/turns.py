@@ -1,0 +1,49 @@
+"""Whose turn it is: each owner in turn gets a job done, however many they wait for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from unnoise.app.session.job import Job
+
+
+class Turns:
+    """The order in which jobs run.
+
+    Examples
+    --------
+    >>> from unnoise.app.session.request import Request
+    >>> jobs = [Job(str(n), Request(("a.tif",)), owner, n) for n, owner in enumerate("aaab")]
+    >>> turns, order = Turns(), []
+    >>> while (job := turns.next(jobs)) is not None:
+    ...     job.state = "done"
+    ...     order.append(job.owner)
+    >>> "".join(order)
+    'abaa'
+    """
+
+    def __init__(self) -> None:
+        self._served: dict[str, int] = {}
+        self._turn = 0
+
+    def next(self, jobs: Iterable[Job], but: Collection[str] = ()) -> Job | None:
+        """The job of the owner with the fewest that run, who was served longest ago.
+
+        Parameters
+        ----------
+        jobs : iterable of Job
+        but : collection of str
+            Names of those that are not ready.
+        """
+        known = list(jobs)
+        running = [job.owner for job in known if job.state == "running"]
+        waiting = [job for job in known if job.state == "waiting" and job.id not in but]
+        if not waiting:
+            return None
+        job = min(
+            waiting,
+            key=lambda j: (running.count(j.owner), self._served.get(j.owner, 0), j.number),
+        )
+        self._turn += 1
+        self._served[job.owner] = self._turn
+        return job
