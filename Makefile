@@ -52,6 +52,10 @@ test-gui: $(READY_GUI)
 fuzz: .venv-fuzz/.ready
 	OMP_NUM_THREADS=1 .venv-fuzz/bin/python tests/fuzz/run.py --folder .fuzz
 
+# Every fault at every act on files, hours; goes on where it was stopped (faults.jsonl).
+soak: $(READY)
+	PYTHONPATH=tests $(VENV)/bin/python -m faults.soak --kills 200 --full-disks --system --all
+
 bench-quick: $(READY)
 	$(VENV)/bin/python benchmarks/run.py --suite quick
 

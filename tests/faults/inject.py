@@ -8,6 +8,7 @@ that fill a buffer.
 from __future__ import annotations
 
 import builtins
+import ctypes
 import errno
 import io
 import os
@@ -48,6 +49,8 @@ class Fault:
         Whether half of what is written arrives first.
     after : float or None
         Seconds after which it comes, in the place of `at`.
+    beneath : bool
+        Whether it comes from `faults.shim`, which was loaded before libc.
     """
 
     kind: str = "count"
@@ -56,6 +59,7 @@ class Fault:
     stays: bool = False
     half: bool = True
     after: float | None = None
+    beneath: bool = False
     seen: list[str] = field(default_factory=list)
     hit: bool = False
     _lock: Any = field(default_factory=threading.RLock)
@@ -89,6 +93,9 @@ def install(fault: Fault, root: str) -> None:
     """Put a fault between this process and all files below a folder, for the rest of its life."""
     if fault.after is not None:
         _alarm(fault)
+    if fault.beneath:
+        _arm_shim(fault, os.path.realpath(root))
+        return
     inside = _Inside(root)
     _open_files(fault, inside)
     _by_name(fault, inside)
@@ -104,6 +111,14 @@ def _alarm(fault: Fault) -> None:
         os.kill(os.getpid(), number)
 
     threading.Thread(target=strike, daemon=True).start()
+
+
+def _arm_shim(fault: Fault, root: str) -> None:
+    library = ctypes.CDLL(None)
+    ctypes.c_int.in_dll(library, "fault_errno").value = getattr(errno, fault.kind)
+    ctypes.c_int.in_dll(library, "fault_seen").value = 0
+    ctypes.c_int.in_dll(library, "fault_at").value = fault.at
+    (ctypes.c_char * 4096).in_dll(library, "fault_root").value = os.fsencode(root + os.sep)
 
 
 class _Inside:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -11,12 +10,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from faults.scenarios import SCENARIOS, Scenario
+from faults.scenarios import Scenario
 
 TESTS = Path(__file__).resolve().parents[1]
 CLOCK = re.compile(rb"(\"seconds\": |seconds: )[-+.\de]+")
@@ -36,7 +36,7 @@ class Answer:
 class Zygote:
     """A process that forks a child for every command, see `faults.zygote`."""
 
-    def __init__(self) -> None:
+    def __init__(self, preload: Path | None = None) -> None:
         path = os.pathsep.join(map(str, (TESTS, TESTS.parent / "src")))
         threads = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         self._process = subprocess.Popen(
@@ -44,7 +44,7 @@ class Zygote:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, **threads, "PYTHONPATH": path},
+            env={**os.environ, **threads, "PYTHONPATH": path, "LD_PRELOAD": str(preload or "")},
         )
         self._answer()
         self.tmp = tempfile.mkdtemp(prefix="faults-")
@@ -120,36 +120,58 @@ class Job:
         self.inputs = content(self.before / "in")
         self.old = content(self.before)
         with self.copy() as folder:
+            started = time.monotonic()
             answer = run(folder, *scenario.arguments)
+            self.seconds = time.monotonic() - started
             assert answer.code == 0, answer.err
             self.reference, self.acts = content(folder), answer.seen
         self.expected = self.known(self.reference)
 
     @contextlib.contextmanager
-    def copy(self) -> Iterator[Path]:
-        """What is there before, in a folder of its own, always of the same name."""
+    def copy(self, room: int | None = None) -> Iterator[Path]:
+        """What is there before, in a folder of its own, always of the same name.
+
+        With `room` that is a disk with so many free bytes.
+        """
         folder = self.place / "work"
-        shutil.copytree(self.before, folder)
-        try:
+        with contextlib.ExitStack() as stack:
+            if room is None:
+                shutil.copytree(self.before, folder)
+                stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            else:
+                folder.mkdir()
+                stack.callback(folder.rmdir)
+                stack.enter_context(mounted(folder, 2**26))
+                shutil.copytree(self.before, folder, dirs_exist_ok=True)
+                used = shutil.disk_usage(folder).used
+                resize(folder, max(used + room, 4096))
             yield folder
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
 
     def known(self, files: Mapping[str, bytes]) -> dict[str, bytes]:
         """Files without those that hold the time."""
         return {k: v for k, v in files.items() if k not in self.scenario.loose}
 
-    def try_fault(self, **fault: Any) -> str:
+    def try_fault(
+        self, *, room: int | None = None, share: float | None = None, **fault: Any
+    ) -> str:
         """Run under a fault, look at what is left, and go on; the act that was hit.
+
+        With `room` the fault is a disk of so many free bytes, with `share` it comes after so much
+        of the time that the job takes; else see `faults.inject.Fault`.
 
         Raises
         ------
         AssertionError
             If a law is broken.
         """
-        with self.copy() as folder:
-            values = self.scenario.values
-            answer = self.zygote.run(folder, *self.scenario.arguments, fault=fault, values=values)
+        if share is not None:
+            fault["after"] = share * self.seconds
+        with self.copy(room) as folder:
+            s = self.scenario
+            given = {} if room is not None else fault
+            answer = self.zygote.run(folder, *s.arguments, fault=given, values=s.values)
+            if room is not None:
+                resize(folder, 2**26)
             self._after(folder, answer, fault["kind"])
             self._again(folder)
         hit = answer.seen[fault["at"] : fault["at"] + 1] if "at" in fault else ()
@@ -237,14 +259,20 @@ class Job:
         return sorted(name for name in found - before if not name.endswith(".unfinished"))
 
 
-def digest(files: Mapping[str, bytes]) -> str:
-    """A number for all bytes."""
-    total = hashlib.sha256()
-    for name, data in sorted(files.items()):
-        total.update(name.encode() + b"\0" + data)
-    return total.hexdigest()[:16]
+@contextlib.contextmanager
+def mounted(folder: Path, size: int) -> Iterator[None]:
+    """A disk of so many bytes in a folder (Linux, root)."""
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "faults", folder],
+        check=True,
+        capture_output=True,
+    )
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", folder], check=True)
 
 
-def job(name: str, zygote: Zygote, place: Path) -> Job:
-    """A prepared scenario by its name."""
-    return Job(SCENARIOS[name], zygote, place / name)
+def resize(folder: Path, size: int) -> None:
+    """Give that disk another size."""
+    subprocess.run(["mount", "-o", f"remount,size={size}", folder], check=True)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unnoise.errors import InputError, UnnoiseError
+from unnoise.errors import InputError
 from unnoise.images.image import Image
 from unnoise.models.build import build_net
 from unnoise.models.model import Coverage, Model
@@ -27,6 +27,7 @@ from unnoise.training.methods.step import Batch, Step
 from unnoise.training.noise_tables import noise_tables
 from unnoise.training.optimizer import OPTIMIZERS
 from unnoise.training.progress import Progress
+from unnoise.training.rollback import MOST, SLOWER, diverged, go_back, is_finite, remark
 from unnoise.training.run import Run
 from unnoise.training.saved_state import check_state
 from unnoise.training.schedule import Patience, schedule, standard_error
@@ -102,7 +103,7 @@ class TrainingRun(Run):
         self.rng = np.random.default_rng(t.seed)
         self.generator = torch.Generator(device).manual_seed(t.seed)
         self.step, self.seconds, self.validated = 0, 0.0, 0.0
-        self.factor = 1.0
+        self.factor, self.rollbacks = 1.0, 0
         self.lower = Patience()
         self.significant = Patience()
         self.stopped = False
@@ -165,22 +166,29 @@ class TrainingRun(Run):
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         grads = [p.grad for p in self.net.parameters() if p.grad is not None]
         self.ranks.add([loss.detach(), *grads])
+        self.step += 1
+        # Scalers of 16-bit gradients expect infinite ones, and pass over them.
+        if not is_finite(loss, [] if self.scaler.is_enabled() else grads):
+            self._go_back()
+            return
         if t.clip is not None:
             self.scaler.unscale_(self.optimizer)  # type: ignore[arg-type]
             torch.nn.utils.clip_grad_norm_(self.net.parameters(), t.clip)
         self.scaler.step(self.optimizer)  # type: ignore[arg-type]  # as much as scalers ask for
         self.scaler.update()
-        self.step += 1
         # A young average follows the weights closely, an old one slowly.
         decay = min(t.ema, (1 + self.step) / (10 + self.step))
         torch._foreach_lerp_(self.average, self._followed, 1 - decay)
         value = loss.item()
-        if not math.isfinite(value):
-            raise UnnoiseError(
-                f"the training diverged at step {self.step}; try a lower "
-                f"learning rate (now {t.learning_rate:g})"
-            )
         self.loss = value if self.loss is None else 0.98 * self.loss + 0.02 * value
+
+    def _go_back(self) -> None:
+        """Go on from the last good weights at a lower rate, after a step without a number."""
+        self.rollbacks += 1
+        if self.rollbacks > MOST:
+            raise diverged(self.step, self.learning_rate)
+        self.factor *= SLOWER
+        go_back(self.net, self.best_weights, self.average, self._followed, self.optimizer)
 
     def _seed_dropout(self) -> None:
         """Seed dropout for a step, so that a run that goes on needs no second random state."""
@@ -326,7 +334,7 @@ class TrainingRun(Run):
 
     def remarks(self) -> list[str]:
         """Whether it stopped early, and how predicted spreads compare with held-out pixels."""
-        told = []
+        told = remark(self.rollbacks)
         if self.stopped:
             told.append(f"stopped early at step {self.step}: the held-out loss no longer falls")
         found = self.model().coverage
@@ -347,7 +355,7 @@ class TrainingRun(Run):
             "generator": self.generator.get_state(),
             "lower": vars(self.lower),
             "significant": vars(self.significant),
-            **{name: getattr(self, name) for name in PLAIN},
+            **{name: getattr(self, name) for name in PLAIN.split()},
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -378,23 +386,13 @@ class TrainingRun(Run):
             self.rng.bit_generator.state = state["rng"]
             self.generator.set_state(state["generator"].cpu())
             self.lower, self.significant = (Patience(**state[k]) for k in ("lower", "significant"))
-            for name in PLAIN:
-                setattr(self, name, state[name])
+            for name in PLAIN.split():
+                setattr(self, name, {"rollbacks": 0, **state}[name])  # which older ones lack
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"the saved training state does not fit its model ({error}); train anew"
             ) from error
 
 
-PLAIN = (
-    "step",
-    "seconds",
-    "validated",
-    "factor",
-    "stopped",
-    "loss",
-    "best",
-    "best_weights",
-    "history",
-)
-"""Attributes of a run that are saved as they are."""
+PLAIN = "step seconds validated factor rollbacks stopped loss best best_weights history"
+"""Names of what is saved of a run as it is."""

@@ -1,0 +1,212 @@
+"""All faults at all acts, with a ledger of what ran: a soak that goes on where it was stopped.
+
+    python -m faults.soak --kills 200        # seeded kills; the same numbers, the same points
+    python -m faults.soak --all              # every fault at every act of every job
+    python -m faults.soak --full-disks       # small disks of their own (Linux, root)
+    python -m faults.soak --system           # errors beneath Python (Linux, gcc)
+    python -m faults.soak --table            # what the ledger says, as docs/reliability.md
+
+with `tests` on the path, or all but the last by `make soak`.
+
+The ledger is `faults.jsonl` in the current folder: a line for each trial, with the digest of the
+code it ran on. What the ledger has of this code is not tried again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from faults import points, shim
+from faults.points import Point
+from faults.scenarios import SCENARIOS
+from faults.trials import Job, Zygote, mounted
+
+LEDGER = Path("faults.jsonl")
+INSIDE_SHARE = 0.6
+"""Of the seeded kills, so many are aimed inside a write; the others come at any time."""
+WORDS = {
+    "KILL": "SIGKILL inside a creation, write, rename or sync",
+    "KILL any time": "SIGKILL at any time",
+    "TERM": "SIGTERM inside one of these",
+    "INT": "SIGINT (Ctrl-C) inside one of these",
+    "ENOSPC": "disk full from that act on, half of a write having arrived",
+    "EIO": "I/O error of one act",
+    "EACCES": "permission withdrawn from that act on",
+    "disk": "a disk of so few bytes more than the job begins with",
+    "beneath": "error of the system beneath Python (LD_PRELOAD): ENOSPC or EIO of one act",
+}
+
+
+def code() -> str:
+    """A number for the code under test."""
+    total = hashlib.sha256()
+    for path in sorted((Path(__file__).parents[2] / "src").rglob("*.py")):
+        total.update(path.read_bytes())
+    return total.hexdigest()[:12]
+
+
+def known() -> list[dict[str, Any]]:
+    """The lines of the ledger; one that was cut by a kill is none."""
+    found = []
+    for line in LEDGER.read_text().splitlines() if LEDGER.exists() else ():
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            continue
+    return found
+
+
+class Soak:
+    """Trials that are written down."""
+
+    def __init__(self, zygote: Zygote, folder: Path) -> None:
+        self.zygote, self.folder, self.code = zygote, folder, code()
+        self.done = {line["key"] for line in known() if line["code"] == self.code}
+        self.jobs: dict[str, Job] = {}
+        self.failed = 0
+
+    def job(self, name: str) -> Job:
+        """A prepared job."""
+        if name not in self.jobs:
+            self.jobs[name] = Job(SCENARIOS[name], self.zygote, self.folder / name)
+        return self.jobs[name]
+
+    def attempt(self, name: str, point: Point, label: str = "") -> None:
+        """Make a trial that the ledger has not."""
+        label = label or point["kind"]
+        key = f"{name} {label} {sorted((k, v) for k, v in point.items() if k != 'acts')}"
+        if key in self.done:
+            return
+        started, problem, act = time.monotonic(), "", ""
+        try:
+            act = self.job(name).try_fault(**point)
+        except AssertionError as error:
+            problem = str(error)[:2000]
+            self.failed += 1
+            print(f"LOSS: {key}: {problem}", flush=True)
+        line = {"key": key, "code": self.code, "job": name, "fault": label, "act": act}
+        line |= {"loss": problem, "seconds": round(time.monotonic() - started, 2)}
+        with LEDGER.open("a") as file:
+            file.write(json.dumps(line) + "\n")
+        self.done.add(key)
+
+
+def seeded(soak: Soak, count: int) -> None:
+    """Kills of jobs, drawn with a seed."""
+    names = [*SCENARIOS]
+    for number in range(count):
+        rng = random.Random(number)
+        name = names[number % len(names)]
+        job = soak.job(name)
+        if number % 10 < 10 * INSIDE_SHARE:
+            soak.attempt(name, rng.choice(points.kills(job.acts)))
+        else:
+            share = round(rng.random(), 3)
+            soak.attempt(name, {"kind": "KILL", "share": share}, "KILL any time")
+
+
+def everything(soak: Soak) -> None:
+    """Every fault at every act."""
+    for name in SCENARIOS:
+        for point in points.every(soak.job(name).acts):
+            soak.attempt(name, point)
+
+
+def full_disks(soak: Soak) -> None:
+    """Disks that are full after so many pages of 4 KiB."""
+    for name in SCENARIOS:
+        for pages in range(0, 40, 2):
+            soak.attempt(name, {"kind": "ENOSPC", "room": pages * 4096}, "disk")
+
+
+def beneath(soak: Soak) -> None:
+    """Errors that libraries meet when they call the system themselves."""
+    for name in SCENARIOS:
+        acts = soak.job(name).acts
+        for kind in ("ENOSPC", "EIO"):
+            for at in range(0, len(acts), 3):
+                soak.attempt(name, {"kind": kind, "at": at, "beneath": True}, "beneath")
+
+
+def table() -> Iterator[str]:
+    """Fault, trials, losses, command; of the newest code in the ledger."""
+    lines = known()
+    newest = lines[-1]["code"] if lines else ""
+    counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    for line in lines:
+        if line["code"] == newest:
+            counts[line["fault"]][0] += 1
+            counts[line["fault"]][1] += bool(line["loss"])
+    commands = {"KILL any time": "--kills 200", "disk": "--full-disks", "beneath": "--system"}
+    yield "| fault | trials | losses | command: `python -m faults.soak` |"
+    yield "|---|---|---|---|"
+    for kind, words in WORDS.items():
+        if kind in counts:
+            trials, losses = counts[kind]
+            command = commands.get(kind, "--kills 200, --all" if kind == "KILL" else "--all")
+            yield f"| {words} | {trials} | {losses} | `{command}` |"
+    jobs = len({line["job"] for line in lines if line["code"] == newest})
+    yield f"\n{jobs} jobs; {time.strftime('%Y-%m-%d')}, code {newest}."
+
+
+def main() -> int:
+    """The soak."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=0, metavar="N")
+    for name in ("all", "full-disks", "system", "table"):
+        parser.add_argument(f"--{name}", action="store_true")
+    wanted = parser.parse_args()
+    if wanted.table:
+        print("\n".join(table()))
+        return 0
+    failed = 0
+    with tempfile.TemporaryDirectory(prefix="soak-") as folder:
+        parts = (
+            (wanted.kills, lambda soak: seeded(soak, wanted.kills), {}),
+            (wanted.all, everything, {}),
+            (wanted.full_disks, full_disks, {}),
+            (wanted.system, beneath, {"preload": True}),
+        )
+        for number, (asked, work, options) in enumerate(parts):
+            if not asked:
+                continue
+            if work is full_disks and not _mounts():
+                print("small disks: skipped, as no disk can be mounted here")
+                continue
+            library = shim.build(Path(folder)) if options else None
+            if options and library is None:
+                print("errors beneath Python: skipped, as there is no gcc")
+                continue
+            zygote = Zygote(preload=library)
+            try:
+                soak = Soak(zygote, Path(folder, str(number)))
+                work(soak)
+                failed += soak.failed
+            finally:
+                zygote.close()
+    print("\n".join(table()))
+    return int(failed > 0)
+
+
+def _mounts() -> bool:
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            with mounted(Path(folder), 2**20):
+                return True
+        except (OSError, subprocess.CalledProcessError):
+            return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())
