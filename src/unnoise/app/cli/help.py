@@ -16,6 +16,8 @@ PANELS = {
     "Method": "method minutes steps noise_model tta each three_d kind estimate",
     "Training in detail": "preset config set_ pairs struct context seed log",
     "Long runs": "resume workers dask prepare part finish",
+    "Page": "workspace no_browser upload_limit upload_count",
+    "Network": "host port password tls_cert tls_key behind_proxy allow_host",
     "Running": "dry_run device backend as_json quiet debug help help_all",
 }
 """Which option stands under which heading, by the names of parameters."""
@@ -85,6 +87,10 @@ EXAMPLES = {
         ("unnoise samples", "what there is"),
         ("unnoise samples cells stack -o try/", "two of them"),
     ),
+    "app": (
+        ("unnoise app", "on this machine, images of this folder"),
+        ("unnoise app --workspace /data/lab", "images of another"),
+    ),
     "config": (
         ("unnoise config n2v > run.yaml", "settings to change"),
         ("unnoise denoise cells.tif --config run.yaml", "and their use"),
@@ -92,7 +98,7 @@ EXAMPLES = {
 }
 
 TASKS = {
-    "Denoise": "denoise train predict",
+    "Denoise": "denoise train predict app",
     "Look at files and noise": "info inspect",
     "Measure a camera": "calibrate correct",
     "Methods and settings": "methods config plot-history",

@@ -10,7 +10,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from unnoise import __version__
-from unnoise.app.cli import about_commands, model_commands, noise_commands
+from unnoise.app.cli import about_commands, app_command, model_commands, noise_commands
 from unnoise.app.cli.help import EVERYTHING, Command, Group
 from unnoise.app.cli.noise_commands import command_line
 from unnoise.app.cli.options import (
@@ -197,6 +197,7 @@ for command in (
     about_commands.doctor,
 ):
     app.command(cls=Command)(command)
+app.command("app", cls=Command)(app_command.page)
 
 
 _UsageProblem: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")

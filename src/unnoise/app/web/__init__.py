@@ -1,1 +1,1 @@
-"""A page in the browser: `unnoise app`."""
+"""``unnoise app``: a page in the browser, on this machine or a server of a facility."""

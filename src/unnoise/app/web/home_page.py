@@ -1,0 +1,176 @@
+"""The first page: drop or choose a file, and what became of the others."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+
+from nicegui import ui
+
+from unnoise.app.amounts import amount
+from unnoise.app.problems import sentence
+from unnoise.app.session.job import Job
+from unnoise.app.web import elements as el
+from unnoise.app.web.site import Site
+from unnoise.errors import InputError
+from unnoise.training.duration import in_words
+
+EVERY = 1.0
+"""Seconds between two looks at the queue."""
+WORDS = {
+    "waiting": "waiting",
+    "running": "running",
+    "done": "done",
+    "failed": "failed",
+    "stopped": "stopped",
+    "interrupted": "interrupted",
+}
+
+
+def build(site: Site, folder: str) -> None:
+    """The page, which shows a folder of the workspace."""
+    with el.page("Denoise images"):
+        with el.tag("div", "columns"):
+            with el.tag("div"):
+                _drop(site)
+            with el.section("From the workspace"):
+                _chooser(site, folder)
+        with el.section("Jobs", "jobs"):
+            _Jobs(site)
+
+
+def _drop(site: Site) -> None:
+    """Where files are dropped or chosen; page.js sends them."""
+    limit = site.settings.upload_limit
+    with el.tag("section", "drop", data_limit=limit, aria_label="Upload"):
+        el.text("p", "Drop image files here, or")
+        with el.tag("label", "button primary"):
+            el.text("span", "Choose files")
+            el.tag("input", type="file", multiple=True)
+        el.text(
+            "p",
+            f"TIFF, OME-TIFF, CZI, LIF, ND2, PNG and many more; up to {amount(limit)} each. "
+            f"They stay on {'this machine' if site.settings.is_local else 'the server'}.",
+            "hint",
+        )
+        el.tag("progress", max=1, value=0, aria_label="Upload")
+        el.text("p", "", "status", role="status")
+        el.text("button", "Cancel", "cancel-uploads", type="button")
+
+
+def _chooser(site: Site, folder: str) -> None:
+    """Folders to enter and images to tick; an HTML form, which needs no script."""
+    try:
+        entries = site.workspace.listing(folder)
+    except InputError as error:
+        el.notice(sentence(error))
+        folder, entries = "", site.workspace.listing("")
+    with el.tag("ul", "crumbs", aria_label="Folder"):
+        parts = [part for part in folder.split("/") if part]
+        with el.tag("li"):
+            el.link(site.workspace.root.name or "/", "/")
+        for number, part in enumerate(parts):
+            with el.tag("li"):
+                el.link(part, el.place("/", ("folder", "/".join(parts[: number + 1]))))
+    if not entries:
+        el.text("p", "This folder holds no images.", "hint")
+        return
+    with el.tag("form", action="/image", method="get"):
+        with el.tag("ul", "files", tabindex=0, role="list", aria_label="Images and folders"):
+            for entry in entries:
+                with el.tag("li"):
+                    if entry.is_folder:
+                        el.link(f"{entry.label}/", el.place("/", ("folder", entry.name)))
+                        continue
+                    el.tag(
+                        "input",
+                        type="checkbox",
+                        name="place",
+                        value=entry.name,
+                        aria_label=f"Select {entry.label}",
+                    )
+                    el.link(entry.label, el.place("/image", ("place", entry.name)))
+                    el.text("span", amount(entry.size) if entry.size else "", "size")
+        if any(not entry.is_folder for entry in entries):
+            el.text("button", "Open the selected", type="submit")
+
+
+class _Jobs:
+    """The queue and its history as a table, kept up to date."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._shown: tuple | None = None
+        self._body = el.tag("div", "scroll")
+        self._refresh()
+        ui.timer(EVERY, self._refresh)
+
+    def _refresh(self) -> None:
+        """Draw the table anew where something changed."""
+        jobs = self._site.queue.jobs()[::-1]
+        shown = tuple((j.id, j.state, round(j.fraction, 2), told_time(j)) for j in jobs)
+        if shown == self._shown:
+            return
+        self._shown = shown
+        self._body.clear()
+        with self._body:
+            if not jobs:
+                el.text("p", "Nothing yet. Choose an image to begin.", "hint")
+                return
+            with el.tag("table"):
+                with el.tag("thead"), el.tag("tr"):
+                    for name in ("Image", "State", "Progress", "Time"):
+                        el.text("th", name, scope="col")
+                    with el.tag("th", scope="col"):
+                        el.text("span", "Actions", "unseen")
+                with el.tag("tbody"):
+                    for job in jobs:
+                        self._row(job)
+
+    def _row(self, job: Job) -> None:
+        """A job."""
+        name = title(job)
+        with el.tag("tr"):
+            with el.tag("th", scope="row"):
+                el.link(name, f"/job/{job.id}")
+            el.text("td", WORDS[job.state], f"state {job.state}")
+            with el.tag("td"):
+                if job.state in ("running", "waiting"):
+                    el.tag("progress", max=1, value=job.fraction, aria_label=f"Progress of {name}")
+            el.text("td", told_time(job))
+            with el.tag("td"):
+                if job.is_over:
+                    el.button("Remove", lambda: self._remove(job), aria_label=f"Remove {name}")
+                else:
+                    el.button("Stop", lambda: self._stop(job), aria_label=f"Stop {name}")
+
+    def _stop(self, job: Job) -> None:
+        self._site.queue.stop(job.id)
+        self._refresh()
+
+    def _remove(self, job: Job) -> None:
+        """From the list; its files stay."""
+        with contextlib.suppress(InputError):  # another browser was faster
+            self._site.queue.remove(job.id)
+        self._refresh()
+
+
+def title(job: Job) -> str:
+    """What a job is called.
+
+    Examples
+    --------
+    >>> from unnoise.app.session.request import Request
+    >>> title(Job("1", Request(("a/cells.tif", "a/b.tif"))))
+    'cells.tif and 1 more'
+    """
+    names = [name.replace("\\", "/").rstrip("/").rpartition("/")[2] for name in job.request.inputs]
+    return names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+
+
+def told_time(job: Job) -> str:
+    """How long a job will take, or when it ended."""
+    if job.state == "running":
+        return "" if job.remaining is None else f"{in_words(job.remaining)} left"
+    at = job.ended or job.created
+    return "" if job.state == "waiting" else time.strftime("%Y-%m-%d %H:%M", time.localtime(at))

@@ -1,0 +1,151 @@
+"""The server of the page: its parts put together, started and stopped."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import webbrowser
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from unnoise.app.web.access import Access
+from unnoise.app.web.guard import Application, Guard, Receive, Scope, Send
+from unnoise.app.web.settings import EVERYWHERE, LOCAL, Settings
+from unnoise.app.web.workspace import Workspace
+from unnoise.errors import InputError, UnnoiseError
+
+if TYPE_CHECKING:
+    import uvicorn
+
+MORE_PORTS = 20
+"""Ports that are tried after the first where none was asked for."""
+
+
+def run(
+    settings: Settings,
+    *,
+    any_port: bool = False,
+    open_browser: bool = False,
+    echo: Callable[[str], None] = print,
+) -> None:
+    """Serve the page until Ctrl-C.
+
+    Parameters
+    ----------
+    settings : Settings
+    any_port : bool
+        Whether another port is taken where the wanted one is in use.
+    open_browser : bool
+        Whether the page is opened in the browser of this machine.
+    echo : callable
+        Prints a line.
+
+    Raises
+    ------
+    InputError
+        If the settings are unsafe or the port is in use.
+    UnnoiseError
+        If NiceGUI is not installed.
+    """
+    settings.check()
+    try:
+        import nicegui  # noqa: F401
+        import uvicorn
+    except ImportError as error:
+        raise UnnoiseError(
+            "the page needs NiceGUI, which is not installed; pip install 'unnoise[app]'"
+        ) from error
+    listening = _listening(settings, any_port=any_port)
+    from unnoise.app.web.pages import application
+    from unnoise.app.web.site import Site
+
+    workspace = Workspace(settings.workspace)
+    workspace.prepare()
+    access = Access(settings)
+    with listening, Site.opened(settings, workspace) as site:
+        place = address(settings, listening.getsockname()[1], access)
+        config = uvicorn.Config(
+            compressed(Guard(application(site), access)),
+            log_level="warning",
+            access_log=False,  # it would hold the token
+            server_header=False,
+            date_header=False,
+            proxy_headers=False,
+            ws="wsproto",
+            ws_max_size=1 << 20,
+            timeout_graceful_shutdown=3,
+            ssl_certfile=settings.tls_cert,
+            ssl_keyfile=settings.tls_key,
+        )
+        _serve(uvicorn.Server(config), listening, place, settings, open_browser, echo)
+    echo("closed; jobs that wait go on when unnoise app is started again")
+
+
+def _serve(
+    server: uvicorn.Server,
+    listening: socket.socket,
+    place: str,
+    settings: Settings,
+    open_browser: bool,
+    echo: Callable[[str], None],
+) -> None:
+    """Until a signal to stop, which ends it well."""
+    echo(f"unnoise app: {place}")
+    if settings.password is not None:
+        echo("It asks for the password.")
+    echo(f"Images are chosen from {settings.workspace.resolve()}. Stop with Ctrl-C.")
+    if open_browser:
+        webbrowser.open(place)
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run(sockets=[listening])
+
+
+def address(settings: Settings, port: int, access: Access) -> str:
+    """What to type into a browser.
+
+    Without a password it holds the token that lets its holder in.
+    """
+    scheme = "https" if settings.encrypted else "http"
+    if settings.behind_proxy:
+        return f"{scheme}://{settings.allow_hosts[0]}/"
+    host = settings.host
+    if host in EVERYWHERE:
+        host = settings.allow_hosts[0] if settings.allow_hosts else socket.gethostname()
+    host = f"[{host}]" if ":" in host else host
+    token = "" if settings.password is not None else f"?token={access.secret}"
+    return f"{scheme}://{host}:{port}/{token}"
+
+
+def _listening(settings: Settings, *, any_port: bool) -> socket.socket:
+    """A socket on a free port."""
+    ports = range(settings.port, min(settings.port + (MORE_PORTS if any_port else 1), 65536))
+    host = LOCAL[0] if settings.host == "localhost" else settings.host
+    problem: OSError | None = None
+    for port in ports:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        found = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            found.bind((host, port))
+            found.listen(128)
+            return found
+        except OSError as error:
+            found.close()
+            problem = error
+    raise InputError(
+        f"cannot listen on {settings.host}, port {settings.port} "
+        f"({problem.strerror if problem else 'no such port'}); choose another one with --port"
+    )
+
+
+def compressed(app: Application) -> Application:
+    """Scripts and styles of the library go compressed, images as they are."""
+    from starlette.middleware.gzip import GZipMiddleware
+
+    packed: Any = GZipMiddleware(app, minimum_size=1000, compresslevel=6)
+
+    async def choose(scope: Scope, receive: Receive, send: Send) -> None:
+        chosen = packed if scope.get("path", "").startswith("/_nicegui/") else app
+        await chosen(scope, receive, send)
+
+    return choose

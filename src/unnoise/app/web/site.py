@@ -1,0 +1,155 @@
+"""What all visitors share, and the requests that come of what they choose."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from unnoise.app.session.jobs import JobQueue
+from unnoise.app.session.request import Request
+from unnoise.app.web.gallery import Gallery
+from unnoise.app.web.settings import Settings
+from unnoise.app.web.workspace import Workspace, safe_name
+from unnoise.images.formats.registry import suffix_of
+
+
+@dataclass
+class Choices:
+    """What a visitor chose for a denoising; empty texts mean the default.
+
+    Attributes
+    ----------
+    budget : str
+    axes, series, channels, time, z, dtype, compress, method : str
+    model : str
+        The name of a folder of models.
+    save_model : str
+        A name for what is trained.
+    uncertainty : bool
+    together : bool
+        Whether several files share one net.
+    """
+
+    budget: str = "auto"
+    axes: str = ""
+    series: str = ""
+    channels: str = ""
+    time: str = ""
+    z: str = ""
+    dtype: str = ""
+    compress: str = ""
+    method: str = ""
+    model: str = ""
+    save_model: str = ""
+    uncertainty: bool = False
+    together: bool = False
+
+
+STAMP = "%Y-%m-%d_%H%M_"
+"""What the folders of results begin with."""
+PASSED_ON = ("axes", "series", "channels", "time", "z", "dtype", "compress", "method")
+
+
+@dataclass(frozen=True)
+class Site:
+    """The workspace, its queue and its images.
+
+    Attributes
+    ----------
+    settings : Settings
+    workspace : Workspace
+    queue : JobQueue
+    gallery : Gallery
+    measuring : threading.Semaphore
+        Looks at images take turns, so that visitors leave processors to the jobs.
+    """
+
+    settings: Settings
+    workspace: Workspace
+    queue: JobQueue
+    gallery: Gallery
+    measuring: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(1))
+
+    @classmethod
+    @contextlib.contextmanager
+    def opened(cls, settings: Settings, workspace: Workspace) -> Iterator[Site]:
+        """With the queue of the workspace; at the end its jobs are stopped, as by Ctrl-C."""
+        queue = JobQueue(workspace.queue)
+        try:
+            yield cls(settings, workspace, queue, Gallery(workspace))
+        finally:
+            queue.close(stop=True)
+
+    def requests(self, files: Sequence[Path], choices: Choices) -> list[Request]:
+        """What the choices mean for some files: a job of each, or one of all.
+
+        Raises
+        ------
+        InputError
+            If files or model lie elsewhere.
+        """
+        inside = [self.workspace.inside(path) for path in files]
+        groups = [inside] if choices.together else [[path] for path in inside]
+        taken: set[str] = set()
+        return [self._request(group, choices, taken) for group in groups]
+
+    def _request(self, group: Sequence[Path], choices: Choices, taken: set[str]) -> Request:
+        """A job of some files, whose results have a folder of their own."""
+        folder = self._free(self.workspace.results, _stamped(group[0]), taken)
+        values: dict[str, Any] = {
+            "inputs": tuple(map(str, group)),
+            "out": f"{folder}/",
+            "budget": choices.budget,
+            **{name: getattr(choices, name).strip() or None for name in PASSED_ON},
+        }
+        if choices.uncertainty:
+            values["uncertainty"] = f"{folder / 'uncertainty'}/"
+        if choices.model:
+            values |= {
+                "model": str(self.workspace.path(self._model(choices.model))),
+                "method": None,
+            }
+        elif choices.save_model:
+            place = self._free(self.workspace.models, safe_name(choices.save_model), taken)
+            values["save_model"] = str(place)
+        return Request.from_dict({name: v for name, v in values.items() if v is not None})
+
+    def _model(self, name: str) -> str:
+        """A folder of models, from the workspace on."""
+        return f"{self.workspace.name(self.workspace.models)}/{name}"
+
+    def _free(self, folder: Path, name: str, taken: set[str]) -> Path:
+        """A place that is taken neither on disk nor by a job, and is from now on."""
+        requests = [job.request for job in self.queue.jobs()]
+        meant = taken.union(*({str(r.out).rstrip("/"), str(r.save_model)} for r in requests))
+        ends = ("", *(f"_{n}" for n in range(2, 100_000)))
+        places = (folder / f"{name}{end}" for end in ends)
+        place = next(p for p in places if not p.exists() and str(p) not in meant)
+        taken.add(str(place))
+        return place
+
+    def models(self) -> list[str]:
+        """The names of the models that were kept."""
+        folders = sorted(self.workspace.models.iterdir())
+        return [p.name for p in folders if (p / "config.yaml").is_file()]
+
+    def again(self, request: Request) -> Request:
+        """The same request, with places of its own for what it makes."""
+        taken: set[str] = set()
+        folder = self._free(self.workspace.results, _stamped(Path(request.inputs[0])), taken)
+        spread = None if request.uncertainty is None else f"{folder / 'uncertainty'}/"
+        saved = request.save_model
+        if saved is not None:
+            saved = str(self._free(self.workspace.models, Path(saved).name, taken))
+        return replace(request, out=f"{folder}/", uncertainty=spread, save_model=saved)
+
+
+def _stamped(path: Path) -> str:
+    """The name of a folder of results: the time, and what was denoised."""
+    name = safe_name(path.name)
+    return time.strftime(STAMP) + (name[: len(name) - len(suffix_of(name))] or "image")

@@ -1,0 +1,183 @@
+"""Uploads arrive whole, within limits, or leave nothing; downloads lie in the workspace."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import tracemalloc
+import zipfile
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.routing import Route
+
+from unnoise.app.web import transfer
+from unnoise.app.web.settings import Settings
+from unnoise.app.web.transfer import Uploads
+from unnoise.app.web.workspace import Workspace
+
+from .browserless import asked, pieces
+
+BYTES = os.urandom(300_000)
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    """An empty one."""
+    (tmp_path / "work").mkdir()
+    found = Workspace(tmp_path / "work")
+    found.prepare()
+    return found
+
+
+def server(workspace: Workspace, **changed: Any) -> Starlette:
+    """Takes uploads."""
+    settings = replace(Settings(workspace.root, upload_limit=1_000_000), **changed)
+    answer = Uploads(workspace, settings).answer
+    return Starlette(routes=[Route("/upload", answer, methods=["POST"])])
+
+
+def left(workspace: Workspace) -> list[str]:
+    """The files of the workspace."""
+    return sorted(workspace.name(p) for p in workspace.root.rglob("*") if p.is_file())
+
+
+def test_an_upload_arrives_bit_for_bit_and_for_its_owner_alone(workspace: Workspace) -> None:
+    app = server(workspace)
+    for name in ("cells.tif", "cells_2.tif"):
+        answer = asked(app, "POST", "/upload?name=cells.tif", content=pieces(BYTES))
+        assert answer.json() == {"name": f"unnoise-app/uploads/{name}"}
+        path = workspace.uploads / name
+        assert path.read_bytes() == BYTES
+        if os.name == "posix":
+            assert path.stat().st_mode & 0o777 == 0o600
+    assert len(left(workspace)) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "status", "says"),
+    [
+        ("x.tif", pieces(b"x" * 1_000_001), 413, "--upload-limit"),  # no length told
+        ("x.tif", b"x" * 1_000_001, 413, "--upload-limit"),
+        ("x.tif", b"", 400, "empty"),
+        ("x.exe", b"MZ", 400, "suffix"),
+        ("", b"x", 400, "suffix"),
+    ],
+)
+def test_what_is_refused_leaves_nothing(
+    workspace: Workspace, name: str, content: Any, status: int, says: str
+) -> None:
+    answer = asked(server(workspace), "POST", f"/upload?name={name}", content=content)
+    assert answer.status_code == status
+    assert says in answer.json()["problem"]
+    assert left(workspace) == []
+
+
+@pytest.mark.parametrize("name", ["../../x.tif", "/etc/x.tif", "..%5C..%5Cx.tif", "a%00/x.tif"])
+def test_a_name_does_not_choose_the_folder(workspace: Workspace, name: str) -> None:
+    asked(server(workspace), "POST", f"/upload?name={name}", content=b"x")
+    assert left(workspace) == ["unnoise-app/uploads/x.tif"]
+
+
+def test_the_number_of_uploads_is_limited(workspace: Workspace) -> None:
+    app = server(workspace, upload_count=2)
+    found = [asked(app, "POST", "/upload?name=x.tif", content=b"x").status_code for _ in range(3)]
+    assert found == [200, 200, 413]
+
+
+def test_a_full_disk_is_told_early(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "KEPT_FREE", 1e18)
+    answer = asked(server(workspace), "POST", "/upload?name=x.tif", content=b"x")
+    assert "free some space" in answer.json()["problem"]
+
+
+def test_a_connection_that_breaks_leaves_nothing(workspace: Workspace) -> None:
+    coming = [
+        {"type": "http.request", "body": b"x" * 1000, "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive() -> dict:
+        return coming.pop(0)
+
+    query = {"type": "http", "method": "POST", "headers": [], "query_string": b"name=x.tif"}
+    uploads = Uploads(workspace, Settings(workspace.root))
+    asyncio.run(uploads.answer(Request(query, receive)))
+    assert left(workspace) == []
+
+
+def test_so_many_uploads_run_at_once(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transfer, "MOST_AT_ONCE", 0)
+    assert asked(server(workspace), "POST", "/upload?name=x.tif", content=b"x").status_code == 429
+
+
+def test_an_upload_is_never_in_memory(workspace: Workspace) -> None:
+    async def many() -> AsyncIterator[bytes]:
+        for _ in range(400):
+            yield bytes(1 << 16)
+
+    app = server(workspace, upload_limit=10**9)
+    tracemalloc.start()
+    try:
+        assert asked(app, "POST", "/upload?name=x.tif", content=many()).status_code == 200
+        assert tracemalloc.get_traced_memory()[1] < 8e6  # of 26 MB
+    finally:
+        tracemalloc.stop()
+
+
+def serving(answer: Any) -> Starlette:
+    """A server with one answer."""
+    return Starlette(routes=[Route("/", lambda request: answer)])
+
+
+def test_a_download_is_the_file_under_its_name(workspace: Workspace) -> None:
+    path = workspace.results / "z\u00e9lle <b>.tif"
+    path.write_bytes(BYTES)
+    answer = asked(serving(transfer.download(workspace, path)))
+    assert answer.content == BYTES
+    disposition = answer.headers["content-disposition"]
+    assert disposition.startswith("attachment")
+    assert "<" not in disposition
+    assert answer.headers["content-type"] == "application/octet-stream"
+
+
+def test_a_folder_is_downloaded_as_a_zip_file(workspace: Workspace, tmp_path: Path) -> None:
+    folder = workspace.results / "x.zarr"
+    (folder / "0").mkdir(parents=True)
+    (folder / "zarr.json").write_text("{}")
+    (folder / "0" / "c").write_bytes(BYTES)
+    (tmp_path / "secret").write_text("secret")
+    (folder / "0" / "link").symlink_to(tmp_path / "secret")
+    answer = asked(serving(transfer.download(workspace, folder)))
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
+        assert archive.testzip() is None
+        assert sorted(archive.namelist()) == ["x.zarr/0/c", "x.zarr/zarr.json"]
+        assert archive.read("x.zarr/0/c") == BYTES
+
+
+def test_what_lies_elsewhere_is_not_downloaded(workspace: Workspace, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.html"
+    secret.write_text("secret")
+    (workspace.results / "link.html").symlink_to(secret)
+    for path in (secret, workspace.results / "link.html", workspace.results / "no.html", None):
+        for answer in (transfer.download, transfer.report):
+            found = asked(serving(answer(workspace, path)))
+            assert found.status_code == 404
+            assert found.text != "secret"
+
+
+def test_a_report_is_shut_off_from_the_page(workspace: Workspace) -> None:
+    path = workspace.results / "x.report.html"
+    path.write_text("<script>1</script>")
+    answer = asked(serving(transfer.report(workspace, path)))
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("sandbox")
+    assert "allow-same-origin" not in policy
+    assert "default-src 'none'" in policy
+    assert asked(serving(transfer.report(workspace, path.with_suffix(".tif")))).status_code == 404
