@@ -8,10 +8,13 @@ places.
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -31,15 +34,28 @@ OVERVIEW = 2**24
 """Pixels of an overview at most, 64 MB."""
 KEPT = 2**27
 """Bytes of the overviews of an image that are kept, the last used ones."""
-PROBES, PROBE = 16, 32
-"""Places along each axis that fill an overview at first, and pixels of each."""
+PROBES, FINER, PROBE = 8, 24, 32
+"""Places along each axis that fill an overview at first, and soon after; and pixels of each.
+
+The first ones are those whose pixels told the brightness, so their tiles are decoded already.
+"""
+MANY = 2**28
+"""Pixels of a plane from which the second ones are worth their time."""
 BAND = 2**25
 """Pixels of a band of rows: strips of that many stay decoded, so each is decoded once."""
 BLOCK = 1024
 PATIENCE = 20.0
 """Seconds without anybody looking after which an overview is not worked on any longer."""
 
-_background = ThreadPoolExecutor(1, thread_name_prefix="overview")
+
+def _last() -> None:
+    """The thread takes what others leave, so tiles that somebody waits for come first."""
+    with suppress(OSError):  # where priorities are those of processes
+        if sys.platform == "linux":
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+
+
+_background = ThreadPoolExecutor(1, thread_name_prefix="overview", initializer=_last)
 
 
 class Place(NamedTuple):
@@ -212,6 +228,7 @@ class Overview:
         self._blocks = _blocks(shape, steps)
         self._next, self._asked, self._works = 0, time.monotonic(), False
         self._error: Exception | None = None
+        self._is_fine = True
         self._lock = threading.Lock()
 
     def look(self) -> tuple[NDArray, float]:
@@ -224,37 +241,42 @@ class Overview:
         """
         with self._lock:
             self._asked = time.monotonic()
-            if self._error is not None:
-                raise self._error
+            error, self._error = self._error, None
+            if error is not None:  # told once: a disk may be there again
+                raise error
             if self._pixels is None:
                 _, height, width = self._shape
                 if height * width <= WHOLE:
                     y, x = (slice(0, n) for n in self._small[1:])
                     self._pixels, self._next = self._read(y, x, self._steps), len(self._blocks)
                 else:
-                    self._pixels = self._probed()
+                    self._pixels = self._probed(PROBES)
+                    self._is_fine = height * width < MANY
             if self._next < len(self._blocks) and not self._works:
                 self._works = True
                 _background.submit(self._work)
             return self._pixels, self._next / len(self._blocks)
 
-    def _probed(self) -> NDArray:
+    def _probed(self, count: int) -> NDArray:
         """Means of a few places, interpolated between them."""
         channels, height, width = self._shape
-        middles = (2 * np.arange(PROBES) + 1) / (2 * PROBES)
-        rows, columns = ((middles * n).astype(int).tolist() for n in (height, width))
-        probes = np.empty((channels, PROBES, PROBES), np.float32)
+        rows, columns = (middles(n, count, PROBE) for n in (height, width))
+        probes = np.empty((channels, len(rows), len(columns)), np.float32)
         for i, y in enumerate(rows):
             for j, x in enumerate(columns):
                 down, right = slice(y, min(y + PROBE, height)), slice(x, min(x + PROBE, width))
                 probes[:, i, j] = _mean(self._read(down, right, 1))
         probes = np.where(np.isnan(probes), _mean(probes)[:, None, None], probes)
         _, tall, wide = self._small
-        return _between(_between(probes, 1, tall), 2, wide)
+        return np.asarray(
+            _between(len(rows), tall) @ probes @ _between(len(columns), wide).T, np.float32
+        )
 
     def _work(self) -> None:
         """Read a block, and come again for the next one, so that planes take turns."""
         try:
+            if not self._is_fine:
+                self._pixels, self._is_fine = self._probed(FINER), True
             y, x = self._blocks[self._next]
             block = self._read(y, x, self._steps)
             with self._lock:
@@ -268,6 +290,18 @@ class Overview:
             self._works = is_wanted and self._error is None and self._next < len(self._blocks)
             if self._works:
                 _background.submit(self._work)
+
+
+def middles(size: int, count: int, window: int) -> list[int]:
+    """Where windows begin that lie in the middles of equal parts of an axis, without overlap.
+
+    Examples
+    --------
+    >>> middles(1000, 4, 100), middles(250, 4, 100), middles(50, 4, 100)
+    ([75, 325, 575, 825], [12, 137], [0])
+    """
+    count = max(min(count, size // window), 1)
+    return [max(int((2 * i + 1) * size / (2 * count) - window / 2), 0) for i in range(count)]
 
 
 def _blocks(shape: tuple[int, int, int], steps: int) -> list[tuple[slice, slice]]:
@@ -284,14 +318,11 @@ def _blocks(shape: tuple[int, int, int], steps: int) -> list[tuple[slice, slice]
     ]
 
 
-def _between(values: NDArray, axis: int, size: int) -> NDArray:
-    """Values along an axis, at so many places between them."""
-    count = values.shape[axis]
+def _between(count: int, size: int) -> NDArray[np.float32]:
+    """Weights that interpolate between values at equal distances, (places, values)."""
     at = np.clip((np.arange(size) + 0.5) * count / size - 0.5, 0, count - 1)
-    first = np.minimum(at.astype(int), count - 2)
-    share = (at - first).astype(values.dtype).reshape([-1 if i == axis else 1 for i in range(3)])
-    low, high = values.take(first, axis), values.take(first + 1, axis)
-    return np.asarray(low + share * (high - low))
+    weights = np.maximum(1 - np.abs(at[:, None] - np.arange(count)), 0)
+    return np.asarray(weights, np.float32)
 
 
 def _plane(image: Image, where: ax.Where) -> NDArray:

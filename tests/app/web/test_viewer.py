@@ -54,7 +54,7 @@ def test_pixels_are_where_they_should_be_when_zoomed(page: Any, viewers: str) ->
     assert zoom == pytest.approx(1.5**6, rel=0.01)
     seen.press("ArrowRight", "ArrowRight")
     y, x = seen.place()
-    page.get_by_text("Channels and brightness").click()
+    page.get_by_text("Brightness").click()
     page.get_by_label("Black value").fill("3000")
     page.get_by_label("White value").fill("3040")
     page.keyboard.press("Enter")
@@ -163,7 +163,7 @@ def test_channels_are_hidden_and_take_other_colours(page: Any, viewers: str) -> 
 
 def test_brightness_by_numbers_and_percentiles(page: Any, viewers: str) -> None:
     seen = Seen(page, viewers, "?noisy=grey")
-    page.get_by_text("Channels and brightness").click()
+    page.get_by_text("Brightness").click()
     page.get_by_label("White value").fill("2500")
     page.keyboard.press("Enter")
     page.get_by_label("Black value").fill("2000")

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from unnoise.app.pyramid import PROBES, middles
 from unnoise.images.acquisition import rgb
 from unnoise.images.image import Image
 from unnoise.report import colour
 
 PERCENT = 0.1, 99.9
 """What is black and white at first: all but one pixel in a thousand at either end."""
-WINDOWS, WINDOW = 8, 64
+WINDOWS, WINDOW = PROBES, 64
 """Windows along Y and X that tell the limits, and their pixels: 262,144 of each channel."""
 PLANES = 4
 """Planes over which they are spread, as formats without tiles decode whole planes."""
@@ -88,7 +89,7 @@ def _windows(image: Image) -> NDArray:
     """The pixels of windows all over an image, (channel, pixel)."""
     n = image.sizes
     planes = [{k: (2 * i + 1) * n[k] // (2 * PLANES) for k in "STZ"} for i in range(PLANES)]
-    rows, columns = (_starts(n[k]) for k in "YX")
+    rows, columns = (middles(n[k], WINDOWS, WINDOW) for k in "YX")
     parts = []
     for i, y in enumerate(rows):
         for j, x in enumerate(columns):
@@ -96,12 +97,6 @@ def _windows(image: Image) -> NDArray:
             block = image.original({**planes[(i + j) % PLANES], **where})
             parts.append(block[0, 0].reshape(n["C"], -1))
     return np.concatenate(parts, axis=1)
-
-
-def _starts(size: int) -> list[int]:
-    """Where windows begin that are spread over an axis without overlap."""
-    count = max(min(WINDOWS, size // WINDOW), 1)
-    return [round(i * max(size - WINDOW, 0) / max(count - 1, 1)) for i in range(count)]
 
 
 def limits(

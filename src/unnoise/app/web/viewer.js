@@ -164,7 +164,7 @@ class Viewer {
     };
     this.percentiles = element("div", { class: "percentiles" }, percentile("low", "Black", 0.1), percentile("high", "White", 99.9));
     const wasOpen = this.channels.querySelector("details")?.open ?? (this.shown.length > 1 && !this.about.noisy.rgb);
-    this.channels.replaceChildren(element("details", { open: wasOpen }, element("summary", {}, "Channels and brightness"), ...this.shown.map(one), this.percentiles));
+    this.channels.replaceChildren(element("details", { open: wasOpen }, element("summary", {}, this.shown.length > 1 ? "Channels and brightness" : "Brightness"), ...this.shown.map(one), this.percentiles));
   }
 
   async setPercentiles() {
