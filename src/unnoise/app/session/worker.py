@@ -50,15 +50,18 @@ def main() -> None:
         waiting.put(encode(event))
 
     try:
-        with naming_options():
-            threading.Thread(target=_listen, daemon=True).start()
-            request = Request.from_dict(order["request"])
-            for event in thinned(request.events(), clock=time.monotonic):
-                tell(event)
+        try:
+            with naming_options():
+                threading.Thread(target=_listen, daemon=True).start()
+                request = Request.from_dict(order["request"])
+                for event in thinned(request.events(), clock=time.monotonic):
+                    tell(event)
+        except KeyboardInterrupt:
+            tell(Stopped("stopped; unfinished files were removed, finished ones stay"))
+        except Exception as error:
+            tell(Problem(sentence(error), misuse=exit_code(error) == 2))
     except KeyboardInterrupt:
-        tell(Stopped("stopped; unfinished files were removed, finished ones stay"))
-    except Exception as error:
-        tell(Problem(sentence(error), misuse=exit_code(error) == 2))
+        pass  # all is told already
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         waiting.put(None)
