@@ -183,7 +183,9 @@ class _ImagePage:
 
     def _look(self, request: Request) -> Look:
         with self._site.measuring:
-            return look(request)
+            found = look(request)
+        self._site.queue.prepare()  # whoever looks is about to start
+        return found
 
     def _tell(self, found: Look) -> None:
         """What was found, in words."""
