@@ -165,22 +165,26 @@ def mark_done(hidden: Path) -> None:
 
 
 def volume(folder: Path) -> list[Row]:
-    """Peak memory of the default net on a stack of 4 GB, in 3D and in 2D; a few pieces of it."""
+    """Peak memory of the default net on stacks of 1 and 4 GB, in 3D and in 2D; a few pieces."""
+    from unnoise.models.stream import Plan
+
     rows: list[Row] = []
     chunk = (16, 256, 256)
     small = linked(folder, "volume.zarr", (32, 256, 256), chunk)
-    image = linked(folder, "4.zarr", (512, 2048, 2048), chunk)
-    for ndim, pieces in (("2d", 2), ("3d", 1)):
-        net = model(folder, f"n2v_{ndim}", small, f"--{ndim}")
-        words = predicting(net, image, folder / f"out_{ndim}.zarr")
+    nets = {ndim: model(folder, f"n2v_{ndim}", small, f"--{ndim}") for ndim in ("2d", "3d")}
+    for depth, (ndim, pieces) in itertools.product((128, 512), (("2d", 2), ("3d", 1))):
+        image = folder / f"{depth}.zarr"
+        if not image.exists():
+            linked(folder, image.name, (depth, 2048, 2048), chunk)
+        words = predicting(nets[ndim], image, folder / f"out_{ndim}_{depth}.zarr")
         command(*words, "--prepare")
-        hidden = folder / f".out_{ndim}.zarr.unfinished"
-        from unnoise.models.stream import Plan
-
+        hidden = folder / f".out_{ndim}_{depth}.zarr.unfinished"
         plan = Plan.from_dict(json.loads((hidden / "plan.json").read_text())["plan"])
-        made = command(*words, "--part", f"0/{max(plan.count // pieces, 1)}")
-        own = {"what": f"predict, default n2v, {ndim}", "gb": 4.3, "tile": list(plan.tile)}
-        rows.append({**own, "sides": list(plan.sides), "pieces": plan.count, **made})
+        parts = max(plan.count // pieces, 1)  # one in the middle, where tiles are largest
+        made = command(*words, "--part", f"{parts // 2}/{parts}")
+        own = {"what": f"predict, default n2v, {ndim}", "gb": depth * 2048**2 * 2 / 1e9}
+        own |= {"tile": list(plan.tile), "sides": list(plan.sides), "pieces": plan.count}
+        rows.append({**own, **made})
         print(rows[-1], flush=True)
     return rows
 

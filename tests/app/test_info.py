@@ -14,6 +14,8 @@ from unnoise.app.files import InputOptions
 from unnoise.errors import InputError
 from unnoise.images.image import Image
 
+from .piecewise import run
+
 PIXELS = np.random.default_rng(0).poisson(20, (3, 2, 40, 48)).astype(np.uint16)
 
 
@@ -89,6 +91,18 @@ def test_a_broken_file_among_several_is_told_and_alone_an_error(stack, tmp_path)
     assert "is empty" in bad["problem"]
     with pytest.raises(InputError, match="is empty"):
         info.run([empty], InputOptions())
+
+
+def test_an_unfinished_result_is_told_with_how_to_go_on(work, tmp_path):
+    run(work, stop=3)
+    (found,) = facts(work.source, estimate=False)["unfinished"]
+    assert found["result"] == str(work.result)
+    assert (found["pieces_done"], found["pieces"]) == (3, 16)
+    assert found["resume"].startswith(f"unnoise predict {work.model} {work.source} -o ")
+    text = info.run([work.source], InputOptions(), estimate=False)
+    assert "unfinished: 3 of 16 pieces of" in text
+    run(work)
+    assert facts(work.source, estimate=False)["unfinished"] == []
 
 
 def test_what_cannot_be_estimated_costs_no_fact(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+import unnoise
+from synthetic import photons
 from unnoise.config.config import Config
 from unnoise.errors import ModelError
 from unnoise.images import axes as ax
@@ -18,7 +21,7 @@ from unnoise.images.image import Image
 from unnoise.images.normalization import ChannelStatistics
 from unnoise.models.build import build_net, new_weights
 from unnoise.models.model import Model
-from unnoise.models.predict import predict, predict_array
+from unnoise.models.predict import predict, predict_array, tile_memory
 from unnoise.models.tile_results import _averaged
 from unnoise.training.plan import plan
 
@@ -182,3 +185,20 @@ def test_averaging_shows_the_net_only_what_keeps_a_structured_mask() -> None:
     assert len(seen) == 2
     assert all(torch.equal(x, footprint) for x in seen)
     assert torch.equal(mean, footprint)
+
+
+@pytest.mark.parametrize("method", ["gaussian", "nlm"])
+def test_a_tile_of_a_filter_takes_no_more_than_it_is_said_to(method: str) -> None:
+    """Of arrays of NumPy; those of PyTorch are float32 beside them."""
+    pixels = photons((320, 320))
+    model = unnoise.train(pixels[:64, :64], method=method)
+    image = Image.from_array(pixels)
+    for _ in predict(model, image, device="cpu"):  # what is loaded only once
+        pass
+    tracemalloc.start()
+    for _ in predict(model, image, device="cpu"):
+        pass
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert 0.4 * tile_memory(model, image, device="cpu") < peak
+    assert peak < tile_memory(model, image, device="cpu")

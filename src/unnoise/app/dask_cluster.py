@@ -24,6 +24,8 @@ from unnoise.models.folder import CONFIG, WEIGHTS
 
 TASKS = 10_000
 """Most tasks: a scheduler holds a few kilobytes of each."""
+QUIET = {"distributed.worker.profile.enabled": False, "distributed.admin.tick.interval": "1s"}
+"""Of local workers nobody looks at the profile, which is taken 100 times a second."""
 SHARES, GROUP = 16, 16
 """Tasks that every worker gets at least, if there are so many pieces, and most tiles in a task."""
 CONNECT = 20.0
@@ -78,6 +80,7 @@ def predicted(work: Work, pieces: Pieces, place: str, count: int, threads: int) 
     with contextlib.ExitStack() as stack:
         try:
             if is_local:
+                stack.enter_context(import_module("dask").config.set(QUIET))
                 options = {"threads_per_worker": 1, "dashboard_address": None}
                 cluster = distributed.LocalCluster(n_workers=count, **options)
                 place = stack.enter_context(cluster)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,8 +15,10 @@ from unnoise.app.amounts import amount as amount
 from unnoise.app.files import InputOptions
 from unnoise.errors import InputError, UnnoiseError, printable
 from unnoise.images import formats
+from unnoise.images.formats import unfinished
 from unnoise.images.formats.content import about_of
 from unnoise.images.formats.registry import split_inside
+from unnoise.images.formats.urls import Url
 from unnoise.images.image import Image
 
 if TYPE_CHECKING:
@@ -83,6 +86,7 @@ def _file(path: Path, reading: InputOptions, estimate: bool, *, alone: bool) -> 
         "format": known.name.partition(":")[0] if known else "of another package",
         "reader": known.library if known else None,
         "bytes_on_disk": sum(map(_size, formats.files_of(path))),
+        "unfinished": _unfinished(path),
     }
     try:
         chosen = reading.series is not None or reading.positions is not None
@@ -105,6 +109,27 @@ def _file(path: Path, reading: InputOptions, estimate: bool, *, alone: bool) -> 
             raise
         facts["problem"] = str(error)
     return facts
+
+
+def _unfinished(path: Path) -> list[dict[str, Any]]:
+    """Results of a file that are begun, beside it or in the current folder, and how to go on."""
+    file, _ = split_inside(path)
+    if isinstance(file, Url):
+        return []
+    source = str(file.absolute())
+    folders = dict.fromkeys((file.absolute().parent, Path.cwd()))
+    found = (one for folder in folders for one in unfinished.parts(folder))
+    return [
+        {
+            "result": one.result,
+            "model": one.model,
+            "pieces_done": one.done,
+            "pieces": one.pieces,
+            "resume": shlex.join(["unnoise", "predict", one.model, one.source, "-o", one.result]),
+        }
+        for one in found
+        if source in (one.source, one.result)
+    ]
 
 
 def _image(image: Image, *, is_used: bool, estimate: bool) -> dict[str, Any]:
@@ -185,6 +210,11 @@ def _text(facts: dict[str, Any]) -> str:
         lines.append(f"  cannot be read: {facts['problem']}")
     for image in facts.get("images", ()):
         lines += _lines(image)
+    lines += [
+        f"  unfinished: {one['pieces_done']} of {one['pieces']} pieces of {one['result']} are "
+        f"kept; go on with the same command and options as before ({one['resume']} ...)"
+        for one in facts["unfinished"]
+    ]
     return "\n".join(printable(line) for line in lines)
 
 

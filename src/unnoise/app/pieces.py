@@ -235,7 +235,10 @@ class Pieces:
         self.result.create()
         self._known = Ledger(self.folder)
         plan = Plan.of(self.ready, chunks)
-        self.result.keep({"identity": self.work.identity(self.image), "plan": plan.to_dict()})
+        work = self.work.absolute()
+        about = {"model": work.model, "source": str(work.source), "result": str(work.result)}
+        own = {"identity": self.work.identity(self.image), "plan": plan.to_dict()}
+        self.result.keep({**own, "about": about})  # the last tells people, see `unnoise info`
         return 0
 
     def done(self) -> set[int]:

@@ -128,14 +128,14 @@ FILTERS: dict[str, Entry] = {
         run=_gaussian,
         values=lambda noise: {"sigma": _times(1, 0.4, 6, 12)},
         n_masks=16,
-        bytes_per_pixel=16,
+        bytes_per_pixel=53,
         reach=lambda ndim, values: int(4 * values["sigma"] + 0.5),
     ),
     "nlm": Entry(
         run=_nlm,
         values=lambda noise: {"h": _times(noise, 0.2, 1.6, 8), "sigma": [noise]},
         n_masks=8,
-        bytes_per_pixel=48,
+        bytes_per_pixel=64,
         reach=lambda ndim, values: NLM_PATCH[ndim][1] + NLM_PATCH[ndim][0] // 2,
     ),
     "tv": Entry(

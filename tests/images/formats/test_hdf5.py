@@ -112,6 +112,29 @@ def test_labels_of_dimensions_tell_the_axes(tmp_path: Path) -> None:
     assert formats.open(path).axes == "TYX"
 
 
+BDV = """<?xml version="1.0" encoding="UTF-8"?>
+<SpimData version="0.2"><SequenceDescription><ViewSetups><ViewSetup><id>0</id>
+<voxelSize><unit>µm</unit><size>0.25 0.25 2.0</size></voxelSize>
+</ViewSetup></ViewSetups></SequenceDescription></SpimData>"""
+
+
+def test_of_a_pyramid_of_bigdataviewer_the_full_level_is_meant(tmp_path: Path) -> None:
+    array = pixels_of((9, 16, 24), "int16")
+    levels = {"t00000/s00/0/cells": array, "t00000/s00/1/cells": array[:, ::2, ::2]}
+    path = written(tmp_path / "a.h5", {**levels, "s00/resolutions": np.ones((2, 3))})
+    image = formats.open(path)
+    assert (image.axes, dict(image.scale)) == ("ZYX", {})
+    np.testing.assert_array_equal(image.data[...], array)
+    assert formats.output_path(image).name == "a_denoised.ome.tif"
+    path.with_suffix(".xml").write_text(BDV, "utf-8")
+    image = formats.open(path)
+    assert dict(image.scale) == {"X": 0.25, "Y": 0.25, "Z": 2.0}
+    assert image.units["X"] == "µm"
+    (smaller,) = formats.open_all([Path(f"{path}:/t00000/s00/1/cells")])
+    assert smaller.shape == (9, 8, 12)
+    assert formats.numbers(path, "all") == [0]
+
+
 def test_nothing_outside_the_file_is_read(tmp_path: Path) -> None:
     """Whoever sends a file must not get pixels of others into a result."""
     secret = written(tmp_path / "secret.h5", {"raw": pixels_of((8, 9))})

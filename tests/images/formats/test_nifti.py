@@ -145,3 +145,27 @@ def test_a_header_that_promises_a_trillion_pixels_costs_nothing(tmp_path: Path) 
     assert "10000 x 10000 x 10000" in refusal(tmp_path / "a.nii")
     assert tracemalloc.get_traced_memory()[1] < 1e7
     tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("unit", "intent", "axes"),
+    [
+        *(("sec", 0, "TZYX"), ("unknown", 0, "TZYX"), ("ppm", 0, "CZYX"), ("hz", 0, "CZYX")),
+        *(("unknown", 1007, "CZYX"), ("unknown", 3, "TZYX")),
+    ],
+)
+def test_the_fourth_axis_is_what_unit_and_intent_say(
+    tmp_path: Path, unit: str, intent: int, axes: str
+) -> None:
+    pixels = pixels_of((3, 4, 8, 9), "int16")
+    one = nibabel.Nifti1Image(pixels.T, np.eye(4))
+    one.header.set_xyzt_units("mm", unit)
+    one.header["intent_code"] = intent
+    nibabel.save(one, tmp_path / "a.nii")
+    image = formats.open(tmp_path / "a.nii")
+    assert image.axes == axes
+    np.testing.assert_array_equal(image.read().squeeze(), pixels)
+    formats.save(tmp_path / "b.nii", np.asarray(image.data[...]), like=image)
+    again = formats.open(tmp_path / "b.nii")
+    assert again.axes == axes
+    np.testing.assert_array_equal(np.asarray(again.data[...]), pixels)

@@ -6,7 +6,8 @@ A dataset is named by its path inside the file, as in ``cells.h5:/raw/data``, or
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager, suppress
 from importlib import import_module
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 
 from unnoise.errors import InputError
 from unnoise.images import axes as ax
+from unnoise.images.formats import _ome_xml
 from unnoise.images.formats.about import About
 from unnoise.images.formats.reader import PlanePixels, needs, reading
 from unnoise.images.image import Image
@@ -27,9 +29,10 @@ ABOUT = (
         (".h5", ".hdf5", ".he5"),
         "h5py",
         "BSD-3",
-        "by dimension labels, axistags of ilastik, element_size_um; else by `--axes`; "
+        "by dimension labels, axistags of ilastik, element_size_um, BigDataViewer; else by "
+        "`--axes`; "
         "`file.h5:/path` or `--series` where it holds several datasets",
-        "pixel size by element_size_um or axistags",
+        "pixel size by element_size_um, axistags or the XML of BigDataViewer",
         writes=False,
         extra="formats",
         tested="synthetic",
@@ -37,6 +40,8 @@ ABOUT = (
 )
 SMALLEST = 8
 """Pixels along two axes that a dataset has if it is a picture."""
+BDV = re.compile(r"(/t\d+/s(\d+))/(\d+)/cells")
+"""Datasets of BigDataViewer, by time, view and level of the pyramid; z, y, x."""
 DEEPEST = 32
 """Links that lead to links."""
 CACHE = 2**26
@@ -72,12 +77,15 @@ def read(path: Path, axes: str | None = None, series: int | None = None) -> Imag
         check_own(path, dataset)
         shape, dtype = tuple(map(int, dataset.shape)), np.dtype(dataset.dtype)
         check_pixels(shape, dtype, path.name)
-        letters = ax.check(axes or _axes(dataset), shape)
+        is_bdv = BDV.fullmatch(name) is not None and len(shape) == 3
+        letters = ax.check(axes or ("ZYX" if is_bdv else _axes(dataset)), shape)
         scale, units = _scale(dataset, letters)
+        if is_bdv and letters == "ZYX":
+            scale, units = _sizes_of_bdv(path, name)
         held = ["HDF5 attributes"] if len(dataset.attrs) else []
         data = PlanePixels(path, "HDF5", _regions(name), shape, dtype, plane=len(shape))
     metadata: dict[str, Any] = {"source": "hdf5", "holds": held}
-    if len(found) > 1:
+    if number >= len(_whole(found)) or len(_whole(found)) > 1:
         part = "_" + name.strip("/").replace("/", "_")
         metadata |= {"part": part, "which": f" ({name})"}
     return Image(data, letters, scale=scale, units=units, path=path, metadata=metadata)
@@ -96,12 +104,13 @@ def numbers(path: Path, series: str | int | None = None) -> tuple[list[int], str
     if not found:
         raise InputError(f"{path} holds no dataset of pixels, with two dimensions or more")
     if series == "all":
-        return list(range(len(found))), ""
+        return list(range(len(_whole(found)))), ""
     if isinstance(series, int) and not 0 <= series < len(found):
         raise InputError(
             f"{path} has no series {series}; it holds {len(found)}, counted from 0: "
             f"{_listed(found)}"
         )
+    found = found if isinstance(series, int) else _whole(found)
     if series is None and len(found) > 1:
         raise InputError(
             f"{path} holds {len(found)} datasets: {_listed(found)}; name one, as in "
@@ -204,7 +213,9 @@ def _regions(name: str) -> Callable[[Path], Any]:
 
 
 def _datasets(file: Any) -> list[Found]:
-    """The datasets that may be pictures, in the order of their names; links are not followed."""
+    """The datasets that may be pictures, in the order of their names, smaller copies of them last;
+    links are not followed.
+    """
     h5py = needs("h5py", "formats")
     found: list[Found] = []
 
@@ -215,7 +226,46 @@ def _datasets(file: Any) -> list[Found]:
                 found.append(Found(one.name, tuple(one.shape), np.dtype(one.dtype)))
 
     file.visititems(visit)
-    return found
+    names = {one.name for one in found}
+    return sorted(found, key=lambda one: _is_smaller_copy(one.name, names))
+
+
+def _whole(found: list[Found]) -> list[Found]:
+    """Those that are no smaller copies, which come last."""
+    names = {one.name for one in found}
+    return [one for one in found if not _is_smaller_copy(one.name, names)]
+
+
+def _is_smaller_copy(name: str, names: Set[str]) -> bool:
+    """Whether a dataset is a level of a pyramid of BigDataViewer whose full one is there.
+
+    Examples
+    --------
+    >>> both = {"/t00000/s00/0/cells", "/t00000/s00/1/cells"}
+    >>> [_is_smaller_copy(name, both) for name in sorted(both)]
+    [False, True]
+    """
+    level = BDV.fullmatch(name)
+    return level is not None and level[3] != "0" and f"{level[1]}/0/cells" in names
+
+
+def _sizes_of_bdv(path: Path, name: str) -> tuple[dict[str, float], dict[str, str]]:
+    """Pixel size by the XML of BigDataViewer that stands beside a file, if it does."""
+    view, beside = BDV.fullmatch(name), path.with_suffix(".xml")
+    if view is None or view[3] != "0" or not beside.is_file():
+        return {}, {}
+    tree = _ome_xml.parse(beside.read_text("utf-8", "replace"))
+    if tree is None:
+        return {}, {}
+    for setup in tree.iter("ViewSetup"):
+        if (setup.findtext("id") or "").strip() == str(int(view[2])):
+            sizes = (setup.findtext("voxelSize/size") or "").split()
+            unit = (setup.findtext("voxelSize/unit") or "").strip()
+            with suppress(ValueError):
+                found = {k: float(v) for k, v in zip("XYZ", sizes, strict=True)}
+                if all(0 < v < np.inf for v in found.values()):
+                    return found, dict.fromkeys(found, unit) if unit else {}
+    return {}, {}
 
 
 def _listed(found: list[Found]) -> str:

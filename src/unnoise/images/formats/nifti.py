@@ -26,7 +26,7 @@ ABOUT = (
         (".nii", ".nii.gz"),
         "nibabel",
         "MIT",
-        "YX, ZYX, TZYX, CTZYX, with colours",
+        "YX, ZYX, TZYX (CZYX of spectra and vectors), CTZYX, with colours",
         "voxel size, frame interval, units, affine, header, extensions, scaling of the values",
         extra="formats",
         tested="dicom_nifti",
@@ -35,6 +35,10 @@ ABOUT = (
 SPACE = {"mm": "mm", "meter": "m", "micron": "µm"}
 TIME = {"sec": "s", "msec": "ms", "usec": "µs"}
 """Unit of nibabel -> of an image; others along the fourth axis (ppm, rads) are no time."""
+SPECTRAL = ("hz", "ppm", "rads")
+"""Units of a spectrum: positions along it are channels."""
+VECTORS = (1004, 1005, 1006, 1007, 2003, 2004)
+"""Intents of files whose pixels are matrices, displacements, vectors or colours."""
 CODES = {"mm": "mm", "m": "meter", "meter": "meter", "micron": "micron", "um": "micron"}
 CODES |= {"µm": "micron", "μm": "micron", "s": "sec", "sec": "sec", "ms": "msec", "µs": "usec"}
 LARGE = 32767
@@ -59,7 +63,7 @@ def read(path: Path, axes: str | None = None) -> Image:
         if not isinstance(opened, nibabel.Nifti1Image):
             raise ValueError(f"it is {type(opened).__name__} by its header")
         proxy, header = opened.dataobj, opened.header.copy()
-        names, shape, dtype = _layout(path, proxy)
+        names, shape, dtype = _layout(path, proxy, _fourth(header))
         check_pixels(shape, dtype, path.name)
         data = _stored.pixels(path, _stored.Place(int(proxy.offset), shape, dtype), "NIfTI")
         letters = ax.check(axes or names, shape)
@@ -85,7 +89,16 @@ def read(path: Path, axes: str | None = None) -> Image:
     )  # fmt: skip
 
 
-def _layout(path: Path, proxy: Any) -> tuple[str, tuple[int, ...], np.dtype]:
+def _fourth(header: Any) -> str:
+    """What the fourth axis is: time, unless its unit or the intent of the file say otherwise."""
+    try:
+        unit, intent = header.get_xyzt_units()[1], int(header["intent_code"])
+    except (KeyError, ValueError):  # codes that nobody knows
+        return "T"
+    return "C" if unit in SPECTRAL or intent in VECTORS else "T"
+
+
+def _layout(path: Path, proxy: Any, fourth: str) -> tuple[str, tuple[int, ...], np.dtype]:
     """Axes, shape and type of the pixels as they lie, the last axis fastest."""
     sizes, dtype = [int(n) for n in proxy.shape], np.dtype(proxy.dtype)
     while len(sizes) > 5 and sizes[-1] == 1:
@@ -97,7 +110,9 @@ def _layout(path: Path, proxy: Any) -> tuple[str, tuple[int, ...], np.dtype]:
         )
     # What has one pixel and is not the last only holds the place of its axis.
     kept = [i for i, n in enumerate(sizes) if n != 1 or i < 2 or i == len(sizes) - 1]
-    names = "".join("XYZTC"[i] for i in reversed(kept))
+    if fourth == "C" and len(sizes) == 5 and sizes[4] > 1:
+        fourth = "S"  # the channels are along the fifth
+    names = "".join(f"XYZ{fourth}C"[i] for i in reversed(kept))
     shape = tuple(sizes[i] for i in reversed(kept))
     if dtype.names is None:
         return names, shape, dtype

@@ -13,9 +13,9 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from unnoise.images.atomic import explained, hidden, settle, target
 from unnoise.images.formats.mapped import MappedFile
 from unnoise.images.formats.writer import Encoded, Mapped, Sink, Writer
 from unnoise.images.image import cast
+from unnoise.images.ledger import Ledger
 
 PLAN, PIXELS, OFFSET, NAMED = "plan.json", "pixels", "offset.json", "named.json"
 SLAB = 2**26
@@ -52,6 +53,28 @@ def header(path: Path) -> dict[str, Any] | None:
             f"{folder / PLAN} cannot be read ({error}); remove that folder, or begin anew with "
             f"--overwrite"
         ) from error
+
+
+class Part(NamedTuple):
+    """An unfinished result: where it will lie, of which file, by which model, and how far it is."""
+
+    result: str
+    source: str
+    model: str
+    done: int
+    pieces: int
+
+
+def parts(folder: Path) -> Iterator[Part]:
+    """The unfinished results of a folder, as far as they can be read."""
+    for kept in sorted(folder.glob(f".*.unfinished/{PLAN}")):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            known = json.loads(kept.read_text("utf-8"))
+            plan, about = known["plan"], known["about"]
+            sides = zip(plan["sizes"], plan["sides"], strict=True)
+            count = math.prod(-(-int(a) // int(b)) for a, b in sides)
+            result, source, model = (str(about[name]) for name in ("result", "source", "model"))
+            yield Part(result, source, model, len(Ledger(kept.parent).done()), count)
 
 
 def remove(path: Path) -> None:
