@@ -143,7 +143,7 @@ def test_a_result_never_replaces_another_input(run: Run, tmp_path: Path, noisy: 
 
 STOP = (
     "import unnoise.app.denoise\nfrom unnoise.app.events import Interrupt\n"
-    "Interrupt.__enter__ = lambda self: (setattr(self, 'requested', True), self)[1]"
+    "Interrupt.__enter__ = lambda self: (setattr(self, '_signalled', True), self)[1]"
 )
 """Code that makes a training stop after its first step, so that its state is saved."""
 

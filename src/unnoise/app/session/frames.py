@@ -19,6 +19,8 @@ from unnoise.app.events import Event, Predicting, Progress, Warned
 from unnoise.errors import UnnoiseError
 from unnoise.noise.confidence_interval import Interval
 
+TOO_MUCH = (RecursionError, OverflowError, SyntaxError)
+"""What Python and NumPy raise of texts that are nested, long, or made to be names of types."""
 EVERY = 0.1
 """Seconds between two events of progress that are passed on: people see no more."""
 
@@ -66,13 +68,15 @@ def decode(file: IO[bytes]) -> Framed | None:
         arrays = []
         for kind, *shape in facts.pop("pixels"):
             size = math.prod(shape) * np.dtype(kind).itemsize
+            if np.dtype(kind).kind not in "biuf" or min(shape, default=0) < 0:
+                raise ValueError(f"pixels of {kind} {shape}")
             content = file.read(size)
             if len(content) < size:
                 return None
             arrays.append(np.frombuffer(content, np.dtype(kind)).reshape(shape))
         kind = _KINDS[facts.pop("event")]
         found: Framed = kind(**{name: _value(value, arrays) for name, value in facts.items()})
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, *TOO_MUCH) as error:
         raise UnnoiseError(f"the process of the job said what is no event ({error})") from error
     return found
 

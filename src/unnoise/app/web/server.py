@@ -13,6 +13,7 @@ from unnoise.app.web.guard import Application, Guard, Receive, Scope, Send
 from unnoise.app.web.settings import EVERYWHERE, LOCAL, Settings
 from unnoise.app.web.workspace import Workspace
 from unnoise.errors import InputError, UnnoiseError
+from unnoise.images.formats import urls
 
 if TYPE_CHECKING:
     import uvicorn
@@ -62,7 +63,7 @@ def run(
     workspace = Workspace(settings.workspace)
     workspace.prepare()
     access = Access(settings)
-    with listening, Site.opened(settings, workspace) as site:
+    with urls.local_only(), listening, Site.opened(settings, workspace) as site:
         place = address(settings, listening.getsockname()[1], access)
         config = uvicorn.Config(
             compressed(Guard(application(site), access)),

@@ -166,6 +166,28 @@ def reaching(path: Path) -> Iterator[None]:
         raise unreached(path, error) from error
 
 
+@contextmanager
+def local_only() -> Iterator[None]:
+    """While this lasts, this process and those that it starts open no address.
+
+    Examples
+    --------
+    >>> with local_only():
+    ...     exists(place("memory://a.npy"))
+    Traceback (most recent call last):
+    unnoise.errors.InputError: memory://a.npy: addresses are not opened here; ...
+    """
+    before = os.environ.get(LOCAL_ONLY)
+    os.environ[LOCAL_ONLY] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[LOCAL_ONLY]
+        else:
+            os.environ[LOCAL_ONLY] = before
+
+
 def unreached(path: Path, error: Exception) -> InputError:
     """The error for whatever a server or its client raises."""
     return InputError(
