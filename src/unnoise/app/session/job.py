@@ -107,6 +107,7 @@ class Job:
     pid: int | None = None
     _images: int = 1
     _work: str = ""
+    _failed: list[str] = field(default_factory=list)
 
     @property
     def is_over(self) -> bool:
@@ -146,7 +147,8 @@ class Job:
         elif isinstance(event, Problem):
             self.state, self.error, self.misuse = "failed", event.text, event.misuse
         elif isinstance(event, Failed):
-            self._say("failure", f"{event.path}: {event.text}")
+            self._failed.append(f"{event.path}: {event.text}")
+            self._say("failure", self._failed[-1])
         elif isinstance(event, Skipped):
             self._say("message", f"{event.path}: left alone, as {event.result} exists")
         elif isinstance(event, Message):
@@ -188,13 +190,11 @@ class Job:
 
     def end(self, now: float) -> None:
         """Nothing more comes."""
-        failures = [text for kind, text in self.messages if kind == "failure"]
         if self.state == "running":
-            self.state = "done"
-            if failures:
-                self.state = "done" if self.results else "failed"
-                self.error = f"{len(failures)} of {self._images} images failed: {failures[0]}"
-                self.error += "; and others" if len(failures) > 1 else ""
+            self.state = "done" if self.results or not self._failed else "failed"
+            if self._failed:
+                self.error = f"{len(self._failed)} of {self._images} images failed: "
+                self.error += self._failed[0] + ("; and others" if len(self._failed) > 1 else "")
         if self.state == "done":
             self.fraction = 1.0
         self.ended, self.remaining, self.phase, self.stopping = now, None, "", False
