@@ -16,6 +16,8 @@ import tifffile
 
 from synthetic import between
 
+from .test_settings import certificate
+
 pytestmark = pytest.mark.gui
 DONE = 240_000
 """Milliseconds within which a job must end, on a busy machine."""
@@ -124,7 +126,10 @@ def test_a_run_is_followed_reloaded_and_stopped_with_its_model(
     page.wait_for_selector("figcaption:has-text('So far')", timeout=DONE)
     page.click("button:has-text('Stop')")
     page.wait_for_selector("text=/^Stopped/", timeout=DONE)
-    page.wait_for_selector("button:has-text('Start again')")
+    page.click("text=Denoise with the model so far")
+    page.wait_for_selector(".verdict:has-text('with the model')", timeout=DONE)
+    page.click("button:has-text('Denoise')")
+    page.wait_for_selector("text=Download", timeout=DONE)
 
 
 def test_two_browsers_see_one_queue(serve: Callable, visit: Callable, tmp_path: Path) -> None:
@@ -163,8 +168,10 @@ def test_what_waits_goes_on_after_a_restart(
     page.wait_for_selector(".state.running")
     page.click("button:has-text('Stop')")
     page.wait_for_selector(".state.running", state="detached", timeout=DONE)
+    again.stop()
     records = (server.workspace / "unnoise-app" / ".queue" / "jobs").glob("*.json")
-    assert "running" not in {json.loads(path.read_text())["state"] for path in records}
+    states = {json.loads(path.read_text())["state"] for path in records}
+    assert states <= {"stopped", "interrupted"}
 
 
 def test_the_keyboard_alone_suffices(serve: Callable, visit: Callable, tmp_path: Path) -> None:
@@ -194,3 +201,27 @@ def test_the_keyboard_alone_suffices(serve: Callable, visit: Callable, tmp_path:
     to("a.primary")
     with page.expect_download():
         page.keyboard.press("Enter")
+
+
+def test_an_encrypted_server_asks_for_its_password(
+    serve: Callable, browser: Any, tmp_path: Path
+) -> None:
+    cert, key = certificate(tmp_path)
+    options = ("--host", "0.0.0.0", "--password", "a long password", "--allow-host", "localhost")
+    server = serve(*options, "--tls-cert", str(cert), "--tls-key", str(key))
+    assert server.origin.startswith("https://localhost:")
+    assert "token" not in server.address
+    context = browser.new_context(ignore_https_errors=True)
+    page = context.new_page()
+    page.goto(server.address)
+    page.fill("input[name=secret]", "a long password")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=Nothing yet")
+    cookie = context.cookies()[0]
+    assert cookie["secure"]
+    assert cookie["httpOnly"]
+    assert cookie["sameSite"] == "Strict"
+    noisy(server.workspace / "a.ome.tif")
+    page.goto(f"{server.origin}/image?place=a.ome.tif")
+    page.wait_for_selector(".verdict", timeout=DONE)  # it came through the websocket
+    context.close()

@@ -50,7 +50,7 @@ class _ImagePage:
         self._files = files
         self._owner = owner
         kept = site.models()
-        self._choices = Choices(model=model if model in kept else "")
+        self._choices = Choices(model=model if model in dict(kept) else "")
         self._asked = 0
         self._shown = 0
         with el.tag("div", "columns"):
@@ -99,7 +99,7 @@ class _ImagePage:
                 el.field("Frames", "", self._set("time"), hint="As 0:50; 50 is not among them.")
                 el.field("Slices", "", self._set("z"), hint="As 10:20.")
 
-    def _options(self, kept: Sequence[str]) -> None:
+    def _options(self, kept: Sequence[tuple[str, str]]) -> None:
         """What few will need."""
         with el.tag("details"):
             el.text("summary", "More options")
@@ -111,7 +111,7 @@ class _ImagePage:
                 )
                 methods = [("", "Chosen by the noise"), *_methods()]
                 el.choice("Method", methods, "", self._set("method"))
-                models = [("", "None: learn from this image"), *((name, name) for name in kept)]
+                models = [("", "None: learn from this image"), *kept]
                 el.choice("Model that was kept", models, self._choices.model, self._set_model)
                 el.field("Keep the model as", "", self._set("save_model"), hint=KEPT)
                 types = [("", "As the image"), *((name, name) for name in DTYPES)]

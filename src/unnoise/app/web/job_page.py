@@ -206,6 +206,15 @@ class _JobPage:
 
     def _model(self, model: Path) -> None:
         """What to do with the model."""
+        inputs = [Path(name) for name in self._job.request.inputs]
+        places = [("place", self._site.workspace.name(p)) for p in inputs if self._is_inside(p)]
+        if (
+            places
+            and self._job.state == "stopped"
+            and model.is_relative_to(self._site.workspace.own)
+        ):
+            use = el.place("/image", *places, ("model", self._site.key(model)))
+            el.link("Denoise with the model so far", use, "button primary")
         el.link("Download the model", f"/job/{self._job.id}/model", "button", download=True)
         if model.parent == self._site.workspace.models:
             el.text("span", f"Kept as '{model.name}': choose it under More options.", "muted")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import warnings
 import webbrowser
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -97,6 +98,8 @@ def _serve(
     echo(f"Images are chosen from {settings.workspace.resolve()}. Stop with Ctrl-C.")
     if open_browser:
         webbrowser.open(place)
+    # NiceGUI looks at all objects that there are, and one of PyTorch complains.
+    warnings.filterwarnings("ignore", message=r".*torch\.distributed\.reduce_op")
     with contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[listening])
 

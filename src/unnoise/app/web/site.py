@@ -27,7 +27,7 @@ class Choices:
     budget : str
     axes, series, channels, time, z, dtype, compress, method : str
     model : str
-        The name of a folder of models.
+        The key of a model (`Site.key`).
     save_model : str
         A name for what is trained.
     uncertainty : bool
@@ -120,8 +120,8 @@ class Site:
         return Request.from_dict({name: v for name, v in values.items() if v is not None})
 
     def _model(self, name: str) -> str:
-        """A folder of models, from the workspace on."""
-        return f"{self.workspace.name(self.workspace.models)}/{name}"
+        """A folder of a model, from the workspace on."""
+        return f"{self.workspace.name(self.workspace.own)}/{name}"
 
     def _free(self, folder: Path, name: str, taken: set[str]) -> Path:
         """A place that is taken neither on disk nor by a job, and is from now on."""
@@ -133,10 +133,20 @@ class Site:
         taken.add(str(place))
         return place
 
-    def models(self) -> list[str]:
-        """The names of the models that were kept."""
-        folders = sorted(self.workspace.models.iterdir())
-        return [p.name for p in folders if (p / "config.yaml").is_file()]
+    def models(self) -> list[tuple[str, str]]:
+        """The models that can be used, as pairs of key and label: those that were kept, then those
+        of stopped jobs.
+        """
+        kept = sorted(self.workspace.models.glob("*/config.yaml"))
+        stopped = sorted(self.workspace.results.glob("*/*/config.yaml"), reverse=True)
+        return [
+            *((self.key(p.parent), p.parent.name) for p in kept),
+            *((self.key(p.parent), f"of the stopped job {p.parent.parent.name}") for p in stopped),
+        ]
+
+    def key(self, model: Path) -> str:
+        """What a model is called in addresses and choices."""
+        return model.relative_to(self.workspace.own).as_posix()
 
     def again(self, request: Request) -> Request:
         """The same request, with places of its own for what it makes."""
