@@ -79,6 +79,8 @@ class Job:
         Whether its images are no files.
     stopping : bool
         Whether it was asked to stop and has not yet ended.
+    outcome : str
+        ``failed`` or ``stopped``, which its state will be when it has ended.
     """
 
     id: str
@@ -104,6 +106,7 @@ class Job:
     preview: Preview | None = None
     in_memory: bool = False
     stopping: bool = False
+    outcome: str = ""
     pid: int | None = None
     _images: int = 1
     _work: str = ""
@@ -141,11 +144,11 @@ class Job:
         elif isinstance(event, Judged):
             self._judged(event)
         elif isinstance(event, Stopped):
-            self.state = "stopped"
+            self.outcome = "stopped"
             self.model = event.model.absolute() if event.model else self.model
             self._say("message", event.text)
         elif isinstance(event, Problem):
-            self.state, self.error, self.misuse = "failed", event.text, event.misuse
+            self.outcome, self.error, self.misuse = "failed", event.text, event.misuse
         elif isinstance(event, Failed):
             self._failed.append(f"{event.path}: {event.text}")
             self._say("failure", self._failed[-1])
@@ -190,7 +193,9 @@ class Job:
 
     def end(self, now: float) -> None:
         """Nothing more comes."""
-        if self.state == "running":
+        if self.outcome:
+            self.state = self.outcome
+        else:
             self.state = "done" if self.results or not self._failed else "failed"
             if self._failed:
                 self.error = f"{len(self._failed)} of {self._images} images failed: "

@@ -10,7 +10,6 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from unnoise.app.events import Event, Stopped, StopRequest, stoppable
@@ -23,6 +22,7 @@ from unnoise.app.session.orphan import Orphans
 from unnoise.app.session.request import Request, named
 from unnoise.app.session.turns import Turns
 from unnoise.errors import InputError, UnnoiseError, naming_options
+from unnoise.images.atomic import explained
 from unnoise.images.image import Image
 
 Told = Callable[[Job, Event | None], None]
@@ -77,6 +77,7 @@ class JobQueue:
         self._stops: dict[str, Callable[[], None]] = {}  # of the jobs that run
         self._children: dict[str, Child] = {}
         self._spare: Child | None = None
+        self._idle: threading.Timer | None = None
         self._turns = Turns()
         self._closing = False
         self.problems: list[str] = []
@@ -118,7 +119,7 @@ class JobQueue:
             name = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(4)}"
             job = Job(name, request, owner, number, in_memory=images is not None)
             if images is not None:
-                job.request, self._images[name] = self._placed(job, images)
+                self._images[name] = self._placed(job, images)
             self._jobs[name] = job
             self._new.add(name)
         self._keep(job)
@@ -137,18 +138,25 @@ class JobQueue:
         with self._lock:
             if self._closing or self._spare is not None:
                 return
-            spare = self._spare = Child(self._threads)
-        timer = threading.Timer(IDLE, self._dismiss, [spare])
-        timer.daemon = True
-        timer.start()
+            with contextlib.suppress(OSError):  # without room for it the job begins later
+                self._spare = Child(self._threads)
+                self._idle = threading.Timer(IDLE, self._dismiss)
+                self._idle.daemon = True
+                self._idle.start()
 
-    def _dismiss(self, spare: Child | None) -> None:
-        """End a process that waits, unless it got a job."""
+    def _waiting_child(self) -> Child | None:
+        """The process that waits for a job, which is then no longer there."""
         with self._lock:
-            if spare is None or self._spare is not spare:
-                return
-            self._spare = None
-        spare.dismiss()
+            spare, self._spare = self._spare, None
+            if self._idle is not None:
+                self._idle.cancel()
+            return spare
+
+    def _dismiss(self) -> None:
+        """End the process that waits."""
+        spare = self._waiting_child()
+        if spare is not None:
+            spare.dismiss()
 
     def stop(self, id_: str) -> None:
         """Stop a job as Ctrl-C does: what was trained is kept. One that waits will not run."""
@@ -236,7 +244,7 @@ class JobQueue:
             child.kill()  # it was asked
         for slot in self._slots:
             slot.join(PATIENCE if stop else None)
-        self._dismiss(self._spare)
+        self._dismiss()
         with self._lock:
             for job in self._jobs.values():
                 if job.state == "waiting" and not self._history.is_kept:
@@ -247,21 +255,14 @@ class JobQueue:
     def _is_idle(self) -> bool:
         return all(job.is_over for job in self._jobs.values())
 
-    def _placed(self, job: Job, images: Sequence[Image]) -> tuple[Request, list[Image]]:
-        """The request and the images of a job in memory, with a place for the results."""
-        request = job.request
-        if len(request.inputs) != len(images):
-            raise InputError(
-                f"there are {len(images)} images but {len(request.inputs)} names; name each image"
-            )
-        if request.out is not None:
-            return request, named(images, request.inputs)
+    def _placed(self, job: Job, images: Sequence[Image]) -> list[Image]:
+        """The images of a job in memory, with places for the results."""
+        if job.request.out is not None:
+            return named(images, job.request.inputs)
         folder = self._history.results(job.id)
-        folder.mkdir(parents=True, exist_ok=True)
-        return request, [
-            replace(image, path=folder / (image.path or Path()).name)
-            for image in named(images, request.inputs)
-        ]
+        with explained(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        return named(images, job.request.inputs, folder)
 
     def _after_restart(self, job: Job) -> None:
         """What becomes of a job whose program has ended."""
@@ -298,8 +299,11 @@ class JobQueue:
             left, self._left = self._left, []
         for job in left:
             error = job.error
-            for event in self._history.last_words(job):
-                job.take(event)
+            try:
+                for event in self._history.last_words(job):
+                    job.take(event)
+            except Exception as wrong:  # the file may be anything
+                self.problems.append(f"what job {job.id} said last is unclear: {wrong}")
             job.state, job.error, job.misuse = "interrupted", error, False
             job.phase, job.remaining = "", None
             self._keep(job)
@@ -327,8 +331,7 @@ class JobQueue:
             self._tell_start(job)
             self._run_here(job, images)
             return
-        with self._lock:
-            spare, self._spare = self._spare, None
+        spare = self._waiting_child()
         if spare is not None and not spare.is_alive:
             spare.dismiss()
             spare = None
@@ -343,7 +346,8 @@ class JobQueue:
         with contextlib.closing(child.events()) as events:
             for event in events:
                 job.take(event)
-                self._tell(job, None if isinstance(event, Problem) else event)
+                if not isinstance(event, Problem):
+                    self._tell(job, event)
 
     def _run_here(self, job: Job, images: list[Image]) -> None:
         """Do a job of images in memory in this thread."""
@@ -357,7 +361,7 @@ class JobQueue:
                 for event in events:
                     job.take(event)
                     self._tell(job, event)
-                    if request.asked and not request.heard and not job.is_over:
+                    if request.asked and not request.heard and not job.outcome:
                         job.take(Stopped("stopped; unfinished files were removed"))
                         return
 
@@ -371,7 +375,7 @@ class JobQueue:
             with self._saving:  # so that nothing older than what is there is written
                 if job.id in self._jobs:
                     self._history.save(job)
-        except (InputError, OSError) as error:
+        except Exception as error:  # whatever it is, the queue goes on
             self.problems.append(sentence(error))
             if ("warning", sentence(error)) not in job.messages:
                 job.messages = (*job.messages, ("warning", sentence(error)))

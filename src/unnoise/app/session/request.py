@@ -247,10 +247,10 @@ class Request:
         )
 
 
-def named(images: Sequence[Image], names: Sequence[str]) -> list[Image]:
-    """Images in memory with places from which the names of their results follow.
+def named(images: Sequence[Image], names: Sequence[str], folder: Path | None = None) -> list[Image]:
+    """Images in memory with places from which the places of their results follow.
 
-    Those that came from a file keep its name.
+    Those that came from a file keep its place; with a `folder`, its name.
 
     Examples
     --------
@@ -272,10 +272,11 @@ def named(images: Sequence[Image], names: Sequence[str]) -> list[Image]:
     found, taken = [], set[Path]()
     for image, name in zip(images, names, strict=True):
         plain = re.sub(r"[^\w .()+,-]", "_", name).strip(" .") or "image"
-        place, n = image.path or Path(f"{plain}.ome.tif"), 1
+        own, n = image.path or Path(f"{plain}.ome.tif"), 1
+        place = own if folder is None else folder / own.name
         while place in taken:
             n += 1
-            place = (image.path or Path(plain)).with_name(f"{plain}-{n}.ome.tif")
+            place = place.with_name(f"{plain}-{n}.ome.tif")
         taken.add(place)
         found.append(dataclasses.replace(image, path=place))
     return found
