@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
+import pickle
 import struct
+import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +14,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import zarr
 
 from unnoise.errors import InputError
 from unnoise.images import formats
 from unnoise.images.formats import reader
 from unnoise.images.formats.beside import beside, check_beside
+
+from .czi_files import Tile, write
 
 SECRET = np.full((64, 64), 4242, np.uint16)
 OUTSIDE = "outside its folder|another file"
@@ -163,3 +170,70 @@ def test_what_is_decoded_at_once_must_fit(folder: Path, monkeypatch: pytest.Monk
     tifffile.imwrite(folder / "a.tif", SECRET, compression="zlib", rowsperstrip=64)
     with pytest.raises(InputError, match="one strip or tile need"):
         formats.open(folder / "a.tif").read()
+
+
+def test_paths_in_zarr_stay_in_their_store(folder: Path) -> None:
+    zarr.create_array(folder.parent / "secret.zarr", data=SECRET)
+    axes = [{"name": name, "type": "space"} for name in "yx"]
+    scale = [{"type": "scale", "scale": [1, 1]}]
+    for where in ("../secret.zarr", "/../../secret.zarr", "a/../../../secret.zarr"):
+        place = folder / "a.zarr"
+        place.mkdir(exist_ok=True)
+        dataset = {"path": where, "coordinateTransformations": scale}
+        about = {"multiscales": [{"version": "0.4", "axes": axes, "datasets": [dataset]}]}
+        (place / ".zgroup").write_text('{"zarr_format": 2}')
+        (place / ".zattrs").write_text(json.dumps(about))
+        with pytest.raises(InputError):
+            formats.open(place).read()
+        with zipfile.ZipFile(folder / "a.zarr.zip", "w") as file:
+            file.write(place / ".zgroup", ".zgroup")
+            file.write(place / ".zattrs", ".zattrs")
+        with pytest.raises(InputError):
+            formats.open(folder / "a.zarr.zip").read()
+
+
+class Evil:
+    """Runs when a pickle of it is read."""
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return print, ("evil",)
+
+
+def test_pickles_in_zarr_and_numpy_are_not_read(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = folder / "a.zarr"
+    place.mkdir()
+    about = {"zarr_format": 2, "shape": [4, 4], "chunks": [4, 4], "dtype": "|O", "order": "C"}
+    about |= {"compressor": None, "fill_value": 0, "filters": [{"id": "pickle", "protocol": 5}]}
+    (place / ".zarray").write_text(json.dumps(about))
+    (place / "0.0").write_bytes(pickle.dumps(Evil()))
+    np.save(folder / "a.npy", np.array([[Evil()] * 4] * 4, object), allow_pickle=True)
+    for name in ("a.zarr", "a.npy"):
+        with pytest.raises(InputError):
+            formats.open(folder / name).read()
+    assert "evil" not in capsys.readouterr().out
+
+
+MULTIPLYING = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa">' + "".join(
+    f'<!ENTITY {chr(98 + i)} "{f"&{chr(97 + i)};" * 20}">' for i in range(10)
+)
+FOREIGN = '<!DOCTYPE x [<!ENTITY k SYSTEM "file:///etc/hostname">'
+
+
+@pytest.mark.parametrize("entities", [MULTIPLYING, FOREIGN], ids=["multiplying", "foreign"])
+def test_entities_of_xml_neither_multiply_nor_read_files(folder: Path, entities: str) -> None:
+    """Some 10^14 letters, or a file of this machine, would be in the document."""
+    text = f'<?xml version="1.0"?>{entities}]>'
+    ome_xml = f'{text}<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">&k;</OME>'
+    place = folder / "a.ome.tif"
+    tifffile.imwrite(place, SECRET, metadata=None, description=ome_xml)
+    with contextlib.suppress(InputError):
+        image = formats.open(place)
+        formats.save(folder / "b.ome.tif", image.read()[0, 0, 0, 0], like=image)
+        assert (folder / "b.ome.tif").stat().st_size < 20_000
+    pytest.importorskip("czifile")
+    xml = f"{text}<ImageDocument><Metadata>&k;</Metadata></ImageDocument>"
+    write(folder / "a.czi", [Tile(SECRET, {"C": 0})], xml)
+    with contextlib.suppress(InputError):
+        assert (formats.open(folder / "a.czi").read() == 4242).all()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,6 +62,7 @@ def opened(path: Path) -> Iterator[tuple[tifffile.TiffFile, str]]:
     file, which is opened, or in a file of their own, which is not read.
     """
     with tifffile.TiffFile(path) as tif:
+        _check_chain(tif, path)
         name = _ome_xml.companion(_ome_xml.parse(tif.ome_metadata)) if tif.is_ome else ""
         other = path.with_name(name) if name else path
         if other == path or not (other.is_file() and TIFF.search(name)):
@@ -68,7 +70,31 @@ def opened(path: Path) -> Iterator[tuple[tifffile.TiffFile, str]]:
             yield tif, f"its OME metadata {found} in {name}, which is not read" if name else ""
             return
     with tifffile.TiffFile(other) as tif:
+        _check_chain(tif, other)
         yield tif, ""
+
+
+def _check_chain(tif: tifffile.TiffFile, path: Path) -> None:
+    """ValueError where each page names the next one without end: tifffile would follow for ever."""
+    form = tif.tiff
+    seen: set[int] = set()
+    with open(path, "rb") as file:
+        file.seek(4 if form.offsetsize == 4 else 8)
+        at = file.read(form.offsetsize)
+        while len(at) == form.offsetsize:
+            (place,) = struct.unpack(form.offsetformat, at)
+            if place == 0:
+                return
+            if place in seen:
+                raise ValueError(f"its pages lead in a circle, back to that at {place}")
+            seen.add(place)
+            file.seek(place)
+            count = file.read(form.tagnosize)
+            if len(count) < form.tagnosize:
+                return
+            (tags,) = struct.unpack(form.tagnoformat, count)
+            file.seek(place + form.tagnosize + tags * form.tagsize)
+            at = file.read(form.offsetsize)
 
 
 def series_of(tif: tifffile.TiffFile, path: Path) -> list[tifffile.TiffPageSeries]:
