@@ -50,11 +50,10 @@ from unnoise.config.methods import METHODS
 from unnoise.images.image import Image
 from unnoise.models.predict import predict_array
 from unnoise.quality.metrics import psnr, scale_invariant_psnr
-from unnoise.training.adapted import CandidateSearch
 from unnoise.training.auto import choose
 from unnoise.training.finish import finish
-from unnoise.training.loop import TrainingRun
 from unnoise.training.plan import plan
+from unnoise.training.start import RUNS
 
 SIGMA = 25.0
 FIELDS = {"w2s": ("002", "007", "011", "015"), "w2s_dev": ("001", "005", "009", "013")}
@@ -143,8 +142,7 @@ def trained(case: Case, road: str, method: str, seconds: float, seed: int) -> Re
         config = config.with_budget(max(left, 1.0) / 60, seed=seed)
         cpu = torch.device("cpu")
         planned = plan(images, config, None, choice.reports)
-        kind = CandidateSearch if road == "adapted" else TrainingRun
-        run = kind(images, planned, cpu, clock=time.process_time)
+        run = RUNS[config.entry.run](images, planned, cpu, clock=time.process_time)
         for _ in run:
             pass
         extra.update(chose=config.method, steps=run.step)

@@ -52,7 +52,7 @@ RESULTS = {
     "nodata.tif masked.tif filled.tif fixed.tif",
     "docs/scale.md": "my.model big_clean.tif stack_clean.ome.zarr",
     "docs/methods.md": "cells_denoised.tif s.tif n.tif near.tif care.model n2n.model b.tif l.tif "
-    "std.tif run.yaml my.model other.model",
+    "f.tif std.tif run.yaml my.model other.model",
 }
 
 

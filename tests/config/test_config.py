@@ -20,6 +20,7 @@ SECTIONS = {
     "care": {"net"},
     "b2u": {"b2u", "net"},
     "r2r": {"recorruption", "net"},
+    "refined": {"mask", "net"},
     **{method: set() for method in ("gaussian", "nlm", "tv", "wavelet", "bm3d", "nlridge")},
 }
 

@@ -149,7 +149,7 @@ def test_tables_of_methods_agree() -> None:
     assert set(FILTERS) == {name for name, entry in METHODS.items() if entry.run == "filter"}
     for entry in METHODS.values():
         assert entry.run in RUNS
-        trained = entry.run == "training"
+        trained = entry.run in ("training", "refined")
         assert bool(entry.build) == bool(entry.defaults) == trained
         if entry.build:
             module, name = entry.build.split(":")

@@ -16,6 +16,7 @@ TRAINED: dict[str, tuple[str, ...]] = {
     "care": ("--method", "care", "--targets", "clean.tif"),
     "b2u": ("--method", "b2u"),
     "r2r": ("--method", "r2r"),
+    "refined": ("--method", "refined"),
 }
 MOVIES = ("n2n along T", "n2v beside T")
 """Those that need several frames."""
@@ -34,9 +35,9 @@ POSSIBLE = [
     for name in (*TRAINED, *CLASSICAL)
     for kind in KINDS
     if kind != "RGB" or name not in MOVIES
-    if (name, kind) != ("bm3d", "3D")
+    if (name, kind) not in (("bm3d", "3D"), ("refined", "3D"))
 ]
-"""Methods and the kinds of images that they take: RGB has no T, BM3D works on planes."""
+"""Methods and the kinds of images that they take: RGB has no T; some work on planes."""
 
 
 def options(name: str) -> tuple[str, ...]:

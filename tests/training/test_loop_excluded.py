@@ -43,6 +43,7 @@ METHODS: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [
     ("b2u", {"steps": 2}, (64, 80)),
     ("r2r", {"steps": 2}, (64, 80)),
     ("adapted", {"steps": 4}, (64, 80)),
+    ("refined", {"steps": 4}, (64, 80)),
     ("gaussian", {}, (64, 80)),
     ("tv", {}, (64, 80)),
 ]

@@ -74,6 +74,11 @@ class Method:
         """Whether a variance-stabilising transform, made of the measured noise, goes before."""
         return self.run in ("instant", "adapted")
 
+    @property
+    def draws_noise(self) -> bool:
+        """Whether noise of the measured kind is drawn anew, so that its tails matter."""
+        return self.run == "refined"
+
 
 MIN_SLICES = 16
 """From this many Z slices on, a 3D net is chosen by itself."""
@@ -243,6 +248,18 @@ METHODS: dict[str, Method] = {
         context=True,
         only_mse="whose target is noisier than the image",
     ),
+    # Zhang et al., IDR, CVPR 2022, whose rounds begin with noisier images instead of blind spots.
+    "refined": Method(
+        "n2v, then a net that learns from its sharpened result with noise drawn anew",
+        "noise known (--noise-model) or measurable, independent from pixel to pixel",
+        "1",
+        defaults={"mask": {}, "net": {}},
+        build=f"{_METHODS}.n2v:build",
+        run="refined",
+        planes_only=True,
+        only_mse="whose target is a result",
+        no_early_stopping="which trains two nets, one after the other",
+    ),
     "gaussian": Method("Gaussian blur, width by J-invariance", "as n2v", "seconds", run="filter"),
     "nlm": Method(
         "non-local means, strength by J-invariance", "as n2v", "seconds to minutes", run="filter"
@@ -329,6 +346,6 @@ def users(section: str) -> list[str]:
     Examples
     --------
     >>> users("mask")
-    ['n2v', 'n2v2', 'structn2v']
+    ['n2v', 'n2v2', 'structn2v', 'refined']
     """
     return [name for name, entry in METHODS.items() if section in entry.defaults]

@@ -22,7 +22,7 @@ from unnoise.nets.ranks import of_torchrun
 from unnoise.training.crops import PairedImages, Patches, crops_of
 from unnoise.training.frame_pairs import FramePairs
 from unnoise.training.losses import COVERAGE, ERRORS, coverage, mean
-from unnoise.training.methods import build
+from unnoise.training.methods import TrainingMethod, build
 from unnoise.training.methods.step import Batch, Step
 from unnoise.training.noise_tables import noise_tables
 from unnoise.training.optimizer import OPTIMIZERS
@@ -53,8 +53,9 @@ class TrainingRun(Run):
         Where to compute.
     targets : sequence of Image, optional
         The second images of pairs, one per training image.
-    clock : callable
-        Seconds, for budgets in minutes; benchmarks pass the time of the processor instead.
+    clock, method : optional
+        Seconds, for budgets in minutes (benchmarks pass the time of the processor); and a method
+        in the place of that of the settings.
 
     Examples
     --------
@@ -75,10 +76,11 @@ class TrainingRun(Run):
         targets: Sequence[Image] | None = None,
         *,
         clock: Callable[[], float] = time.perf_counter,
+        method: TrainingMethod | None = None,
     ) -> None:
         config, self.device, self._model, self.clock = model.config, device, model, clock
         t = self.config = config.training
-        self.method = build(config, model.ndim, noise_tables(model))
+        self.method = method or build(config, model.ndim, noise_tables(model))
         axis = config.pairs.axis if config.pairs else None
         self._frames = None
         if config.entry.pairs == "noisy":
@@ -94,8 +96,7 @@ class TrainingRun(Run):
         self.dtype = training_dtype(device, t.precision, model.ndim)
         self.net = to_device(build_net(model), device)
         self._dropouts = [layer for layer in self.net.modules() if isinstance(layer, Dropout)]
-        # What the moving average follows, weights and running statistics: the tensors themselves,
-        # as they change in place.
+        # What the moving average follows: the tensors themselves, as they change in place.
         self._followed = [v for v in self.net.state_dict().values() if v.is_floating_point()]
         self.average = [p.detach().clone() for p in self._followed]
         self.optimizer = OPTIMIZERS[t.optimizer](self.net.parameters(), t)
@@ -249,8 +250,7 @@ class TrainingRun(Run):
             self.factor *= t.plateau_factor
             self.lower.waited = 0
         self.significant.see(losses, confidence=1.96)
-        if t.patience is not None and self.significant.waited >= t.patience:
-            self.stopped = True
+        self.stopped = t.patience is not None and self.significant.waited >= t.patience
         return loss
 
     def _is_kept(self, losses: Tensor) -> bool:

@@ -76,7 +76,7 @@ def plan(
     noise = None
     if reports or needs_noise(config):
         reports = reports or inspect_images(images)
-        shaped = config.recorruption is not None
+        shaped = config.recorruption is not None or config.entry.draws_noise
         noise = image_noise(images, channels, reports, config.noise_model, shaped=shaped)
     model = Model(
         config,
@@ -95,7 +95,8 @@ def plan(
 
 def needs_noise(config: Config) -> bool:
     """Whether a run starts from the noise of its images."""
-    measured = config.recorruption is not None or config.entry.is_stabilized
+    entry = config.entry
+    measured = config.recorruption is not None or entry.is_stabilized or entry.draws_noise
     return measured or config.noise_model is not None
 
 

@@ -15,6 +15,7 @@ from unnoise.training.filter_search import FilterSearch
 from unnoise.training.instant import VstCalibration
 from unnoise.training.levels import LevelRuns
 from unnoise.training.loop import TrainingRun
+from unnoise.training.refined import RefinedRun
 from unnoise.training.run import Run
 
 RUNS: dict[str, Callable[..., Run]] = {
@@ -22,6 +23,7 @@ RUNS: dict[str, Callable[..., Run]] = {
     "filter": FilterSearch,
     "instant": VstCalibration,
     "adapted": CandidateSearch,
+    "refined": RefinedRun,
 }
 """What `unnoise.config.methods.Method.run` names."""
 
