@@ -166,6 +166,7 @@ def test_one_document_and_nothing_else_on_stdout_with_every_key(run: Run, tmp_pa
         "trainings",
         "model",
         "report",
+        "written",
         "warnings",
         "notes",
         "stopped",
