@@ -111,6 +111,20 @@ def test_a_broken_file_is_told_in_a_sentence(
     page.wait_for_selector(".status.bad:has-text('suffix')")
 
 
+def test_axes_that_a_file_does_not_tell_are_a_press_away(
+    serve: Callable, visit: Callable, tmp_path: Path
+) -> None:
+    server = serve()
+    frames = np.random.default_rng(0).poisson(between(200, 900, (5, 64, 64)))
+    tifffile.imwrite(server.workspace / "a.tif", frames.astype(np.uint16))
+    page = visit(server, "/image?place=a.tif")
+    page.wait_for_selector("[role=alert]:has-text('--axes ZYX')")
+    page.click("button:has-text('TYX')")
+    page.wait_for_selector(".verdict")
+    assert "TYX" in page.inner_text("section:has-text('As read')")
+    assert "--axes TYX" in page.inner_text(".command pre")
+
+
 def test_a_run_is_followed_reloaded_and_stopped_with_its_model(
     serve: Callable, visit: Callable, tmp_path: Path
 ) -> None:

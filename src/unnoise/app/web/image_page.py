@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -93,7 +95,7 @@ class _ImagePage:
         with el.tag("details"):
             el.text("summary", "Read it differently, or a part of it")
             with el.tag("div"):
-                el.field("Axes", "", self._set("axes"), hint=AXES)
+                self._axes = el.field("Axes", "", self._set("axes"), hint=AXES)
                 el.field("Images of the file", "", self._set("series"), hint=SERIES)
                 el.field("Channels", "", self._set("channels"), hint="As 0 or 0,2, from 0 on.")
                 el.field("Frames", "", self._set("time"), hint="As 0:50; 50 is not among them.")
@@ -142,7 +144,8 @@ class _ImagePage:
 
     def _changed(self) -> None:
         self._tell_command()
-        ui.timer(0.01, self._measure, once=True)
+        with self._budget:  # which stays, unlike the button that was pressed and its timers
+            ui.timer(0.01, self._measure, once=True)
 
     def _tell_command(self) -> None:
         """The command lines that do the same."""
@@ -176,10 +179,28 @@ class _ImagePage:
         if isinstance(result, Look):
             self._tell(result)
         else:
-            with self._verdict:
-                el.notice(sentence(result))
+            self._refuse(sentence(result))
         self._start.props["disabled"] = not isinstance(result, Look)
         self._start.update()
+
+    def _refuse(self, problem: str) -> None:
+        """Why nothing can be done; where axes would help, they are a press away."""
+        self._picture.clear()
+        with self._picture:
+            el.text("p", "There is nothing to see before the file can be read.", "hint")
+        with self._verdict:
+            el.notice(problem)
+            axes = list(dict.fromkeys(re.findall(r"--axes ([STCZYX]+)", problem)))
+            if axes:
+                with el.tag("div", "buttons", role="group", aria_label="Axes"):
+                    for one in axes:
+                        el.button(one, functools.partial(self._take_axes, one))
+
+    def _take_axes(self, axes: str) -> None:
+        """Read the image with these."""
+        self._axes.props["value"] = axes
+        self._axes.update()
+        self._set("axes")(axes)
 
     def _look(self, request: Request) -> Look:
         with self._site.measuring:
