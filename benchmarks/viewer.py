@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -203,6 +204,7 @@ def measure(path: Path, pans: int) -> dict[str, object]:
         "longest_ms": round(1e3 * max(seconds)),
         "within_200_ms": round(float(np.mean(np.array(seconds) <= 0.2)), 3),
         "peak_mb": round(peak),
+        "load": round(os.getloadavg()[0], 1),
     }
 
 
