@@ -12,12 +12,15 @@ input into ``tests/fuzz/inputs/TARGET``, where `test_targets.py` tries it ever a
 from __future__ import annotations
 
 import argparse
+import atexit
 import datetime
 import json
+import os
 import re
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -108,15 +111,19 @@ def table(sums: dict[str, Counter[str]]) -> str:
 
 def slice_of(name: str, options: argparse.Namespace) -> dict[str, object]:
     """Fuzz a target for a while in a process of its own."""
+    from fuzz.targets import FOLDER, in_memory
+
     command = [sys.executable, __file__, "--child", name, "--folder", str(options.folder)]
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    run = subprocess.run(
-        [*command, "--seconds", str(options.seconds)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-    )
+    with tempfile.TemporaryDirectory(dir=in_memory(), prefix="unnoise-fuzz-") as place:
+        run = subprocess.run(
+            [*command, "--seconds", str(options.seconds)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            env={**os.environ, FOLDER: place},
+        )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     count = re.findall(r"number_of_executed_units:\s*(\d+)", run.stderr)
     kept = re.findall(r"Test unit written to (\S+)", run.stderr)
@@ -146,6 +153,7 @@ def one_alone(name: str, place: Path) -> None:
     from fuzz import targets
 
     target, data = targets.TARGETS[name], place.read_bytes()
+    atexit.register(targets.clean)
     used = int(time.process_time()) + HANGS + 1
     resource.setrlimit(resource.RLIMIT_CPU, (used, used))
     targets.tried(data, target)

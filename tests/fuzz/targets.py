@@ -39,6 +39,10 @@ LARGEST = 2**22
 """Pixels above which an image is opened, and not read."""
 
 
+FOLDER = "UNNOISE_FUZZ_FOLDER"
+"""Environment variable: where a process that libFuzzer ends leaves its files to its parent."""
+
+
 @dataclass(frozen=True)
 class Target:
     """Something that reads bytes.
@@ -60,9 +64,14 @@ class Target:
 
 @cache
 def folder() -> Path:
-    """A folder of this process, in memory where the system has such a place."""
-    shm = Path("/dev/shm")
-    return Path(tempfile.mkdtemp(prefix="unnoise-fuzz-", dir=shm if shm.is_dir() else None))
+    """A folder of this process."""
+    return Path(tempfile.mkdtemp(prefix="unnoise-fuzz-", dir=os.environ.get(FOLDER) or in_memory()))
+
+
+def in_memory() -> Path | None:
+    """Where temporary files are in memory, on Linux."""
+    place = Path("/dev/shm")
+    return place if place.is_dir() else None
 
 
 def clean() -> None:
