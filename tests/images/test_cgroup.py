@@ -54,3 +54,22 @@ def test_where_nothing_is_set_nothing_is_known(tmp_path: Path, text: str) -> Non
     huge = {"memory__memory_D_limit_in_bytes": str(2**63 - 4096), "cpu_D_max": "0 0"}
     assert limits(system(tmp_path, text, **huge)) == Limits()
     assert limits(tmp_path / "nowhere") == Limits()
+
+
+@pytest.mark.parametrize(
+    ("names", "stat"),
+    [
+        (("memory_D_max", "memory_D_current"), "anon 300\ninactive_file 600\n"),
+        (
+            ("memory__memory_D_limit_in_bytes", "memory__memory_D_usage_in_bytes"),
+            "inactive_file 5\ntotal_inactive_file 600\n",
+        ),
+    ],
+)
+def test_files_that_the_system_keeps_are_no_memory_in_use(
+    tmp_path: Path, names: tuple[str, str], stat: str
+) -> None:
+    folder = names[0].rpartition("memory_D_")[0]
+    files = dict(zip(names, ("1000", "900"), strict=True)) | {f"{folder}memory_D_stat": stat}
+    root = system(tmp_path, "4:memory:/\n0::/\n", **files)
+    assert limits(root).used == 300

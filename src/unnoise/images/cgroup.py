@@ -19,7 +19,8 @@ class Limits:
     memory : int or None
         Bytes of all processes of the group.
     used : int or None
-        Bytes that these take now, caches of files among them.
+        Bytes that these take now, without files that the system keeps in memory while there is
+        room.
     cores : float or None
         Processors that they may keep busy.
     """
@@ -52,7 +53,7 @@ def limits(root: Path = Path("/")) -> Limits:
         if own is not None and own < UNLIMITED and (memory is None or own < memory):
             memory = int(own)
             taken = _first(folder / "memory.current", folder / "memory.usage_in_bytes")
-            used = None if taken is None else int(taken)
+            used = None if taken is None else max(int(taken) - _cached(folder), 0)
     for folder in _folders(root, "cpu"):
         own = _share(folder)
         if own is not None and (cores is None or own < cores):
@@ -109,6 +110,16 @@ def _share(folder: Path) -> float | None:
     if quota_us is None or not period_us or quota_us < 0:
         return None
     return quota_us / period_us
+
+
+def _cached(folder: Path) -> int:
+    """Bytes of files that the system gives up first: after hours of reading they fill a group."""
+    try:
+        lines = (folder / "memory.stat").read_text().splitlines()
+        known = {name: int(value) for name, value in (line.split()[:2] for line in lines)}
+    except (OSError, ValueError):
+        return 0
+    return known.get("total_inactive_file", known.get("inactive_file", 0))
 
 
 def _first(*places: Path) -> float | None:

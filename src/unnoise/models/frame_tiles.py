@@ -19,6 +19,7 @@ from unnoise.models import backends
 from unnoise.models.joined_frames import Light, Surroundings, Window
 from unnoise.models.model import Model
 from unnoise.models.overlap import ahead
+from unnoise.models.short_of_memory import halved, is_out_of_memory, joint, longest, warn
 from unnoise.models.tile_results import Member, Result, mean
 from unnoise.models.tiles import Tile, choose, cut, read_tile, tiles
 from unnoise.models.units import check_finite
@@ -128,10 +129,41 @@ class Ready:
                     release_memory()  # in 2D, where maps are smaller, it would cost more than it is
                 last = noisy.noisy.shape
                 job = self.jobs[self.level(at["S"], at["T"])]
-                where, (results, error) = job.result(self.image, at, plan[i], self.tta, noisy)
-                std = results[1] if len(results) > 1 else None
-                parts = (p if p is None else _canonical(p, plan[i]) for p in (std, error))
-                yield Block(where, _canonical(results[0], plan[i]), i + 1, len(plan), *parts)
+                block = self._block(job, at, plan[i], noisy)
+                yield replace(block, done=i + 1, total=len(plan))
+
+    def _block(self, job: Job, at: Mapping[str, int], piece: Tile, seen: Seen) -> Block:
+        """A tile as a block; where there is no memory for it, of two that are half as large.
+
+        Linux gives more memory than it has, and kills who uses it; so the tile is measured before.
+        """
+        halves = [] if job.is_whole else halved(piece, job.shape, job.halo, job.grid)
+        try:
+            if halves and job.memory(piece) > free_memory(job.device):
+                raise MemoryError
+            where, (results, error) = job.result(self.image, at, piece, self.tta, seen)
+        except (MemoryError, RuntimeError) as problem:
+            if not halves or not is_out_of_memory(problem):
+                raise
+        else:
+            std = results[1] if len(results) > 1 else None
+            parts = (p if p is None else _canonical(p, piece) for p in (std, error))
+            return Block(where, _canonical(results[0], piece), 0, 0, *parts)
+        release_memory()  # which the error's own frames held until here
+        warn()
+        near = self._near(at)
+        made = [self._block(job, at, h, job.seen(self.image, at, h, near)) for h in halves]
+        where = {**made[0].where, **dict(zip("ZYX"[-job.ndim :], piece.write, strict=True))}
+        axis = longest(piece) - job.ndim
+        values = np.concatenate([block.values for block in made], axis)
+        return Block(
+            where,
+            values,
+            0,
+            0,
+            joint([block.std for block in made], axis),
+            joint([block.error for block in made], axis),
+        )
 
     def _seen(self, at: Mapping[str, int], piece: Tile) -> Seen:
         """What the nets see of a tile of a frame."""
@@ -219,6 +251,11 @@ class Job:
         if self.is_whole:
             return self.shape
         return choose(self.shape, self.halo, self.grid, room / max(m.memory for m in self.members))
+
+    def memory(self, piece: Tile) -> float:
+        """Bytes that the nets need for a tile."""
+        pixels = math.prod(part.stop - part.start for part in piece.read)
+        return float(pixels * max(member.memory for member in self.members))
 
     def tiles(self, tile: tuple[int, ...] | None = None) -> list[Tile]:
         """The tiles of a frame, by default as large as the free memory allows."""

@@ -9,10 +9,10 @@ import threading
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
-import psutil
 import torch
 
 from unnoise.errors import InputError, expect
+from unnoise.images import cgroup
 
 Net = TypeVar("Net", bound=torch.nn.Module)
 
@@ -183,4 +183,4 @@ def free_memory(device: torch.device) -> int:
     """Bytes that a computation on the device may still take."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    return int(psutil.virtual_memory().available)
+    return cgroup.free_memory()

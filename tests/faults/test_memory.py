@@ -1,0 +1,62 @@
+"""In a control group of little memory an image is denoised, with smaller tiles, and not killed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SIDE = 640
+
+
+@contextlib.contextmanager
+def group(size: int) -> Iterator[Path]:
+    """A control group of version 1 or 2 with so much memory, for one process."""
+    for parent, limit in (
+        (Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"),
+        (Path("/sys/fs/cgroup"), "memory.max"),
+    ):
+        folder = parent / f"unnoise-test-{os.getpid()}"
+        try:
+            folder.mkdir()
+        except OSError:
+            continue
+        try:
+            (folder / limit).write_text(str(size))
+            yield folder
+            return
+        except OSError:
+            pass
+        finally:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+    pytest.skip("no control group with a limit of memory can be made here")
+
+
+@pytest.mark.slow  # three runs of a whole command on a large image
+@pytest.mark.parametrize("gigabytes", [2.0, 1.0, 0.7])
+def test_an_image_is_denoised_within_a_limit_of_memory(tmp_path: Path, gigabytes: float) -> None:
+    x = np.random.default_rng(0).poisson(20, (SIDE, SIDE)).astype(np.uint16)
+    np.save(tmp_path / "a.npy", x)
+    command = [sys.executable, "-m", "unnoise", "denoise", "a.npy", "-o", "b.npy", "--method"]
+    with group(int(gigabytes * 1e9)) as folder:
+
+        def enter() -> None:
+            (folder / "cgroup.procs").write_text(str(os.getpid()))
+
+        ended = subprocess.run(
+            [*command, "instant", "--no-report"],
+            cwd=tmp_path,
+            preexec_fn=enter,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert ended.returncode == 0, ended.stderr
+    assert np.load(tmp_path / "b.npy").shape == x.shape
