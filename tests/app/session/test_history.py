@@ -81,7 +81,7 @@ def test_a_full_disk_costs_the_record_alone(
     queue = JobQueue(tmp_path / "queue")
     monkeypatch.setattr(history, "write_whole", full)
     job = queue.submit(filtered(noisy_file(tmp_path)))
-    assert queue.join(60)
+    assert queue.join(200)
     queue.close(stop=True)
     assert job.state == "done"
     (warned,) = [text for kind, text in job.messages if kind == "warning"]
@@ -109,7 +109,7 @@ def test_what_outlived_its_program_keeps_its_model(tmp_path: Path) -> None:
     (job,) = queue.jobs()
     assert job.state == "interrupted"
     after = queue.submit(filtered(image))
-    assert queue.join(120)
+    assert queue.join(200)
     queue.close(stop=True)
     assert after.state == "done"
     assert job.state == "interrupted"

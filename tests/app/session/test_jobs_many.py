@@ -62,7 +62,7 @@ def test_no_job_is_lost(tmp_path: Path, gate: threading.Event, workers: int) -> 
         thread.start()
     for thread in threads:
         thread.join()
-    assert queue.join(60)
+    assert queue.join(200)
     jobs = queue.jobs()
     queue.close(stop=True)
     assert len({job.id for job in jobs}) == len(jobs) == CLIENTS * EACH
@@ -93,7 +93,7 @@ def test_clients_take_turns(gate: threading.Event) -> None:
         for n in range(EACH if name else 4 * EACH):
             queue.submit(filtered(Path(str(n))), IMAGES, owner=str(name))
     gate.set()
-    assert queue.join(60)
+    assert queue.join(200)
     queue.close(stop=True)
     for turn in range(EACH):
         started = Counter(order[1 + turn * CLIENTS : 1 + (turn + 1) * CLIENTS])
