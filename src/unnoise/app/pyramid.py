@@ -49,10 +49,10 @@ PATIENCE = 20.0
 
 
 def _last() -> None:
-    """The thread takes what others leave, so tiles that somebody waits for come first."""
+    """Tiles that somebody waits for come first; at 10 it would starve beside a training."""
     with suppress(OSError):  # where priorities are those of processes
         if sys.platform == "linux":
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 4)
 
 
 _background = ThreadPoolExecutor(1, thread_name_prefix="overview", initializer=_last)
