@@ -15,6 +15,7 @@ from unnoise.app.session.request import Request
 from unnoise.app.web.gallery import Gallery
 from unnoise.app.web.settings import Settings
 from unnoise.app.web.workspace import Workspace, safe_name
+from unnoise.images.formats import urls
 from unnoise.images.formats.registry import suffix_of
 
 
@@ -79,11 +80,11 @@ class Site:
     @contextlib.contextmanager
     def opened(cls, settings: Settings, workspace: Workspace) -> Iterator[Site]:
         """With the queue of the workspace; at the end its jobs are stopped, as by Ctrl-C."""
-        queue = JobQueue(workspace.queue)
-        try:
+        # Visitors name files and no addresses: they would reach whatever the server reaches.
+        with urls.local_only(), contextlib.ExitStack() as at_the_end:
+            queue = JobQueue(workspace.queue)
+            at_the_end.callback(queue.close, stop=True)
             yield cls(settings, workspace, queue, Gallery(workspace))
-        finally:
-            queue.close(stop=True)
 
     def requests(self, files: Sequence[Path], choices: Choices) -> list[Request]:
         """What the choices mean for some files: a job of each, or one of all.

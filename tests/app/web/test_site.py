@@ -1,0 +1,78 @@
+"""What choices ask for: a folder of its own for every job, and nothing outside the workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from unnoise.app.session.look import look
+from unnoise.app.session.request import Request
+from unnoise.app.web.settings import Settings
+from unnoise.app.web.site import Choices, Site
+from unnoise.app.web.workspace import Workspace
+from unnoise.errors import InputError
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    """With two images of the same name, and one that lies outside."""
+    for folder in ("work/a", "work/b", "elsewhere"):
+        (tmp_path / folder).mkdir(parents=True)
+        np.save(tmp_path / folder / "cells.npy", np.zeros((8, 8)))
+    workspace = Workspace(tmp_path / "work")
+    workspace.prepare()
+    with Site.opened(Settings(workspace.root), workspace) as found:
+        yield found
+
+
+def files(site: Site) -> list[Path]:
+    """The two images."""
+    return [site.workspace.root / folder / "cells.npy" for folder in "ab"]
+
+
+def test_every_job_has_a_folder_of_its_own(site: Site) -> None:
+    choices = Choices(uncertainty=True, save_model="my net")
+    requests = site.requests(files(site), choices)
+    assert len(requests) == 2
+    for field in ("out", "uncertainty", "save_model"):
+        places = {getattr(request, field) for request in requests}
+        assert len(places) == 2
+        assert all(Path(place).is_relative_to(site.workspace.own) for place in places)
+    again = site.again(requests[0])
+    assert again.inputs == requests[0].inputs
+    (together,) = site.requests(files(site), Choices(together=True))
+    assert together.inputs == tuple(map(str, files(site)))
+
+
+@pytest.mark.parametrize("name", ["../../elsewhere", "/etc", "..", "models/../../a"])
+def test_models_lie_in_the_workspace(site: Site, name: str) -> None:
+    with pytest.raises(InputError, match="the workspace holds no"):
+        site.requests(files(site), Choices(model=name))
+
+
+def test_images_lie_in_the_workspace(site: Site, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the workspace holds no"):
+        site.requests([tmp_path / "elsewhere" / "cells.npy"], Choices())
+
+
+def test_names_of_models_are_plain(site: Site) -> None:
+    (request, _) = site.requests(files(site), Choices(save_model="../../x"))
+    assert request.save_model == str(site.workspace.models / "x")
+
+
+def test_models_that_were_kept_are_offered(site: Site) -> None:
+    for place in (site.workspace.models / "net", site.workspace.results / "job" / "cells.model"):
+        place.mkdir(parents=True)
+        (place / "config.yaml").touch()
+    keys = dict(site.models())
+    assert list(keys.values()) == ["net", "of the stopped job job"]
+    for key in keys:
+        assert site.requests(files(site)[:1], Choices(model=key))[0].model
+
+
+def test_the_server_opens_no_address(site: Site) -> None:
+    with pytest.raises(InputError, match="addresses are not opened here"):
+        look(Request(("https://127.0.0.1:9/a.npy",)))
