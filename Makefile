@@ -10,7 +10,7 @@ READY_GUI := $(VENV)/.ready-gui
 GUI_TESTS ?= tests/app
 PYTEST = $(VENV)/bin/python -m pytest --numprocesses=auto --dist=worksteal
 
-.PHONY: demo test test-slow test-gui bench-quick fuzz lint clean
+.PHONY: demo test test-slow test-gui bench-quick fuzz soak lint clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)

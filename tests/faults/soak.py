@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from faults import points, shim
+from faults.inject import WRITES
 from faults.points import Point
 from faults.scenarios import SCENARIOS
 from faults.trials import Job, Zygote, mounted
@@ -88,9 +89,11 @@ class Soak:
         key = f"{name} {label} {sorted((k, v) for k, v in point.items() if k != 'acts')}"
         if key in self.done:
             return
-        started, problem, act = time.monotonic(), "", ""
+        started, problem, job = time.monotonic(), "", self.job(name)
+        counted = [a for a in job.acts if a.split()[0] in point.get("acts", WRITES)]
+        act = counted[point["at"]] if "at" in point and not point.get("beneath") else ""
         try:
-            act = self.job(name).try_fault(**point)
+            job.try_fault(**point)
         except AssertionError as error:
             problem = str(error)[:2000]
             self.failed += 1

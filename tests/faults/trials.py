@@ -153,8 +153,8 @@ class Job:
 
     def try_fault(
         self, *, room: int | None = None, share: float | None = None, **fault: Any
-    ) -> str:
-        """Run under a fault, look at what is left, and go on; the act that was hit.
+    ) -> None:
+        """Run under a fault, look at what is left, and go on.
 
         With `room` the fault is a disk of so many free bytes, with `share` it comes after so much
         of the time that the job takes; else see `faults.inject.Fault`.
@@ -174,8 +174,6 @@ class Job:
                 resize(folder, 2**26)
             self._after(folder, answer, fault["kind"])
             self._again(folder)
-        hit = answer.seen[fault["at"] : fault["at"] + 1] if "at" in fault else ()
-        return hit[0] if hit else ""
 
     def _after(self, folder: Path, answer: Answer, kind: str) -> None:
         """What holds right after the fault."""

@@ -75,7 +75,8 @@ class Ledger:
             name = f"done.{socket.gethostname()}.{os.getpid()}.{STARTED}"
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
             self._file = os.open(self._folder / name, flags, 0o666)
-        os.write(self._file, text)
+        while text:  # a disk that is nearly full takes a part, without an error
+            text = text[os.write(self._file, text) :]
         os.fsync(self._file)
 
     def __enter__(self) -> Ledger:
