@@ -2,15 +2,19 @@
 # make test   lint, types, layers and the whole test suite, on all cores
 # make test-gui   the tests in a real screen, in memory: napari, and pages in a browser
 # make fuzz   random bytes against every reader of ours, for hours; goes on where it was stopped
+# make test-oldest-napari   those of napari with the oldest release that is supported, in .venv-oldest-napari
 # make bench-quick   a bit of every benchmark, below 10 minutes
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 READY_GUI := $(VENV)/.ready-gui
 GUI_TESTS ?= tests/app
+ON_SCREEN = OMP_NUM_THREADS=1 xvfb-run -a -s "-screen 0 1600x1200x24"
+PYTEST_GUI = -m pytest -m gui -p pytest-qt -p napari -p npe2 -W ignore::pydantic.warnings.PydanticDeprecatedSince20
+OLDEST := .venv-oldest-napari
 PYTEST = $(VENV)/bin/python -m pytest --numprocesses=auto --dist=worksteal
 
-.PHONY: demo test test-slow test-gui bench-quick fuzz soak lint clean
+.PHONY: demo test test-slow test-gui test-oldest-napari bench-quick fuzz soak lint clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -39,9 +43,18 @@ $(READY_GUI): $(READY) .ci/gui_packages
 
 # One process: windows of several would take the keyboard from one another.
 test-gui: $(READY_GUI)
-	OMP_NUM_THREADS=1 xvfb-run -a -s "-screen 0 1600x1200x24" \
-	  $(VENV)/bin/python -m pytest -m gui -p pytest-qt -p napari -p npe2 \
-	  -W ignore::pydantic.warnings.PydanticDeprecatedSince20 $(GUI_TESTS)
+	$(ON_SCREEN) $(VENV)/bin/python $(PYTEST_GUI) $(GUI_TESTS)
+
+# Its own versions of what napari is made of; all else as it is pinned.
+$(OLDEST)/.ready: pyproject.toml constraints.txt .ci/gui_packages
+	.ci/gui_packages
+	$(PYTHON) -m venv $(OLDEST)
+	grep -vE '^(app-model|magicgui|napari.*|npe2|psygnal|pydantic.*|superqt|vispy)==' constraints.txt > $(OLDEST)/constraints.txt
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check -c $(OLDEST)/constraints.txt -e ".[test,napari]" "napari==0.8.0" PySide6-Essentials pytest-qt
+	touch $@
+
+test-oldest-napari: $(OLDEST)/.ready
+	$(ON_SCREEN) $(OLDEST)/bin/python $(PYTEST_GUI) tests/app/napari
 
 # An environment of its own, as atheris has no place among the tests.
 .venv-fuzz/.ready: pyproject.toml constraints.txt
@@ -60,4 +73,4 @@ bench-quick: $(READY)
 	$(VENV)/bin/python benchmarks/run.py --suite quick
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) $(OLDEST) demo

@@ -10,6 +10,7 @@ from typing import Any
 import dask.array as da
 import numpy as np
 import pytest
+import tifffile
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication
 
@@ -261,3 +262,23 @@ def test_a_closed_widget_leaves_no_listeners(viewer: Any, denoise: Any, qtbot: A
     qtbot.wait(100)
     viewer.add_image(noisy(32, 32))
     assert work.queue() is work.queue()
+
+
+def test_a_file_that_does_not_tell_its_axes_opens_and_is_asked_for_them(
+    viewer: Any, denoise: Any, qtbot: Any, quick: None, tmp_path: Path
+) -> None:
+    path, saved = tmp_path / "stack.tif", tmp_path / "clean.tif"
+    tags = [(65000, "s", 0, "laser at 3 %", True)]
+    tifffile.imwrite(path, noisy(5, 48, 48), extratags=tags, photometric="minisblack")
+    (layer,) = viewer.open(path, plugin="unnoise")
+    qtbot.waitUntil(lambda: "ambiguous" in denoise.verdict.text(), timeout=30_000)
+    denoise.image.axes.setText("TYX")
+    denoise.image.axes.textEdited.emit("TYX")
+    denoise.image.axes.editingFinished.emit()
+    assert layer.axis_labels == ("t", "y", "x")
+    job = run(denoise, qtbot)
+    assert (job.state, job.in_memory, job.request.axes) == ("done", False, "TYX"), job.error
+    viewer.layers["stack.tif denoised"].save(str(saved), plugin="unnoise")
+    with tifffile.TiffFile(saved) as file:
+        assert file.pages[0].tags[65000].value == "laser at 3 %"
+    assert unnoise.open(saved, axes="TYX").shape == (5, 48, 48)

@@ -68,9 +68,9 @@ class Choice:
         source = self.layers[0].metadata.get(la.KEY)
         if not isinstance(source, la.Source) or source.image.path is None or not self._as_read():
             return Request((stem(self.name),)), [self.image(axes)]
-        own = self.axes()
+        own = self.axes() if source.is_certain else None
         edited = axes is not None and axes != own
-        if edited and own != source.image.axes:  # the file has one axis more, or another order
+        if edited and own not in (None, source.image.axes):  # another order, or one axis more
             return Request((stem(self.name),)), [self.image(axes)]
         known: dict[str, Any] = {"axes": axes} if edited else {}
         if source.channel is not None and len(self.layers) == 1:

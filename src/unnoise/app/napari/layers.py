@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from unnoise.images import acquisition, arrays
+from unnoise.app.napari.levels import levels_of
+from unnoise.images import acquisition, arrays, formats
 from unnoise.images import axes as ax
 from unnoise.images.image import ArrayLike, Image
 
@@ -42,12 +43,15 @@ class Source:
         Its number in a file that holds several.
     pixels : object
         What the layer was given, to see whether it still has it.
+    is_certain : bool
+        Whether the axes are known, and not the first that would fit.
     """
 
     image: Image
     channel: int | None = None
     series: int | None = None
     pixels: Any = None
+    is_certain: bool = True
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Source:
         return self  # open files cannot be copied; duplicates of a layer share them
@@ -56,6 +60,15 @@ class Source:
     def axes(self) -> str:
         """Letters of the dimensions of the layer."""
         return self.image.axes if self.channel is None else self.image.axes.replace("C", "")
+
+
+def guessed(image: Image, series: int | None = None) -> list[LayerData]:
+    """An image whose axes are the first that would fit, as a layer that does not name them."""
+    data = lazy(image.data)
+    about = _about(image, image.axes) | {"contrast_limits": limits(image)}
+    about["metadata"] = {KEY: Source(image, None, series, data, is_certain=False)}
+    del about["axis_labels"]
+    return [_in_levels(levels_of(image, image.axes, None, data), about)]
 
 
 def layers_of(image: Image, series: int | None = None) -> list[LayerData]:
@@ -78,7 +91,8 @@ def layers_of(image: Image, series: int | None = None) -> list[LayerData]:
             data = data.transpose([*(i for i in range(data.ndim) if i != at), at])
         about = _about(image, axes) | {"metadata": {KEY: Source(image, None, series, data)}}
         about |= {"rgb": True} if _is_colour(image) else {"contrast_limits": limits(image)}
-        return [(data, about, "image")]
+        shown = levels_of(image, axes + "C" if _is_colour(image) else axes, None, data)
+        return [_in_levels(shown, about)]
     return [_channel(image, c, series) for c in range(image.sizes["C"])]
 
 
@@ -96,7 +110,14 @@ def _channel(image: Image, channel: int, series: int | None) -> LayerData:
     colours = colors(image)
     if colours:
         about["colormap"] = colours[channel]
-    return data, about, "image"
+    return _in_levels(levels_of(image, image.axes.replace("C", ""), channel, data), about)
+
+
+def _in_levels(levels: list[Any], about: dict[str, Any]) -> LayerData:
+    """A layer of one level of resolution or of several."""
+    if len(levels) == 1:
+        return levels[0], about, "image"
+    return levels, {**about, "multiscale": True}, "image"
 
 
 def lazy(data: ArrayLike) -> Any:
@@ -205,7 +226,7 @@ def axes_of(layer: Any) -> str:
     """
     shape = tuple(pixels_of(layer).shape)
     source = layer.metadata.get(KEY)
-    if isinstance(source, Source) and len(source.axes) == len(shape):
+    if isinstance(source, Source) and source.is_certain and len(source.axes) == len(shape):
         return _with_colours_last(source.axes) if layer.rgb else source.axes
     own = shape[:-1] if layer.rgb else shape
     names = tuple(str(name) for name in getattr(layer, "axis_labels", ()))
@@ -269,7 +290,9 @@ def colour_of(layer: Any) -> str:
 def _carried(source: Source, axes: str) -> dict[str, Any]:
     """What the file of a layer tells beside its pixels, for the writer of the same format."""
     image, known = source.image, dict[str, Any]()
-    same = sorted(axes) == sorted(source.axes)
+    if not source.is_certain and image.path is not None:
+        image = formats.open(image.path, axes=axes, series=source.series)
+    same = sorted(axes) == sorted(source.axes) or not source.is_certain
     taken = image.acquisition
     if source.channel is not None and taken.colors:
         taken = replace(taken, colors=taken.colors[source.channel : source.channel + 1])

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from unnoise.app.napari import layers
+from unnoise.app.napari.refining import refine
+from unnoise.errors import AxesError
 from unnoise.images import formats
 from unnoise.images.formats.registry import suffix_of, suffix_of_folder
 
 Reader = Callable[[Any], list[tuple[Any, ...]]]
+GUESSES = ("ZYX", "TZYX", "STZYX")
+"""Axes that are taken until they are known: a slider for each dimension before Y and X."""
 NOTHING: list[tuple[Any, ...]] = [(None,)]
 """What tells napari that a place was read and gives no layer."""
 
@@ -46,7 +51,7 @@ def read_images(path: str | Sequence[str]) -> list[tuple[Any, ...]]:
     Raises
     ------
     InputError
-        If a file is damaged, or its axes are ambiguous.
+        If a file is damaged.
     """
     places = [path] if isinstance(path, (str, os.PathLike)) else list(path)
     found: list[tuple[Any, ...]] = []
@@ -54,9 +59,30 @@ def read_images(path: str | Sequence[str]) -> list[tuple[Any, ...]]:
         numbers = formats.numbers(place)
         for number in numbers:
             series = number if len(numbers) > 1 else None
-            image = formats.open(place, series=series, labels=True)
-            found += layers.layers_of(image, series)
+            found += _read(place, series)
+    _refine([part for data, *_ in found if isinstance(data, list) for part in data[1:]])
     return found
+
+
+def _read(place: Path, series: int | None) -> list[layers.LayerData]:
+    """An image of a file; the widget asks for its axes where the file does not tell them."""
+    try:
+        return layers.layers_of(formats.open(place, series=series, labels=True), series)
+    except AxesError:
+        for axes in GUESSES:
+            with suppress(AxesError):
+                image = formats.open(place, axes=axes, series=series, labels=True)
+                return layers.guessed(image, series)
+        raise
+
+
+def _refine(levels: list[Any]) -> None:
+    """Have a viewer draw anew what is not exact yet, where there is one."""
+    import napari
+
+    viewer = napari.current_viewer() if levels else None
+    if viewer is not None:
+        refine(viewer, levels)
 
 
 def read_model(path: str | Sequence[str]) -> list[tuple[Any, ...]]:

@@ -142,14 +142,19 @@ def show_preview(viewer: Any, target: Target, preview: Preview, layer: Any = Non
     Returns
     -------
     napari.layers.Image or None
-        None where the last axes of the layer are not Y and X.
+        None where the last axes of the layer are not Y and X, or its channel is not shown.
     """
     letters = target.axes.replace("C", "") if target.rgb else target.axes
     if letters[-2:] != "YX":
         return None
     pixels = preview.clean
     if target.rgb:
-        pixels = np.clip(pixels / _white(target.noisy), 0, 1)
+        pixels = np.clip(pixels[..., :3] / _white(target.noisy), 0, 1)
+    elif pixels.ndim == 3:
+        channel = target.channel or 0
+        if channel >= pixels.shape[-1]:
+            return None
+        pixels = pixels[..., channel]
     scale = np.asarray(target.about["scale"])[-2:]
     if layer is not None and layer in viewer.layers:
         layer.data = pixels

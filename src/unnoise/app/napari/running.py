@@ -40,23 +40,26 @@ class Running:
         self._targets = [] if noisy is None else results.targets(choice, noisy)
         self.results: list[Any] = []
         self._shown: Preview | None = None
-        self._preview: Any = None
+        self._previews: dict[int, Any] = {}
 
     def show_preview(self) -> None:
         """Show the latest preview, where there is a new one."""
         preview = self.job.preview
-        if preview is None or preview is self._shown or len(self._targets) != 1:
+        if preview is None or preview is self._shown:
             return
         self._shown = preview
-        if self._preview is not None and self._preview not in self._viewer.layers:
-            return  # the user took it away
-        self._preview = results.show_preview(self._viewer, self._targets[0], preview, self._preview)
+        for i, target in enumerate(self._targets):
+            before = self._previews.get(i)
+            if before is not None and before not in self._viewer.layers:
+                continue  # the user took it away
+            self._previews[i] = results.show_preview(self._viewer, target, preview, before)
 
     def remove_preview(self) -> None:
         """Take the preview away."""
-        if self._preview is not None and self._preview in self._viewer.layers:
-            self._viewer.layers.remove(self._preview)
-        self._preview = None
+        for layer in self._previews.values():
+            if layer is not None and layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)
+        self._previews.clear()
 
     def show_results(self) -> None:
         """Show the results as layers.

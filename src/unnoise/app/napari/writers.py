@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from unnoise.app.napari import layers
-from unnoise.errors import InputError
+from unnoise.errors import AxesError, InputError
 from unnoise.images import axes as ax
 from unnoise.images import formats
 from unnoise.images.formats.saving import not_carried
@@ -38,7 +38,7 @@ def write_image(path: str, data: Any, about: dict[str, Any]) -> list[str]:
         If the place cannot be written, the format does not hold such pixels, or the axes are
         ambiguous.
     """
-    return _written(path, layers.image_of(_layer(data, about)))
+    return _written(path, _image(_layer(data, about)))
 
 
 def write_images(path: str, layer_data: Sequence[tuple[Any, dict[str, Any], str]]) -> list[str]:
@@ -52,7 +52,7 @@ def write_images(path: str, layer_data: Sequence[tuple[Any, dict[str, Any], str]
     found = [_layer(data, about) for data, about, _ in layer_data]
     if len(found) == 1:
         return write_image(path, *layer_data[0][:2])
-    images = [layers.image_of(layer) for layer in found]
+    images = [_image(layer) for layer in found]
     first = images[0]
     kinds = {(image.axes, image.shape, image.dtype) for image in images}
     if len(kinds) > 1 or "C" in first.axes:
@@ -98,6 +98,17 @@ def _layer(data: Any, about: dict[str, Any]) -> Any:
     named = {"rgb": False, "multiscale": False, "metadata": {}, "colormap": None, "name": ""}
     named |= {"scale": (1.0,) * (np.ndim(data) if isinstance(data, np.ndarray) else 6)}
     return SimpleNamespace(**{**named, **about, "data": data})
+
+
+def _image(layer: Any) -> Image:
+    """A layer as an image; where its axes were never told, with the first that would fit."""
+    source = layer.metadata.get(layers.KEY)
+    try:
+        return layers.image_of(layer)
+    except AxesError:
+        if not isinstance(source, layers.Source):
+            raise
+        return layers.image_of(layer, source.axes)
 
 
 def _written(path: str | os.PathLike[str], image: Image) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from unnoise.app.napari import layers as la
 from unnoise.app.napari.choices import FILES, Choice, choices, files_request
 from unnoise.app.session.request import Request
 from unnoise.errors import InputError
+from unnoise.images import axes as ax
 from unnoise.images.image import Image
 
 HEARD = ("inserted", "removed", "reordered")
@@ -121,6 +123,7 @@ class ImageBox(QGroupBox):
         self.files.changed.connect(self.changed)
         self.out.changed.connect(self.changed)
         self.axes.textEdited.connect(self.changed)
+        self.axes.editingFinished.connect(self._relabel)
         self.pixel_size.editingFinished.connect(self._rescale)
         heard = [getattr(viewer.layers.events, name) for name in HEARD]
         refresh = self.refresh
@@ -211,6 +214,15 @@ class ImageBox(QGroupBox):
             own = dict.fromkeys(unit.replace("px", "pixel") for unit in units)
             steps = " x ".join(f"{step:.6g}" for step in layer.scale)
             self.pixel_size.setText(f"{steps} {', '.join(own)}".strip())
+
+    def _relabel(self) -> None:
+        """Tell the layer the axes that were typed, where they fit."""
+        axes, layers = self.axes.text().strip(), self.choice.layers
+        if len(layers) == 1 and axes:
+            layer = layers[0]
+            with suppress(InputError):
+                letters = ax.check(axes, tuple(la.pixels_of(layer).shape)).lower()
+                layer.axis_labels = tuple(letters[: layer.ndim])
 
     def _rescale(self) -> None:
         """Give the layer the pixel size that was typed."""

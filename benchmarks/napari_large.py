@@ -1,0 +1,121 @@
+"""How soon a file of 2 GB is seen in napari, and what memory its first blocks take to denoise.
+
+    xvfb-run -a python benchmarks/napari_large.py [--side 32768] [--blocks 64] [--kinds plain]
+
+The files are those of benchmarks/viewer.py: tiled OME-TIFF with zlib, without and with smaller
+copies. A viewer that has opened a small file before opens the large one: until its layer is drawn.
+The first blocks, of 512x512 pixels, are a layer of their own that is denoised from the widget
+with the budget `instant`; the memory is the peak of the whole program, napari included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from common import record
+from viewer import make
+
+BLOCK = 512
+
+
+def wait(done: Callable[[], Any], seconds: float) -> bool:
+    """Let the window live until something is so."""
+    from qtpy.QtWidgets import QApplication
+
+    end = time.monotonic() + seconds
+    while not done():
+        QApplication.processEvents()
+        time.sleep(0.02)
+        if time.monotonic() > end:
+            return False
+    return True
+
+
+def peak() -> int:
+    """The most memory that this program has had, in MB."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) // 1024
+
+
+def measure(path: Path, blocks: int) -> dict[str, Any]:
+    """Times and memory of a file, in a viewer of its own."""
+    import napari
+    import numpy as np
+
+    import unnoise
+
+    viewer = napari.Viewer(show=True)
+    with tempfile.TemporaryDirectory() as folder:
+        small = Path(folder) / "small.tif"
+        unnoise.save(small, np.eye(64, dtype=np.uint16), axes="YX")
+        viewer.open(small, plugin="unnoise")
+        wait(lambda: False, 1)
+        viewer.layers.clear()
+    start, spent = time.perf_counter(), time.process_time()
+    (layer,) = viewer.open(path, plugin="unnoise")
+    wait(lambda: True, 1)
+    viewer.screenshot(flash=False)
+    found: dict[str, Any] = {
+        "file": path.name,
+        "gb": round(math.prod(layer.data[0].shape) * layer.dtype.itemsize / 2**30, 2),
+        "seen_s": round(time.perf_counter() - start, 2),
+        "seen_cpu_s": round(time.process_time() - spent, 2),
+        "share": round(layer.data[layer.data_level].share, 3),
+    }
+    wait(lambda: layer.data[layer.data_level].share == 1, 300)
+    found["exact_s"] = round(time.perf_counter() - start, 1)
+    found["open_mb"] = peak()
+    if blocks:
+        side = math.isqrt(blocks) * BLOCK
+        crop = layer.data[0][:side, :side]
+        viewer.layers.clear()
+        viewer.add_image(crop, name="first", contrast_limits=layer.contrast_limits)
+        _, widget = viewer.window.add_plugin_dock_widget("unnoise", "Denoise")
+        widget.budget.setCurrentIndex(widget.budget.findData("instant"))
+        wait(lambda: "noise:" in widget.verdict.text(), 300)
+        start, spent = time.perf_counter(), time.process_time()
+        widget.denoise()
+        wait(lambda: widget.job.is_over, 3000)
+        found |= {"blocks": math.isqrt(blocks) ** 2, "state": widget.job.state}
+        found["denoise_s"] = round(time.perf_counter() - start, 1)
+        found["denoise_cpu_s"] = round(time.process_time() - spent, 1)
+        found["peak_mb"] = peak()
+    viewer.close()
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--side", type=int, default=32768)
+    parser.add_argument("--blocks", type=int, default=64)
+    parser.add_argument("--kinds", default="plain,pyramid")
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--measure", type=Path)
+    given = parser.parse_args()
+    if given.measure:
+        print(json.dumps(measure(given.measure, given.blocks)))
+        return
+    rows = []
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = given.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        for kind in given.kinds.split(","):
+            path = make(kind, given.side, folder)
+            own = [sys.executable, __file__, "--measure", str(path), "--blocks", str(given.blocks)]
+            out = subprocess.run(own, capture_output=True, text=True, check=True).stdout
+            rows.append(json.loads(out.splitlines()[-1]))
+            print(json.dumps(rows[-1]), flush=True)
+    record(f"napari_large_{given.side}", {"side": given.side, "block": BLOCK}, rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""Layers of results: where a preview lies, and what of many dimensions is shown where."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import unnoise
+from unnoise.app.events import Preview
+from unnoise.app.napari import results
+from unnoise.app.napari.choices import Choice
+
+pytestmark = pytest.mark.gui
+RNG = np.random.default_rng(0)
+
+
+def test_a_preview_lies_where_its_pixels_are(viewer: Any) -> None:
+    pixels = RNG.integers(0, 99, (3, 40, 50)).astype(np.float32)
+    affine = np.eye(4)
+    affine[1:3, 1:3] = [[0.8, 0.6], [-0.6, 0.8]]
+    layer = viewer.add_image(
+        pixels, scale=(5, 0.5, 0.25), translate=(0, 7, 9), affine=affine, colormap="green"
+    )
+    image = unnoise.Image.from_array(pixels, "ZYX")
+    (target,) = results.targets(Choice("a", (layer,)), image)
+    clean = pixels[1, 10:30, 20:40]
+    preview = Preview("a", 5, 0.1, (10, 20), clean, clean)
+    shown = results.show_preview(viewer, target, preview)
+    for corner in ((0, 0), (3, 4), (19, 19)):
+        place = layer.data_to_world((1, corner[0] + 10, corner[1] + 20))
+        assert shown.data_to_world(corner) == pytest.approx(place[1:])
+    assert shown.colormap.name == "green"
+    again = results.show_preview(viewer, target, preview, shown)
+    assert again is shown
+    assert len(viewer.layers) == 2
+
+
+def test_a_result_lies_in_the_order_of_its_source(viewer: Any) -> None:
+    pixels = RNG.integers(0, 99, (4, 1, 20, 24)).astype(np.uint16)
+    layer = viewer.add_image(pixels, name="a")
+    noisy = unnoise.Image.from_array(pixels, "ZTYX")
+    result = unnoise.Image.from_array(pixels[:, 0] // 2, "ZYX")  # formats drop axes of length 1
+    (shown,) = results.add_result(
+        viewer, results.targets(Choice("a", (layer,)), noisy), noisy, result
+    )
+    assert np.array_equal(np.asarray(shown.data), pixels // 2)
+    assert list(viewer.layers) == [layer, shown]
+
+
+def test_an_uncertainty_begins_at_zero(viewer: Any) -> None:
+    pixels = RNG.integers(0, 99, (20, 24)).astype(np.uint16)
+    layer = viewer.add_image(pixels, name="a", scale=(2, 3))
+    noisy = unnoise.Image.from_array(pixels, "YX")
+    spread = unnoise.Image.from_array(np.sqrt(pixels + 1.0).astype(np.float32), "YX")
+    made = results.targets(Choice("a", (layer,)), noisy)
+    (shown,) = results.add_uncertainty(viewer, made, noisy, spread)
+    assert shown.name == "a uncertainty"
+    assert shown.contrast_limits[0] == 0
+    assert tuple(shown.scale) == (2, 3)
+    assert np.array_equal(np.asarray(shown.data), spread.data)
