@@ -88,7 +88,7 @@ def demo(
 
 
 def methods(as_json: Json = False) -> None:
-    """List the methods: what they do, what they assume and what they cost."""
+    """List the methods, what they do, what they assume and what they cost."""
     from unnoise.config.methods import known
 
     auto = (
