@@ -155,9 +155,13 @@ def test_a_folder_put_aside_by_a_killed_run_comes_back(tmp_path: Path, dead: int
     assert content(tmp_path / "a") == "old"
 
 
-def test_long_names_have_their_hidden_ones(tmp_path: Path, dead: int) -> None:
+def test_long_names_have_their_hidden_ones(
+    tmp_path: Path, dead: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / ("µ" * 127)
-    (tmp_path / beside(path, "part").name.replace(f".{os.getpid()}.", f".{dead}.")).touch()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getpid", lambda: dead)
+        beside(path, "part").touch()
     write_whole(path, b"whole", "never mind")
     assert names(tmp_path) == [path.name]
 

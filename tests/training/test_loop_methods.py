@@ -79,7 +79,7 @@ def quick(method: str, x: NDArray, axes: str, channels: str = "independent") -> 
     return model
 
 
-@pytest.mark.parametrize("method", TRAINED)
+@pytest.mark.parametrize("method", [m for m in TRAINED if m != "refined"])  # works on planes
 def test_every_method_trains_in_3d(method: str) -> None:
     x = np.random.default_rng(0).normal(size=(16, 24, 20)).astype(np.float32)
     model = quick(method, x, "ZYX")

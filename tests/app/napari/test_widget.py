@@ -11,6 +11,8 @@ import dask.array as da
 import numpy as np
 import pytest
 import tifffile
+
+pytest.importorskip("qtpy", reason="needs a screen: run make test-gui")
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QApplication
 

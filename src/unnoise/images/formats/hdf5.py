@@ -172,7 +172,8 @@ def check_file(path: Path) -> None:
     h5py = needs("h5py", "formats")
     if not h5py.is_hdf5(path):
         return
-    with _opened(path) as file:
+    # As those readers open it: HDF5 refuses a file that is open with other flags of locking.
+    with h5py.File(path, "r") as file:
         waiting, seen = [file], set()
         while waiting:
             group = waiting.pop()
