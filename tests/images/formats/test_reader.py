@@ -69,10 +69,11 @@ def test_reloading_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> Non
     """No callback, and when the pixels go no array, whatever the number of reloads."""
     monkeypatch.setattr(reader, "MAX_OPEN", 1)
     several = [Pixels(lambda: np.ones(4, "u1"), (4,), np.dtype("u1")) for _ in range(3)]
+    gc.collect()  # what other tests left may go at any time
     finalizers = len(weakref.finalize._registry)  # type: ignore[attr-defined]
     for pixels in several * 20:
         assert int(pixels[0]) == 1
-    assert len(weakref.finalize._registry) == finalizers  # type: ignore[attr-defined]
+    assert len(weakref.finalize._registry) <= finalizers  # type: ignore[attr-defined]
     assert [weakref.getweakrefcount(pixels) for pixels in several] == [0, 0, 1]
     del several, pixels
     gc.collect()
