@@ -80,14 +80,6 @@ def test_an_image_is_described() -> None:
     assert all(c["low"] < 100 < 4900 < c["high"] for c in about["channels"])
 
 
-def test_a_thumbnail_is_all_of_the_middle_plane() -> None:
-    image = Image.from_array(stack(), axes="TZCYX")
-    (answer,) = get(page({"a": image}), "/a/thumbnail")
-    block = image.data[1, 1].reshape(2, 150, 2, 200, 2).mean(axis=(2, 4))
-    expected = rendering.composite(block, rendering.shown(image))
-    assert np.abs(picture(answer).astype(int) - expected).max() <= 1
-
-
 def test_residual_and_uncertainty() -> None:
     rng = np.random.default_rng(0)
     noisy = rng.normal(100, 9, (300, 280)).astype(np.float32)
@@ -302,9 +294,9 @@ ODD = {
 @pytest.mark.parametrize("name", ODD)
 def test_odd_images_are_shown_without_warnings(name: str) -> None:
     app, sizes = page({"a": ODD[name]}), ODD[name].sizes
-    ask = ("thumbnail", "high", "limits?low=1&high=99", "value?y=0&x=0")
+    ask = ("high", "limits?low=1&high=99", "value?y=0&x=0")
     about, *others = get(app, "/a", *(f"/a/{what}" for what in ask))
-    assert [answer.status_code for answer in (about, *others)] == [200] * 5
+    assert [answer.status_code for answer in (about, *others)] == [200] * 4
     parts = [("c", "{channel}:{low}:{high}:{color}".format(**c)) for c in about.json()["channels"]]
     for level in range(about.json()["levels"]):
         (tile,) = get(app, f"/a/tile/{level}/0/0?{urlencode(parts)}")

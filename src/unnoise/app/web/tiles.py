@@ -51,7 +51,6 @@ def router(
     - ``prefix/NAME/tile/LEVEL/X/Y?s=&t=&z=&c=CHANNEL:LOW:HIGH:RRGGBB&c=...``: a tile, PNG or WebP,
       with ``mode=residual&other=NAME&high=`` noisy minus clean, with ``mode=uncertainty&high=`` a
       spread. The header ``X-Share`` is below 1 while an overview is being made: ask again later.
-    - ``prefix/NAME/thumbnail``: all of its middle plane within one tile, in the colours of a start.
     - ``prefix/NAME/limits?low=&high=``: percentiles of each channel, from a sample.
     - ``prefix/NAME/high?other=``: a good ``high`` for residual or (without other) uncertainty.
     - ``prefix/NAME/value?y=&x=&s=&t=&z=``: the pixels of all channels at a place.
@@ -109,20 +108,6 @@ def router(
 
         # The description has a version for each opened image, which the page puts into addresses.
         return _answer(await server.run(request, make), "private, max-age=3600")
-
-    @found.get("/{name}/thumbnail")
-    async def thumbnail(name: str, request: Request) -> Response:
-        def make() -> tuple[bytes, float]:
-            opened = server.opened(name, request)
-            level, n = opened.pyramid.levels - 1, opened.image.sizes
-            plane = n["S"] // 2, n["T"] // 2, n["Z"] // 2
-            channels = rendering.shown(opened.image, opened.sample)
-            key = opened.version, "thumbnail"
-            return server.cached(
-                key, lambda: _tile(opened, None, (level, 0, 0), plane, channels, "plain", 1.0)
-            )
-
-        return _answer(await server.run(request, make), "private, no-cache")
 
     @found.get("/{name}/limits")
     async def limits(
