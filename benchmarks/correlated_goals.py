@@ -207,7 +207,8 @@ def methods_table(rows: list[dict[str, Any]]) -> list[str]:
     for method in used:
         cells = []
         for row in order:
-            pictures = {r["image"] for r in rows if r["row"] == row}
+            # Sorted: a mean of numbers in an order of its own each time may round differently.
+            pictures = sorted({r["image"] for r in rows if r["row"] == row})
             both = [scores(rows, row, what) for what in ("psnr", "ssim")]
             values = [
                 [found[image, method] for image in pictures if (image, method) in found]
