@@ -13,53 +13,21 @@ from unnoise import __version__
 from unnoise.app.cli import about_commands, app_command, model_commands, noise_commands
 from unnoise.app.cli.help import EVERYTHING, Command, Group
 from unnoise.app.cli.noise_commands import command_line
+from unnoise.app.cli.option_groups import Reading, Training, Writing, with_groups
 from unnoise.app.cli.options import (
-    Axes,
-    Backend,
-    Channels,
-    Compress,
-    ConfigFile,
-    Context,
     Debug,
     Device,
     DryRun,
-    Dtype,
-    FixScan,
     Inputs,
     Json,
-    KeepOutliers,
     LivePreview,
-    Mask,
-    Method,
-    Minutes,
-    Nan,
-    Nodata,
-    NoiseModel,
-    Out,
-    Overwrite,
-    Pairs,
-    Positions,
-    Preset,
     Quiet,
     Report,
-    Seed,
-    SequenceOfFiles,
-    Series,
-    Set,
-    SkipExisting,
-    Slices,
-    Steps,
-    Struct,
     Targets,
-    ThreeD,
-    Time,
-    Tta,
-    Uncertainty,
 )
 from unnoise.app.cli.terminal import fail, guarded, stopped
 from unnoise.app.problems import exit_code, sentence
 from unnoise.app.quiet_threads import quiet_threads
-from unnoise.app.settings import assigned, wanted
 from unnoise.errors import Interrupted
 
 app = typer.Typer(
@@ -84,49 +52,21 @@ def root(
 
 
 @app.command(cls=Command)
+@with_groups
 def denoise(
     inputs: Inputs,
-    out: Out = None,
-    minutes: Minutes = None,
-    steps: Steps = None,
-    axes: Axes = None,
-    three_d: ThreeD = None,
-    nan: Nan = "keep",
-    nodata: Nodata = None,
-    mask: Mask = None,
-    keep_outliers: KeepOutliers = False,
-    series: Series = None,
-    channels: Channels = None,
-    time: Time = None,
-    z: Slices = None,
-    positions: Positions = None,
-    sequence: SequenceOfFiles = False,
-    fix_scan: FixScan = False,
-    dtype: Dtype = None,
-    compress: Compress = None,
-    tta: Tta = None,
+    reading: Reading,
+    writing: Writing,
+    training: Training,
     each: Annotated[
         bool, typer.Option("--each", help="A net for every image instead of one for all.")
     ] = False,
     save_model: Annotated[
         str | None, typer.Option(help="Keep the trained model in this folder.")
     ] = None,
-    overwrite: Overwrite = False,
-    skip_existing: SkipExisting = False,
-    uncertainty: Uncertainty = None,
-    report: Report = True,
-    noise_model: NoiseModel = None,
-    method: Method = None,
     targets: Targets = None,
-    pairs: Pairs = None,
-    struct: Struct = None,
-    context: Context = None,
-    preset: Preset = "fast",
-    config: ConfigFile = None,
-    set_: Set = None,
-    seed: Seed = None,
+    report: Report = True,
     device: Device = "auto",
-    backend: Backend = "torch",
     preview: LivePreview = None,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -144,31 +84,16 @@ def denoise(
     from unnoise.app.denoise import denoise_files
     from unnoise.app.dry_run import leaving_no_folders
 
-    drawn, previews = wanted_preview(preview, overwrite=overwrite, inputs=inputs)
-    set_ = assigned(set_, noise_model, context)
-    settings = wanted(method, preset, config, pairs, struct, set_, minutes, steps, seed, three_d)
-    with leaving_no_folders(*((out, save_model, uncertainty) if dry_run else ())):
+    drawn, previews = wanted_preview(preview, overwrite=writing.overwrite, inputs=inputs)
+    settings = training.settings()
+    places = (writing.out, save_model, writing.uncertainty) if dry_run else ()
+    with leaving_no_folders(*places):
         show(
             denoise_files(
                 inputs,
                 settings,
-                reading=files.InputOptions(
-                    axes,
-                    nan,
-                    series,
-                    nodata,
-                    mask,
-                    keep_outliers,
-                    fix_scan,
-                    channels,
-                    time,
-                    z,
-                    positions,
-                    sequence,
-                ),
-                writing=files.OutputOptions(
-                    out, dtype, overwrite, tta, uncertainty, backend, compress, skip_existing
-                ),
+                reading=reading.options(),
+                writing=writing.options(),
                 targets=targets,
                 each=each,
                 save_model=save_model,

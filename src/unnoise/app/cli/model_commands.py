@@ -8,54 +8,26 @@ import typer
 
 from unnoise.app.cli import completion
 from unnoise.app.cli.noise_commands import command_line
+from unnoise.app.cli.option_groups import Reading, Training, Writing, given, with_groups
 from unnoise.app.cli.options import (
-    Axes,
-    Backend,
-    Channels,
-    Compress,
-    ConfigFile,
-    Context,
     Debug,
     Device,
     DryRun,
-    Dtype,
-    FixScan,
     Inputs,
     Json,
-    KeepOutliers,
     LivePreview,
-    Mask,
-    Method,
-    Minutes,
-    Nan,
-    Nodata,
-    NoiseModel,
-    Out,
     Overwrite,
-    Pairs,
-    Positions,
-    Preset,
     Quiet,
     Report,
-    Seed,
-    SequenceOfFiles,
-    Series,
-    Set,
-    SkipExisting,
-    Slices,
-    Steps,
-    Struct,
     Targets,
-    ThreeD,
-    Time,
-    Tta,
-    Uncertainty,
 )
-from unnoise.app.settings import assigned, wanted
 from unnoise.errors import InputError
 
 
+@with_groups
 def train(
+    reading: Reading,
+    training: Training,
     inputs: Annotated[
         list[str] | None, typer.Argument(help="Image files or folders.", show_default=False)
     ] = None,
@@ -67,32 +39,9 @@ def train(
             autocompletion=completion.model_folders,
         ),
     ] = None,
-    minutes: Minutes = None,
-    steps: Steps = None,
-    axes: Axes = None,
-    three_d: ThreeD = None,
-    nan: Nan = "keep",
-    nodata: Nodata = None,
-    mask: Mask = None,
-    keep_outliers: KeepOutliers = False,
-    series: Series = None,
-    channels: Channels = None,
-    time: Time = None,
-    z: Slices = None,
-    positions: Positions = None,
-    sequence: SequenceOfFiles = False,
-    fix_scan: FixScan = False,
+    targets: Targets = None,
     overwrite: Overwrite = False,
     report: Report = True,
-    noise_model: NoiseModel = None,
-    method: Method = None,
-    targets: Targets = None,
-    pairs: Pairs = None,
-    struct: Struct = None,
-    context: Context = None,
-    preset: Preset = "fast",
-    config: ConfigFile = None,
-    set_: Set = None,
     log: Annotated[
         list[str] | None,
         typer.Option(
@@ -100,7 +49,6 @@ def train(
             autocompletion=completion.LOGGERS,
         ),
     ] = None,
-    seed: Seed = None,
     device: Device = "auto",
     preview: LivePreview = None,
     dry_run: DryRun = False,
@@ -116,12 +64,7 @@ def train(
     from unnoise.app.cli.preview import wanted as wanted_preview
 
     if resume is not None:
-        chosen: list[object] = [out, minutes, steps, axes, three_d, method, pairs, struct]
-        chosen += [config, set_, log, seed, series, noise_model, nodata, mask, context]
-        chosen += [channels, time, z, positions]
-        changed = preset != "fast" or overwrite or nan != "keep" or keep_outliers or fix_scan
-        changed = changed or sequence
-        if changed or any(option is not None and option != [] for option in chosen):
+        if overwrite or out is not None or log or given(reading) or given(training):
             raise InputError(
                 "--resume goes on with the settings of its model folder; leave out the other "
                 "training options"
@@ -153,28 +96,14 @@ def train(
 
     leads = of_torchrun().leads
     drawn, previews = wanted_preview(preview, overwrite=overwrite, inputs=inputs)
-    set_ = assigned(set_, noise_model, context)
-    settings = wanted(method, preset, config, pairs, struct, set_, minutes, steps, seed, three_d)
+    settings = training.settings()
     with leaving_no_folders(*((out,) if dry_run else ())):
         show(
             train_files(
                 inputs,
                 out,
                 settings,
-                reading=files.InputOptions(
-                    axes,
-                    nan,
-                    series,
-                    nodata,
-                    mask,
-                    keep_outliers,
-                    fix_scan,
-                    channels,
-                    time,
-                    z,
-                    positions,
-                    sequence,
-                ),
+                reading=reading.options(),
                 targets=targets,
                 overwrite=overwrite,
                 device=device,
@@ -188,6 +117,7 @@ def train(
         )
 
 
+@with_groups
 def predict(
     model: Annotated[
         str,
@@ -196,26 +126,9 @@ def predict(
         ),
     ],
     inputs: Inputs,
-    out: Out = None,
-    axes: Axes = None,
-    nan: Nan = "keep",
-    nodata: Nodata = None,
-    mask: Mask = None,
-    keep_outliers: KeepOutliers = False,
-    series: Series = None,
-    channels: Channels = None,
-    time: Time = None,
-    z: Slices = None,
-    positions: Positions = None,
-    sequence: SequenceOfFiles = False,
-    fix_scan: FixScan = False,
-    dtype: Dtype = None,
-    compress: Compress = None,
-    tta: Tta = None,
-    uncertainty: Uncertainty = None,
+    reading: Reading,
+    writing: Writing,
     report: Report = True,
-    overwrite: Overwrite = False,
-    skip_existing: SkipExisting = False,
     resume: Annotated[
         bool,
         typer.Option("--resume", help="Keep finished pieces of small results too, and go on."),
@@ -238,7 +151,6 @@ def predict(
         typer.Option(help="Let Dask share the work: local, or a scheduler like tcp://host:8786."),
     ] = None,
     device: Device = "auto",
-    backend: Backend = "torch",
     dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -256,35 +168,13 @@ def predict(
     from unnoise.nets.ranks import of_torchrun
 
     leads = of_torchrun().leads
-    with leaving_no_folders(*((out, uncertainty) if dry_run else ())):
+    with leaving_no_folders(*((writing.out, writing.uncertainty) if dry_run else ())):
         show(
             predict_files(
                 model,
                 inputs,
-                reading=files.InputOptions(
-                    axes,
-                    nan,
-                    series,
-                    nodata,
-                    mask,
-                    keep_outliers,
-                    fix_scan,
-                    channels,
-                    time,
-                    z,
-                    positions,
-                    sequence,
-                ),
-                writing=files.OutputOptions(
-                    out,
-                    dtype,
-                    overwrite,
-                    tta or False,
-                    uncertainty,
-                    backend,
-                    compress,
-                    skip_existing,
-                ),
+                reading=reading.options(),
+                writing=writing.options(tta=writing.tta or False),
                 device=device,
                 reporting=files.ReportOptions(report, command_line()),
                 dry=dry_run,

@@ -9,40 +9,15 @@ from typing import Annotated
 import typer
 
 from unnoise.app.cli import completion
-from unnoise.app.cli.options import (
-    Axes,
-    Channels,
-    Compress,
-    Debug,
-    DryRun,
-    Dtype,
-    Inputs,
-    Json,
-    Mask,
-    Nodata,
-    Out,
-    Overwrite,
-    Positions,
-    Quiet,
-    SequenceOfFiles,
-    Series,
-    Slices,
-    Time,
-)
+from unnoise.app.cli.option_groups import Measured, Result, Selection, with_groups
+from unnoise.app.cli.options import Axes, Debug, DryRun, Inputs, Json, Overwrite, Quiet
 from unnoise.app.cli.terminal import echo
 
 
+@with_groups
 def inspect(
     inputs: Inputs,
-    axes: Axes = None,
-    nodata: Nodata = None,
-    mask: Mask = None,
-    series: Series = None,
-    channels: Channels = None,
-    time: Time = None,
-    z: Slices = None,
-    positions: Positions = None,
-    sequence: SequenceOfFiles = False,
+    reading: Measured,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print JSON: an object, or a list for several images.")
     ] = False,
@@ -61,27 +36,23 @@ def inspect(
     Noise curve, correlation, clipping, hot pixels, stripes, traces of compression; takes seconds.
     """
     from unnoise.app import inspect as inspect_job
-    from unnoise.app.files import InputOptions
 
-    reading = InputOptions(
-        axes, "keep", series, nodata, mask, False, False, channels, time, z, positions, sequence
-    )
     echo(
         inspect_job.run(
-            inputs, reading, as_json=as_json, html=html, overwrite=overwrite, command=command_line()
+            inputs,
+            reading.options(),
+            as_json=as_json,
+            html=html,
+            overwrite=overwrite,
+            command=command_line(),
         )
     )
 
 
+@with_groups
 def info(
     inputs: Inputs,
-    axes: Axes = None,
-    series: Series = None,
-    channels: Channels = None,
-    time: Time = None,
-    z: Slices = None,
-    positions: Positions = None,
-    sequence: SequenceOfFiles = False,
+    reading: Selection,
     estimate: Annotated[
         bool,
         typer.Option(
@@ -98,18 +69,8 @@ def info(
     Format, images, axes, size, type, pixel size, channels, chunks, where the result would go.
     """
     from unnoise.app import info as info_job
-    from unnoise.app.files import InputOptions
 
-    reading = InputOptions(
-        axes,
-        series=series,
-        channels=channels,
-        time=time,
-        z=z,
-        positions=positions,
-        sequence=sequence,
-    )
-    echo(info_job.run(inputs, reading, as_json=as_json, estimate=estimate))
+    echo(info_job.run(inputs, reading.options(), as_json=as_json, estimate=estimate))
 
 
 def calibrate(
@@ -152,19 +113,17 @@ def calibrate(
     show(events, quiet, "calibrate" if as_json else None)
 
 
+@with_groups
 def correct(
     inputs: Inputs,
+    writing: Result,
     dark: Annotated[
         list[str], typer.Option(help="Frames without light; repeat the option for several files.")
     ],
     flat: Annotated[
         list[str] | None, typer.Option(help="Frames of even light, for the gain of every pixel.")
     ] = None,
-    out: Out = None,
     axes: Axes = None,
-    dtype: Dtype = None,
-    compress: Compress = None,
-    overwrite: Overwrite = False,
     dry_run: DryRun = False,
     as_json: Json = False,
     quiet: Quiet = False,
@@ -177,11 +136,11 @@ def correct(
     from unnoise.app.cli.progress import show
     from unnoise.app.correct import correct_files
     from unnoise.app.dry_run import leaving_no_folders
-    from unnoise.app.files import OutputOptions
 
-    writing = OutputOptions(out, dtype, overwrite, compress=compress)
-    events = correct_files(inputs, dark, flat or (), axes=axes, writing=writing, dry=dry_run)
-    with leaving_no_folders(*((out,) if dry_run else ())):
+    events = correct_files(
+        inputs, dark, flat or (), axes=axes, writing=writing.options(), dry=dry_run
+    )
+    with leaving_no_folders(*((writing.out,) if dry_run else ())):
         show(events, quiet, "correct" if as_json else None)
 
 
