@@ -67,7 +67,7 @@ fuzz: .venv-fuzz/.ready
 
 # Every fault at every act on files, hours; goes on where it was stopped (faults.jsonl).
 soak: $(READY)
-	PYTHONPATH=tests $(VENV)/bin/python -m faults.soak --kills 200 --full-disks --system --all
+	PYTHONPATH=tests $(VENV)/bin/python -m faults.soak --kills 200 --meetings 50 --full-disks --system --all
 
 bench-quick: $(READY)
 	$(VENV)/bin/python benchmarks/run.py --suite quick

@@ -37,8 +37,8 @@ class Fault:
     Attributes
     ----------
     kind : str
-        ``KILL``, ``TERM``, ``INT``, the name of an error (``ENOSPC``, ``EIO``, ``EACCES``), or
-        ``count`` for none.
+        ``KILL``, ``TERM``, ``INT``, ``STOP`` (the process waits, see `faults.meetings`), the name
+        of an error (``ENOSPC``, ``EIO``, ``EACCES``), or ``count`` for none.
     at : int
         Which act it hits, counted from 0 over `acts`.
     acts : tuple of str
@@ -80,7 +80,7 @@ class Fault:
 
     def strike(self, place: str) -> None:
         """What it is."""
-        if self.kind in ("KILL", "TERM", "INT"):
+        if self.kind in ("KILL", "TERM", "INT", "STOP"):
             os.kill(os.getpid(), getattr(signal, f"SIG{self.kind}"))
             if self.kind == "KILL":
                 time.sleep(60)  # it comes

@@ -4,6 +4,7 @@
     python -m faults.soak --all              # every fault at every act of every job
     python -m faults.soak --full-disks       # small disks of their own (Linux, root)
     python -m faults.soak --system           # errors beneath Python (Linux, gcc)
+    python -m faults.soak --meetings 50      # two runs that want the same place
     python -m faults.soak --table            # what the ledger says, as docs/reliability.md
 
 with `tests` on the path, or all but the last by `make soak`.
@@ -23,12 +24,13 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from faults import points, shim
 from faults.inject import WRITES
+from faults.meetings import MEETING, meet, waits
 from faults.points import Point
 from faults.scenarios import SCENARIOS
 from faults.trials import Job, Zygote, mounted
@@ -45,6 +47,8 @@ WORDS = {
     "EIO": "I/O error of one act",
     "EACCES": "permission withdrawn from that act on",
     "disk": "a disk of so few bytes more than the job begins with",
+    "meeting": "a second run of the same kind to the same place, at any act of the first",
+    "meeting, killed": "the same, and the first is killed there",
     "beneath": "error of the system beneath Python (LD_PRELOAD): ENOSPC or EIO of one act",
 }
 
@@ -83,7 +87,13 @@ class Soak:
             self.jobs[name] = Job(SCENARIOS[name], self.zygote, self.folder / name)
         return self.jobs[name]
 
-    def attempt(self, name: str, point: Point, label: str = "") -> None:
+    def attempt(
+        self,
+        name: str,
+        point: Point,
+        label: str = "",
+        trial: Callable[..., object] = Job.try_fault,
+    ) -> None:
         """Make a trial that the ledger has not."""
         label = label or point["kind"]
         key = f"{name} {label} {sorted((k, v) for k, v in point.items() if k != 'acts')}"
@@ -93,7 +103,7 @@ class Soak:
         counted = [a for a in job.acts if a.split()[0] in point.get("acts", WRITES)]
         act = counted[point["at"]] if "at" in point and not point.get("beneath") else ""
         try:
-            job.try_fault(**point)
+            trial(job, **point)
         except AssertionError as error:
             problem = str(error)[:2000]
             self.failed += 1
@@ -133,6 +143,17 @@ def full_disks(soak: Soak) -> None:
             soak.attempt(name, {"kind": "ENOSPC", "room": pages * 4096}, "disk")
 
 
+def meetings(soak: Soak, count: int) -> None:
+    """Two runs that meet, drawn with a seed."""
+    for number in range(count):
+        rng, name = random.Random(number), MEETING[number % len(MEETING)]
+        point = {"at": rng.choice(waits(soak.job(name).acts))}
+        if rng.random() < 0.5:
+            soak.attempt(name, point, "meeting", meet)
+        else:
+            soak.attempt(name, {**point, "then": "SIGKILL"}, "meeting, killed", meet)
+
+
 def beneath(soak: Soak) -> None:
     """Errors that libraries meet when they call the system themselves."""
     for name in SCENARIOS:
@@ -151,7 +172,8 @@ def table() -> Iterator[str]:
         if line["code"] == newest:
             counts[line["fault"]][0] += 1
             counts[line["fault"]][1] += bool(line["loss"])
-    commands = {"KILL any time": "--kills 200", "disk": "--full-disks", "beneath": "--system"}
+    commands = {"meeting": "--meetings 50", "meeting, killed": "--meetings 50"}
+    commands |= {"KILL any time": "--kills 200", "disk": "--full-disks", "beneath": "--system"}
     yield "| fault | trials | losses | command: `python -m faults.soak` |"
     yield "|---|---|---|---|"
     for kind, words in WORDS.items():
@@ -167,6 +189,7 @@ def main() -> int:
     """The soak."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=0, metavar="N")
+    parser.add_argument("--meetings", type=int, default=0, metavar="N")
     for name in ("all", "full-disks", "system", "table"):
         parser.add_argument(f"--{name}", action="store_true")
     wanted = parser.parse_args()
@@ -177,6 +200,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         parts = (
             (wanted.kills, lambda soak: seeded(soak, wanted.kills), {}),
+            (wanted.meetings, lambda soak: meetings(soak, wanted.meetings), {}),
             (wanted.all, everything, {}),
             (wanted.full_disks, full_disks, {}),
             (wanted.system, beneath, {"preload": True}),

@@ -1,4 +1,6 @@
-"""After a kill or a refused write nothing is lost: a few points of every job, see `faults.soak`."""
+"""After a kill or a refused write nothing is lost, and two runs do not mix: a few points of every
+job, of all kinds in turn; see `faults.soak` for the rest.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +8,29 @@ from pathlib import Path
 
 import pytest
 
+from faults.meetings import MEETING, meet, waits
 from faults.points import some
 from faults.scenarios import SCENARIOS
 from faults.trials import Job, Zygote
 
-KINDS = {"KILL": 2, "ENOSPC": 1, "EIO": 1, "TERM": 1}
-SLOW = {"resume-adapted", "streamed-zarr"}
-"""Jobs that take seconds: one fault of a kind for each two."""
+KINDS = ("ENOSPC", "EIO", "TERM", "EACCES", "INT")
+"""Of which every job meets one, the next job the next one, and a kill."""
+SLOW = {"resume-adapted", "streamed-npy", "streamed-spread"}
+"""Jobs that take seconds, or do much as another one does."""
 
 
-@pytest.mark.parametrize("name", SCENARIOS)
+def jobs(*names: str) -> list[object]:
+    return [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in names]
+
+
+@pytest.mark.parametrize("name", jobs(*SCENARIOS))
 def test_every_file_is_the_old_or_the_new_one_and_the_job_goes_on(
     zygote: Zygote, tmp_path: Path, name: str
 ) -> None:
-    job = Job(SCENARIOS[name], zygote, tmp_path / name)
-    for kind, count in KINDS.items():
-        if name in SLOW and kind in ("EIO", "TERM"):
-            continue
-        for point in some(job.acts, name, count, kind):
+    job, number = Job(SCENARIOS[name], zygote, tmp_path / name), [*SCENARIOS].index(name)
+    for kind in ("KILL", KINDS[number % len(KINDS)]):
+        for point in some(job.acts, name, 1, kind):
             job.try_fault(**point)
+    if name in MEETING:
+        middle = waits(job.acts)[len(job.acts) // 2]
+        meet(job, middle, ("SIGCONT", "SIGKILL")[number % 2])

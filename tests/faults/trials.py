@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,34 @@ class Zygote:
         values: Mapping[str, Any] | None = None,
     ) -> Answer:
         """Run ``unnoise ARGUMENTS`` in a folder."""
+        return _answered(self._asked(folder, arguments, fault, values))
+
+    def meet(
+        self,
+        folder: Path,
+        *arguments: str,
+        other: Sequence[str],
+        at: int,
+        then: str = "SIGCONT",
+        values: Mapping[str, Any] | None = None,
+    ) -> tuple[Answer, Answer | None]:
+        """Run two commands, the second one while the first one is at one of its acts.
+
+        Then the first one goes on, or gets another signal. The second one is None where the first
+        one ended before that act.
+        """
+        fault = {"kind": "STOP", "at": at, "half": False}
+        told = self._asked(folder, arguments, fault, values, other=other, then=then)
+        return _answered(told), told["other"] and _answered(told["other"])
+
+    def _asked(
+        self,
+        folder: Path,
+        arguments: Sequence[str],
+        fault: Mapping[str, Any] | None,
+        values: Mapping[str, Any] | None,
+        **more: Any,
+    ) -> dict[str, Any]:
         assert self._process.stdin is not None
         wanted = {
             "folder": str(folder),
@@ -64,11 +92,11 @@ class Zygote:
             "arguments": arguments,
             "fault": dict(fault or {}),
             "values": dict(values or {}),
+            **more,
         }
         self._process.stdin.write(json.dumps(wanted) + "\n")
         self._process.stdin.flush()
-        told = self._answer()
-        return Answer(told["code"], told["out"], told["err"], tuple(told["seen"].splitlines()))
+        return self._answer()
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None
@@ -85,6 +113,10 @@ class Zygote:
         self._process.stdout.close()
         self._process.wait()
         shutil.rmtree(self.tmp, ignore_errors=True)
+
+
+def _answered(told: Mapping[str, Any]) -> Answer:
+    return Answer(told["code"], told["out"], told["err"], tuple(told["seen"].splitlines()))
 
 
 def content(place: Path) -> dict[str, bytes]:
@@ -173,7 +205,7 @@ class Job:
             if room is not None:
                 resize(folder, 2**26)
             self._after(folder, answer, fault["kind"])
-            self._again(folder)
+            self.again(folder)
 
     def _after(self, folder: Path, answer: Answer, kind: str) -> None:
         """What holds right after the fault."""
@@ -226,7 +258,7 @@ class Job:
         start = f"{result}/"
         return {k[len(start) :]: v for k, v in self.reference.items() if k.startswith(start)}
 
-    def _again(self, folder: Path) -> None:
+    def again(self, folder: Path) -> None:
         """The same command again ends as if nothing had been, and nothing else is left."""
         s = self.scenario
         arguments = s.again or s.arguments

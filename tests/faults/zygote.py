@@ -3,15 +3,19 @@
     python -m faults.zygote
 
 It reads one JSON object a line and answers with one. A child runs one command line under one fault
-and cannot change the others. Python and PyTorch take seconds to start, a child takes none; PyTorch
-computes in one thread here, so there are no threads that a fork would lose.
+and cannot change the others. Of two that meet, the first one waits where its fault stops it until
+the second one has ended, and then goes on or is killed. Python and PyTorch take seconds to start, a
+child takes none; PyTorch computes in one thread here, so there are no threads that a fork would
+lose.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import os
+import signal
 import sys
 import tempfile
 import threading
@@ -39,7 +43,15 @@ LOADED = (
     "rich.console",
     "rich.progress",
     "scipy.ndimage",
-    "skimage.metrics",
+    "skimage.metrics.simple_metrics",
+    "skimage.restoration.j_invariant",
+    "unnoise.images.formats.zarr",
+    "unnoise.report.page",
+    "unnoise.report.result_page",
+    "matplotlib.ticker",
+    "PIL.GifImagePlugin",
+    "PIL.PngImagePlugin",
+    "faults.inject",
 )
 
 
@@ -48,8 +60,14 @@ def serve() -> None:
     for name in LOADED:
         importlib.import_module(name)
     import torch
+    import typer.main
+
+    from unnoise.app.cli.main import app
 
     torch.set_num_threads(1)
+    # The options are the same in every trial: made once they cost a fifth less of a short one.
+    typer.main.get_command = functools.cache(typer.main.get_command)
+    typer.main.get_command(app)
     assert threading.active_count() == 1, threading.enumerate()
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
@@ -57,19 +75,34 @@ def serve() -> None:
 
 
 def _trial(wanted: dict[str, Any]) -> dict[str, Any]:
-    """Run one command in a child: its exit code (below 0: the signal), texts and acts."""
+    """Run one command in a child, or two of which one waits for the other."""
     with tempfile.TemporaryDirectory(prefix="trial-") as folder:
-        child = os.fork()
-        if not child:
-            _run(wanted, folder)
-        _, status = os.waitpid(child, 0)
-        texts = {}
-        for name in ("out", "err", "seen"):
-            try:
-                with open(os.path.join(folder, name), errors="replace") as file:
-                    texts[name] = file.read()
-            except FileNotFoundError:
-                texts[name] = ""
+        child = _forked(wanted, folder)
+        _, status = os.waitpid(child, os.WUNTRACED)
+        other = None
+        if os.WIFSTOPPED(status):
+            other = _trial({**wanted, "fault": {}, "arguments": wanted["other"]})
+            os.kill(child, getattr(signal, wanted["then"]))
+            _, status = os.waitpid(child, 0)
+        return {**_told(status, folder), "other": other}
+
+
+def _forked(wanted: dict[str, Any], folder: str) -> int:
+    child = os.fork()
+    if not child:
+        _run(wanted, folder)
+    return child
+
+
+def _told(status: int, folder: str) -> dict[str, Any]:
+    """What a child gave: its exit code (below 0: the signal), texts and acts."""
+    texts = {}
+    for name in ("out", "err", "seen"):
+        try:
+            with open(os.path.join(folder, name), errors="replace") as file:
+                texts[name] = file.read()
+        except FileNotFoundError:
+            texts[name] = ""
     return {"code": os.waitstatus_to_exitcode(status), **texts}
 
 

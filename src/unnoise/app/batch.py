@@ -19,6 +19,7 @@ from unnoise.app.events import Batch, Event, Failed, Judged, Skipped, Warned
 from unnoise.app.files import InputOptions, OutputOptions
 from unnoise.errors import InputError
 from unnoise.images.image import Image
+from unnoise.models.claim import tidy
 
 Parameters = ParamSpec("Parameters")
 Plans = TypeVar("Plans")
@@ -62,6 +63,7 @@ def without_results(
     for i, (image, result) in enumerate(zip(images, results, strict=True)):
         if writing.skip_existing and result.exists():
             skipped.append(Skipped(place(image), result))
+            tidy(result)
         else:
             kept.append(i)
     return kept, skipped

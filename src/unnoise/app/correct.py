@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from unnoise.app import dry_run
 from unnoise.app.events import Event, Message
-from unnoise.app.files import OutputOptions, check_outputs
+from unnoise.app.files import OutputOptions, check_outputs, claimed_results
 from unnoise.app.predict import copy_file
 from unnoise.errors import AxesError, InputError
 from unnoise.images import formats
@@ -63,8 +63,9 @@ def correct_files(
     if dry:
         yield from dry_run.of_files(dry_run.Places(corrected, places, nothing, writing))
         return
-    for image, place in zip(corrected, places, strict=True):
-        yield from copy_file(image, place, writing)
+    with claimed_results(places, writing):
+        for image, place in zip(corrected, places, strict=True):
+            yield from copy_file(image, place, writing)
 
 
 def _read(paths: Sequence[str | Path], name: str) -> NDArray:

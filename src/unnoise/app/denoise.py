@@ -22,6 +22,7 @@ from unnoise.app.files import (
     PreviewOptions,
     ReportOptions,
     check_outputs,
+    claimed_results,
     notes,
     open_targets,
 )
@@ -113,6 +114,9 @@ def denoise_files(
     if config.entry.pairs == "clean" and partners:  # the result has their units
         writing = writing.typed(partners[0].dtype)
     not_carried = check_outputs(images, results, spreads, writing)
+    places = [*results, *filter(None, spreads)]
+    with claimed_results(places, writing):
+        pass  # nobody else is at them
     yield from notes(images)
     yield from not_carried
 
@@ -139,8 +143,8 @@ def denoise_files(
         with claimed(place):
             pass  # nobody else is at it
     if dry:
-        places = dry_run.Places(images, results, spreads, writing, save_model)
-        yield from dry_run.of_denoising(plans, places, partners, select_device(device))
+        where = dry_run.Places(images, results, spreads, writing, save_model)
+        yield from dry_run.of_denoising(plans, where, partners, select_device(device))
         return
     work = _Batch(
         settings,
@@ -156,10 +160,11 @@ def denoise_files(
         tolerant=tolerant,
         preview=reporting.preview,
     )
-    for group, (choice, model) in plans:
-        stopped = yield from work.denoise(group, choice, model)
-        if stopped:
-            return
+    with claimed_results(places, writing):
+        for group, (choice, model) in plans:
+            stopped = yield from work.denoise(group, choice, model)
+            if stopped:
+                return
     if work.shown is not None:
         path = reporting.place(results, overwrite=writing.overwrite)
         yield from reported(

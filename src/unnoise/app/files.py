@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from unnoise.images.formats import unfinished, urls
 from unnoise.images.formats.writer import Writer
 from unnoise.images.image import Image, as_image
 from unnoise.images.pixel_types import pixel_type
+from unnoise.models.claim import all_claimed
 from unnoise.noise.artifacts.realign import realigned
 from unnoise.noise.excluded_pixels import with_mask
 
@@ -315,6 +317,19 @@ def open_targets(
                 f"files with --targets"
             )
     return [reading.check(image) for image in others]
+
+
+@contextlib.contextmanager
+def claimed_results(places: Sequence[Path], writing: OutputOptions) -> Iterator[None]:
+    """Keep every other run from writing results, none of which may have come meanwhile."""
+    with all_claimed(places):
+        for place in places:
+            if place.exists() and not (writing.overwrite or unfinished.is_named(place)):
+                raise InputError(
+                    f"another run has written {place} meanwhile; add --overwrite or choose another "
+                    f"name with -o"
+                )
+        yield
 
 
 def check_outputs(

@@ -11,6 +11,7 @@ import torch
 
 from unnoise.app import dask_cluster, workers
 from unnoise.app.events import Event, Message, Predicting, Saved
+from unnoise.app.files import OutputOptions
 from unnoise.app.pieces import LARGE, Pieces, Work, run_of
 from unnoise.app.telling import judged
 from unnoise.errors import InputError, Interrupted, ModelError
@@ -93,12 +94,12 @@ class Sharing:
             )
         return run_of(int(k), int(n), count)
 
-    def wanted(self, image: Image, work: Work) -> bool:
+    def wanted(self, image: Image, writing: OutputOptions) -> bool:
         """Whether the pieces of a result are kept."""
         shared = self.in_parts or self.workers > 1 or self.dask or of_torchrun().size > 1
         if self.resume or shared:
             return True
-        size = work.writing.type_of(image).itemsize
+        size = writing.type_of(image).itemsize
         for sides in image.shape:
             size *= sides
         return size > LARGE

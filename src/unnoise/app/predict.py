@@ -30,6 +30,7 @@ from unnoise.app.files import (
     PreviewOptions,
     ReportOptions,
     check_outputs,
+    claimed_results,
     notes,
 )
 from unnoise.app.large import ALONE, Sharing, predict_large
@@ -121,31 +122,35 @@ def predict_files(
         return
     shown: list[DenoisedPlane] | None = [] if reporting.wanted else None
     done: list[Image] = []
-    for image, result, spread in zip(images, results, spreads, strict=True):
-        try:
-            model.check(image)
-            image = reading.check(image)
-            yield from notes([image])
-            unlike = model.unlike(image) if sharing.part is None else None  # --prepare has told
-            if unlike:
-                yield Warned(unlike)
-            which, source = image.metadata.get("which", ""), batch.place(image)
-            work = Work(str(folder), source, which, result, spread, reading, writing, device)
-            if sharing.wanted(image, work) and not in_memory:
-                wanted = shown is not None and len(shown) < MOST_SHOWN
-                plane = yield from predict_large(work, model, image, sharing, wanted=wanted)
-                if wanted and shown is not None and plane is not None:
-                    shown.append(plane)
-            else:
-                how = writing, device, shown
-                yield from predict_file(
-                    model, image, result, spread, *how, preview=reporting.preview
-                )
-            done.append(image)
-        except InputError as error:
-            if not tolerant or isinstance(error.__cause__, OSError):
-                raise
-            yield Failed(batch.place(image), str(error))
+    several = list(zip(images, results, spreads, strict=True))
+    alone = [work for work in several if in_memory or not sharing.wanted(work[0], writing)]
+    own = [place for _, *both in alone for place in both if place is not None]
+    with claimed_results(own, writing):  # a large result is claimed by those who share it
+        for image, result, spread in several:
+            try:
+                model.check(image)
+                image = reading.check(image)
+                yield from notes([image])
+                unlike = model.unlike(image) if sharing.part is None else None  # --prepare has told
+                if unlike:
+                    yield Warned(unlike)
+                which, source = image.metadata.get("which", ""), batch.place(image)
+                work = Work(str(folder), source, which, result, spread, reading, writing, device)
+                if sharing.wanted(image, writing) and not in_memory:
+                    wanted = shown is not None and len(shown) < MOST_SHOWN
+                    plane = yield from predict_large(work, model, image, sharing, wanted=wanted)
+                    if wanted and shown is not None and plane is not None:
+                        shown.append(plane)
+                else:
+                    how = writing, device, shown
+                    yield from predict_file(
+                        model, image, result, spread, *how, preview=reporting.preview
+                    )
+                done.append(image)
+            except InputError as error:
+                if not tolerant or isinstance(error.__cause__, OSError):
+                    raise
+                yield Failed(batch.place(image), str(error))
     if shown is not None and done and (shown or not (sharing.in_parts or of_torchrun().size > 1)):
         path = reporting.place(results, overwrite=writing.overwrite)
         runs, why = [facts(done, model)], [f"with the model {folder}", *joined]

@@ -216,8 +216,12 @@ def explained(path: Path, nbytes: int = 0) -> Iterator[None]:
 
 def beside(path: Path, suffix: str) -> Path:
     """A hidden name in the same folder, for the moment of a change; long names are cut."""
+    return shortened(path, f".{os.getpid()}.{suffix}")
+
+
+def shortened(path: Path, end: str) -> Path:
+    """The hidden name in the same folder with an ending, which names that are too long keep."""
     path = named(path)
-    end = f".{os.getpid()}.{suffix}"
     name, room = path.name, LONGEST_NAME - len(end) - 1
     if len(os.fsencode(name)) > room:
         name = os.fsencode(name)[:room].decode("utf-8", "ignore")

@@ -1,15 +1,19 @@
-"""One writer of a model folder at a time, told by a lock that the system releases by itself."""
+"""One writer of a model folder or a result at a time, told by a lock that the system releases."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from unnoise.errors import InputError
+from unnoise.images.atomic import shortened
+
+MOST = 64
+"""Results of a run that are claimed at a time: each claim keeps a file open."""
 
 
 @contextlib.contextmanager
@@ -40,8 +44,7 @@ def claimed(folder: Path, what: str = "the model") -> Iterator[None]:
     Traceback (most recent call last):
     unnoise.errors.InputError: another run is writing the model ...my.model; wait until ...
     """
-    place = Path(os.path.realpath(folder))
-    file = place.with_name(f".{place.name}.lock")
+    file = _file(folder)
     lock = FileLock(file, timeout=0, thread_local=False)
     try:
         lock.acquire()
@@ -59,3 +62,40 @@ def claimed(folder: Path, what: str = "the model") -> Iterator[None]:
             with contextlib.suppress(OSError):  # Windows removes no open file
                 file.unlink()
             lock.release()
+
+
+@contextlib.contextmanager
+def all_claimed(results: Sequence[Path]) -> Iterator[None]:
+    """Keep every other run from writing results while this lasts.
+
+    Of many the first ones are claimed: two runs over the same files meet there, before any work.
+
+    Raises
+    ------
+    InputError
+        If another run has claimed one of them.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> with all_claimed([folder / "a.tif", folder / "b.tif"]), claimed(folder / "b.tif"):
+    ...     pass
+    Traceback (most recent call last):
+    unnoise.errors.InputError: another run is writing the model ...b.tif; wait until ...
+    """
+    with contextlib.ExitStack() as stack:
+        for place in results[:MOST]:
+            stack.enter_context(claimed(place, "the result"))
+        yield
+
+
+def tidy(place: Path) -> None:
+    """Take away the file that a killed run left beside a result for which nothing is to be done."""
+    if _file(place).exists():
+        with contextlib.suppress(InputError), claimed(place):
+            pass
+
+
+def _file(place: Path) -> Path:
+    return shortened(Path(os.path.realpath(place)), ".lock")
