@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 
 import fsspec
 import numpy as np
@@ -11,7 +12,7 @@ import tifffile
 
 from unnoise.app import info
 from unnoise.app.files import InputOptions
-from unnoise.errors import InputError
+from unnoise.errors import InputError, ModelError
 from unnoise.images.image import Image
 
 from .piecewise import run
@@ -110,6 +111,28 @@ def test_what_cannot_be_estimated_costs_no_fact(tmp_path):
     (image,) = facts(tmp_path / "flat.npy")["images"]
     assert image["axes"] == "YX"
     assert "needs" in image
+
+
+def test_what_is_warned_of_is_a_note_of_its_image(tmp_path, monkeypatch):
+    def warn(image):
+        warnings.warn("mind the gap", stacklevel=1)
+        raise ModelError("no room")
+
+    monkeypatch.setattr(info, "needs", warn)
+    for name in ("a.npy", "b.npy"):
+        np.save(tmp_path / name, np.zeros((40, 48)))
+    for found in facts(tmp_path / "a.npy", tmp_path / "b.npy"):
+        assert found["images"][0]["note"] == "mind the gap; no room"
+
+
+def test_sizes_come_in_the_order_of_the_axes_and_colours_have_names(tmp_path):
+    steps = {"axes": "YX", "unit": "um", "spacing": 3.0, "finterval": 2.0}
+    pixels = np.zeros((20, 30), np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, imagej=True, resolution=(2, 4), metadata=steps)
+    text = info.run([tmp_path / "a.tif"], InputOptions(), estimate=False)
+    assert "pixel size Y 0.25 um, X 0.5 um\n" in text
+    tifffile.imwrite(tmp_path / "b.tif", np.zeros((20, 30, 3), np.uint8), photometric="rgb")
+    assert "red, green, blue" in info.run([tmp_path / "b.tif"], InputOptions(), estimate=False)
 
 
 def test_needs_grow_no_further_than_a_tile():

@@ -140,6 +140,18 @@ def test_warnings_name_their_image_and_come_once() -> None:
     assert page.warnings == ("cells.tif: mind the gap",)
 
 
+def test_a_warning_names_its_channel_unless_all_have_it() -> None:
+    one = dataclasses.replace(judged(pixels()[0]), warnings=("blurred", "not white (+0.2)"))
+    two = dataclasses.replace(one, warnings=("blurred", "not white (+0.5)"))
+    plane = shown(2, assessments=(one, two), remark="all of it")
+    assert plane.warnings == (
+        "all of it",
+        "blurred",
+        "channel dye 0: not white (+0.2)",
+        "channel dye 1: not white (+0.5)",
+    )
+
+
 def facts(history: list[dict[str, Any]], images: str = "cells.tif", seed: int = 0) -> RunFacts:
     return RunFacts(images, f"image: {images}", seed, history)
 
@@ -287,6 +299,8 @@ def test_the_report_lies_beside_the_result(tmp_path: Path) -> None:
     for replace in (False, True):
         assert reporting.place([one], overwrite=replace) == tmp_path / "a.report.html"
         assert reporting.place([one, two], overwrite=replace) == tmp_path / "report.html"
+    for name in ("a.ome.tif", "a.nii.gz", "a.map.bz2", "a.ome.zarr"):
+        assert reporting.place([tmp_path / name], overwrite=False) == tmp_path / "a.report.html"
 
 
 def test_existing_reports_are_numbered(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images import formats, labels, selection
 from unnoise.images.formats import unfinished, urls
+from unnoise.images.formats.registry import suffix_of
 from unnoise.images.formats.writer import Writer
 from unnoise.images.image import Image, as_image
 from unnoise.images.pixel_types import pixel_type
@@ -255,7 +256,9 @@ class ReportOptions:
     def place(self, results: Sequence[Path], *, overwrite: bool) -> Path:
         """Beside a single result, or in the folder of several; a free name unless replacing."""
         first = results[0]
-        stem = f"{first.stem}.report" if len(results) == 1 else "report"
+        known = len(suffix_of(first.name)) or len(first.suffix)
+        own = first.name[: len(first.name) - known].removesuffix(".ome")
+        stem = f"{own}.report" if len(results) == 1 else "report"
         ends = ("", *(f"_{n}" for n in range(2, 10_000)))
         places = (first.with_name(f"{stem}{end}.html") for end in ends)
         return next(place for place in places if overwrite or not place.exists())

@@ -6,8 +6,10 @@ import json
 import math
 import os
 import shlex
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -135,7 +137,8 @@ def _unfinished(path: Path) -> list[dict[str, Any]]:
 def _image(image: Image, *, is_used: bool, estimate: bool) -> dict[str, Any]:
     """The facts of an image."""
     taken = image.acquisition
-    names = image.channel_names or tuple(map(str, range(image.sizes["C"])))
+    numbers = ("red", "green", "blue", "alpha") if image.is_rgb else map(str, count())
+    names = image.channel_names or tuple(islice(numbers, image.sizes["C"]))
     colors = taken.colors or ("",) * len(names)
     channels = [
         {"name": name, "color": color or None} for name, color in zip(names, colors, strict=False)
@@ -158,11 +161,16 @@ def _image(image: Image, *, is_used: bool, estimate: bool) -> dict[str, Any]:
         "result": str(result) if is_used else None,
     }
     if is_used and estimate:
-        try:
-            facts["needs"] = asdict(needs(image))
-        except UnnoiseError as error:
-            facts["needs"] = None
-            facts["note"] = "; ".join(filter(None, [facts["note"], str(error)]))
+        told: list[str] = []
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")  # they are of this image, and else would not say so
+            try:
+                facts["needs"] = asdict(needs(image))
+            except UnnoiseError as error:
+                facts["needs"] = None
+                told = [str(error)]
+        told = [*dict.fromkeys(str(one.message) for one in caught), *told]
+        facts["note"] = "; ".join(filter(None, [facts["note"], *told])) or None
     return facts
 
 
@@ -226,7 +234,8 @@ def _lines(facts: dict[str, Any]) -> list[str]:
     rows[0] += "" if facts["read"] else "; left out unless --series names it"
     step = [
         f"{a} {value[0]:.6g}{' ' * bool(value[1])}{value[1]}"
-        for a, value in facts["pixel_size"].items()
+        for a in facts["axes"]
+        for value in filter(None, [facts["pixel_size"].get(a)])
     ]
     channels = [c["name"] + (f" (#{c['color']})" if c["color"] else "") for c in facts["channels"]]
     about = {

@@ -64,7 +64,9 @@ class Tally:
         if self.outliers:
             many = "outlier (a single pixel" if self.outliers == 1 else "outliers (single pixels"
             does = "is" if self.outliers == 1 else "are"
-            what = "kept as they were" if keep_outliers else "replaced by their surroundings"
+            own = "it was" if self.outliers == 1 else "they were"
+            their = "its" if self.outliers == 1 else "their"
+            what = f"kept as {own}" if keep_outliers else f"replaced by {their} surroundings"
             lines.append(
                 f"{self.outliers:,} {many} far from all around, such as a hot pixel) {does} {what}"
             )

@@ -55,9 +55,16 @@ class DenoisedPlane:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Those of all channels, each once."""
-        remarks = (self.remark,) if self.remark else ()
-        return tuple(dict.fromkeys((*remarks, *(w for a in self.assessments for w in a.warnings))))
+        """Those of all channels, each once, and of which channel it is unless it is of all."""
+        found: dict[str, list[str]] = {self.remark: []} if self.remark else {}
+        for name, assessment in zip(self.names, self.assessments, strict=False):
+            for text in dict.fromkeys(assessment.warnings):
+                found.setdefault(text, []).append(name)
+        count = len(self.assessments)
+        return tuple(
+            text if len(names) in (0, count) else f"channel {', '.join(names)}: {text}"
+            for text, names in found.items()
+        )
 
 
 @dataclass(frozen=True)

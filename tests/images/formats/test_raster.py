@@ -19,6 +19,7 @@ from PIL import PngImagePlugin
 
 from unnoise.errors import InputError
 from unnoise.images import formats
+from unnoise.images import units as units_of
 from unnoise.images.formats.raster import PILLOW
 from unnoise.images.image import Image
 
@@ -263,3 +264,36 @@ def test_a_file_is_read_by_its_content(tmp_path: Path) -> None:
         (tmp_path / "d.tif").write_bytes(start + bytes(100))
         with pytest.raises(InputError, match=rf"d\.tif is a {kind} file, whatever its name says"):
             formats.open(tmp_path / "d.tif")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "unit", "size", "is_kept"),
+    [
+        (".png", "µm", 0.1, True),
+        (".png", "angstrom", 1.0, False),  # more pixels on a metre than it can count
+        (".jpg", "inch", 1 / 300, True),
+        (".jpg", "µm", 0.1, False),
+        (".jpg", "mm", 1.0, False),  # 25.4 pixels on an inch
+    ],
+)
+def test_a_pixel_size_is_kept_or_told_to_be_lost_but_never_another(
+    tmp_path: Path, suffix: str, unit: str, size: float, is_kept: bool
+) -> None:
+    scale, units = {"Y": size, "X": size}, {"Y": unit, "X": unit}
+    image = Image(pixels_of((9, 8)), "YX", scale=scale, units=units)
+    with formats.create(tmp_path / f"a{suffix}", image) as out:
+        out.write({}, image.read({}))
+    assert ("pixel size" in out.lost) is not is_kept
+    back = formats.open(tmp_path / f"a{suffix}")
+    metres = {a: back.scale[a] * units_of.metres(back.units[a]) for a in back.scale}
+    wanted = dict.fromkeys("YX", size * units_of.metres(unit)) if is_kept else {}
+    assert metres == pytest.approx(wanted)
+
+
+def test_planes_of_colours_become_a_picture(tmp_path: Path) -> None:
+    image = Image(pixels_of((3, 9, 8)), "CYX", is_rgb=True)
+    with formats.create(tmp_path / "a.png", image) as out:
+        out.write({}, image.read({}))
+    assert np.array_equal(formats.open(tmp_path / "a.png").read({}), image.read({}))
+    with pytest.raises(InputError, match="PNG holds YX or YXC"):
+        formats.create(tmp_path / "b.png", Image(pixels_of((3, 9, 8)), "CYX"))

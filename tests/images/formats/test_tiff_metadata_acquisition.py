@@ -75,6 +75,27 @@ def test_imagej_keeps_colours_as_lookup_tables(tmp_path):
     assert formats.open(tmp_path / "a.tif").acquisition == Acquisition(KNOWN.colors)
 
 
+def test_imagej_keeps_names_of_channels_as_labels_of_planes(tmp_path):
+    like = Image(
+        np.zeros((3, 2, 6, 8), np.uint8), "ZCYX", channel_names=("DAPI", "µ GFP"),
+        path=tmp_path / "a.czi",
+    )  # fmt: skip
+    found = written(tmp_path / "a.tif", like)
+    assert found.channel_names == ("DAPI", "µ GFP")
+    with tifffile.TiffFile(tmp_path / "a.tif") as tif:
+        assert tif.is_imagej
+    assert written(tmp_path / "b.ome.tif", found).channel_names == ("DAPI", "µ GFP")
+    # Labels that tell planes apart are no names of channels.
+    labels = {"axes": "ZCYX", "Labels": [f"plane {i}" for i in range(6)]}
+    tifffile.imwrite(tmp_path / "c.tif", np.asarray(like.data), imagej=True, metadata=labels)
+    assert formats.open(tmp_path / "c.tif").channel_names == ()
+
+
+def test_imagej_tells_that_the_name_of_a_single_channel_is_lost(tmp_path):
+    like = Image(np.zeros((3, 6, 8), np.uint8), "ZYX", channel_names=("DAPI",))
+    assert "channel names" in formats.create(tmp_path / "a.tif", like).lost
+
+
 def test_a_lookup_table_that_is_no_ramp_is_no_colour(tmp_path):
     fire = np.stack([np.arange(256), np.arange(256) ** 2 // 255, 255 - np.arange(256)])
     tables = [fire.astype(np.uint8), np.stack([np.arange(256, dtype=np.uint8)] * 3)]

@@ -15,6 +15,7 @@ from unnoise.images import axes as ax
 from unnoise.images.acquisition import Acquisition, color
 from unnoise.images.arrays import NAMES
 from unnoise.images.image import Image
+from unnoise.images.units import spelled
 
 Json = Mapping[str, Any]
 UNITS = {
@@ -33,7 +34,6 @@ UNITS = {
     "hour": "h",
 }
 """Unit of OME-Zarr -> as OME-TIFF and the rest of this package spell it."""
-SPELLINGS = {"um": "µm", "micron": "µm", "microns": "µm", "μm": "µm", "sec": "s", "\\u00B5m": "µm"}
 TYPES = {"T": "time", "C": "channel", "Z": "space", "Y": "space", "X": "space"}
 ORDER = "TSCZYX"
 """Time comes first, then channels or what else there is, then space."""
@@ -193,6 +193,12 @@ def _unit(axis: Json) -> str:
     return UNITS.get(unit.lower(), unit)
 
 
+def unit_of(image: Image, letter: str) -> str:
+    """The word of OME-Zarr for the unit of an axis, or nothing."""
+    own = spelled(image.units.get(letter, ""))
+    return next((word for word, unit in UNITS.items() if unit == own), "")
+
+
 def _transformations(multiscale: Json, dataset: int) -> list[Json]:
     """Those of a level, and of versions before 0.6 those of all levels, one after the other."""
     own = multiscale["datasets"][dataset].get("coordinateTransformations") or []
@@ -256,8 +262,7 @@ def written(
     meta = image.metadata.get("ngff", {})
     entries = []
     for letter in axes:
-        unit = image.units.get(letter, "")
-        unit = next((u for u, own in UNITS.items() if own == SPELLINGS.get(unit, unit)), "")
+        unit = unit_of(image, letter)
         kind = {"type": TYPES[letter]} if letter in TYPES else {}
         entries.append({"name": letter.lower(), **kind, **({"unit": unit} if unit else {})})
     size = [float(image.scale.get(letter, 1.0)) for letter in axes]

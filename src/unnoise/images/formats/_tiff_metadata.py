@@ -8,6 +8,7 @@ vendors are only read (`_tiff_vendors`).
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -21,6 +22,7 @@ from unnoise.images.acquisition import Acquisition, color, rgb
 from unnoise.images.formats import _ome_xml, _tiff_vendors
 from unnoise.images.formats._ome_xml import SIZES as OME_SIZES
 from unnoise.images.image import Image
+from unnoise.images.units import spelled
 
 
 class Meta(NamedTuple):
@@ -36,9 +38,8 @@ class Meta(NamedTuple):
     acquisition: Acquisition = Acquisition()
 
 
-CENTIMETRES = {"nm": 1e-7, "µm": 1e-4, "um": 1e-4, "micron": 1e-4, "mm": 0.1, "cm": 1.0, "m": 100.0}
+CENTIMETRES = {"Å": 1e-8, "nm": 1e-7, "µm": 1e-4, "mm": 0.1, "cm": 1.0, "m": 100.0}
 RESOLUTION_UNITS = {2: "inch", 3: "cm"}
-OME_UNITS = {"micron": "µm", "um": "µm", "inch": "in", "sec": "s", "pixels": "pixel"}
 OME_KNOWN = ("m", "cm", "mm", "µm", "nm", "pm", "Å", "in", "pixel", "s", "ms", "µs", "min", "h")
 IMAGEJ_SIZES = ("images", "channels", "slices", "frames", "axes", "order")
 IMAGEJ_SCALE = ("unit", "yunit", "zunit", "tunit", "spacing", "finterval")
@@ -100,12 +101,23 @@ def _read_imagej(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Met
     names = {a: own.get(f"{a.lower()}unit", unit) for a in "YZ"}
     names |= {"X": unit, "T": own.get("tunit", "sec")}
     extras = {key: value for key, value in own.items() if key not in IMAGEJ_SIZES + IMAGEJ_SCALE}
-    held = [key for key in extras if key not in IMAGEJ_FORM]
+    channels = _names(own.get("Labels"), dict(zip(series.axes, series.shape, strict=True)))
+    held = [key for key in extras if key not in (*IMAGEJ_FORM, *["Labels"] * bool(channels))]
     holds = (f"ImageJ metadata ({', '.join(held)})",) if held else ()
     units = {a: _unescape(str(names[a])) for a in scale}
     tables = own.get("LUTs") or ()
     colors = tuple(_ramp(table) for table in tables) if len(tables) > 1 else ()
-    return Meta(scale, units, (), extras, holds, Acquisition(colors if any(colors) else ()))
+    return Meta(scale, units, channels, extras, holds, Acquisition(colors if any(colors) else ()))
+
+
+def _names(labels: Any, sizes: dict[str, int]) -> tuple[str, ...]:
+    """Names of channels out of the labels of planes, where these tell channels apart alone."""
+    count, planes = sizes.get("C", 1), math.prod(sizes.get(a, 1) for a in "TZC")
+    if count == 1 or not isinstance(labels, list | tuple) or len(labels) != planes:
+        return ()
+    found = tuple(map(str, labels[:count]))  # ImageJ counts channels first
+    is_same = all(label == found[i % count] for i, label in enumerate(labels))
+    return found if is_same and all(found) and len(set(found)) == count else ()
 
 
 def _ramp(table: NDArray) -> str:
@@ -134,6 +146,9 @@ def imagej(image: Image) -> dict[str, Any]:
     colors = image.acquisition.colors
     if "LUTs" not in meta and any(colors) and len(colors) == image.sizes["C"] > 1:
         meta |= {"mode": "composite", "LUTs": _lookup_tables(colors)}
+    if "Labels" not in meta and image.sizes["C"] > 1 and len(image.channel_names) > 1:
+        planes = image.sizes["T"] * image.sizes["Z"]
+        meta["Labels"] = list(image.channel_names) * planes
     unit = image.units.get("X") or image.units.get("Z") or ""
     units = {"unit": unit, "yunit": image.units.get("Y", unit), "zunit": image.units.get("Z", unit)}
     meta |= {k: _escape(u) for k, u in units.items() if u and (k == "unit" or u != unit)}
@@ -191,6 +206,12 @@ def _read_ome(root: ElementTree.Element | None) -> Meta:
     return Meta(scale, units, names if all(names) else (), extras, ("OME metadata",), known)
 
 
+def ome_unit(image: Image, letter: str) -> str:
+    """The unit along an axis as OME spells it; nothing where OME does not know it."""
+    unit = spelled(image.units.get(letter, ""))
+    return unit if unit in OME_KNOWN else ""
+
+
 def ome(image: Image) -> dict[str, Any]:
     """Keywords of `tifffile.imwrite` for the metadata of an OME-TIFF."""
     extras = image.metadata.get("extras", {}) if image.metadata.get("source") == "ome" else {}
@@ -207,12 +228,11 @@ def ome(image: Image) -> dict[str, Any]:
     if image.acquisition.date:
         meta.setdefault("AcquisitionDate", image.acquisition.date)
     for letter, size in image.scale.items():
-        name, unit = OME_SIZES[letter], image.units.get(letter, "")
-        unit = OME_UNITS.get(unit, unit)
+        name, unit = OME_SIZES[letter], ome_unit(image, letter)
         meta[name] = size
         # Without a unit readers assume µm or s, so an unknown one must be told apart.
         unknown = "s" if letter == "T" else "reference frame"
-        meta[f"{name}Unit"] = unit if unit in OME_KNOWN else unknown
+        meta[f"{name}Unit"] = unit or unknown
     return {"metadata": meta}
 
 
@@ -274,10 +294,10 @@ def plain(image: Image) -> dict[str, Any]:
         "metadata": kept | {"unnoise": own},
         "resolutionunit": "NONE",
     }
-    unit = image.units.get("X", "")
-    if "X" in image.scale and "Y" in image.scale and image.units.get("Y", "") == unit:
+    unit = spelled(image.units.get("X", ""))
+    if {"X", "Y"} <= set(image.scale) and spelled(image.units.get("Y", "")) == unit:
         factor = CENTIMETRES.get(unit, 1.0)
         keywords["resolution"] = tuple(1 / (image.scale[a] * factor) for a in "XY")
-        if unit == "inch" or unit in CENTIMETRES:
-            keywords["resolutionunit"] = "INCH" if unit == "inch" else "CENTIMETER"
+        if unit == "in" or unit in CENTIMETRES:
+            keywords["resolutionunit"] = "INCH" if unit == "in" else "CENTIMETER"
     return keywords

@@ -140,7 +140,8 @@ def _plan(path: Path, like: Image, dtype: np.dtype) -> Plan:
         keywords["extratags"] = [*keywords.get("extratags", ()), *tags]
         if any(tag[0] == SOFTWARE for tag in tags):
             keywords["software"] = False  # so that tifffile does not write its own
-    if meta.get("colormap") is not None and "colormap" not in keywords:
+    tables = keywords["metadata"].get("LUTs") if dialect == "imagej" else None
+    if meta.get("colormap") is not None and "colormap" not in keywords and not tables:
         lost.append("lookup table")
     if storage.levels and (dialect == "imagej" or dtype == np.bool_):
         storage = storage._replace(levels=())
@@ -182,6 +183,11 @@ def _of_dialect(like: Image, source: str, dialect: str) -> list[str]:
         found = [name for name in found if name not in CARRIED]
     if dialect == "imagej" and source != "ome":  # all of OME is named as such
         found += [name for name in like.acquisition.names if name != "channel colours"]
+        found += ["channel names"] * (len(like.channel_names) == 1)
+    if dialect == "ome" and source != "ome":
+        known = _tiff_metadata.ome_unit
+        unknown = {like.units.get(a, "") for a in like.scale if not known(like, a)}
+        found += [f"unit of the pixel size ({unit})" for unit in sorted(unknown - {""})]
     return found
 
 

@@ -97,6 +97,9 @@ def prepare(path: Path, like: Image, dtype: np.dtype, compress: str | None = Non
 def lost(path: Path, like: Image, dtype: np.dtype) -> list[str]:
     """What is known of an image and will not be in its file."""
     found = list(like.metadata.get("lost", ()))
+    if Layout.of(path, like, dtype, None).version:
+        own = {like.units.get(a, "") for a in like.scale if not _ngff.unit_of(like, a)}
+        found += [f"unit of the pixel size ({unit})" for unit in sorted(own - {""})]
     if not str(like.metadata.get("source", "")).endswith("zarr"):
         return found + list(like.metadata.get("holds", ()))
     storage = like.metadata.get("zarr", {})

@@ -5,6 +5,7 @@ The standard is FITS 4.0 (https://fits.gsfc.nasa.gov/fits_standard.html).
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,7 @@ from unnoise.images.formats.reader import PlanePixels, needs
 from unnoise.images.formats.writer import Encoded, Layout, Sink, held
 from unnoise.images.image import Image
 from unnoise.images.pixel_types import check_pixels
+from unnoise.images.units import spelled
 
 BARE, TILED = (".fits", ".fit", ".fts"), (".fits.fz", ".fit.fz", ".fz")
 ABOUT = (
@@ -136,7 +138,7 @@ def _image(path: Path, number: int, hdu: Any, axes: str | None) -> Image:
     scale, units = _scale(header, letters)
     blank = header.get("BLANK") if data.dtype.kind in "ui" else None
     nodata = None if blank is None else float(blank) + float(header.get("BZERO", 0))
-    date = str(header.get("DATE-OBS", ""))
+    date = _date(str(header.get("DATE-OBS", "")))
     name = str(header.get("EXTNAME", "")).strip()
     metadata: dict[str, Any] = {
         "source": "fits",
@@ -144,11 +146,24 @@ def _image(path: Path, number: int, hdu: Any, axes: str | None) -> Image:
         "holds": ["FITS header"],
         "lost": [],
     } | ({"title": name} if name else {})
-    is_iso = len(date) >= 10 and date[4] == "-" == date[7]
     return Image(
         data, letters, scale=scale, units=units, path=path, metadata=metadata, nodata=nodata,
-        acquisition=Acquisition(date=date if is_iso else ""),
+        acquisition=Acquisition(date=date),
     )  # fmt: skip
+
+
+def _date(text: str) -> str:
+    """A date in ISO 8601, or nothing; before 1999 it was DD/MM/YY, by the standard of FITS of 19YY.
+
+    Examples
+    --------
+    >>> _date("2010-07-02T15:10:48"), _date("05/04/87"), _date("spring")
+    ('2010-07-02T15:10:48', '1987-04-05', '')
+    """
+    if re.match(r"\d{4}-\d\d-\d\d", text):
+        return text
+    old = re.fullmatch(r"(\d\d)/(\d\d)/(\d\d)", text.strip())
+    return f"19{old[3]}-{old[2]}-{old[1]}" if old else ""
 
 
 def _is_tiled(hdu: Any) -> bool:
@@ -339,9 +354,9 @@ def _describe(header: Any, like: Image, n: int, letter: str) -> None:
     known = f"CDELT{n}" in header or any(f"CD{row}_{n}" in header for row in range(1, 7))
     if letter in like.scale and not known:
         header[f"CDELT{n}"] = like.scale[letter]
-        back = {own: unit for unit, own in UNITS.items()} | {"μm": "um", "Å": "Angstrom"}
-        unit = like.units.get(letter, "")
-        header[f"CUNIT{n}"] = back.get(unit, unit).encode("ascii", "ignore").decode()
+        unit = spelled(like.units.get(letter, ""))
+        unit = {"µm": "um", "Å": "Angstrom"}.get(unit, unit)
+        header[f"CUNIT{n}"] = unit.encode("ascii", "ignore").decode()
 
 
 def lost(path: Path, like: Image, dtype: np.dtype) -> list[str]:

@@ -24,6 +24,7 @@ from unnoise.images.formats.reader import reading
 from unnoise.images.formats.writer import Layout, held
 from unnoise.images.image import Image
 from unnoise.images.pixel_types import check_pixels
+from unnoise.images.units import spelled
 
 BARE = (".mrc", ".mrcs", ".map", ".rec", ".st")
 ABOUT = (
@@ -188,13 +189,13 @@ def lost(path: Path, like: Image, dtype: np.dtype) -> list[str]:
     return [*like.metadata.get("lost", ()), *(name for name in held(like) if name not in kept)]
 
 
-LENGTHS = {"angstrom": 1.0, "Å": 1.0, "A": 1.0, "pm": 0.01, "nm": 10.0, "µm": 1e4, "um": 1e4}
-LENGTHS |= {"μm": 1e4, "micron": 1e4, "micrometer": 1e4, "nanometer": 10.0, "mm": 1e7, "m": 1e10}
+LENGTHS = {"Å": 1.0, "pm": 0.01, "nm": 10.0, "µm": 1e4, "mm": 1e7, "cm": 1e8, "m": 1e10}
+"""Ångström by the unit."""
 
 
 def _angstrom(image: Image, axis: str) -> float:
     """The pixel size along an axis, or 0 where it is unknown or no length."""
-    return image.scale.get(axis, 0.0) * LENGTHS.get(image.units.get(axis, ""), 0.0)
+    return image.scale.get(axis, 0.0) * LENGTHS.get(spelled(image.units.get(axis, "")), 0.0)
 
 
 def _letters(image: Image) -> str:

@@ -19,6 +19,7 @@ from unnoise.images.formats.reader import needs, reading
 from unnoise.images.formats.writer import Layout, held
 from unnoise.images.image import Image
 from unnoise.images.pixel_types import check_pixels
+from unnoise.images.units import metres, spelled
 
 ABOUT = (
     About(
@@ -39,8 +40,8 @@ SPECTRAL = ("hz", "ppm", "rads")
 """Units of a spectrum: positions along it are channels."""
 VECTORS = (1004, 1005, 1006, 1007, 2003, 2004)
 """Intents of files whose pixels are matrices, displacements, vectors or colours."""
-CODES = {"mm": "mm", "m": "meter", "meter": "meter", "micron": "micron", "um": "micron"}
-CODES |= {"µm": "micron", "μm": "micron", "s": "sec", "sec": "sec", "ms": "msec", "µs": "usec"}
+CODES = {"mm": "mm", "m": "meter", "µm": "micron", "s": "sec", "ms": "msec", "µs": "usec"}
+"""Unit of an image -> of nibabel."""
 LARGE = 32767
 """Pixels along an axis that NIfTI-1 can count."""
 
@@ -193,24 +194,33 @@ def _header(nibabel: Any, like: Image, shape: tuple[int, ...]) -> Any:
 def _describe(header: Any, like: Image, count: int) -> None:
     """Put pixel size and units into a header whose shape is set."""
     zooms = list(header.get_zooms())
+    space = _unit(like)
     for i, letter in enumerate("XYZT"[:count]):
         if letter in like.scale:
-            zooms[i] = like.scale[letter]
+            own = spelled(like.units.get(letter, ""))
+            is_length = letter != "T" and space and own != space
+            zooms[i] = like.scale[letter] * (metres(own) / metres(space) if is_length else 1)
     header.set_zooms(zooms)
-    space, time = CODES.get(like.units.get("X", "")), CODES.get(like.units.get("T", ""))
+    time = CODES.get(spelled(like.units.get("T", "")))
     was = header.get_xyzt_units()
-    in_space = space in SPACE
-    header.set_xyzt_units(space if in_space else was[0], time if time in TIME else was[1])
+    header.set_xyzt_units(CODES.get(space, was[0]), time if time in TIME else was[1])
     header["vox_offset"] = 0  # as close as the extensions allow
     header["magic"] = header.single_magic
+
+
+def _unit(like: Image) -> str:
+    """The unit of all lengths: that of the image, or µm where NIfTI lacks it; nothing without."""
+    found = {spelled(like.units.get(a, "")) for a in like.scale if a in "XYZ"}
+    if not found or not all(map(metres, found)):
+        return ""
+    return found.pop() if len(found) == 1 and found <= set(CODES) else "µm"
 
 
 def lost(path: Path, like: Image, dtype: np.dtype) -> list[str]:
     """What is known of an image and will not be in its file."""
     own = like.metadata.get("source") == "nifti"
     kept = {"NIfTI header and affine", "scaling of the values"} if own else set()
-    spaces = {like.units.get(a, "") for a in like.scale if a != "T"}
-    fits = len(spaces) <= 1 and all(CODES.get(u) in SPACE for u in spaces - {""})
-    fits = fits and CODES.get(like.units.get("T", "s")) in TIME
+    fits = bool(_unit(like)) or not any(like.units.get(a) for a in like.scale if a != "T")
+    fits = fits and CODES.get(spelled(like.units.get("T", "s"))) in TIME
     kept |= {"pixel size"} if fits else set()
     return [*like.metadata.get("lost", ()), *(name for name in held(like) if name not in kept)]

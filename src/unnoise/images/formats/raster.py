@@ -27,6 +27,7 @@ from unnoise.images.formats.reader import Pixels, check_room, reading
 from unnoise.images.formats.writer import Encoded, Layout, held
 from unnoise.images.image import Image
 from unnoise.images.pixel_types import check_pixels
+from unnoise.images.units import metres
 
 ABOUT = (
     About(
@@ -48,8 +49,8 @@ ABOUT = (
         tested="photographs",
     ),
 )
-INCH = 0.0254
-METRES = {"inch": INCH, "m": 1.0, "cm": 1e-2, "mm": 1e-3, "micron": 1e-6, "um": 1e-6, "µm": 1e-6}
+PER_METRE, PER_INCH = (1.0, 2**31 - 1), (0.0254, 2**16 - 1)
+"""On which length PNG and JPEG count pixels, and how many they can count."""
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 MOST_EXPANSION = 1100
@@ -112,20 +113,26 @@ def prepare(path: Path, like: Image, dtype: np.dtype) -> Layout:
     remedy = "choose a name that ends in .tif with -o"
     if dtype.name not in types:
         raise InputError(f"{path}: {kind} holds {' or '.join(types)}, not {dtype}; {remedy}")
-    if like.axes not in ("YX", "YXC") or like.sizes["C"] not in colours:
+    is_planar = like.axes == "CYX" and like.is_rgb
+    if not (is_planar or like.axes in ("YX", "YXC")) or like.sizes["C"] not in colours:
         raise InputError(
             f"{path}: {kind} holds YX or YXC with {' or '.join(map(str, colours))} channels, not "
             f"{like.axes} of shape {like.shape}; {remedy}"
         )
-    encode = _write_png if is_png else _write_jpeg
-    return Encoded(like.shape, dtype, lambda part, pixels: encode(part, np.asarray(pixels), like))
+    write = _write_png if is_png else _write_jpeg
+
+    def encode(part: Path, pixels: Any) -> None:
+        picture = np.asarray(pixels)
+        write(part, np.moveaxis(picture, 0, -1) if is_planar else picture, like)
+
+    return Encoded(like.shape, dtype, encode)
 
 
 def lost(path: Path, like: Image, dtype: np.dtype) -> list[str]:
     """What is known of an image and will not be in its file."""
     is_png = path.suffix.lower() == ".png"
     kept = {"colour profile", "EXIF"}
-    kept |= {"pixel size"} if _per_metre(like) else set()
+    kept |= {"pixel size"} if _density(like, *(PER_METRE if is_png else PER_INCH)) else set()
     kept |= {"orientation"} if "exif" in like.metadata else set()
     kept |= {"text", "date"} if is_png and "chunks" in like.metadata else set()
     kept |= set() if is_png else {"comment", "XMP"}
@@ -141,10 +148,15 @@ def _is_png(path: Path) -> bool:
     return head == PNG_SIGNATURE or (path.suffix.lower() == ".png" and not is_jpeg)
 
 
-def _per_metre(image: Image) -> tuple[float, float] | None:
-    """Pixels per metre along X and Y, where the image knows them in a unit of length."""
-    steps = [image.scale.get(a, 0) * METRES.get(image.units.get(a, ""), 0) for a in "XY"]
-    return (1 / steps[0], 1 / steps[1]) if min(steps) > 0 else None
+def _density(image: Image, length: float, most: int) -> tuple[int, int] | None:
+    """Pixels along X and Y on a length in metres, if known and within 1 % of whole numbers."""
+    steps = [image.scale.get(a, 0) * metres(image.units.get(a, "")) for a in "XY"]
+    if min(steps) <= 0:
+        return None
+    found = [length / step for step in steps]
+    if not all(abs(round(n) - n) <= 0.01 * n and round(n) <= most for n in found):
+        return None
+    return round(found[0]), round(found[1])
 
 
 def _read_png(path: Path) -> tuple[NDArray, dict[str, float], str, Meta]:
@@ -232,11 +244,10 @@ def _chunks(data: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def _write_png(part: Path, pixels: NDArray, like: Image) -> None:
-    meta, density = like.metadata, _per_metre(like)
+    meta, density = like.metadata, _density(like, *PER_METRE)
     chunks: list[tuple[bytes, bytes]] = list(meta.get("chunks", []))
     if density:
-        size = (min(max(round(d), 1), 2**31 - 1) for d in density)
-        chunks.append((b"pHYs", struct.pack(">IIB", *size, 1)))
+        chunks.append((b"pHYs", struct.pack(">IIB", *density, 1)))
     if "icc" in meta:
         chunks.append((b"iCCP", b"ICC profile\0\0" + zlib.compress(meta["icc"])))
     if "exif" in meta:
@@ -286,8 +297,8 @@ def _read_jpeg(path: Path) -> tuple[NDArray, dict[str, float], str, Meta]:
 
 
 def _write_jpeg(part: Path, pixels: NDArray, like: Image) -> None:
-    meta, density = like.metadata, _per_metre(like)
-    extra: Meta = {"dpi": tuple(d * INCH for d in density)} if density else {}
+    meta, density = like.metadata, _density(like, *PER_INCH)
+    extra: Meta = {"dpi": density} if density else {}
     if "icc" in meta:
         extra["icc_profile"] = meta["icc"]
     if "exif" in meta:
