@@ -1,11 +1,13 @@
 """How soon a file of 2 GB is seen in napari, and what memory its first blocks take to denoise.
 
-    xvfb-run -a python benchmarks/napari_large.py [--side 32768] [--blocks 64] [--kinds plain]
+    xvfb-run -a python benchmarks/napari_large.py [--side 32768] [--blocks 64] [--crop]
 
 The files are those of benchmarks/viewer.py: tiled OME-TIFF with zlib, without and with smaller
 copies. A viewer that has opened a small file before opens the large one: until its layer is drawn.
-The first blocks, of 512x512 pixels, are a layer of their own that is denoised from the widget
-with the budget `instant`; the memory is the peak of the whole program, napari included.
+The layer is then denoised from the widget with the budget `instant`, and stopped when the first
+blocks of 512x512 pixels are done: by a process of its own, whose peak is told beside that of
+napari. With --crop the blocks are a layer of their own, which napari denoises
+itself, as it is no file.
 """
 
 from __future__ import annotations
@@ -40,18 +42,24 @@ def wait(done: Callable[[], Any], seconds: float) -> bool:
     return True
 
 
-def peak() -> int:
-    """The most memory that this program has had, in MB."""
-    status = Path("/proc/self/status").read_text()
+def peak(process: int | str = "self") -> int:
+    """The most memory that a program has had, in MB; 0 if it is gone."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return 0
+    if "VmHWM:" not in status:
+        return 0
     return int(status.split("VmHWM:")[1].split()[0]) // 1024
 
 
-def measure(path: Path, blocks: int) -> dict[str, Any]:
+def measure(path: Path, blocks: int, crop: bool) -> dict[str, Any]:
     """Times and memory of a file, in a viewer of its own."""
     import napari
     import numpy as np
 
     import unnoise
+    from unnoise.app.session.job import TRAINING
 
     viewer = napari.Viewer(show=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -60,6 +68,7 @@ def measure(path: Path, blocks: int) -> dict[str, Any]:
         viewer.open(small, plugin="unnoise")
         wait(lambda: False, 1)
         viewer.layers.clear()
+    empty = peak()
     start, spent = time.perf_counter(), time.process_time()
     (layer,) = viewer.open(path, plugin="unnoise")
     wait(lambda: True, 1)
@@ -73,22 +82,33 @@ def measure(path: Path, blocks: int) -> dict[str, Any]:
     }
     wait(lambda: layer.data[layer.data_level].share == 1, 300)
     found["exact_s"] = round(time.perf_counter() - start, 1)
-    found["open_mb"] = peak()
+    found |= {"empty_mb": empty, "open_mb": peak()}
     if blocks:
-        side = math.isqrt(blocks) * BLOCK
-        crop = layer.data[0][:side, :side]
-        viewer.layers.clear()
-        viewer.add_image(crop, name="first", contrast_limits=layer.contrast_limits)
+        pixels, done = (
+            layer.data[0],
+            TRAINING + (1 - TRAINING) * blocks * BLOCK**2 / layer.data[0].size,
+        )
+        if crop:
+            side, done = math.isqrt(blocks) * BLOCK, 2.0
+            viewer.layers.clear()
+            viewer.add_image(pixels[:side, :side], contrast_limits=layer.contrast_limits)
         _, widget = viewer.window.add_plugin_dock_widget("unnoise", "Denoise")
         widget.budget.setCurrentIndex(widget.budget.findData("instant"))
         wait(lambda: "noise:" in widget.verdict.text(), 300)
-        start, spent = time.perf_counter(), time.process_time()
+        found["looked_mb"] = peak()
+        start, own = time.perf_counter(), [0]
         widget.denoise()
-        wait(lambda: widget.job.is_over, 3000)
-        found |= {"blocks": math.isqrt(blocks) ** 2, "state": widget.job.state}
+
+        def is_far() -> bool:
+            own[0] = max(own[0], peak(widget.job.pid or "none"))
+            return bool(widget.job.is_over or widget.job.fraction >= done)
+
+        wait(is_far, 6000)
+        found |= {"blocks": blocks, "crop": crop, "fraction": round(widget.job.fraction, 4)}
         found["denoise_s"] = round(time.perf_counter() - start, 1)
-        found["denoise_cpu_s"] = round(time.process_time() - spent, 1)
-        found["peak_mb"] = peak()
+        widget.stop()
+        wait(lambda: widget.job.is_over, 100)
+        found |= {"state": widget.job.state, "napari_mb": peak(), "process_mb": own[0]}
     viewer.close()
     return found
 
@@ -99,10 +119,11 @@ def main() -> None:
     parser.add_argument("--blocks", type=int, default=64)
     parser.add_argument("--kinds", default="plain,pyramid")
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--crop", action="store_true")
     parser.add_argument("--measure", type=Path)
     given = parser.parse_args()
     if given.measure:
-        print(json.dumps(measure(given.measure, given.blocks)))
+        print(json.dumps(measure(given.measure, given.blocks, given.crop)))
         return
     rows = []
     with tempfile.TemporaryDirectory() as temporary:
@@ -111,6 +132,7 @@ def main() -> None:
         for kind in given.kinds.split(","):
             path = make(kind, given.side, folder)
             own = [sys.executable, __file__, "--measure", str(path), "--blocks", str(given.blocks)]
+            own += ["--crop"] if given.crop else []
             out = subprocess.run(own, capture_output=True, text=True, check=True).stdout
             rows.append(json.loads(out.splitlines()[-1]))
             print(json.dumps(rows[-1]), flush=True)

@@ -1,13 +1,15 @@
 """How soon the page shows a large image: tiles over 50 pans, the first picture, and the memory.
 
-    python benchmarks/viewer.py [--side 20000] [--kinds plain,pyramid,zarr] [--pans 50]
+    python benchmarks/viewer.py [--side 20000] [--kinds plain,pyramid,zarr] [--blocks 64]
 
 Files of noise over slow structure are made once in a temporary folder (or that of --folder): tiled
 OME-TIFF with zlib, without and with smaller copies, and OME-Zarr as this package writes it. A
 server of its own serves tiles on the loopback interface; the client has six connections, as
 browsers have, and asks at every pan for the new tiles of a window of 1280x800 at one of five zoom
 levels. The time of a tile counts from the pan on, so waiting for a connection is in it. With --side
-32768 the pixels have 2 GB.
+32768 the pixels have 2 GB. With --blocks the file is then denoised from the page, in Chromium, with
+the budget `instant`, and stopped when so many blocks of 512x512 pixels are done: with the peaks of
+server and job. Needs what `make test-gui` installs.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ import argparse
 import http.client
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -208,12 +212,76 @@ def measure(path: Path, pans: int) -> dict[str, object]:
     }
 
 
+def peak(process: int) -> int:
+    """The most memory that a process has had, in MB; 0 if it is gone."""
+    try:
+        return (
+            int(Path(f"/proc/{process}/status").read_text().split("VmHWM:")[1].split()[0]) // 1024
+        )
+    except (OSError, IndexError):
+        return 0
+
+
+def denoise(path: Path, blocks: int) -> dict[str, object]:
+    """The memory that the page and its job take for the first blocks of a file."""
+    from playwright.sync_api import sync_playwright
+
+    from unnoise.app.session.job import TRAINING
+    from unnoise.images import formats
+
+    pixels = int(np.prod(formats.open(path).shape))
+    done = TRAINING + (1 - TRAINING) * blocks * SEGMENT**2 / pixels
+    options = ["--workspace", str(path.parent), "--no-browser", "--port", "0"]
+    command = [sys.executable, "-m", "unnoise", "app", *options]
+    found: dict[str, object] = {"blocks": blocks}
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server,
+        sync_playwright() as playwright,
+    ):
+        assert server.stdout is not None
+        address = server.stdout.readline().split()[-1]
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
+        )
+        try:
+            page = browser.new_page()
+            page.set_default_timeout(3_000_000)
+            page.goto(address)
+            start = time.perf_counter()
+            with page.expect_response(re.compile("/tile/")) as tile:
+                page.click(f"a[href*='{path.name}']")
+            assert tile.value.ok
+            found["seen_s"] = round(time.perf_counter() - start, 2)
+            page.check("input[value=instant]")
+            page.wait_for_selector(".verdict:has-text('instant')")
+            found["server_looked_mb"] = peak(server.pid)
+            page.click("button:has-text('Denoise')")
+            page.wait_for_url("**/job/**")
+            most, start = 0, time.perf_counter()
+            while True:
+                jobs = psutil.Process(server.pid).children()
+                most = max([most, *(peak(job.pid) for job in jobs)])
+                share = page.locator("progress").get_attribute("value")
+                if float(share or 0) >= done or page.locator("text=Download").count():
+                    break
+                time.sleep(0.2)
+            found |= {"share": share, "denoise_s": round(time.perf_counter() - start, 1)}
+            page.click("button:has-text('Stop')")
+            page.wait_for_selector("button:has-text('Start again')")
+            found |= {"server_mb": peak(server.pid), "job_mb": most}
+        finally:
+            browser.close()
+            server.send_signal(signal.SIGINT)
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--side", type=int, default=20000)
     parser.add_argument("--pans", type=int, default=50)
     parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--blocks", type=int, default=0)
     parser.add_argument("--serve", type=Path)
     given = parser.parse_args()
     if given.serve:
@@ -223,7 +291,9 @@ def main() -> None:
         folder = given.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
         for kind in given.kinds.split(","):
-            rows.append(measure(make(kind, given.side, folder), given.pans))
+            path = make(kind, given.side, folder)
+            rows.append(measure(path, given.pans) if given.pans else {"file": path.name})
+            rows[-1] |= denoise(path, given.blocks) if given.blocks else {}
             print(json.dumps(rows[-1]), flush=True)
     record(f"viewer_{given.side}", {"side": given.side, "pans": given.pans, "seed": 1}, rows)
     return None

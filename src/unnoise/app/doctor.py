@@ -139,7 +139,7 @@ def _required() -> dict[str, dict[str, str]]:
         parts = re.match(
             r"([\w.-]+)(?:\[[\w,]+\])?\s*(?:>=([\w.]+))?[^;]*(?:;.*extra == .(.+).)?", line
         )
-        if parts:
+        if parts and parts[1] != "unnoise":  # an extra that takes in another one
             found.setdefault(parts[3] or "", {})[parts[1]] = parts[2] or "0"
     return found
 
@@ -202,7 +202,7 @@ def _extras(problems: list[Problem]) -> dict[str, Any]:
                 problems.append(Problem(text, f"pip install 'unnoise[{name}]'"))
     if _installed("napari") and not any(find_spec(binding) for binding in QT):
         text = "napari has no Qt to draw with"
-        problems.append(Problem(text, "pip install PySide6"))
+        problems.append(Problem(text, "pip install 'PySide6-Essentials!=6.12.0'"))
     return found
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from unnoise.app.amounts import amount
+from unnoise.app.amounts import at_most
 from unnoise.app.events import Event, Facts, Failed, Message, Warned
 from unnoise.app.files import InputOptions, OutputOptions, notes
 from unnoise.app.info import BASE, HELD, memory_of
@@ -176,7 +176,7 @@ def _summed(places: Places, groups: Sequence[dict[str, Any]]) -> Generator[Event
     known = [group["seconds"] for group in groups if group["seconds"] is not None]
     seconds = sum(known) if known and len(known) == len(groups) else None
     time = "" if seconds is None else f"{in_words(seconds)} and "
-    yield Message(f"this would take {time}up to {amount(memory)} of memory on this machine")
+    yield Message(f"this would take {time}{at_most(memory)} of memory on this machine")
     yield Message("nothing was written: this was a dry run")
     facts = {**places.facts(), "groups": list(groups), "memory": memory, "seconds": seconds}
     yield Facts("dry_run", facts)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unnoise.app.amounts import amount as amount
+from unnoise.app.amounts import at_most
 from unnoise.app.files import InputOptions
 from unnoise.errors import InputError, UnnoiseError, printable
 from unnoise.images import formats
@@ -257,7 +258,7 @@ def _needed(found: dict[str, Any] | None) -> str:
         return ""
     from unnoise.training.duration import in_words
 
-    text = f"up to {amount(found['memory'])} of memory"
+    text = f"{at_most(found['memory'])} of memory"
     if found["seconds"] is not None:
         text += f" and {in_words(found['seconds'])} on this machine"
     return f"{text} ({found['method']})"

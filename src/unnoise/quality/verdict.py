@@ -9,7 +9,7 @@ from unnoise.quality.assess import Assessment
 VERDICTS = {
     "better": "closer to the clean image than the noisy one, by estimate",
     "worse": "farther from the clean image than the noisy one, for all that is known",
-    "unknown": "the noise could not be measured well enough, or is correlated",
+    "unknown": "not judged, as the noise could not be measured well enough, or is correlated",
     "no signal": "nothing in the image rises above its noise",
     "unchanged": "no method helped, so the image was copied",
 }

@@ -9,7 +9,7 @@ import pytest
 
 import unnoise
 from unnoise.app.events import Preview
-from unnoise.app.napari import results
+from unnoise.app.napari import layers, results
 from unnoise.app.napari.choices import Choice
 
 pytestmark = pytest.mark.gui
@@ -47,6 +47,23 @@ def test_a_result_lies_in_the_order_of_its_source(viewer: Any) -> None:
     )
     assert np.array_equal(np.asarray(shown.data), pixels // 2)
     assert list(viewer.layers) == [layer, shown]
+
+
+def test_channels_that_are_added_up_are_not_added_to_their_results(viewer: Any) -> None:
+    image = unnoise.Image.from_array(RNG.integers(0, 99, (2, 20, 24)).astype(np.uint16), "CYX")
+    own = [viewer.add_image(data, **about) for data, about, _ in layers.layers_of(image)]
+    assert {layer.blending for layer in own} == {"additive"}
+    made = results.targets(Choice("a", tuple(own)), image)
+    piece = np.zeros((8, 8, 2), np.float32)
+    preview = Preview("a", 5, 0.1, (4, 4), piece, piece)
+    shown = [
+        results.show_preview(viewer, target, preview, is_first=i == 0)
+        for i, target in enumerate(made)
+    ]
+    assert shown[0].blending in results.COVERING
+    assert shown[1].blending == "additive"
+    added = results.add_result(viewer, made, image, image)
+    assert [layer.visible for layer in (*own, *added)] == [False, False, True, True]
 
 
 def test_an_uncertainty_begins_at_zero(viewer: Any) -> None:

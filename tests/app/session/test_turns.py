@@ -50,12 +50,3 @@ def test_owners_whose_jobs_run_wait_for_the_others() -> None:
         assert job is not None
         assert job.owner == expected
         job.state = "running"
-
-
-def test_jobs_that_are_not_ready_are_passed_over() -> None:
-    jobs, turns = jobs_of("ab"), Turns()
-    job = turns.next(jobs, but={"0"})
-    assert job is jobs[1]
-    job.state = "running"
-    assert turns.next(jobs, but={"0"}) is None
-    assert turns.next(jobs) is jobs[0]

@@ -65,7 +65,7 @@ def test_from_a_file_to_its_saved_result(serve: Callable, visit: Callable, tmp_p
     place = command.index("-o") + 1
     command[place] = str(tmp_path / "same.ome.tif")
     subprocess.run([sys.executable, "-m", *command], check=True, capture_output=True)
-    assert started.value.suggested_filename.endswith(".ome.tif")
+    assert started.value.suggested_filename.endswith("_denoised.ome.tif")
     assert saved.read_bytes() == (tmp_path / "same.ome.tif").read_bytes()
     with page.context.expect_page() as opened:
         page.click("text=Open the report")

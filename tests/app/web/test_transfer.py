@@ -147,6 +147,13 @@ def test_a_download_is_the_file_under_its_name(workspace: Workspace) -> None:
     assert answer.headers["content-type"] == "application/octet-stream"
 
 
+def test_a_result_is_not_called_as_its_image(workspace: Workspace) -> None:
+    path = workspace.results / "cells.ome.tif"
+    path.write_bytes(BYTES)
+    answer = asked(serving(transfer.download(workspace, path, word="denoised")))
+    assert 'filename="cells_denoised.ome.tif"' in answer.headers["content-disposition"]
+
+
 def test_a_folder_is_downloaded_as_a_zip_file(workspace: Workspace, tmp_path: Path) -> None:
     folder = workspace.results / "x.zarr"
     (folder / "0").mkdir(parents=True)

@@ -254,26 +254,6 @@ def test_the_scale_bar_is_as_long_as_it_says(page: Any, viewers: str) -> None:
     assert page.locator(".viewer .bar").is_hidden()
 
 
-def test_a_preview_lies_over_its_place_until_it_goes(page: Any, viewers: str) -> None:
-    seen = Seen(page, viewers, "?noisy=noisy")
-    before = seen.pixels()
-    page.get_by_role("button", name="Preview").click()
-    page.wait_for_timeout(300)
-    zoom = seen.percent() / 100
-    found = seen.pixels()
-    height, width, _ = found.shape
-
-    def at(y: float, x: float) -> list[int]:
-        return found[int(height / 2 + (y - 300) * zoom), int(width / 2 + (x - 350) * zoom)].tolist()
-
-    assert at(220, 340) == [0, 0, 0]
-    assert at(280, 340) == [255, 255, 255]
-    assert at(180, 340) == before[int(height / 2 - 120 * zoom), int(width / 2 - 10 * zoom)].tolist()
-    page.get_by_role("button", name="Done").click()
-    page.wait_for_timeout(300)
-    assert (seen.pixels() == before).all()
-
-
 def test_a_result_that_comes_later_is_compared(page: Any, viewers: str) -> None:
     seen = Seen(page, viewers, "?noisy=noisy")
     assert page.locator(".divider").is_hidden()

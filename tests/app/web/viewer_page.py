@@ -8,7 +8,6 @@ value 1000 z + y + 2 x, and nothing in it is random. The clean one has 500 more.
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import time
 
@@ -17,7 +16,6 @@ import uvicorn
 from fastapi import FastAPI
 from nicegui import ui
 
-from unnoise.app.events import Preview
 from unnoise.app.web import tiles
 from unnoise.app.web.viewer import Viewer
 from unnoise.images.image import Image
@@ -65,14 +63,6 @@ def application() -> FastAPI:
                 noisy, clean=clean or None, uncertainty=spread or None, label="cells.tif"
             )
 
-        async def preview() -> None:
-            piece = np.full((100, 80), 7.0, np.float32)
-            piece[50:] = 9
-            viewer.preview(Preview("cells.tif", 10, 0.5, (200, 300), piece, piece))
-            await asyncio.sleep(0)
-
-        ui.button("Preview", on_click=preview)
-        ui.button("Done", on_click=lambda: viewer.preview(None))
         ui.button("Result", on_click=lambda: viewer.show("noisy", clean="clean"))
 
     ui.run_with(app, title="viewer")

@@ -16,6 +16,8 @@ from unnoise.images.image import Image
 
 PLACE = ("scale", "translate", "rotate", "shear", "affine")
 """Where a layer lies: what a result shares with its source, now and whenever it changes."""
+COVERING = "translucent", "translucent_no_depth", "opaque"
+"""Blendings with which a result hides what lies below it."""
 LOOKS = ("contrast_limits", "gamma")
 """What a result shares of the looks too, so that both can be compared."""
 COPIED = (*PLACE, "units", "axis_labels", "blending", "opacity", "colormap", *LOOKS)
@@ -99,6 +101,9 @@ def add_result(
         metadata = {**target.metadata, **(about or {}), SHOWS: "result"}
         metadata[la.KEY] = la.Source(clean, target.channel, pixels=None)
         added.append(_add(viewer, target, pixels, word, target.about, metadata, (*PLACE, *LOOKS)))
+        source = target.layer()
+        if source is not None and target.about["blending"] not in COVERING:
+            source.visible = False  # their sum would be seen
     return added
 
 
@@ -136,8 +141,12 @@ def add_uncertainty(viewer: Any, made: Sequence[Target], noisy: Image, spread: I
     return added
 
 
-def show_preview(viewer: Any, target: Target, preview: Preview, layer: Any = None) -> Any:
+def show_preview(
+    viewer: Any, target: Target, preview: Preview, layer: Any = None, *, is_first: bool = True
+) -> Any:
     """Show what a running job makes of a piece, in its place; the layer of before takes it over.
+
+    The first channel covers the noisy image, and the others are added to it as their images are.
 
     Returns
     -------
@@ -162,6 +171,8 @@ def show_preview(viewer: Any, target: Target, preview: Preview, layer: Any = Non
     matrix = np.asarray(target.about["affine"].affine_matrix)[-3:, -3:]
     place = np.asarray(target.about["translate"])[-2:] + scale * preview.origin
     kept = {n: target.about[n] for n in ("colormap", *LOOKS) if n in target.about}
+    if not is_first:
+        kept["blending"] = target.about["blending"]
     return viewer.add_image(
         pixels,
         name=f"{target.name} (preview)",

@@ -52,7 +52,9 @@ class Running:
             before = self._previews.get(i)
             if before is not None and before not in self._viewer.layers:
                 continue  # the user took it away
-            self._previews[i] = results.show_preview(self._viewer, target, preview, before)
+            self._previews[i] = results.show_preview(
+                self._viewer, target, preview, before, is_first=i == 0
+            )
 
     def remove_preview(self) -> None:
         """Take the preview away."""

@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from unnoise.app.events import Event, Stopped, StopRequest, stoppable
+from unnoise.app.events import Stopped, StopRequest, stoppable
 from unnoise.app.problems import exit_code, sentence
 from unnoise.app.session.child import Child
 from unnoise.app.session.frames import Problem, thinned
@@ -25,7 +23,6 @@ from unnoise.errors import InputError, UnnoiseError, naming_options
 from unnoise.images.atomic import explained
 from unnoise.images.image import Image
 
-Told = Callable[[Job, Event | None], None]
 PATIENCE = 60.0
 """Seconds in which a job that was asked to stop must have ended when the queue is closed."""
 
@@ -68,10 +65,7 @@ class JobQueue:
         self._open.enter_context(naming_options())  # errors are those of the command line
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
-        self._telling = threading.RLock()
-        self._told: list[Told] = []
         self._jobs: dict[str, Job] = {}
-        self._new: set[str] = set()  # not told of yet
         self._saving = threading.Lock()
         self._images: dict[str, list[Image]] = {}
         self._stops: dict[str, Callable[[], None]] = {}  # of the jobs that run
@@ -121,11 +115,8 @@ class JobQueue:
             if images is not None:
                 self._images[name] = self._placed(job, images)
             self._jobs[name] = job
-            self._new.add(name)
         self._keep(job)
-        self._tell(job, None)
         with self._changed:
-            self._new.discard(name)
             self._changed.notify_all()
         return job
 
@@ -173,7 +164,6 @@ class JobQueue:
             ask()
         elif job.state == "stopped":
             self._keep(job)
-            self._tell(job, None)
 
     def remove(self, id_: str) -> None:
         """Forget a job that does not run; results in folders of the user stay.
@@ -210,20 +200,6 @@ class JobQueue:
             if id_ not in self._jobs:
                 raise InputError(f"there is no job {id_}; it may have been removed")
             return self._jobs[id_]
-
-    def subscribe(self, told: Told) -> Callable[[], None]:
-        """Be told of every event, and with None of every change of state; the call ends that.
-
-        The call comes from the thread in which it happens, one at a time.
-        """
-        with self._telling:
-            self._told.append(told)
-
-        def end() -> None:
-            with self._telling, contextlib.suppress(ValueError):
-                self._told.remove(told)
-
-        return end
 
     def join(self, timeout: float | None = None) -> bool:
         """Wait until nothing waits or runs; False if that took too long."""
@@ -289,7 +265,6 @@ class JobQueue:
                 self._stops.pop(job.id, None)
                 self._children.pop(job.id, None)
             self._keep(job)
-            self._tell(job, None)
             with self._changed:
                 self._changed.notify_all()
 
@@ -307,7 +282,6 @@ class JobQueue:
             job.state, job.error, job.misuse = "interrupted", error, False
             job.phase, job.remaining = "", None
             self._keep(job)
-            self._tell(job, None)
 
     def _end(self, job: Job) -> None:
         job.pid = None
@@ -317,7 +291,7 @@ class JobQueue:
         """The job whose turn it is, as soon as there is one; None at the end."""
         with self._changed:
             while not self._closing:
-                job = self._turns.next(self._jobs.values(), but=self._new)
+                job = self._turns.next(self._jobs.values())
                 if job is not None:
                     job.state, job.started = "running", time.time()
                     return job
@@ -328,7 +302,7 @@ class JobQueue:
         """Do a job, wherever it is done."""
         images = self._images.get(job.id)
         if images is not None:
-            self._tell_start(job)
+            self._keep(job)
             self._run_here(job, images)
             return
         spare = self._waiting_child()
@@ -342,12 +316,10 @@ class JobQueue:
             self._stops[job.id], self._children[job.id] = child.stop, child
             if job.stopping:
                 child.stop()
-        self._tell_start(job)
+        self._keep(job)
         with contextlib.closing(child.events()) as events:
             for event in events:
                 job.take(event)
-                if not isinstance(event, Problem):
-                    self._tell(job, event)
 
     def _run_here(self, job: Job, images: list[Image]) -> None:
         """Do a job of images in memory in this thread."""
@@ -360,14 +332,9 @@ class JobQueue:
             with contextlib.closing(job_events) as events:
                 for event in events:
                     job.take(event)
-                    self._tell(job, event)
                     if request.asked and not request.heard and not job.outcome:
                         job.take(Stopped("stopped; unfinished files were removed"))
                         return
-
-    def _tell_start(self, job: Job) -> None:
-        self._keep(job)
-        self._tell(job, None)
 
     def _keep(self, job: Job) -> None:
         """Write the record of a job; a full disk costs the record alone."""
@@ -379,14 +346,6 @@ class JobQueue:
             self.problems.append(sentence(error))
             if ("warning", sentence(error)) not in job.messages:
                 job.messages = (*job.messages, ("warning", sentence(error)))
-
-    def _tell(self, job: Job, event: Event | None) -> None:
-        with self._telling:
-            for told in list(self._told):
-                try:
-                    told(job, event)
-                except Exception:  # a listener's fault stops no job
-                    print(traceback.format_exc(), file=sys.stderr)
 
 
 def _problem(error: BaseException) -> Problem:

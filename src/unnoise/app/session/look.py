@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from unnoise.app import batch
-from unnoise.app.amounts import amount
+from unnoise.app.amounts import at_most
 from unnoise.app.files import notes
 from unnoise.app.info import BASE, HELD
 from unnoise.app.session.request import Request, named
@@ -81,7 +81,7 @@ class Look:
             f"channels: {', '.join(self.channels)}" if len(self.channels) > 1 else "",
             *(f"noise: {text}" for text in self.noise),
             self.why,
-            f"needs {time}up to {amount(self.memory)} of memory on this machine",
+            f"needs {time}{at_most(self.memory)} of memory on this machine",
             *(f"warning: {text}" for text in self.warnings),
         ]
         return "\n".join(line for line in lines if line)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 
 from unnoise.app.session.job import Job
 
@@ -26,18 +26,11 @@ class Turns:
         self._served: dict[str, int] = {}
         self._turn = 0
 
-    def next(self, jobs: Iterable[Job], but: Collection[str] = ()) -> Job | None:
-        """The job of the owner with the fewest that run, who was served longest ago.
-
-        Parameters
-        ----------
-        jobs : iterable of Job
-        but : collection of str
-            Names of those that are not ready.
-        """
+    def next(self, jobs: Iterable[Job]) -> Job | None:
+        """The job of the owner with the fewest that run, who was served longest ago."""
         known = list(jobs)
         running = [job.owner for job in known if job.state == "running"]
-        waiting = [job for job in known if job.state == "waiting" and job.id not in but]
+        waiting = [job for job in known if job.state == "waiting"]
         if not waiting:
             return None
         job = min(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nicegui import run, ui
 
-from unnoise.app.amounts import amount
+from unnoise.app.amounts import at_most
 from unnoise.app.problems import sentence
 from unnoise.app.session.look import Look, look
 from unnoise.app.session.request import BUDGETS, Request
@@ -276,7 +276,7 @@ def verdict_facts(found: Look) -> list[tuple[str, str]]:
         ("Noise", found.noise[0]),
         ("Method", found.method),
         ("Time", time),
-        ("Memory", f"up to {amount(found.memory)}"),
+        ("Memory", at_most(found.memory)),
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from importlib import resources
 from pathlib import Path
 
@@ -71,12 +72,15 @@ def routes(site: Site) -> list[Route]:
     def result(job: Job, number: int) -> Path | None:
         return job.results[number] if number < len(job.results) else None
 
+    def marked(word: str) -> Answer:
+        return partial(transfer.download, word=word)
+
     base = "/job/{job}"
     return [
         Route("/upload", uploads.answer, methods=["POST"]),
         Route("/assets/{name}", _asset),
-        Route(f"{base}/result/{{number:int}}", made(result)),
-        Route(f"{base}/uncertainty", made(lambda job, _: job.uncertainty)),
+        Route(f"{base}/result/{{number:int}}", made(result, marked("denoised"))),
+        Route(f"{base}/uncertainty", made(lambda job, _: job.uncertainty, marked("uncertainty"))),
         Route(f"{base}/model", made(lambda job, _: job.model)),
         Route(f"{base}/report", made(lambda job, _: job.report, transfer.report)),
     ]

@@ -13,7 +13,7 @@ const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
 export default class TileCanvas {
   constructor(canvas, changed) {
-    Object.assign(this, { canvas, changed, layers: [], split: 0.5, patch: null, shares: new Map() });
+    Object.assign(this, { canvas, changed, layers: [], split: 0.5, shares: new Map() });
     this.context = canvas.getContext("2d", { alpha: false });
     this.tiles = new Map(); // address -> {bitmap, share}; the last used one comes last
     this.loading = new Map(); // address -> AbortController
@@ -218,7 +218,6 @@ export default class TileCanvas {
       this.drawTiles(layer, scale);
       context.restore();
     }
-    if (this.patch) this.drawPatch(scale);
   }
 
   // What is there, coarse levels below fine ones.
@@ -233,15 +232,5 @@ export default class TileCanvas {
         this.context.drawImage(tile.bitmap, x * side, y * side, width * 2 ** level, height * 2 ** level);
       }
     }
-  }
-
-  // A picture of a piece of the image, at its place.
-  drawPatch(scale) {
-    const { bitmap, x, y } = this.patch;
-    this.context.imageSmoothingEnabled = scale < 2;
-    this.context.drawImage(bitmap, x, y);
-    this.context.lineWidth = 2 / scale;
-    this.context.strokeStyle = "#ffffff";
-    this.context.strokeRect(x, y, bitmap.width, bitmap.height);
   }
 }

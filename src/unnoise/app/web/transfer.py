@@ -17,6 +17,7 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from unnoise.app.web.settings import Settings
 from unnoise.app.web.workspace import Workspace
 from unnoise.errors import InputError, UnnoiseError
+from unnoise.images.formats.registry import suffix_of
 
 MOST_AT_ONCE = 8
 """Uploads that run at a time."""
@@ -120,8 +121,12 @@ def problem(status: int, text: str) -> Response:
     return JSONResponse({"problem": text}, status)
 
 
-def download(workspace: Workspace, path: Path | None) -> Response:
-    """A file that a job made, or a folder of it as a ZIP file."""
+def download(workspace: Workspace, path: Path | None, word: str = "") -> Response:
+    """A file that a job made, or a folder of it as a ZIP file.
+
+    The `word` is added to its name: results are called as the images that they are made of, beside
+    which browsers save them.
+    """
     try:
         if path is None:
             raise InputError("the job has no such file; start it again")
@@ -129,11 +134,13 @@ def download(workspace: Workspace, path: Path | None) -> Response:
     except UnnoiseError as error:
         return problem(404, str(error))
     if real.is_dir():
-        name = f"{real.name}.zip"
+        name = f"{_marked(real.name, word)}.zip"
         headers = {"Content-Disposition": f"attachment; filename*=utf-8''{quote(name, safe='')}"}
         body = iterate_in_threadpool(_zipped(workspace, real))
         return StreamingResponse(body, media_type="application/zip", headers=headers)
-    return FileResponse(real, media_type="application/octet-stream", filename=real.name)
+    return FileResponse(
+        real, media_type="application/octet-stream", filename=_marked(real.name, word)
+    )
 
 
 def report(workspace: Workspace, path: Path | None) -> Response:
@@ -146,6 +153,20 @@ def report(workspace: Workspace, path: Path | None) -> Response:
         return problem(404, str(error))
     headers = {"Content-Security-Policy": REPORT_POLICY, "X-Frame-Options": "SAMEORIGIN"}
     return FileResponse(real, media_type="text/html; charset=utf-8", headers=headers)
+
+
+def _marked(name: str, word: str) -> str:
+    """A name with a word before its suffix.
+
+    Examples
+    --------
+    >>> _marked("cells.ome.tif", "denoised"), _marked("cells.model", "")
+    ('cells_denoised.ome.tif', 'cells.model')
+    """
+    stem = name[: len(name) - len(suffix_of(name))]
+    stem = stem[:-4] if stem.lower().endswith(".ome") else stem
+    end = name[len(stem) :]
+    return f"{stem}_{word}{end}" if word else name
 
 
 class _Pipe:

@@ -357,17 +357,6 @@ class Viewer {
     } while (at !== this.place);
     this.readout.setAttribute("aria-busy", "false");
   }
-
-  // What a running job makes of a piece: a picture over the image, or nothing.
-  async setPreview(picture) {
-    if (!picture) this.tiles.patch = null;
-    else {
-      const bytes = Uint8Array.from(atob(picture.png), (letter) => letter.charCodeAt(0));
-      const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/png" }));
-      this.tiles.patch = { bitmap, x: picture.x, y: picture.y };
-    }
-    this.tiles.show();
-  }
 }
 
 export default {
@@ -389,9 +378,6 @@ export default {
       this.viewer?.tiles.close();
       this.$el.replaceChildren();
       this.viewer = new Viewer(this.$el, { ...this.sources, base: this.base, label: this.label });
-    },
-    preview(picture) {
-      return this.viewer.setPreview(picture);
     },
   },
 };

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from pathlib import Path
 
-import numpy as np
 from nicegui import ui
 from nicegui.element import Element
-from numpy.typing import NDArray
-from PIL import Image as Pillow
-
-from unnoise.app.events import Preview
-from unnoise.app.web import rendering
-from unnoise.app.web.rendering import Shown
 
 STYLE = Path(__file__).with_suffix(".css")
 
@@ -66,33 +57,3 @@ class Viewer(Element, component="viewer.js", dependencies=["tile_canvas.js"]):
         named = {"noisy": noisy, "clean": clean, "uncertainty": uncertainty}
         self._props["sources"] = {key: name for key, name in named.items() if name}
         self.update()
-
-    def preview(self, found: Preview | None) -> None:
-        """Lay what a running job makes of a piece over the image, or take it away."""
-        picture = None
-        if found is not None:
-            y, x = found.origin
-            picture = {"png": base64.b64encode(patch(found)).decode("ascii"), "x": x, "y": y}
-        self.run_method("preview", picture)
-
-
-def patch(found: Preview) -> bytes:
-    """The clean piece of a preview as PNG, in its own limits.
-
-    Examples
-    --------
-    >>> noise = np.random.default_rng(0).normal(size=(8, 8)).astype(np.float32)
-    >>> patch(Preview("a.tif", 10, 0.5, (0, 0), noise, noise))[1:4]
-    b'PNG'
-    """
-    planes = found.clean[None] if found.clean.ndim == 2 else found.clean.transpose(2, 0, 1)
-    colors = ("FFFFFF",) if len(planes) == 1 else ("FF0000", "00FF00", "0000FF")
-    pixels: list[NDArray] = [plane[np.isfinite(plane)] for plane in planes]
-    limits = rendering.limits(pixels, joint=True)
-    channels = [
-        Shown(c, *pair, color) for c, (pair, color) in enumerate(zip(limits, colors, strict=False))
-    ]
-    buffer = io.BytesIO()
-    picture = Pillow.fromarray(rendering.composite(planes[: len(channels)], channels))
-    picture.save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
