@@ -1,6 +1,9 @@
 """Rate of prediction from a compressed, tiled OME-TIFF into another, against the net alone.
 
-    python benchmarks/overlap.py
+    python benchmarks/overlap.py --methods n2v        # each below 4 minutes on two quiet cores
+    python benchmarks/overlap.py --methods instant
+
+The rows of other methods stay as they were recorded.
 
 The file holds photons over a scene, in deflated tiles of 256 x 256 pixels with a pyramid. "Net
 alone" is the same prediction of the same pixels as an array in memory, whose results go nowhere.
@@ -23,8 +26,10 @@ import numpy as np
 import tifffile
 from scipy import ndimage
 
-from common import record
+from common import alone, origin, record, recorded
 
+SIDES = {"n2v": 9216, "instant": 4608}
+"""Pixels along a side, unless given. Images of up to 8192 are searched beforehand."""
 WORK = """
 import json, resource, sys, time
 from pathlib import Path
@@ -89,45 +94,53 @@ def write_picture(path: Path, side: int) -> None:
             tif.write(data, shape=(n, n), photometric="minisblack", **form, **more)
 
 
+def rows_of(method: str, folder: Path, side: int, repeat: int) -> list[dict[str, object]]:
+    """Both ways in turn, so many times."""
+    path, out, small = (folder / f"{name}.tif" for name in ("noisy.ome", "clean.ome", "small"))
+    write_picture(path, side)
+    with tifffile.TiffFile(path) as tif:
+        tifffile.imwrite(small, tif.pages.first.asarray()[:512, :512])
+    model = str(folder / method)
+    steps = ["--steps", "5"] if method == "n2v" else []
+    train = [sys.executable, "-m", "unnoise", "train", str(small), "-o", model, "--method", method]
+    subprocess.run([*train, *steps, "-q", "--no-report"], check=True)
+    rows: list[dict[str, object]] = []
+    shares: dict[str, list[float]] = {"wall_s": [], "cpu_s": []}
+    for i in range(repeat):
+        pair = {}
+        for way in ("alone", "file"):
+            out.unlink(missing_ok=True)
+            found = pair[way] = measured(way, model, str(path), str(out), "no")
+            own = {"method": method, "way": way, "run": i, "side": side}
+            rows.append({**own, **found, **origin()})
+            print(
+                f"{method}, {way}: {side**2 / 1e6 / found['wall_s']:.2f} million pixels a second, "
+                f"{found['cpu_s']:.1f} CPU s, peak {found['peak_mb']:.0f} MB",
+                flush=True,
+            )
+        for name, values in shares.items():
+            values.append(pair["alone"][name] / pair["file"][name])
+    for name, values in shares.items():
+        low, high, middle = min(values), max(values), np.median(values)
+        print(f"{method}, {name}: {middle:.3f} of the net's rate ({low:.3f} to {high:.3f})")
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--side", type=int, default=9216, help="pixels; searched beforehand up to 8192"
-    )
+    parser.add_argument("--side", type=int, help="pixels; by default as the method takes minutes")
     parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--methods", nargs="+", default=["n2v", "instant"])
+    parser.add_argument("--methods", nargs="+", default=list(SIDES))
+    parser.add_argument("--no-record", action="store_true")
     args = parser.parse_args()
-    rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        path, out = Path(folder) / "noisy.ome.tif", Path(folder) / "clean.ome.tif"
-        small = Path(folder) / "small.tif"
-        write_picture(path, args.side)
-        with tifffile.TiffFile(path) as tif:
-            tifffile.imwrite(small, tif.pages.first.asarray()[:512, :512])
-        pixels = args.side**2 / 1e6
-        for method in args.methods:
-            model = str(Path(folder) / method)
-            train = [sys.executable, "-m", "unnoise", "train", str(small), "-o", model]
-            steps = ["--steps", "5"] if method == "n2v" else []
-            subprocess.run([*train, "--method", method, *steps, "-q", "--no-report"], check=True)
-            for i in range(args.repeat):
-                for way in ("alone", "file"):
-                    out.unlink(missing_ok=True)
-                    found = measured(way, model, str(path), str(out), "no")
-                    rows.append({"method": method, "way": way, "run": i, **found})
-                    print(
-                        f"{method}, {way}: {pixels / found['wall_s']:.2f} million pixels a second, "
-                        f"{found['cpu_s']:.0f} CPU s, peak {found['peak_mb']:.0f} MB",
-                        flush=True,
-                    )
-            pairs = [
-                [r["wall_s"] for r in rows if (r["method"], r["way"]) == (method, way)]
-                for way in ("alone", "file")
-            ]
-            shares = [a / b for a, b in zip(*pairs, strict=True)]
-            low, high, share = min(shares), max(shares), np.median(shares)
-            print(f"{method}: {share:.2f} of the net's rate ({low:.2f} to {high:.2f})")
-    record("overlap", {"side": args.side, "repeat": args.repeat}, rows)
+    for method in args.methods:
+        side = args.side or SIDES.get(method, SIDES["n2v"])
+        with tempfile.TemporaryDirectory() as folder:
+            rows = rows_of(method, Path(folder), side, args.repeat)
+        if not args.no_record:
+            with alone("overlap"):
+                kept = [row for row in recorded("overlap") if row["method"] != method]
+                record("overlap", vars(args), kept + rows)
 
 
 if __name__ == "__main__":

@@ -10,11 +10,8 @@ from numpy.typing import NDArray
 
 BINS = 2**20
 """Most counters: more would not stay in the cache."""
-ROWS = 64
-"""Rows whose neighbours are sorted at a time."""
-_BESIDE = tuple((i, j) for i in range(3) for j in range(3) if (i, j) != (1, 1))
-# Two sorted halves, of which the fourth and fifth of all eight follow by six more comparisons.
-_HALVES = tuple((i + k, j + k) for k in (0, 4) for i, j in ((0, 1), (2, 3), (0, 2), (1, 3), (1, 2)))
+LINE = 2**15
+"""Pixels whose neighbours are sorted at a time: they fit into the cache."""
 
 
 def is_small(plane: NDArray) -> bool:
@@ -67,7 +64,7 @@ def quantiles(
     return np.asarray(np.where(share >= 0.5, high - step * (1 - share), low + step * share))
 
 
-def twice_the_medians(plane: NDArray) -> NDArray[np.int32]:
+def twice_the_medians(plane: NDArray) -> NDArray[np.intp]:
     """Twice the median of the eight neighbours of every pixel; the plane is mirrored at its ends.
 
     Examples
@@ -75,19 +72,47 @@ def twice_the_medians(plane: NDArray) -> NDArray[np.int32]:
     >>> int(twice_the_medians(np.arange(9, dtype=np.uint8).reshape(3, 3))[1, 1])
     8
     """
-    padded = np.pad(plane, 1, mode="reflect")
     h, w = plane.shape
-    out = np.empty((h, w), np.int32)
-    for y in range(0, h, ROWS):
-        n = min(ROWS, h - y)
-        a = [padded[y + i : y + i + n, j : j + w] for i, j in _BESIDE]
-        for i, j in _HALVES:
-            a[i], a[j] = np.minimum(a[i], a[j]), np.maximum(a[i], a[j])
-        low, high = np.minimum(a[2], a[6]), np.minimum(a[3], a[7])
-        fifth = np.maximum(low, np.maximum(a[0], a[4]))
-        fourth = np.minimum(high, np.maximum(a[1], a[5]))
-        np.add(fourth, fifth, out=out[y : y + n], dtype=np.int32)
+    wide = w + 2
+    # All rows are one line, whose shifts are the neighbours: NumPy passes a line in 0.6 of the time
+    # that it takes for rows.
+    line = np.pad(plane, 1, mode="reflect").reshape(-1)
+    out = np.empty((h, w), np.intp)
+    rows = max(LINE // wide, 1)
+    room = np.empty((12, rows * wide), plane.dtype)
+    for y in range(0, h, rows):
+        n = min(rows, h - y)
+        size = n * wide - 2  # the last two of a row are no pixels
+        above, row, below = (line[(y + k) * wide :][: size + 2] for k in range(3))
+        low, high = _sorted(above, below, room[:2, : size + 2])
+        a, b, spare = room[2:6, :size], room[6:10, :size], room[10:, :size]
+        # Two halves in order: the columns on both sides; the pixels above, below and beside.
+        _merge((low[:-2], high[:-2]), (low[2:], high[2:]), a, spare)
+        _merge((low[1:-1], high[1:-1]), _sorted(row[:-2], row[2:], spare), b, spare)
+        # Of them the fourth and fifth of all eight, in one or the other order.
+        np.minimum(a[2], b[2], out=a[2])
+        np.maximum(a[2], np.maximum(a[0], b[0], out=a[0]), out=a[2])
+        np.maximum(a[1], b[1], out=a[1])
+        np.minimum(a[1], np.minimum(a[3], b[3], out=a[3]), out=a[1])
+        one, other = room[3:5, : n * wide].reshape(2, n, wide)[:, :, :w]
+        np.add(one, other, out=out[y : y + n], dtype=np.intp)
     return out
+
+
+def _sorted(x: NDArray, y: NDArray, into: NDArray) -> NDArray:
+    """The lower and the higher of two numbers."""
+    np.minimum(x, y, out=into[0])
+    np.maximum(x, y, out=into[1])
+    return into
+
+
+def _merge(x: Sequence[NDArray], y: Sequence[NDArray], into: NDArray, spare: NDArray) -> None:
+    """Four numbers in order out of two pairs in order; the second one may lie in `spare`."""
+    np.minimum(x[0], y[0], out=into[0])
+    np.maximum(x[1], y[1], out=into[3])
+    np.maximum(x[0], y[0], out=spare[0])
+    np.minimum(x[1], y[1], out=spare[1])
+    _sorted(spare[0], spare[1], into[1:3])
 
 
 class Residuals(NamedTuple):
@@ -114,18 +139,18 @@ def residuals(plane: NDArray, shares: NDArray[np.float64]) -> Residuals | None:
     """
     if plane.dtype.kind == "i":
         plane = (plane.astype(np.int32) - int(plane.min())).astype(np.uint16)
-    centre = twice_the_medians(plane)
-    residual = plane * np.int32(2)
+    centre = twice_the_medians(plane).reshape(-1)  # of the type by which NumPy counts and takes
+    residual = plane.reshape(-1) * np.intp(2)
     residual -= centre
     widest = max(int(residual.max()), -int(residual.min()))
-    counts = np.bincount(centre.ravel())
+    counts = np.bincount(centre)
     cuts = np.unique(quantiles(counts, shares))
     width, groups = 2 * widest + 1, len(cuts) + 1
     if width * groups > BINS:
         return None
     base = np.searchsorted(cuts, np.arange(len(counts)), side="right") * width + widest
-    places = base.take(centre.ravel())
-    places += residual.ravel()
+    places = base.take(centre)
+    places += residual
     stride = max(1, plane.size >> 20)
     parts = [places] if stride == 1 else [places, places[::stride]]
     tables = [np.bincount(part, minlength=width * groups) for part in parts]
