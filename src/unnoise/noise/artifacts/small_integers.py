@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 BINS = 2**20
 """Most counters: more would not stay in the cache."""
+_Pair = Sequence[NDArray] | NDArray
 LINE = 2**15
 """Pixels whose neighbours are sorted at a time: they fit into the cache."""
 
@@ -106,7 +107,7 @@ def _sorted(x: NDArray, y: NDArray, into: NDArray) -> NDArray:
     return into
 
 
-def _merge(x: Sequence[NDArray], y: Sequence[NDArray], into: NDArray, spare: NDArray) -> None:
+def _merge(x: _Pair, y: _Pair, into: NDArray, spare: NDArray) -> None:
     """Four numbers in order out of two pairs in order; the second one may lie in `spare`."""
     np.minimum(x[0], y[0], out=into[0])
     np.maximum(x[1], y[1], out=into[3])
