@@ -14,7 +14,7 @@ PYTEST_GUI = -m pytest -m gui -p pytest-qt -p napari -p npe2 -W ignore::pydantic
 OLDEST := .venv-oldest-napari
 PYTEST = $(VENV)/bin/python -m pytest --numprocesses=auto --dist=worksteal
 
-.PHONY: demo test test-slow test-gui test-oldest-napari bench-quick fuzz soak lint clean
+.PHONY: demo test test-slow test-gui test-oldest-napari bench-quick fuzz soak load lint clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -68,6 +68,12 @@ fuzz: .venv-fuzz/.ready
 # Every fault at every act on files, hours; goes on where it was stopped (faults.jsonl).
 soak: $(READY)
 	PYTHONPATH=tests $(VENV)/bin/python -m faults.soak --kills 200 --meetings 50 --full-disks --system --all
+
+# Many files, steps and visitors, an hour and more; what .load/ledger.jsonl has of this code is not run again.
+load: $(READY)
+	for one in "batch --files 1000" "batch --files 1000 --each" "steps"; do \
+	  PYTHONPATH=tests OMP_NUM_THREADS=1 nice -n 12 $(VENV)/bin/python -m load.$$one || exit 1; done
+	PYTHONPATH=tests $(VENV)/bin/python -m load.ledger
 
 bench-quick: $(READY)
 	$(VENV)/bin/python benchmarks/run.py --suite quick
