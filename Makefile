@@ -2,6 +2,9 @@
 # make test   lint, types, layers and the whole test suite, on all cores
 # make test-gui   the tests in a real screen, in memory: napari, and pages in a browser
 # make fuzz   random bytes against every reader of ours, for hours; goes on where it was stopped
+# make mutate  small faults in the code, which its tests must see; goes on where it was stopped
+# make coverage   which lines and branches of the package no test runs
+# make flaky   the suite in random orders on a busy machine, tests of threads and processes 20 times
 # make test-oldest-napari   those of napari with the oldest release that is supported, in .venv-oldest-napari
 # make bench-quick   a bit of every benchmark, below 10 minutes
 PYTHON ?= python3
@@ -14,7 +17,7 @@ PYTEST_GUI = -m pytest -m gui -p pytest-qt -p napari -p npe2 -W ignore::pydantic
 OLDEST := .venv-oldest-napari
 PYTEST = $(VENV)/bin/python -m pytest --numprocesses=auto --dist=worksteal
 
-.PHONY: demo test test-slow test-gui test-oldest-napari bench-quick fuzz soak load lint clean
+.PHONY: demo test test-slow test-gui test-oldest-napari bench-quick fuzz soak load mutate coverage flaky lint clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -74,6 +77,19 @@ load: $(READY)
 	for one in "batch --files 1000" "batch --files 1000 --each" "steps"; do \
 	  PYTHONPATH=tests OMP_NUM_THREADS=1 nice -n 12 $(VENV)/bin/python -m load.$$one || exit 1; done
 	PYTHONPATH=tests $(VENV)/bin/python -m load.ledger
+
+# A sample of mutants of seven parts; survivors are judged in tests/mutation/judged.tsv.
+mutate: $(READY)
+	PYTHONPATH=tests OMP_NUM_THREADS=1 $(VENV)/bin/python -m mutation.run
+
+coverage: $(READY)
+	$(PYTEST) --cov --cov-report=term:skip-covered -m "not slow and not gpu"
+	$(VENV)/bin/coverage json -q -o .coverage.json
+	$(VENV)/bin/python tests/packages_covered.py .coverage.json --least 92
+
+# Hours; what was run is in .flaky/ledger.jsonl, and it goes on from there.
+flaky: $(READY)
+	$(VENV)/bin/python tests/flaky.py --folder .flaky
 
 bench-quick: $(READY)
 	$(VENV)/bin/python benchmarks/run.py --suite quick

@@ -22,7 +22,7 @@ def mirrored() -> list[Path]:
     return sorted(
         path
         for path in found
-        if path.parts[0] not in ("e2e", "faults", "fuzz", "golden", "load", path.name)
+        if path.parts[0] not in ("e2e", "faults", "fuzz", "golden", "load", "mutation", path.name)
     )
 
 

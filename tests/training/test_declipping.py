@@ -10,7 +10,7 @@ from unnoise.config.config import Config
 
 
 def clipped(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    clean = np.tile(np.linspace(0, 60, 160), (160, 1))
+    clean = np.tile(np.linspace(0, 60, 160), (96, 1))
     noisy = np.random.default_rng(seed).normal(clean, 20).clip(0, 255).round()
     return clean, noisy.astype(np.float32)
 

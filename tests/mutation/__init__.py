@@ -1,0 +1,1 @@
+"""Whether tests see small faults of the code that they test."""

@@ -1,0 +1,84 @@
+"""Forks: what one does is gone with it, and it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+BROKEN = 99
+"""Exit code of a fork where not a test failed, but what tries them."""
+ASLEEP = 30.0
+"""Seconds in which a process computes nothing before it counts as a deadlock."""
+
+
+def in_a_fork(call: Callable[[], object]) -> None:
+    """Run a call in a process of its own, so that what it imports goes with it."""
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            call()
+            code = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    if status:
+        raise SystemExit(1)
+
+
+def start(call: Callable[[], int], out: Path) -> int:
+    """A call in a fork with bounds, whose exit code is that of the call; its id."""
+    sys.stdout.flush()
+    child = os.fork()
+    if child:
+        return child
+    code = BROKEN
+    try:
+        os.setsid()
+        resource.setrlimit(resource.RLIMIT_AS, (8 * 2**30, 8 * 2**30))
+        target = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(target, 1)
+        os.dup2(target, 2)
+        code = call()
+    except BaseException:
+        traceback.print_exc(file=sys.stdout)
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
+
+
+def wait(child: int, limit: float) -> str:
+    """``killed``, ``survived`` or ``no end`` (of time, or asleep), which is killed as well."""
+    import psutil
+
+    process = psutil.Process(child)
+    moved, last = time.monotonic(), -1.0
+    while True:
+        found, status = os.waitpid(child, os.WNOHANG)
+        if found:
+            _end(child)
+            return {0: "survived", BROKEN: "error"}.get(os.waitstatus_to_exitcode(status), "killed")
+        spent = sum(process.cpu_times()[:4])
+        if spent > last + 0.02:
+            moved, last = time.monotonic(), spent
+        if spent > limit or time.monotonic() - moved > ASLEEP:
+            _end(child)
+            os.waitpid(child, 0)
+            return "no end"
+        time.sleep(0.05)
+
+
+def _end(group: int) -> None:
+    """Whatever a mutant left running."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(group, signal.SIGKILL)

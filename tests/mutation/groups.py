@@ -1,0 +1,65 @@
+"""Which modules are mutated, and which tests may see it."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+SRC = ROOT / "src"
+
+GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "blind spots": (
+        ("training.masks.blind_spots", "training.masks.neighborhoods"),
+        ("training/masks", "training/methods/test_n2v*"),
+    ),
+    "tiles": (
+        ("models.tiles", "models.frame_tiles", "models.tile_results"),
+        ("models/test_tiles*", "models/test_predict*", "models/test_short*", "models/test_stream*"),
+    ),
+    "axes": (
+        ("images.axes",),
+        ("images/test_axes*", "images/test_image*", "images/test_selection*"),
+    ),
+    "folder": (
+        (
+            "models.folder",
+            "models.claim",
+            "models.integrity",
+            "models.migration",
+            "images.together",
+        ),
+        (
+            "models/test_model*",
+            "models/test_integrity*",
+            "models/test_migration*",
+            "images/test_together*",
+        ),
+    ),
+    "noise models": (
+        ("noise.noise_models", "noise.density", "noise.simulation"),
+        ("noise/test_noise_models*", "noise/test_simul*", "models/test_posterior*"),
+    ),
+    "validity masks": (
+        ("images.pixel_mask", "noise.excluded_pixels", "noise.lazy_mask"),
+        ("images/test_pixel_mask*", "noise/test_excluded*", "noise/test_lazy*"),
+    ),
+    "streaming": (
+        ("models.stream", "models.overlap"),
+        ("models/test_stream*", "models/test_overlap*", "models/test_predict*"),
+    ),
+}
+"""Modules of a group, and the files of tests that may see their faults."""
+
+
+def path(module: str) -> Path:
+    """Where a module lies."""
+    return SRC / "unnoise" / (module.replace(".", "/") + ".py")
+
+
+def digest_of(files: list[Path]) -> str:
+    """What files hold, as a few letters."""
+    total = hashlib.sha256()
+    for file in files:
+        total.update(file.read_bytes())
+    return total.hexdigest()[:12]

@@ -1,0 +1,227 @@
+"""Mutation testing: do the tests of a part see a small fault in it? ``make mutate``.
+
+A seeded sample of the mutants of every group of modules is tried. The tests of a group are
+collected once; a fork of that process per mutant gives the changed function its new code, and runs
+the tests that pass the changed line, quickest first, until one fails. So a mutant costs a tenth of
+a second, where a process of its own, as of mutmut or Cosmic Ray, pays several seconds for PyTorch
+alone. What changes at import is tried in a process that has not imported it.
+
+What was tried is in the ledger, so that a run that is stopped goes on; a mutant is tried anew once
+its module changed, and a survivor once the tests did. Survivors are judged in ``judged.tsv``; the
+exit code is 1 where one is not. With ``tests`` on the path:
+
+    python -m mutation.run                # all groups
+    python -m mutation.run tiles axes     # two of them
+    python -m mutation.run --table        # what the ledger tells
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import random
+import resource
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mutation.changed import Changed, exchange, preload
+from mutation.forks import in_a_fork, start, wait
+from mutation.groups import GROUPS, ROOT, digest_of, path
+from mutation.mutants import Mutant, mutants, mutated
+from mutation.testing import Watch, files_of, run_items, run_pytest, survey, tests_of
+
+SAMPLE = 100
+"""Mutants of a group."""
+LEAST_LIMIT = 10.0
+"""CPU seconds at least of a mutant's tests, before they count as without an end."""
+JUDGED = Path(__file__).with_name("judged.tsv")
+LIVES = ("survived", "no test")
+LIBRARIES = "numpy scipy.ndimage scipy.stats scipy.special torch skimage pydantic pytest hypothesis"
+
+
+def main() -> int:
+    """Try what is left to try; the exit code is 1 where a survivor is not judged."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("groups", nargs="*", help=f"out of {', '.join(GROUPS)}; default: all")
+    parser.add_argument("--folder", type=Path, default=ROOT / ".mutation")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--sample", type=int, default=SAMPLE)
+    parser.add_argument("--table", action="store_true", help="only print what was found")
+    options = parser.parse_args()
+    os.chdir(ROOT)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    sys.dont_write_bytecode = True
+    options.folder.mkdir(parents=True, exist_ok=True)
+    for library in () if options.table else LIBRARIES.split():
+        importlib.import_module(library)
+    left = 0
+    for group in options.groups or GROUPS:
+        drawn = sample(group, options.sample, options.seed)
+        if not options.table:
+            try_all(group, drawn, options.folder)
+        left += summary(group, drawn, options.folder)
+    return int(left > 0)
+
+
+def sample(group: str, size: int, seed: int) -> list[tuple[str, Mutant]]:
+    """The mutants of a group that are tried: (module, mutant)."""
+    every = [(m, mutant) for m in GROUPS[group][0] for mutant in mutants(path(m).read_text())]
+    # The first of all in a random order: a larger sample holds the smaller one.
+    return random.Random(f"{seed} {group}").sample(every, len(every))[:size]
+
+
+def try_all(group: str, drawn: list[tuple[str, Mutant]], folder: Path) -> None:
+    """Each mutant of a group in a fork of its own; what came of it goes into the ledger.
+
+    Tests are collected once. A fork takes the code of a changed function into the functions that
+    are there already; what changes at import has to be imported anew, in a process that has not.
+    """
+    files, digest = files_of(group)
+    kept = folder / f"{group.replace(' ', '_')}-{digest}.json"
+    todo, known = list[tuple[str, Mutant]](), ledger(folder)
+    for module, mutant in drawn:
+        entry = known.get(f"{module} {mutant.key}")
+        # What was killed stays so: only new tests can matter to the others.
+        same = entry is not None and entry["source"] == digest_of([path(module)])
+        if (
+            not same
+            or entry["outcome"] == "error"
+            or (entry["outcome"] in LIVES and entry["tests of"] != digest)
+        ):
+            todo.append((module, mutant))
+    if not todo:
+        return
+    names = [str(f.relative_to(ROOT)) for f in files]
+    temporary = folder / "tmp"
+
+    def collected(items: dict[str, Any]) -> None:
+        if not kept.exists():
+            print(f"{group}: which of {len(items)} tests pass which lines", flush=True)
+            in_a_fork(lambda: survey(group, items, watch, kept))
+        seen = json.loads(kept.read_text())
+        for module, mutant in todo:
+            if not mutant.on_import:
+                tests = tests_of(module, mutant, seen)
+
+                def changed(m: str = module, x: Mutant = mutant, t: list[str] = tests) -> int:
+                    exchange(path(m), mutated(path(m).read_text(), x))
+                    return run_items([items[name] for name in t], watch)
+
+                try_one(module, mutant, tests, seen, changed, watch, folder, digest)
+
+    watch = Watch(instead=collected)
+    in_a_fork(lambda: run_pytest(names, temporary, watch))
+    seen = json.loads(kept.read_text())
+    for wanted in GROUPS[group][0]:
+        rest = [x for module, x in todo if module == wanted and x.on_import]
+        if rest:
+            in_a_fork(lambda w=wanted, r=rest: _on_import(w, r, seen, folder, digest))
+
+
+def _on_import(
+    module: str, todo: list[Mutant], seen: dict[str, Any], folder: Path, digest: str
+) -> None:
+    preload(module)
+    for mutant in todo:
+        tests, watch = tests_of(module, mutant, seen), Watch()
+
+        def changed(x: Mutant = mutant, t: list[str] = tests, w: Watch = watch) -> int:
+            tree = mutated(path(module).read_text(), x)
+            sys.meta_path.insert(0, Changed(f"unnoise.{module}", tree))
+            try:  # before pytest does in its own way
+                importlib.import_module(f"unnoise.{module}")
+            except Exception as error:
+                print(f"not imported: {error!r}")
+                return 1
+            return run_pytest(t, folder / "tmp", w)
+
+        try_one(module, mutant, tests, seen, changed, watch, folder, digest)
+
+
+def try_one(
+    module: str,
+    mutant: Mutant,
+    tests: list[str],
+    seen: dict[str, Any],
+    changed: Callable[[], int],
+    watch: Watch,
+    folder: Path,
+    digest: str,
+) -> None:
+    """Run tests with a mutant in a fork, and tell the ledger."""
+    out, outcome = folder / "output", "no test"
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+
+    def call() -> int:
+        code = changed()
+        print(f"\n{watch.failed[0] if watch.failed else f'ended with {code}'}")
+        return code
+
+    if tests:
+        usual = sum(seen["seconds"][t] for t in tests)
+        outcome = wait(start(call, out), max(LEAST_LIMIT, 4 * usual))
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    entry = {
+        "name": f"{module} {mutant.key}",
+        "line": mutant.line,
+        "outcome": outcome,
+        "by": out.read_text().splitlines()[-1] if outcome == "killed" else "",
+        "tests": len(tests),
+        "cpu": round(cpu, 2),
+        "source": digest_of([path(module)]),
+        "tests of": digest,
+        "date": time.strftime("%Y-%m-%d"),
+    }
+    with (folder / "ledger.jsonl").open("a") as file:
+        file.write(json.dumps(entry) + "\n")
+    print(f"{outcome:9}{cpu:6.1f} s  {entry['name']}", flush=True)
+
+
+def ledger(folder: Path) -> dict[str, dict[str, Any]]:
+    """The last entry of every mutant; what was cut by a kill is no entry."""
+    found: dict[str, dict[str, Any]] = {}
+    file = folder / "ledger.jsonl"
+    for line in file.read_text().splitlines() if file.exists() else []:
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        found[entry["name"]] = entry
+    return found
+
+
+def judged() -> dict[str, str]:
+    """Why a survivor is no fault, by its name."""
+    lines = JUDGED.read_text().splitlines()
+    return dict(line.split("\t", 1) for line in lines if line and not line.startswith("#"))
+
+
+def summary(group: str, drawn: list[tuple[str, Mutant]], folder: Path) -> int:
+    """Print a line of the table, and survivors that nobody judged; their number."""
+    known, reasons = ledger(folder), judged()
+    names = [f"{module} {mutant.key}" for module, mutant in drawn]
+    tried = [known[n] for n in names if n in known]
+    lives = [e for e in tried if e["outcome"] in LIVES]
+    told = [e for e in lives if reasons.get(e["name"], "").startswith("equivalent")]
+    missing = [e for e in lives if e["name"] not in reasons]
+    killed = len(tried) - len(lives)
+    share = 100 * killed / max(len(tried) - len(told), 1)
+    cpu = sum(e["cpu"] for e in tried)
+    print(
+        f"| {group} | {len(tried)} | {killed} | {len(told)} | {len(lives) - len(told)} "
+        f"| {share:.0f} % | {cpu:.0f} s |"
+    )
+    for entry in missing:
+        print(f"    not judged: {entry['name']} (line {entry['line']}, {entry['outcome']})")
+    return len(missing)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
