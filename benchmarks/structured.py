@@ -39,18 +39,18 @@ from unnoise.training.plan import plan
 SIDE = 256
 CPU = torch.device("cpu")
 PICTURES = {
-    "stripes": ("stripes", "kodak4/kodim07"),
-    "all around": ("widefield", "scene/0"),
-    "widefield": ("widefield", "w2s/005_0"),
-    "SIDD, green": ("sidd", "photo_sidd/1_5"),
-    "OCT": ("", "oct/subj2"),
+    "stripes": ("stripes", "kodak4/kodim07", "kodak4/kodim01"),
+    "all around": ("widefield", "scene/0", "scene/1"),
+    "widefield": ("widefield", "w2s/005_0", "w2s/013_1"),
+    "SIDD, green": ("sidd", *(f"photo_sidd/{scene}_5" for scene in (1, 2, 3, 4))),
+    "OCT": ("", "oct/subj2", "oct/subj5"),
 }
+"""By kind: the row of correlated_pictures.py, and pictures."""
 MASKS = {"mask": 0.08, "hole": 0.02}
 
 
-def picture(kind: str) -> Picture:
+def picture(row: str, name: str) -> Picture:
     """The middle of a channel of a picture."""
-    row, name = PICTURES[kind]
     if row:
         found = load(Spec(row, name, 0), side=SIDE)
     else:
@@ -83,13 +83,14 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)
     rows = []
-    for kind in args.kinds:
-        shown = picture(kind)
+    pictures = [(kind, name) for kind in args.kinds for name in PICTURES[kind][1:]]
+    for kind, name in pictures:
+        shown = picture(PICTURES[kind][0], name)
         image = Image.from_array(np.ascontiguousarray(shown.noisy))
         known = plan([image], Config(method="adapted")).noise
         assert known is not None
         shapes = [rho for rho in known.autocorrelation if rho is not None]
-        row: dict[str, Any] = {"picture": kind, "noisy": shown.psnr(shown.noisy)}
+        row: dict[str, Any] = {"kind": kind, "picture": name, "noisy": shown.psnr(shown.noisy)}
         row["correlated"] = bool(shapes)
         for method in args.methods:
             if method == "instant":
@@ -113,7 +114,10 @@ def main() -> None:
             clean = predict_array(model, image, dtype=np.float64, tta=True, device="cpu")
             row[method], row[f"{method} steps"] = shown.psnr(clean), run.step
         rows.append(row)
-        print(*(f"{k} {v:.2f}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()))
+        print(
+            *(f"{k} {v:.2f}" if isinstance(v, float) else f"{k} {v}" for k, v in row.items()),
+            flush=True,
+        )
     record(f"structured_seed{args.seed}", vars(args), rows)
 
 

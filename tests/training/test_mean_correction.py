@@ -46,6 +46,16 @@ def test_instant_keeps_the_mean_of_few_photons_and_lets_no_pixel_pass() -> None:
     assert ((result - scene) ** 2).mean() < 0.1 * scene.var() + 0.02 * scene.mean()
 
 
+@pytest.mark.parametrize("method", ["n2v", "structn2v"])
+def test_means_over_flips_and_rotations_keep_the_mean_too(method: str) -> None:
+    noisy = counts(0.2, 1)
+    model = unnoise.train(noisy, config=tiny(method, steps=3))
+    assert model.mean_correction is not None
+    averaged = replace(model, mean_correction=replace(model.mean_correction, averaged=None))
+    kept, lost = (m.predict(noisy, tta=True).mean() / noisy.mean() - 1 for m in (model, averaged))
+    assert abs(kept) < 1e-4 < 1e-3 < abs(lost)
+
+
 def test_every_channel_has_its_own() -> None:
     noisy = np.stack([counts(5, 1), counts(50, 2)])
     model = unnoise.train(noisy, axes="CYX", config=tiny(steps=2))
@@ -85,8 +95,10 @@ def test_the_folder_keeps_it(tmp_path) -> None:
     [([[0, 1]], [[1]]), ([[1, 0]], [[1, 1]]), ([[0, 1]], [[1, float("nan")]]), ([[]], [[]])],
 )
 def test_damaged_corrections_are_refused(at: list, add: list) -> None:
-    with pytest.raises(ValueError, match="do not fit"):
-        MeanCorrection.from_dict({"at": at, "add": add})
+    damaged, whole = {"at": at, "add": add}, {"at": [[0.0]], "add": [[0.0]]}
+    for values in (damaged, whole | {"averaged": damaged}):
+        with pytest.raises(ValueError, match="do not fit"):
+            MeanCorrection.from_dict(values)
 
 
 @pytest.fixture

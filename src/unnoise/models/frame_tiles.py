@@ -304,7 +304,7 @@ class Job:
         where: dict[str, int | slice] = {**at, "Z": slice(at["Z"], at["Z"] + 1)}
         check_finite(image, noisy, [values for results, _ in found for values in results])
         where |= dict(zip("ZYX"[-self.ndim :], piece.write, strict=True))
-        return where, mean(self.members, found)
+        return where, mean(self.members, found, tta)
 
 
 def _canonical(values: NDArray[np.float64], piece: Tile) -> NDArray[np.float64]:

@@ -23,6 +23,8 @@ class MeanCorrection:
     less : tuple of float or None, optional
         Of channels whose noisy pixels are all positive or 0 (counts, power): what is taken from
         results before negative ones become 0, so that this keeps the mean too.
+    averaged : MeanCorrection, optional
+        Of results that are means over flips and rotations, where these have another mean.
 
     Examples
     --------
@@ -34,9 +36,12 @@ class MeanCorrection:
     at: tuple[tuple[float, ...], ...]
     add: tuple[tuple[float, ...], ...]
     less: tuple[float | None, ...] = ()
+    averaged: MeanCorrection | None = None
 
-    def apply(self, clean: NDArray) -> NDArray[np.float64]:
-        """Results of shape (c, *space), corrected."""
+    def apply(self, clean: NDArray, *, averaged: bool = False) -> NDArray[np.float64]:
+        """Results of shape (c, *space), of one pass or averaged over several, corrected."""
+        if averaged and self.averaged is not None:
+            return self.averaged.apply(clean)
         rows = zip(clean, self.at, self.add, self.less or (None,) * len(self.at), strict=True)
         return np.stack([_corrected(*row) for row in rows])
 
@@ -51,7 +56,13 @@ class MeanCorrection:
         less = tuple(None if v is None else float(v) for v in values.get("less", ()))
         if not whole or len(less) not in (0, len(at)):
             raise ValueError("the corrections of the mean do not fit each other")
-        return cls(at, add, less)
+        averaged = values.get("averaged")
+        if averaged is None:
+            return cls(at, add, less)
+        own = cls.from_dict({**averaged, "averaged": None})
+        if len(own.at) != len(at):
+            raise ValueError("the corrections of the mean do not fit each other")
+        return cls(at, add, less, own)
 
 
 def _corrected(

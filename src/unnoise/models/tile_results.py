@@ -96,21 +96,19 @@ class Member:
         return results, error
 
 
-def mean(members: Sequence[Member], found: Sequence[Result]) -> Result:
+def mean(members: Sequence[Member], found: Sequence[Result], tta: bool | None = False) -> Result:
     """The weighted mean of the results; a single model alone tells its spread and error."""
-    correction = members[0].model.mean_correction
-    if len(found) == 1:
-        if correction is not None:
-            clean = found[0][0][0]
-            channels = list(members[0].model.channels)
-            clean[channels] = correction.apply(clean[channels])
-        return found[0]
-    clean = found[0][0][0]
-    channels = list(members[0].model.channels)  # copied ones stay as they are, to the last bit
-    parts = [m.share * results[0][channels] for m, (results, _) in zip(members, found, strict=True)]
-    total = np.sum(parts, axis=0)
-    clean[channels] = total if correction is None else correction.apply(total)
-    return [clean], None
+    model, clean = members[0].model, found[0][0][0]
+    channels = list(model.channels)  # copied ones stay as they are, to the last bit
+    total = clean[channels]
+    if len(found) > 1:
+        parts = zip(members, found, strict=True)
+        total = np.sum([m.share * results[0][channels] for m, (results, _) in parts], axis=0)
+    if model.mean_correction is not None:
+        averaged = len(_symmetries(model, tta)) > 1
+        total = model.mean_correction.apply(total, averaged=averaged)
+    clean[channels] = total
+    return found[0] if len(found) == 1 else ([clean], None)
 
 
 def _with_posterior(

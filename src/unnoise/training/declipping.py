@@ -32,11 +32,9 @@ def with_declipping(model: Model, reports: Sequence[NoiseReport]) -> tuple[Model
     """
     if model.config.entry.pairs == "clean":
         return model, ["declip is left out: results have the units of the clean images"]
-    before = model.mean_correction
-    lines: list[Polyline] = []
+    shifts: list[Declipping | None] = []
     told = []
-    for k, c in enumerate(model.channels):
-        line = ((0.0,), (0.0,)) if before is None else (before.at[k], before.add[k])
+    for c in model.channels:
         found = [x for report in reports for x in report.channels if x.index == c]
         first = next((x for x in found if x.curve is not None), None)
         which = f"channel {c + 1}: " * (len(model.channels) > 1)
@@ -44,12 +42,12 @@ def with_declipping(model: Model, reports: Sequence[NoiseReport]) -> tuple[Model
         if first is not None and first.curve is not None:
             if first.found["excess_noise"].found:
                 told.append(f"{which}declip is left out: noise of multiplied electrons is skewed")
-                lines.append(line)
+                shifts.append(None)
                 continue
             shift = declipping(first.curve, first.found["saturation"])
+        shifts.append(shift)
         if shift is None:
             told.append(f"{which}nothing to declip: no end is cut off by so much that it matters")
-            lines.append(line)
             continue
         dark, bright = shift.most
         told.append(
@@ -57,12 +55,23 @@ def with_declipping(model: Model, reports: Sequence[NoiseReport]) -> tuple[Model
             f"{dark:.3g} grey levels below the mean of dark pixels and {bright:.3g} above that of "
             f"bright ones; what lies beyond an end is set to it"
         )
-        lines.append(_joined(line, shift))
-    if all(text.find("declipped:") < 0 for text in told):
+    if all(shift is None for shift in shifts):
         return model, told
-    at, add = zip(*lines, strict=True)
-    # Without `less`: the darkest signals may well be negative.
-    return replace(model, mean_correction=MeanCorrection(at, add)), told
+    level = ((0.0,),) * len(shifts)
+    before = model.mean_correction or MeanCorrection(level, level)
+    done = _declipped(before, shifts)
+    if before.averaged is not None:
+        done = replace(done, averaged=_declipped(before.averaged, shifts))
+    return replace(model, mean_correction=done), told
+
+
+def _declipped(before: MeanCorrection, shifts: Sequence[Declipping | None]) -> MeanCorrection:
+    """A correction and then the shifts; without `less`, as the darkest signals may be negative."""
+    rows = zip(zip(before.at, before.add, strict=True), shifts, strict=True)
+    at, add = zip(
+        *(line if shift is None else _joined(line, shift) for line, shift in rows), strict=True
+    )
+    return MeanCorrection(at, add)
 
 
 def _joined(line: Polyline, shift: Declipping) -> Polyline:
