@@ -6,6 +6,7 @@ libCZI (https://zeiss.github.io/libczi/); czifile decodes not all of them in eve
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
+from unnoise.images.formats import _encoded_size
 from unnoise.images.formats.reader import needs, recent
 
 UNCOMPRESSED, JPEG, LZW, JPEG_XR, ZSTD, ZSTD_HEADED = 0, 1, 2, 4, 5, 6
@@ -157,6 +159,7 @@ def decoded(file: Any, block: Block) -> NDArray:
         pixels = np.frombuffer(imagecodecs.lzw_decode(data, out=block.nbytes), block.dtype)
     elif block.compression in (JPEG, JPEG_XR):
         is_jpeg = block.compression == JPEG
+        _encoded_size.check(bytes(data), math.prod(block.stored) * block.samples)
         found = (imagecodecs.jpeg8_decode if is_jpeg else imagecodecs.jpegxr_decode)(data)
         return found.astype(block.dtype, copy=False).reshape(*block.stored, block.samples)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
@@ -39,6 +40,9 @@ TAGS = (
 ALIKE = ("SeriesInstanceUID", "Rows", "Columns", "SamplesPerPixel", "BitsAllocated")
 CONTRAST = ("EchoTime", "DiffusionBValue", "FlipAngle", "ImageType")
 """What makes pictures of one place other pictures, and not later ones."""
+INFLATED, MOST_INFLATED = 2**24, 50
+"""Bytes that every deflated file may unpack to, and how many more it may have than it has packed:
+pictures have 3 to 20."""
 UNEVEN = 0.1
 """Share by which distances of slices may differ."""
 
@@ -64,9 +68,31 @@ class Volume(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def header(path: Path) -> Any:
+def header(path: Path, **options: Any) -> Any:
     """All of a file but its pixels."""
-    return needs("pydicom", "formats").dcmread(path, stop_before_pixels=True)
+    check_deflated(path)
+    return needs("pydicom", "formats").dcmread(path, stop_before_pixels=True, **options)
+
+
+def check_deflated(path: Path) -> None:
+    """Refuse what is deflated as a whole and unpacks to far more, as pydicom does that at once.
+
+    Raises
+    ------
+    ValueError
+    """
+    reader = needs("pydicom.filereader", "formats")
+    uid = needs("pydicom.uid", "formats").DeflatedExplicitVRLittleEndian
+    with open(path, "rb") as file:
+        if reader.read_preamble(file, True) is None:
+            return
+        own = reader._read_file_meta_info(file)
+        if own.get("TransferSyntaxUID") != uid:
+            return
+        data = file.read()
+    most = max(INFLATED, MOST_INFLATED * len(data))
+    if len(zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, most)) == most:
+        raise ValueError(f"its {len(data)} deflated bytes unpack to more than {most}")
 
 
 def volume(path: Path, own: Any) -> Volume:
@@ -101,12 +127,11 @@ def _state(folder: Path) -> int:
 @lru_cache(maxsize=4)
 def _folder(folder: Path, _changed: int) -> list[tuple[str, Any]]:
     """Names and headers of the DICOM files of a folder."""
-    dcmread = needs("pydicom", "formats").dcmread
     found = []
     for file in sorted(folder.iterdir()):
         if file.is_file() and file.name.upper() != "DICOMDIR":
             try:
-                one = dcmread(file, stop_before_pixels=True, specific_tags=list(TAGS))
+                one = header(file, specific_tags=list(TAGS))
                 if int(one.get("NumberOfFrames", 1) or 1) == 1 and _place(one) is not None:
                     found.append((file.name, one))
             except Exception:  # noqa: S112  no DICOM, or a damaged one

@@ -18,10 +18,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import tifffile
 from numpy.typing import NDArray
 
+from unnoise.images.formats import _encoded_size
 from unnoise.images.formats.reader import check_room, reading, recent
 
+PICTURES = {6, 7, 33007, 34887, 34892, *tifffile.TIFF.IMAGE_COMPRESSIONS}
+"""Compressions whose results have a header of their own."""
 OPEN_FILES = 8
 """Files of a set of many that stay open."""
 _numbers = itertools.count()
@@ -122,7 +126,8 @@ class Regions:
     def _segment(self, page: Any, number: int) -> NDArray:
         """The pixels of a tile or strip of a page (z, y, x, samples)."""
         key = page.keyframe
-        size = math.prod(key.chunks) * np.dtype(key.dtype).itemsize
+        samples = math.prod(key.chunks)
+        size = samples * np.dtype(key.dtype).itemsize
         check_room(self._path, size, "the pixels of one strip or tile")
         data, more = None, {}
         with reading(self._path, "TIFF"):
@@ -134,6 +139,8 @@ class Regions:
                     data = file.read(size)
                 if page.jpegtables is not None or key.jpegheader is not None:
                     more = {"jpegtables": page.jpegtables, "jpegheader": key.jpegheader}
+            if key.compression in PICTURES:
+                _encoded_size.check(data or b"", samples)
             pixels, _, form = key.decode(data, number, **more)
             if pixels is None:  # left out of the file
                 pixels = np.full(form, key.nodata, key.dtype)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from unnoise.errors import InputError, first_line
 from unnoise.images.formats import _zarr_store
-from unnoise.images.formats.reader import recent
+from unnoise.images.formats.reader import check_room, recent
 
 MOST_COUNTED = 20_000
 """Chunks that are counted when an image is opened; that takes 0.1 s."""
@@ -67,7 +67,7 @@ class ZarrPixels:
         ]
         try:
             block = self._read([pick if pick.step > 0 else pick[::-1] for pick in picks])
-        except MemoryError:
+        except (InputError, MemoryError):
             raise
         except Exception as error:  # a codec raises anything
             raise self._explained(error) from error
@@ -84,6 +84,7 @@ class ZarrPixels:
             range(p[0] // c, p[-1] // c + 1) for p, c in zip(picks, self._decoded, strict=True)
         ]
         one = math.prod(self._decoded) * self.dtype.itemsize
+        check_room(self._path, one, "the pixels of one chunk")
         touched = math.prod(map(len, cells)) * one
         if touched < CUT * math.prod(form) * self.dtype.itemsize or touched > MOST_KEPT:
             return np.asarray(self._array[tuple(slice(p.start, p.stop, p.step) for p in picks)])

@@ -16,11 +16,14 @@ from zarr.abc.store import RangeByteRequest, SuffixByteRequest
 from zarr.storage import FsspecStore, LocalStore, WrapperStore, ZipStore
 
 from unnoise.errors import InputError, first_line
-from unnoise.images.formats import _ngff, urls
+from unnoise.images.formats import _ngff, _zarr_bounds, urls
 from unnoise.images.formats.urls import Url
 
 MARKERS = ("zarr.json", ".zgroup", ".zarray")
 METADATA = (*MARKERS, ".zattrs", ".zmetadata")
+MOST_UNPACKED, MOST_PACKED = 2**26, 8
+"""Bytes that a file in a zip file may unpack to, or how many times what it has packed: chunks are
+packed already, and those of real images not by as much."""
 DEPTH = 4
 """Groups within groups that are searched where no metadata name the images: plates have three."""
 
@@ -110,6 +113,12 @@ def _store(path: Path) -> tuple[Any, str]:
         return _Watched(LocalStore(path, read_only=True)), ""
     with zipfile.ZipFile(path) as file:
         names = [PurePosixPath(name) for name in file.namelist()]
+        for one in file.infolist():
+            if one.file_size > max(MOST_UNPACKED, MOST_PACKED * one.compress_size):
+                raise ValueError(
+                    f"{one.filename} unpacks to {one.file_size} bytes, which is far "
+                    f"more than it has packed"
+                )
     found = [name for name in names if name.name in MARKERS]
     if not found:
         raise FileNotFoundError
@@ -278,4 +287,4 @@ def array(node: Any, entry: Entry, path: Path) -> Any:
             raise explained(path / entry.array, error) from error
     if not isinstance(found, zarr.Array):
         raise explained(path / entry.array, FileNotFoundError())
-    return found
+    return _zarr_bounds.bounded(found)

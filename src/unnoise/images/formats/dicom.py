@@ -197,6 +197,7 @@ def _opened(
     def plane(index: tuple[int, ...]) -> NDArray:
         frame = frames[int(np.ravel_multi_index(index, lead))] if lead else frames[0]
         with reading(frame.path, "DICOM"), _quiet():
+            _dicom_series.check_deflated(frame.path)
             stored = np.asarray(pixels.pixel_array(frame.path, index=frame.at))
         slope, zero = frame.line
         if stored.ndim == 3 or (slope, zero) == (1.0, 0.0):

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from unnoise.errors import InputError
 from unnoise.images import axes as ax
 from unnoise.images.acquisition import Acquisition
-from unnoise.images.formats import _stored
+from unnoise.images.formats import _fits_packed, _stored
 from unnoise.images.formats._series import Series
 from unnoise.images.formats._values import Values, flipped
 from unnoise.images.formats.about import About
@@ -123,7 +123,10 @@ def _opened(path: Path) -> Iterator[Any]:
     fits = needs("astropy.io.fits", "formats")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with fits.open(path, memmap=True, do_not_scale_image_data=True) as hdus:
+        with (
+            _fits_packed.unpacked(path) as file,
+            fits.open(file, memmap=True, do_not_scale_image_data=True) as hdus,
+        ):
             len(hdus)  # all of them are looked for here
             yield hdus
 
@@ -189,6 +192,7 @@ def _tiles(path: Path, number: int, hdu: Any, shape: tuple[int, ...]) -> PlanePi
     @contextmanager
     def opened(place: Path) -> Iterator[Any]:
         with _opened(place) as hdus:
+            _fits_packed.check_tiles(place, number)
             values = Values(_Section(hdus[number], shape), *line)
             yield lambda _: values
 

@@ -18,6 +18,7 @@ import numpy as np
 from unnoise.errors import InputError
 from unnoise.images import axes as ax
 from unnoise.images.formats import _ome_xml
+from unnoise.images.formats._hdf5_chunks import Bounded
 from unnoise.images.formats.about import About
 from unnoise.images.formats.reader import PlanePixels, needs, reading
 from unnoise.images.image import Image
@@ -207,7 +208,7 @@ def _regions(name: str) -> Callable[[Path], Any]:
     @contextmanager
     def opened(path: Path) -> Iterator[Any]:
         with _opened(path) as file:
-            dataset = file[name]
+            dataset = Bounded(path, file[name])
             yield lambda _: dataset
 
     return opened

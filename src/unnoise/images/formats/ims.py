@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from unnoise.images.acquisition import Acquisition, color, positive
+from unnoise.images.formats._hdf5_chunks import Bounded
 from unnoise.images.formats._series import Series
 from unnoise.images.formats.about import About
 from unnoise.images.formats.hdf5 import check_links, check_own
@@ -85,7 +86,7 @@ def _data(file: Any, time: int, channel: int) -> Any:
     check_links(Path(file.filename), file, name)
     dataset = file[name]
     check_own(Path(file.filename), dataset)
-    return dataset
+    return Bounded(Path(file.filename), dataset)
 
 
 def _sizes(file: Any) -> dict[str, int]:

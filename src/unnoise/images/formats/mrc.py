@@ -48,10 +48,10 @@ VOLUMES = (".rec", ".map")
 """Names of volumes, whatever their header says: IMOD writes 0 for the space group of all."""
 IMOD, SIGNED = 1146047817, 1
 """The stamp by which IMOD marks its files, and its flag without which bytes have no sign."""
-NSYMBT = slice(92, 96)
-"""Where the header says how long the further header is."""
-PACKED = (b"\x1f\x8b", b"BZh")
-"""How files of gzip and bzip2 begin, which mrcfile unpacks."""
+NSYMBT, MODE, STAMP = slice(92, 96), slice(12, 16), slice(212, 214)
+"""Where the header says how long the further header is, the type of pixels, and the byte order."""
+MOST_EXTENDED = 2**26
+"""Bytes of that in a packed file: 768 for each picture at most."""
 FLAGS = slice(40, 48)
 """Where both lie in what mrcfile calls ``extra2``."""
 AXES = ("YX", "ZYX", "SYX", "TYX", "SZYX", "TZYX")
@@ -99,14 +99,25 @@ def read(path: Path, axes: str | None = None) -> Image:
 
 
 def _check_extended(path: Path) -> None:
-    """EOFError where the further header is longer than a bare file: mrcfile makes room for it."""
-    with open(path, "rb") as file:
+    """Refuse a further header that no file has: mrcfile makes room for it, and unpacks it.
+
+    Raises
+    ------
+    EOFError
+        If it is longer than a bare file, or than what may be in a packed one.
+    """
+    with _stored.opened(path) as file:
         head = file.read(HEADER_DTYPE.itemsize)
-    told = [int.from_bytes(head[NSYMBT], order) for order in ("little", "big")]
-    if len(head) < HEADER_DTYPE.itemsize or head.startswith(PACKED):
-        return
-    if min(told) > path.stat().st_size:
-        raise EOFError(f"its header tells of {min(told)} further bytes")
+    # The order of bytes as mrcfile finds it: by the stamp, unless the mode is none in that order.
+    modes: dict[int, Any] = {
+        int.from_bytes(head[MODE], order): order for order in ("little", "big")
+    }
+    stamped: Any = "big" if head[STAMP] == b"\x11\x11" else "little"
+    known = [order for mode, order in modes.items() if mode in (*MODES.values(), 4)]
+    told = int.from_bytes(head[NSYMBT], stamped if len(known) != 1 else known[0])
+    most = MOST_EXTENDED if _stored.packer(path) else path.stat().st_size
+    if told > most and len(head) == HEADER_DTYPE.itemsize:
+        raise EOFError(f"its header tells of {told} further bytes")
 
 
 def _layout(path: Path, header: Any) -> tuple[_stored.Place, str, tuple[int, ...], str]:

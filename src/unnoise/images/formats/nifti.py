@@ -42,6 +42,8 @@ VECTORS = (1004, 1005, 1006, 1007, 2003, 2004)
 """Intents of files whose pixels are matrices, displacements, vectors or colours."""
 CODES = {"mm": "mm", "m": "meter", "µm": "micron", "s": "sec", "ms": "msec", "µs": "usec"}
 """Unit of an image -> of nibabel."""
+MOST_EXTENDED = 2**26
+"""Bytes of extensions in a packed file."""
 LARGE = 32767
 """Pixels along an axis that NIfTI-1 can count."""
 
@@ -60,6 +62,7 @@ def read(path: Path, axes: str | None = None) -> Image:
     """
     nibabel = needs("nibabel", "formats")
     with reading(path, "NIfTI"):
+        _check_extensions(path)
         opened = nibabel.load(path)
         if not isinstance(opened, nibabel.Nifti1Image):
             raise ValueError(f"it is {type(opened).__name__} by its header")
@@ -88,6 +91,21 @@ def read(path: Path, axes: str | None = None) -> Image:
         data, letters, scale=scale, units=units, is_rgb=is_rgb, alpha=alpha, path=path,
         metadata=metadata,
     )  # fmt: skip
+
+
+def _check_extensions(path: Path) -> None:
+    """ValueError where pixels begin far behind the header: nibabel unpacks what lies between."""
+    if not _stored.packer(path):  # it may not be longer than the file
+        return
+    with _stored.opened(path) as file:
+        head = file.read(176)
+    for order in ("<", ">"):
+        (size,) = np.frombuffer(head[:4].ljust(4, b"\0"), f"{order}i4")
+        at, kind = (108, "f4") if size == 348 else (168, "i8")
+        if size in (348, 540) and len(head) == 176:
+            (start,) = np.frombuffer(head, order + kind, 1, at)
+            if start > MOST_EXTENDED:
+                raise ValueError(f"its pixels begin {start:.0f} bytes behind its header")
 
 
 def _fourth(header: Any) -> str:

@@ -1,0 +1,86 @@
+"""FITS that is packed: as a whole, or tile by tile. What unpacks without an end is refused."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unnoise.errors import InputError
+from unnoise.images.formats import _stored
+from unnoise.images.formats.reader import needs
+
+BLOCK, MOST_BLOCKS = 2880, 20_000
+"""Bytes of a block, and blocks of all headers together."""
+OTHER_PACKERS = (b"PK\3\4", b"\xfd7zX", b"\x1f\x9d")
+"""What astropy would unpack at once."""
+MOST_EXPANSION, SMALL = 1032, 2**28
+"""Bytes that a byte becomes at most, and bytes that need no closer look."""
+COLUMNS = ("COMPRESSED_DATA", "GZIP_COMPRESSED_DATA")
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[Any]:
+    """A file as astropy takes it, whose headers end where it is packed.
+
+    Raises
+    ------
+    InputError
+        If it is packed in another way than by gzip or bzip2.
+    """
+    with open(path, "rb") as file:
+        head = file.read(4)
+    if head.startswith(OTHER_PACKERS):
+        raise InputError(f"{path} is packed by zip, xz or compress; unpack it, or pack it by gzip")
+    if _stored.packer(path) == ".gz":
+        with _Packed(path) as packed:
+            yield packed
+    else:
+        yield path
+
+
+class _Packed(gzip.GzipFile):
+    """A file of gzip of which no more than `MOST_BLOCKS` are taken for headers."""
+
+    left = MOST_BLOCKS
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.left -= size == BLOCK
+        if self.left < 0:  # zeros that unpack without an end are read as a header
+            raise ValueError("a header of it does not end")
+        return super().read(size)
+
+
+def check_tiles(path: Path, number: int) -> None:
+    """Refuse gzipped tiles that unpack to more than their pixels; most are too small for that.
+
+    Raises
+    ------
+    ValueError
+    """
+    fits = needs("astropy.io.fits", "formats")
+    with fits.open(path, memmap=True, disable_image_compression=True) as hdus:
+        table = hdus[number]
+        header, start = table.header, int(table.fileinfo()["datLoc"])
+        # Tiles that another way did not fit are packed by gzip too.
+        columns = COLUMNS[not str(header.get("ZCMPTYPE", "")).startswith("GZIP") :]
+        names = [name for name in columns if name in table.columns.names]
+        kind = table.columns.dtype.newbyteorder(">")
+    tile = [int(header.get(f"ZTILE{i + 1}", 1)) for i in range(int(header["ZNAXIS"]))]
+    most = math.prod(tile) * 8
+    heap = start + int(header.get("THEAP", header["NAXIS1"] * header["NAXIS2"]))
+    rows = np.memmap(path, kind, "r", start, (int(header["NAXIS2"]),))
+    with open(path, "rb") as file:
+        for name in names:
+            sizes, offsets = rows[name].T.astype(np.int64)
+            for i in np.flatnonzero(sizes > SMALL // MOST_EXPANSION):
+                file.seek(heap + int(offsets[i]))
+                data = zlib.decompressobj(31).decompress(file.read(int(sizes[i])), most + 1)
+                if len(data) > most:
+                    raise ValueError(f"a tile of it unpacks to more than {most} bytes")
