@@ -26,6 +26,8 @@ from unnoise.images import atomic
 
 WRITES = ("create", "write", "map", "replace", "fsync", "mkdir", "fallocate", "link", "unlink")
 """What is done to files that are written, by name."""
+INPUTS = ("GONE", "REPLACED", "TRUNCATED")
+"""What others may do to images in ``in`` meanwhile."""
 GROWS = ("create", "write", "map", "mkdir", "fallocate")
 """What a full disk refuses; what is mapped has its room already, but an error may come too."""
 
@@ -38,7 +40,8 @@ class Fault:
     ----------
     kind : str
         ``KILL``, ``TERM``, ``INT``, ``STOP`` (the process waits, see `faults.meetings`), the name
-        of an error (``ENOSPC``, ``EIO``, ``EACCES``), or ``count`` for none.
+        of an error (``ENOSPC``, ``EIO``, ``EACCES``), what happens to the inputs of `INPUTS`,
+        ``CLOCK`` (it is hours earlier or later at each act), or ``count`` for none.
     at : int
         Which act it hits, counted from 0 over `acts`.
     acts : tuple of str
@@ -60,6 +63,7 @@ class Fault:
     half: bool = True
     after: float | None = None
     beneath: bool = False
+    root: str = ""
     seen: list[str] = field(default_factory=list)
     hit: bool = False
     _lock: Any = field(default_factory=threading.RLock)
@@ -68,13 +72,15 @@ class Fault:
         """An act is about to happen at a place; this may be its end."""
         if act not in self.acts:
             return
+        if self.kind == "CLOCK":
+            _shift_clock(6 * 3600 * (1 - 3 * (len(self.seen) % 2)))
         with self._lock:
             number = len(self.seen)
             self.seen.append(f"{act} {place}")
             if self.after is not None or not (number == self.at or (self.stays and self.hit)):
                 return
             self.hit = True
-        if self.half and partly is not None:
+        if self.half and partly is not None and self.kind not in (*INPUTS, "STOP"):
             partly()
         self.strike(place)
 
@@ -84,13 +90,16 @@ class Fault:
             os.kill(os.getpid(), getattr(signal, f"SIG{self.kind}"))
             if self.kind == "KILL":
                 time.sleep(60)  # it comes
-        elif self.kind != "count":
+        elif self.kind in INPUTS:
+            disturb(Path(self.root, "in"), self.kind)
+        elif self.kind not in ("count", "CLOCK"):
             number = getattr(errno, self.kind)
             raise OSError(number, os.strerror(number), place)
 
 
 def install(fault: Fault, root: str) -> None:
     """Put a fault between this process and all files below a folder, for the rest of its life."""
+    fault.root = root
     if fault.after is not None:
         _alarm(fault)
     if fault.beneath:
@@ -101,6 +110,35 @@ def install(fault: Fault, root: str) -> None:
     _by_name(fault, inside)
     _by_number(fault, inside)
     _mapped(fault, inside)
+
+
+def disturb(folder: Path, kind: str) -> None:
+    """Take the images of a folder away, write others over their names, or cut them.
+
+    The others are as large and as readable: bytes in their middle, which are pixels, are turned
+    round.
+    """
+    for file in sorted(folder.glob("*.tif")):
+        if kind == "GONE":
+            _unlink(file)
+        elif kind == "TRUNCATED":
+            os.truncate(file, file.stat().st_size // 2)
+        else:
+            with _open(file, "rb") as before:
+                content = before.read()
+            part, cut = file.with_suffix(".new"), len(content) // 4 * 2
+            with _open(part, "wb") as after:
+                after.write(content[:cut] + content[cut : cut + 600][::-1] + content[cut + 600 :])
+            _replace(part, file)
+
+
+_open, _unlink, _replace, _time = io.open, os.unlink, os.replace, time.time
+"""As they are without a fault."""
+
+
+def _shift_clock(seconds: float) -> None:
+    """What the clock on the wall says; that for durations cannot be set."""
+    time.time = lambda: _time() + seconds
 
 
 def _alarm(fault: Fault) -> None:

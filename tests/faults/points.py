@@ -6,7 +6,7 @@ import random
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from faults.inject import GROWS
+from faults.inject import GROWS, INPUTS, WRITES
 
 INSIDE = ("create", "write", "map", "replace", "fsync", "link")
 """Acts that a kill is aimed at: where something is half done."""
@@ -26,6 +26,15 @@ def refusals(acts: Sequence[str], kind: str, *, stays: bool) -> list[Point]:
     which = GROWS if kind == "ENOSPC" else REFUSED
     count = sum(act.split()[0] in which for act in acts)
     return [{"kind": kind, "at": i, "acts": which, "stays": stays} for i in range(count)]
+
+
+def disturbances(reads: Sequence[str], kind: str) -> list[Point]:
+    """A disturbance of the inputs, or of reading them, at every act; or a clock that jumps."""
+    counted = (*WRITES, "read") if kind in INPUTS else ("read",)
+    count = sum(act.split()[0] in counted for act in reads)
+    if kind == "CLOCK":
+        return [{"kind": kind, "acts": (*WRITES, "read")}]
+    return [{"kind": kind, "at": i, "acts": counted} for i in range(count)]
 
 
 def every(acts: Sequence[str]) -> Iterator[Point]:

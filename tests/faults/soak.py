@@ -5,6 +5,8 @@
     python -m faults.soak --full-disks       # small disks of their own (Linux, root)
     python -m faults.soak --system           # errors beneath Python (Linux, gcc)
     python -m faults.soak --meetings 50      # two runs that want the same place
+    python -m faults.soak --refused 100      # errors and signals at writes, drawn with a seed
+    python -m faults.soak --disturbed 100    # inputs gone, replaced, cut or unreadable; the clock
     python -m faults.soak --table            # what the ledger says, as docs/reliability.md
 
 with `tests` on the path, or all but the last by `make soak`.
@@ -46,6 +48,12 @@ WORDS = {
     "ENOSPC": "disk full from that act on, half of a write having arrived",
     "EIO": "I/O error of one act",
     "EACCES": "permission withdrawn from that act on",
+    "GONE": "the images vanish at any act",
+    "REPLACED": "the images are replaced at any act",
+    "TRUNCATED": "the images are cut to half at any act",
+    "EIO, read": "I/O error of one act of reading",
+    "EACCES, read": "permission to read withdrawn",
+    "CLOCK": "the clock jumps by hours at every act",
     "disk": "a disk of so few bytes more than the job begins with",
     "meeting": "a second run of the same kind to the same place, at any act of the first",
     "meeting, killed": "the same, and the first is killed there",
@@ -100,7 +108,7 @@ class Soak:
         if key in self.done:
             return
         started, problem, job = time.monotonic(), "", self.job(name)
-        counted = [a for a in job.acts if a.split()[0] in point.get("acts", WRITES)]
+        counted = [a for a in job.reads if a.split()[0] in point.get("acts", WRITES)]
         act = counted[point["at"]] if "at" in point and not point.get("beneath") else ""
         try:
             trial(job, **point)
@@ -143,6 +151,25 @@ def full_disks(soak: Soak) -> None:
             soak.attempt(name, {"kind": "ENOSPC", "room": pages * 4096}, "disk")
 
 
+def refused(soak: Soak, count: int) -> None:
+    """Errors and signals where something is written."""
+    names, kinds = [*SCENARIOS], ("TERM", "INT", "ENOSPC", "EIO", "EACCES")
+    for number in range(count):
+        name, kind = names[number % len(names)], kinds[number % len(kinds)]
+        found = points.some(soak.job(name).acts, f"{name} {number}", 1, kind)
+        soak.attempt(name, found[0])
+
+
+def disturbed(soak: Soak, count: int) -> None:
+    """What happens around a job."""
+    names, kinds = [*SCENARIOS], ("GONE", "REPLACED", "TRUNCATED", "EIO", "EACCES", "CLOCK")
+    for number in range(count):
+        name, kind = names[number % len(names)], kinds[number // len(names) % len(kinds)]
+        found = points.disturbances(soak.job(name).reads, kind)
+        label = f"{kind}, read" if kind in ("EIO", "EACCES") else kind
+        soak.attempt(name, random.Random(number).choice(found), label)
+
+
 def meetings(soak: Soak, count: int) -> None:
     """Two runs that meet, drawn with a seed."""
     for number in range(count):
@@ -173,6 +200,9 @@ def table() -> Iterator[str]:
             counts[line["fault"]][0] += 1
             counts[line["fault"]][1] += bool(line["loss"])
     commands = {"meeting": "--meetings 50", "meeting, killed": "--meetings 50"}
+    around = ("GONE", "REPLACED", "TRUNCATED", "EIO, read", "EACCES, read", "CLOCK")
+    commands |= dict.fromkeys(around, "--disturbed 100")
+    commands |= dict.fromkeys(("TERM", "INT", "ENOSPC", "EIO", "EACCES"), "--refused 100, --all")
     commands |= {"KILL any time": "--kills 200", "disk": "--full-disks", "beneath": "--system"}
     yield "| fault | trials | losses | command: `python -m faults.soak` |"
     yield "|---|---|---|---|"
@@ -189,7 +219,8 @@ def main() -> int:
     """The soak."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=0, metavar="N")
-    parser.add_argument("--meetings", type=int, default=0, metavar="N")
+    for name in ("meetings", "refused", "disturbed"):
+        parser.add_argument(f"--{name}", type=int, default=0, metavar="N")
     for name in ("all", "full-disks", "system", "table"):
         parser.add_argument(f"--{name}", action="store_true")
     wanted = parser.parse_args()
@@ -201,6 +232,8 @@ def main() -> int:
         parts = (
             (wanted.kills, lambda soak: seeded(soak, wanted.kills), {}),
             (wanted.meetings, lambda soak: meetings(soak, wanted.meetings), {}),
+            (wanted.refused, lambda soak: refused(soak, wanted.refused), {}),
+            (wanted.disturbed, lambda soak: disturbed(soak, wanted.disturbed), {}),
             (wanted.all, everything, {}),
             (wanted.full_disks, full_disks, {}),
             (wanted.system, beneath, {"preload": True}),

@@ -1,20 +1,23 @@
-"""After a kill or a refused write nothing is lost, and two runs do not mix: a few points of every
-job, of all kinds in turn; see `faults.soak` for the rest.
+"""After a kill, a refused write or a disturbed input nothing is lost, and two runs do not mix: some
+points of every job, of all kinds in turn; see `faults.soak` for the rest.
 """
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import pytest
 
 from faults.meetings import MEETING, meet, waits
-from faults.points import some
+from faults.points import disturbances, some
 from faults.scenarios import SCENARIOS
 from faults.trials import Job, Zygote
 
 KINDS = ("ENOSPC", "EIO", "TERM", "EACCES", "INT")
 """Of which every job meets one, the next job the next one, and a kill."""
+AROUND = ("GONE", "TRUNCATED", "REPLACED", "CLOCK", "EIO")
+"""What happens around every second job: to its inputs, to the clock, or when it reads."""
 SLOW = {"resume-adapted", "streamed-npy", "streamed-spread"}
 """Jobs that take seconds, or do much as another one does."""
 
@@ -31,6 +34,9 @@ def test_every_file_is_the_old_or_the_new_one_and_the_job_goes_on(
     for kind in ("KILL", KINDS[number % len(KINDS)]):
         for point in some(job.acts, name, 1, kind):
             job.try_fault(**point)
+    if number % 2:
+        around = disturbances(job.reads, AROUND[number // 2 % len(AROUND)])
+        job.try_fault(**random.Random(name).choice(around))
     if name in MEETING:
         middle = waits(job.acts)[len(job.acts) // 2]
         meet(job, middle, ("SIGCONT", "SIGKILL")[number % 2])

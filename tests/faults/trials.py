@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from faults.inject import INPUTS, WRITES, disturb
 from faults.scenarios import Scenario
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -73,7 +74,7 @@ class Zygote:
         Then the first one goes on, or gets another signal. The second one is None where the first
         one ended before that act.
         """
-        fault = {"kind": "STOP", "at": at, "half": False}
+        fault = {"kind": "STOP", "at": at}
         told = self._asked(folder, arguments, fault, values, other=other, then=then)
         return _answered(told), told["other"] and _answered(told["other"])
 
@@ -136,8 +137,8 @@ class Job:
     ----------
     reference : dict
         What lies in the folder after that run.
-    acts : tuple of str
-        What it did to files.
+    acts, reads : tuple of str
+        What it did to files; the same with what it read.
     """
 
     def __init__(self, scenario: Scenario, zygote: Zygote, place: Path) -> None:
@@ -153,10 +154,11 @@ class Job:
         self.old = content(self.before)
         with self.copy() as folder:
             started = time.monotonic()
-            answer = run(folder, *scenario.arguments)
+            answer = run(folder, *scenario.arguments, fault={"acts": [*WRITES, "read"]})
             self.seconds = time.monotonic() - started
             assert answer.code == 0, answer.err
-            self.reference, self.acts = content(folder), answer.seen
+            self.reference, self.reads = content(folder), answer.seen
+        self.acts = tuple(act for act in self.reads if not act.startswith("read "))
         self.expected = self.known(self.reference)
 
     @contextlib.contextmanager
@@ -198,12 +200,17 @@ class Job:
         """
         if share is not None:
             fault["after"] = share * self.seconds
+        if fault["kind"] == "REPLACED":
+            self._replaced()
         with self.copy(room) as folder:
             s = self.scenario
             given = {} if room is not None else fault
             answer = self.zygote.run(folder, *s.arguments, fault=given, values=s.values)
             if room is not None:
                 resize(folder, 2**26)
+            if fault["kind"] in INPUTS:
+                self._disturbed(folder, answer, fault["kind"])
+                return
             self._after(folder, answer, fault["kind"])
             self.again(folder)
 
@@ -213,17 +220,48 @@ class Job:
         if kind == "KILL":
             assert answer.code in (-9, 0), answer
         else:
-            assert "Traceback" not in answer.err, answer.err
-            assert answer.code in (0, 1, 2, 130), answer
-            assert answer.code == 0 or answer.err.strip(), "no word about it"
-            told = answer.err.strip().splitlines()
-            if answer.code in (1, 2):
-                assert told[-1].startswith("unnoise: "), answer.err
-                assert "unexpected" not in told[-1], answer.err
-            assert not self._strays(folder), self._strays(folder)
-            self._rescued(folder, answer)
+            self._told(folder, answer)
         for result in self.scenario.results:
             self._is_whole(folder, result)
+
+    def _told(self, folder: Path, answer: Answer) -> None:
+        """A job that came to its end says how, in a sentence, and leaves nothing unnamed."""
+        assert "Traceback" not in answer.err, answer.err
+        assert answer.code in (0, 1, 2, 130), answer
+        assert answer.code == 0 or answer.err.strip(), "no word about it"
+        told = answer.err.strip().splitlines()
+        if answer.code in (1, 2):
+            assert told[-1].startswith("unnoise: "), answer.err
+            assert "unexpected" not in told[-1], answer.err
+        assert not self._strays(folder), self._strays(folder)
+        self._rescued(folder, answer)
+
+    def _disturbed(self, folder: Path, answer: Answer, kind: str) -> None:
+        """What holds when the inputs were disturbed: nothing is made of the pixels of two files."""
+        self._told(folder, answer)
+        for result in self.scenario.results:
+            found, before = content(folder / result), content(self.before / result)
+            if result in self.scenario.loose or found in (before, self._part(result)):
+                continue
+            if answer.code == 0 and kind == "REPLACED":
+                assert found == content(self._replaced() / result), f"{result} is of two images"
+            else:
+                assert not (folder / result).is_file(), f"{result} is neither the old nor the new"
+        shutil.rmtree(folder / "in")
+        shutil.copytree(self.before / "in", folder / "in")
+        self.again(folder)
+
+    def _replaced(self) -> Path:
+        """What the job makes if the inputs are others from the start."""
+        kept = self.place / "replaced"
+        if not kept.exists():
+            with self.copy() as folder:
+                disturb(folder / "in", "REPLACED")
+                s = self.scenario
+                answer = self.zygote.run(folder, *s.arguments, values=s.values)
+                assert answer.code == 0, answer.err
+                shutil.copytree(folder, kept)
+        return kept
 
     def _rescued(self, folder: Path, answer: Answer) -> None:
         """What is kept elsewhere, or of a job that was stopped, is named; there is nothing else."""

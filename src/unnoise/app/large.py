@@ -232,16 +232,23 @@ def _finished(
 ) -> Generator[Event, None, DenoisedPlane | None]:
     """Complete a result, and judge it."""
     work, model, image = pieces.work, pieces.model, pieces.image
-    plane = pieces.finish()
+    found = problem = None
+    try:
+        plane = pieces.middle()
+    except Exception as error:  # the pixels are good: whatever fails here only costs the verdict
+        plane, problem = None, error
+    pieces.finish()
     yield Saved(work.result)
     if work.spread:
         yield Saved(work.spread)
-    found = None
     try:
         rounded = work.writing.type_of(image).kind in "ui"
-        found = show(model, plane, work.device, rounded=rounded, copies=wanted)
-    except Exception as error:  # the result is good: whatever fails here only costs this
-        yield Message(f"{image.name} is not judged, and left out of the report: {error}")
+        if plane is not None:
+            found = show(model, plane, work.device, rounded=rounded, copies=wanted)
+    except Exception as error:
+        problem = error
+    if problem is not None:
+        yield Message(f"{image.name} is not judged, and left out of the report: {problem}")
     about = judged(image, model, found, seconds=time.monotonic() - started)
     yield replace(about, output=work.result, uncertainty=work.spread)
     return found

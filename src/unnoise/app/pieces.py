@@ -333,8 +333,8 @@ class Pieces:
                 plane.take(Block(where, kept["values"], 0, 0, error=error))
         return plane
 
-    def finish(self) -> MiddlePlane:
-        """Give the result its name; the plane that is judged.
+    def finish(self) -> None:
+        """Give the result its name; what `middle` reads goes.
 
         Raises
         ------
@@ -347,13 +347,11 @@ class Pieces:
                 f"{missing} of {self.plan.count} pieces of {self.work.result} are not finished; "
                 f"run the parts that are missing again, then --finish"
             )
-        plane = self.middle()
         if self.spread is not None:
             self.spread.finish(keep=True)  # a run that is killed now goes on with the result
         self.result.finish()
         if self.spread is not None:
             unfinished.remove(self.spread.writer.path)
-        return plane
 
 
 class _Whole:

@@ -15,6 +15,7 @@ from unnoise.errors import InputError
 from unnoise.images import arrays
 from unnoise.images import axes as ax
 from unnoise.images.acquisition import UNKNOWN, Acquisition
+from unnoise.images.file_version import FileVersion
 from unnoise.images.pixel_mask import Key, Mask, Picks, PixelMask
 from unnoise.images.pixel_types import as_pixels
 
@@ -66,6 +67,8 @@ class Image:
         Pixels that a masked array hides, of its shape.
     mask : Mask or None
         Pixels that are no measurement, once `unnoise.noise.excluded_pixels` has looked for them.
+    version : FileVersion or None
+        The file as it was when it was opened: pixels of another one are refused.
 
     Examples
     --------
@@ -87,6 +90,7 @@ class Image:
     hidden: NDArray[np.bool_] | None = None
     mask: Mask | None = None
     acquisition: Acquisition = UNKNOWN
+    version: FileVersion | None = field(default=None, compare=False)
 
     @classmethod
     def from_array(cls, array: Any, axes: str | None = None) -> Image:
@@ -141,6 +145,8 @@ class Image:
 
     def original(self, where: ax.Where | None = None) -> NDArray:
         """Pixels of a region as they are, whether measurements or not."""
+        if self.version is not None:
+            self.version.check()
         block = np.asarray(self.data[ax.index(self.axes, where or {})])
         return ax.to_canonical(block, self.axes)
 
@@ -270,6 +276,7 @@ class Image:
             mask = PixelMask.of_planes(block, excluded, self.kept(where))
         known = {name: getattr(self, name) for name in Image.__dataclass_fields__}
         known |= {"data": block, "axes": ax.CANONICAL, "hidden": None, "mask": mask}
+        known["version"] = None
         return Image(**known)
 
 

@@ -6,7 +6,7 @@ spoils the draws of every other thread meanwhile, and is spoilt by them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -90,3 +90,13 @@ class Dropout(nn.Module):
             return x
         kept = torch.empty_like(x).bernoulli_(1 - self.p, generator=self.generator)
         return x * kept.div_(1 - self.p)
+
+
+def seed_dropout(layers: Sequence[Dropout], generator: torch.Generator) -> None:
+    """Seed dropout for a step, so that a run that goes on needs no second random state."""
+    if not layers:
+        return
+    seed = torch.randint(2**62, (1,), generator=generator, device=generator.device)
+    own = torch.Generator(generator.device).manual_seed(int(seed))
+    for layer in layers:
+        layer.generator = own

@@ -17,8 +17,9 @@ from unnoise.images.image import Image
 from unnoise.models.build import build_net
 from unnoise.models.model import Coverage, Model
 from unnoise.nets.device import autocast, keep_memory, to_device, training_dtype
-from unnoise.nets.own_generator import Dropout
+from unnoise.nets.own_generator import Dropout, seed_dropout
 from unnoise.nets.ranks import of_torchrun
+from unnoise.training.batch_parts import BatchParts
 from unnoise.training.crops import PairedImages, Patches, crops_of
 from unnoise.training.frame_pairs import FramePairs
 from unnoise.training.losses import COVERAGE, ERRORS, coverage, mean
@@ -104,7 +105,7 @@ class TrainingRun(Run):
         self.rng = np.random.default_rng(t.seed)
         self.generator = torch.Generator(device).manual_seed(t.seed)
         self.step, self.seconds, self.validated = 0, 0.0, 0.0
-        self.factor, self.rollbacks = 1.0, 0
+        self.factor, self.rollbacks, self.parts = 1.0, 0, BatchParts()
         self.lower = Patience()
         self.significant = Patience()
         self.stopped = False
@@ -157,16 +158,22 @@ class TrainingRun(Run):
         t = self.config
         self.optimizer.param_groups[0]["lr"] = self.learning_rate
         step = self._prepared(self.crops.batch(t.batch_size, self.rng), self.generator, self.device)
-        self._seed_dropout()
+        seed_dropout(self._dropouts, self.generator)
         noisy, target, weight = step.measured(self.method.batch(step))
         own = self.ranks.share  # all draw the same batch
-        with autocast(self.device, self.dtype):
-            prediction = self.net(step.seen(noisy)[own])
-        loss = mean(ERRORS[t.loss](prediction.float(), target[own]), weight[own], weight)
-        self.optimizer.zero_grad()
-        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        x, y, w = step.seen(noisy)[own], target[own], weight[own]
+
+        def add(part: slice) -> Tensor:
+            with autocast(self.device, self.dtype):
+                prediction = self.net(x[part])
+            loss = mean(ERRORS[t.loss](prediction.float(), y[part]), w[part], weight)
+            self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            return loss.detach()
+
+        losses = self.parts.over(len(x), add, self.optimizer.zero_grad)
+        loss = torch.stack(losses).sum()
         grads = [p.grad for p in self.net.parameters() if p.grad is not None]
-        self.ranks.add([loss.detach(), *grads])
+        self.ranks.add([loss, *grads])
         self.step += 1
         # Scalers of 16-bit gradients expect infinite ones, and pass over them.
         if not is_finite(loss, [] if self.scaler.is_enabled() else grads):
@@ -191,16 +198,6 @@ class TrainingRun(Run):
         self.factor *= SLOWER
         go_back(self.net, self.best_weights, self.average, self._followed, self.optimizer)
 
-    def _seed_dropout(self) -> None:
-        """Seed dropout for a step, so that a run that goes on needs no second random state."""
-        if not self._dropouts:
-            return
-        device = self.generator.device
-        seed = torch.randint(2**62, (1,), generator=self.generator, device=device)
-        generator = torch.Generator(device).manual_seed(int(seed))
-        for layer in self._dropouts:
-            layer.generator = generator
-
     def _prepared(self, patches: Patches, generator: torch.Generator, device: torch.device) -> Step:
         """Patches as tensors for the method."""
         arrays = (patches.noisy, patches.held_out, patches.channel)
@@ -214,9 +211,12 @@ class TrainingRun(Run):
 
     def _predict(self, x: Tensor) -> Tensor:
         """What the net of the moment makes of patches."""
-        with torch.no_grad(), autocast(self.device, self.dtype):
-            predicted: Tensor = self.net(x)
-        return predicted.float()
+
+        def predicted(part: slice) -> Tensor:
+            with torch.no_grad(), autocast(self.device, self.dtype):
+                return self.net(x[part]).float()  # type: ignore[no-any-return]
+
+        return torch.cat(self.parts.over(len(x), predicted))
 
     def validate(self) -> float:
         """Held-out loss of the averaged weights, which are kept if none before were better."""
@@ -272,15 +272,13 @@ class TrainingRun(Run):
         """The loss of every validation patch and, of a probabilistic net, its coverage."""
         self.net.eval()
         losses, deviations = [], []
-        with torch.no_grad():
-            for noisy, target, weight in self._held_out:
-                with autocast(self.device, self.dtype):
-                    prediction = self.net(noisy.to(self.device)).float().cpu()
-                error = weight * ERRORS[self.config.loss](prediction, target)
-                losses.append(error.flatten(1).sum(1) / weight.flatten(1).sum(1))
-                if self._model.config.is_probabilistic:
-                    centre, scale = prediction.chunk(2, 1)
-                    deviations.append(((target - centre) / scale)[weight > 0])
+        for noisy, target, weight in self._held_out:
+            prediction = self._predict(noisy.to(self.device)).cpu()
+            error = weight * ERRORS[self.config.loss](prediction, target)
+            losses.append(error.flatten(1).sum(1) / weight.flatten(1).sum(1))
+            if self._model.config.is_probabilistic:
+                centre, scale = prediction.chunk(2, 1)
+                deviations.append(((target - centre) / scale)[weight > 0])
         self.net.train()
         extra = coverage(torch.cat(deviations), self.config.loss) if deviations else {}
         return torch.cat(losses).double(), extra
@@ -355,6 +353,7 @@ class TrainingRun(Run):
             "generator": self.generator.get_state(),
             "lower": vars(self.lower),
             "significant": vars(self.significant),
+            "parts": self.parts.count,
             **{name: getattr(self, name) for name in PLAIN.split()},
         }
 
@@ -386,6 +385,7 @@ class TrainingRun(Run):
             self.rng.bit_generator.state = state["rng"]
             self.generator.set_state(state["generator"].cpu())
             self.lower, self.significant = (Patience(**state[k]) for k in ("lower", "significant"))
+            self.parts = BatchParts(state.get("parts", 1))  # which older ones lack
             for name in PLAIN.split():
                 setattr(self, name, {"rollbacks": 0, **state}[name])  # which older ones lack
         except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from unnoise.errors import InputError
 
-NOT_BELOW_0 = ("step", "seconds", "validated", "factor", "rollbacks", "waited")
+NOT_BELOW_0 = ("step", "seconds", "validated", "factor", "rollbacks", "waited", "parts")
 TYPES = ("float32", "bfloat16", "float16")
 
 

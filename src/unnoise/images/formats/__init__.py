@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unnoise.errors import InputError, expect
+from unnoise.images.file_version import FileVersion
 from unnoise.images.formats import sequences, urls
 from unnoise.images.formats.content import format_within
 from unnoise.images.formats.places import (
@@ -105,6 +106,7 @@ def open(
         )
     with _local(path) as file:
         inner, series = _named(file, series)
+        version = FileVersion.of(inner)
         found, note = _format(inner)
         if series is None or not hasattr(found, "numbers"):
             if series:
@@ -114,7 +116,8 @@ def open(
             image = found.read(inner, axes, series)
         if not labels:
             _refuse_labels(image)
-    return _noted(image if file == path else replace(image, path=path), note)
+    where = image.path if file == path else path
+    return _noted(replace(image, path=where, version=version), note)
 
 
 def open_all(
