@@ -30,10 +30,11 @@ RANGES: dict[str, NDArray] = {
     "two levels": (RNG.random(SHAPE) < 0.5).astype(np.float32),
 }
 EVERY = ("n2v", "gaussian", "instant")
-OTHERS = ("n2v2", "structn2v", "b2u", "r2r", "nlm", "tv", "wavelet")
+OTHERS = ("nlridge", "n2v2", "structn2v", "b2u", "r2r", "nlm", "tv", "wavelet")
 CASES = [
     *((method, name) for method in EVERY for name in RANGES),
     *((method, name) for method in OTHERS for name in [*RANGES][:5]),
+    *(("nlridge", name) for name in ("saturated", "float64")),
 ]
 TINY = ("net.filters=4", "net.depth=1", "training.steps=4", "training.patch=16")
 STRUCT = ("mask.struct=horizontal:3",)
@@ -65,7 +66,7 @@ def test_results_are_finite_and_keep_the_mean(method: str, name: str) -> None:
 
 
 @pytest.mark.usefixtures("few_steps")
-@pytest.mark.parametrize("method", EVERY)
+@pytest.mark.parametrize("method", [*EVERY, "nlridge"])
 def test_a_pixel_of_a_million_is_replaced_and_moves_no_other(method: str) -> None:
     y = denoised(method, SPIKE)
     others = np.ones(SHAPE, bool)
