@@ -58,6 +58,14 @@ def test_holes_in_a_constant_become_the_constant(value: float, bad: float) -> No
     np.testing.assert_allclose(fill(plane, ~np.isfinite(plane)), value, rtol=1e-9)
 
 
+def test_a_lone_hole_is_filled_from_the_pixels_that_touch_it() -> None:
+    """On a parabola a mean is too high by the mean squared distance of what it is of."""
+    square = np.tile((np.arange(33.0) - 16) ** 2, (33, 1))
+    hole = np.zeros((33, 33), bool)
+    hole[16, 16] = True
+    assert 1 <= fill(square, hole)[16, 16] < 1.5
+
+
 def test_padding_continues_the_picture_as_the_mirror_of_numpy_does() -> None:
     """The rim is repeated, as by ``np.pad(mode="symmetric")``: the oracle."""
     inner = np.random.default_rng(0).normal(100, 9, (80, 40))

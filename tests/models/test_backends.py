@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 from typing import Any
 
@@ -124,13 +125,19 @@ def test_bfloat16_is_refused_for_a_filter() -> None:
     backends.check_model(net, "bfloat16")
 
 
+@functools.cache
+def exported() -> bytes:
+    """The file of a net, which takes 3 s to make."""
+    return backends.exported(untrained("YX", (40, 40))[0])
+
+
 @needs_onnx
 def test_the_session_is_made_once_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
     model, x = untrained("YX", (40, 40))
     other, _ = untrained("YX", (40, 40), filters=6)
     made = []
-    exported = backends.exported
-    monkeypatch.setattr(backends, "exported", lambda m: (made.append(m), exported(m))[1])
+    file = exported()
+    monkeypatch.setattr(backends, "exported", lambda m: (made.append(m), file)[1])
     first = predict_array(model, x, backend="onnx")
     np.testing.assert_array_equal(predict_array(model, x, backend="onnx"), first)
     assert len(made) == 1
@@ -142,8 +149,7 @@ def test_the_session_is_made_once_a_model(monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_file_is_a_valid_graph_with_free_sizes() -> None:
     import onnx
 
-    model, _ = untrained("YX", (40, 40))
-    graph = onnx.load_from_string(backends.exported(model))
+    graph = onnx.load_from_string(exported())
     onnx.checker.check_model(graph)
     (x,), (y,) = graph.graph.input, graph.graph.output
     assert (x.name, y.name) == ("x", "y")
@@ -164,6 +170,9 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_unknown_backend_and_another_device_are_refused() -> None:
     with pytest.raises(InputError, match="'tpu'; choose one of torch, bfloat16, onnx"):
         backends.check("tpu")
+    model, x = untrained("YX", (40, 40))
+    with pytest.raises(InputError, match="'tpu'"):
+        predict_array(model, x, backend="tpu")
 
 
 @needs_onnx

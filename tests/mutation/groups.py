@@ -13,10 +13,7 @@ GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("training.masks.blind_spots", "training.masks.neighborhoods"),
         ("training/masks", "training/methods/test_n2v*"),
     ),
-    "tiles": (
-        ("models.tiles", "models.frame_tiles", "models.tile_results"),
-        ("models/test_tiles*", "models/test_predict*", "models/test_short*", "models/test_stream*"),
-    ),
+    "tiles": (("models.tiles",), ("models/test_tiles*", "models/test_stream*")),
     "axes": (
         ("images.axes",),
         ("images/test_axes*", "images/test_image*", "images/test_selection*"),
@@ -46,7 +43,7 @@ GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
     "streaming": (
         ("models.stream", "models.overlap"),
-        ("models/test_stream*", "models/test_overlap*", "models/test_predict*"),
+        ("models/test_stream*", "models/test_overlap*"),
     ),
 }
 """Modules of a group, and the files of tests that may see their faults."""

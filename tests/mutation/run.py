@@ -37,8 +37,8 @@ from mutation.testing import Watch, files_of, run_items, run_pytest, survey, tes
 
 SAMPLE = 100
 """Mutants of a group."""
-LEAST_LIMIT = 10.0
-"""CPU seconds at least of a mutant's tests, before they count as without an end."""
+LIMIT = 5.0
+"""CPU seconds above twice the usual ones, after which tests count as without an end."""
 JUDGED = Path(__file__).with_name("judged.tsv")
 LIVES = ("survived", "no test")
 LIBRARIES = "numpy scipy.ndimage scipy.stats scipy.special torch skimage pydantic pytest hypothesis"
@@ -98,7 +98,7 @@ def try_all(group: str, drawn: list[tuple[str, Mutant]], folder: Path) -> None:
     if not todo:
         return
     names = [str(f.relative_to(ROOT)) for f in files]
-    temporary = folder / "tmp"
+    temporary = folder / f"tmp-{os.getpid()}"
 
     def collected(items: dict[str, Any]) -> None:
         if not kept.exists():
@@ -139,7 +139,7 @@ def _on_import(
             except Exception as error:
                 print(f"not imported: {error!r}")
                 return 1
-            return run_pytest(t, folder / "tmp", w)
+            return run_pytest(t, folder / f"tmp-{os.getpid()}", w)
 
         try_one(module, mutant, tests, seen, changed, watch, folder, digest)
 
@@ -155,7 +155,7 @@ def try_one(
     digest: str,
 ) -> None:
     """Run tests with a mutant in a fork, and tell the ledger."""
-    out, outcome = folder / "output", "no test"
+    out, outcome = folder / f"output-{os.getpid()}", "no test"
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
 
     def call() -> int:
@@ -165,7 +165,7 @@ def try_one(
 
     if tests:
         usual = sum(seen["seconds"][t] for t in tests)
-        outcome = wait(start(call, out), max(LEAST_LIMIT, 4 * usual))
+        outcome = wait(start(call, out), LIMIT + 2 * usual)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     entry = {
@@ -181,6 +181,7 @@ def try_one(
     }
     with (folder / "ledger.jsonl").open("a") as file:
         file.write(json.dumps(entry) + "\n")
+    out.unlink(missing_ok=True)
     print(f"{outcome:9}{cpu:6.1f} s  {entry['name']}", flush=True)
 
 

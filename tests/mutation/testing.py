@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 import time
@@ -12,8 +13,8 @@ from typing import Any
 from mutation.groups import GROUPS, ROOT, digest_of, path
 from mutation.mutants import Mutant
 
-LONG = 6.0
-"""CPU seconds above which a test is left out: it costs more than it would tell."""
+ENOUGH = 4.0
+"""CPU seconds of a mutant's tests; the longest are left out, which would tell little more."""
 
 
 class Watch:
@@ -125,5 +126,6 @@ def tests_of(module: str, mutant: Mutant, seen: dict[str, Any]) -> list[str]:
     if not tests:  # it is passed when the module is imported: all that pass the module at all
         own = (t for k, t in seen["lines"].items() if k.startswith(f"{module}:"))
         tests = sorted({t for names in own for t in names}) if mutant.on_import else []
-    quick = [t for t in tests if seen["seconds"][t] <= LONG]
-    return sorted(quick, key=lambda t: seen["seconds"][t])
+    tests = sorted(tests, key=lambda t: seen["seconds"][t])
+    spent = itertools.accumulate(seen["seconds"][t] for t in tests)
+    return [test for test, seconds in zip(tests, spent, strict=True) if seconds <= ENOUGH]

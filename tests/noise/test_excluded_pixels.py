@@ -149,7 +149,7 @@ def test_masks_are_of_the_image_or_of_its_planes(axes: str) -> None:
     plane = np.random.default_rng(4).random((40, 50)) < 0.8
     where = np.expand_dims(plane, tuple(i for i, k in enumerate(axes) if k not in "YX"))
     whole = np.broadcast_to(where, shape)
-    for mask in (plane, whole, plane.astype(np.uint8) * 255):
+    for mask in (plane, whole, plane.astype(np.uint8) * 255, plane[None], plane[None, ..., None]):
         marks = with_mask(x, mask, axes=axes).excluded()
         assert marks is not None
         assert (~marks.reshape(-1, 40, 50) == plane).all()
@@ -317,6 +317,8 @@ def test_missing_pixels_are_interpolated_on_request_of_arrays() -> None:
     filled = unnoise.fill_missing(x)
     assert np.isfinite(filled).all()
     assert np.isnan(x[5, 5])
+    steep = unnoise.fill_missing(x + 50 * np.arange(32, dtype=np.float32)[:, None])
+    assert abs(steep[5, 5] - 250) < 10, "from around, not the mean of the plane"
     stack = np.stack([x, x])
     assert np.array_equal(unnoise.fill_missing(stack, axes="ZYX")[1], filled)
     stack[1] = np.nan

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from unnoise.errors import InputError
 from unnoise.images.image import Image
-from unnoise.noise import excluded_pixels, lazy_mask
-from unnoise.noise.excluded_pixels import with_mask
+from unnoise.noise import excluded_pixels, lazy_mask, planes
+from unnoise.noise.excluded_pixels import looked_at, with_mask
 from unnoise.noise.lazy_mask import LazyMask
+from unnoise.noise.planes import run_places, spread_places
 
 rng = np.random.default_rng(0)
 
@@ -101,6 +102,7 @@ def test_cells_of_wide_planes_agree_wherever_they_are_read(
     monkeypatch.setattr(lazy_mask, "WHOLE", 0)
     monkeypatch.setattr(lazy_mask, "CELL", 256)
     image = lazy(monkeypatch, x, "YX")
+    assert set(image.mask._cells) == {(0, 0), (0, 1), (1, 0), (1, 1)}  # type: ignore[union-attr]
     np.testing.assert_array_equal(image.excluded(), whole.excluded())
     np.testing.assert_array_equal(image.kept(), whole.kept())
     both = image.read()
@@ -153,11 +155,30 @@ def test_what_cannot_be_denoised_is_refused_before(monkeypatch: pytest.MonkeyPat
         lazy(monkeypatch, x, "ZYX")
     x[6, 3, 3] = 1.0
     assert lazy(monkeypatch, x, "ZYX").read().size
+    counts = np.full((9, 20, 20), 7, np.uint16)
+    with pytest.raises(InputError, match="no pixel that is a measurement"):
+        lazy(monkeypatch, counts, "ZYX", nodata=7)
+    counts[6, 3, 3] = 8
+    assert lazy(monkeypatch, counts, "ZYX", nodata=7).read().size
     x = np.random.default_rng(5).normal(9, 1, (9, 20, 20))
     assert lazy(monkeypatch, x, "ZYX", nan="refuse").excluded() is None
     x[8, 1, 1] = np.inf
     with pytest.raises(InputError, match=r"has 1 NaN or infinite pixels of 3,600"):
         lazy(monkeypatch, x, "ZYX", nan="refuse")
+
+
+def test_measures_of_neighbouring_frames_know_what_is_excluded_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(excluded_pixels, "ALL", 0)
+    monkeypatch.setattr(planes, "MAX_PLANES", 4)
+    x = np.random.default_rng(6).poisson(60, (60, 40, 48)).astype(np.float32)
+    x[:, 7, 9:12] = np.nan
+    part = looked_at(Image.from_array(x, "TYX"))
+    for place in (*spread_places(part), *run_places(part, "T")):
+        marks = part.excluded({"T": place["T"]})
+        assert marks is not None
+        assert marks.sum() == 3
 
 
 def test_threads_find_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

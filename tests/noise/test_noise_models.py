@@ -310,6 +310,20 @@ def test_values_that_do_not_fit_are_refused(values: dict[str, object]) -> None:
         from_dict(values)
 
 
+def test_weights_of_a_mixture_sum_to_one_and_those_that_do_stay_bit_for_bit() -> None:
+    model = two_peaks()
+    rest = model.knots, model.variances
+    doubled = Mixture(*rest, 2 * model.weights, model.means, model.sigmas)
+    np.testing.assert_allclose(doubled.weights, model.weights, rtol=1e-15)
+    tenths = np.full((3, 10), 0.1)  # whose sum is not 1 but 1 - 1e-16
+    kept = Mixture(*rest, tenths, 0 * tenths, 1 + tenths)
+    np.testing.assert_array_equal(kept.weights, tenths)
+
+
+def test_noise_of_dim_units_is_not_rounded_up() -> None:
+    assert float(PoissonGauss(1e-8, 0.0, 1e-18).variance(1e-7)) == pytest.approx(1.001e-15)
+
+
 def test_places_that_cannot_be_written_and_missing_files_are_refused(tmp_path: Path) -> None:
     camera = Camera((MODELS["curve"],))
     (tmp_path / "file").write_text("x")

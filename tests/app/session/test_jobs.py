@@ -49,18 +49,27 @@ def until(is_so: Callable[[], bool], seconds: float = 150.0) -> None:
         time.sleep(0.02)
 
 
-def test_files_one_broken_one_stopped_and_a_restart(queues: Queues, tmp_path: Path) -> None:
+def test_files_one_broken_one_killed_one_stopped_and_a_restart(
+    queues: Queues, tmp_path: Path
+) -> None:
+    import psutil
+
     good, other = noisy_file(tmp_path, "a.tif"), noisy_file(tmp_path, "b.tif", seed=1)
     bad = tmp_path / "bad.tif"
     bad.write_bytes(b"II*")
     queue = queues(tmp_path / "queue")
     jobs = [queue.submit(filtered(path)) for path in (bad, good)]
+    killed = queue.submit(trained(noisy_file(tmp_path, "c.tif", seed=2), steps=100_000))
+    jobs.append(killed)
     long = queue.submit(trained(other, steps=100_000))
+    until(lambda: killed.fraction > 0)
+    psutil.Process(killed.pid).kill()
     until(lambda: long.fraction > 0)
     queue.stop(long.id)
     queue.stop(long.id)
     assert queue.join(200)
-    assert [job.state for job in (*jobs, long)] == ["failed", "done", "stopped"]
+    assert [job.state for job in (*jobs, long)] == ["failed", "done", "failed", "stopped"]
+    assert "memory" in killed.error
     assert jobs[0].misuse
     assert "bad.tif" in jobs[0].error
     assert jobs[1].results == (tmp_path / "a_denoised.tif",)
@@ -124,19 +133,6 @@ def test_errors_are_sentences_and_the_queue_goes_on(
     last = queue.submit(filtered(Path("a")), [picture()])
     assert queue.join(200)
     assert last.state == "done"
-
-
-def test_a_process_that_is_killed_costs_one_job(queues: Queues, tmp_path: Path) -> None:
-    import psutil
-
-    queue = queues(tmp_path / "queue")
-    first = queue.submit(trained(noisy_file(tmp_path), steps=100_000))
-    second = queue.submit(filtered(noisy_file(tmp_path, "b.tif")))
-    until(lambda: first.fraction > 0)
-    psutil.Process(first.pid).kill()
-    assert queue.join(200)
-    assert [first.state, second.state] == ["failed", "done"]
-    assert "memory" in first.error
 
 
 def test_what_waits_goes_on_after_a_restart(queues: Queues, tmp_path: Path) -> None:
