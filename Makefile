@@ -5,6 +5,8 @@
 # make mutate  small faults in the code, which its tests must see; goes on where it was stopped
 # make coverage   which lines and branches of the package no test runs
 # make flaky   the suite in random orders on a busy machine, tests of threads and processes 20 times
+# make sbom   unnoise.cdx.json: what .venv is made of, in the words of CycloneDX
+# make audit   what pypi.org knows of faults in the pinned packages; needs the network
 # make test-oldest-napari   those of napari with the oldest release that is supported, in .venv-oldest-napari
 # make bench-quick   a bit of every benchmark, below 10 minutes
 PYTHON ?= python3
@@ -14,10 +16,11 @@ READY_GUI := $(VENV)/.ready-gui
 GUI_TESTS ?= tests/app
 ON_SCREEN = OMP_NUM_THREADS=1 xvfb-run -a -s "-screen 0 1600x1200x24"
 PYTEST_GUI = -m pytest -m gui -p pytest-qt -p napari -p npe2 -W ignore::pydantic.warnings.PydanticDeprecatedSince20
+AUDIT := .venv-audit
 OLDEST := .venv-oldest-napari
 PYTEST = $(VENV)/bin/python -m pytest --numprocesses=auto --dist=worksteal
 
-.PHONY: demo test test-slow test-gui test-oldest-napari bench-quick fuzz soak load mutate coverage flaky lint clean
+.PHONY: demo test test-slow test-gui test-oldest-napari bench-quick fuzz sbom audit soak load mutate coverage flaky lint clean
 
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -62,7 +65,7 @@ test-oldest-napari: $(OLDEST)/.ready
 # An environment of its own, as atheris has no place among the tests.
 .venv-fuzz/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-fuzz
-	.venv-fuzz/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[formats,fuzz]"
+	.venv-fuzz/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[formats,formats-em,fuzz]"
 	touch $@
 
 fuzz: .venv-fuzz/.ready
@@ -91,8 +94,21 @@ coverage: $(READY)
 flaky: $(READY)
 	$(VENV)/bin/python tests/flaky.py --folder .flaky
 
+# Tools that look at other environments have one of their own.
+$(AUDIT)/.ready:
+	$(PYTHON) -m venv $(AUDIT)
+	$(AUDIT)/bin/python -m pip install --quiet --disable-pip-version-check "cyclonedx-bom>=7" "pip-audit>=2.9"
+	touch $@
+
+sbom: $(READY) $(AUDIT)/.ready
+	$(AUDIT)/bin/cyclonedx-py environment $(VENV)/bin/python --pyproject pyproject.toml --of JSON -o unnoise.cdx.json
+
+audit: $(AUDIT)/.ready
+	@$(AUDIT)/bin/pip-audit --strict --disable-pip --no-deps -r constraints.txt || \
+		{ echo "Faults that are known stand above. Where pypi.org was not reached, nothing was audited."; exit 1; }
+
 bench-quick: $(READY)
 	$(VENV)/bin/python benchmarks/run.py --suite quick
 
 clean:
-	rm -rf $(VENV) $(OLDEST) demo
+	rm -rf $(VENV) $(OLDEST) $(AUDIT) demo

@@ -6,24 +6,27 @@ Each has seeds, small inputs that are right, from which a fuzzer goes on.
 from __future__ import annotations
 
 import contextlib
-import gzip
 import io
 import json
 import os
 import shutil
-import tempfile
+import struct
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 import unnoise
 from unnoise.app.events import Message, Preview
+from unnoise.app.session import history as history_of_jobs
 from unnoise.app.session.frames import decode, encode
+from unnoise.app.session.job import Job
 from unnoise.app.session.request import Request
+from unnoise.app.web.workspace import Workspace
 from unnoise.config.config import Config
 from unnoise.errors import UnnoiseError
 from unnoise.images import axes, formats, selection
@@ -35,12 +38,14 @@ from unnoise.noise.camera.file import Camera
 from unnoise.noise.noise_models import PoissonGauss
 from unnoise.training import history
 
+from . import seeds
+from .own_folder import FOLDER, clean, folder, in_memory
+from .seeds import PARTS, PLACES
+
+__all__ = ["FOLDER", "TARGETS", "clean", "in_memory", "tried"]
+
 LARGEST = 2**22
 """Pixels above which an image is opened, and not read."""
-
-
-FOLDER = "UNNOISE_FUZZ_FOLDER"
-"""Environment variable: where a process that libFuzzer ends leaves its files to its parent."""
 
 
 @dataclass(frozen=True)
@@ -60,24 +65,6 @@ class Target:
     run: Callable[[bytes], object]
     seeds: Callable[[], list[bytes]]
     needs: str = "unnoise"
-
-
-@cache
-def folder() -> Path:
-    """A folder of this process."""
-    return Path(tempfile.mkdtemp(prefix="unnoise-fuzz-", dir=os.environ.get(FOLDER) or in_memory()))
-
-
-def in_memory() -> Path | None:
-    """Where temporary files are in memory, on Linux."""
-    place = Path("/dev/shm")
-    return place if place.is_dir() else None
-
-
-def clean() -> None:
-    """Take the folder away."""
-    shutil.rmtree(folder(), ignore_errors=True)
-    folder.cache_clear()
 
 
 def tried(data: bytes, target: Target) -> None:
@@ -170,62 +157,75 @@ def _image(data: bytes, suffix: str) -> None:
             image.read(image.middle(16))
 
 
-PIXELS = np.random.default_rng(0).poisson(20, (2, 24, 20)).astype(np.uint16)
+def _store(data: bytes) -> None:
+    place = folder() / "x.zarr"
+    shutil.rmtree(place, ignore_errors=True)
+    for part in data.split(PARTS)[:20]:
+        if part:
+            file = place / PLACES[part[0] % len(PLACES)]
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(part[1:])
+    place.mkdir(exist_ok=True)
+    for image in formats.open_all([place]):
+        if np.prod([min(n, 64) for n in image.shape]) < LARGEST:
+            image.read(image.middle(16))
 
 
-def _written(*suffixes: str) -> list[bytes]:
-    """Small images as this program writes them."""
-    found = []
-    for suffix in suffixes:
-        for pixels, letters in ((PIXELS, "ZYX"), (PIXELS[0].astype(np.uint8), "YX")):
-            place = folder() / f"seed{suffix}"
-            with contextlib.suppress(UnnoiseError):
-                formats.save(place, pixels, axes=letters, overwrite=True)
-                found.append(place.read_bytes())
+ND2 = Path(__file__).resolve().parents[2] / ".." / "shared/data/formats/nd2/cluster.nd2"
+
+
+def _nd2(data: bytes) -> None:
+    """A real file in which some bytes are others: place and value, again and again."""
+    found = bytearray(ND2.read_bytes())
+    for at, value in struct.iter_unpack("<IB", data[: len(data) // 5 * 5]):
+        found[at % len(found)] = value
+    _image(bytes(found), ".nd2")
+
+
+def _history(data: bytes) -> None:
+    place = folder() / "jobs-of-a-queue"
+    (place / "jobs").mkdir(parents=True, exist_ok=True)
+    (place / "jobs" / "a.json").write_bytes(data)
+    (place / "jobs" / "b.json").write_text(json.dumps(Job("b", Request(("b.tif",))).to_dict()))
+    history_of_jobs.History.load(_Kept(place))  # type: ignore[arg-type]
+
+
+class _Kept(NamedTuple):
+    """A queue's folder without its lock."""
+
+    folder: Path
+
+
+def _job() -> list[bytes]:
+    job = Job("a", Request(("a.tif",)), results=(Path("b.tif"),), messages=(("warned", "b"),))
+    job.history = ((1, 0.5, 0.4),)
+    return [json.dumps(job.to_dict()).encode()]
+
+
+def _upload(text: str) -> None:
+    """A name that a browser says, which must lead to a new file in the folder of uploads."""
+    shared = _workspace()
+    with contextlib.suppress(UnnoiseError):
+        name = shared.free_name(text)
+        place = shared.uploads / name
+        assert place.parent == shared.uploads, name
+        assert not place.exists(), name
+        place.write_bytes(b"")
+        os.remove(place)
+    found = shared.path(text)
+    assert found.resolve().is_relative_to(shared.root), found
+
+
+@cache
+def _workspace() -> Workspace:
+    place = folder() / "workspace"
+    place.mkdir()
+    (place / "in").mkdir()
+    (place / "in" / "a.tif").write_bytes(b"")
+    (place / "out").symlink_to(folder())
+    found = Workspace(place)
+    found.prepare()
     return found
-
-
-def _nrrd() -> list[bytes]:
-    head = b"NRRD0004\ntype: uint16\ndimension: 3\nsizes: 20 24 2\nendian: little\n"
-    head += b"space directions: (1,0,0) (0,1,0) (0,0,2)\nspace: left-posterior-superior\n"
-    plain = PIXELS.tobytes()
-    more = head + b"kinds: domain domain list\nencoding: gzip\n\n" + gzip.compress(plain)
-    return [head + b"encoding: raw\n\n" + plain, more]
-
-
-def _czi() -> list[bytes]:
-    from images.formats.czi_files import Tile, write
-
-    tiles = [Tile(PIXELS[t], {"T": t, "C": 0}) for t in range(2)]
-    tiles += [Tile(PIXELS[0], {"T": 0, "C": 0}, (0, 20), compression=6)]
-    return [write(folder() / "seed.czi", tiles).read_bytes()]
-
-
-def _dicom() -> list[bytes]:
-    import pydicom
-    from pydicom.dataset import Dataset, FileMetaDataset
-
-    one = Dataset()
-    one.file_meta = FileMetaDataset()
-    one.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
-    one.file_meta.MediaStorageSOPClassUID = one.SOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
-    one.file_meta.MediaStorageSOPInstanceUID = one.SOPInstanceUID = "1.2.3"
-    one.Rows, one.Columns, one.SamplesPerPixel = 24, 20, 1
-    one.BitsAllocated = one.BitsStored = 16
-    one.HighBit, one.PixelRepresentation = 15, 0
-    one.PhotometricInterpretation, one.PixelData = "MONOCHROME2", PIXELS[0].tobytes()
-    one.PixelSpacing, one.RescaleSlope, one.RescaleIntercept = [0.5, 0.5], 2, -10
-    one.save_as(folder() / "seed.dcm", enforce_file_format=True)
-    return [(folder() / "seed.dcm").read_bytes()]
-
-
-def _hdf5() -> list[bytes]:
-    import h5py
-
-    with h5py.File(folder() / "seed.h5", "w") as file:
-        file.create_dataset("raw/data", data=PIXELS, chunks=(1, 12, 20), compression="gzip")
-        file["raw/data"].attrs["axistags"] = '{"axes": [{"key": "z"}, {"key": "y"}, {"key": "x"}]}'
-    return [(folder() / "seed.h5").read_bytes()]
 
 
 def _camera() -> list[bytes]:
@@ -249,12 +249,16 @@ def _lines() -> list[bytes]:
 def _readers() -> Iterator[tuple[str, Target]]:
     packages = {".nii": "nibabel", ".fits": "astropy", ".nii.gz": "nibabel"}
     for suffix in (".npy", ".png", ".jpg", ".tif", ".ome.tif", ".mrc", ".nii", ".nii.gz", ".fits"):
-        seeds = partial(_written, suffix)
-        yield suffix, Target(partial(_image, suffix=suffix), seeds, packages.get(suffix, "unnoise"))
-    yield ".nrrd", Target(partial(_image, suffix=".nrrd"), _nrrd, "nrrd")
-    yield ".czi", Target(partial(_image, suffix=".czi"), _czi, "czifile")
-    yield ".dcm", Target(partial(_image, suffix=".dcm"), _dicom, "pydicom")
-    yield ".h5", Target(partial(_image, suffix=".h5"), _hdf5, "h5py")
+        own = partial(seeds.written, suffix)
+        yield suffix, Target(partial(_image, suffix=suffix), own, packages.get(suffix, "unnoise"))
+    yield ".nrrd", Target(partial(_image, suffix=".nrrd"), seeds.nrrd, "nrrd")
+    yield ".czi", Target(partial(_image, suffix=".czi"), seeds.czi, "czifile")
+    yield ".dcm", Target(partial(_image, suffix=".dcm"), seeds.dicom, "pydicom")
+    yield ".lif", Target(partial(_image, suffix=".lif"), seeds.lif, "liffile")
+    yield ".zarr", Target(_store, seeds.stores)
+    if ND2.exists():
+        yield ".nd2", Target(_nd2, lambda: [b""], "nd2")
+    yield ".h5", Target(partial(_image, suffix=".h5"), seeds.hdf5, "h5py")
 
 
 TARGETS = {
@@ -267,6 +271,10 @@ TARGETS = {
     "events": Target(_events, _frames),
     "request": Target(
         _text(_request), lambda: [json.dumps(Request(("a.tif",)).to_dict()).encode()]
+    ),
+    "jobs": Target(_history, _job),
+    "uploads": Target(
+        _text(_upload), lambda: [b"../a.tif", b"in/a.tif", b"out/a.tif", b"a:b?.tif"]
     ),
     "model settings": Target(
         partial(_file_of_model, name="config.yaml"), partial(_seed_of_model, "config.yaml")

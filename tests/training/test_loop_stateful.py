@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -84,6 +85,7 @@ class Runs(RuleBasedStateMachine):
             assert timeless(self.run.history) == history[: len(self.run.history)]
 
 
-def test_no_order_of_stops_changes_a_run() -> None:
-    options = settings(max_examples=8, stateful_step_count=12, deadline=None)
+@pytest.mark.parametrize("examples", [8, pytest.param(200, marks=pytest.mark.slow)])
+def test_no_order_of_stops_changes_a_run(examples: int) -> None:
+    options = settings(max_examples=examples, stateful_step_count=12, deadline=None)
     run_state_machine_as_test(Runs, settings=options)

@@ -48,6 +48,22 @@ def test_a_job_comes_back_as_it_was(tmp_path: Path) -> None:
     assert json.dumps(found.to_dict()) == json.dumps(job.to_dict())
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("number", "3"), ("created", "now"), ("fraction", 10**400), ("error", 3), ("pid", "1")],
+)
+def test_values_of_another_kind_cost_one_job(tmp_path: Path, name: str, value: object) -> None:
+    kept = History(tmp_path)
+    for one in ("a", "b"):
+        kept.save(Job(one, filtered(Path("a.tif"))))
+    place = tmp_path / "jobs" / "a.json"
+    place.write_text(json.dumps(json.loads(place.read_text()) | {name: value}))
+    found, problems = kept.load()
+    kept.close()
+    assert [job.id for job in found] == ["b"]
+    assert len(problems) == 1
+
+
 def test_a_broken_record_costs_one_job(tmp_path: Path) -> None:
     kept = History(tmp_path)
     for name in ("a", "b", "c"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,16 @@ def test_the_printed_address_lets_in_and_gives_a_strict_cookie(guard: Guard) -> 
     assert 'content="0;url=/image?place=a%26b"' in answer.text  # the token leaves the address
     assert answer.headers["referrer-policy"] == "same-origin"
     assert asked(guard, headers={"Cookie": cookie.partition(";")[0]}).status_code == 200
+
+
+def test_no_log_holds_the_token(
+    guard: Guard, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        for base in (LOCAL, "http://evil.org"):
+            asked(guard, url=f"/?token={TOKEN}", base=base)
+    ours = [one.getMessage() for one in caplog.records if not one.name.startswith("http")]
+    assert TOKEN not in "".join((*ours, *capfd.readouterr()))
 
 
 @pytest.mark.parametrize("url", ["/", "/upload", "/?token=wrong", "/?token=", "/jobs/1/result"])

@@ -176,7 +176,8 @@ def test_paths_in_zarr_stay_in_their_store(folder: Path) -> None:
     zarr.create_array(folder.parent / "secret.zarr", data=SECRET)
     axes = [{"name": name, "type": "space"} for name in "yx"]
     scale = [{"type": "scale", "scale": [1, 1]}]
-    for where in ("../secret.zarr", "/../../secret.zarr", "a/../../../secret.zarr"):
+    absolute = str(folder.parent / "secret.zarr")
+    for where in ("../secret.zarr", "/../../secret.zarr", "a/../../../secret.zarr", absolute):
         place = folder / "a.zarr"
         place.mkdir(exist_ok=True)
         dataset = {"path": where, "coordinateTransformations": scale}

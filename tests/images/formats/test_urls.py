@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import os
 import shutil
 import sys
 import threading
@@ -123,6 +124,43 @@ def test_a_server_that_loses_an_image_does_not_give_zeros(server: tuple[str, Pat
     shutil.rmtree(root / "a.zarr")
     with pytest.raises(InputError, match=r"a\.zarr cannot be reached any longer .* run again"):
         image.data[1]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has other rights")
+def test_copies_are_private_whatever_the_umask(memory: object, tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        memory.pipe("/lab/private.npy", (tmp_path / "t0.npy").read_bytes())  # type: ignore[attr-defined]
+        copy = urls.fetched(urls.Url("memory://lab/private.npy"))
+    finally:
+        os.umask(before)
+    assert copy.parent.stat().st_mode & 0o077 == 0
+
+
+def test_where_addresses_are_forbidden_nobody_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not even a server that would lead on to the metadata of a cloud."""
+    asked = []
+
+    class Leading(Quiet):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_response(302)
+            self.send_header("Location", "http://169.254.169.254/latest/meta-data/a.npy")
+            self.end_headers()
+
+        do_HEAD = do_GET
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Leading) as running:
+        thread = threading.Thread(target=running.serve_forever, args=(0.01,))
+        thread.start()
+        address = f"http://127.0.0.1:{running.server_port}"
+        with urls.local_only():
+            for name in ("a.npy", "a.zarr", "*.tif", "t{t}.npy"):
+                with pytest.raises(InputError):
+                    formats.open_all(formats.find([f"{address}/{name}"]))
+        assert asked == []
+        running.shutdown()
+        thread.join()
 
 
 def test_nobody_answers() -> None:

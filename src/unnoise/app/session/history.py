@@ -16,6 +16,16 @@ from unnoise.app.session.job import Job
 from unnoise.errors import InputError, UnnoiseError
 from unnoise.images.atomic import write_whole
 
+_DAMAGED = (
+    OSError,
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    ArithmeticError,
+    RecursionError,
+)
+"""What is raised by a record that is none."""
 _ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
@@ -65,7 +75,7 @@ class History:
                 if job.id != path.stem:
                     raise ValueError(f"it is of job {job.id}")
                 found.append(job)
-            except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            except _DAMAGED as error:
                 problems.append(f"the record {path} of a job cannot be read ({error}); it stays")
         return sorted(found, key=lambda job: job.number), problems
 

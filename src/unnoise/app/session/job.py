@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 from unnoise.app.events import (
@@ -32,7 +33,18 @@ TRAINING = 0.85
 MOST_MESSAGES = 200
 STATES = ("waiting", "running", "done", "failed", "stopped", "interrupted")
 ENDED = STATES[2:]
-_KEPT = ("id", "owner", "number", "state", "created", "started", "ended", "error", "misuse", "pid")
+_KEPT: dict[str, type | UnionType] = {
+    "id": str,
+    "owner": str,
+    "number": int,
+    "state": str,
+    "created": int | float,
+    "started": int | float | None,
+    "ended": int | float | None,
+    "error": str,
+    "misuse": bool,
+    "pid": int | None,
+}
 _PLACES = ("model", "report", "uncertainty")
 
 
@@ -229,6 +241,9 @@ class Job:
             For what is no job.
         """
         plain: dict[str, Any] = {name: values[name] for name in _KEPT}
+        for name, kind in _KEPT.items():
+            if not isinstance(plain[name], kind):
+                raise ValueError(f"its {name} is {plain[name]!r}")
         plain |= {name: values[name] and Path(values[name]) for name in _PLACES}
         job = cls(
             **plain,

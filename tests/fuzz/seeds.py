@@ -1,0 +1,119 @@
+"""Small files that are right, from which a fuzzer goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unnoise.errors import UnnoiseError
+from unnoise.images import formats
+
+from .own_folder import folder
+
+PARTS = b"\n\0\n"
+"""Between the files of a store; each begins with the number of its place."""
+PLACES = ("zarr.json", ".zgroup", ".zattrs", ".zarray", "0/zarr.json", "0/.zarray")
+PLACES += ("0/.zattrs", "0.0", "c/0/0", "0/0.0", "0/0/0", "0/c/0/0", "labels/zarr.json")
+
+
+def stores() -> list[bytes]:
+    """Arrays of both versions, and an image of OME-Zarr with shards."""
+    import zarr
+
+    found = []
+    for i, version in enumerate((2, 3)):
+        place = folder() / f"seed{i}.zarr"
+        packer: Any = "auto" if version == 2 else (zarr.codecs.GzipCodec(),)
+        more = {"zarr_format": version, "compressors": packer, "overwrite": True}
+        zarr.create_array(place, data=PIXELS[0], chunks=(24, 20), **more)
+        found.append(_parts(place))
+        group = zarr.open_group(folder() / f"group{i}.zarr", mode="w", zarr_format=version)
+        shards = {"shards": (24, 20)} if version == 3 else {}
+        group.create_array("0", data=PIXELS[0], chunks=(12, 20), **shards)
+        axes = [{"name": name, "type": "space", "unit": "micrometer"} for name in "yx"]
+        steps = [{"type": "scale", "scale": [0.5, 0.5]}]
+        datasets = [{"path": "0", "coordinateTransformations": steps}]
+        ome = {"multiscales": [{"version": "0.4", "axes": axes, "datasets": datasets}]}
+        ome |= {"omero": {"channels": [{"label": "a", "color": "FF0000"}]}}
+        group.attrs.put(ome if version == 2 else {"ome": {"version": "0.5", **ome}})
+        found.append(_parts(folder() / f"group{i}.zarr"))
+    return found
+
+
+def _parts(place: Path) -> bytes:
+    parts = ((i, place / name) for i, name in enumerate(PLACES))
+    return PARTS.join(bytes([i]) + path.read_bytes() for i, path in parts if path.is_file())
+
+
+def lif() -> list[bytes]:
+    from images.formats.lif_files import Project, write, write_lof
+
+    lengths = {"T": 2.0, "Y": 1e-5, "X": 1e-5}
+    one = Project("a", PIXELS, "TYX", lengths)
+    two = Project("b", PIXELS[0].astype(np.uint8), "YX", lengths)
+    return [
+        write(folder() / "seed.lif", [one, two]).read_bytes(),
+        write_lof(folder() / "seed.lof", one).read_bytes(),
+    ]
+
+
+PIXELS = np.random.default_rng(0).poisson(20, (2, 24, 20)).astype(np.uint16)
+
+
+def written(*suffixes: str) -> list[bytes]:
+    """Small images as this program writes them."""
+    found = []
+    for suffix in suffixes:
+        for pixels, letters in ((PIXELS, "ZYX"), (PIXELS[0].astype(np.uint8), "YX")):
+            place = folder() / f"seed{suffix}"
+            with contextlib.suppress(UnnoiseError):
+                formats.save(place, pixels, axes=letters, overwrite=True)
+                found.append(place.read_bytes())
+    return found
+
+
+def nrrd() -> list[bytes]:
+    head = b"NRRD0004\ntype: uint16\ndimension: 3\nsizes: 20 24 2\nendian: little\n"
+    head += b"space directions: (1,0,0) (0,1,0) (0,0,2)\nspace: left-posterior-superior\n"
+    plain = PIXELS.tobytes()
+    more = head + b"kinds: domain domain list\nencoding: gzip\n\n" + gzip.compress(plain)
+    return [head + b"encoding: raw\n\n" + plain, more]
+
+
+def czi() -> list[bytes]:
+    from images.formats.czi_files import Tile, write
+
+    tiles = [Tile(PIXELS[t], {"T": t, "C": 0}) for t in range(2)]
+    tiles += [Tile(PIXELS[0], {"T": 0, "C": 0}, (0, 20), compression=6)]
+    return [write(folder() / "seed.czi", tiles).read_bytes()]
+
+
+def dicom() -> list[bytes]:
+    import pydicom
+    from pydicom.dataset import Dataset, FileMetaDataset
+
+    one = Dataset()
+    one.file_meta = FileMetaDataset()
+    one.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+    one.file_meta.MediaStorageSOPClassUID = one.SOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
+    one.file_meta.MediaStorageSOPInstanceUID = one.SOPInstanceUID = "1.2.3"
+    one.Rows, one.Columns, one.SamplesPerPixel = 24, 20, 1
+    one.BitsAllocated = one.BitsStored = 16
+    one.HighBit, one.PixelRepresentation = 15, 0
+    one.PhotometricInterpretation, one.PixelData = "MONOCHROME2", PIXELS[0].tobytes()
+    one.PixelSpacing, one.RescaleSlope, one.RescaleIntercept = [0.5, 0.5], 2, -10
+    one.save_as(folder() / "seed.dcm", enforce_file_format=True)
+    return [(folder() / "seed.dcm").read_bytes()]
+
+
+def hdf5() -> list[bytes]:
+    import h5py
+
+    with h5py.File(folder() / "seed.h5", "w") as file:
+        file.create_dataset("raw/data", data=PIXELS, chunks=(1, 12, 20), compression="gzip")
+        file["raw/data"].attrs["axistags"] = '{"axes": [{"key": "z"}, {"key": "y"}, {"key": "x"}]}'
+    return [(folder() / "seed.h5").read_bytes()]
