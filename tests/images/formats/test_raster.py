@@ -180,6 +180,20 @@ def test_jpeg_of_other_colours_is_refused(tmp_path: Path) -> None:
         formats.open(tmp_path / "a.jpg")
 
 
+def test_jpeg_may_be_large_but_not_larger_than_its_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = np.arange(40 * 48, dtype=np.uint8).reshape(40, 48)
+    formats.save(tmp_path / "a.jpg", pixels)
+    monkeypatch.setattr(Pillow, "MAX_IMAGE_PIXELS", 100)
+    assert formats.open(tmp_path / "a.jpg").data.shape == pixels.shape
+    assert Pillow.MAX_IMAGE_PIXELS == 100
+    data = (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / "b.jpg").write_bytes(data.replace(bytes([0, 40, 0, 48]), b"\xff\x00\xff\x00", 1))
+    with pytest.raises(InputError, match="cannot hold the 65280 x 65280 pixels"):
+        formats.open(tmp_path / "b.jpg")
+
+
 def test_jpeg_with_several_pictures_uses_the_first_and_says_so(tmp_path: Path) -> None:
     frames = [Pillow.fromarray(np.full((16, 16, 3), v, np.uint8)) for v in (50, 200)]
     stream = io.BytesIO()

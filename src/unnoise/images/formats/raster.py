@@ -8,7 +8,9 @@ pixels are never turned).
 from __future__ import annotations
 
 import io
+import math
 import struct
+import threading
 import zlib
 from pathlib import Path
 from typing import Any
@@ -54,7 +56,8 @@ PER_METRE, PER_INCH = (1.0, 2**31 - 1), (0.0254, 2**16 - 1)
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 JPEG_SIGNATURE = b"\xff\xd8\xff"
 MOST_EXPANSION = 1100
-"""How many bytes a compressed byte becomes at most (deflate: 1032)."""
+"""How many bytes a compressed byte becomes at most: deflate 1032, JPEG 1024 (a bit for 8 x 8 pixels
+of a colour, which may stand for 16 x 16)."""
 PNG_COLOURS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Samples of a pixel by the type of colour in the header; 3 are palettes."""
 PNG_COLOUR = (b"sRGB", b"gAMA", b"cHRM")
@@ -64,6 +67,7 @@ PNG_LOST = {b"bKGD": "background colour", b"sBIT": "number of significant bits"}
 """Chunks that speak of the old pixels; all others are copied as they are."""
 JPEG_LOST = {"photoshop": "Photoshop and IPTC data"}
 
+_lock = threading.Lock()
 PILLOW = tuple(int(part) for part in PIL.__version__.split(".")[:2])
 
 Meta = dict[str, Any]
@@ -200,7 +204,7 @@ def _read_png(path: Path) -> tuple[NDArray, dict[str, float], str, Meta]:
 def _of_palette(path: Path, expanded: NDArray, chunks: dict[bytes, bytes]) -> tuple[NDArray, Meta]:
     """The pixels that a picture with a palette stands for, as in `_palette.kind`."""
     colours = np.frombuffer(chunks[b"PLTE"], np.uint8).reshape(-1, 3).T.astype(np.uint16) * 257
-    with Pillow.open(path, formats=["PNG"]) as image:
+    with _opened(path, "PNG") as image:
         pixels = np.asarray(image)
     way = _palette.kind(colours, pixels)
     if way == "labels":
@@ -210,6 +214,16 @@ def _of_palette(path: Path, expanded: NDArray, chunks: dict[bytes, bytes]) -> tu
     if way == "gray":
         return _palette.expand(pixels, colours, way), {}
     return pixels, {"colormap": _palette.whole(colours)}
+
+
+def _opened(path: Path, kind: str) -> Pillow.Image:
+    """A file by Pillow, however large: what fits neither its bytes nor the memory is refused."""
+    with _lock:
+        most, Pillow.MAX_IMAGE_PIXELS = Pillow.MAX_IMAGE_PIXELS, None
+        try:
+            return Pillow.open(path, formats=[kind])
+        finally:
+            Pillow.MAX_IMAGE_PIXELS = most
 
 
 def _held(meta: Meta) -> list[str]:
@@ -271,7 +285,13 @@ def _write_png(part: Path, pixels: NDArray, like: Image) -> None:
 
 
 def _read_jpeg(path: Path) -> tuple[NDArray, dict[str, float], str, Meta]:
-    with reading(path, "JPEG"), Pillow.open(path, formats=["JPEG"]) as image:
+    with reading(path, "JPEG"), _opened(path, "JPEG") as image:
+        samples, size = math.prod(image.size) * len(image.getbands()), path.stat().st_size
+        if samples > MOST_EXPANSION * size:
+            raise ValueError(
+                f"its {size} bytes cannot hold the {image.width} x {image.height} pixels"
+            )
+        check_room(path, 2 * samples)
         if image.mode not in ("L", "RGB"):
             raise InputError(f"{path} has {image.mode} colours; convert it to RGB or gray first")
         pixels = np.asarray(image)
