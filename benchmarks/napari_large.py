@@ -1,13 +1,14 @@
 """How soon a file of 2 GB is seen in napari, and what memory its first blocks take to denoise.
 
-    xvfb-run -a python benchmarks/napari_large.py [--side 32768] [--blocks 64] [--crop]
+    xvfb-run -a python benchmarks/napari_large.py [--side 32768] [--blocks 64] [--crop] [--model]
 
 The files are those of benchmarks/viewer.py: tiled OME-TIFF with zlib, without and with smaller
 copies. A viewer that has opened a small file before opens the large one: until its layer is drawn.
 The layer is then denoised from the widget with the budget `instant`, and stopped when the first
 blocks of 512x512 pixels are done: by a process of its own, whose peak is told beside that of
 napari. With --crop the blocks are a layer of their own, which napari denoises
-itself, as it is no file.
+itself, as it is no file. With --model the net is that of Noise2Void, trained for some steps before:
+it takes as much memory for a tenth of the time.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from common import record
-from viewer import make
+from viewer import make, quick_model
 
 BLOCK = 512
 
@@ -53,7 +54,7 @@ def peak(process: int | str = "self") -> int:
     return int(status.split("VmHWM:")[1].split()[0]) // 1024
 
 
-def measure(path: Path, blocks: int, crop: bool) -> dict[str, Any]:
+def measure(path: Path, blocks: int, crop: bool, model: Path | None) -> dict[str, Any]:
     """Times and memory of a file, in a viewer of its own."""
     import napari
     import numpy as np
@@ -84,16 +85,16 @@ def measure(path: Path, blocks: int, crop: bool) -> dict[str, Any]:
     found["exact_s"] = round(time.perf_counter() - start, 1)
     found |= {"empty_mb": empty, "open_mb": peak()}
     if blocks:
-        pixels, done = (
-            layer.data[0],
-            TRAINING + (1 - TRAINING) * blocks * BLOCK**2 / layer.data[0].size,
-        )
+        pixels, before = layer.data[0], TRAINING if model is None else 0
+        done = before + (1 - before) * blocks * BLOCK**2 / pixels.size
         if crop:
             side, done = math.isqrt(blocks) * BLOCK, 2.0
             viewer.layers.clear()
             viewer.add_image(pixels[:side, :side], contrast_limits=layer.contrast_limits)
         _, widget = viewer.window.add_plugin_dock_widget("unnoise", "Denoise")
         widget.budget.setCurrentIndex(widget.budget.findData("instant"))
+        if model is not None:
+            widget.use_model(str(model))
         wait(lambda: "noise:" in widget.verdict.text(), 300)
         found["looked_mb"] = peak()
         start, own = time.perf_counter(), [0]
@@ -104,7 +105,12 @@ def measure(path: Path, blocks: int, crop: bool) -> dict[str, Any]:
             return bool(widget.job.is_over or widget.job.fraction >= done)
 
         wait(is_far, 6000)
-        found |= {"blocks": blocks, "crop": crop, "fraction": round(widget.job.fraction, 4)}
+        found |= {
+            "blocks": blocks,
+            "crop": crop,
+            "net": "instant" if model is None else "n2v",
+            "fraction": round(widget.job.fraction, 4),
+        }
         found["denoise_s"] = round(time.perf_counter() - start, 1)
         widget.stop()
         wait(lambda: widget.job.is_over, 100)
@@ -120,10 +126,11 @@ def main() -> None:
     parser.add_argument("--kinds", default="plain,pyramid")
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--crop", action="store_true")
+    parser.add_argument("--model", nargs="?", type=Path, const=Path("quick.model"))
     parser.add_argument("--measure", type=Path)
     given = parser.parse_args()
     if given.measure:
-        print(json.dumps(measure(given.measure, given.blocks, given.crop)))
+        print(json.dumps(measure(given.measure, given.blocks, given.crop, given.model)))
         return
     rows = []
     with tempfile.TemporaryDirectory() as temporary:
@@ -133,6 +140,7 @@ def main() -> None:
             path = make(kind, given.side, folder)
             own = [sys.executable, __file__, "--measure", str(path), "--blocks", str(given.blocks)]
             own += ["--crop"] if given.crop else []
+            own += ["--model", str(quick_model(folder))] if given.model else []
             out = subprocess.run(own, capture_output=True, text=True, check=True).stdout
             rows.append(json.loads(out.splitlines()[-1]))
             print(json.dumps(rows[-1]), flush=True)

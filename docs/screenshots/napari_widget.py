@@ -43,15 +43,17 @@ def main() -> None:
     viewer.open_sample("unnoise", "cells")
     _, widget = viewer.window.add_plugin_dock_widget("unnoise", "Denoise")
     widget.budget.setCurrentIndex(widget.budget.findData("five"))
+    widget.uncertain.setChecked(True)  # a training that is not given up as needless
     wait(lambda: "noise:" in widget.verdict.text(), 120)
     viewer.reset_view()
     widget.denoise()
-    wait(lambda: widget.job.preview is not None and len(widget.job.history) > 2, 300)
+    wait(lambda: widget.job.preview is not None and len(widget.job.history) > 3, 600)
     shoot(viewer, "running")
     widget.stop()
     wait(lambda: widget.job.is_over and widget.start_button.isEnabled(), 60)
     for layer in viewer.layers[1:]:
         viewer.layers.remove(layer)
+    widget.uncertain.setChecked(False)
     widget.budget.setCurrentIndex(widget.budget.findData("instant"))
     wait(lambda: "instant" in widget.verdict.text(), 60)
     widget.denoise()

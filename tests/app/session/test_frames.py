@@ -26,7 +26,7 @@ from unnoise.app.events import (
     Warned,
 )
 from unnoise.app.session.frames import Problem, decode, encode, thinned
-from unnoise.errors import UnnoiseError
+from unnoise.errors import Interrupted, UnnoiseError
 from unnoise.noise.confidence_interval import Interval
 
 EVENTS = [
@@ -86,6 +86,15 @@ def test_what_was_cut_off_is_the_end() -> None:
 def test_what_is_no_event_is_said(line: bytes) -> None:
     with pytest.raises(UnnoiseError, match="no event"):
         decode(io.BytesIO(line))
+
+
+def test_a_large_prediction_that_is_stopped_is_no_failure() -> None:
+    def job() -> Generator[Event]:
+        yield Message("works")
+        raise Interrupted("stopped; 3 of 9 pieces are kept")
+
+    *_, last = thinned(job(), clock=lambda: 7.0)
+    assert last == Stopped("stopped; 3 of 9 pieces are kept")
 
 
 def test_progress_is_thinned_and_nothing_else_is() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +40,13 @@ def test_a_model_is_used_and_timed(tmp_path: Path) -> None:
     assert found.method == "n2v"
     assert str(folder) in found.why
     assert found.seconds is not None
+
+
+def test_an_uncertainty_takes_a_net_that_tells_one(tmp_path: Path) -> None:
+    request = Request((str(noisy_file(tmp_path)),), uncertainty="spread.tif")
+    assert look(request).method == "n2v"
+    with pytest.raises(InputError, match="predicts no uncertainty"):
+        look(replace(request, method="gaussian"))
 
 
 def test_several_images_and_one_that_is_broken(tmp_path: Path) -> None:

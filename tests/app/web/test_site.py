@@ -14,6 +14,8 @@ from unnoise.app.web.settings import Settings
 from unnoise.app.web.site import Choices, Site
 from unnoise.app.web.workspace import Workspace
 from unnoise.errors import InputError
+from unnoise.images.formats import unfinished
+from unnoise.images.formats.unfinished import Part
 
 
 @pytest.fixture
@@ -45,6 +47,18 @@ def test_every_job_has_a_folder_of_its_own(site: Site) -> None:
     assert again.inputs == requests[0].inputs
     (together,) = site.requests(files(site), Choices(together=True))
     assert together.inputs == tuple(map(str, files(site)))
+
+
+def test_a_large_result_goes_on_where_it_was_stopped(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (request, _) = site.requests(files(site), Choices())
+    assert request.out is not None
+    Path(request.out).mkdir(parents=True)
+    assert site.again(request).out != request.out
+    part = Part("cells.npy", "cells.npy", "a.model", 1, 2)
+    monkeypatch.setattr(unfinished, "parts", lambda folder: iter([part]))
+    assert site.again(request) == request
 
 
 @pytest.mark.parametrize("name", ["../../elsewhere", "/etc", "..", "models/../../a"])

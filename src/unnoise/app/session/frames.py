@@ -15,8 +15,8 @@ from typing import IO, Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from unnoise.app.events import Event, Predicting, Progress, Warned
-from unnoise.errors import UnnoiseError
+from unnoise.app.events import Event, Predicting, Progress, Stopped, Warned
+from unnoise.errors import Interrupted, UnnoiseError
 from unnoise.noise.confidence_interval import Interval
 
 TOO_MUCH = (RecursionError, OverflowError, SyntaxError)
@@ -86,7 +86,8 @@ def thinned(
 ) -> Generator[Event]:
     """The events without progress that follows too soon on other progress.
 
-    First and last steps and every validation are passed on.
+    First and last steps and every validation are passed on. A large prediction that is stopped ends
+    with an error that says what is kept: here that is an event, as it is of a training.
     """
     last, held_out = -math.inf, None
     try:
@@ -99,6 +100,8 @@ def thinned(
                     continue
                 held_out, last = known, clock()
             yield event
+    except Interrupted as stopped:
+        yield Stopped(str(stopped))
     finally:
         events.close()
 

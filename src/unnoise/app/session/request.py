@@ -191,11 +191,12 @@ class Request:
         InputError
             For what cannot work with any image.
         """
-        from unnoise.app.settings import wanted
+        from unnoise.app.settings import wanted, with_uncertainty
 
         assigned = list(self.settings)
         options = (assigned, self.minutes, self.steps, None, None)
-        return wanted(self.method, "fast", None, None, None, *options)
+        found = wanted(self.method, "fast", None, None, None, *options)
+        return found if self.uncertainty is None else with_uncertainty(found)
 
     def reading(self) -> InputOptions:
         """How its inputs are read."""

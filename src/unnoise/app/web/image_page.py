@@ -167,12 +167,10 @@ class _ImagePage:
         result: Look | Exception | None
         try:
             request = self._site.requests(self._files, choices)[0]
-            result = await run.io_bound(self._look, request)
+            result = await run.io_bound(self._look, request, mine)
         except Exception as error:
             result = error
-        if result is None:  # the server closes
-            return
-        if mine != self._asked:
+        if result is None or mine != self._asked:  # the server closes, or something else is wanted
             return
         self._read.clear()
         self._verdict.clear()
@@ -202,8 +200,11 @@ class _ImagePage:
         self._axes.update()
         self._set("axes")(axes)
 
-    def _look(self, request: Request) -> Look:
+    def _look(self, request: Request, mine: int) -> Look | None:
+        """What is known of the images; nothing if another look was asked for before its turn."""
         with self._site.measuring:
+            if mine != self._asked:
+                return None
             found = look(request)
         self._site.queue.prepare()  # whoever looks is about to start
         return found

@@ -135,7 +135,7 @@ for (const kind of ["dragover", "dragleave", "drop"]) {
     const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.());
     if (entries.some((entry) => entry?.isDirectory)) {
       const status = zone.querySelector(".status");
-      status.textContent = "A folder cannot be dropped; put it into the workspace on the server, or drop its files.";
+      status.textContent = "A folder cannot be dropped; drop its files, an OME-Zarr as image.ome.zarr.zip, or put it into the workspace on the server.";
       status.classList.add("bad");
       return;
     }

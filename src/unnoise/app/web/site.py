@@ -15,7 +15,7 @@ from unnoise.app.session.request import Request
 from unnoise.app.web.gallery import Gallery
 from unnoise.app.web.settings import Settings
 from unnoise.app.web.workspace import Workspace, safe_name
-from unnoise.images.formats import urls
+from unnoise.images.formats import unfinished, urls
 from unnoise.images.formats.registry import suffix_of
 
 
@@ -150,7 +150,14 @@ class Site:
         return model.relative_to(self.workspace.own).as_posix()
 
     def again(self, request: Request) -> Request:
-        """The same request, with places of its own for what it makes."""
+        """The same request, with places of its own for what it makes.
+
+        Where pieces of a large result are kept it stays as it is, and goes on from them.
+        """
+        out = Path(request.out or "")
+        is_alone = all(job.is_over for job in self.queue.jobs() if job.request.out == request.out)
+        if is_alone and any(unfinished.parts(out)):
+            return request
         taken: set[str] = set()
         folder = self._free(self.workspace.results, _stamped(Path(request.inputs[0])), taken)
         spread = None if request.uncertainty is None else f"{folder / 'uncertainty'}/"

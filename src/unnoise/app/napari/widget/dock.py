@@ -91,7 +91,8 @@ class Denoise(QScrollArea):
         asked, images = self.image.asked()
         model = self.model.text or None
         budget = str(self.budget.currentData())
-        return replace(asked, budget=budget, model=model), images
+        spread = "spread" if self.uncertain.isChecked() and model is None else None
+        return replace(asked, budget=budget, model=model, uncertainty=spread), images
 
     @property
     def job(self) -> Job | None:
@@ -106,7 +107,7 @@ class Denoise(QScrollArea):
             if self.image.choice is not ch.FILES:
                 (folder / "results").mkdir()
                 asked = replace(asked, out=str(folder / "results"))
-            if self.uncertain.isChecked():
+            if asked.uncertainty is not None:
                 (folder / "uncertainty").mkdir()
                 asked = replace(asked, uncertainty=str(folder / "uncertainty"))
             if asked.model is None:
@@ -330,8 +331,7 @@ class Denoise(QScrollArea):
         except InputError as error:
             self._fail(sentence(error))
             return
-        spread = "spread" if self.uncertain.isChecked() and asked.model is None else None
-        asked = ch.as_typed(replace(asked, uncertainty=spread), in_memory=images is not None)
+        asked = ch.as_typed(asked, in_memory=images is not None)
         command = asked.command()
         QGuiApplication.clipboard().setText(command)
         first = f"save the layer as {asked.inputs[0]} first, then:\n" if images else ""
