@@ -135,6 +135,18 @@ def test_sizes_come_in_the_order_of_the_axes_and_colours_have_names(tmp_path):
     assert "red, green, blue" in info.run([tmp_path / "b.tif"], InputOptions(), estimate=False)
 
 
+def test_files_of_one_image_are_told_once(tmp_path, monkeypatch):
+    places = [tmp_path / f"{z}.npy" for z in range(3)]
+    for place in places:
+        np.save(place, np.zeros((20, 30)))
+
+    def opened(self, paths):
+        return [Image(np.zeros((3, 20, 30)), "ZYX", path=paths[0], metadata={"files": places})]
+
+    monkeypatch.setattr(InputOptions, "find", opened)
+    assert facts(*places, estimate=False)["file"] == str(places[0])  # and no list of several
+
+
 def test_needs_grow_no_further_than_a_tile():
     small, large = (
         info.needs(Image.from_array(np.random.default_rng(0).poisson(9.0, (side, side))))

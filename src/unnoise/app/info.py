@@ -75,14 +75,23 @@ def run(
         If the only file cannot be opened.
     """
     paths = reading.paths(inputs)
-    found = [_file(path, reading, estimate, alone=len(paths) == 1) for path in paths]
+    found: list[dict[str, Any]] = []
+    members: set[str] = set()  # of images that were told: slices of DICOM, files of OME-TIFF
+    for path in paths:
+        if os.path.realpath(path) not in members:
+            facts, files = _file(path, reading, estimate, alone=len(paths) == 1)
+            found.append(facts)
+            members |= files
     if as_json:
         return json.dumps(found[0] if len(found) == 1 else found, indent=1)
     return "\n\n".join(map(_text, found))
 
 
-def _file(path: Path, reading: InputOptions, estimate: bool, *, alone: bool) -> dict[str, Any]:
-    """The facts of a file."""
+def _file(
+    path: Path, reading: InputOptions, estimate: bool, *, alone: bool
+) -> tuple[dict[str, Any], set[str]]:
+    """The facts of a file, and the files that hold its images with it."""
+    files: set[str] = set()
     known = about_of(path)
     facts: dict[str, Any] = {
         "file": str(path),
@@ -95,6 +104,7 @@ def _file(path: Path, reading: InputOptions, estimate: bool, *, alone: bool) -> 
         chosen = reading.series is not None or reading.positions is not None
         every = reading if chosen else replace(reading, series="all")
         images = every.find([path])
+        files = {os.path.realpath(f) for one in images for f in one.metadata.get("files", ())}
         used: Sequence[int] = range(len(images))
         if len(images) > 1 and not chosen:
             try:
@@ -111,7 +121,7 @@ def _file(path: Path, reading: InputOptions, estimate: bool, *, alone: bool) -> 
         if alone:
             raise
         facts["problem"] = str(error)
-    return facts
+    return facts, files
 
 
 def _unfinished(path: Path) -> list[dict[str, Any]]:

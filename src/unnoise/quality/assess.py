@@ -221,6 +221,17 @@ def _gain(
     return replace(found, psnr=Interval(found.psnr.value, -math.inf, math.inf)), True
 
 
+def _change(share: float) -> str:
+    """By how much a mean changed, in words.
+
+    Examples
+    --------
+    >>> _change(0.031), _change(-math.inf)
+    ('by +3.1%', 'from 0')
+    """
+    return f"by {share:+.1%}" if math.isfinite(share) else "from 0"
+
+
 def _dealt(noisy: NDArray, inside: NDArray[np.bool_] | None) -> NDArray[np.float64]:
     """Pixels with any of them dealt out where there is no measurement, which is neither calm nor
     like its neighbours.
@@ -301,7 +312,7 @@ def _warnings(
         ),
         (
             abs(bias.total_relative) > 0.02 and bias.total.significant,
-            f"the mean changed by {-bias.total_relative:+.1%}; do not compare intensities",
+            f"the mean changed {_change(-bias.total_relative)}; do not compare intensities",
         ),
         (
             novel > NOVEL,

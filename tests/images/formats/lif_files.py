@@ -90,6 +90,14 @@ def write_lof(path: Path, image: Project) -> Path:
     return path
 
 
+def write_description(path: Path, image: Project, pixels: str) -> Path:
+    """An XLIF whose pixels all lie in another file."""
+    frames = f'<Frame File="{pixels}" Offset="0" Size="{image.pixels.nbytes}" />'
+    text = f'<LMSDataContainerHeader Version="2">{element(image, frames)}</LMSDataContainerHeader>'
+    path.write_text(f'<?xml version="1.0"?>{text}', "utf-8")
+    return path
+
+
 def write_xlif(path: Path, image: Project) -> Path:
     """A description, beside which every frame is a TIFF."""
     frames = ""

@@ -13,7 +13,7 @@ from unnoise.errors import InputError
 from unnoise.images import formats
 from unnoise.images.acquisition import Acquisition
 
-from .lif_files import Project, write, write_lof, write_xlif
+from .lif_files import Project, write, write_description, write_lof, write_xlif
 
 DATA = Path(__file__).parents[4] / "shared" / "data" / "formats" / "lif"
 # What readlif 0.6.6 reads in the order of the axes: start of its SHA-256.
@@ -107,6 +107,18 @@ def test_files_of_one_image_and_those_whose_frames_lie_beside_them(tmp_path: Pat
     (tmp_path / "frame 3.tif").unlink()
     with pytest.raises(InputError, match=r"a\.xlif cannot be read as LIF.*frame 3\.tif"):
         formats.open(tmp_path / "a.xlif").read()
+
+
+def test_an_object_and_its_description_are_one_image(tmp_path: Path) -> None:
+    project = Project("one", noise(3, 2, 20, 24), "TCYX", LENGTHS)
+    lof = write_lof(tmp_path / "a.lof", project)
+    xlif = write_description(tmp_path / "a.xlif", project, lof.name)
+    described = formats.open(xlif)
+    assert (described.axes, described.channel_names) == ("TCYX", ("dye 0", "dye 1"))
+    np.testing.assert_array_equal(described.data[1:, 1, 3:], project.pixels[1:, 1, 3:])
+    (image,) = formats.open_all(formats.find([tmp_path]))
+    assert (image.path, image.metadata["files"]) == (lof, [lof, xlif])
+    assert described.metadata["files"] == [xlif, lof]
 
 
 def test_images_are_series_and_one_that_is_cut_off_does_not_hide_the_others(tmp_path: Path) -> None:

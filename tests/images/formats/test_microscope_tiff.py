@@ -34,13 +34,17 @@ def same(copy: Image, image: Image) -> None:
         assert getattr(copy, name) == getattr(image, name), name
 
 
-def lsm(path: Path, pixels: np.ndarray) -> Path:
-    """A stack (z, c, y, x) or movie (t, c, y, x): each plane is followed by a thumbnail."""
+def lsm(path: Path, pixels: np.ndarray, **places: int) -> Path:
+    """A stack (z, c, y, x), or several of one behind the other: each plane has a thumbnail."""
     depth, channels, height, width = pixels.shape
+    for letter, count in places.items():
+        depth //= count if letter in "PM" else 1
     info = np.zeros(1, np.dtype(tifffile.TIFF.CZ_LSMINFO))
     sizes = {"X": width, "Y": height, "Z": depth, "Channels": channels, "Time": 1}
     for name, size in sizes.items():
         info[f"Dimension{name}"] = size
+    for letter, count in places.items():
+        info["ScanType" if letter == "kind" else f"Dimension{letter}"] = count
     info["MagicNumber"], info["StructureSize"] = 67127628, info.dtype.itemsize
     info["VoxelSizeX"], info["VoxelSizeY"], info["VoxelSizeZ"] = 2.5e-7, 5e-7, 1e-6
     info["OffsetChannelColors"] = 10**5
@@ -68,6 +72,33 @@ def test_lsm(tmp_path: Path) -> None:
     assert image.channel_names == ("Ch 0", "Ch 1", "Ch 2")
     assert image.acquisition.colors == ("FF8000", "00FF00", "0000FF")
     same(converted(image), image)
+
+
+@pytest.mark.parametrize("places", [{"P": 3}, {"M": 3}, {"M": 2, "P": 3}])
+def test_positions_and_tiles_of_lsm_are_independent_images(
+    tmp_path: Path, places: dict[str, int]
+) -> None:
+    count = int(np.prod(list(places.values())))
+    pixels = noise(2 * count, 3, 32, 40, dtype="u1")
+    image = formats.open(lsm(tmp_path / "a.lsm", pixels, **places))
+    assert (image.axes, image.shape) == ("SZCYX", (count, 2, 3, 32, 40))
+    whole = pixels.reshape(image.shape)
+    np.testing.assert_array_equal(image.data[...], whole)
+    np.testing.assert_array_equal(image.data[1:3, 1:, 2, 5:9], whole[1:3, 1:, 2, 5:9])
+    assert image.scale == {"X": 0.25, "Y": 0.5, "Z": 1.0}
+    assert image.channel_names == ("Ch 0", "Ch 1", "Ch 2")
+    assert "note" not in image.metadata  # thumbnails are of no interest
+    assert formats.numbers(tmp_path / "a.lsm", "all") == [0]
+
+
+def test_a_scan_of_lsm_along_z(tmp_path: Path) -> None:
+    pixels = noise(1, 3, 32, 40, dtype="u1")
+    place = lsm(tmp_path / "a.lsm", pixels, kind=1, Y=1, Z=32)
+    image = formats.open(place)
+    assert (image.axes, image.shape) == ("CYX", (3, 32, 40))
+    np.testing.assert_array_equal(image.data[...], pixels[0])
+    assert image.scale == {"X": 0.25, "Y": 1.0}
+    assert image.metadata["note"] == "was scanned along Z and X, which are Y and X here"
 
 
 def by_hand(

@@ -169,6 +169,13 @@ def test_positions_of_a_plate_and_of_bioformats2raw_are_series(
             ngff(tmp_path / "p.zarr" / well / image, pixels_of((20, 20)), "YX", version)
     found = formats.open_all([tmp_path / "p.zarr"])
     assert [image.metadata["title"] for image in found] == ["A/1/0", "A/1/1", "B/3/0", "B/3/1"]
+    # A result is called as if its field had been named alone.
+    assert [image.name for image in found[:2]] == ["p.zarr (A/1/0)", "p.zarr (A/1/1)"]
+    alone = formats.open(tmp_path / "p.zarr" / "B" / "3" / "1")
+    assert formats.output_path(found[3]) == formats.output_path(alone)
+    formats.output_path(alone).mkdir()
+    (formats.output_path(alone) / "zarr.json").touch()
+    assert formats.find([tmp_path]) == [tmp_path / "p.zarr"]
     assert len(formats.open_all([tmp_path / "p.zarr" / "A" / "1"])) == 2
 
     raw = zarr.open_group(tmp_path / "r.zarr", zarr_format=2 if version == "0.4" else 3)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from unnoise.images.acquisition import Acquisition, color, rgb
 from unnoise.images.formats import _ome_xml, _tiff_vendors
 from unnoise.images.formats._ome_xml import SIZES as OME_SIZES
+from unnoise.images.formats._tiff_series import form
 from unnoise.images.image import Image
 from unnoise.images.units import spelled
 
@@ -61,7 +62,10 @@ def read(
         return _read_imagej(tif, series)
     vendor = _tiff_vendors.facts(tif, series)
     if vendor is not None:
-        return _read_vendor(vendor, dict(zip(series.axes, series.shape, strict=True)))
+        if "Y" not in series.axes:  # what was scanned along Z, or along T, is Y
+            step = vendor.steps.get("Z") if "Z" in series.axes else None
+            vendor = vendor._replace(steps={**vendor.steps, "Y": step})
+        return _read_vendor(vendor, dict(zip(*form(series), strict=True)))
     return _read_ome(xml) if series.kind == "ome" else _read_plain(series)
 
 

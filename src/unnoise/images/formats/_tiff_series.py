@@ -113,6 +113,7 @@ def series_of(tif: tifffile.TiffFile, path: Path) -> list[tifffile.TiffPageSerie
             found += loose
     _take_copies(found)
     found = [s for s in found if not is_mask(s)] or found
+    found = [s for s in found if not (s.kind == "lsm" and _is_reduced(s))] or found  # thumbnails
     # Each file of a set tells of the images in all files; its own ones are meant.
     if all(s.keyframe.parent is tif and not s.is_multifile for s in found):
         return found
@@ -132,6 +133,28 @@ def _take_copies(found: list[tifffile.TiffPageSeries]) -> None:
         if whole is not None:
             whole.levels.append(small)
             found.remove(small)
+
+
+def form(series: tifffile.TiffPageSeries) -> tuple[str, tuple[int, ...]]:
+    """Letters and shape of an image: tiles and positions of LSM are one axis, P, and what was
+    scanned along Z or T instead of Y is Y.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace
+    >>> form(SimpleNamespace(kind="lsm", axes="MPTCZX", shape=(2, 3, 4, 1, 5, 6)))
+    ('PTCYX', (6, 4, 1, 5, 6))
+    """
+    axes, shape = series.axes, tuple(map(int, series.shape))
+    if series.kind != "lsm":
+        return axes, shape
+    if axes.startswith("MP"):
+        axes, shape = axes[1:], (shape[0] * shape[1], *shape[2:])
+    axes = axes.replace("M", "P")
+    if "Y" not in axes:
+        scanned = "Z" if "Z" in axes else "T"
+        axes = axes.replace(scanned, "Y")
+    return axes, shape
 
 
 def _is_copy(small: tifffile.TiffPageSeries, whole: tifffile.TiffPageSeries) -> bool:

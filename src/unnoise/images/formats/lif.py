@@ -149,9 +149,24 @@ def _check_files(path: Path, images: Iterable[Any]) -> None:
     inner = path.parent.name.lower() == "metadata"
     root = (path.parent if inner else path).absolute()
     for one in images:
-        frames = getattr(getattr(one, "memory_block", None), "frames", None) or ()
-        names = (str(frame.file).replace("\\", "/") for frame in frames)
-        check_beside(root, (Path(one.parent.dirname, name) for name in names))
+        check_beside(root, _pixel_files(one))
+
+
+def _pixel_files(one: Any) -> list[Path]:
+    """The files that hold the pixels of an image, where the project only names them."""
+    frames = getattr(getattr(one, "memory_block", None), "frames", None) or ()
+    names = dict.fromkeys(str(frame.file).replace("\\", "/") for frame in frames)
+    return [Path(one.parent.dirname, name) for name in names]
+
+
+def _files(path: Path, one: Any) -> list[Path]:
+    """All files of an image that lies in several: what is named, and a LOF with its XLIF."""
+    others = [Path(one.parent.filepath), *_pixel_files(one)]
+    if path.suffix.lower() == ".lof":
+        twins = (path.with_suffix(suffix) for suffix in (".xlif", ".XLIF"))
+        others += [twin for twin in twins if twin.is_file()]
+    found = list(dict.fromkeys([path, *others]))
+    return found if len(found) > 1 else []
 
 
 def _image(path: Path, number: int, one: Any, started: Any) -> Image:
@@ -170,6 +185,7 @@ def _image(path: Path, number: int, one: Any, started: Any) -> Image:
         "samples": is_colour,
         "holds": [KEPT],
         "title": one.name,
+        "files": _files(path, one),
     }
     if layout.frame[:2] != ("Y", "X"):
         scanned = " and ".join(layout.frame[:2])

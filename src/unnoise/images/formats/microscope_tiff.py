@@ -15,7 +15,7 @@ ABOUT = (
         "LSM (Zeiss)",
         (".lsm",),
         *OWN,
-        "TCZYX",
+        "STCZYX, positions and tiles are S; the plane that was scanned is YX",
         "pixel size, frame interval, names and colours of channels, date, objective",
         writes=False,
         tested="files of the tests",

@@ -23,8 +23,8 @@ from unnoise.images.formats.registry import (
 )
 from unnoise.images.image import Image
 
-HDF5 = (".h5", ".hdf5", ".he5")
-"""Files whose results have the names of their datasets too."""
+NAMING = (".h5", ".hdf5", ".he5", ".zarr")
+"""Files whose results have the names of their images too."""
 WRITTEN = ".ome", ".tif"
 """The end of the names of results whose format can only be read."""
 
@@ -243,7 +243,7 @@ def _is_result(name: str, names: set[str]) -> bool:
     ends = [f"{ome}{suffix}", *(("", *only_read()) if suffix == WRITTEN[1] else ())]
     if any(f"{s}{end}" in names for s in sources for end in ends):
         return True
-    files = [Path(other) for other in names if other.lower().endswith(HDF5)]
+    files = [Path(other) for other in names if other.lower().endswith(NAMING)]
     return any(source.startswith(f"{file.stem}_") for file in files)
 
 

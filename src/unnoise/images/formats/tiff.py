@@ -73,7 +73,7 @@ def read(path: Path, axes: str | None = None, series: int | None = None) -> Imag
         xml = _ome_xml.parse(tif.ome_metadata) if one.kind == "ome" else None
         part = _tiff_series.alone(tif, one, _ome_xml.file_names(xml))
         _tiff_series.check_complete(tif, one, part)
-        names, shape = (one.axes, tuple(one.shape)) if part is None else (part.axes, part.shape)
+        names, shape = _tiff_series.form(one) if part is None else (part.axes, part.shape)
         palette = _palette_of(page, one.kind)
         if palette in ("gray", "colour"):
             names, shape, dtype = (
@@ -108,6 +108,8 @@ def read(path: Path, axes: str | None = None, series: int | None = None) -> Imag
         if palette == "labels":
             metadata["unfit"] = str(_palette.refusal(path))
         notes += _of_set(part, files)
+        if one.kind == "lsm" and "Y" not in one.axes:
+            notes.append(f"was scanned along {one.axes[-2]} and X, which are Y and X here")
         data = _pixels(path, one, number, part, (shape, dtype, palette))
     image = Image(
         data,
@@ -295,13 +297,14 @@ def _regions(
             expand = partial(_palette.expand, colours=colours, way=palette)
             shown = Shown(expand, np.dtype(np.uint8), (3,) if palette == "colour" else ())
         pages: Sequence[Any] = one
-        shape = tuple(one.shape)
+        _, shape = _tiff_series.form(one)
         if part is not None:
             pages, shape = [tif.pages[i] for i in part.pages], part.shape
         try:
             return Regions(path, files, pages, shape, shown)
         except (ValueError, IndexError):  # a single page tells of all, or their shapes differ
             whole = one.asarray()
+            whole = whole.reshape(shape) if part is None else whole
             return whole if shown is None or one.transform else shown.pixels_of(whole)
         finally:
             if problems:
@@ -326,7 +329,7 @@ def _axes(
     own = given or (None if is_expanded else _tiff_metadata.own_axes(series))
     if own:
         return ax.check(own, shape), position
-    pattern = [a if a in "TCZYX" else "?" for a in names]
+    pattern = [{"P": "S"}.get(a, a if a in "TCZYX" else "?") for a in names]
     if position is not None:
         if {"C", "S"} <= set(names) and min(shape[names.index("C")], shape[position]) > 1:
             swapped = names.translate(str.maketrans("CS", "SC"))

@@ -80,6 +80,8 @@ def read(path: Path, axes: str | None = None, series: int | None = None) -> Imag
     except Exception as error:  # values of any kind where numbers should be
         raise _zarr_store.explained(path, error) from error
     extras: dict[str, Any] = {"title": entry.name}
+    if "/" in entry.name:  # a field of a plate is known by its well
+        extras |= {"part": f"_{entry.name.replace('/', '_')}", "which": f" ({entry.name})"}
     extras |= {"note": "; ".join(notes)} if notes else {}
     extras |= {"unfit": _labels(path)} if "image-label" in entry.ome else {}
     return replace(image, path=path, metadata={**image.metadata, **extras})
