@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from faults.trials import Answer, Job, content
@@ -27,9 +28,10 @@ def meet(job: Job, at: int, then: str = "SIGCONT") -> None:
         If a law is broken.
     """
     s = job.scenario
+    deceived = {**s.values, "unnoise.images.atomic.CLOCK": -1e9}  # all processes seem dead
     with job.copy() as folder:
         first, second = job.zygote.meet(
-            folder, *s.arguments, other=s.arguments, at=at, then=then, values=s.values
+            folder, *s.arguments, other=s.arguments, at=at, then=then, values=deceived
         )
         assert second is not None, f"there is no act {at}"
         _refused_or_done(second)
@@ -61,3 +63,22 @@ def _refused_or_done(answer: Answer) -> None:
         told = answer.err.strip().splitlines()
         assert told[-1].startswith("unnoise: "), answer.err
         assert "unexpected" not in told[-1], answer.err
+
+
+def kill_queue(job: Job, at: int) -> None:
+    """Kill a program with a queue at one of its acts: what it has taken is in its records.
+
+    Raises
+    ------
+    AssertionError
+        If a job is lost, or another program does not go on.
+    """
+    s = job.scenario
+    with job.copy() as folder:
+        answer = job.zygote.run(folder, *s.arguments, fault={"kind": "KILL", "at": at})
+        assert answer.code in (-9, 0), answer
+        taken = {line.split()[1] for line in answer.out.splitlines() if "submitted" in line}
+        records = (folder / "queue" / "jobs").glob("*.json")
+        kept = {json.loads(file.read_text())["request"]["inputs"][0] for file in records}
+        assert taken <= kept, f"{taken - kept} are lost"
+        job.again(folder)

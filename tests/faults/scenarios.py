@@ -230,3 +230,11 @@ SCENARIOS = {
         ),
     )
 }
+QUEUE = Scenario(
+    "queue",
+    ("queue", "a.tif", "b.tif", "c.tif"),
+    _three,
+    ("out/a.tif", "out/b.tif", "out/c.tif"),
+    loose=("queue",),
+)
+"""A program with a queue: `faults.queued`."""

@@ -5,6 +5,7 @@
     python -m faults.soak --full-disks       # small disks of their own (Linux, root)
     python -m faults.soak --system           # errors beneath Python (Linux, gcc)
     python -m faults.soak --meetings 50      # two runs that want the same place
+    python -m faults.soak --queue 40         # a program with a queue of jobs is killed
     python -m faults.soak --refused 100      # errors and signals at writes, drawn with a seed
     python -m faults.soak --disturbed 100    # inputs gone, replaced, cut or unreadable; the clock
     python -m faults.soak --table            # what the ledger says, as docs/reliability.md
@@ -32,9 +33,9 @@ from typing import Any
 
 from faults import points, shim
 from faults.inject import WRITES
-from faults.meetings import MEETING, meet, waits
+from faults.meetings import MEETING, kill_queue, meet, waits
 from faults.points import Point
-from faults.scenarios import SCENARIOS
+from faults.scenarios import QUEUE, SCENARIOS
 from faults.trials import Job, Zygote, mounted
 
 LEDGER = Path("faults.jsonl")
@@ -57,6 +58,7 @@ WORDS = {
     "disk": "a disk of so few bytes more than the job begins with",
     "meeting": "a second run of the same kind to the same place, at any act of the first",
     "meeting, killed": "the same, and the first is killed there",
+    "queue": "SIGKILL of a program with a queue of three jobs, at any act",
     "beneath": "error of the system beneath Python (LD_PRELOAD): ENOSPC or EIO of one act",
 }
 
@@ -92,7 +94,8 @@ class Soak:
     def job(self, name: str) -> Job:
         """A prepared job."""
         if name not in self.jobs:
-            self.jobs[name] = Job(SCENARIOS[name], self.zygote, self.folder / name)
+            scenario = QUEUE if name == "queue" else SCENARIOS[name]
+            self.jobs[name] = Job(scenario, self.zygote, self.folder / name)
         return self.jobs[name]
 
     def attempt(
@@ -181,6 +184,16 @@ def meetings(soak: Soak, count: int) -> None:
             soak.attempt(name, {**point, "then": "SIGKILL"}, "meeting, killed", meet)
 
 
+def queues(soak: Soak, count: int) -> None:
+    """Kills of a program with a queue, and programs that want the same one."""
+    for number in range(count):
+        at = random.Random(number).choice(waits(soak.job("queue").acts))
+        if number % 4:
+            soak.attempt("queue", {"at": at}, "queue", kill_queue)
+        else:
+            soak.attempt("queue", {"at": at, "then": "SIGKILL"}, "meeting, killed", meet)
+
+
 def beneath(soak: Soak) -> None:
     """Errors that libraries meet when they call the system themselves."""
     for name in SCENARIOS:
@@ -203,7 +216,12 @@ def table() -> Iterator[str]:
     around = ("GONE", "REPLACED", "TRUNCATED", "EIO, read", "EACCES, read", "CLOCK")
     commands |= dict.fromkeys(around, "--disturbed 100")
     commands |= dict.fromkeys(("TERM", "INT", "ENOSPC", "EIO", "EACCES"), "--refused 100, --all")
-    commands |= {"KILL any time": "--kills 200", "disk": "--full-disks", "beneath": "--system"}
+    commands |= {
+        "queue": "--queue 40",
+        "KILL any time": "--kills 200",
+        "disk": "--full-disks",
+        "beneath": "--system",
+    }
     yield "| fault | trials | losses | command: `python -m faults.soak` |"
     yield "|---|---|---|---|"
     for kind, words in WORDS.items():
@@ -219,7 +237,7 @@ def main() -> int:
     """The soak."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=0, metavar="N")
-    for name in ("meetings", "refused", "disturbed"):
+    for name in ("meetings", "queue", "refused", "disturbed"):
         parser.add_argument(f"--{name}", type=int, default=0, metavar="N")
     for name in ("all", "full-disks", "system", "table"):
         parser.add_argument(f"--{name}", action="store_true")
@@ -232,6 +250,7 @@ def main() -> int:
         parts = (
             (wanted.kills, lambda soak: seeded(soak, wanted.kills), {}),
             (wanted.meetings, lambda soak: meetings(soak, wanted.meetings), {}),
+            (wanted.queue, lambda soak: queues(soak, wanted.queue), {}),
             (wanted.refused, lambda soak: refused(soak, wanted.refused), {}),
             (wanted.disturbed, lambda soak: disturbed(soak, wanted.disturbed), {}),
             (wanted.all, everything, {}),

@@ -182,8 +182,9 @@ class Job:
             yield folder
 
     def known(self, files: Mapping[str, bytes]) -> dict[str, bytes]:
-        """Files without those that hold the time."""
-        return {k: v for k, v in files.items() if k not in self.scenario.loose}
+        """Files without those that hold the time, and without the records of a queue."""
+        loose = self.scenario.loose
+        return {k: v for k, v in files.items() if not {k, k.partition("/")[0]} & {*loose}}
 
     def try_fault(
         self, *, room: int | None = None, share: float | None = None, **fault: Any
@@ -265,7 +266,7 @@ class Job:
 
     def _rescued(self, folder: Path, answer: Answer) -> None:
         """What is kept elsewhere, or of a job that was stopped, is named; there is nothing else."""
-        for kept in folder.glob("out*.model"):
+        for kept in (*folder.glob("out*.model"), *folder.glob("out/*.model")):
             assert kept.name in answer.err, f"{kept.name} is not named: {answer.err[-400:]}"
             shutil.rmtree(kept)
         left = [kept.name for kept in Path(self.zygote.tmp).glob("unnoise-*")]

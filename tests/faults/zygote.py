@@ -29,6 +29,7 @@ LOADED = (
     "unnoise.app.calibrate",
     "unnoise.app.correct",
     "unnoise.app.cli.progress",
+    "unnoise.app.session.jobs",
     "unnoise.app.cli.main",
     "unnoise.training.history",
     "unnoise.training.methods.n2v",
@@ -125,6 +126,9 @@ def _run(wanted: dict[str, Any], folder: str) -> NoReturn:
             setattr(importlib.import_module(module), name, value)
         from faults.inject import Fault, install
         from unnoise.app.cli.main import main
+
+        if wanted["arguments"][0] == "queue":
+            from faults.queued import main  # type: ignore[assignment]
 
         fault = Fault(**wanted["fault"])
         true_open = open

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from unnoise.app import dry_run
 from unnoise.app.events import Event, Message
-from unnoise.app.files import OutputOptions, check_outputs, claimed_results
+from unnoise.app.files import OutputOptions, check_outputs
 from unnoise.app.predict import copy_file
 from unnoise.errors import AxesError, InputError
 from unnoise.images import formats
+from unnoise.models.claim import all_claimed
 from unnoise.noise.camera.pixel_maps import PixelMaps
 
 MOST_FRAMES = 400
@@ -58,12 +59,12 @@ def correct_files(
     )
     corrected = [maps.corrected(image) for image in images]
     nothing = [None] * len(places)
-    yield from check_outputs(corrected, places, nothing, writing)
-    yield from map(Message, maps.lines())
-    if dry:
-        yield from dry_run.of_files(dry_run.Places(corrected, places, nothing, writing))
-        return
-    with claimed_results(places, writing):
+    with all_claimed(places):
+        yield from check_outputs(corrected, places, nothing, writing)
+        yield from map(Message, maps.lines())
+        if dry:
+            yield from dry_run.of_files(dry_run.Places(corrected, places, nothing, writing))
+            return
         for image, place in zip(corrected, places, strict=True):
             yield from copy_file(image, place, writing)
 

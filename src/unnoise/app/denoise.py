@@ -22,7 +22,6 @@ from unnoise.app.files import (
     PreviewOptions,
     ReportOptions,
     check_outputs,
-    claimed_results,
     notes,
     open_targets,
 )
@@ -37,7 +36,7 @@ from unnoise.images import formats
 from unnoise.images.image import Image
 from unnoise.models import backends
 from unnoise.models import folder as model_folder
-from unnoise.models.claim import claimed
+from unnoise.models.claim import all_claimed, claimed
 from unnoise.models.model import Model
 from unnoise.nets.device import select_device
 from unnoise.noise.inspect import NoiseReport
@@ -113,71 +112,68 @@ def denoise_files(
     partners = yield from open_targets(paths, targets, reading, config)
     if config.entry.pairs == "clean" and partners:  # the result has their units
         writing = writing.typed(partners[0].dtype)
-    not_carried = check_outputs(images, results, spreads, writing)
-    places = [*results, *filter(None, spreads)]
-    with claimed_results(places, writing):
-        pass  # nobody else is at them
-    yield from notes(images)
-    yield from not_carried
+    with all_claimed([*results, *filter(None, spreads)]):  # until they are written
+        not_carried = check_outputs(images, results, spreads, writing)
+        yield from notes(images)
+        yield from not_carried
 
-    def plans_of(numbers: Sequence[int]) -> list[tuple[list[int], tuple[MethodChoice, Model]]]:
-        found = []
-        for group in _groups(images, numbers, each, config):
-            own = [partners[i] for i in group] if partners else None
-            found.append((group, planned([images[i] for i in group], own, settings, reading)))
-        return found
+        def plans_of(numbers: Sequence[int]) -> list[tuple[list[int], tuple[MethodChoice, Model]]]:
+            found = []
+            for group in _groups(images, numbers, each, config):
+                own = [partners[i] for i in group] if partners else None
+                found.append((group, planned([images[i] for i in group], own, settings, reading)))
+            return found
 
-    plans, failed = batch.possible(images, plans_of, tolerant)
-    yield from failed
-    for _, (_, model) in plans:
-        for level in model.levels:
-            backends.check_model(level, writing.backend)  # before any training
-    if save_model and len(plans) > 1:
-        raise InputError(
-            f"the images need {len(plans)} models, so one --save-model folder cannot hold them; "
-            f"leave it out, or denoise alike images in one run"
+        plans, failed = batch.possible(images, plans_of, tolerant)
+        yield from failed
+        for _, (_, model) in plans:
+            for level in model.levels:
+                backends.check_model(level, writing.backend)  # before any training
+        if save_model and len(plans) > 1:
+            raise InputError(
+                f"the images need {len(plans)} models, so one --save-model folder cannot hold "
+                f"them; leave it out, or denoise alike images in one run"
+            )
+        if save_model:
+            place, size = Path(save_model), model_folder.needed(plans[0][1][1])
+            model_folder.check_place(place, overwrite=writing.overwrite, nbytes=size)
+            with claimed(place):
+                pass  # nobody else is at it
+        if dry:
+            places = dry_run.Places(images, results, spreads, writing, save_model)
+            yield from dry_run.of_denoising(plans, places, partners, select_device(device))
+            return
+        work = _Batch(
+            settings,
+            images,
+            partners,
+            results,
+            spreads,
+            reading,
+            writing,
+            device,
+            save_model,
+            shown=[] if reporting.wanted else None,
+            tolerant=tolerant,
+            preview=reporting.preview,
         )
-    if save_model:
-        place, size = Path(save_model), model_folder.needed(plans[0][1][1])
-        model_folder.check_place(place, overwrite=writing.overwrite, nbytes=size)
-        with claimed(place):
-            pass  # nobody else is at it
-    if dry:
-        where = dry_run.Places(images, results, spreads, writing, save_model)
-        yield from dry_run.of_denoising(plans, where, partners, select_device(device))
-        return
-    work = _Batch(
-        settings,
-        images,
-        partners,
-        results,
-        spreads,
-        reading,
-        writing,
-        device,
-        save_model,
-        shown=[] if reporting.wanted else None,
-        tolerant=tolerant,
-        preview=reporting.preview,
-    )
-    with claimed_results(places, writing):
         for group, (choice, model) in plans:
             stopped = yield from work.denoise(group, choice, model)
             if stopped:
                 return
-    if work.shown is not None:
-        path = reporting.place(results, overwrite=writing.overwrite)
-        yield from reported(
-            path,
-            "Denoising",
-            reporting,
-            work.runs,
-            work.shown,
-            work.measured,
-            work.lines,
-        )
-    if work.problem is not None:
-        raise work.problem
+        if work.shown is not None:
+            path = reporting.place(results, overwrite=writing.overwrite)
+            yield from reported(
+                path,
+                "Denoising",
+                reporting,
+                work.runs,
+                work.shown,
+                work.measured,
+                work.lines,
+            )
+        if work.problem is not None:
+            raise work.problem
 
 
 @dataclass

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,6 @@ from unnoise.images.formats.registry import suffix_of
 from unnoise.images.formats.writer import Writer
 from unnoise.images.image import Image, as_image
 from unnoise.images.pixel_types import pixel_type
-from unnoise.models.claim import all_claimed
 from unnoise.noise.artifacts.realign import realigned
 from unnoise.noise.excluded_pixels import with_mask
 
@@ -320,19 +318,6 @@ def open_targets(
                 f"files with --targets"
             )
     return [reading.check(image) for image in others]
-
-
-@contextlib.contextmanager
-def claimed_results(places: Sequence[Path], writing: OutputOptions) -> Iterator[None]:
-    """Keep every other run from writing results, none of which may have come meanwhile."""
-    with all_claimed(places):
-        for place in places:
-            if place.exists() and not (writing.overwrite or unfinished.is_named(place)):
-                raise InputError(
-                    f"another run has written {place} meanwhile; add --overwrite or choose another "
-                    f"name with -o"
-                )
-        yield
 
 
 def check_outputs(

@@ -30,7 +30,6 @@ from unnoise.app.files import (
     PreviewOptions,
     ReportOptions,
     check_outputs,
-    claimed_results,
     notes,
 )
 from unnoise.app.large import ALONE, Sharing, predict_large
@@ -44,6 +43,7 @@ from unnoise.images.formats import unfinished
 from unnoise.images.image import Image
 from unnoise.models import backends
 from unnoise.models import folder as model_folder
+from unnoise.models.claim import all_claimed
 from unnoise.models.model import Model
 from unnoise.models.overlap import Behind
 from unnoise.models.predict import predict
@@ -112,20 +112,22 @@ def predict_files(
     spreads = writing.spreads(images, results)
     for result, spread in zip(results, spreads, strict=True):
         unfinished.tidy(result, *filter(None, [spread]))
-    yield from check_outputs(images, results, spreads, writing)
-    found = (level.joined for level in model.levels if level.joined is not None)
-    joined = list(dict.fromkeys(frames.line() for frames in found))
-    yield from map(Message, joined)
-    if dry:
-        places = dry_run.Places(images, results, spreads, writing)
-        yield from dry_run.of_prediction(model, places, reading, select_device(device), tolerant)
-        return
-    shown: list[DenoisedPlane] | None = [] if reporting.wanted else None
-    done: list[Image] = []
     several = list(zip(images, results, spreads, strict=True))
     alone = [work for work in several if in_memory or not sharing.wanted(work[0], writing)]
     own = [place for _, *both in alone for place in both if place is not None]
-    with claimed_results(own, writing):  # a large result is claimed by those who share it
+    with all_claimed(own):  # a large result is claimed by those who share it
+        yield from check_outputs(images, results, spreads, writing)
+        found = (level.joined for level in model.levels if level.joined is not None)
+        joined = list(dict.fromkeys(frames.line() for frames in found))
+        yield from map(Message, joined)
+        if dry:
+            places = dry_run.Places(images, results, spreads, writing)
+            yield from dry_run.of_prediction(
+                model, places, reading, select_device(device), tolerant
+            )
+            return
+        shown: list[DenoisedPlane] | None = [] if reporting.wanted else None
+        done: list[Image] = []
         for image, result, spread in several:
             try:
                 model.check(image)

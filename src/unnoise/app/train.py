@@ -229,9 +229,9 @@ def train_files(
     """
     place = Path(folder)
     ranks = of_torchrun()
-    if ranks.leads:
-        model_folder.check_place(place, overwrite=overwrite)
     with claimed(place) if ranks.leads else contextlib.nullcontext():
+        if ranks.leads:
+            model_folder.check_place(place, overwrite=overwrite)
         paths = reading.paths(inputs)
         images = [reading.check(image) for image in reading.find(paths)]
         paths = [image.path or Path(image.name) for image in images]

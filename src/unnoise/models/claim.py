@@ -20,8 +20,10 @@ MOST = 64
 def claimed(folder: Path, what: str = "the model") -> Iterator[None]:
     """Keep every other run from writing a model folder, or a result, while this lasts.
 
-    The lock is on a hidden file beside the folder, since the folder itself is replaced whole. The
-    system takes it from a process that dies, so a file that such a one left behind locks nothing.
+    The lock is on a hidden file beside the folder, since the folder itself is replaced whole. It
+    comes before whatever takes leftovers of dead processes away, as a clock that was set makes
+    living ones look dead. The system takes it from a process that dies, so a file that such a one
+    left behind locks nothing.
 
     Parameters
     ----------
@@ -47,6 +49,7 @@ def claimed(folder: Path, what: str = "the model") -> Iterator[None]:
     file = _file(folder)
     lock = FileLock(file, timeout=0, thread_local=False)
     try:
+        file.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout as error:
         raise InputError(
