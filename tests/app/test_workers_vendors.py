@@ -24,7 +24,7 @@ from .piecewise import content, run
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "formats"
 FILES = (
-    "czi/CellDivision_T3_Z6_CH1_X300_Y200_DCV_ZSTD.czi",
+    pytest.param("czi/CellDivision_T3_Z6_CH1_X300_Y200_DCV_ZSTD.czi", marks=pytest.mark.slow),
     "nd2/cluster.nd2",
     "lif/testdata_2channel_xz.lif",
 )

@@ -318,6 +318,7 @@ def test_the_report_of_a_run_in_a_browser(run: Run, cells: Path, browser: Any) -
     assert "estimated" in browser.run("document.body.innerText")
 
 
+@pytest.mark.slow
 def test_the_report_of_a_large_noisy_image_stays_below_5_mb(run: Run, tmp_path: Path) -> None:
     """The whole plane and its middle with all maps are both shown; noise compresses badly."""
     rng = np.random.default_rng(0)

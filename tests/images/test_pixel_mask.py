@@ -58,6 +58,17 @@ def test_holes_in_a_constant_become_the_constant(value: float, bad: float) -> No
     np.testing.assert_allclose(fill(plane, ~np.isfinite(plane)), value, rtol=1e-9)
 
 
+def test_pixels_that_are_kept_are_told_from_those_that_are_replaced() -> None:
+    x = ramp()[None, None, None, None]
+    excluded, kept = holes(x.shape), holes(x.shape, 0.5, seed=1)
+    for given, expected in ((kept, excluded & kept), (None, np.zeros_like(excluded))):
+        mask = PixelMask.of_planes(x, excluded, given)
+        image = replace(Image.from_array(x[0, 0, 0, 0], "YX"), mask=mask)
+        np.testing.assert_array_equal(image.excluded(), excluded)
+        found = image.kept()
+        np.testing.assert_array_equal(False if found is None else found, expected)
+
+
 def test_a_lone_hole_is_filled_from_the_pixels_that_touch_it() -> None:
     """On a parabola a mean is too high by the mean squared distance of what it is of."""
     square = np.tile((np.arange(33.0) - 16) ** 2, (33, 1))

@@ -84,3 +84,11 @@ def test_a_reader_never_sees_files_of_two_times(
 
     monkeypatch.setattr(Path, "read_bytes", reading)
     assert read_files(tmp_path, "abc") == LEFT
+
+
+def test_what_a_kill_left_half_moved_is_not_lost_by_the_next_change(tmp_path: Path) -> None:
+    replace_files(tmp_path, {"a": b"1"})
+    (tmp_path / PENDING).mkdir()
+    (tmp_path / PENDING / "a").write_bytes(b"2")
+    replace_files(tmp_path, {"b": b"3"})
+    assert read_files(tmp_path, ["a", "b"]) == {"a": b"2", "b": b"3"}

@@ -12,12 +12,13 @@ import torch
 from synthetic import white
 from tiny import CPU, tiny, two_steps, untrained
 from unnoise.config.config import Config
-from unnoise.errors import InputError
+from unnoise.errors import InputError, ModelError
 from unnoise.images.together import PENDING
 from unnoise.models import folder
 from unnoise.models.build import ready
 from unnoise.models.integrity import fault
 from unnoise.models.migration import with_correlation
+from unnoise.models.model import EnsembleMember
 from unnoise.models.provenance import Source
 
 X = white((40, 44))
@@ -51,6 +52,53 @@ def test_a_change_that_a_kill_interrupted_is_completed(tmp_path: Path) -> None:
     assert folder.identity(tmp_path / "m") == whole
     found = folder.load(tmp_path / "m").weights
     assert all(torch.equal(found[name], w) for name, w in other.weights.items())
+
+
+def test_places_that_a_model_must_not_take_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, _ = untrained(X, tiny())
+    place = tmp_path / "m"
+    folder.save(place, model)
+    (tmp_path / "link").symlink_to(tmp_path / "gone")
+    (tmp_path / "file").write_text("")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").write_text("")
+    for name, words in (
+        ("link", "is a link to .*gone, which is missing"),
+        ("file", "is a file"),
+        ("other", "holds other files"),
+        ("m", "exists; add --overwrite"),
+    ):
+        with pytest.raises(InputError, match=words):
+            folder.check_place(tmp_path / name, overwrite=False)
+    folder.check_place(place, overwrite=True)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    with pytest.raises(InputError, match="is the current folder"):
+        folder.check_place(Path("."), overwrite=True)
+    monkeypatch.chdir(place)
+    folder.check_place(Path("."), overwrite=True)
+    with pytest.raises(InputError, match="No space"):
+        folder.check_place(tmp_path / "new", overwrite=False, nbytes=2**62)
+
+
+def test_a_folder_takes_no_more_than_it_is_said_to_need(tmp_path: Path) -> None:
+    model, _ = untrained(X, tiny())
+    five = {name: [w] * 5 for name, w in model.weights.items()}
+    folder.save(tmp_path / "m", model, [], five)
+    taken = sum(file.stat().st_size for file in (tmp_path / "m").iterdir())
+    weights = sum(w.nbytes for w in model.weights.values())
+    assert taken < folder.needed(model) < 6 * weights + 2**20 + 1
+
+
+def test_a_folder_of_a_later_version_is_told_as_such(tmp_path: Path) -> None:
+    model, _ = untrained(X, tiny())
+    folder.save(tmp_path / "m", model)
+    config = tmp_path / "m" / folder.CONFIG
+    config.write_text(config.read_text().replace("format: 2", "format: 3"))
+    with pytest.raises(ModelError, match="newer unnoise"):
+        folder.load(tmp_path / "m")
 
 
 @pytest.mark.parametrize("targets", [False, True])
@@ -99,6 +147,9 @@ def test_values_at_the_edge_of_what_is_allowed_are_allowed() -> None:
     model, _ = untrained(X, two_steps("n2v", "net.batch_norm=true"))
     flat = {k: 0 * w if "running_var" in k else w for k, w in model.weights.items()}
     assert fault(replace(model, weights=flat)) == ""
+    for share, fits in ((-0.1, False), (0.0, True), (1.0, True), (1.1, False), (2.0, False)):
+        both = replace(model, second=EnsembleMember(model, share))
+        assert (fault(both) == "") == fits
     shipped, _ = untrained(X, Config.preset(method="instant"))
     for bins, fits in ((0, False), (1, True), (2, True), (3, False), (4, True), (5, False)):
         weights = {**shipped.weights, "bins": torch.tensor(bins)}

@@ -11,7 +11,7 @@ import pytest
 
 from tiny import tiny, untrained
 from unnoise.images.image import Image
-from unnoise.models import frame_tiles
+from unnoise.models import frame_tiles, overlap
 from unnoise.models.overlap import ROOM, Behind, ahead
 from unnoise.models.predict import predict
 
@@ -144,6 +144,60 @@ def test_calls_that_wait_are_not_made_where_the_block_fails() -> None:
     with pytest.raises(KeyboardInterrupt):
         block()
     assert found == [1]
+
+
+def test_calls_that_wait_are_not_made_after_one_that_failed() -> None:
+    begun, go, found = threading.Event(), threading.Event(), list[int]()
+
+    def fail() -> None:
+        begun.set()
+        assert go.wait(WAIT)
+        raise OSError(28, "no space left")
+
+    def block() -> None:
+        with Behind(room=3) as writer:
+            writer(fail)
+            assert begun.wait(WAIT)
+            for n in (1, 2):
+                writer(found.append, n)
+            go.set()
+
+    with pytest.raises(OSError, match="no space left"):
+        block()
+    assert found == []
+
+
+def test_the_next_call_tells_what_went_wrong_before() -> None:
+    failed = threading.Event()
+
+    def fail() -> None:
+        try:
+            raise OSError(28, "no space left")
+        finally:
+            failed.set()
+
+    def block() -> None:
+        with Behind() as writer:
+            writer(fail)
+            assert failed.wait(WAIT)
+            for _ in range(ROOM + 3):  # the last ones find no room before the error is known
+                writer(int)
+            pytest.fail("nobody told")
+
+    with pytest.raises(OSError, match="no space left"):
+        block()
+
+
+def test_a_source_may_take_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overlap, "TICK", 0.005)
+    late = threading.Event()
+
+    def source() -> Iterator[int]:
+        for n in range(3):
+            late.wait(0.05)
+            yield n
+
+    assert list(ahead(source())) == [0, 1, 2]
 
 
 class Spied:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from synthetic import white
 from tiny import tiny, untrained
+from unnoise.config.config import Config
 from unnoise.images import axes as ax
 from unnoise.images.image import Image
 from unnoise.models import stream
@@ -94,6 +95,28 @@ def test_nobody_shares_a_chunk_and_tiles_stay_small(chunk: tuple[int, int], room
         assert side == size or side % unit == 0
     assert all(tile <= side for tile, side in zip(plan.tile, most, strict=True))
     assert math.prod(-(-a // b) for a, b in zip(plan.sizes, plan.sides, strict=True)) == plan.count
+
+
+def test_the_tiles_of_a_piece_are_counted() -> None:
+    assert Plan((1, 2, 3, 100, 64), (1, 1, 2, 60, 64), (30, 40)).tiles_per_piece == 2 * 2 * 2
+    assert Plan((1, 2, 9, 100, 64), (1, 1, 9, 60, 64), (4, 60, 64)).tiles_per_piece == 3
+
+
+def test_filters_that_need_the_plane_get_the_plane(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream, "ROOM", {2: 1.0})
+    for method, count in (("tv", 3), ("gaussian", None)):
+        model, image = untrained(10 + white((3, 40, 44)), Config(method=method), "TYX")
+        plan = Plan.of(Ready(model, image, device="cpu"), {"Y": 7})
+        assert plan.count == (count or plan.count)
+        assert (plan.sides[-2:] == (40, 44)) == (method == "tv")
+
+
+def test_what_fits_is_one_piece_whatever_its_chunks() -> None:
+    model, image = untrained(10 + white((64, 64)), tiny())
+    plan = Plan.of(Ready(model, image, device="cpu"), {"Y": 7, "X": 60})
+    assert (plan.count, plan.tile, plan.sides[-2:]) == (1, (64, 64), (64, 64))
+    model, image = untrained(10 + white((8, 32, 32)), tiny().set("ndim=3"), "ZYX")
+    assert Plan.of(Ready(model, image, device="cpu"), {"Z": 3}).sides == (1, 1, 8, 32, 32)
 
 
 def test_a_plan_is_the_same_on_every_machine(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,6 +27,7 @@ GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "images.together",
         ),
         (
+            "models/test_folder*",
             "models/test_model*",
             "models/test_integrity*",
             "models/test_migration*",

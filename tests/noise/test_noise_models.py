@@ -289,6 +289,9 @@ def curve(**changes: object) -> dict[str, object]:
     "values",
     [
         GOOD | {"gain": -1},
+        GOOD | {"read_variance": -1},
+        MODELS["emccd"].to_dict() | {"gain": 0},
+        MODELS["emccd"].to_dict() | {"read_variance": -0.5},
         GOOD | {"gain": [1, 2]},
         GOOD | {"gain": "two"},
         GOOD | {"extra": 1},
@@ -315,9 +318,9 @@ def test_weights_of_a_mixture_sum_to_one_and_those_that_do_stay_bit_for_bit() ->
     rest = model.knots, model.variances
     doubled = Mixture(*rest, 2 * model.weights, model.means, model.sigmas)
     np.testing.assert_allclose(doubled.weights, model.weights, rtol=1e-15)
-    tenths = np.full((3, 10), 0.1)  # whose sum is not 1 but 1 - 1e-16
-    kept = Mixture(*rest, tenths, 0 * tenths, 1 + tenths)
-    np.testing.assert_array_equal(kept.weights, tenths)
+    rounded = np.tile([0.7, 0.2, 0.1], (3, 1))  # whose sum is not 1 but 1 - 1e-16
+    kept = Mixture(*rest, rounded, 0 * rounded, 1 + rounded)
+    np.testing.assert_array_equal(kept.weights, rounded)
 
 
 def test_noise_of_dim_units_is_not_rounded_up() -> None:
