@@ -97,7 +97,7 @@ class _ImagePage:
             with el.tag("div"):
                 self._axes = el.field("Axes", "", self._set("axes"), hint=AXES)
                 el.field("Images of the file", "", self._set("series"), hint=SERIES)
-                el.field("Channels", "", self._set("channels"), hint="As 0 or 0,2, from 0 on.")
+                el.field("Channels", "", self._set("channels"), hint="As 0 or 0,2; the first is 0.")
                 el.field("Frames", "", self._set("time"), hint="As 0:50; 50 is not among them.")
                 el.field("Slices", "", self._set("z"), hint="As 10:20.")
 
@@ -264,7 +264,9 @@ def read_facts(found: Look) -> list[tuple[str, str]]:
         ("Pixel size", ", ".join(steps) or "not in the file"),
     ]
     if len(found.channels) > 1:
-        pairs.append(("Channels", ", ".join(found.channels)))
+        count = len(found.channels)
+        is_named = found.channels != tuple(map(str, range(count)))
+        pairs.append(("Channels", ", ".join(found.channels) if is_named else f"{count}, not named"))
     if found.images > 1:
         pairs.append(("Images", f"{found.images}; this is the first"))
     return pairs

@@ -1,0 +1,42 @@
+"""What the page of an image says of how it was read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from unnoise.app.session.look import Look
+from unnoise.app.web.image_page import read_facts, verdict_facts
+
+LOOK = Look(
+    images=1,
+    name="cells.lif",
+    axes="CYX",
+    shape=(2, 64, 48),
+    dtype="uint8",
+    scale={"Y": 0.14},
+    units={"Y": "µm"},
+    channels=("0", "1"),
+    noise=("independent",),
+    method="instant",
+    why="as asked for",
+    seconds=None,
+    memory=490_100_000,
+)
+
+
+@pytest.mark.parametrize(
+    ("names", "told"), [(("0", "1"), "2, not named"), (("DAPI", "1"), "DAPI, 1")]
+)
+def test_numbers_are_no_names_of_channels(names: tuple[str, ...], told: str) -> None:
+    facts = dict(read_facts(replace(LOOK, channels=names)))
+    assert facts["Channels"] == told
+    assert facts["Pixel size"] == "Y 0.14 µm"
+    assert "Channels" not in dict(read_facts(replace(LOOK, channels=("0",))))
+
+
+def test_memory_is_told_as_well_as_it_is_known() -> None:
+    facts = dict(verdict_facts(LOOK))
+    assert facts["Memory"] == "up to 500 MB"
+    assert facts["Time"] == "not known before it runs"
