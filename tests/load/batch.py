@@ -117,8 +117,8 @@ def watched(command: list[str], ledger: Path) -> tuple[int, str, list[tuple[int,
         while process.poll() is None:
             now = alive(process)
             done = ledger.read_bytes().count(b"done") if ledger.exists() else 0
-            if now is not None and now.memory and done:  # none is left at its very end
-                sizes[done] = now
+            if now is not None and now.memory and done:
+                sizes.setdefault(done, now)  # it lets go of all at its very end
                 seconds = sum(process.cpu_times()[:2]) if process.is_running() else seconds
             time.sleep(0.05)
         said.seek(0)

@@ -290,10 +290,11 @@ class _Batch:
                 if not choice.reports:  # else `announced` has warned
                     yield from shifted_rows(found)
                 yield trained(final, images, run)
-                known = {report.name for report in self.measured}
-                self.measured += [report for report in found if report.name not in known]
-                self.runs.append(facts(images, final, run.history))
-                self.lines += [line for line in (choice.why, *told) if line]
+                if self.shown is not None:  # of a thousand models all would stay in memory
+                    known = {report.name for report in self.measured}
+                    self.measured += [report for report in found if report.name not in known]
+                    self.runs.append(facts(images, final, run.history))
+                    self.lines += [line for line in (choice.why, *told) if line]
             if save_model and run.fraction == 1:
                 try:
                     over = self.writing.overwrite or self.saved

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from unnoise.app.events import Event, Message, Saved
+from unnoise.app.events import Event, Message, Preview, Saved
 from unnoise.app.session.job import Job
-from unnoise.app.session.jobs import JobQueue
+from unnoise.app.session.jobs import PREVIEWS, JobQueue
 from unnoise.app.session.request import Request
 from unnoise.images.image import Image
 
@@ -114,3 +114,18 @@ def test_a_queue_that_closes_while_clients_submit(tmp_path: Path, gate: threadin
     again.close(stop=True)
     assert {job.id for job in submitted} <= set(found)
     assert set(found.values()) <= {"done", "interrupted", "stopped"}
+
+
+def test_the_last_jobs_alone_keep_their_previews(monkeypatch: pytest.MonkeyPatch) -> None:
+    pixels = np.zeros((2, 2), np.float32)
+
+    def work(request: Request, images: object = None) -> Generator[Event]:
+        yield Preview("a.tif", 1, 0.5, (0, 0), pixels, pixels)
+        yield Saved(Path("a.tif"))
+
+    monkeypatch.setattr(Request, "events", work)
+    queue = JobQueue(None)
+    jobs = [queue.submit(filtered(Path("a")), IMAGES) for _ in range(PREVIEWS + 3)]
+    assert queue.join(60)
+    assert [job.preview is None for job in jobs] == [True] * 3 + [False] * PREVIEWS
+    queue.close(stop=True)

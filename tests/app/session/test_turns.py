@@ -50,3 +50,11 @@ def test_owners_whose_jobs_run_wait_for_the_others() -> None:
         assert job is not None
         assert job.owner == expected
         job.state = "running"
+
+
+def test_a_restart_forgets_no_turn() -> None:
+    jobs = jobs_of("aabb")
+    jobs[0].state, jobs[0].started = "done", 5.0
+    job = Turns(jobs).next(jobs)
+    assert job is not None
+    assert job.owner == "b"

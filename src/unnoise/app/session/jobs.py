@@ -28,6 +28,8 @@ PATIENCE = 60.0
 
 IDLE = 300.0
 """Seconds in which a process waits for a job."""
+PREVIEWS = 8
+"""Jobs that have ended and keep their preview, up to 2 MB each; the others can be hundreds."""
 
 
 class JobQueue:
@@ -72,11 +74,11 @@ class JobQueue:
         self._children: dict[str, Child] = {}
         self._spare: Child | None = None
         self._idle: threading.Timer | None = None
-        self._turns = Turns()
         self._closing = False
         self.problems: list[str] = []
         found, unreadable = self._history.load()
         self.problems += unreadable
+        self._turns = Turns(found)
         orphans = Orphans(found)
         self._left = [job for job in found if job.state == "running"]
         for job in found:
@@ -286,6 +288,9 @@ class JobQueue:
     def _end(self, job: Job) -> None:
         job.pid = None
         job.end(time.time())
+        shown = [one for one in self._jobs.values() if one.is_over and one.preview is not None]
+        for old in sorted(shown, key=lambda one: one.ended or 0)[:-PREVIEWS]:
+            old.preview = None
 
     def _next(self) -> Job | None:
         """The job whose turn it is, as soon as there is one; None at the end."""

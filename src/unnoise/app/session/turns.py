@@ -10,6 +10,11 @@ from unnoise.app.session.job import Job
 class Turns:
     """The order in which jobs run.
 
+    Parameters
+    ----------
+    before : iterable of Job
+        Jobs that are known already; those that ran were turns of their owners.
+
     Examples
     --------
     >>> from unnoise.app.session.request import Request
@@ -22,9 +27,10 @@ class Turns:
     'abaa'
     """
 
-    def __init__(self) -> None:
-        self._served: dict[str, int] = {}
-        self._turn = 0
+    def __init__(self, before: Iterable[Job] = ()) -> None:
+        ran = sorted((job.started, job.owner) for job in before if job.started is not None)
+        self._served = {owner: turn for turn, (_, owner) in enumerate(ran, 1)}
+        self._turn = len(ran)
 
     def next(self, jobs: Iterable[Job]) -> Job | None:
         """The job of the owner with the fewest that run, who was served longest ago."""

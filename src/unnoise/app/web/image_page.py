@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from nicegui import run, ui
+from nicegui import ui
 
 from unnoise.app.amounts import at_most
 from unnoise.app.problems import sentence
@@ -167,10 +168,12 @@ class _ImagePage:
         result: Look | Exception | None
         try:
             request = self._site.requests(self._files, choices)[0]
-            result = await run.io_bound(self._look, request, mine)
+            turns = self._site.measuring
+            loop = asyncio.get_running_loop()
+            result = await loop.run_in_executor(turns, self._look, request, mine)
         except Exception as error:
             result = error
-        if result is None or mine != self._asked:  # the server closes, or something else is wanted
+        if result is None or mine != self._asked:  # something else is wanted by now
             return
         self._read.clear()
         self._verdict.clear()
@@ -202,10 +205,9 @@ class _ImagePage:
 
     def _look(self, request: Request, mine: int) -> Look | None:
         """What is known of the images; nothing if another look was asked for before its turn."""
-        with self._site.measuring:
-            if mine != self._asked:
-                return None
-            found = look(request)
+        if mine != self._asked:
+            return None
+        found = look(request)
         self._site.queue.prepare()  # whoever looks is about to start
         return found
 

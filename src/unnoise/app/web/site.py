@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -66,15 +66,18 @@ class Site:
     workspace : Workspace
     queue : JobQueue
     gallery : Gallery
-    measuring : threading.Semaphore
-        Looks at images take turns, so that visitors leave processors to the jobs.
+    measuring : ThreadPoolExecutor
+        Looks at images take turns, so that visitors leave processors to the jobs. One thread: each
+        further one kept up to 200 MB of what it had once needed.
     """
 
     settings: Settings
     workspace: Workspace
     queue: JobQueue
     gallery: Gallery
-    measuring: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(1))
+    measuring: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(1, thread_name_prefix="look")
+    )
 
     @classmethod
     @contextlib.contextmanager
@@ -84,7 +87,9 @@ class Site:
         with urls.local_only(), contextlib.ExitStack() as at_the_end:
             queue = JobQueue(workspace.queue)
             at_the_end.callback(queue.close, stop=True)
-            yield cls(settings, workspace, queue, Gallery(workspace))
+            site = cls(settings, workspace, queue, Gallery(workspace))
+            at_the_end.callback(site.measuring.shutdown, wait=False, cancel_futures=True)
+            yield site
 
     def requests(self, files: Sequence[Path], choices: Choices) -> list[Request]:
         """What the choices mean for some files: a job of each, or one of all.

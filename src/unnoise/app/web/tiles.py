@@ -31,7 +31,9 @@ from unnoise.images.image import Image
 Lookup = Callable[[str, Request], Image | None]
 """Gives the image of a name to those who may see it, None to others; called in a thread."""
 CACHED = 2**26
-"""Bytes of finished tiles that are kept."""
+"""Bytes of finished tiles that are kept, with `BESIDE` for each."""
+BESIDE = 1000
+"""Bytes that a tile costs beside its own, for key and entry; one of 64 x 64 pixels has 4 KB."""
 OPENED = 32
 """Images of which zoom levels and limits are kept."""
 WAITING = 500
@@ -361,7 +363,7 @@ class _Server:
             with self._lock:
                 old = self._tiles.pop(key, None)
                 self._tiles[key] = made
-                self._bytes += len(made[0]) - (len(old[0]) if old else 0)
+                self._bytes += len(made[0]) - len(old[0]) if old else len(made[0]) + BESIDE
                 while self._bytes > self._most and len(self._tiles) > 1:
-                    self._bytes -= len(self._tiles.pop(next(iter(self._tiles)))[0])
+                    self._bytes -= len(self._tiles.pop(next(iter(self._tiles)))[0]) + BESIDE
         return made

@@ -1,0 +1,273 @@
+"""The page with many visitors: no growth, no lost job, fair turns, a queue that outlives restarts.
+
+    python -m load.page --minutes 30 --clients 20
+
+with `tests` on the path. Visitors are `load.visitor`; one is Chromium, where it is installed. The
+server is killed once and stopped once while jobs wait, and started again on the same workspace;
+then its size is measured for the rest of the minutes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Coroutine
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+from load.growth import Size, alive, growth
+from load.ledger import SOURCE, arguments, run_once
+from load.visitor import Visitor
+from load.visits import Diary, Life, diary, ended, unfair
+
+WARM = 0.25
+"""Share of the time from then on in which the server may still take what it needs."""
+BEFORE = 0.05
+"""Share of the time before the server is killed, and again before it is stopped."""
+WIDE = 2048
+FEWEST = 3
+"""Jobs that wait when the server is killed or stopped."""
+MOST_GROWTH = 1.0
+"""MB an hour."""
+FILLED = 72e6
+"""Bytes of tiles that are asked for at first, so that the cache of tiles is full."""
+
+
+class Host:
+    """The server, which is started again after it was stopped."""
+
+    def __init__(self, folder: Path) -> None:
+        self.workspace = folder / "workspace"
+        self.workspace.mkdir(parents=True)
+        self.said = folder / "server.log"
+        self.generation = 0
+        self.is_open, self.is_up = True, False
+        self.address = ""
+        self.process: psutil.Process | None = None
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        command = [sys.executable, "-m", "unnoise", "app", "--no-browser", "--port", "0"]
+        command += ["--workspace", str(self.workspace), "--upload-count", "100000"]
+        environment = {"PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"}
+        before = self.said.stat().st_size if self.said.exists() else 0
+        with self.said.open("ab") as said:
+            self.process = psutil.Popen(
+                command, stdout=said, stderr=said, env=environment, start_new_session=True
+            )
+        for _ in range(1200):
+            text = self.said.read_bytes()[before:].decode()
+            if "Stop with Ctrl-C" in text:
+                found = re.search(r"https?://\S+", text)
+                assert found is not None
+                self.address, self.generation = found[0], self.generation + 1
+                self.is_up = True
+                return
+            if self.process.poll() is not None:
+                raise RuntimeError(text)
+            time.sleep(0.1)
+        raise RuntimeError("the server did not start")
+
+    def end(self, number: int) -> None:
+        """End it."""
+        assert self.process is not None
+        self.is_up = False  # whoever is there now knows why it is gone
+        self.process.send_signal(number)
+        self.process.wait(timeout=120)
+
+    def states(self) -> list[str]:
+        """What the queue wrote of its jobs."""
+        found = []
+        for path in (self.workspace / "unnoise-app" / ".queue" / "jobs").glob("*.json"):
+            with contextlib.suppress(OSError):
+                found.append(ended(self, path.stem)["state"])
+        return found
+
+
+class Series:
+    """The size of the server over time."""
+
+    def __init__(self, host: Host, every: float) -> None:
+        self._host, self._every = host, every
+        self.at: list[float] = []
+        self.sizes: list[Size] = []
+        self.seconds: list[tuple[float, float]] = []
+
+    async def watch(self) -> None:
+        """Look at it, again and again."""
+        began = time.monotonic()
+        assert self._host.process is not None
+        while (now := alive(self._host.process)) is not None and now.memory:
+            spent = self._host.process.cpu_times()
+            self.at.append((time.monotonic() - began) / 3600)
+            self.sizes.append(now)
+            self.seconds.append(
+                (spent.user + spent.system, spent.children_user + spent.children_system)
+            )
+            await asyncio.sleep(self._every)
+
+    def told(self) -> tuple[dict[str, Any], list[str]]:
+        """What grew, and what of it should not."""
+        first = int(len(self.at) * WARM)
+        memory = [s.memory / 1e6 for s in self.sizes]
+        found = growth(self.at[first:], memory[first:])
+        losses = []
+        if not found.is_none or found.high > MOST_GROWTH:
+            losses.append(f"memory grows by {found} MB an hour")
+        about: dict[str, Any] = {"growth": vars(found), "memory": memory, "at": self.at}
+        text = f"{found} MB an hour over {(self.at[-1] - self.at[first]) * 60:.0f} minutes at "
+        text += f"{np.mean(memory[first:]):.0f} MB"
+        for name in ("threads", "files"):
+            values = np.array([getattr(s, name) for s in self.sizes[first:]])
+            half = len(values) // 2
+            early, late = values[:half].max(), values[half:].max()
+            text += f", {name} at most {early} and then {late}"
+            if late > early * 1.2 + 2:
+                losses.append(f"{name} grew from {early} to {late}")
+        hours = self.at[-1] - self.at[0]
+        own, jobs = np.subtract(self.seconds[-1], self.seconds[0]) / hours / 36
+        about["told"] = f"{text}; {own:.0f} % of a core for the page, {jobs:.0f} % for the jobs"
+        return about, losses
+
+
+async def fill(host: Host, enough: float = FILLED) -> None:
+    """Ask for so many tiles that the cache is full, as after a day."""
+    visitor = Visitor(host.address)
+    await visitor.enter()
+    page = await visitor.open("/image?place=wide.npy")
+    viewer = await page.wait(page.viewer)
+    base = f"{viewer['props']['base']}/{viewer['props']['sources']['noisy']}"
+    about = (await visitor.get(base)).json()
+    side, came, number = WIDE // about["tile"], 0, 0
+    while came < enough:
+        low, (y, x) = number // side**2, divmod(number % side**2, side)
+        query = {"c": f"0:{low}:{500 + low}:FFFFFF", "v": "fill"}
+        came += len((await visitor.get(f"{base}/tile/0/{x}/{y}", **query)).content)
+        number += 1
+    await page.close()
+    await visitor.leave()
+
+
+async def until_some_wait(host: Host, patience: float) -> int:
+    """How many jobs wait, as soon as there are some."""
+    end = time.monotonic() + patience
+    while (count := host.states().count("waiting")) < FEWEST and time.monotonic() < end:
+        await asyncio.sleep(0.2)
+    return count
+
+
+async def restarts(host: Host, book: Diary, seconds: float) -> list[int]:
+    """Kill the server, then stop it, each while jobs wait; how many waited."""
+    waited = []
+    for number in (signal.SIGKILL, signal.SIGTERM):
+        await asyncio.sleep(seconds)
+        waited.append(await until_some_wait(host, seconds + 300))
+        await asyncio.to_thread(host.end, number)
+        before = {job for job, record in book.jobs.items() if not record}
+        kept = {p.stem for p in (host.workspace / "unnoise-app/.queue/jobs").glob("*.json")}
+        book.losses += [f"job {job} is gone after {number.name}" for job in before - kept]
+        await asyncio.to_thread(host.start)
+    return waited
+
+
+async def first_of(work: Coroutine[Any, Any, Any], tasks: list[asyncio.Task[None]]) -> Any:
+    """What the work gives, unless one of the tasks fails before."""
+    mine = asyncio.create_task(work)
+    await asyncio.wait([mine, *tasks], return_when=asyncio.FIRST_EXCEPTION)
+    for task in tasks:
+        if task.done():
+            task.result()
+    return await mine
+
+
+async def house(host: Host, book: Diary, wanted: Any) -> tuple[Series, list[int]]:
+    """All that happens, from the first visitor to the last job."""
+    seconds, began = wanted.minutes * 60, time.monotonic()
+    lives = [Life(host, book, n, wanted.think) for n in range(wanted.clients)]
+    wanted.chromium &= importlib.util.find_spec("playwright") is not None
+    if wanted.chromium:
+        from load.chromium import Window
+
+        wanted.chromium = Path(Window.program).exists()
+        lives += [Window(host, book, wanted.clients, wanted.think * 2)] * wanted.chromium
+    tasks = [asyncio.create_task(life.live()) for life in lives]
+    waited = await first_of(restarts(host, book, seconds * BEFORE), tasks)
+    if wanted.fill:
+        await fill(host)
+    series = Series(host, max(min(5.0, seconds / 60), 0.1))
+    watching = asyncio.create_task(series.watch())
+    left = max(seconds - (time.monotonic() - began), seconds / 2)
+    await asyncio.wait(tasks, timeout=left, return_when=asyncio.FIRST_EXCEPTION)
+    watching.cancel()
+    host.is_open = False
+    for task in tasks:
+        await task
+    return series, waited
+
+
+def measured(wanted: Any) -> dict[str, Any]:
+    """Open the house, and count afterwards."""
+    folder = wanted.folder / "page"
+    shutil.rmtree(folder, ignore_errors=True)
+    host, book = Host(folder), diary()
+    wide = np.random.default_rng(0).poisson(100, (WIDE, WIDE)).astype(np.uint16)
+    np.save(host.workspace / "wide.npy", wide)
+    host.start()
+    try:
+        series, waited = asyncio.run(house(host, book, wanted))
+    finally:
+        assert host.process is not None
+        with contextlib.suppress(psutil.Error, subprocess.TimeoutExpired):
+            host.end(signal.SIGINT)
+        with contextlib.suppress(psutil.Error):
+            host.process.kill()
+    about, losses = series.told()
+    losses += book.losses
+    losses += [f"job {job} was lost" for job, record in book.jobs.items() if not record]
+    pairs, passed = unfair([record for record in book.jobs.values() if record])
+    losses += passed
+    own = host.workspace / "unnoise-app"
+    left = [*(own / ".incoming").iterdir(), *(own / "results").rglob(".*")]
+    losses += [f"{path.relative_to(own)} was left behind" for path in left]
+    said = host.said.read_text("utf-8", "replace")
+    if "Traceback" in said or "ERROR" in said:
+        losses.append(f"the server said: {said[-2000:]}")
+    counts = book.counts
+    told = (
+        f"{about.pop('told')}; {counts['done']} done, {counts['failed']} failed as their file was "
+    )
+    told += f"gone, {counts['stopped']} stopped, {counts['started again']} started again after a "
+    told += f"restart with {waited} jobs waiting; {counts['downloads']} results right; "
+    told += f"{counts['tiles']} tiles; 0 of {pairs} turns unfair" if not passed else "unfair turns"
+    amount = f"page: {wanted.clients} visitors{' and Chromium' if wanted.chromium else ''}"
+    amount += f" for {wanted.minutes:g} minutes, {len(book.jobs)} jobs"
+    return {"amount": amount, "losses": losses, "told": told, "counts": counts, **about}
+
+
+def main() -> int:
+    """The load."""
+    parser = arguments("The page with many visitors.")
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--clients", type=int, default=20)
+    parser.add_argument("--think", type=float, default=300, help="seconds between two visits")
+    parser.add_argument("--no-chromium", dest="chromium", action="store_false")
+    parser.add_argument("--no-fill", dest="fill", action="store_false")
+    options = parser.parse_args()
+    key = f"load.page --minutes {options.minutes:g} --clients {options.clients}"
+    key += f" --think {options.think:g}" if options.think != parser.get_default("think") else ""
+    return run_once("page", options, key, partial(measured, options))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
