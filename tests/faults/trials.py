@@ -260,7 +260,7 @@ class Job:
                 disturb(folder / "in", "REPLACED")
                 s = self.scenario
                 answer = self.zygote.run(folder, *s.arguments, values=s.values)
-                assert answer.code == 0, answer.err
+                assert answer.code in (0, 2), answer.err  # of frames that no longer fit
                 shutil.copytree(folder, kept)
         return kept
 
