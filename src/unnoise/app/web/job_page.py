@@ -250,7 +250,7 @@ def gains_of(job: Job) -> list[str]:
     for judged in job.judged:
         parts = []
         for gain in judged["gains"]:
-            if len(gain) == 4:
+            if len(gain) == 4 and all(map(math.isfinite, gain[1:3])):  # else nothing is known
                 name, value, low, high = gain
                 which = f" (channel {name})" if len(judged["gains"]) > 1 else ""
                 between = f"between {low:.1f} and {high:.1f}"
