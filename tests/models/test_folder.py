@@ -111,7 +111,8 @@ def test_images_are_found_again_or_named_as_gone(tmp_path: Path, targets: bool) 
     def paths(*sources: Source) -> list[Path]:
         name = "targets" if targets else "data"
         known = replace(model.provenance, **{"data": (), name: sources})
-        return folder.data_paths(tmp_path / "m", replace(model, provenance=known), targets=targets)
+        whose = {"targets": True} if targets else {}
+        return folder.data_paths(tmp_path / "m", replace(model, provenance=known), **whose)
 
     assert paths(here, here) == [tmp_path / "a.npy"] * 2
     with pytest.raises(InputError, match=r"b\.npy, which is gone; .*--resume") as caught:

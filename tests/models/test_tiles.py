@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from unnoise.models.tiles import choose, mirror, tiles
+from unnoise.images.image import Image
+from unnoise.images.pixel_mask import PixelMask
+from unnoise.models.tiles import choose, mirror, read_marks, read_tile, tiles
 
 Shape = tuple[int, ...]
 
@@ -65,6 +68,30 @@ def test_mirror_is_numpys_reflection_however_far(size: int, start: int, length: 
     found = mirror(start, start + length, size)
     np.testing.assert_array_equal(found, expected)
     assert np.issubdtype(found.dtype, np.integer)
+
+
+@pytest.mark.parametrize("ndim", [2, 3])
+def test_pixels_and_marks_of_a_tile_are_those_of_the_mirrored_image(ndim: int) -> None:
+    rng = np.random.default_rng(5)
+    x, excluded = rng.normal(size=(2, 3, 9, 11)), rng.random((2, 3, 9, 11)) < 0.3
+    block = x[:, None, :, None] if ndim == 2 else x[None, None]  # STCZYX
+    image = Image(block, "STCZYX")
+    mask = PixelMask.of_planes(block, excluded.reshape(block.shape), None)
+    margin = [(0, 0)] * 4 + [(4, 4)] * 2
+    for tile in tiles(block.shape[-ndim:], (3, 5, 4)[-ndim:], (1, 2, 1)[-ndim:], (1, 2, 2)[-ndim:]):
+        at = {"S": 1 % block.shape[0], "T": 0, "Z": 0}
+        found = read_tile(image, at, tile, ndim)
+        around = [slice(r.start + 4, r.stop + 4) for r in tile.read[-2:]]
+        whole = np.pad(block, margin, mode="reflect")[at["S"], 0][..., *around]
+        if ndim == 2:
+            np.testing.assert_array_equal(found, whole[:, 0])
+            assert read_marks(image, at, tile) is None
+            marks = read_marks(replace(image, mask=mask), at, tile)
+            padded = np.pad(excluded.reshape(block.shape), margin, mode="reflect")
+            np.testing.assert_array_equal(marks, padded[at["S"], 0][:, 0][..., *around])
+        else:
+            planes = mirror(tile.read[0].start, tile.read[0].stop, 3)
+            np.testing.assert_array_equal(found, whole[:, planes])
 
 
 def blurred(block: np.ndarray, grid: Shape) -> np.ndarray:
@@ -128,6 +155,11 @@ def test_chosen_tiles_fit_the_memory_unless_they_are_the_smallest(
         assert any(pixels(side) > max_pixels for side in doubled)
     first = next(tiles(tuple(shape), tile, halo, period))  # what is read is what was counted
     assert math.prod(r.stop - r.start for r in first.read) <= pixels(tile)
+
+
+def test_a_tile_may_take_exactly_as_much_as_there_is() -> None:
+    assert choose((10,), (1,), (1,), 6) == (4,)  # 4 pixels and a halo of 1 on both sides
+    assert choose((10,), (0,), (1,), 4) == (4,)
 
 
 @pytest.mark.parametrize("shape", [(16, 512, 512), (32, 512, 512), (20, 128, 128), (64, 256, 256)])
