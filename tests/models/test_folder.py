@@ -85,7 +85,7 @@ def test_places_that_a_model_must_not_take_are_refused(
 
 def test_a_folder_takes_no_more_than_it_is_said_to_need(tmp_path: Path) -> None:
     model, _ = untrained(X, tiny())
-    five = {name: [w] * 5 for name, w in model.weights.items()}
+    five = {name: [w.clone() for _ in range(5)] for name, w in model.weights.items()}
     folder.save(tmp_path / "m", model, [], five)
     taken = sum(file.stat().st_size for file in (tmp_path / "m").iterdir())
     weights = sum(w.nbytes for w in model.weights.values())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -15,6 +16,9 @@ from mutation.mutants import Mutant
 
 ENOUGH = 4.0
 """CPU seconds of a mutant's tests; the longest are left out, which would tell little more."""
+
+FIRST = os.environ.get("MUTATION_FIRST", "")
+"""A word in the names of tests that are tried before others, as those that are new."""
 
 
 class Watch:
@@ -121,11 +125,11 @@ def survey(group: str, items: dict[str, Any], watch: Watch, kept: Path) -> None:
 
 
 def tests_of(module: str, mutant: Mutant, seen: dict[str, Any]) -> list[str]:
-    """The tests that pass the changed line, quickest first."""
+    """The tests that pass the changed line: those of `FIRST`, then quickest first."""
     tests = seen["lines"].get(f"{module}:{mutant.line}", [])
     if not tests:  # it is passed when the module is imported: all that pass the module at all
         own = (t for k, t in seen["lines"].items() if k.startswith(f"{module}:"))
         tests = sorted({t for names in own for t in names}) if mutant.on_import else []
-    tests = sorted(tests, key=lambda t: seen["seconds"][t])
+    tests = sorted(tests, key=lambda t: (not FIRST or FIRST not in t, seen["seconds"][t]))
     spent = itertools.accumulate(seen["seconds"][t] for t in tests)
     return [test for test, seconds in zip(tests, spent, strict=True) if seconds <= ENOUGH]
