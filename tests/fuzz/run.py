@@ -7,6 +7,7 @@ input into ``tests/fuzz/inputs/TARGET``, where `test_targets.py` tries it ever a
 
     python tests/fuzz/run.py --folder .fuzz                     # all targets, one after the other
     python tests/fuzz/run.py "image.tif" camera --seconds 120   # two of them, two minutes each
+    python tests/fuzz/run.py --table                            # what was done so far
 """
 
 from __future__ import annotations
@@ -41,6 +42,7 @@ def main() -> int:
     parser.add_argument("targets", nargs="*", help="names out of targets.TARGETS; default: all")
     parser.add_argument("--folder", type=Path, default=Path(".fuzz"))
     parser.add_argument("--seconds", type=int, default=120, help="of a slice")
+    parser.add_argument("--table", action="store_true", help="what was done, and nothing else")
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--only", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -51,9 +53,12 @@ def main() -> int:
     if options.child:
         fuzz(options.child, options.folder, options.seconds)
         return 0
+    ledger = options.folder / "ledger.jsonl"
+    if options.table:
+        print(table(told(ledger)))
+        return 0
     names = options.targets or _names()
     options.folder.mkdir(parents=True, exist_ok=True)
-    ledger = options.folder / "ledger.jsonl"
     broken: set[str] = set()
     while True:
         done = told(ledger)
@@ -102,10 +107,15 @@ def is_done(sums: Counter[str]) -> bool:
 
 
 def table(sums: dict[str, Counter[str]]) -> str:
-    """All that was done, in lines."""
-    rows = [f"{'target':16} {'executions':>11} {'cpu s':>8} {'faults':>6}"]
-    for name, own in sums.items():
-        rows.append(f"{name:16} {own['executions']:>11,} {own['cpu']:>8.0f} {own['faults']:>6}")
+    """All that was done, as a table of docs/reliability.md."""
+    rows = [
+        "| target | executions | minutes of the processor | faults | enough |",
+        "|---" * 5 + "|",
+    ]
+    for name, own in sorted(sums.items(), key=lambda item: -item[1]["executions"]):
+        enough = "yes" if is_done(own) else "no"
+        cells = f"{own['executions']:,}", f"{own['cpu'] / 60:.2f}", str(int(own["faults"])), enough
+        rows.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
