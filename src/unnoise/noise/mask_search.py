@@ -133,14 +133,14 @@ class Search:
         plane = self.image.original(dict(zip("STCZ", key, strict=True)))[0, 0, 0, 0]
         none = np.zeros(plane.shape, np.bool_)
         missing = ~np.isfinite(plane) if plane.dtype.kind == "f" else none
-        tally.nan += int(missing.sum())
+        tally.nan += int(np.count_nonzero(missing))
         named = none
         if self.nodata is not None and np.isfinite(self.nodata):
             named = _equal(plane, self.nodata) & ~missing
-            tally.nodata += int(named.sum())
+            tally.nodata += int(np.count_nonzero(named))
         if self.given is not None:
             hidden = self.given[key] & ~missing & ~named
-            tally.given += int(hidden.sum())
+            tally.given += int(np.count_nonzero(hidden))
             named = named | hidden
         excluded = missing | named
         known = plane[~excluded] if excluded.any() else plane.ravel()
@@ -153,13 +153,15 @@ class Search:
             self._keep(key, plane, excluded, missing, none)
             return
         low = known.min()
-        self.lowest.setdefault(key[2], []).append((float(low), float((known == low).mean())))
+        self.lowest.setdefault(key[2], []).append(
+            (float(low), np.count_nonzero(known == low) / known.size)
+        )
         padding = find_padding(plane, excluded)
         for value, region in padding:
-            tally.padding[value] = tally.padding.get(value, 0) + int(region.sum())
+            tally.padding[value] = tally.padding.get(value, 0) + int(np.count_nonzero(region))
             excluded = excluded | region
         outliers = find_outliers(plane, excluded)
-        tally.outliers += int(outliers.sum())
+        tally.outliers += int(np.count_nonzero(outliers))
         self._keep(key, plane, excluded, missing, none if keep_outliers else outliers, outliers)
 
     def _keep(

@@ -373,6 +373,8 @@ def _certainly_none(plane: NDArray, grain: float) -> bool:
         bound = small_integers.quantiles(size, [0.99])[0]
         sigma = 1.2533 * float(size @ np.minimum(sizes, bound)) / float(size.sum()) / 2
         sigma = max(sigma, grain / sqrt(12), 1e-6 * float(np.flatnonzero(size)[-1]) / 2)
+        if max(highest, -lowest) / 2 <= (1 - NEAR) * 6 * sigma:  # which every threshold is at least
+            continue
         found = (small_integers.quantiles(row, both_tails) - middle) / 2
         sides = (found[:4], highest / 2), (-found[4:], -lowest / 2)
         for outer, farthest in sides:

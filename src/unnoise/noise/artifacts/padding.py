@@ -47,7 +47,8 @@ def padding(plane: NDArray, excluded: NDArray[np.bool_]) -> list[tuple[float, ND
     >>> [(value, int(region.sum())) for value, region in padding(plane, plane < 0)]
     [(0.0, 1280)]
     """
-    core = constant(plane) & ~excluded
+    core = constant(plane)
+    core &= ~excluded
     found = []
     values, counts = np.unique(plane[core], return_counts=True)
     for value in values[np.argsort(-counts)][:8]:
@@ -65,11 +66,12 @@ def _strokes(
     plane: NDArray, excluded: NDArray[np.bool_]
 ) -> Iterator[tuple[float, NDArray[np.bool_]]]:
     """Burnt-in text and scale bars: strokes of one value far beyond all other pixels."""
-    known = plane[~excluded]
+    is_whole = not excluded.any()
+    known = plane.reshape(-1) if is_whole else plane[~excluded]
     step = 1.0 if plane.dtype.kind in "ui" else 0.0
     for value in (known.max(), known.min()) if known.size else ():
-        same = (plane == value) & ~excluded
-        count = int(same.sum())
+        same = plane == value if is_whole else (plane == value) & ~excluded
+        count = int(np.count_nonzero(same))
         if not STROKES <= count <= MOST_STROKES * known.size:
             continue
         others = np.quantile(_small(plane[~excluded & ~same]), (1e-4, 0.5, 1 - 1e-4))
