@@ -254,6 +254,7 @@ class ReportOptions:
     def place(self, results: Sequence[Path], *, overwrite: bool) -> Path:
         """Beside a single result, or in the folder of several; a free name unless replacing."""
         first = results[0]
+        first = Path(first.name) if isinstance(first, urls.Url) else first  # it stays here
         known = len(suffix_of(first.name)) or len(first.suffix)
         own = first.name[: len(first.name) - known].removesuffix(".ome")
         stem = f"{own}.report" if len(results) == 1 else "report"
@@ -334,7 +335,7 @@ def check_outputs(
             if place is not None:
                 output = writing.create(place, image, dtype)
                 output.check()
-                needed[place.parent] += output.needed
+                needed[output.room] += output.needed
                 if place == target:
                     texts = formats.rewritten(image, place), formats.not_carried(output, image)
                     told += map(Message, filter(None, texts))

@@ -15,7 +15,7 @@ from unnoise.app.files import OutputOptions
 from unnoise.app.pieces import LARGE, Pieces, Work, run_of
 from unnoise.app.telling import judged
 from unnoise.errors import InputError, Interrupted, ModelError
-from unnoise.images.formats import unfinished
+from unnoise.images.formats import unfinished, urls
 from unnoise.images.image import Image
 from unnoise.models.claim import claimed
 from unnoise.models.model import Model
@@ -97,6 +97,13 @@ class Sharing:
     def wanted(self, image: Image, writing: OutputOptions) -> bool:
         """Whether the pieces of a result are kept."""
         shared = self.in_parts or self.workers > 1 or self.dask or of_torchrun().size > 1
+        if writing.out is not None and isinstance(urls.place(writing.out), urls.Url):
+            if self.resume or shared:
+                raise InputError(
+                    f"{writing.out}: pieces of several processes or runs are gathered on a disk, "
+                    f"not at an address; name a path with -o, and copy what is whole"
+                )
+            return False
         if self.resume or shared:
             return True
         size = writing.type_of(image).itemsize

@@ -180,14 +180,6 @@ def test_packages_that_are_not_installed_are_named(monkeypatch: pytest.MonkeyPat
             formats.open(f"nonesuch://b/{name}")
 
 
-def test_results_are_written_here(memory: object) -> None:
-    image = formats.open("memory://lab/a.zarr")
-    with pytest.raises(InputError, match="results are written to a disk of this machine"):
-        formats.create("s3://bucket/a.zarr", image)
-    with pytest.raises(InputError, match="results are written to a disk of this machine"):
-        formats.output_path(image, "s3://bucket/")
-
-
 def test_a_copy_needs_room(memory: object, monkeypatch: pytest.MonkeyPatch) -> None:
     full = type("Usage", (), {"free": 100})
     monkeypatch.setattr(shutil, "disk_usage", lambda _: full)

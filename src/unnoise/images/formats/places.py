@@ -147,22 +147,21 @@ def output_path(
     source = sequences.cleaned(source) if sequences.is_pattern(source) else _outermost(source)
     if isinstance(source, urls.Url):  # results are written here
         source = Path(source.name)
-    if out is not None:
-        urls.refuse(out)
+    place = None if out is None else urls.place(out)
     stem, ome, suffix = _split(source.name)
     if is_read_only(source):
         ome, suffix = getattr(format_of(source), "RESULTS", WRITTEN)
     source = source.with_name(f"{stem}{part}{ome}{suffix}")
-    if out is None:
+    if out is None or place is None:
         return source.with_name(f"{stem}{part}_denoised{ome}{suffix}")
     is_folder = os.path.isdir(out) or os.fspath(out).endswith(("/", os.sep))
-    is_folder = is_folder and folder_format(Path(out)) is None
+    is_folder = is_folder and (isinstance(place, urls.Url) or folder_format(place) is None)
     if several and not is_folder and suffix_of(out):
         raise InputError(f"{out} names one file for several inputs; name a folder with -o {out}/")
     if part and not is_folder and not several:
-        stem, ome, suffix = _split(Path(out).name)
-        return Path(out).with_name(f"{stem}{part}{ome}{suffix}")
-    return Path(out) / source.name if is_folder or several else Path(out)
+        stem, ome, suffix = _split(place.name)
+        return place.with_name(f"{stem}{part}{ome}{suffix}")
+    return place / source.name if is_folder or several else place
 
 
 def output_paths(

@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 from unnoise.errors import InputError, expect
 from unnoise.images import axes as ax
 from unnoise.images.atomic import target
-from unnoise.images.formats import urls
+from unnoise.images.formats import uploading, urls
 from unnoise.images.formats.registry import folder_format, format_of, is_read_only, suffix_of
 from unnoise.images.formats.writer import Writer
 from unnoise.images.image import Image
@@ -38,7 +38,8 @@ def create(
     Parameters
     ----------
     path : path
-        Its suffix chooses the format; its folder is made if missing.
+        Its suffix chooses the format; its folder is made if missing. What goes to an address like
+        ``s3://bucket/clean.tif`` is made on this machine, and sent when it is whole.
     like : Image
     dtype : dtype, optional
         Type of the pixels in the file, that of `like` by default.
@@ -58,27 +59,31 @@ def create(
     ...     out.write({"Z": 3}, block)
     """
     expect("path", path, (str, os.PathLike), "a name like 'cells.tif'")
-    urls.refuse(path)
-    path = Path(path)
+    path = urls.place(path)
     found: Any = format_of(path)
     if is_read_only(path):
         raise InputError(
             f"{path}: images are read from {path.suffix} files but not written to them; choose a "
             f"name that ends in .ome.tif"
         )
-    target(path)  # a link that leads nowhere is refused now
-    _refuse_source(path, [p for p in (like.path, *like.metadata.get("files", ())) if p is not None])
-    if os.path.exists(path):
+    sources = [p for p in (like.path, *like.metadata.get("files", ())) if p is not None]
+    if isinstance(path, urls.Url):
+        uploading.check_address(path, sources)
+    else:
+        target(path)  # a link that leads nowhere is refused now
+        _refuse_source(path, [p for p in sources if not isinstance(p, urls.Url)])
+    if path.exists():
         if path.is_dir() and folder_format(path) is not found:
             raise InputError(f"{path} is a folder; choose another name with -o")
         if not overwrite:
             raise InputError(f"{path} exists; add --overwrite or choose another name with -o")
+    writer = uploading.Uploaded if isinstance(path, urls.Url) else Writer
     kind = np.dtype(like.dtype if dtype is None else dtype).newbyteorder("=")
     source: Any = format_of(like.path) if like.path and suffix_of(like.path) else None
     if hasattr(source, "develop"):
         developed = source.develop(path, like, kind, compress)
         if developed is not None:
-            return Writer(path, like.axes, like.shape, kind, developed, source.LOST)
+            return writer(path, like.axes, like.shape, kind, developed, source.LOST)
     lost = found.lost(path, like, kind) if hasattr(found, "lost") else []
     if compress is None:
         layout = found.prepare(path, like, kind)
@@ -89,7 +94,7 @@ def create(
             f"{path}: only TIFF and Zarr can be compressed in a way of choice, and that is asked "
             f"for ({compress}); leave that out, or choose a name that ends in .tif or .zarr"
         )
-    return Writer(path, like.axes, like.shape, kind, layout, lost)
+    return writer(path, like.axes, like.shape, kind, layout, lost)
 
 
 def _refuse_source(path: Path, sources: Sequence[Path]) -> None:

@@ -24,6 +24,7 @@ from unnoise.errors import InputError
 from unnoise.images import axes as ax
 from unnoise.images.atomic import explained, hidden, settle, target
 from unnoise.images.formats.mapped import MappedFile
+from unnoise.images.formats.urls import Url
 from unnoise.images.formats.writer import Encoded, Mapped, Sink, Writer
 from unnoise.images.image import cast
 from unnoise.images.ledger import Ledger
@@ -87,6 +88,8 @@ def remove(path: Path) -> None:
 
 def is_named(path: Path) -> bool:
     """Whether a file has its name already, and the run that wrote it was killed before its end."""
+    if isinstance(path, Url):
+        return False
     folder = hidden(path)
     try:
         moved = str(json.loads((folder / NAMED).read_text("utf-8"))["moved"])

@@ -51,6 +51,10 @@ class Url(type(Path())):  # type: ignore[misc]
     def __fspath__(self) -> str:
         return str(self)
 
+    def exists(self, *, follow_symlinks: bool = True) -> bool:
+        """Whether anything lies there; InputError if that cannot be known."""
+        return exists(self)
+
     def absolute(self) -> Url:
         """Itself: there is no folder that it is relative to."""
         return self
@@ -83,7 +87,7 @@ def exists(path: Url) -> bool:
         If it cannot be reached.
     """
     with reaching(path):
-        files, inner = _files(path)
+        files, inner = system(path)
         return bool(files.exists(inner))
 
 
@@ -96,7 +100,7 @@ def found(pattern: Url) -> list[Path]:
         If it cannot be reached or listed.
     """
     with reaching(pattern):
-        files, inner = _files(pattern)
+        files, inner = system(pattern)
         names = files.glob(inner) if any(c in inner for c in "*?[") else files.ls(inner, False)
         return [Url(files.unstrip_protocol(name)) for name in names]
 
@@ -110,7 +114,7 @@ def fetched(path: Url) -> Path:
         If the file is missing or cannot be reached, or is larger than the room for it.
     """
     with reaching(path):
-        files, inner = _files(path)
+        files, inner = system(path)
         version = str(files.ukey(inner))
         known, copy = _copies.get(str(path), ("", None))
         if copy is not None and known == version:
@@ -127,15 +131,6 @@ def fetched(path: Url) -> Path:
         files.get_file(inner, str(copy))
         _copies[str(path)] = version, copy
         return copy
-
-
-def refuse(out: str | os.PathLike[str]) -> None:
-    """InputError for results at an address: nothing appears there whole or not at all."""
-    if isinstance(place(out), Url):
-        raise InputError(
-            f"{out}: results are written to a disk of this machine; name a path with -o, and copy "
-            f"what is whole"
-        )
 
 
 @contextmanager
@@ -204,8 +199,8 @@ def _lacking(path: Path) -> InputError:
     return InputError(f"{path}: reading from {protocol}:// needs {remedy}")
 
 
-def _files(path: Url) -> tuple[Any, str]:
-    """The file system of an address, and the name there."""
+def system(path: Url) -> tuple[Any, str]:
+    """The file system of an address, and the name there, within `reaching`."""
     from fsspec.core import url_to_fs
 
     files, inner = url_to_fs(str(path))

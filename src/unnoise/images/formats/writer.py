@@ -85,6 +85,11 @@ class Writer:
         self._file: tuple[Sink, Callable[[], object]] | None = None
         self._whole = ExitStack()
 
+    @property
+    def room(self) -> Path:
+        """The folder on whose disk space is needed."""
+        return self.path.parent
+
     def check(self) -> None:
         """Find out now, before long work, whether the file could be written.
 
@@ -97,7 +102,7 @@ class Writer:
         with explained(self.path, self.nbytes):
             check_free(self.path)
             probe(self.path)
-            _check_space(target(self.path).parent, self.needed)
+            check_space(target(self.path).parent, self.needed)
 
     @property
     def needed(self) -> int:
@@ -218,10 +223,10 @@ def _reserve(path: Path) -> None:
         with open(path, "r+b") as file:
             os.posix_fallocate(file.fileno(), 0, size)
     else:
-        _check_space(path.parent, size)
+        check_space(path.parent, size)
 
 
-def _check_space(folder: Path, size: int) -> None:
+def check_space(folder: Path, size: int) -> None:
     """OSError if a disk has less space."""
     if shutil.disk_usage(folder).free < size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
