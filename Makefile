@@ -77,9 +77,9 @@ soak: $(READY)
 
 # Many files, steps and visitors, an hour and more; what .load/ledger.jsonl has of this code is not run again.
 load: $(READY)
-	for one in "batch --files 1000" "batch --files 1000 --each" "steps" "page"; do \
-	  PYTHONPATH=tests OMP_NUM_THREADS=1 nice -n 12 $(VENV)/bin/python -m load.$$one || exit 1; done
-	PYTHONPATH=tests $(VENV)/bin/python -m load.ledger
+	failed=0; for one in "batch --files 1000" "batch --files 1000 --each" "steps" "page"; do \
+	  PYTHONPATH=tests OMP_NUM_THREADS=1 nice -n 12 $(VENV)/bin/python -m load.$$one || failed=1; done; \
+	PYTHONPATH=tests $(VENV)/bin/python -m load.ledger; exit $$failed
 
 # A sample of mutants of seven parts; survivors are judged in tests/mutation/judged.tsv.
 mutate: $(READY)
