@@ -67,8 +67,8 @@ class Site:
     queue : JobQueue
     gallery : Gallery
     measuring : ThreadPoolExecutor
-        Looks at images take turns, so that visitors leave processors to the jobs. One thread: each
-        further one kept up to 200 MB of what it had once needed.
+        Looks at images take turns, so that visitors leave processors to the jobs. One thread: a
+        look in a pool of several left the process 200 MB larger.
     """
 
     settings: Settings
