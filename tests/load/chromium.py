@@ -6,8 +6,6 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Error, async_playwright
-
 from load.visits import KINDS, Life, Pending, checked, content, ended
 
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync")
@@ -20,6 +18,9 @@ class Window(Life):
 
     async def live(self) -> None:
         """Until the house closes and no job is left."""
+        # Here: pytest looks for examples in this file, too, where no browser is installed.
+        from playwright.async_api import Error, async_playwright
+
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path=self.program, args=[*FLAGS])
             while self.place.is_open or self.pending:

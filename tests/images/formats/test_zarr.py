@@ -143,7 +143,7 @@ def test_the_large_arrays_of_a_group_are_series(tmp_path: Path) -> None:
     for name in ("10", "9"):
         group.create_array(f"deep/{name}", data=pixels_of((20, 20)))
     images = formats.open_all([tmp_path / "a.zarr"])
-    assert [image.name for image in images] == ["a.zarr (series 0)", "a.zarr (series 1)"]
+    assert [image.name for image in images] == ["a.zarr (deep/9)", "a.zarr (deep/10)"]
     assert "left out are series 2 (small)" in images[0].metadata["note"]
     assert [i.shape for i in formats.open_all([tmp_path / "a.zarr"], series="all")][2] == (8, 8)
     assert formats.open(tmp_path / "a.zarr", series=2).shape == (8, 8)
