@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,10 @@ class Ledger:
     def has(self, key: str) -> bool:
         """Whether a load ran on this code."""
         now = code()
-        return any(line["key"] == key and line["code"] == now for line in self.lines())
+        return any(
+            line["key"] == key and line["code"] == now and not line.get("stopped")
+            for line in self.lines()
+        )
 
     def add(self, load: str, key: str, result: dict[str, Any]) -> None:
         """Write down how a load ended.
@@ -59,7 +63,7 @@ class Ledger:
             The command, which tells the amount.
         result : dict
             ``amount``, ``losses`` (a list of sentences), ``told`` (what was measured, for people)
-            and whatever else it has.
+            and whatever else it has; ``stopped`` where it did not come to its end.
         """
         line = {"load": load, "key": key, "code": code(), "date": time.strftime("%Y-%m-%d")}
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -70,7 +74,8 @@ class Ledger:
         """Load, amount, losses, what was measured, command, date."""
         newest = {(line["load"], line["key"]): line for line in self.lines()}
         rows = [
-            f"| {one['amount']} | {len(one['losses'])} | {one['told']} | `python -m {one['key']}` |"
+            f"| {one['amount']}{', stopped before its end' if one.get('stopped') else ''} | "
+            f"{len(one['losses'])} | {one['told']} | `python -m {one['key']}` |"
             f" {one['date']}, code {one['code']} |"
             for one in newest.values()
         ]
@@ -79,17 +84,29 @@ class Ledger:
 
 
 def run_once(load: str, options: argparse.Namespace, key: str, work: Any) -> int:
-    """Run a load that the ledger has not, and tell of it; 1 where something was lost."""
+    """Run a load that the ledger has not, and tell of it; 1 where something was lost.
+
+    A signal to stop is KeyboardInterrupt in the work, which may tell what it saw until then; of
+    one that is killed the ledger has that it began.
+    """
     ledger = Ledger(options.folder)
     if ledger.has(key) and not options.again:
         print(f"{key}: the ledger {ledger.path} has it of this code; --again runs it again")
         return 0
-    result = work()
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.raise_signal(signal.SIGINT))
+    begun = {"amount": load, "losses": [], "told": "nothing", "stopped": True}
+    ledger.add(load, key, begun)
+    try:
+        result = work()
+    except KeyboardInterrupt:
+        result = begun
     ledger.add(load, key, result)
+    if result.get("stopped"):
+        result["amount"] += ", stopped before its end"
     print(f"{result['amount']}: {len(result['losses'])} losses; {result['told']}")
     for loss in result["losses"]:
         print(f"LOSS: {loss}")
-    return int(bool(result["losses"]))
+    return int(bool(result["losses"] or result.get("stopped")))
 
 
 def arguments(about: str) -> argparse.ArgumentParser:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
+import os
 import re
 import shutil
 import signal
@@ -26,20 +27,18 @@ from typing import Any
 import numpy as np
 import psutil
 
-from load.growth import Size, alive, growth
 from load.ledger import SOURCE, arguments, run_once
+from load.series import Series
 from load.visitor import Visitor
 from load.visits import Diary, Life, diary, ended, unfair
 
-WARM = 0.25
-"""Share of the time from then on in which the server may still take what it needs."""
 BEFORE = 0.05
 """Share of the time before the server is killed, and again before it is stopped."""
 WIDE = 2048
 FEWEST = 3
 """Jobs that wait when the server is killed or stopped."""
-MOST_GROWTH = 1.0
-"""MB an hour."""
+SERIES = "series.jsonl"
+"""Where the size of the server is written as it is seen."""
 FILLED = 72e6
 """Bytes of tiles that are asked for at first, so that the cache of tiles is full."""
 
@@ -50,7 +49,7 @@ class Host:
     def __init__(self, folder: Path) -> None:
         self.workspace = folder / "workspace"
         self.workspace.mkdir(parents=True)
-        self.said = folder / "server.log"
+        self.said, self.held = folder / "server.log", folder / "held.jsonl"
         self.generation = 0
         self.is_open, self.is_up = True, False
         self.address = ""
@@ -58,13 +57,19 @@ class Host:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        command = [sys.executable, "-m", "unnoise", "app", "--no-browser", "--port", "0"]
-        command += ["--workspace", str(self.workspace), "--upload-count", "100000"]
-        environment = {"PYTHONPATH": str(SOURCE), "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"}
+        command = [sys.executable, "-m", "load.server", str(self.held), "app", "--no-browser"]
+        command += ["--port", "0", "--workspace", str(self.workspace), "--upload-count", "100000"]
+        path = f"{SOURCE}{os.pathsep}{Path(__file__).parents[1]}"
+        environment = {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"}
         before = self.said.stat().st_size if self.said.exists() else 0
         with self.said.open("ab") as said:
             self.process = psutil.Popen(
-                command, stdout=said, stderr=said, env=environment, start_new_session=True
+                command,
+                stdin=subprocess.PIPE,  # which ends with this process, and the server with it
+                stdout=said,
+                stderr=said,
+                env=environment,
+                start_new_session=True,
             )
         for _ in range(1200):
             text = self.said.read_bytes()[before:].decode()
@@ -86,6 +91,15 @@ class Host:
         self.process.send_signal(number)
         self.process.wait(timeout=120)
 
+    def close(self) -> None:
+        """End it for good, if it runs."""
+        if self.process is None:
+            return
+        with contextlib.suppress(psutil.Error, subprocess.TimeoutExpired):
+            self.end(signal.SIGINT)
+        with contextlib.suppress(psutil.Error):
+            self.process.kill()
+
     def states(self) -> list[str]:
         """What the queue wrote of its jobs."""
         found = []
@@ -93,52 +107,6 @@ class Host:
             with contextlib.suppress(OSError):
                 found.append(ended(self, path.stem)["state"])
         return found
-
-
-class Series:
-    """The size of the server over time."""
-
-    def __init__(self, host: Host, every: float) -> None:
-        self._host, self._every = host, every
-        self.at: list[float] = []
-        self.sizes: list[Size] = []
-        self.seconds: list[tuple[float, float]] = []
-
-    async def watch(self) -> None:
-        """Look at it, again and again."""
-        began = time.monotonic()
-        assert self._host.process is not None
-        while (now := alive(self._host.process)) is not None and now.memory:
-            spent = self._host.process.cpu_times()
-            self.at.append((time.monotonic() - began) / 3600)
-            self.sizes.append(now)
-            self.seconds.append(
-                (spent.user + spent.system, spent.children_user + spent.children_system)
-            )
-            await asyncio.sleep(self._every)
-
-    def told(self) -> tuple[dict[str, Any], list[str]]:
-        """What grew, and what of it should not."""
-        first = int(len(self.at) * WARM)
-        memory = [s.memory / 1e6 for s in self.sizes]
-        found = growth(self.at[first:], memory[first:])
-        losses = []
-        if not found.is_none or found.high > MOST_GROWTH:
-            losses.append(f"memory grows by {found} MB an hour")
-        about: dict[str, Any] = {"growth": vars(found), "memory": memory, "at": self.at}
-        text = f"{found} MB an hour over {(self.at[-1] - self.at[first]) * 60:.0f} minutes at "
-        text += f"{np.mean(memory[first:]):.0f} MB"
-        for name in ("threads", "files"):
-            values = np.array([getattr(s, name) for s in self.sizes[first:]])
-            half = len(values) // 2
-            early, late = values[:half].max(), values[half:].max()
-            text += f", {name} at most {early} and then {late}"
-            if late > early * 1.2 + 2:
-                losses.append(f"{name} grew from {early} to {late}")
-        hours = self.at[-1] - self.at[0]
-        own, jobs = np.subtract(self.seconds[-1], self.seconds[0]) / hours / 36
-        about["told"] = f"{text}; {own:.0f} % of a core for the page, {jobs:.0f} % for the jobs"
-        return about, losses
 
 
 async def fill(host: Host, enough: float = FILLED) -> None:
@@ -191,7 +159,7 @@ async def first_of(work: Coroutine[Any, Any, Any], tasks: list[asyncio.Task[None
     return await mine
 
 
-async def house(host: Host, book: Diary, wanted: Any) -> tuple[Series, list[int]]:
+async def house(host: Host, book: Diary, series: Series, waited: list[int], wanted: Any) -> None:
     """All that happens, from the first visitor to the last job."""
     seconds, began = wanted.minutes * 60, time.monotonic()
     lives = [Life(host, book, n, wanted.think) for n in range(wanted.clients)]
@@ -202,18 +170,18 @@ async def house(host: Host, book: Diary, wanted: Any) -> tuple[Series, list[int]
         wanted.chromium = Path(Window.program).exists()
         lives += [Window(host, book, wanted.clients, wanted.think * 2)] * wanted.chromium
     tasks = [asyncio.create_task(life.live()) for life in lives]
-    waited = await first_of(restarts(host, book, seconds * BEFORE), tasks)
+    waited += await first_of(restarts(host, book, seconds * BEFORE), tasks)
     if wanted.fill:
         await fill(host)
-    series = Series(host, max(min(5.0, seconds / 60), 0.1))
-    watching = asyncio.create_task(series.watch())
+    assert host.process is not None
+    every = max(min(5.0, seconds / 60), 0.1)
+    watching = asyncio.create_task(series.watch(host.process, every))
     left = max(seconds - (time.monotonic() - began), seconds / 2)
     await asyncio.wait(tasks, timeout=left, return_when=asyncio.FIRST_EXCEPTION)
     watching.cancel()
     host.is_open = False
     for task in tasks:
         await task
-    return series, waited
 
 
 def measured(wanted: Any) -> dict[str, Any]:
@@ -223,22 +191,22 @@ def measured(wanted: Any) -> dict[str, Any]:
     host, book = Host(folder), diary()
     wide = np.random.default_rng(0).poisson(100, (WIDE, WIDE)).astype(np.uint16)
     np.save(host.workspace / "wide.npy", wide)
-    host.start()
+    series, waited, is_stopped = Series(folder / SERIES), list[int](), False
     try:
-        series, waited = asyncio.run(house(host, book, wanted))
+        host.start()
+        asyncio.run(house(host, book, series, waited, wanted))
+    except KeyboardInterrupt:  # what was seen until then is told
+        is_stopped = True
     finally:
-        assert host.process is not None
-        with contextlib.suppress(psutil.Error, subprocess.TimeoutExpired):
-            host.end(signal.SIGINT)
-        with contextlib.suppress(psutil.Error):
-            host.process.kill()
+        host.close()
     about, losses = series.told()
     losses += book.losses
-    losses += [f"job {job} was lost" for job, record in book.jobs.items() if not record]
+    if not is_stopped:
+        losses += [f"job {job} was lost" for job, record in book.jobs.items() if not record]
     pairs, passed = unfair([record for record in book.jobs.values() if record])
     losses += passed
     own = host.workspace / "unnoise-app"
-    left = [*(own / ".incoming").iterdir(), *(own / "results").rglob(".*")]
+    left = [*(own / ".incoming").glob("*"), *(own / "results").rglob(".*")]
     losses += [f"{path.relative_to(own)} was left behind" for path in left]
     said = host.said.read_text("utf-8", "replace")
     if "Traceback" in said or "ERROR" in said:
@@ -252,7 +220,14 @@ def measured(wanted: Any) -> dict[str, Any]:
     told += f"{counts['tiles']} tiles; 0 of {pairs} turns unfair" if not passed else "unfair turns"
     amount = f"page: {wanted.clients} visitors{' and Chromium' if wanted.chromium else ''}"
     amount += f" for {wanted.minutes:g} minutes, {len(book.jobs)} jobs"
-    return {"amount": amount, "losses": losses, "told": told, "counts": counts, **about}
+    return {
+        "amount": amount,
+        "losses": losses,
+        "told": told,
+        "counts": counts,
+        "stopped": is_stopped,
+        **about,
+    }
 
 
 def main() -> int:
@@ -263,7 +238,12 @@ def main() -> int:
     parser.add_argument("--think", type=float, default=300, help="seconds between two visits")
     parser.add_argument("--no-chromium", dest="chromium", action="store_false")
     parser.add_argument("--no-fill", dest="fill", action="store_false")
+    parser.add_argument("--told", action="store_true", help="what the last run has seen so far")
     options = parser.parse_args()
+    if options.told:
+        about, losses = Series.read(options.folder / "page" / SERIES).told()
+        print(about["told"], *losses, sep="\n")
+        return 0
     key = f"load.page --minutes {options.minutes:g} --clients {options.clients}"
     key += f" --think {options.think:g}" if options.think != parser.get_default("think") else ""
     return run_once("page", options, key, partial(measured, options))

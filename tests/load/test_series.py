@@ -1,0 +1,91 @@
+"""A load that is stopped tells what it saw, and its server ends with it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from load.ledger import Ledger, arguments, run_once
+from load.series import FEWEST, Series
+from load.server import held
+
+ATTEND = (
+    "import sys; from pathlib import Path; from load.server import attend; attend(Path('held'))"
+)
+
+
+def test_a_series_is_on_the_disk_as_it_is_seen(tmp_path: Path) -> None:
+    seen = Series(tmp_path / "series.jsonl")
+
+    async def look(seconds: float) -> None:
+        watching = asyncio.create_task(seen.watch(psutil.Process(), 0.01))
+        await asyncio.sleep(seconds)
+        watching.cancel()
+
+    asyncio.run(look(0.05))
+    assert Series.read(seen.path) == seen
+    with seen.path.open("a") as file:
+        file.write('{"at": 1, "mem')
+    assert Series.read(seen.path) == seen
+    few = Series.read(tmp_path / "nothing")
+    assert few.told() == ({"told": "0 looks at its size", "memory": []}, [])
+
+
+def test_growth_is_a_loss(tmp_path: Path) -> None:
+    line = {"memory": 0, "threads": 5, "files": 9, "seconds": (1, 2)}
+    looks = [line | {"at": n / 720, "memory": 10**9 + n * 10**5} for n in range(4 * FEWEST)]
+    (tmp_path / "series.jsonl").write_text("\n".join(map(json.dumps, looks)))
+    about, losses = Series.read(tmp_path / "series.jsonl").told()
+    assert losses == ["memory grows by 72.000 (72.000 to 72.000) MB an hour"]
+    assert about["told"].startswith("72.000 (72.000 to 72.000) MB an hour over 3 minutes at 1003")
+
+
+def test_a_load_that_is_stopped_counts_for_nothing(tmp_path: Path) -> None:
+    ledger, result = Ledger(tmp_path), {"amount": "3 files", "losses": [], "told": "flat"}
+    options = arguments("").parse_args(["--folder", str(tmp_path)])
+
+    def killed() -> dict:
+        raise SystemExit  # nothing more is written
+
+    def stopped() -> dict:
+        signal.raise_signal(signal.SIGTERM)
+        raise AssertionError
+
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(SystemExit):
+            run_once("batch", options, "load.batch", killed)
+        assert "| batch, stopped before its end | 0 |" in ledger.table()
+        assert run_once("batch", options, "load.batch", stopped) == 1
+        assert not ledger.has("load.batch")
+        assert run_once("batch", options, "load.batch", lambda: result) == 0
+        assert ledger.has("load.batch")
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a pipe is awaited with select")
+def test_a_server_ends_with_its_parent(tmp_path: Path) -> None:
+    tests = str(Path(__file__).parents[1])
+    with subprocess.Popen(
+        [sys.executable, "-c", ATTEND],
+        stdin=subprocess.PIPE,
+        cwd=tmp_path,
+        env={"PYTHONPATH": tests},
+    ) as process:
+        assert process.poll() is None
+        process.stdin.close()
+        assert process.wait(60) == -signal.SIGTERM
+
+
+def test_what_a_process_holds() -> None:
+    found = held(objects=True)
+    assert found["blocks"] > 1000
+    assert found["objects"]["builtins.function"] > 100
