@@ -31,7 +31,7 @@ SHARED = HERE.parents[2] / "shared" / "data" / "formats"
 ENOUGH, ENOUGH_SECONDS = 1_000_000, 1800.0
 """Executions, or seconds of the processor, after which a target is done."""
 HANGS, MEMORY = 5, 3000
-"""Seconds of one input, and megabytes of the process, that are a fault."""
+"""Seconds of the processor of one input, and megabytes of the process, that are a fault."""
 LARGEST = 2**16
 """Bytes of the inputs, and of the real files that are seeds."""
 
@@ -43,6 +43,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=Path(".fuzz"))
     parser.add_argument("--seconds", type=int, default=120, help="of a slice")
     parser.add_argument("--table", action="store_true", help="what was done, and nothing else")
+    parser.add_argument("--runs", type=int, default=ENOUGH, help=argparse.SUPPRESS)
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--only", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -51,7 +52,7 @@ def main() -> int:
         one_alone(options.child, options.only)
         return 0
     if options.child:
-        fuzz(options.child, options.folder, options.seconds)
+        fuzz(options.child, options)
         return 0
     ledger = options.folder / "ledger.jsonl"
     if options.table:
@@ -66,6 +67,7 @@ def main() -> int:
         if not left:
             break
         for name in left:
+            options.runs = ENOUGH - done.get(name, Counter())["executions"]
             entry = slice_of(name, options)
             with ledger.open("a") as file:
                 file.write(json.dumps(entry) + "\n")
@@ -127,7 +129,7 @@ def slice_of(name: str, options: argparse.Namespace) -> dict[str, object]:
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     with tempfile.TemporaryDirectory(dir=in_memory(), prefix="unnoise-fuzz-") as place:
         run = subprocess.run(
-            [*command, "--seconds", str(options.seconds)],
+            [*command, "--seconds", str(options.seconds), "--runs", str(options.runs)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -139,7 +141,7 @@ def slice_of(name: str, options: argparse.Namespace) -> dict[str, object]:
     kept = re.findall(r"Test unit written to (\S+)", run.stderr)
     fault = kept[-1] if kept else "" if run.returncode == 0 else f"exit code {run.returncode}"
     if "-timeout-" in fault and not _hangs(command, fault):
-        fault = ""  # others kept the processor busy: libFuzzer counts seconds of the clock
+        fault = ""  # others kept the processor busy: libFuzzer counts a minute of the clock
     if fault:
         (options.folder / f"{_plain(name)}.log").write_text(run.stderr)
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
@@ -169,18 +171,19 @@ def one_alone(name: str, place: Path) -> None:
     targets.tried(data, target)
 
 
-def fuzz(name: str, folder: Path, seconds: int) -> None:
+def fuzz(name: str, options: argparse.Namespace) -> None:
     """Fuzz a target in this process, which libFuzzer ends."""
     import atheris
 
     with atheris.instrument_imports(include=["unnoise"]):
         from fuzz import targets
     import logging
+    import random
     import warnings
 
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
-    target = targets.TARGETS[name]
+    target, folder = targets.TARGETS[name], options.folder
     corpus, seeds = folder / "corpus" / _plain(name), folder / "seeds" / _plain(name)
     for place in (corpus, seeds):
         place.mkdir(parents=True, exist_ok=True)
@@ -189,8 +192,9 @@ def fuzz(name: str, folder: Path, seconds: int) -> None:
     for i, seed in enumerate(found):
         (seeds / str(i)).write_bytes(seed)
     flags = [
-        f"-max_total_time={seconds}",
-        f"-timeout={HANGS}",
+        f"-max_total_time={options.seconds}",
+        f"-runs={options.runs}",
+        f"-timeout={12 * HANGS}",
         f"-rss_limit_mb={MEMORY}",
         f"-max_len={LARGEST}",
         f"-artifact_prefix={folder.resolve()}/{_plain(name)}-",
@@ -199,9 +203,21 @@ def fuzz(name: str, folder: Path, seconds: int) -> None:
     ]
 
     def one(data: bytes) -> None:
+        start = time.process_time()
         targets.tried(data, target)
+        spent = time.process_time() - start
+        assert spent < HANGS, f"{spent:.1f} s of the processor"
 
-    atheris.Setup([sys.argv[0], *flags, str(corpus), str(seeds)], one)
+    for seed in found:  # what is loaded at the first use counts to none of them
+        targets.tried(seed, target)
+
+    def mutate(data: bytes, longest: int, seed: int) -> bytes:
+        rng = random.Random(seed)
+        found = target.change(data, rng) if target.change and rng.random() < 0.7 else None
+        return found if found and len(found) <= longest else atheris.Mutate(data, longest)
+
+    own = {"custom_mutator": mutate} if target.change else {}
+    atheris.Setup([sys.argv[0], *flags, str(corpus), str(seeds)], one, **own)
     atheris.Fuzz()
 
 

@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import json
+from functools import cache
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
+import yaml
 
+import tiny
+import unnoise
+from unnoise.config.config import Config
 from unnoise.errors import UnnoiseError
 from unnoise.images import formats
+from unnoise.models import folder as model_folder
+from unnoise.models.model import Model
 
+from . import json_changes
 from .own_folder import folder
 
 PARTS = b"\n\0\n"
 """Between the files of a store; each begins with the number of its place."""
 PLACES = ("zarr.json", ".zgroup", ".zattrs", ".zarray", "0/zarr.json", "0/.zarray")
 PLACES += ("0/.zattrs", "0.0", "c/0/0", "0/0.0", "0/0/0", "0/c/0/0", "labels/zarr.json")
+
+PARTS_OF_MODELS = tuple(model_folder.PARTS)
 
 
 def stores() -> list[bytes]:
@@ -44,9 +56,63 @@ def stores() -> list[bytes]:
     return found
 
 
+def settings() -> list[bytes]:
+    """Each section, and all that a user meets: most of a long text would be comments to change."""
+    whole = Config().to_yaml(comments=True)
+    parts = yaml.safe_load(whole)
+    sections = [{key: part} for key, part in parts.items() if isinstance(part, dict)]
+    return [whole.encode(), *_texts(sections)]
+
+
+@cache
+def models() -> tuple[list[bytes], bytes]:
+    """Small settings of models, with one of their parts each; the weights of the last one."""
+    noisy = np.random.default_rng(0).normal(size=(32, 32))
+    filtered = _values(unnoise.train(noisy, method="gaussian"))
+    net = _values(tiny.untrained(noisy, tiny.two_steps("n2v", "net.filters=1"))[0])
+    found = [{k: v for k, v in filtered.items() if k not in PARTS_OF_MODELS}]
+    found += [found[0] | {k: filtered[k]} for k in PARTS_OF_MODELS if k in filtered]
+    found += [net, {k: v for k, v in net.items() if k not in PARTS_OF_MODELS}]
+    short = {k: net["config"]["net"][k] for k in ("depth", "filters")}
+    found[-1]["config"] = {"method": "n2v", "ndim": 2, "net": short}
+    place = folder() / "model-of-seeds" / model_folder.WEIGHTS
+    return _texts([_thinned(values) for values in found]), place.read_bytes()
+
+
+def _texts(found: list[dict[str, Any]]) -> list[bytes]:
+    """As YAML and, which is YAML too, as JSON."""
+    texts = [json.dumps(values) for values in found]
+    return [
+        text.encode() for text in [*texts, *(yaml.safe_dump(v, sort_keys=False) for v in found)]
+    ]
+
+
+def _values(model: Model) -> dict[str, Any]:
+    place = folder() / "model-of-seeds"
+    model_folder.save(place, model)
+    return yaml.safe_load((place / model_folder.CONFIG).read_bytes())
+
+
+def _thinned(value: Any) -> Any:
+    """The same with short lists."""
+    if isinstance(value, dict):
+        return {key: _thinned(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_thinned(part) for part in [*value[:2], *value[2:][-2:]]]
+    return value
+
+
 def _parts(place: Path) -> bytes:
     parts = ((i, place / name) for i, name in enumerate(PLACES))
     return PARTS.join(bytes([i]) + path.read_bytes() for i, path in parts if path.is_file())
+
+
+def changed_store(data: bytes, rng: Random) -> bytes | None:
+    """Another value in one of the files that are JSON."""
+    parts = data.split(PARTS)
+    i = rng.randrange(len(parts))
+    found = json_changes.changed(parts[i][1:], rng)
+    return found and PARTS.join([*parts[:i], parts[i][:1] + found, *parts[i + 1 :]])
 
 
 def lif() -> list[bytes]:

@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from random import Random
 from typing import NamedTuple
 
 import numpy as np
 
-import unnoise
 from unnoise.app.events import Message, Preview
 from unnoise.app.session import history as history_of_jobs
 from unnoise.app.session.frames import decode, encode
@@ -38,7 +38,7 @@ from unnoise.noise.camera.file import Camera
 from unnoise.noise.noise_models import PoissonGauss
 from unnoise.training import history
 
-from . import seeds
+from . import json_changes, seeds
 from .own_folder import FOLDER, clean, folder, in_memory
 from .seeds import PARTS, PLACES
 
@@ -60,11 +60,14 @@ class Target:
         Gives inputs that are right.
     needs : str
         A module that must be installed.
+    change : callable, optional
+        A change of bytes that leaves them what they are, such as JSON; gives None where it cannot.
     """
 
     run: Callable[[bytes], object]
     seeds: Callable[[], list[bytes]]
     needs: str = "unnoise"
+    change: Callable[[bytes, Random], bytes | None] | None = None
 
 
 def tried(data: bytes, target: Target) -> None:
@@ -122,26 +125,21 @@ def _request(text: str) -> None:
         Request.from_dict(values)
 
 
-@cache
-def _model() -> Path:
-    place = folder() / "m"
-    noisy = np.random.default_rng(0).normal(size=(32, 32))
-    unnoise.train(noisy, method="gaussian").save(place)
-    return place
-
-
 def _file_of_model(data: bytes, name: str) -> None:
-    place = _model() / name
-    before = place.read_bytes()
-    try:
-        place.write_bytes(data)
-        model_folder.load(_model())
-    finally:
-        place.write_bytes(before)
+    place = _model(name)
+    (place / name).write_bytes(data)
+    model_folder.load(place)
 
 
-def _seed_of_model(name: str) -> list[bytes]:
-    return [(_model() / name).read_bytes()]
+@cache
+def _model(name: str) -> Path:
+    """The folder of a target, whose other file is small: that is read each time, too."""
+    place = folder() / f"model-of-{name}"
+    place.mkdir()
+    settings, weights = seeds.models()
+    (place / model_folder.CONFIG).write_bytes(settings[-1])
+    (place / model_folder.WEIGHTS).write_bytes(weights)
+    return place
 
 
 def _log(data: bytes) -> None:
@@ -152,6 +150,10 @@ def _log(data: bytes) -> None:
 def _image(data: bytes, suffix: str) -> None:
     place = folder() / f"x{suffix}"
     place.write_bytes(data)
+    _read(place)
+
+
+def _read(place: Path) -> None:
     for image in formats.open_all([place]):
         if np.prod([min(n, 64) for n in image.shape]) < LARGEST:
             image.read(image.middle(16))
@@ -166,9 +168,7 @@ def _store(data: bytes) -> None:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(part[1:])
     place.mkdir(exist_ok=True)
-    for image in formats.open_all([place]):
-        if np.prod([min(n, 64) for n in image.shape]) < LARGEST:
-            image.read(image.middle(16))
+    _read(place)
 
 
 ND2 = Path(__file__).resolve().parents[2] / ".." / "shared/data/formats/nd2/cluster.nd2"
@@ -176,18 +176,35 @@ ND2 = Path(__file__).resolve().parents[2] / ".." / "shared/data/formats/nd2/clus
 
 def _nd2(data: bytes) -> None:
     """A real file in which some bytes are others: place and value, again and again."""
-    found = bytearray(ND2.read_bytes())
-    for at, value in struct.iter_unpack("<IB", data[: len(data) // 5 * 5]):
-        found[at % len(found)] = value
-    _image(bytes(found), ".nd2")
+    place, size = folder() / "changed.nd2", ND2.stat().st_size
+    if not place.exists():
+        place.write_bytes(ND2.read_bytes())
+    changes = [
+        (at % size, value) for at, value in struct.iter_unpack("<IB", data[: len(data) // 5 * 5])
+    ]
+    with place.open("r+b", buffering=0) as file, ND2.open("rb", buffering=0) as right:
+        for at, value in changes:
+            os.pwrite(file.fileno(), bytes([value]), at)
+        try:
+            _read(place)
+        finally:
+            for at, _ in changes:
+                os.pwrite(file.fileno(), os.pread(right.fileno(), 1, at), at)
 
 
 def _history(data: bytes) -> None:
-    place = folder() / "jobs-of-a-queue"
-    (place / "jobs").mkdir(parents=True, exist_ok=True)
+    place = _queue()
     (place / "jobs" / "a.json").write_bytes(data)
-    (place / "jobs" / "b.json").write_text(json.dumps(Job("b", Request(("b.tif",))).to_dict()))
     history_of_jobs.History.load(_Kept(place))  # type: ignore[arg-type]
+
+
+@cache
+def _queue() -> Path:
+    """A queue with a job that is right."""
+    place = folder() / "jobs-of-a-queue"
+    (place / "jobs").mkdir(parents=True)
+    (place / "jobs" / "b.json").write_text(json.dumps(Job("b", Request(("b.tif",))).to_dict()))
+    return place
 
 
 class _Kept(NamedTuple):
@@ -255,35 +272,42 @@ def _readers() -> Iterator[tuple[str, Target]]:
     yield ".czi", Target(partial(_image, suffix=".czi"), seeds.czi, "czifile")
     yield ".dcm", Target(partial(_image, suffix=".dcm"), seeds.dicom, "pydicom")
     yield ".lif", Target(partial(_image, suffix=".lif"), seeds.lif, "liffile")
-    yield ".zarr", Target(_store, seeds.stores)
+    yield ".zarr", Target(_store, seeds.stores, change=seeds.changed_store)
     if ND2.exists():
         yield ".nd2", Target(_nd2, lambda: [b""], "nd2")
     yield ".h5", Target(partial(_image, suffix=".h5"), seeds.hdf5, "h5py")
 
 
 TARGETS = {
-    "settings": Target(_text(_settings), lambda: [Config().to_yaml(comments=True).encode()]),
+    "settings": Target(_text(_settings), seeds.settings, change=json_changes.changed),
     "assignments": Target(_text(_assignments), lambda: [b"mask.percent=5\nnet.depth=1"]),
     "axes": Target(_text(_axes), lambda: [b"TCYX 3x2x64x48", b"YX 64x48"]),
     "selection": Target(_text(_selection), lambda: [b"0,2", b"-1", b"0:5:2"]),
-    "camera": Target(_text(Camera.from_json), _camera),
+    "camera": Target(_text(Camera.from_json), _camera, change=json_changes.changed),
     "ledger": Target(_ledger, _lines),
-    "events": Target(_events, _frames),
+    "events": Target(_events, _frames, change=json_changes.changed),
     "request": Target(
-        _text(_request), lambda: [json.dumps(Request(("a.tif",)).to_dict()).encode()]
+        _text(_request),
+        lambda: [json.dumps(Request(("a.tif",)).to_dict()).encode()],
+        change=json_changes.changed,
     ),
-    "jobs": Target(_history, _job),
+    "jobs": Target(_history, _job, change=json_changes.changed),
     "uploads": Target(
         _text(_upload), lambda: [b"../a.tif", b"in/a.tif", b"out/a.tif", b"a:b?.tif"]
     ),
     "model settings": Target(
-        partial(_file_of_model, name="config.yaml"), partial(_seed_of_model, "config.yaml")
+        partial(_file_of_model, name=model_folder.CONFIG),
+        lambda: seeds.models()[0],
+        change=json_changes.changed,
     ),
     "model weights": Target(
-        partial(_file_of_model, name="weights.safetensors"),
-        partial(_seed_of_model, "weights.safetensors"),
+        partial(_file_of_model, name=model_folder.WEIGHTS), lambda: [seeds.models()[1]]
     ),
-    "model log": Target(_log, lambda: [b'{"step": 1, "loss": 0.5}\n{"step": 2, "loss": 0.4}\n']),
+    "model log": Target(
+        _log,
+        lambda: [b'{"step": 1, "loss": 0.5}\n{"step": 2, "loss": 0.4}\n'],
+        change=json_changes.changed,
+    ),
     **{f"image{suffix}": target for suffix, target in _readers()},
 }
 """By name."""

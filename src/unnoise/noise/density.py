@@ -128,7 +128,7 @@ def _finite(value: Any, name: str) -> Any:
     """A float or a read-only float64 array without NaN."""
     try:
         array = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:  # of integers beyond 1e308
         raise InputError(f"{name} must be numbers in a regular array; calibrate again") from error
     if not np.isfinite(array).all():
         raise InputError(f"{name} is not finite; calibrate again on frames without NaN")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import unicodedata
@@ -166,7 +167,7 @@ class Workspace:
                 f"{printable(wanted)} has no suffix of an image; known are {known_suffixes()}"
             )
         stem = name[: -len(end)]
-        names = (name, *(f"{stem}_{n}{end}" for n in range(2, 100_000)))
+        names = itertools.chain([name], (f"{stem}_{n}{end}" for n in itertools.count(2)))
         return next(one for one in names if not (self.uploads / one).exists())
 
 

@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager, suppress
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -196,10 +197,16 @@ def check_file(path: Path) -> None:
 def _opened(path: Path) -> Iterator[Any]:
     """A file, with the compressions of hdf5plugin where that is installed."""
     h5py = needs("h5py", "formats")
-    with suppress(ImportError):
-        import_module("hdf5plugin")
+    _more_compressions()
     with h5py.File(path, "r", rdcc_nbytes=CACHE, locking=False) as file:
         yield file
+
+
+@cache
+def _more_compressions() -> None:
+    """Once: what is not installed is looked for in every folder of packages, 0.5 ms each time."""
+    with suppress(ImportError):
+        import_module("hdf5plugin")
 
 
 def _regions(name: str) -> Callable[[Path], Any]:
