@@ -238,7 +238,7 @@ def train(
     run = start(opened, model, where, partners)
     for _ in run:
         pass
-    return Model.of(finish(run.model(), opened, reports, run.device)[0])
+    return Model.of(finish(run.model(), opened, reports, run.device, partners)[0])
 
 
 def denoise(

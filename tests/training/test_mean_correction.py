@@ -78,10 +78,52 @@ def test_rare_photons_are_no_outliers(mean: float) -> None:
     assert result.mean() == pytest.approx(noisy.mean(), rel=1e-3)
 
 
-def test_clean_targets_and_filters_have_none() -> None:
+def test_filters_that_keep_means_have_none() -> None:
+    assert unnoise.train(counts(10, 1), config=Config(method="gaussian")).mean_correction is None
+
+
+@pytest.mark.parametrize("mean", [0.2, 10.0])
+def test_results_of_care_have_the_mean_of_the_clean_images(mean: float) -> None:
+    truth = (7 + 3 * counts(10, 2)).astype(np.float32)  # another exposure, with an offset
+    model = unnoise.train(counts(mean, 1), truth, config=tiny("care", steps=3))
+    bare = replace(model, mean_correction=None)
+    for averaged in (False, True):
+        kept, lost = (
+            predict_array(m, counts(mean, 1), dtype=np.float64, tta=averaged).mean()
+            for m in (model, bare)
+        )
+        assert kept == pytest.approx(truth.mean(), rel=1e-4)
+        assert abs(lost / truth.mean() - 1) > 0.005
+
+
+def test_results_of_care_are_right_dark_and_bright() -> None:
+    noisy = counts(30, 1)
+    truth = between(0.2, 1.8, noisy.shape, width=6) ** 2  # no line of the noisy image
+    model = unnoise.train(noisy, truth.astype(np.float32), config=tiny("care", steps=100))
+
+    def missed(m: unnoise.models.model.Model) -> list[float]:
+        result = predict_array(m, noisy, dtype=np.float64)
+        third = np.digitize(result, np.quantile(result, [1 / 3, 2 / 3]))
+        return [abs(result[third == i].mean() / truth[third == i].mean() - 1) for i in range(3)]
+
+    assert max(missed(model)) < 0.03 < max(missed(replace(model, mean_correction=None)))
+
+
+def test_clean_pixels_that_are_no_measurement_have_no_say() -> None:
+    noisy, truth = counts(10, 1), 3 * counts(10, 2)
+    truth[20:50, 30:60] = np.nan
+    known = np.isfinite(truth)
+    model = unnoise.train(noisy, truth, config=tiny("care", steps=3))
+    result = predict_array(model, noisy, dtype=np.float64)
+    assert result[known].mean() == pytest.approx(truth[known].mean(), rel=1e-4)
+
+
+def test_without_the_clean_images_nothing_is_corrected() -> None:
     noisy = counts(10, 1)
-    assert unnoise.train(noisy, config=Config(method="gaussian")).mean_correction is None
-    assert unnoise.train(noisy, counts(10, 2), config=tiny("care", steps=1)).mean_correction is None
+    model = unnoise.train(noisy, counts(10, 2), config=tiny("care", steps=1))
+    bare = replace(model, mean_correction=None)
+    again = with_mean_correction(bare, [Image.from_array(noisy)], torch.device("cpu"))
+    assert again.mean_correction is None
 
 
 def test_the_folder_keeps_it(tmp_path) -> None:
@@ -132,6 +174,18 @@ def test_the_order_of_results_is_kept(rng: np.random.Generator) -> None:
     at, add = _polyline(noisy, clean, truth, binned=True)
     x = np.linspace(min(at), max(at), 200)
     assert (np.diff(x + np.interp(x, at, add)) > 0).all()
+
+
+@pytest.mark.parametrize("turns", [0.5, 1.0, 1.5, 2.0])
+def test_no_correction_takes_results_away_from_what_they_should_be(turns: float) -> None:
+    clean = np.linspace(0, 1, 20_000)
+    wanted = np.cos(2 * np.pi * turns * clean)  # falls and rises: no order-keeping one is right
+    at, add = _polyline(wanted, clean, clean, binned=True)
+    corrected = clean + np.interp(clean, at, add)
+    assert ((corrected - wanted) ** 2).mean() < (
+        (clean + (wanted - clean).mean() - wanted) ** 2
+    ).mean()
+    assert corrected.mean() == pytest.approx(wanted.mean(), abs=1e-9)
 
 
 def test_without_pixels_nothing_is_added() -> None:

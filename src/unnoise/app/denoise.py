@@ -277,7 +277,7 @@ class _Batch:
             final = run.model()
             if run.fraction == 1:
                 try:
-                    final, told, found = finish(final, images, choice.reports, run.device)
+                    final, told, found = finish(final, images, choice.reports, run.device, partners)
                 except NotFiniteError as error:
                     if not isinstance(self.settings, Auto):
                         raise

@@ -78,6 +78,7 @@ def train(
     folder: Path,
     images: Sequence[Image],
     reports: Sequence[NoiseReport],
+    targets: Sequence[Image] | None = None,
     *,
     why: str = "",
     fresh: bool,
@@ -145,7 +146,7 @@ def train(
                     saved = time.monotonic()
         try:
             asked = not reports  # else `announced` has warned
-            model, told, reports = finish(run.model(), images, reports, run.device)
+            model, told, reports = finish(run.model(), images, reports, run.device, targets)
         except KeyboardInterrupt:
             save_at_last()
             yield _going_on(run, folder)
@@ -254,6 +255,7 @@ def train_files(
             place,
             images,
             chosen.reports,
+            partners,
             why=chosen.why,
             fresh=True,
             overwrite=overwrite,
@@ -303,4 +305,4 @@ def resume(
         where = ranks.device(select_device(device))
         run = resume_run(place, model, images, where, partners)
         yield Message(f"{place}: going on after step {run.step}")
-        yield from train(run, place, images, (), fresh=False, reporting=reporting)
+        yield from train(run, place, images, (), partners, fresh=False, reporting=reporting)

@@ -28,6 +28,7 @@ def finish(
     images: Sequence[Image],
     reports: Sequence[NoiseReport],
     device: torch.device,
+    targets: Sequence[Image] | None = None,
 ) -> tuple[Model, list[str], Sequence[NoiseReport]]:
     """What is still to do with a trained model, and what to tell about it.
 
@@ -41,6 +42,8 @@ def finish(
         What was measured before; measured now where it is missing.
     device : torch.device
         Where to compute.
+    targets : sequence of Image, optional
+        The second images of pairs.
 
     Returns
     -------
@@ -53,7 +56,7 @@ def finish(
         What was measured.
     """
     if model.others:
-        return _finish_groups(model, images, device)
+        return _finish_groups(model, images, device, targets)
     reports = reports or inspect_images(images)
     if model.noise is None:
         model = replace(model, noise=image_noise(images, model.channels, reports))
@@ -84,7 +87,7 @@ def finish(
         model, line = with_joined_frames(model, images, device)
         told += [line] if line else []
     if keeps_mean(model):
-        model = with_mean_correction(model, images, device)
+        model = with_mean_correction(model, images, device, targets)
     if model.config.declip:
         model, lines = with_declipping(model, reports)
         told += lines
@@ -116,12 +119,15 @@ def _shared(noise: ImageNoise, reports: Sequence[NoiseReport], axis: str) -> boo
 
 
 def _finish_groups(
-    model: Model, images: Sequence[Image], device: torch.device
+    model: Model,
+    images: Sequence[Image],
+    device: torch.device,
+    targets: Sequence[Image] | None,
 ) -> tuple[Model, list[str], Sequence[NoiseReport]]:
     """`finish` for the model of every group of alike images."""
     models, told, reports = [], [], list[NoiseReport]()
-    for i, (own, (parts, _)) in enumerate(groups_of(model, images), 1):
-        done, lines, measured = finish(own, parts, (), device)
+    for i, (own, (parts, partners)) in enumerate(groups_of(model, images, targets), 1):
+        done, lines, measured = finish(own, parts, (), device, partners)
         models.append(done)
         told += [f"group {i}: {line}" for line in lines]
         reports += measured
