@@ -30,10 +30,13 @@ from unnoise.app.web.workspace import Workspace
 from unnoise.config.config import Config
 from unnoise.errors import UnnoiseError
 from unnoise.images import axes, formats, selection
+from unnoise.images.atomic import hidden
+from unnoise.images.formats import unfinished
 from unnoise.images.image import Image
 from unnoise.images.ledger import Ledger
 from unnoise.models import folder as model_folder
 from unnoise.models.folder import LOG
+from unnoise.models.stream import Plan
 from unnoise.noise.camera.file import Camera
 from unnoise.noise.noise_models import PoissonGauss
 from unnoise.training import history
@@ -213,6 +216,26 @@ class _Kept(NamedTuple):
     folder: Path
 
 
+def _plan(data: bytes) -> None:
+    """What is kept with a result that is not finished, in both of its files."""
+    result = folder() / "begun.npy"
+    place = hidden(result)
+    place.mkdir(exist_ok=True)
+    (place / unfinished.PIXELS).touch()
+    for name in (unfinished.PLAN, unfinished.NAMED):
+        (place / name).write_bytes(data)
+    list(unfinished.parts(folder()))
+    unfinished.is_named(result)
+    Plan.from_dict((unfinished.header(result) or {}).get("plan"), "here")
+
+
+def _plans() -> list[bytes]:
+    plan = Plan((1, 1, 1, 1, 60, 64), (1, 1, 1, 1, 30, 64), (30, 64)).to_dict()
+    about = {"model": "m", "source": "a.npy", "result": "b.npy"}
+    kept = {"identity": {"model": "1"}, "plan": plan, "about": about, "moved": "pixels"}
+    return [json.dumps(kept).encode()]
+
+
 def _job() -> list[bytes]:
     job = Job("a", Request(("a.tif",)), results=(Path("b.tif"),), messages=(("warned", "b"),))
     job.history = ((1, 0.5, 0.4),)
@@ -291,6 +314,7 @@ TARGETS = {
         lambda: [json.dumps(Request(("a.tif",)).to_dict()).encode()],
         change=json_changes.changed,
     ),
+    "unfinished": Target(_plan, _plans, change=json_changes.changed),
     "jobs": Target(_history, _job, change=json_changes.changed),
     "uploads": Target(
         _text(_upload), lambda: [b"../a.tif", b"in/a.tif", b"out/a.tif", b"a:b?.tif"]

@@ -125,4 +125,4 @@ def test_a_plan_is_the_same_on_every_machine(monkeypatch: pytest.MonkeyPatch) ->
     for free in (10**6, 10**12):
         monkeypatch.setattr("unnoise.models.frame_tiles.free_memory", lambda _, free=free: free)
         found.append(Plan.of(Ready(model, image, device="cpu"), {}))
-    assert found[0] == found[1] == Plan.from_dict(found[0].to_dict())
+    assert found[0] == found[1] == Plan.from_dict(found[0].to_dict(), "here")

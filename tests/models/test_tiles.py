@@ -160,6 +160,7 @@ def test_chosen_tiles_fit_the_memory_unless_they_are_the_smallest(
 def test_a_tile_may_take_exactly_as_much_as_there_is() -> None:
     assert choose((10,), (1,), (1,), 6) == (4,)  # 4 pixels and a halo of 1 on both sides
     assert choose((10,), (0,), (1,), 4) == (4,)
+    assert choose((10,), (20,), (1,), 12) == (10,)  # beyond the image only a period is read
 
 
 @pytest.mark.parametrize("shape", [(16, 512, 512), (32, 512, 512), (20, 128, 128), (64, 256, 256)])

@@ -44,7 +44,7 @@ def start(call: Callable[[], int], out: Path) -> int:
         return child
     code = BROKEN
     try:
-        os.setsid()
+        os.setpgid(0, 0)  # not a session: it would not keep the priority of the run
         resource.setrlimit(resource.RLIMIT_AS, (8 * 2**30, 8 * 2**30))
         target = os.open(out, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(target, 1)

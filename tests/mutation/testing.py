@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import itertools
 import json
 import os
@@ -124,12 +125,35 @@ def survey(group: str, items: dict[str, Any], watch: Watch, kept: Path) -> None:
     kept.write_text(json.dumps({"seconds": seconds, "lines": lines}))
 
 
+def lines_with(source: str, line: int) -> set[int]:
+    """Where the name is used that a line of a module, outside of functions, gives a value.
+
+    Examples
+    --------
+    >>> lines_with("N = 1\\ndef f():\\n    return N\\n", 1)
+    {3}
+    """
+    tree = ast.parse(source)
+    names = {
+        node.id
+        for one in tree.body
+        if isinstance(one, ast.Assign | ast.AnnAssign)
+        and one.lineno <= line <= (one.end_lineno or 0)
+        for node in ast.walk(one)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+    }
+    used = (n for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load))
+    return {node.lineno for node in used if node.id in names}
+
+
 def tests_of(module: str, mutant: Mutant, seen: dict[str, Any]) -> list[str]:
     """The tests that pass the changed line: those of `FIRST`, then quickest first."""
     tests = seen["lines"].get(f"{module}:{mutant.line}", [])
-    if not tests:  # it is passed when the module is imported: all that pass the module at all
-        own = (t for k, t in seen["lines"].items() if k.startswith(f"{module}:"))
-        tests = sorted({t for names in own for t in names}) if mutant.on_import else []
+    if not tests and mutant.on_import:  # which no test passes: those that pass its users, or any
+        every = {k: t for k, t in seen["lines"].items() if k.startswith(f"{module}:")}
+        users = {f"{module}:{n}" for n in lines_with(path(module).read_text(), mutant.line)}
+        own = {k: t for k, t in every.items() if k in users} or every
+        tests = sorted({t for names in own.values() for t in names})
     tests = sorted(tests, key=lambda t: (not FIRST or FIRST not in t, seen["seconds"][t]))
     spent = itertools.accumulate(seen["seconds"][t] for t in tests)
     return [test for test, seconds in zip(tests, spent, strict=True) if seconds <= ENOUGH]

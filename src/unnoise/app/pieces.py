@@ -194,7 +194,7 @@ class Pieces:
                 raise InputError(
                     f"{self.work.result} is not prepared; run the same command with --prepare first"
                 )
-            self._plan = Plan.from_dict(kept["plan"])
+            self._plan = Plan.from_dict(kept.get("plan"), str(self.folder))
         return self._plan
 
     def _kept(self) -> Mapping[str, Any] | None:
@@ -202,7 +202,8 @@ class Pieces:
         kept = unfinished.header(self.work.result)
         if kept is None:
             return None
-        own, other = self.work.identity(self.image), dict(kept.get("identity", {}))
+        own, other = self.work.identity(self.image), kept.get("identity")
+        other = other if isinstance(other, dict) else {}
         differs = [name for name in own if own[name] != other.get(name)]
         if differs:
             raise InputError(

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from unnoise.errors import InputError
 from unnoise.models.frame_tiles import Block, Ready
 from unnoise.models.tiles import Tile
 
@@ -134,6 +135,23 @@ class Plan:
         return {name: list(getattr(self, name)) for name in ("sizes", "sides", "tile")}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Plan:
-        """Read what `to_dict` gave."""
-        return cls(*(tuple(map(int, values[name])) for name in ("sizes", "sides", "tile")))
+    def from_dict(cls, values: Any, place: str) -> Plan:
+        """Read what `to_dict` gave, and `place` kept.
+
+        Raises
+        ------
+        InputError
+            If it is damaged.
+        """
+        try:
+            found = cls(*(tuple(map(int, values[name])) for name in ("sizes", "sides", "tile")))
+            if (
+                len(found.sizes) != len(found.sides)
+                or min(*found.sizes, *found.sides, *found.tile) < 1
+            ):
+                raise ValueError
+        except (LookupError, TypeError, ValueError, OverflowError) as error:
+            raise InputError(
+                f"the plan in {place} is damaged; begin anew with --overwrite"
+            ) from error
+        return found

@@ -107,6 +107,14 @@ def test_a_window_under_the_footprint_is_left_for_the_plane_outside_it(
         assert_drawn_from(values, evenly(shape, allowed))
 
 
+@pytest.mark.parametrize("at", [(0, 0), (1, 2), (2, 1)])
+def test_the_only_pixel_of_a_window_that_the_footprint_leaves_is_taken(at: tuple[int, int]) -> None:
+    exclude = np.ones((3, 3), np.bool_)
+    exclude[at] = False
+    (only,) = neighbours((7, 7), (3, 3), 1, exclude)
+    assert set(drawn("uniform", (7, 7), (3, 3), 1, exclude, n=20)) == {7 * only[0] + only[1]}
+
+
 @pytest.mark.parametrize("name", sorted(CENTRE_BLIND))
 @pytest.mark.parametrize("shape", [(4, 5), (2, 3, 3)])
 def test_a_plane_under_the_footprint_still_gives_any_pixel_but_the_centre(

@@ -30,6 +30,8 @@ from unnoise.images.image import cast
 from unnoise.images.ledger import Ledger
 
 PLAN, PIXELS, OFFSET, NAMED = "plan.json", "pixels", "offset.json", "named.json"
+DAMAGED = (OSError, ValueError, LookupError, TypeError, ArithmeticError, RecursionError)
+"""What is raised by a record that is none."""
 SLAB = 2**26
 """Bytes that are read at once of the pixels that are encoded."""
 
@@ -49,7 +51,7 @@ def header(path: Path) -> dict[str, Any] | None:
         return dict(json.loads((folder / PLAN).read_text("utf-8")))
     except FileNotFoundError:  # killed while it was laid out
         return None
-    except (OSError, ValueError) as error:
+    except DAMAGED as error:
         raise InputError(
             f"{folder / PLAN} cannot be read ({error}); remove that folder, or begin anew with "
             f"--overwrite"
@@ -69,7 +71,7 @@ class Part(NamedTuple):
 def parts(folder: Path) -> Iterator[Part]:
     """The unfinished results of a folder, as far as they can be read."""
     for kept in sorted(folder.glob(f".*.unfinished/{PLAN}")):
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        with contextlib.suppress(*DAMAGED):
             known = json.loads(kept.read_text("utf-8"))
             plan, about = known["plan"], known["about"]
             sides = zip(plan["sizes"], plan["sides"], strict=True)
@@ -93,7 +95,7 @@ def is_named(path: Path) -> bool:
     folder = hidden(path)
     try:
         moved = str(json.loads((folder / NAMED).read_text("utf-8"))["moved"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except DAMAGED:
         return False
     return path.exists() and not (folder / moved).exists()
 
