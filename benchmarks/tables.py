@@ -20,6 +20,7 @@ import numpy as np
 
 import correlated_goals
 import goals
+import movie_tables
 import plots
 import strong_tables
 from common import HERE
@@ -202,6 +203,9 @@ SECTIONS: dict[str, Callable[[Results], str]] = {
     "throughput": throughput,
     "correlated_report": lambda r: correlated(r, "report"),
     "correlated_dev": lambda r: correlated(r, "dev"),
+    "movies_peers": lambda r: movie_tables.peers(
+        r.records.get("movies_peers", {}), r.records.get("movies_movies", {}).get("rows", [])
+    ),
     "strong": lambda r: strong_tables.strong(r.records.get("strong", {}).get("rows", [])),
     "cases": cases,
     "unchanged": unchanged,

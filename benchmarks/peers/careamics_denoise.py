@@ -2,6 +2,9 @@
 
     .peers/careamics/bin/python benchmarks/peers/careamics_denoise.py JOB.npz OUT.npz --seconds 60
 
+Arrays with three axes are volumes, or movies with frames in the place of slices (its own advice for
+movies): nets of volumes, patches of 16x64x64 unless ``--patch`` says otherwise.
+
 Arrays of the job named ``train*`` are trained on, the others (or, if there are none, the same)
 are denoised. OUT has one result per array, and one averaged over the eight symmetries, named
 ``*_8``, which CAREamics itself does not offer. Settings are those that did best in our hands: a
@@ -16,9 +19,11 @@ import json
 import sys
 import tempfile
 import time
+from functools import partial
 
 import numpy as np
 from careamics_here import RATE, configuration, cpu, predicted
+from symmetries import eightfold
 
 from careamics import CAREamist  # isort: skip
 from lightning.pytorch import Callback
@@ -53,15 +58,9 @@ def padded(image: np.ndarray) -> np.ndarray:
     return np.pad(image, [(0, -n % 8) for n in image.shape], mode="symmetric")
 
 
-def eightfold(careamist: CAREamist, image: np.ndarray) -> np.ndarray:
-    """The mean over the eight flips and rotations."""
-    total = np.zeros(image.shape)
-    for turns in range(4):
-        for flip in (False, True):
-            x = np.rot90(image[:, ::-1] if flip else image, turns)
-            y = np.rot90(predicted(careamist, [padded(x)])[0][: x.shape[0], : x.shape[1]], -turns)
-            total += y[:, ::-1] if flip else y
-    return total / 8
+def whole(careamist: CAREamist, image: np.ndarray) -> np.ndarray:
+    """What the net makes of an image or volume in one piece."""
+    return predicted(careamist, [padded(image)])[0][tuple(map(slice, image.shape))]
 
 
 def main() -> None:
@@ -72,6 +71,9 @@ def main() -> None:
     parser.add_argument("--n2v2", action="store_true")
     parser.add_argument("--percent", type=float, default=1.5)
     parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--patch", type=int, nargs="+", help="sides of patches")
+    parser.add_argument("--filters", type=int, default=32, help="of the first level")
+    parser.add_argument("--no-batch-norm", action="store_true")
     parser.add_argument("--no-tta", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -81,26 +83,33 @@ def main() -> None:
     train = [x for name, x in arrays.items() if name.startswith("train")]
     tests = {n: x for n, x in arrays.items() if not n.startswith("train")} or arrays
     budget = Budget(args.seconds)
+    volumes = next(iter(arrays.values())).ndim == 3
     config = configuration(
         n2v2=args.n2v2,
         percent=args.percent,
         residual=not args.n2v2,
         batch=args.batch,
+        patch=tuple(args.patch or ((16, 64, 64) if volumes else (64, 64))),
+        model={"num_channels_init": args.filters, "use_batch_norm": not args.no_batch_norm},
         seed=args.seed,
     )
     with tempfile.TemporaryDirectory() as folder:
         careamist = CAREamist(
             config, work_dir=folder, callbacks=[budget], enable_progress_bar=False
         )
+        # A volume has few patches: none is lost to a validation that never runs.
+        validation = {"val_data": train[0]} if volumes else {}
         started, before = time.perf_counter(), cpu()
-        careamist.train(train_data=train if len(train) > 1 else train[0])
+        careamist.train(train_data=train if len(train) > 1 else train[0], **validation)
         spent = {"cpu_s": cpu() - before, "wall_s": time.perf_counter() - started}
         before, results = cpu(), {}
         for name, x in tests.items():
-            results[name] = predicted(careamist, [padded(x)])[0][: x.shape[0], : x.shape[1]]
+            results[name] = whole(careamist, x)
         spent["predict_cpu_s"] = cpu() - before
         if not args.no_tta:
-            results |= {f"{name}_8": eightfold(careamist, x) for name, x in tests.items()}
+            results |= {
+                f"{name}_8": eightfold(partial(whole, careamist), x) for name, x in tests.items()
+            }
     np.savez(args.out, **results)
     print(json.dumps({**spent, "steps": budget.steps, **vars(args)}), file=stdout)
 

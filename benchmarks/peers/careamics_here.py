@@ -43,20 +43,27 @@ def cpu() -> float:
 
 
 def configuration(
-    *, n2v2: bool = False, percent: float = 0.2, residual: bool = False, batch: int = 16, seed: int
+    *,
+    n2v2: bool = False,
+    percent: float = 0.2,
+    residual: bool = False,
+    batch: int = 16,
+    patch: tuple[int, ...] = (64, 64),
+    model: dict[str, Any] | None = None,
+    seed: int,
 ) -> Any:
-    """Its settings for arrays, 64x64 patches, and a training that a callback ends."""
+    """Its settings for arrays, and a training that a callback ends; three sides are of volumes."""
     return create_advanced_n2v_config(
         experiment_name="peer",
         data_type="array",
-        axes="YX",
-        patch_size=(64, 64),
+        axes="ZYX"[-len(patch) :],
+        patch_size=patch,
         batch_size=batch,
         n_val_patches=1,  # the least: they are lost to the training, and 8 of 64 are many
         num_epochs=FOREVER,
         use_n2v2=n2v2,
         masked_pixel_percentage=percent,
-        model_params={"residual": residual},
+        model_params={"residual": residual} | (model or {}),
         # No plateaus: its 66 validation pixels would lower the rate by luck.
         lr_scheduler="StepLR",
         lr_scheduler_params={"step_size": FOREVER},
