@@ -163,3 +163,8 @@ def test_every_method_has_a_line_its_assumptions_and_its_cost(method: str) -> No
         assert text.strip() == text != ""
         assert "\n" not in text
     assert len(entry.line) < 90
+
+
+def test_what_has_no_net() -> None:
+    without = {name for name, entry in METHODS.items() if not entry.has_net}
+    assert without == {"gaussian", "nlm", "tv", "wavelet", "bm3d", "nlridge"}

@@ -135,6 +135,14 @@ def test_an_image_unlike_the_training_data() -> None:
     assert judge(noisy, blind(noisy), known=known).novel_share < 0.05
 
 
+def test_without_a_net_no_image_is_strange() -> None:
+    noisy, other = noisy_of(scene()), noisy_of(5 * scene(sigma=1.0, seed=9))
+    kept = record([Image.from_array(noisy)], (0,), [0.0], has_net=False)
+    found = judge(other, blind(other), known=(ImageNoise((FLAT,), (0.01,), ("",)), kept))
+    assert found.novelty is found.novel_share is None
+    assert not any("training images" in w for w in found.warnings)
+
+
 def test_only_one_corner_is_strange() -> None:
     noisy = noisy_of(scene())
     changed = noisy.copy()

@@ -16,7 +16,7 @@ from unnoise.models.predict import predict, predict_array
 from unnoise.noise.noise_models import PoissonGauss, VarianceCurve
 from unnoise.report import middle_plane as results
 from unnoise.report.middle_plane import MiddlePlane, show, show_training
-from unnoise.report.result_page import DenoisedPlane
+from unnoise.report.result_page import DenoisedPlane, quality_numbers
 
 TINY = Config().set("net.filters=4", "net.depth=1", "training.steps=1", "training.patch=32")
 
@@ -162,6 +162,19 @@ def test_clean_targets_have_other_units_so_nothing_is_judged() -> None:
     truth = np.full((48, 48), 0.5) + np.random.default_rng(1).normal(0, 0.1, (48, 48))
     model = unnoise.train(x, truth, config=Config.preset(method="care").set(*TINY_SETTINGS))
     assert one(model, x).assessments == ()
+
+
+@pytest.mark.parametrize("method", ["gaussian", "n2v"])
+def test_only_of_nets_an_image_can_be_unlike_the_training_images(method: str) -> None:
+    seen = Image.from_array(np.random.default_rng(0).normal(100, 5, (64, 64)))
+    other = Image.from_array(np.random.default_rng(1).normal(100, 25, (64, 64)))
+    settings = () if method == "gaussian" else TINY_SETTINGS
+    shown = one(unnoise.train(seen, config=Config(method=method).set(*settings)), other)
+    (found,) = shown.assessments
+    names = [number.name for number in quality_numbers(found)]
+    told = any("unlike the training images" in line for line in found.warnings)
+    known = ("unlike the training images" in names, told, found.novelty is not None)
+    assert known == (method == "n2v",) * 3
 
 
 TINY_SETTINGS = ("net.filters=4", "net.depth=1", "training.steps=1", "training.patch=32")

@@ -75,6 +75,11 @@ class Method:
         return self.run in ("instant", "adapted")
 
     @property
+    def has_net(self) -> bool:
+        """Whether a net makes the results, which may show what it has seen in other images."""
+        return self.pretrained or self.run not in ("filter", "instant")
+
+    @property
     def draws_noise(self) -> bool:
         """Whether noise of the measured kind is drawn anew, so that its tails matter."""
         return self.run == "refined"

@@ -129,13 +129,13 @@ class TrainingRecord:
     memorised : tuple of (float, float)
         By how much the squared residual is larger where pixels were never a training target, as a
         share of the noise variance, and its standard error: what the weights know of the noise.
-    looks : tuple of TrainingLook
-        What the images look like.
+    looks : tuple of TrainingLook or None
+        What the images look like; None without a net, whose results owe nothing to them.
     """
 
     dependence: tuple[float, ...]
     memorised: tuple[tuple[float, float], ...]
-    looks: tuple[TrainingLook, ...]
+    looks: tuple[TrainingLook | None, ...]
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainingRecord:

@@ -55,9 +55,10 @@ class Assessment:
         Fourier ring correlations of two noisy splits, and of their results.
     resolution_before, resolution_after : float or None
         In pixels, at a correlation of 1/7; None where that is not crossed.
-    novelty : ndarray, shape (y, x)
-        Above 1 where the image is unlike the training images.
-    novel_share : float
+    novelty : ndarray, shape (y, x), or None
+        Above 1 where the image is unlike the training images; None without a net, which alone
+        could show what it has seen in these.
+    novel_share : float or None
         Share of such pixels.
     error : ndarray, shape (y, x), or None
         Expected standard deviation of the result around the clean image.
@@ -77,8 +78,8 @@ class Assessment:
     after: Frc | None
     resolution_before: float | None
     resolution_after: float | None
-    novelty: NDArray[np.float64]
-    novel_share: float
+    novelty: NDArray[np.float64] | None
+    novel_share: float | None
     error: NDArray[np.float64] | None
     warnings: tuple[str, ...]
     has_signal: bool = True
@@ -147,10 +148,12 @@ def assess(
     ceiling = gain_ceiling(noisy, clean, inside=inside)
     if estimate is not None and estimate.consistent:
         ceiling = min(ceiling, estimate.psnr.high)
-    novel = novelty(noisy, record.looks[channel])
-    if inside is not None:
-        novel = np.where(inside, novel, 0.0)
-    novel_part = novel_share(novel if inside is None else novel[inside])
+    novel, novel_part, look = None, None, record.looks[channel]
+    if look is not None:
+        novel = novelty(noisy, look)
+        if inside is not None:
+            novel = np.where(inside, novel, 0.0)
+        novel_part = novel_share(novel if inside is None else novel[inside])
     signal = not independent or has_signal(_dealt(noisy, inside))
     memory = learned if learned - 2 * doubt > 0 else 0.0
     return Assessment(
@@ -172,7 +175,7 @@ def assess(
             white,
             structure,
             bias,
-            novel_part,
+            novel_part or 0.0,
             rounded,
             clean if inside is None else clean[inside],
             variance,

@@ -23,6 +23,7 @@ def record(
     dependence: Sequence[float],
     memorised: Sequence[tuple[float, float]] | None = None,
     *,
+    has_net: bool = True,
     seed: int = 0,
 ) -> TrainingRecord:
     """What the images of a trained model look like, and how its results know their noise.
@@ -37,16 +38,22 @@ def record(
         From `unnoise.quality.noise_passthrough.dependence`.
     memorised : sequence of (float, float), optional
         From `unnoise.quality.noise_passthrough.memorised`, where it can be measured.
+    has_net : bool
+        Whether a net makes the results; what filters make of an image has nothing to do with what
+        others look like.
     seed : int
         Chooses the pixels that are looked at.
     """
+    known = tuple(memorised or [UNKNOWN] * len(channels))
+    if not has_net:
+        return TrainingRecord(tuple(dependence), known, (None,) * len(channels))
     picked = [images[i] for i in sorted({0, len(images) // 2, len(images) - 1})]
     rng = np.random.default_rng([seed, 3])
     parts = (
         [part for image in picked for part in _spread(sampled(image, c).filled)] for c in channels
     )
     looks = tuple(learn_look(planes, rng) for planes in parts)
-    return TrainingRecord(tuple(dependence), tuple(memorised or [UNKNOWN] * len(channels)), looks)
+    return TrainingRecord(tuple(dependence), known, looks)
 
 
 def _spread(planes: NDArray) -> NDArray[np.float64]:

@@ -171,13 +171,14 @@ def _pictures(
     def picture(label: str, which: slice, before: NDArray, after: NDArray) -> Picture:
         known = [a for a in found[which] if a is not None]
         about = shown.assessments[which]
+        novel = [a.novelty for a in known if a.novelty is not None]
         leaks = [a.residual_structure.map for a in known if a.residual_structure is not None]
         return Picture(
             label,
             before,
             after,
             uncertainty=None if error is None else error[which].mean(0),
-            novelty=np.max([a.novelty for a in known], axis=0) if known else None,
+            novelty=np.max(novel, axis=0) if novel else None,
             leak=np.max(leaks, axis=0) if leaks else None,
             novelty_limit=LIMITS["novelty"],
             leak_limit=LIMITS["leak"],
@@ -261,13 +262,14 @@ def quality_numbers(found: Assessment) -> list[Number]:
                 meaning="of two noisier copies of the image; consistency, not truth",
             )
         )
-    numbers.append(
-        Number(
-            "unlike the training images",
-            f"{found.novel_share:.1%}",
-            meaning="of the pixels; about 1 % is chance",
+    if found.novel_share is not None:
+        numbers.append(
+            Number(
+                "unlike the training images",
+                f"{found.novel_share:.1%}",
+                meaning="of the pixels; about 1 % is chance",
+            )
         )
-    )
     return numbers
 
 

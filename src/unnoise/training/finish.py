@@ -104,8 +104,15 @@ def finish(
             )
     if model.joined is not None:
         repeated = dependence(model, images, noise, device)
-    seed = model.config.training.seed
-    model = replace(model, record=record(images, model.channels, repeated, memory, seed=seed))
+    kept = record(
+        images,
+        model.channels,
+        repeated,
+        memory,
+        has_net=model.config.entry.has_net,
+        seed=model.config.training.seed,
+    )
+    model = replace(model, record=kept)
     return model, told, reports
 
 
