@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import re
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -113,6 +114,18 @@ def changed_store(data: bytes, rng: Random) -> bytes | None:
     i = rng.randrange(len(parts))
     found = json_changes.changed(parts[i][1:], rng)
     return found and PARTS.join([*parts[:i], parts[i][:1] + found, *parts[i + 1 :]])
+
+
+def changed_number(data: bytes, rng: Random) -> bytes | None:
+    """Another number of as many characters in a text of UTF-16, as LIF and LOF have it."""
+    places = [found.span() for found in re.finditer(rb"(?:[0-9]\0)+", data)]
+    if not places:
+        return None
+    start, stop = rng.choice(places)
+    count = (stop - start) // 2
+    digits = [rng.choice("0123456789") for _ in range(count)]
+    text = rng.choice(("9" * count, "0" * count, "".join(digits), "-1e9"[:count].ljust(count)))
+    return data[:start] + text.encode("utf-16-le") + data[stop:]
 
 
 def lif() -> list[bytes]:

@@ -6,7 +6,6 @@ Each has seeds, small inputs that are right, from which a fuzzer goes on.
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import shutil
@@ -114,9 +113,11 @@ def _ledger(data: bytes) -> None:
 
 
 def _events(data: bytes) -> None:
-    file = io.BytesIO(data)
-    while decode(file) is not None:
-        pass
+    place = folder() / "events"  # a file, which takes memory for what it is asked
+    place.write_bytes(data)
+    with place.open("rb") as file:
+        while decode(file) is not None:
+            pass
 
 
 def _request(text: str) -> None:
@@ -294,7 +295,8 @@ def _readers() -> Iterator[tuple[str, Target]]:
     yield ".nrrd", Target(partial(_image, suffix=".nrrd"), seeds.nrrd, "nrrd")
     yield ".czi", Target(partial(_image, suffix=".czi"), seeds.czi, "czifile")
     yield ".dcm", Target(partial(_image, suffix=".dcm"), seeds.dicom, "pydicom")
-    yield ".lif", Target(partial(_image, suffix=".lif"), seeds.lif, "liffile")
+    lif = partial(_image, suffix=".lif")
+    yield ".lif", Target(lif, seeds.lif, "liffile", change=seeds.changed_number)
     yield ".zarr", Target(_store, seeds.stores, change=seeds.changed_store)
     if ND2.exists():
         yield ".nd2", Target(_nd2, lambda: [b""], "nd2")

@@ -21,6 +21,8 @@ from unnoise.noise.confidence_interval import Interval
 
 TOO_MUCH = (RecursionError, OverflowError, SyntaxError)
 """What Python and NumPy raise of texts that are nested, long, or made to be names of types."""
+PART = 2**24
+"""Bytes that are read at once."""
 EVERY = 0.1
 """Seconds between two events of progress that are passed on: people see no more."""
 
@@ -70,7 +72,7 @@ def decode(file: IO[bytes]) -> Framed | None:
             size = math.prod(shape) * np.dtype(kind).itemsize
             if np.dtype(kind).kind not in "biuf" or min(shape, default=0) < 0:
                 raise ValueError(f"pixels of {kind} {shape}")
-            content = file.read(size)
+            content = _read(file, size)
             if len(content) < size:
                 return None
             arrays.append(np.frombuffer(content, np.dtype(kind)).reshape(shape))
@@ -79,6 +81,15 @@ def decode(file: IO[bytes]) -> Framed | None:
     except (ValueError, LookupError, TypeError, AttributeError, *TOO_MUCH) as error:
         raise UnnoiseError(f"the process of the job said what is no event ({error})") from error
     return found
+
+
+def _read(file: IO[bytes], size: int) -> bytes:
+    """As many bytes as there are, up to `size`: at once a file would take memory for all first."""
+    parts, left = list[bytes](), size
+    while left > 0 and (part := file.read(min(left, PART))):
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
 
 
 def thinned(
