@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,8 @@ class Window(Life):
                         return
                     await asyncio.sleep(1)
                 finally:
-                    await context.close()
+                    with contextlib.suppress(Error):  # Ctrl-C may have ended it
+                        await context.close()
             await browser.close()
 
     async def come(self, page: Any, born: int) -> None:

@@ -152,11 +152,12 @@ async def restarts(host: Host, book: Diary, seconds: float) -> list[int]:
 async def first_of(work: Coroutine[Any, Any, Any], tasks: list[asyncio.Task[None]]) -> Any:
     """What the work gives, unless one of the tasks fails before."""
     mine = asyncio.create_task(work)
-    await asyncio.wait([mine, *tasks], return_when=asyncio.FIRST_EXCEPTION)
-    for task in tasks:
-        if task.done():
+    while not mine.done():
+        running = [task for task in tasks if not task.done()]
+        done, _ = await asyncio.wait([mine, *running], return_when=asyncio.FIRST_COMPLETED)
+        for task in done - {mine}:
             task.result()
-    return await mine
+    return mine.result()
 
 
 async def house(host: Host, book: Diary, series: Series, waited: list[int], wanted: Any) -> None:

@@ -18,8 +18,12 @@ WARM = 0.25
 """Share of the time in which the server may still take what it needs."""
 MOST_GROWTH = 1.0
 """MB an hour."""
+PART = 1 / 60
+"""Hours of which the least size counts: while a large image is looked at, the server is larger by
+as much as it is large itself, for seconds, and a slope of that would say nothing for hours.
+"""
 FEWEST = 12
-"""Looks that tell something."""
+"""Looks, or parts, that tell something."""
 
 
 @dataclass
@@ -65,19 +69,34 @@ class Series:
                 file.write(json.dumps(line) + "\n")
             await asyncio.sleep(every)
 
+    def kept(self, first: int) -> tuple[list[float], list[float]]:
+        """The least MB of every minute from a look on (of a short series, of a 24th), and when."""
+        if not self.at[first:]:
+            return [], []
+        hours = self.at[-1] - self.at[first]
+        part = min(PART, hours / 24) or 1
+        least: dict[int, float] = {}
+        for at, one in zip(self.at[first:], self.sizes[first:], strict=True):
+            number = int((at - self.at[first]) / part)
+            least[number] = min(least.get(number, np.inf), one.memory / 1e6)
+        if len(least) > 1:
+            least.pop(max(least))  # which is not over
+        return [number * part for number in least], list(least.values())
+
     def told(self) -> tuple[dict[str, Any], list[str]]:
         """What grew, and what of it should not."""
         first = int(len(self.at) * WARM)
         memory = [s.memory / 1e6 for s in self.sizes]
-        if len(memory) < FEWEST:
+        at, kept = self.kept(first)
+        if len(kept) < FEWEST:
             return {"told": f"{len(memory)} looks at its size", "memory": memory}, []
-        found = growth(self.at[first:], memory[first:])
+        found = growth(at, kept)
         losses = []
         if not found.is_none or found.high > MOST_GROWTH:
             losses.append(f"memory grows by {found} MB an hour")
         about: dict[str, Any] = {"growth": vars(found), "memory": memory, "at": self.at}
         text = f"{found} MB an hour over {(self.at[-1] - self.at[first]) * 60:.0f} minutes at "
-        text += f"{np.mean(memory[first:]):.0f} MB"
+        text += f"{np.mean(kept):.0f} MB, {max(memory[first:]):.0f} at most"
         for name in ("threads", "files"):
             values = np.array([getattr(s, name) for s in self.sizes[first:]])
             half = len(values) // 2

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import contextlib
 import json
 import re
 import time
@@ -189,7 +190,12 @@ class Visitor:
     async def open(self, place: str) -> Page:
         """Go to a page and connect to it."""
         page = Page(self, (await self.get(place)).text)
-        await page.connect()
+        try:
+            await page.connect()
+        except BaseException:
+            with contextlib.suppress(Exception):
+                await page.close()
+            raise
         return page
 
     async def upload(self, name: str, content: bytes) -> str:

@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from load.server import heap
 from unnoise.errors import InputError
 from unnoise.nets.device import (
     autocast,
     free_memory,
     has_bfloat16,
+    keep_memory,
+    return_memory,
     select_device,
     to_device,
     training_dtype,
@@ -82,3 +85,19 @@ def test_placing_changes_the_layout_but_not_the_result() -> None:
 
 def test_free_memory_is_positive() -> None:
     assert free_memory(torch.device("cpu")) > 1e7
+
+
+@pytest.mark.skipif(not heap(), reason="another C library")
+def test_memory_is_kept_until_it_is_returned() -> None:
+    size = 2**22
+
+    def mapped() -> int:
+        """Bytes of a block that go back to the system with it."""
+        before = heap()["mapped"]
+        block = bytearray(size)
+        return (heap()["mapped"] - before) * bool(block)
+
+    keep_memory()
+    assert mapped() < size
+    return_memory()
+    assert mapped() >= size

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import re
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -76,6 +77,25 @@ def test_every_start_has_a_token_of_its_own(tmp_path: Path) -> None:
     first, second = (Access(Settings(tmp_path)) for _ in range(2))
     assert first.secret != second.secret
     assert first.cookie != second.cookie
+
+
+def test_ctrl_c_while_it_starts_ends_it(tmp_path: Path) -> None:
+    import uvicorn
+
+    settings, said = Settings(tmp_path, port=0), []
+    before = signal.getsignal(signal.SIGINT)
+
+    def echo(text: str) -> None:
+        said.append(text)
+        if text.endswith("Stop with Ctrl-C."):
+            signal.raise_signal(signal.SIGINT)
+
+    page = uvicorn.Server(uvicorn.Config(lambda *asgi: None, lifespan="off", log_level="error"))
+    with server._listening(settings, any_port=True) as listening:
+        server._serve(page, listening, "http://127.0.0.1/", settings, False, echo)
+    assert page.should_exit
+    assert len(said) == 2
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 @pytest.fixture

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -90,3 +93,15 @@ def test_models_that_were_kept_are_offered(site: Site) -> None:
 def test_the_server_opens_no_address(site: Site) -> None:
     with pytest.raises(InputError, match="addresses are not opened here"):
         look(Request(("https://127.0.0.1:9/a.npy",)))
+
+
+def test_pages_that_are_closed_leave_nothing(tmp_path: Path) -> None:
+    script = Path(__file__).with_name("closed_pages.py")
+    done = subprocess.run(
+        [sys.executable, script, str(tmp_path), "12"], capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""  # PyTorch warns where NiceGUI looks at its objects
+    few, many = json.loads(done.stdout)
+    assert many == few
+    assert "nicegui.client.Client" not in many
+    assert many["unnoise.app.web.tiles._Server"] == 1

@@ -328,14 +328,14 @@ class JobQueue:
 
     def _run_here(self, job: Job, images: list[Image]) -> None:
         """Do a job of images in memory in this thread; what it took goes back to the system."""
-        from unnoise.nets.device import release_memory  # loads PyTorch, as the job does
+        from unnoise.nets.device import return_memory  # loads PyTorch, as the job does
 
         request = StopRequest()
         with self._lock:
             self._stops[job.id] = lambda: setattr(request, "asked", True)
             request.asked = job.stopping
         with stoppable(request), contextlib.ExitStack() as at_the_end:
-            at_the_end.callback(release_memory)
+            at_the_end.callback(return_memory)
             job_events = thinned(job.request.events(images), clock=time.monotonic)
             with contextlib.closing(job_events) as events:
                 for event in events:

@@ -15,7 +15,7 @@ from unnoise.images.image import Image
 from unnoise.models import folder as model_folder
 from unnoise.models.model import Model
 from unnoise.models.predict import tile_memory
-from unnoise.nets.device import release_memory, select_device
+from unnoise.nets.device import return_memory, select_device
 from unnoise.noise.inspect import NoiseReport, inspect
 from unnoise.report.noise_page import kind_of
 from unnoise.training import levels
@@ -112,7 +112,7 @@ def look(request: Request, images: Sequence[Image] | None = None) -> Look:
     try:
         return _look(request, images)
     finally:
-        release_memory()  # the program goes on: what a net took for a moment is not kept
+        return_memory()  # the program goes on: what a net took for a moment is not kept
 
 
 def _look(request: Request, images: Sequence[Image] | None) -> Look:
