@@ -71,9 +71,9 @@ test-oldest-napari: $(OLDEST)/.ready
 fuzz: .venv-fuzz/.ready
 	OMP_NUM_THREADS=1 .venv-fuzz/bin/python tests/fuzz/run.py --folder .fuzz
 
-# Every fault at every act on files, hours; goes on where it was stopped (faults.jsonl).
+# Every fault at every act on files, hours; goes on where it was stopped (.soak/faults.jsonl).
 soak: $(READY)
-	PYTHONPATH=tests $(VENV)/bin/python -m faults.soak --kills 200 --meetings 50 --queue 40 --refused 100 --disturbed 100 --full-disks --system --all
+	PYTHONPATH=tests $(VENV)/bin/python -m faults.soak --kills 200 --meetings 50 --queue 40 --refused 100 --disturbed 100 --ends --full-disks --system --all
 
 # Many files, steps and visitors, an hour and more; what .load/ledger.jsonl has of this code is not run again.
 load: $(READY)

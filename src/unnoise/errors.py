@@ -12,8 +12,27 @@ UNPRINTABLE = re.compile(
 """Control characters, those that turn the direction of writing, and bytes that are no text."""
 
 
+PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s]+@")
+"""In an address, with what is before it."""
+HIDDEN = "***"
+"""What stands for a password."""
+
+
+def without_passwords(text: str) -> str:
+    """A text with addresses in it, for all that is printed or written.
+
+    Examples
+    --------
+    >>> without_passwords("https://ann:secret@lab.org/a.zarr cannot be reached")
+    'https://ann:***@lab.org/a.zarr cannot be reached'
+    """
+    return PASSWORD.sub(rf"\1:{HIDDEN}@", text) if "://" in text else text
+
+
 def printable(text: object, *, lines: bool = False) -> str:
     r"""A text whose file names and metadata cannot command the terminal: escapes are spelled out.
+
+    Passwords in addresses are hidden.
 
     Parameters
     ----------
@@ -31,7 +50,7 @@ def printable(text: object, *, lines: bool = False) -> str:
         lambda found: (
             "\n" if lines and found[0] == "\n" else found[0].encode("unicode_escape").decode()
         ),
-        str(text),
+        without_passwords(str(text)),
     )
 
 
@@ -179,4 +198,4 @@ def first_line(error: Exception) -> str:
     >>> first_line(ValueError("no such layer\nat 0x7f")), first_line(KeyError())
     ('no such layer', 'KeyError')
     """
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return without_passwords((str(error).strip().splitlines() or [type(error).__name__])[0])

@@ -223,7 +223,7 @@ def test_a_killed_run_claims_nothing() -> None:
     assert sorted(os.listdir()) == ["kept", "m", "x.npy"]
 
 
-@pytest.mark.parametrize("when", ["last step", "test", "save"])
+@pytest.mark.parametrize("when", ["last step", "last save", "test", "save"])
 def test_a_stop_after_the_last_step_is_told_and_loses_nothing(
     when: str,
     monkeypatch: pytest.MonkeyPatch,
@@ -235,13 +235,16 @@ def test_a_stop_after_the_last_step_is_told_and_loses_nothing(
     if when == "test":
         at_the_end(stop)
     save = model_folder.save
+    stops = iter({"last save": [False, True], "save": [True]}.get(when, []))
 
     def interrupted(*arguments: Any, **options: Any) -> None:
-        stop()
+        if next(stops, False):
+            stop()
         save(*arguments, **options)
 
-    if when == "save":
-        monkeypatch.setattr(model_folder, "save", interrupted)
+    monkeypatch.setattr(model_folder, "save", interrupted)
+    if when == "last save":
+        monkeypatch.setattr(train, "SAVE_EVERY", 0.0)  # after every step
     events = []
     job = train.train_files(["x.npy"], "m", two_steps(), reading=READING, reporting=QUIET)
     for event in job:

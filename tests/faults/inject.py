@@ -28,6 +28,8 @@ WRITES = ("create", "write", "map", "replace", "fsync", "mkdir", "fallocate", "l
 """What is done to files that are written, by name."""
 INPUTS = ("GONE", "REPLACED", "TRUNCATED")
 """What others may do to images in ``in`` meanwhile."""
+SIGNALS = ("TERM", "INT", "STOP")
+"""Those after which a write goes on."""
 GROWS = ("create", "write", "map", "mkdir", "fallocate")
 """What a full disk refuses; what is mapped has its room already, but an error may come too."""
 
@@ -80,7 +82,8 @@ class Fault:
             if self.after is not None or not (number == self.at or (self.stays and self.hit)):
                 return
             self.hit = True
-        if self.half and partly is not None and self.kind not in (*INPUTS, "STOP"):
+        # Who hears a signal and goes on writes all of it.
+        if self.half and partly is not None and self.kind not in (*INPUTS, *SIGNALS):
             partly()
         self.strike(place)
 

@@ -8,12 +8,14 @@
     python -m faults.soak --queue 40         # a program with a queue of jobs is killed
     python -m faults.soak --refused 100      # errors and signals at writes, drawn with a seed
     python -m faults.soak --disturbed 100    # inputs gone, replaced, cut or unreadable; the clock
+    python -m faults.soak --ends             # a training is stopped in all that follows its steps
     python -m faults.soak --table            # what the ledger says, as docs/reliability.md
 
 with `tests` on the path, or all but the last by `make soak`.
 
-The ledger is `faults.jsonl` in the current folder: a line for each trial, with the digest of the
-code it ran on. What the ledger has of this code is not tried again.
+The ledger is `.soak/faults.jsonl` in the checkout: a line for each trial, with the digest of the
+code it ran on and the day. What the ledger has of this code is not tried again. Jobs take turns, so
+a run that is ended early has tried all of them.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ from faults.points import Point
 from faults.scenarios import QUEUE, SCENARIOS
 from faults.trials import Job, Zygote, mounted
 
-LEDGER = Path("faults.jsonl")
+LEDGER = Path(__file__).parents[2] / ".soak" / "faults.jsonl"
 INSIDE_SHARE = 0.6
 """Of the seeded kills, so many are aimed inside a write; the others come at any time."""
 WORDS = {
@@ -54,6 +56,7 @@ WORDS = {
     "TRUNCATED": "the images are cut to half at any act",
     "EIO, read": "I/O error of one act of reading",
     "EACCES, read": "permission to read withdrawn",
+    "end": "SIGINT, SIGTERM or SIGKILL in every act after the last step of a training",
     "CLOCK": "the clock jumps by hours at every act",
     "disk": "a disk of so few bytes more than the job begins with",
     "meeting": "a second run of the same kind to the same place, at any act of the first",
@@ -119,8 +122,10 @@ class Soak:
             problem = str(error)[:2000]
             self.failed += 1
             print(f"LOSS: {key}: {problem}", flush=True)
-        line = {"key": key, "code": self.code, "job": name, "fault": label, "act": act}
+        day = time.strftime("%Y-%m-%d", time.gmtime())
+        line = {"key": key, "code": self.code, "day": day, "job": name, "fault": label, "act": act}
         line |= {"loss": problem, "seconds": round(time.monotonic() - started, 2)}
+        LEDGER.parent.mkdir(exist_ok=True)
         with LEDGER.open("a") as file:
             file.write(json.dumps(line) + "\n")
         self.done.add(key)
@@ -149,9 +154,9 @@ def everything(soak: Soak) -> None:
 
 def full_disks(soak: Soak) -> None:
     """Disks that are full after so many pages of 4 KiB."""
-    for name in SCENARIOS:
-        for pages in range(0, 40, 2):
-            soak.attempt(name, {"kind": "ENOSPC", "room": pages * 4096}, "disk")
+    points = [(name, pages) for name in SCENARIOS for pages in range(0, 40, 2)]
+    for name, pages in random.Random(0).sample(points, len(points)):
+        soak.attempt(name, {"kind": "ENOSPC", "room": pages * 4096}, "disk")
 
 
 def refused(soak: Soak, count: int) -> None:
@@ -167,10 +172,21 @@ def disturbed(soak: Soak, count: int) -> None:
     """What happens around a job."""
     names, kinds = [*SCENARIOS], ("GONE", "REPLACED", "TRUNCATED", "EIO", "EACCES", "CLOCK")
     for number in range(count):
-        name, kind = names[number % len(names)], kinds[number // len(names) % len(kinds)]
+        name, kind = names[number % len(names)], kinds[number % len(kinds)]
         found = points.disturbances(soak.job(name).reads, kind)
         label = f"{kind}, read" if kind in ("EIO", "EACCES") else kind
         soak.attempt(name, random.Random(number).choice(found), label)
+
+
+def ends(soak: Soak) -> None:
+    """Signals in turn in every act from the save after the last step on."""
+    for name in ("resume-adapted", "resume", "train"):
+        acts = soak.job(name).acts
+        saves = [i for i, act in enumerate(acts) if act.startswith("mkdir m/")]
+        for number, point in enumerate(points.kills(acts)):
+            if point["at"] > saves[-2]:
+                kind = ("INT", "KILL", "TERM")[number % 3]
+                soak.attempt(name, {**point, "kind": kind}, "end")
 
 
 def meetings(soak: Soak, count: int) -> None:
@@ -196,11 +212,14 @@ def queues(soak: Soak, count: int) -> None:
 
 def beneath(soak: Soak) -> None:
     """Errors that libraries meet when they call the system themselves."""
-    for name in SCENARIOS:
-        acts = soak.job(name).acts
-        for kind in ("ENOSPC", "EIO"):
-            for at in range(0, len(acts), 3):
-                soak.attempt(name, {"kind": kind, "at": at, "beneath": True}, "beneath")
+    found = [
+        (name, kind, at)
+        for name in SCENARIOS
+        for kind in ("ENOSPC", "EIO")
+        for at in range(0, len(soak.job(name).acts), 3)
+    ]
+    for name, kind, at in random.Random(0).sample(found, len(found)):
+        soak.attempt(name, {"kind": kind, "at": at, "beneath": True}, "beneath")
 
 
 def table() -> Iterator[str]:
@@ -220,6 +239,7 @@ def table() -> Iterator[str]:
         "queue": "--queue 40",
         "KILL any time": "--kills 200",
         "disk": "--full-disks",
+        "end": "--ends",
         "beneath": "--system",
     }
     yield "| fault | trials | losses | command: `python -m faults.soak` |"
@@ -239,7 +259,7 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=0, metavar="N")
     for name in ("meetings", "queue", "refused", "disturbed"):
         parser.add_argument(f"--{name}", type=int, default=0, metavar="N")
-    for name in ("all", "full-disks", "system", "table"):
+    for name in ("all", "ends", "full-disks", "system", "table"):
         parser.add_argument(f"--{name}", action="store_true")
     wanted = parser.parse_args()
     if wanted.table:
@@ -253,6 +273,7 @@ def main() -> int:
             (wanted.queue, lambda soak: queues(soak, wanted.queue), {}),
             (wanted.refused, lambda soak: refused(soak, wanted.refused), {}),
             (wanted.disturbed, lambda soak: disturbed(soak, wanted.disturbed), {}),
+            (wanted.ends, ends, {}),
             (wanted.all, everything, {}),
             (wanted.full_disks, full_disks, {}),
             (wanted.system, beneath, {"preload": True}),

@@ -20,16 +20,17 @@ from unnoise.config.config import Config
 from unnoise.errors import InputError, ModelError
 from unnoise.images.image import Image
 from unnoise.models import folder as checkpoint
-from unnoise.models.model import Model
+from unnoise.models.model import Choice, EnsembleMember, Model
 from unnoise.models.predict import predict
 from unnoise.noise import image_noise
 from unnoise.noise.image_noise import ImageNoise
 from unnoise.noise.noise_models import PoissonGauss
 from unnoise.quality.noise_passthrough import dependence
-from unnoise.training import adapted
+from unnoise.training import adapted, own_net
 from unnoise.training import instant as stabilising
 from unnoise.training.adapted import CANDIDATES, CandidateSearch
 from unnoise.training.instant import VstCalibration
+from unnoise.training.loop import TrainingRun
 from unnoise.training.nl_ridge import RIDGE
 from unnoise.training.plan import plan
 from unnoise.training.resume import resume as resume_run
@@ -73,6 +74,7 @@ def test_goes_through_all_stages() -> None:
 BOTH = ["instant", "self-trained"]
 LEFT = {"instant": [0.0, 2.0], "self-trained": [2.5, 2.0]}
 RIGHT = {"instant": [2.5, 2.0], "self-trained": [0.0, 2.0]}
+BOTH_HELP = {"instant": [0.0, 1.5], "self-trained": [1.2, 0.0]}
 DOUBTFUL = {"instant": [0.0, 1.0], "self-trained": [60.0, -60.0]}
 
 
@@ -231,6 +233,14 @@ def stage(run: CandidateSearch) -> int:
     return (run._run is not None) + run._looked
 
 
+def states(run: CandidateSearch) -> tuple[object, ...]:
+    """What two runs that did the same have in common."""
+    model = run.model()
+    members = [(m.config, {k: w.tolist() for k, w in m.weights.items()}) for m, _ in model.members]
+    lines = [{**line, "seconds": 0} for line in run.history]
+    return run.step, run.risks, model.choice, members, lines, run.remarks()
+
+
 @pytest.mark.parametrize("where", STOPS)
 def test_going_on_equals_the_uninterrupted_run(tmp_path: Path, where: str) -> None:
     """Through a model folder, as the command line does it."""
@@ -243,22 +253,52 @@ def test_going_on_equals_the_uninterrupted_run(tmp_path: Path, where: str) -> No
         if events == 2:
             break
     assert events == 2
-    checkpoint.save(tmp_path / "m", broken.model(), broken.history, broken.state())
+    checkpoint.save(tmp_path / "m", broken.resumable(), broken.history, broken.state())
     model = checkpoint.load(tmp_path / "m")
     assert model.config.training.steps == STEPS
     assert np.isfinite(result(model, array)).all()
     run = resume_run(tmp_path / "m", model, [Image.from_array(array)], CPU)
     assert isinstance(run, CandidateSearch)
     assert (run.step, run.fraction) == (broken.step, broken.fraction) or where == "calibration"
-    finished(run)
+    assert states(finished(run)) == states(whole)
+
+
+@pytest.mark.parametrize(("errors", "hope"), [(LEFT, 1.0), (RIGHT, 0.0), (BOTH_HELP, 0.0)])
+def test_what_was_trained_is_only_judged_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, errors: dict[str, list[float]], hope: float
+) -> None:
+    monkeypatch.setattr(adapted, "HOPE", hope)
+    monkeypatch.setattr(CandidateSearch, "_estimate", judging(errors))
+    array = photons()
+    whole = finished(made(array))
+    kept = {**whole.state(), "seconds": 1e6}  # however long the judgement took
+    checkpoint.save(tmp_path / "m", whole.resumable(), whole.history, kept)
+    model = checkpoint.load(tmp_path / "m")
+    run = resume_run(tmp_path / "m", model, [Image.from_array(array)], CPU)
     assert run.step == whole.step
-    assert run.risks == whole.risks
-    expected, got = whole.model(), run.model()
-    assert got.choice.risks == expected.choice.risks
-    assert got.config == expected.config
-    assert all(torch.equal(w, got.weights[k]) for k, w in expected.weights.items())
-    lines = [[{**line, "seconds": 0} for line in r.history] for r in (whole, run)]
-    assert lines[0] == lines[1]
+    assert run.fraction < 1
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingRun, "advance", None)  # no step
+        assert len(list(run)) == 1
+    assert states(run) == states(whole)
+
+
+def test_a_judged_run_of_an_earlier_version_trains_again(tmp_path: Path) -> None:
+    """It kept the model that was chosen, and nothing of what was trained."""
+    array = photons()
+    whole = finished(made(array))
+    gone = {k: v for k, v in whole.state().items() if k not in ("hopeless", "trained")}
+    second = EnsembleMember(whole._own, 0.5)
+    chosen = replace(whole._instant, second=second, choice=Choice("both", {}))
+    checkpoint.save(tmp_path / "m", chosen, whole.history, {**gone, "run": None})
+    model = checkpoint.load(tmp_path / "m")
+    run = resume_run(tmp_path / "m", model, [Image.from_array(array)], CPU)
+    assert run.step == stabilising.STEPS
+    assert states(finished(run)) == states(whole)
+    own = replace(whole._own, provenance=chosen.provenance)  # where the net alone was chosen
+    checkpoint.save(tmp_path / "m", own, whole.history, {**gone, "run": None})
+    with pytest.raises(InputError, match="does not fit its model"):
+        resume_run(tmp_path / "m", checkpoint.load(tmp_path / "m"), [Image.from_array(array)], CPU)
 
 
 def test_between_the_stages_it_can_stop_too() -> None:
@@ -344,7 +384,7 @@ def test_noise_that_is_known_badly_does_little_harm(
 def test_the_net_from_scratch_has_the_precision_that_was_asked_for() -> None:
     for precision in ("float32", "bfloat16"):
         run = made(photons(), precision=precision)
-        assert adapted.own_config(run._planned).training.precision == precision
+        assert own_net.own_config(run._planned).training.precision == precision
 
 
 def test_the_pixel_itself_is_judged_along_axes_of_independent_noise() -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from unnoise.models import folder as checkpoint
-from unnoise.training import adapted
+from unnoise.training import adapted, own_net
 from unnoise.training.adapted import CandidateSearch
 from unnoise.training.nl_ridge import RIDGE, TRUSTED
 
@@ -57,7 +57,7 @@ def test_nl_ridge_is_not_asked_where_noise_is_correlated_or_the_training_helps(
         CandidateSearch, "_estimate", judging({"instant": [0.0, 2.0], "self-trained": [2.5, 2.0]})
     )
     run = made(photons())
-    white = adapted.own_config(run._planned)
-    monkeypatch.setattr(adapted, "own_config", lambda planned: white)
+    white = own_net.own_config(run._planned)
+    monkeypatch.setattr(own_net, "own_config", lambda planned: white)
     monkeypatch.setattr(adapted.risk, "shaped", lambda noise: True)
     assert RIDGE not in finished(run).risks

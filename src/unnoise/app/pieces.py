@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from unnoise.app.files import InputOptions, OutputOptions
 from unnoise.errors import InputError
 from unnoise.images import axes as ax
-from unnoise.images.formats import unfinished
+from unnoise.images.formats import unfinished, urls
 from unnoise.images.formats.unfinished import Unfinished
 from unnoise.images.image import Image
 from unnoise.images.ledger import Ledger
@@ -81,14 +81,14 @@ class Work:
 
     def absolute(self) -> Work:
         """The same for processes that run in another folder."""
-        mask = self.reading.to_dict()["mask"]
+        mask = self.reading.mask
         return replace(
             self,
             model=os.path.abspath(self.model),
             source=self.source.absolute(),
             result=self.result.absolute(),
             spread=self.spread and self.spread.absolute(),
-            reading=replace(self.reading, mask=mask),
+            reading=replace(self.reading, mask=mask and os.fspath(urls.place(mask).absolute())),
         )
 
     def opened(self) -> Pieces:

@@ -112,7 +112,7 @@ def train(
         state = run.state() if model is None else None
         if fresh:  # another model may have come meanwhile
             model_folder.check_place(folder, overwrite=overwrite)
-        model_folder.save(folder, model or run.model(), run.history, state, fresh=fresh)
+        model_folder.save(folder, model or run.resumable(), run.history, state, fresh=fresh)
         fresh, saved_step = False, run.step
 
     def save_at_last(model: Model | None = None) -> None:
@@ -120,7 +120,8 @@ def train(
             save(model)
         except InputError as error:
             state = run.state() if model is None else None
-            raise rescue.kept(error, folder, model or run.model(), run.history, state) from error
+            kept = model or run.resumable()
+            raise rescue.kept(error, folder, kept, run.history, state) from error
 
     try:
         with Interrupt() as interrupt:
@@ -133,17 +134,17 @@ def train(
                         logger.log(line)
                 logged = len(run.history)
                 if ranks.shared(interrupt.requested, run.device):
-                    save_at_last()
-                    yield _going_on(run, folder)
-                    return
-                # What ended may be another net than what a run goes on from (adapted), and the
-                # last save is no older than this.
-                if run.fraction < 1 and time.monotonic() - saved > SAVE_EVERY:
+                    break
+                if time.monotonic() - saved > SAVE_EVERY:
                     try:
                         save()
                     except InputError as error:  # the disk may have room again at the end
                         yield Message(f"{error}; the training goes on")
                     saved = time.monotonic()
+            if interrupt.requested:  # the last save may have been when it was
+                save_at_last()
+                yield _going_on(run, folder)
+                return
         try:
             asked = not reports  # else `announced` has warned
             model, told, reports = finish(run.model(), images, reports, run.device, targets)

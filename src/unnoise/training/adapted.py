@@ -23,26 +23,19 @@ from typing import Any
 
 import torch
 
-from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images.image import Image
-from unnoise.models.build import new_weights
 from unnoise.models.model import Choice, EnsembleMember, Model
 from unnoise.models.provenance import Provenance
-from unnoise.noise.advice import joined
-from unnoise.noise.correlation import MASK, without_gaps
-from unnoise.noise.frame_context import SHARING, common, frame_context
-from unnoise.noise.planes import neighboring_planes
-from unnoise.noise.still_frames import repeats
 from unnoise.quality import risk
 from unnoise.quality.risk import Piece, RiskEstimate
 from unnoise.training import instant as calibration
-from unnoise.training.auto import MASKED
 from unnoise.training.center_pixel import with_posterior
 from unnoise.training.held_out_regions import regions
 from unnoise.training.instant import VstCalibration
 from unnoise.training.loop import TrainingRun
 from unnoise.training.nl_ridge import RIDGE, TRUSTED, middles, with_ridge
+from unnoise.training.own_net import neighbours, self_trained
 from unnoise.training.progress import Progress
 from unnoise.training.run import Run
 from unnoise.training.saved_state import check_state
@@ -51,8 +44,6 @@ LOOK = 0.1
 """After this share of the budget it is asked whether the training can win."""
 HOPE = 0.3
 """Weight in the best mean that must be possible then: with less the mean gains less than 0.1 dB."""
-LOOKS = 4
-"""Images that are asked whether neighbouring frames tell more."""
 CANDIDATES = ("instant", "self-trained")
 STAGES = ("calibration", "from scratch")
 """Their losses are weighted differently, so each has a curve of its own."""
@@ -109,7 +100,8 @@ class CandidateSearch(Run):
         self._first = VstCalibration(images, model, device)
         self._instant: Model | None = None  # once it is calibrated
         self._run: TrainingRun | None = None
-        self._looked = self._finished = False
+        self._looked = self._hopeless = self._finished = False
+        self._trained: dict[str, Any] | None = None  # the state of a training that has ended
         self._estimates: dict[str, RiskEstimate] = {}
         self._own: Model | None = None  # what the training gave
         # Where that does not help; and the risks on its pieces of instant and of it.
@@ -146,7 +138,8 @@ class CandidateSearch(Run):
             assert self._judged_instant.residual.size  # a budget in minutes has to pay for it
             self._run = self._training(self._clock() - started)
         while self._run is not None:
-            for progress in self._run:
+            # What has ended in an earlier process is only judged here.
+            for progress in self._run if self._trained is None else ():
                 self.step, self.loss = calibration.STEPS + progress.step, progress.loss
                 if progress.fraction < 1 and self._is_hopeless():
                     break
@@ -178,31 +171,8 @@ class CandidateSearch(Run):
 
     @cached_property
     def _context(self) -> tuple[str, int] | None:
-        """Axis and number of the neighbouring frames that the trained net sees.
-
-        Those of the settings, or those that tell more; none of a selection of frames.
-        """
-        planned, noise = self._planned, self._planned.noise
-        if planned.config.context is not None:
-            return planned.config.neighbours
-        if noise is None or not noise.known or (planned.level and planned.level.by_frame):
-            return None
-        mean = planned.affine.mean
-        strengths = zip(planned.channels, noise.known, strict=True)
-        variances = {c: float(known.variance(mean[c : c + 1])[0]) for c, known in strengths}
-        found = []
-        for image in self._images[:LOOKS]:
-            axes = [
-                axis
-                for axis in "TZ"
-                if min(other.sizes[axis] for other in self._images) > 1
-                and not any(axis in correlated for correlated in noise.correlated)
-                and repeats(neighboring_planes(image, planned.channels[0], axis)).verdict
-                not in SHARING
-            ]
-            found.append(frame_context(image, variances, axes))
-        context = common(found)
-        return None if context is None else (context.axis, context.reach)
+        """Axis and number of the neighbouring frames that the trained net sees."""
+        return neighbours(self._images, self._planned)
 
     def _is_hopeless(self) -> bool:
         """Whether the training was looked at for the first time and cannot be expected to win."""
@@ -211,20 +181,25 @@ class CandidateSearch(Run):
             return False
         self._looked = True
         own = self._estimate(self._run.model())
-        if self._judged_instant.best_share(own, -1.0) >= HOPE:
-            return False
-        self._estimates = dict(zip(CANDIDATES, (self._judged_instant, own), strict=True))
-        return True
+        self._hopeless = self._judged_instant.best_share(own, -1.0) < HOPE
+        if self._hopeless:
+            self._estimates = dict(zip(CANDIDATES, (self._judged_instant, own), strict=True))
+        return self._hopeless
 
     def _end(self, run: TrainingRun) -> None:
         """Keep what the training gave, and judge it unless that was done."""
-        for line in run.history:
-            # Which weights are kept is decided between the candidates, not by this loss.
-            facts = {k: v for k, v in line.items() if k != "kept"} | {"stage": STAGES[1]}
-            self.history.append(facts | {"step": calibration.STEPS + line["step"]})
+        self._trained = run.state()
+        # Which weights are kept is decided between the candidates, not by this loss.
+        self.history = [
+            {k: v for k, v in line.items() if k != "kept"}
+            | {"stage": STAGES[1], "step": calibration.STEPS + line["step"]}
+            for line in run.history
+        ]
+        found = run.model()
+        if not self._hopeless:
+            found = self._own = self._with_center(found)
         if not self._estimates:
-            self._own = self._with_center(run.model())
-            own = self._estimate(self._own)
+            own = self._estimate(found)
             self._estimates = dict(zip(CANDIDATES, (self._judged_instant, own), strict=True))
         if risk.shaped(self._planned.noise):
             pass  # NL-Ridge knows white noise only
@@ -292,6 +267,10 @@ class CandidateSearch(Run):
         name, best, risks = self._best
         return replace(best, choice=Choice(name, risks)).with_weights(best.weights, steps=self.step)
 
+    def resumable(self) -> Model:
+        """The instant one: what the user gets may be another net, from which nothing goes on."""
+        return self._first.model() if self._instant is None else self._instant
+
     def preview(self) -> Model:
         """The net in training, once it was validated; the calibrated one before."""
         return self._run.model() if self._run and self._run.history else self.model()
@@ -349,8 +328,10 @@ class CandidateSearch(Run):
             "seconds": self.seconds,
             "history": self.history,
             "looked": self._looked,
+            "hopeless": self._hopeless,
+            "trained": self._trained is not None,
             "instant": None if self._instant is None else dict(self._instant.weights),
-            "run": None if self._run is None else self._run.state(),
+            "run": self._trained if self._run is None else self._run.state(),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -363,38 +344,21 @@ class CandidateSearch(Run):
         """
         check_state(self.state(), state)
         try:
-            self.history = list(state["history"])
-            self.seconds, self._looked = float(state["seconds"]), bool(state["looked"])
+            run, self.seconds = state["run"], float(state["seconds"])
+            # Older versions kept neither of the two, nor what was trained once it was judged: then
+            # it is trained again, and the model that was chosen is left out.
+            self._hopeless = bool(state.get("hopeless", False))
+            self._trained = run if state.get("trained", False) else None
+            self._planned = replace(self._planned, second=None, choice=None)
             if state["instant"] is not None:
                 self._instant = self._planned.with_weights(state["instant"])
-            run = state["run"]
+                self.step = calibration.STEPS
             if run is not None:
                 self._run = self._training(self.seconds - float(run["seconds"]))
                 self._run.restore(run)
-            self.step = int(state["step"])
+                self.step, self._looked = int(state["step"]), bool(state["looked"])
+                self.history = list(state["history"])
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise InputError(
                 f"the saved training state does not fit its model ({error}); train anew"
             ) from error
-
-
-def self_trained(planned: Model, context: tuple[str, int] | None = None) -> Model:
-    """The untrained model of the net that learns from the images alone, and sees such frames."""
-    config = own_config(planned)
-    if context is not None:
-        config = config.replace(context=dict([context]))
-    return replace(planned, config=config, weights=new_weights(config, 2, planned.channels))
-
-
-def own_config(planned: Model) -> Config:
-    """Settings of the net that is trained on the images alone."""
-    training = {**planned.config.training.model_dump(), "held_out": risk.HELD_OUT}
-    values: dict[str, Any] = {"method": "n2v"}
-    if risk.shaped(planned.noise):
-        assert planned.noise is not None
-        shapes = [rho for rho in planned.noise.autocorrelation if rho is not None]
-        mask = joined([without_gaps(rho > MASK) for rho in shapes])
-        percent = min(25.0, max(0.5, MASKED / int(mask.sum())))
-        struct = mask.astype(int).tolist()
-        values = {"method": "structn2v", "mask": {"struct": struct, "percent": percent}}
-    return Config.parse({**values, "ndim": 2, "use_center_pixel": True, "training": training})

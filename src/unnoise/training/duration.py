@@ -15,11 +15,12 @@ from unnoise.models.model import Model
 from unnoise.models.predict import pixels_to_compute, predict_array
 from unnoise.quality import risk
 from unnoise.quality.region import SIDES, part_of
-from unnoise.training.adapted import LOOK, self_trained
+from unnoise.training.adapted import LOOK
 from unnoise.training.levels import groups_of
 from unnoise.training.loop import N_VALIDATIONS, STEPS_PER_VALIDATION, TrainingRun
 from unnoise.training.nl_ridge import RIDGE, with_ridge
 from unnoise.training.nl_ridge import SIDE as RIDGE_SIDE
+from unnoise.training.own_net import self_trained
 
 TIMED, WARMING = 16, 4
 """Steps of the training that are made, and how many of them are not timed: of eight the median was

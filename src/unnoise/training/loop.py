@@ -366,7 +366,7 @@ class TrainingRun(Run):
             If the state belongs to another net.
         """
         trained_on = state.get("device")
-        if trained_on != self.device.type:
+        if trained_on not in (None, self.device.type):
             raise InputError(
                 f"the training ran on {trained_on} and can only go on there: add --device "
                 f"{trained_on}"

@@ -66,6 +66,10 @@ class Run(Protocol):
     def model(self) -> Model:
         """The best model so far; asking changes nothing in the run."""
 
+    def resumable(self) -> Model:
+        """The model to keep beside `state()`: `restore` goes on from a run of that one."""
+        return self.model()
+
     def preview(self) -> Model:
         """The model that shows people what the run is at; asking changes nothing in the run."""
         return self.model()

@@ -12,6 +12,7 @@ from unnoise.app.cli import completion
 from unnoise.app.cli.option_groups import Measured, Result, Selection, with_groups
 from unnoise.app.cli.options import Axes, Debug, DryRun, Inputs, Json, Overwrite, Quiet
 from unnoise.app.cli.terminal import echo
+from unnoise.errors import without_passwords
 
 
 @with_groups
@@ -148,4 +149,4 @@ def command_line() -> str:
     """What was typed, ready to be typed again."""
     import shlex
 
-    return shlex.join(["unnoise", *sys.argv[1:]])
+    return without_passwords(shlex.join(["unnoise", *sys.argv[1:]]))

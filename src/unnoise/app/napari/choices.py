@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -77,7 +78,7 @@ class Choice:
             known["channels"] = str(source.channel)
         if source.series is not None:
             known["series"] = str(source.series)
-        return Request((str(source.image.path),), **known), None
+        return Request((os.fspath(source.image.path),), **known), None
 
     def _as_read(self) -> bool:
         """Whether the layers show what was read of the file, and nothing else."""

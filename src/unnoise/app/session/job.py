@@ -222,7 +222,7 @@ class Job:
         return {
             **{name: getattr(self, name) for name in _KEPT},
             **{name: None if path is None else str(path) for name, path in places.items()},
-            "request": self.request.to_dict(),
+            "request": self.request.written(),
             "fraction": self.fraction,
             "history": self.history,
             "messages": self.messages,

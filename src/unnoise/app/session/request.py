@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from unnoise.errors import InputError
+from unnoise.errors import InputError, without_passwords
 
 if TYPE_CHECKING:
     from unnoise.app.events import Event
@@ -129,6 +129,13 @@ class Request:
                 found[field.name] = list(value) if isinstance(value, tuple) else value
         return found
 
+    def written(self) -> dict[str, Any]:
+        """The same for a file, which keeps no passwords: a queue that starts anew asks for them."""
+        found = self.to_dict()
+        texts = {name: value for name, value in found.items() if isinstance(value, str)}
+        found |= {name: without_passwords(text) for name, text in texts.items()}
+        return {**found, "inputs": list(map(without_passwords, self.inputs))}
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Request:
         """Read what `to_dict` made, or a form.
@@ -181,7 +188,7 @@ class Request:
         words += [] if self.device == "auto" else ["--device", self.device]
         words += [] if self.report else ["--no-report"]
         words += ["--overwrite"] if self.overwrite else []
-        return shlex.join(words)
+        return without_passwords(shlex.join(words))
 
     def chosen(self) -> Config | Auto:
         """The settings of the training, or ``auto``.

@@ -108,7 +108,7 @@ def _store(path: Path) -> tuple[Any, str]:
     """A store, and where in it the outermost group or array lies."""
     if isinstance(path, Url):
         with urls.reaching(path):
-            return _Watched(FsspecStore.from_url(str(path), read_only=True)), ""
+            return _Watched(FsspecStore.from_url(urls.opened(path), read_only=True)), ""
     if path.is_dir():
         return _Watched(LocalStore(path, read_only=True)), ""
     with zipfile.ZipFile(path) as file:

@@ -68,7 +68,7 @@ def find(paths: Iterable[str | os.PathLike[str]]) -> list[Path]:
 
 def _at(path: urls.Url) -> list[Path]:
     """The images at an address."""
-    if glob.has_magic(str(path)):
+    if glob.has_magic(os.fspath(path)):
         return _images(urls.found(path), f"the pattern {path} matches no")
     if suffix_of(path) or any(urls.exists(path / name) for name in MARKERS):
         return [path]

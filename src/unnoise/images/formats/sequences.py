@@ -48,7 +48,7 @@ def named(paths: Sequence[Path], letter: str) -> Path:
     >>> str(named([Path("img_08.tif"), Path("img_09.tif"), Path("img_10.tif")], "T"))
     'img_{t}.tif'
     """
-    texts = [str(path) for path in paths]
+    texts = [os.fspath(path) for path in paths]
     if len(texts) < 2:
         raise InputError(f"{texts[0]} is one file; a sequence has two at least")
     start = _common(texts)
@@ -61,7 +61,7 @@ def named(paths: Sequence[Path], letter: str) -> Path:
             f"pos{{s}}/img_t{{t}}.tif"
         )
     pattern = urls.place(f"{start}{{{letter.lower()}}}{end}")
-    there = {str(file) for file in _matching(pattern)[1].values()}
+    there = {os.fspath(file) for file in _matching(pattern)[1].values()}
     extra = sorted(there - set(texts))
     if there and extra:
         raise InputError(
@@ -146,12 +146,17 @@ def _axes_of_members(path: Path, letters: str, first: Image) -> tuple[str, list[
     return "".join(k for i, k in enumerate(first.axes) if i not in gone), gone
 
 
+def _text(path: Path) -> str:
+    """A path or an address, with slashes."""
+    return os.fspath(path) if isinstance(path, urls.Url) else path.as_posix()
+
+
 def _matching(path: Path) -> tuple[str, dict[tuple[str, ...], Path]]:
     """The letters of a pattern, in their order in the image, and its files by their texts.
 
     Numbers are looked for first, and any text where there are none, as for names of channels.
     """
-    pattern = path.as_posix() if not isinstance(path, urls.Url) else str(path)
+    pattern = _text(path)
     fields = [letter.upper() for letter in FIELD.findall(pattern)]
     letters = "".join(k for k in GRID if k in fields)
     if len(letters) < len(fields):
@@ -167,7 +172,7 @@ def _matching(path: Path) -> tuple[str, dict[tuple[str, ...], Path]]:
             else re.escape(piece)
             for i, piece in enumerate(pieces)
         )
-        matches = ((re.fullmatch(regex, str(file.as_posix())), file) for file in candidates)
+        matches = ((re.fullmatch(regex, _text(file)), file) for file in candidates)
         files = {tuple(m[k] for k in letters): file for m, file in matches if m}
         if files:
             return letters, dict(sorted(files.items(), key=lambda item: [*map(_key, item[0])]))

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from unnoise.errors import InputError, first_line
+from unnoise.errors import HIDDEN, InputError, first_line, without_passwords
 
 ADDRESS = re.compile(r"([a-z][a-z0-9+]+):/+(?=[^/])")
 """A protocol has two letters at least: one is the drive of Windows."""
@@ -37,19 +37,23 @@ _copies: dict[str, tuple[str, Path]] = {}
 class Url(type(Path())):  # type: ignore[misc]
     """An address like ``s3://bucket/cells.zarr``, which has a name and a parent like any path.
 
-    A path joins the two slashes behind the protocol; here they come back.
+    A path joins the two slashes behind the protocol; here they come back. A password in it is
+    hidden in whatever is printed or written, and given to those who open it (`os.fspath`).
 
     Examples
     --------
     >>> str(Url("s3://bucket/a.zarr") / "0"), Url("s3://bucket/a.zarr").with_name("b.zarr").name
     ('s3://bucket/a.zarr/0', 'b.zarr')
+    >>> url = Url("https://ann:secret@lab.org/a.zarr")
+    >>> str(url), url.__fspath__()
+    ('https://ann:***@lab.org/a.zarr', 'https://ann:secret@lab.org/a.zarr')
     """
 
     def __str__(self) -> str:
-        return ADDRESS.sub(r"\1://", super().__str__().replace(os.sep, "/"))
+        return without_passwords(self.__fspath__())
 
     def __fspath__(self) -> str:
-        return str(self)
+        return ADDRESS.sub(r"\1://", super().__str__().replace(os.sep, "/"))
 
     def exists(self, *, follow_symlinks: bool = True) -> bool:
         """Whether anything lies there; InputError if that cannot be known."""
@@ -116,7 +120,7 @@ def fetched(path: Url) -> Path:
     with reaching(path):
         files, inner = system(path)
         version = str(files.ukey(inner))
-        known, copy = _copies.get(str(path), ("", None))
+        known, copy = _copies.get(os.fspath(path), ("", None))
         if copy is not None and known == version:
             return copy
         size, free = files.size(inner) or 0, shutil.disk_usage(tempfile.gettempdir()).free
@@ -129,7 +133,7 @@ def fetched(path: Url) -> Path:
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         copy = Path(folder, path.name)
         files.get_file(inner, str(copy))
-        _copies[str(path)] = version, copy
+        _copies[os.fspath(path)] = version, copy
         return copy
 
 
@@ -203,5 +207,20 @@ def system(path: Url) -> tuple[Any, str]:
     """The file system of an address, and the name there, within `reaching`."""
     from fsspec.core import url_to_fs
 
-    files, inner = url_to_fs(str(path))
+    files, inner = url_to_fs(opened(path))
     return files, str(inner)
+
+
+def opened(path: Url) -> str:
+    """What a client is given to open an address.
+
+    Raises
+    ------
+    InputError
+        Where only what was written of it is left, in which its password is hidden.
+    """
+    if f":{HIDDEN}@" in os.fspath(path):
+        raise InputError(
+            f"the password of {path} was not kept; name the address again, with its password"
+        )
+    return os.fspath(path)
