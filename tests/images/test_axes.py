@@ -86,6 +86,7 @@ def test_index_selects_the_region_and_keeps_every_dimension(
     [
         ("YX", (12, 512, 512), r"'YX' name 2 dimensions but the image has 3 \(12, 512, 512\)"),
         ("QYX", (12, 512, 512), "contain Q"),
+        ("WVUQPHGFEDBA", (12, 512, 512), "contain A, B, D, E, F, G, H, P, Q, U, V, W,"),
         ("ZZYX", (1, 2, 16, 16), "twice"),
         ("YXX", (16, 16, 3), "twice"),
         ("ZCY", (4, 16, 16), "lack Y or X"),
@@ -124,10 +125,13 @@ def test_suggestions_fit_and_see_colours_last(ndim: int, last: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "shape", [(64, 64, 5), (5, 64, 64), (3, 64, 64), (8, 64, 3), (64, 15, 3), (2, 3, 64, 64), (64,)]
+    "shape",
+    [(64, 64, 5), (5, 64, 64), (3, 64, 64), (8, 64, 3), (64, 15, 3), (2, 3, 64, 64), (64,)]
+    + [(1, 64, n) for n in (1, 3, 4)],  # which may be a row of colours
 )
 def test_what_has_two_readings_is_never_guessed(shape: tuple[int, ...]) -> None:
     assert infer((7, 9)) == "YX"
+    assert infer((1, 3, 64)) == infer((1, 64, 5)) == "SYX"
     assert infer((64, 48, 4)) == infer((16, 16, 3)) == infer((64, 48, 1)) == "YXC"
     with pytest.raises(AxesError) as caught:
         infer(shape)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,13 @@ from safetensors.torch import load_file, save_file
 
 import unnoise
 from synthetic import photon_ground
-from tiny import two_steps
+from tiny import two_steps, untrained
 from unnoise.errors import InputError, ModelError
+from unnoise.images.normalization import ChannelStatistics
+from unnoise.models import folder
 from unnoise.models.folder import CONFIG, RESUME, WEIGHTS, load_state
+from unnoise.models.integrity import fault
+from unnoise.models.model import EnsembleMember, Model
 
 X = photon_ground((40, 44))
 
@@ -124,6 +129,7 @@ def change(
     [
         change(lambda w: w * float("nan")),
         change(lambda w: w / 0),
+        change(lambda w: torch.cat([w[:1] / 0, w[1:]])),
         change(lambda w: w[:1]),
         change(lambda w: w.int()),
         change(lambda w: w.bool()),
@@ -140,10 +146,71 @@ def test_weights_are_finite_numbers_of_the_shapes_of_their_net(
 
 
 @pytest.mark.usefixtures("few_steps")
-def test_the_knots_of_a_transform_rise(tmp_path: Path) -> None:
-    unnoise.train(X, method="instant").save(tmp_path / "m")
-    change(lambda w: w.flip(-1), "knots")(tmp_path / "m")
-    assert_refused(tmp_path / "m", "knots")
+def test_the_knots_of_a_transform_rise_and_bins_are_those_of_the_net(tmp_path: Path) -> None:
+    model = unnoise.train(X, method="instant")
+    for at, (name, weight) in enumerate(model.weights.items()):
+        if name in ("knots", "bins"):
+            for worse in (
+                (weight.flip(-1), weight * 0 + 1) if name == "knots" else (weight * 0 + 3,)
+            ):
+                folder.save(
+                    tmp_path / str(at), replace(model, weights={**model.weights, name: worse})
+                )
+                assert_refused(tmp_path / str(at), name)
+    assert {"knots", "bins"} <= set(model.weights)
+
+
+def test_parameters_of_filters_are_above_0(tmp_path: Path) -> None:
+    model = unnoise.train(X, method="gaussian")
+    weights = {name: weight * 0 for name, weight in model.weights.items()}
+    assert "above 0" in fault(replace(model, weights=weights))
+
+
+@pytest.fixture(scope="module")
+def of_two() -> Model:
+    """A model for the first of two channels."""
+    model, _ = untrained(np.stack([X, 2 * X]), two_steps("n2v"), "CYX")
+    return replace(model, channels=(0,))
+
+
+@pytest.mark.parametrize(
+    ("patch", "channels", "std", "share", "words"),
+    [
+        ((32, 32), (0,), (0.5, 0.0), 1.0, ""),  # a constant channel may stay as it is
+        ((32, 32), (0,), (0.5, -1.0), 0.0, "std not below 0"),
+        ((32, 32), (0,), (0.5, float("inf")), 0.0, "std not below 0"),
+        ((32, 32), (0,), (0.0, 0.5), 0.0, "above 0"),
+        ((32, 32), (0,), (0.5,), 0.0, "per channel"),
+        ((32, 32), (-1,), (0.5, 0.5), 0.0, "below 2"),
+        ((32, 32), (2,), (0.5, 0.5), 0.0, "below 2"),
+        ((32, 32), (0, 0), (0.5, 0.5), 0.0, "different"),
+        ((32,), (0,), (0.5, 0.5), 0.0, "2 or 3 lengths"),
+        ((8, 32, 32), (0,), (0.5, 0.5), 0.0, "do not fit the net"),  # which is 2D
+        ((32, 32, 32, 32), (0,), (0.5, 0.5), 0.0, "2 or 3 lengths"),
+        ((32, 2**16), (0,), (0.5, 0.5), 0.0, ""),
+        ((32, 2**16 + 1), (0,), (0.5, 0.5), 0.0, "lengths"),
+        ((32, 32), (0,), (0.5, 0.5), 1.5, "two models"),
+        ((32, 32), (0,), (0.5, 0.5), -0.1, "two models"),
+    ],
+)
+def test_statistics_channels_patches_and_shares_have_bounds(
+    of_two: Model,
+    patch: tuple[int, ...],
+    channels: tuple[int, ...],
+    std: tuple[float, ...],
+    share: float,
+    words: str,
+) -> None:
+    affine = ChannelStatistics(np.zeros(2), np.array(std))
+    model = replace(of_two, patch=patch, channels=channels, affine=affine)
+    found = fault(replace(model, second=EnsembleMember(model, share)))
+    assert words in found
+    assert bool(words) == bool(found)
+
+
+def test_two_models_are_for_the_same_channels_and_units(of_two: Model) -> None:
+    for other in (replace(of_two, channels=(1,)), replace(of_two, target_affine=of_two.affine)):
+        assert "two models" in fault(replace(of_two, second=EnsembleMember(other, 0.5)))
 
 
 def test_names_of_weights_are_those_of_the_net(broken: Path) -> None:
