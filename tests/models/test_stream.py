@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from synthetic import white
 from tiny import tiny, untrained
 from unnoise.config.config import Config
+from unnoise.errors import InputError
 from unnoise.images import axes as ax
 from unnoise.images.image import Image
 from unnoise.models import stream
@@ -126,3 +127,30 @@ def test_a_plan_is_the_same_on_every_machine(monkeypatch: pytest.MonkeyPatch) ->
         monkeypatch.setattr("unnoise.models.frame_tiles.free_memory", lambda _, free=free: free)
         found.append(Plan.of(Ready(model, image, device="cpu"), {}))
     assert found[0] == found[1] == Plan.from_dict(found[0].to_dict(), "here")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"sizes": [1, 1, 1, 0, 8]},
+        {"sides": [1, 1, 1, 4, 0]},
+        {"tile": [0, 8]},
+        {"tile": [-4, 8]},
+        {"sides": [1, 1, 1, 4]},
+        {"sizes": [1, 8, 8], "sides": [1, 4, 8]},
+        {"sizes": None},
+        {"sizes": [1, 1, 1, float("inf"), 8]},
+        {"tile": "ab"},
+    ],
+)
+def test_a_damaged_plan_is_refused(changed: dict[str, object]) -> None:
+    right = Plan((1, 1, 1, 8, 8), (1, 1, 1, 4, 8), (4, 8)).to_dict()
+    ones = {name: [1] * len(values) for name, values in right.items()}
+    assert Plan.from_dict(ones, "here").count == 1
+    for damaged in (
+        {**right, **changed},
+        {k: v for k, v in right.items() if k not in changed},
+        None,
+    ):
+        with pytest.raises(InputError, match="the plan in here is damaged"):
+            Plan.from_dict(damaged, "here")

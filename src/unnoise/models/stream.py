@@ -145,10 +145,8 @@ class Plan:
         """
         try:
             found = cls(*(tuple(map(int, values[name])) for name in ("sizes", "sides", "tile")))
-            if (
-                len(found.sizes) != len(found.sides)
-                or min(*found.sizes, *found.sides, *found.tile) < 1
-            ):
+            lengths = {len(found.sizes), len(found.sides)}
+            if lengths != {len(ORDER)} or min(*found.sizes, *found.sides, *found.tile) < 1:
                 raise ValueError
         except (LookupError, TypeError, ValueError, OverflowError) as error:
             raise InputError(
