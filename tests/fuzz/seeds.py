@@ -12,6 +12,7 @@ from random import Random
 from typing import Any
 
 import numpy as np
+import tifffile
 import yaml
 
 import tiny
@@ -28,7 +29,19 @@ from .own_folder import folder
 PARTS = b"\n\0\n"
 """Between the files of a store; each begins with the number of its place."""
 PLACES = ("zarr.json", ".zgroup", ".zattrs", ".zarray", "0/zarr.json", "0/.zarray")
-PLACES += ("0/.zattrs", "0.0", "c/0/0", "0/0.0", "0/0/0", "0/c/0/0", "labels/zarr.json")
+PLACES += (
+    "1/zarr.json",
+    "1/.zarray",
+    "1/0.0",
+    "1/c/0/0",
+    "0/.zattrs",
+    "0.0",
+    "c/0/0",
+    "0/0.0",
+    "0/0/0",
+    "0/c/0/0",
+    "labels/zarr.json",
+)
 
 PARTS_OF_MODELS = tuple(model_folder.PARTS)
 
@@ -49,7 +62,9 @@ def stores() -> list[bytes]:
         group.create_array("0", data=PIXELS[0], chunks=(12, 20), **shards)
         axes = [{"name": name, "type": "space", "unit": "micrometer"} for name in "yx"]
         steps = [{"type": "scale", "scale": [0.5, 0.5]}]
+        group.create_array("1", data=PIXELS[0, ::2, ::2], chunks=(12, 10))
         datasets = [{"path": "0", "coordinateTransformations": steps}]
+        datasets += [{"path": "1", "coordinateTransformations": [{**steps[0], "scale": [1, 1]}]}]
         ome = {"multiscales": [{"version": "0.4", "axes": axes, "datasets": datasets}]}
         ome |= {"omero": {"channels": [{"label": "a", "color": "FF0000"}]}}
         group.attrs.put(ome if version == 2 else {"ome": {"version": "0.5", **ome}})
@@ -152,7 +167,17 @@ def written(*suffixes: str) -> list[bytes]:
             with contextlib.suppress(UnnoiseError):
                 formats.save(place, pixels, axes=letters, overwrite=True)
                 found.append(place.read_bytes())
-    return found
+    return found + ([pyramid()] if suffixes[0] == ".tif" else [])
+
+
+def pyramid() -> bytes:
+    """A TIFF with a smaller copy of its image, in tiles."""
+    place = folder() / "pyramid.tif"
+    more = {"tile": (16, 16), "compression": "zlib", "metadata": None}
+    with tifffile.TiffWriter(place) as file:
+        file.write(PIXELS[0], subifds=1, **more)  # type: ignore[arg-type]
+        file.write(PIXELS[0, ::2, ::2], subfiletype=1, **more)  # type: ignore[arg-type]
+    return place.read_bytes()
 
 
 def nrrd() -> list[bytes]:

@@ -159,8 +159,9 @@ def _image(data: bytes, suffix: str) -> None:
 
 def _read(place: Path) -> None:
     for image in formats.open_all([place]):
-        if np.prod([min(n, 64) for n in image.shape]) < LARGEST:
-            image.read(image.middle(16))
+        for copy in (image, *formats.smaller(image)):
+            if np.prod([min(n, 64) for n in copy.shape]) < LARGEST:
+                copy.read(copy.middle(16))
 
 
 def _store(data: bytes) -> None:

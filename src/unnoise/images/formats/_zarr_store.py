@@ -220,9 +220,10 @@ def _of_group(group: Any, inner: str) -> list[Entry]:
     ome, version = _ngff.versions(attributes)
     others = {k: v for k, v in attributes.items() if k not in ("ome", *_ngff.DEFINED)}
     several = list(ome.get("multiscales") or ())
+    levels = [[str(one["path"]) for one in multiscale["datasets"]] for multiscale in several]
     return [
         Entry(
-            joined(inner, multiscale["datasets"][0]["path"]),
+            joined(inner, levels[i][0]),
             inner + (f"#{i}" if len(several) > 1 else ""),
             multiscale,
             ome,
@@ -287,4 +288,6 @@ def array(node: Any, entry: Entry, path: Path) -> Any:
             raise explained(path / entry.array, error) from error
     if not isinstance(found, zarr.Array):
         raise explained(path / entry.array, FileNotFoundError())
+    if not all(found.chunks):
+        raise explained(path / entry.array, ValueError("its chunks hold no pixels"))
     return _zarr_bounds.bounded(found)
