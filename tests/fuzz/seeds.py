@@ -221,3 +221,47 @@ def hdf5() -> list[bytes]:
         file.create_dataset("raw/data", data=PIXELS, chunks=(1, 12, 20), compression="gzip")
         file["raw/data"].attrs["axistags"] = '{"axes": [{"key": "z"}, {"key": "y"}, {"key": "x"}]}'
     return [(folder() / "seed.h5").read_bytes()]
+
+
+def ims() -> list[bytes]:
+    from images.formats.ims_files import write
+
+    return [write(folder() / "seed.ims", PIXELS[:1, None, None]).read_bytes()]
+
+
+def electrons(suffix: str) -> list[bytes]:
+    """Files of electron microscopes."""
+    from images.formats import em_files
+
+    place = folder() / f"seed{suffix}"
+    if suffix == ".emd":
+        return [em_files.emd(place, PIXELS, "tyx", ["s", "nm", "nm"]).read_bytes()]
+    writer, pixels = {".dm3": (em_files.dm3, PIXELS[0]), ".ser": (em_files.ser, PIXELS)}[suffix]
+    return [writer(place, pixels).read_bytes()]
+
+
+def raw() -> list[bytes]:
+    from images.formats.raw_files import dng
+
+    return [dng(folder() / "seed.dng", np.resize(PIXELS, (32, 36))).read_bytes()]
+
+
+def archives() -> list[bytes]:
+    """Stores of both versions in a ZIP file."""
+    import zarr
+
+    found = []
+    for version in (2, 3):
+        place = folder() / f"seed{version}.zarr.zip"
+        with zarr.storage.ZipStore(place, mode="w") as store:
+            zarr.create_array(store, data=PIXELS[0], chunks=(24, 20), zarr_format=version)
+        found.append(place.read_bytes())
+    return found
+
+
+def packed() -> list[bytes]:
+    from astropy.io import fits
+
+    pixels = fits.CompImageHDU(PIXELS[0].astype(np.int16))
+    fits.HDUList([fits.PrimaryHDU(), pixels]).writeto(folder() / "seed.fits.fz", overwrite=True)
+    return [(folder() / "seed.fits.fz").read_bytes()]

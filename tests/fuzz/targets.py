@@ -302,6 +302,17 @@ def _readers() -> Iterator[tuple[str, Target]]:
     if ND2.exists():
         yield ".nd2", Target(_nd2, lambda: [b""], "nd2")
     yield ".h5", Target(partial(_image, suffix=".h5"), seeds.hdf5, "h5py")
+    for suffix in (".dm3", ".ser", ".emd"):
+        own = partial(seeds.electrons, suffix)
+        yield suffix, Target(partial(_image, suffix=suffix), own, "rsciio")
+    rest: dict[str, tuple[Callable[[], list[bytes]], str]] = {
+        ".ims": (seeds.ims, "h5py"),
+        ".dng": (seeds.raw, "rawpy"),
+        ".zarr.zip": (seeds.archives, "zarr"),
+        ".fits.fz": (seeds.packed, "astropy"),
+    }
+    for suffix, (own, package) in rest.items():
+        yield suffix, Target(partial(_image, suffix=suffix), own, package)
 
 
 TARGETS = {

@@ -179,6 +179,24 @@ def test_what_goes_wrong_in_a_plane_names_the_file() -> None:
         pixels[1]
 
 
+class Lazy:
+    """A plane that turns out to be smaller than it says."""
+
+    shape = (5, 4)
+
+    def __getitem__(self, region: object) -> np.ndarray:
+        return np.ones((1, 4))
+
+
+def test_a_lazy_plane_that_is_smaller_than_it_says_is_damage() -> None:
+    pixels = PlanePixels(
+        Path("a.toy"), "toy", lambda path: nullcontext(lambda index: Lazy()), (2, 5, 4), "u1"
+    )
+    assert pixels[0, 2:3].shape == (1, 4)
+    with pytest.raises(InputError, match=r"a\.toy cannot be read as toy.*\(1, 4\).*\(5, 4\)"):
+        pixels[0]
+
+
 def test_two_threads_read_one_file_in_turn() -> None:
     stack = Stack((40, 5, 4))
     pixels = stack.pixels()

@@ -202,7 +202,11 @@ class _Reader:
             self.maps = self.maps or (isinstance(plane, np.ndarray) and not _in_memory(plane))
             if tuple(getattr(plane, "shape", shape)) != shape:
                 raise ValueError(f"a plane has the shape {plane.shape}, but {shape} was announced")
-            return np.asarray(plane[region])
+            found = np.asarray(plane[region])
+            told = np.broadcast_to(np.zeros((), np.uint8), shape)[region].shape
+            if found.shape != told:  # lazy ones may learn it only now, and others would be repeated
+                raise ValueError(f"a region has the shape {found.shape}, but {told} was announced")
+            return found
 
     def __del__(self) -> None:
         self._stack.close()
