@@ -59,7 +59,11 @@ class FileVersion(NamedTuple):
         """
         now = FileVersion.of(self.path)
         if now is not None and now != self:
-            raise InputError(
-                f"{self.path} was changed while it was read; run again when no other program "
-                f"writes it"
-            )
+            raise changed(self.path)
+
+
+def changed(path: Path) -> InputError:
+    """The error for a file that is no longer the one that was opened."""
+    return InputError(
+        f"{path} was changed while it was read; run again when no other program writes it"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -117,3 +118,12 @@ def test_folders_can_be_part_of_a_pattern(tmp_path: Path) -> None:
     assert formats.output_path(image).suffix == ".png"
     with pytest.raises(InputError, match="PNG"):
         formats.create(formats.output_path(image), image)
+
+
+def test_files_that_are_replaced_while_they_are_read_are_refused(folder: Path) -> None:
+    image = formats.open(folder / "img_t{t}_z{z}.tif")
+    formats.save(folder / "img_t1_z4.tif", PIXELS[0, 0], overwrite=True)
+    os.utime(folder / "img_t1_z4.tif", (0, 0))
+    np.testing.assert_array_equal(image.read({"T": 0})[0, 0, 0], PIXELS[0])
+    with pytest.raises(InputError, match=r"img_t1_z4\.tif was changed while it was read"):
+        image.read({"T": 1})

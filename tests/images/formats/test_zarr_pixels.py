@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import zarr
 
+from unnoise.errors import InputError
 from unnoise.images import formats
-from unnoise.images.formats import _zarr_pixels
+from unnoise.images.formats import _zarr_pixels, _zarr_store
 
 from .zarr_stores import ngff, pixels_of
 
@@ -45,3 +47,28 @@ def test_crops_decode_a_chunk_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert len(reads) == 4
     image.data[0]  # a whole plane is read at once
     assert len(reads) == 5
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize("seen", [0, 20_000])
+@pytest.mark.parametrize("what", ["chunk", "metadata", "gone"])
+def test_chunks_of_two_images_are_not_mixed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int, seen: int, what: str
+) -> None:
+    """One that is gone would read as zeros. Of many chunks those are watched that were read."""
+    monkeypatch.setattr(_zarr_store, "MOST_SEEN", seen)
+    store, pixels = tmp_path / "a.zarr", pixels_of((4, 16, 16))
+    zarr.create_array(store, data=pixels, chunks=(1, 16, 16), zarr_format=version)
+    image = formats.open(store, axes="ZYX")
+    if not seen:
+        image.read({"Z": 1})
+    chunk, metadata = {2: ("1.0.0", ".zarray"), 3: ("c/1/0/0", "zarr.json")}[version]
+    changed = store / (metadata if what == "metadata" else chunk)
+    if what == "gone":
+        changed.unlink()
+    else:
+        os.utime(changed, (0, 0))
+    with pytest.raises(InputError, match=f"{changed.name} was changed while it was read; run"):
+        image.read({"Z": 1})
+    if what != "metadata":
+        np.testing.assert_array_equal(image.read({"Z": 2})[0, 0, 0, 0], pixels[2])

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unnoise.app.files import InputOptions
+from unnoise.app.web import screening
 from unnoise.app.web.workspace import Workspace
 from unnoise.errors import UnnoiseError
 from unnoise.images.image import Image
@@ -79,6 +80,7 @@ class Gallery:
             return image
         try:
             path = self._workspace.inside(picture.path)
+            screening.check([path])
             image = picture.reading.find([path])[0]
         except UnnoiseError:
             return None

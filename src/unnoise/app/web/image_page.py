@@ -13,9 +13,10 @@ from nicegui import ui
 
 from unnoise.app.amounts import at_most
 from unnoise.app.problems import sentence
-from unnoise.app.session.look import Look, look
+from unnoise.app.session.look import MOST_OPENED, Look, look
 from unnoise.app.session.request import BUDGETS, Request
 from unnoise.app.web import elements as el
+from unnoise.app.web import screening
 from unnoise.app.web.gallery import Picture
 from unnoise.app.web.picture import show
 from unnoise.app.web.site import Choices, Site
@@ -207,6 +208,7 @@ class _ImagePage:
         """What is known of the images; nothing if another look was asked for before its turn."""
         if mine != self._asked:
             return None
+        screening.check(map(Path, request.inputs[:MOST_OPENED]))
         found = look(request)
         self._site.queue.prepare()  # whoever looks is about to start
         return found

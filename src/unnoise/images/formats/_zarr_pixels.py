@@ -66,6 +66,7 @@ class ZarrPixels:
             for part, n in zip(index, self.shape, strict=True)
         ]
         try:
+            _zarr_store.check(self._array)
             block = self._read([pick if pick.step > 0 else pick[::-1] for pick in picks])
         except (InputError, MemoryError):
             raise

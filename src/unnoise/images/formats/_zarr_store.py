@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,6 +17,7 @@ from zarr.abc.store import RangeByteRequest, SuffixByteRequest
 from zarr.storage import FsspecStore, LocalStore, WrapperStore, ZipStore
 
 from unnoise.errors import InputError, first_line
+from unnoise.images.file_version import changed
 from unnoise.images.formats import _ngff, _zarr_bounds, urls
 from unnoise.images.formats.urls import Url
 
@@ -24,6 +26,8 @@ METADATA = (*MARKERS, ".zattrs", ".zmetadata")
 MOST_UNPACKED, MOST_PACKED = 2**26, 8
 """Bytes that a file in a zip file may unpack to, or how many times what it has packed: chunks are
 packed already, and those of real images not by as much."""
+MOST_SEEN = 20_000
+"""Files that are remembered when an image is opened; that takes 0.1 s."""
 DEPTH = 4
 """Groups within groups that are searched where no metadata name the images: plates have three."""
 
@@ -62,18 +66,84 @@ class _Watched(WrapperStore[Any]):
     """A store in which a chunk is missing only as long as the rest is there.
 
     A missing chunk means the fill value. So a folder that is deleted or a server that goes while
-    an image is read would leave an image of zeros.
+    an image is read would leave an image of zeros. In a folder files are refused that are others
+    than when they were looked at first, or they would mix the pixels of two images.
     """
+
+    def __init__(self, store: Any) -> None:
+        super().__init__(store)
+        self._seen: dict[str, tuple[int, int] | None] = {}  # size and time by key; None: missing
+
+    def look(self, inner: str) -> None:
+        """Remember the files of an array, some thousands at most, so that no later one counts."""
+        if not isinstance(self._store, LocalStore):
+            return
+        folders = [inner]
+        while folders and len(self._seen) < MOST_SEEN:
+            folder = folders.pop()
+            left = MOST_SEEN - len(self._seen)
+            for one in itertools.islice(os.scandir(self._store.root / folder), left):
+                key = joined(folder, one.name)
+                if one.is_dir(follow_symlinks=False):
+                    folders.append(key)
+                else:
+                    self._seen[key] = _version(one.path)
+
+    def check(self, key: str) -> None:
+        """Refuse a file that is another one than when it was looked at first.
+
+        Raises
+        ------
+        InputError
+        """
+        if not isinstance(self._store, LocalStore):
+            return
+        now = _version(place := self._store.root / key)
+        if now is None and key.rsplit("/", 1)[-1] in METADATA:
+            return  # what is left can still be read, and of a store that is gone no chunk can
+        if self._seen.setdefault(key, now) != now:
+            raise changed(place)
 
     async def get(self, key: str, prototype: Any, byte_range: Any = None) -> Any:
         value = await self._store.get(key, prototype, byte_range)
-        if value is None and key.rsplit("/", 1)[-1] not in METADATA:
+        is_chunk = key.rsplit("/", 1)[-1] not in METADATA
+        if value is None and is_chunk:
             parts = key.split("/")[:-1]
             folders = ["/".join(parts[:i]) for i in range(len(parts), -1, -1)]
             files = [f"{folder}/{m}".lstrip("/") for folder in folders for m in MARKERS]
             if not any([await self._store.exists(file) for file in files]):
                 raise FileNotFoundError("it is there no longer")
+        if is_chunk:
+            self.check(key)
         return value if value is None or byte_range is None else _cut(value, byte_range)
+
+
+def watch(array: Any) -> None:
+    """Remember the files of an array in a folder, as long as it is used."""
+    if isinstance(array.store, _Watched):
+        with suppress(OSError):  # what cannot be listed may still be read
+            array.store.look(array.path)
+
+
+def check(array: Any) -> None:
+    """Refuse an array whose metadata are others than when it was opened.
+
+    Raises
+    ------
+    InputError
+    """
+    if isinstance(array.store, _Watched):
+        name = "zarr.json" if array.metadata.zarr_format == 3 else ".zarray"
+        array.store.check(joined(array.path, name))
+
+
+def _version(path: str | Path) -> tuple[int, int] | None:
+    """Size and time of a file; None where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 def _cut(value: Any, byte_range: Any) -> Any:

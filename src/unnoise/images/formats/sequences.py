@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unnoise.errors import AxesError, InputError
+from unnoise.images.file_version import FileVersion
 from unnoise.images.formats import urls
 from unnoise.images.image import ArrayLike, Image
 
@@ -107,7 +108,7 @@ def read(path: Path, axes: str | None, opened: Opened) -> Image:
     given = axes and "".join(k for k in axes.upper() if k not in letters)
     first = opened(next(iter(files.values())), given or None)
     own, gone = _axes_of_members(path, letters, first)
-    parts: list[ArrayLike] = []
+    parts, versions = list[ArrayLike](), list[FileVersion | None]()
     for file in files.values():
         image = opened(file, first.axes) if parts else first
         found = (image.shape, image.dtype, image.axes)
@@ -118,6 +119,7 @@ def read(path: Path, axes: str | None, opened: Opened) -> Image:
                 f"of a sequence must agree"
             )
         parts.append(image.data)
+        versions.append(image.version)
     shape = tuple(len(texts[k]) for k in letters)
     names = tuple(texts["C"]) if "C" in letters else first.channel_names
     named = not all(name.isdecimal() for name in names)
@@ -125,12 +127,13 @@ def read(path: Path, axes: str | None, opened: Opened) -> Image:
     metadata.pop("which", None)
     return replace(
         first,
-        data=_Joined(parts, shape, gone),
+        data=_Joined(parts, versions, shape, gone),
         axes=letters + own,
         channel_names=names if named else (),
         is_rgb=first.is_rgb and "C" not in letters,
         path=path,
         metadata=metadata,
+        version=None,
     )
 
 
@@ -225,10 +228,20 @@ def cleaned(path: Path) -> Path:
 
 
 class _Joined:
-    """Arrays of one shape on a grid, as one array whose pixels are read when asked for."""
+    """Arrays of one shape on a grid, as one array whose pixels are read when asked for.
 
-    def __init__(self, parts: Sequence[ArrayLike], grid: tuple[int, ...], gone: Iterable[int]):
+    Each of its own file, of which pixels are refused once it is another one.
+    """
+
+    def __init__(
+        self,
+        parts: Sequence[ArrayLike],
+        versions: Sequence[FileVersion | None],
+        grid: tuple[int, ...],
+        gone: Iterable[int],
+    ):
         self._parts, self._grid, self._gone = list(parts), grid, set(gone)
+        self._versions = list(versions)
         inner = parts[0].shape
         self.shape = grid + tuple(n for i, n in enumerate(inner) if i not in self._gone)
         self.dtype = np.dtype(parts[0].dtype)
@@ -243,9 +256,17 @@ class _Joined:
         inner = tuple(0 if i in self._gone else next(own) for i in range(len(self._parts[0].shape)))
         picks = [np.arange(n)[part] for n, part in zip(self._grid, outer, strict=True)]
         form = tuple(len(pick) for pick in picks if pick.ndim)
-        numbers = np.ravel_multi_index(np.ix_(*map(np.atleast_1d, picks)), self._grid).ravel()
-        first = np.asarray(self._parts[numbers[0]][inner])
+        grid = np.ravel_multi_index(np.ix_(*map(np.atleast_1d, picks)), self._grid)
+        numbers = [int(number) for number in grid.ravel()]
+        first = self._read(numbers[0], inner)
         block = np.empty((len(numbers), *first.shape), self.dtype)
         for i, number in enumerate(numbers):
-            block[i] = self._parts[number][inner] if i else first
+            block[i] = self._read(number, inner) if i else first
         return block.reshape((*form, *first.shape))
+
+    def _read(self, number: int, inner: tuple[Any, ...]) -> NDArray:
+        """A region of the array of one file."""
+        version = self._versions[number]
+        if version is not None:
+            version.check()
+        return np.asarray(self._parts[number][inner])

@@ -70,6 +70,7 @@ def read(path: Path, axes: str | None = None, series: int | None = None) -> Imag
             f"{gone} of its chunks are missing and read as {array.fill_value}, which Zarr allows; "
             f"if it was copied, look whether all came along"
         )
+    _zarr_store.watch(array)
     data = _zarr_pixels.ZarrPixels(path, entry.array, array)
     try:
         image = _described(entry, data, array, axes)
