@@ -113,9 +113,14 @@ def _signals(path: Path) -> Iterator[list[dict[str, Any]]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             signals = list(reader.file_reader(str(path), lazy=True, **options))
-        yield signals
+    except MemoryError as error:  # SER is read at once, in whatever numbers its header has
+        raise InputError(
+            f"{path} tells of more pixels than memory holds ({error}); it may be damaged: copy or "
+            f"export it again, in another format if it is that large"
+        ) from error
     finally:
         logger.setLevel(level)
+    yield signals
 
 
 def _letter(axis: Mapping[str, Any]) -> str:
