@@ -2,6 +2,7 @@
 
     python benchmarks/context.py movies --seconds 60    # simulated movies with truth
     python benchmarks/context.py stack --seconds 60     # cells3d of scikit-image, noise added
+    python benchmarks/context.py events --seconds 60    # what is left of flashes of one frame
     python benchmarks/context.py table                  # tables of what was run
 
 Every net is the fast preset, trained on the movie that is scored, one pass without averaging over
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 
 import movie_scenes
 from common import HERE, data, record
+from movies import frame, shares
 from unnoise.config.config import Config
 from unnoise.images.image import Image
 from unnoise.models.predict import predict_array
@@ -70,9 +72,16 @@ def stack(seed: int) -> dict[str, Pair]:
 
 def run(noisy: NDArray, axis: str, name: str, seconds: float, seed: int) -> tuple[NDArray, int]:
     """What a method makes of a movie or stack after so many CPU seconds of training."""
+    training, image = trained(noisy, axis, name, seconds, seed)
+    return predict_array(training.model(), image, dtype=np.float32), training.step
+
+
+def trained(
+    noisy: NDArray, axis: str, name: str, seconds: float, seed: int
+) -> tuple[TrainingRun, Image]:
+    """A training of so many CPU seconds, and what it was trained on."""
     wanted = METHODS[name]
-    three = wanted.get("ndim") == 3
-    axes = "ZYX" if three else f"{axis}YX"
+    axes = "ZYX" if wanted.get("ndim") == 3 else f"{axis}YX"
     config = Config.preset(method=wanted["method"]).with_budget(seconds / 60, seed=seed)
     config = config.replace(ndim=wanted.get("ndim", 2), context={axis: wanted.get("reach", 0)})
     if wanted["method"] == "n2n":
@@ -83,12 +92,30 @@ def run(noisy: NDArray, axis: str, name: str, seconds: float, seed: int) -> tupl
     )
     for _ in training:
         pass
-    return predict_array(training.model(), image, dtype=np.float32), training.step
+    return training, image
+
+
+def events(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Shares of flashes that nets show in their frame and in those beside it, as movies.py does."""
+    rows = []
+    for snr in (3, 5, 10):
+        plain, lit, shown, centres = movie_scenes.events("flash", snr, args.seed)
+        for method in args.methods:
+            training, _ = trained(lit, "T", method, args.seconds, args.seed)
+            row: dict[str, Any] = {"snr": snr, "method": method, "steps": training.step}
+            for place, t in (("before", -1), ("kept", 0), ("after", 1)):
+                at = movie_scenes.AT + t
+                lit_frame, plain_frame = (frame(training.model(), x, at) for x in (lit, plain))
+                found = shares(lit_frame - plain_frame, shown, at, centres, "flash")
+                row |= {place: np.mean(found), f"{place}_error": np.std(found) / len(found) ** 0.5}
+            rows.append({k: float(v) if isinstance(v, np.floating) else v for k, v in row.items()})
+            print({k: round(v, 3) if isinstance(v, float) else v for k, v in rows[-1].items()})
+    return rows
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("set", choices=("movies", "stack", "table"))
+    parser.add_argument("set", choices=("movies", "stack", "events", "table"))
     parser.add_argument("--seconds", type=float, default=60.0, help="CPU seconds per training")
     parser.add_argument("--methods", nargs="+", choices=tuple(METHODS), default=tuple(METHODS))
     parser.add_argument("--scenes", nargs="+", default=sorted(movie_scenes.SCENES))
@@ -99,6 +126,10 @@ def main() -> None:
         table()
         return
     torch.set_num_threads(1)
+    if args.set == "events":
+        tag = f"context_events_seed{args.seed}_{args.seconds:g}s"
+        print(f"wrote {record(tag, vars(args), events(args))}")
+        return
     still = args.set == "stack"
     pairs = stack(args.seed) if still else movies(args.scenes, args.light, args.seed)
     axis = "Z" if still else "T"
@@ -118,7 +149,7 @@ def main() -> None:
 def table() -> None:
     """The rows of all runs, as tables for the documentation."""
     for path in sorted((HERE / "results").glob("context_*.json")):
-        rows = json.loads(path.read_text())["rows"]
+        rows = [r for r in json.loads(path.read_text())["rows"] if "case" in r]
         cases = list(dict.fromkeys(r["case"] for r in rows))
         print(f"\n{path.stem}\n| method | " + " | ".join(cases) + " |\n|---|" + "---|" * len(cases))
         for method in dict.fromkeys(r["method"] for r in rows):

@@ -37,7 +37,7 @@ from unnoise.nets import joined_frames as joining
 
 LIGHTS = (20.0,)
 OFFSET = 100.0
-FACTS = ("noisy", "single", "joined", "ndsafir")
+FACTS = ("noisy", "single", "joined", "ndsafir", "mean_of_frames")
 
 
 def psnr(clean: NDArray, truth: NDArray) -> float:
@@ -212,6 +212,7 @@ def fmd(args: argparse.Namespace, half: int) -> list[dict[str, object]]:
     noisy, truth = noisy[:, side[0], side[1]], truth[side[0], side[1]]
     row: dict[str, object] = {"scene": "FMD BPAE B fov1", "seed": 0, "light": 0}
     row |= compared(noisy, np.repeat(truth[None], len(noisy), 0), 0.0, None)
+    row["mean_of_frames"] = psnr(noisy.mean(0), truth)
     show(row, ("scene",))
     return [row]
 
