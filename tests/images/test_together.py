@@ -9,7 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from unnoise.images.together import PENDING, current, read_files, replace_files, settle_files
+from unnoise.images.together import (
+    PENDING,
+    current,
+    read_files,
+    replace_files,
+    settle_files,
+    write_files,
+)
 
 OLD = {"a": b"old a", "b": b"old b", "c": b"old c"}
 NEW = {"a": b"new a", "b": None, "c": b"new c"}
@@ -92,3 +99,22 @@ def test_what_a_kill_left_half_moved_is_not_lost_by_the_next_change(tmp_path: Pa
     (tmp_path / PENDING / "a").write_bytes(b"2")
     replace_files(tmp_path, {"b": b"3"})
     assert read_files(tmp_path, ["a", "b"]) == {"a": b"2", "b": b"3"}
+
+
+def test_what_is_moved_while_it_is_read_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_files(tmp_path, {"a": b"1", "b": b"2"})
+    whole, calls = Path.read_bytes, list[Path]()
+
+    def moved(path: Path) -> bytes:
+        calls.append(path)
+        if len(calls) == 2:
+            raise FileNotFoundError(path)
+        return whole(path)
+
+    monkeypatch.setattr(Path, "read_bytes", moved)
+    assert read_files(tmp_path, ("a", "b")) == {"a": b"1", "b": b"2"}
+    assert len(calls) == 4
+    monkeypatch.setattr("unnoise.images.together._identities", lambda *_: object())
+    assert read_files(tmp_path, ("a",)) == {"a": b"1"}, "what is replaced for ever is read at last"

@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 import unnoise
 from synthetic import photon_ground
 from tiny import two_steps, untrained
+from unnoise.config.config import Config
 from unnoise.errors import InputError, ModelError
 from unnoise.images.normalization import ChannelStatistics
 from unnoise.models import folder
@@ -145,25 +146,25 @@ def test_weights_are_finite_numbers_of_the_shapes_of_their_net(
     assert_refused(broken)
 
 
-@pytest.mark.usefixtures("few_steps")
-def test_the_knots_of_a_transform_rise_and_bins_are_those_of_the_net(tmp_path: Path) -> None:
-    model = unnoise.train(X, method="instant")
-    for at, (name, weight) in enumerate(model.weights.items()):
-        if name in ("knots", "bins"):
-            for worse in (
-                (weight.flip(-1), weight * 0 + 1) if name == "knots" else (weight * 0 + 3,)
-            ):
-                folder.save(
-                    tmp_path / str(at), replace(model, weights={**model.weights, name: worse})
-                )
-                assert_refused(tmp_path / str(at), name)
-    assert {"knots", "bins"} <= set(model.weights)
-
-
-def test_parameters_of_filters_are_above_0(tmp_path: Path) -> None:
-    model = unnoise.train(X, method="gaussian")
-    weights = {name: weight * 0 for name, weight in model.weights.items()}
-    assert "above 0" in fault(replace(model, weights=weights))
+def test_weights_that_are_no_parameters_have_bounds(whole: Path) -> None:
+    """Knots of the transform rise, bins are those of the net, parameters of filters above 0."""
+    shipped, _ = untrained(X, Config.preset(method="instant"))
+    assert fault(shipped) == ""
+    knots = shipped.weights["knots"]
+    for worse in (knots.flip(-1), torch.ones_like(knots)):
+        assert "knots" in fault(replace(shipped, weights={**shipped.weights, "knots": worse}))
+    for bins, words in ((1, ""), (4, ""), (3, "bins"), (0, "bins")):
+        weights = {**shipped.weights, "bins": torch.tensor(bins)}
+        assert words in (found := fault(replace(shipped, weights=weights)))
+        assert bool(words) == bool(found)
+    normed = folder.load(whole)
+    for value, words in ((0.0, ""), (0.5, ""), (-0.5, "variances")):
+        weights = {k: w * 0 + value if "running_var" in k else w for k, w in normed.weights.items()}
+        assert words in (found := fault(replace(normed, weights=weights)))
+        assert bool(words) == bool(found)
+    smooth, _ = untrained(X, Config.preset(method="gaussian"))
+    weights = {name: weight * 0 for name, weight in smooth.weights.items()}
+    assert "above 0" in fault(replace(smooth, weights=weights))
 
 
 @pytest.fixture(scope="module")
