@@ -35,7 +35,7 @@ from peer import Missing, call, missing, versions
 from unnoise.models.predict import predict
 from unnoise.nets import joined_frames as joining
 
-LIGHTS = (20.0,)
+LIGHT = 20.0
 OFFSET = 100.0
 FACTS = ("noisy", "single", "joined", "ndsafir", "mean_of_frames")
 
@@ -83,7 +83,7 @@ def movies(args: argparse.Namespace, half: int) -> list[dict[str, object]]:
     rows = []
     for seed in args.seeds:
         for name in args.only or scenes.SCENES:
-            for light in LIGHTS:
+            for light in args.lights:
                 truth, noisy = scenes.movie(name, half + seed, light)
                 line = (1.0, scenes.READ**2 - OFFSET)
                 row = {"scene": name, "seed": seed, "light": light}
@@ -243,6 +243,7 @@ def main() -> None:
     parser.add_argument("--part", choices=list(PARTS), default="movies")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--only", nargs="+")
+    parser.add_argument("--lights", type=float, nargs="+", default=[LIGHT], help="peak photons")
     parser.add_argument("--events", type=int, default=200)
     parser.add_argument("--development", action="store_true")
     args = parser.parse_args()
@@ -253,7 +254,7 @@ def main() -> None:
     if args.part == "movies":
         summary(rows)
     if not args.development and not args.only:
-        name = f"movies_{args.part}"
+        name = f"movies_{args.part}" + "_dim" * (args.lights != [LIGHT])
         peers = versions("ndsafir")
         record(name, vars(args), rows, peers=peers, missing=missing("ndsafir"))
 

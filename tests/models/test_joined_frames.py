@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from synthetic import photon_ground, photons, smooth
 from unnoise.config.config import Config
+from unnoise.errors import ModelError
 from unnoise.images import axes as ax
 from unnoise.images.image import Image
 from unnoise.images.pixel_mask import PixelMask
@@ -96,9 +99,12 @@ def test_a_lone_frame_is_as_without(alone: Model, axis: str) -> None:
     np.testing.assert_array_equal(result(model, image), result(alone, image))
 
 
-@pytest.mark.parametrize("bins", [1, 2])
-def test_tiles_do_not_change_the_result(alone: Model, bins: int) -> None:
-    model = replace(alone, joined=JoinedFrames("T", 1, bins=bins))  # type: ignore[arg-type]
+BLUR = ((0.6, 2.8),)
+
+
+@pytest.mark.parametrize(("bins", "blur"), [(1, ()), (2, ()), (1, BLUR), (2, BLUR)])
+def test_tiles_do_not_change_the_result(alone: Model, bins: int, blur: Any) -> None:
+    model = replace(alone, joined=JoinedFrames("T", 1, bins=bins, blur=blur))  # type: ignore[arg-type]
     image = Image.from_array(movie(3, 180), "TYX")
     whole = result(model, image, tile=(192, 192), only={"T": 1})[1]
     parts = result(model, image, tile=(64, 192), only={"T": 1})[1]
@@ -110,6 +116,8 @@ def test_a_saved_model_gives_the_same(alone: Model, tmp_path: Path) -> None:
         alone,
         joined=JoinedFrames("T", 1, matched=True, shared=0.2, skewness=-0.5, alone=0.5, risk=0.4),
     )
+    assert model.joined is not None
+    model = replace(model, joined=replace(model.joined, blur=BLUR))
     folder.save(tmp_path / "a.model", model)
     again = folder.load(tmp_path / "a.model")
     assert again.joined == model.joined
@@ -147,7 +155,23 @@ def test_pixels_that_are_no_measurement_are_taken_from_other_frames(alone: Model
     assert np.isfinite(clean).all()
 
 
-def test_what_cannot_be_is_refused(alone: Model) -> None:
+def test_a_blur_that_is_all_is_that_of_the_mean_of_frames(alone: Model) -> None:
+    """Beside SciPy, of copies that bring noise of their own and show no change."""
+    frames = photons((5, 64, 64), np.full((64, 64), 40.0)).astype(np.float32)
+    model = replace(alone, joined=JoinedFrames("T", 2, blur=((1.0, 2.0),)))
+    clean = result(model, Image.from_array(frames, "TYX"), only={"T": 2})[2]
+    expected = ndimage.gaussian_filter(frames.astype(float).mean(0), 2.0, radius=8)
+    inner = (slice(16, -16),) * 2  # beyond the border are fewer, or mirrored pixels
+    difference = np.abs(clean - expected)[inner]
+    assert np.median(difference) < 0.02
+    assert float(np.abs(frames[2] - expected)[inner].mean()) > 4
+
+
+def test_what_cannot_be_is_refused(alone: Model, tmp_path: Path) -> None:
+    blurred = replace(alone, joined=JoinedFrames("T", 1, blur=BLUR * 2))
+    folder.save(tmp_path / "two.model", blurred)
+    with pytest.raises(ModelError, match="as many channels"):
+        folder.load(tmp_path / "two.model")
     with pytest.raises(ValueError, match="reach"):
         folder.PARTS["joined"]({"axis": "T", "reach": 0})
     with pytest.raises(ValueError, match="skewness"):

@@ -80,7 +80,7 @@ def test_a_part_is_the_same_part_of_the_whole() -> None:
     whole = joined(Frames(values, 2, [1.0] * 5))
     part = joined(Frames(values[:, 8:88, 8:88], 2, [1.0] * 5))
     inner = slice(REACH, -REACH)
-    for a, b in zip(whole, part, strict=True):
+    for a, b in zip(whole[:3], part[:3], strict=True):
         torch.testing.assert_close(a[8:88, 8:88][inner, inner], b[inner, inner], rtol=0, atol=0)
 
 
@@ -89,7 +89,7 @@ def test_mirrored_noise_is_not_taken_for_a_change() -> None:
     mirrored = torch.nn.functional.pad(values[None], (16, 16, 16, 16), mode="reflect")[0]
     inside = np.pad(np.ones(64, bool), 16)
     found = joined(Frames(mirrored, 3, [1.0] * 7), inside=[inside, inside])
-    for a, b in zip(found, joined(Frames(values, 3, [1.0] * 7)), strict=True):
+    for a, b in zip(found[:3], joined(Frames(values, 3, [1.0] * 7))[:3], strict=True):
         a, b = a[18:-18, 18:-18], b[2:-2, 2:-2]  # a change counts around where it is seen
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
@@ -99,7 +99,7 @@ def test_pixels_that_are_no_measurement_give_way_to_those_that_are() -> None:
     used[3, 10, 10] = used[4, 20, 20] = False
     used[:, 30, 30] = False
     values[3, 10, 10] = values[4, 20, 20] = 2.0
-    mean, variance, _ = joined(Frames(values, 3, [1.0] * 7, used))
+    mean, variance = joined(Frames(values, 3, [1.0] * 7, used))[:2]
     others = torch.cat([values[:3], values[4:]])[:, 10, 10]
     if variance[10, 10] < 1 / 6 + 1e-6:
         torch.testing.assert_close(mean[10, 10], others.mean())
@@ -111,12 +111,19 @@ def test_pixels_that_are_no_measurement_give_way_to_those_that_are() -> None:
 def test_stronger_noise_counts_less_and_shared_noise_stays() -> None:
     values = noise(2)
     values[1] *= 2
-    mean, variance, _ = joined(Frames(values, 0, [1.0, 4.0]))
+    mean, variance = joined(Frames(values, 0, [1.0, 4.0]))[:2]
     both = variance < 0.8 + 1e-6
     wanted = 0.8 * values[0] + 0.2 * values[1]
     torch.testing.assert_close(mean[both], wanted[both], rtol=0, atol=0.01)
     assert both.float().mean() > 0.9
     assert float(joined(Frames(noise(), 3, [1.0] * 7), shared=0.3)[1].min()) == pytest.approx(0.4)
+
+
+def test_values_without_a_transform_have_the_same_weights() -> None:
+    values = noise() + 5 * spot()
+    found = joined(Frames(values, 3, [1.0] * 7, plain=2 * values + 3))
+    assert found.plain is not None
+    torch.testing.assert_close(found.plain, 2 * found.mean + 3)
 
 
 def test_correlated_noise_that_is_told_is_no_change() -> None:

@@ -84,6 +84,22 @@ def test_the_skewness_of_the_noise_is_measured() -> None:
     assert model.joined.skewness == pytest.approx(-0.5 / 6**0.5, abs=0.15)
 
 
+def test_a_blur_of_frames_has_its_share_where_photons_are_few(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No transform evens out such noise, so it is no sign that frames share it."""
+    monkeypatch.setattr(trial, "PIECES", 8)
+    scene = np.maximum(0.15 + 0.1 * smooth((96, 96), 4), 0.01)
+    model, _ = tried(photons((9, 96, 96), scene))
+    assert model.joined is not None
+    ((share, width),) = model.joined.blur
+    assert share > 0.3
+    assert width in trial.BLURS
+    assert model.joined.risk < model.joined.alone
+    bright, _ = tried(photons((5, 64, 64), 400 * scene[:64, :64]))
+    assert bright.joined is None or not bright.joined.blur
+
+
 def test_the_settings_decide() -> None:
     model, told = tried(still(), context={"T": 0})
     assert model.joined is None

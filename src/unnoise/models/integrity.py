@@ -59,6 +59,7 @@ def _fault(model: Model, *, grouped: bool) -> str:
         *([] if model.posterior is None else [len(model.posterior.models)]),
         *([] if model.noise is None else [len(model.noise.models)]),
         *([] if model.mean_correction is None else [len(model.mean_correction.at)]),
+        *([len(model.joined.blur)] if model.joined is not None and model.joined.blur else []),
         *([] if model.record is None else map(len, vars(model.record).values())),
     ]
     if any(count != len(channels) for count in counts):

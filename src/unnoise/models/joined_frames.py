@@ -177,12 +177,14 @@ def packed(
     Returns
     -------
     Tensor, shape (1, 3 * channels, y, x)
-        In squares of pixels where the net takes means of such.
+        In squares of pixels where the net takes means of such. Where a blur has a share of the
+        result, 4 * channels: the mean without a transform is the last part.
     """
     assert model.joined is not None
     channels, bins = list(model.channels), int(net.bins)
     x = torch.cat([to_net(model, _matched(window, k, channels), device) for k in _all(window)])
-    z = net.prepared(x)
+    plain = net.averaged(x)
+    z = net.stabilise(plain)
     used: NDArray | None = None
     if window.excluded is not None:
         used = ~window.excluded[:, channels]
@@ -193,15 +195,17 @@ def packed(
     for i in range(len(channels)):
         strength = [_strength(net, model, i, light[i]) for light in window.lights]
         marks = None if used is None else torch.from_numpy(used[:, i]).to(device)
-        frames = Frames(z[:, i], window.centre, strength, marks, model.joined.skewness)
+        mixed = plain[:, i] if net.blur_share.any() else None
+        frames = Frames(z[:, i], window.centre, strength, marks, model.joined.skewness, mixed)
         shared = model.joined.shared
-        results.append(joined(frames, inside=inside, shared=shared, rho=net.rho[i]))
+        found = joined(frames, inside=inside, shared=shared, rho=net.rho[i])
+        results.append([part for part in found if part is not None])
     return torch.stack([part for parts in zip(*results, strict=True) for part in parts])[None]
 
 
 def unpacked(net: VarianceStabilized, z: Tensor) -> Tensor:
     """What the net makes of `packed` frames, as of a single one."""
-    return net.denoised(*z.chunk(3, 1))
+    return net.denoised(*z.chunk(4 if net.blur_share.any() else 3, 1))
 
 
 def _all(window: Window) -> range:

@@ -69,6 +69,8 @@ class PosteriorTest:
     why: str = ""
 
 
+WIDEST_BLUR = 64.0
+"""Standard deviation in pixels that a model may ask for."""
 MOST_SKEWED = 1.0
 """Skewness of noise that is believed: with photons it is up to 0.7 after the transform."""
 
@@ -91,6 +93,9 @@ class JoinedFrames:
         Side of the squares of pixels that are averaged before (`unnoise.nets.variance_stabilized`).
     skewness : float
         Of the noise after the transform (`unnoise.nets.joined_frames`).
+    blur : tuple of (float, float)
+        By denoised channel, the weight of a Gaussian blur of the joined frames in the result and
+        its standard deviation in pixels; empty where it has none.
     alone, risk : float
         Mean squared error at hidden pixels, the noise included, frame by frame and so; NaN where
         the settings asked for it.
@@ -102,6 +107,10 @@ class JoinedFrames:
     shared: Annotated[float, Field(ge=0, lt=1)] = 0.0
     bins: Literal[1, 2, 4] = 1
     skewness: Annotated[float, Field(ge=-MOST_SKEWED, le=MOST_SKEWED)] = 0.0
+    blur: tuple[
+        tuple[Annotated[float, Field(ge=0, le=1)], Annotated[float, Field(gt=0, le=WIDEST_BLUR)]],
+        ...,
+    ] = ()
     alone: float = float("nan")
     risk: float = float("nan")
 

@@ -47,6 +47,7 @@ class Member:
         net, run = ready(model, device), None
         if model.joined is not None and isinstance(net, VarianceStabilized):
             net.bins.fill_(model.joined.bins)
+            net.set_blur(model.joined.blur)
             run = partial(unpacked, net)
         return cls(model, share, net, backends.forward(model, run or net, backend), device)
 

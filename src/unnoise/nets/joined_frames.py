@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -77,6 +78,8 @@ class Frames:
     skewness : float
         Of the noise: a transform that evens out the strength of photon noise leaves it a tail
         towards the dark, which is no change, while less light than normal noise asks for is one.
+    plain : Tensor, shape (n, y, x), optional
+        The same frames without a transform.
     """
 
     values: Tensor
@@ -84,6 +87,27 @@ class Frames:
     strength: Sequence[float]
     used: Tensor | None = None
     skewness: float = 0.0
+    plain: Tensor | None = None
+
+
+class Joined(NamedTuple):
+    """Frames as one, each of shape (y, x).
+
+    Attributes
+    ----------
+    mean : Tensor
+    variance : Tensor
+        Of its noise; 1 where a pixel of the centre is alone.
+    event : Tensor
+        How surely the centre shows an event of its own, 0 to 1.
+    plain : Tensor or None
+        The mean of the frames without a transform.
+    """
+
+    mean: Tensor
+    variance: Tensor
+    event: Tensor
+    plain: Tensor | None = None
 
 
 def joined(
@@ -92,7 +116,7 @@ def joined(
     inside: Sequence[NDArray[np.bool_]] | None = None,
     shared: float = 0.0,
     rho: Tensor | None = None,
-) -> tuple[Tensor, Tensor, Tensor]:
+) -> Joined:
     """The mean of frames that agree with the centre, the variance of its noise, and events.
 
     Parameters
@@ -108,15 +132,14 @@ def joined(
 
     Returns
     -------
-    tuple of Tensor, shape (y, x)
-        Mean; variance, 1 where a pixel of the centre is alone; and how surely the centre shows an
-        event of its own, 0 to 1.
+    Joined
+        The mean without a transform where the frames have such values.
 
     Examples
     --------
     >>> values = torch.randn(5, 32, 32, generator=torch.Generator().manual_seed(0))
-    >>> mean, variance, _ = joined(Frames(values, 2, [1.0] * 5))
-    >>> round(float(variance.median()), 2), round(float(mean.var()), 1)
+    >>> one = joined(Frames(values, 2, [1.0] * 5))
+    >>> round(float(one.variance.median()), 2), round(float(one.mean.var()), 1)
     (0.2, 0.2)
     """
     weights, event = _weights(frames, inside, shared, rho)
@@ -128,7 +151,9 @@ def joined(
     weights = weights / strength
     weights = weights / weights.sum(0)
     mean = (weights * frames.values).sum(0)
-    return mean, shared + (1 - shared) * (weights.square() * strength).sum(0), event
+    variance = shared + (1 - shared) * (weights.square() * strength).sum(0)
+    plain = None if frames.plain is None else (weights * frames.plain).sum(0)
+    return Joined(mean, variance, event, plain)
 
 
 def _weights(

@@ -9,6 +9,7 @@ parameters are (Herbreteau and Unser, Noise2VST, ICCV 2025, use such a spline to
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -106,17 +107,29 @@ class VarianceStabilized(nn.Module):
             return clean
         return torch.lerp(clean, blurred(x, self.blur_width), self.blur_share.view(-1, 1, 1))
 
+    def set_blur(self, blur: Sequence[tuple[float, float]]) -> None:
+        """Give a blur its share and width by channel; no share where there are none."""
+        values = torch.tensor(blur or [(0.0, 1.0)] * self.channels).to(self.blur_share)
+        self.blur_share, self.blur_width = values.unbind(1)
+
     def prepared(self, x: Tensor) -> Tensor:
         """Squares of pixels averaged, with noise of strength 1."""
+        return self.stabilise(self.averaged(x))
+
+    def averaged(self, x: Tensor) -> Tensor:
+        """Squares of pixels averaged."""
         bins = int(self.bins)
-        if bins > 1:
-            height, width = x.shape[2:]
-            x = F.pad(x, (0, -width % bins, 0, -height % bins), mode="replicate")
-            x = F.avg_pool2d(x, bins)
-        return self.stabilise(x)
+        if bins == 1:
+            return x
+        height, width = x.shape[2:]
+        return F.avg_pool2d(F.pad(x, (0, -width % bins, 0, -height % bins), mode="replicate"), bins)
 
     def denoised(
-        self, z: Tensor, variance: Tensor | None = None, event: Tensor | None = None
+        self,
+        z: Tensor,
+        variance: Tensor | None = None,
+        event: Tensor | None = None,
+        plain: Tensor | None = None,
     ) -> Tensor:
         """The clean version of `prepared` values, in normalised units.
 
@@ -128,15 +141,26 @@ class VarianceStabilized(nn.Module):
             Of the noise of means; 1 by default.
         event : Tensor, of the same shape, optional
             Where events keep their height (`unnoise.nets.joined_frames.with_events`), 0 to 1.
+        plain : Tensor, of the same shape, optional
+            What the blur has its share of, which it has none of in events: `averaged` values, or
+            means of several such.
         """
         clean = self._denoised(z, variance)
         if event is not None:
             clean = with_events(clean, z, event)
         clean = self.restore(clean)
+        if plain is not None:
+            share = self.blur_share.view(-1, 1, 1)
+            share = share if event is None else share * (1 - event)
+            clean = torch.lerp(clean, blurred(plain, self.blur_width / self.bins), share)
+        return self.spread(clean)
+
+    def spread(self, x: Tensor) -> Tensor:
+        """Squares of pixels as pixels again, smoothly."""
         bins = int(self.bins)
         if bins == 1:
-            return clean
-        return F.interpolate(clean, scale_factor=float(bins), mode="bilinear", align_corners=False)
+            return x
+        return F.interpolate(x, scale_factor=float(bins), mode="bilinear", align_corners=False)
 
     @property
     def binned(self) -> Tensor:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import fft, ndimage
 
 from unnoise.noise.planes import block_means, blocks
+from unnoise.noise.sparse_counts import at_an_end
 
 SHARE = 0.15
 """Share of the blocks that is used: the calmest."""
@@ -42,7 +43,7 @@ def calm(
     fine = r[:, 1:, 1:] - r[:, 1:, :-1] - r[:, :-1, 1:] + r[:, :-1, :-1]
     floor = 1e-9 * max(float(power.max()), 1e-300)
     ratio = np.log((power + floor) / ((fine**2).mean((1, 2)) / 4 + floor)).reshape(grid)
-    clipped = block_means((planes <= planes.min()) | (planes >= planes.max()), side).ravel()
+    clipped = block_means(at_an_end(planes), side).ravel()
     alive = power > 1e-6 * float(np.median(power[power > 0])) if (power > 0).any() else power > 0
     usable = alive & (clipped < 0.05)
     if usable.sum() < FEWEST:

@@ -22,6 +22,7 @@ from scipy import fft, ndimage
 
 from unnoise.noise.autocovariance import mixing, without_surface
 from unnoise.noise.block_features import coarse, common, energies
+from unnoise.noise.sparse_counts import at_an_end
 
 SIDE, REACH = 16, 6
 """Side of the blocks, and the largest lag."""
@@ -206,8 +207,8 @@ def _usable(
     """Blocks that are not constant, not clipped, and all measurement, if there are enough."""
     power = (blocks**2).mean((1, 2))
     alive = power > 1e-6 * float(np.median(power[power > 0])) if power.any() else power > 0
-    clipped = (planes <= planes.min()) | (planes >= planes.max())
-    share = np.concatenate([_windows(p, step).mean((2, 3)).ravel() for p in clipped])
+    ends = at_an_end(planes)
+    share = np.concatenate([_windows(p, step).mean((2, 3)).ravel() for p in ends])
     if excluded is not None:
         gone = np.concatenate([_windows(p, step).mean((2, 3)).ravel() for p in excluded])
         alive = measured if (measured := alive & (gone < 0.05)).sum() >= ENOUGH else alive

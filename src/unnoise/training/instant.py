@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,9 @@ from unnoise.images.robust_sigma import noise_sigma
 from unnoise.models.build import ready
 from unnoise.models.model import Model
 from unnoise.nets.gaussian_denoiser import lags
-from unnoise.nets.variance_stabilized import KNOTS, VarianceStabilized, interpolate
+from unnoise.nets.variance_stabilized import KNOTS, VarianceStabilized, blurred, interpolate
 from unnoise.noise import correlation
-from unnoise.training.blur_share import blur_share
+from unnoise.training.blur_share import DROWNED, blur_share
 from unnoise.training.crops import crops_of
 from unnoise.training.methods.b2u import donut_mean
 from unnoise.training.progress import Progress
@@ -62,10 +63,6 @@ BENDS = 8
 CELL = 2
 """One pixel in every cell of this side is hidden. With cells of 4, differences were 2 to 3 times
 less sure for the same work, and the shift cost 0.05 dB of chance."""
-DROWNED = 0.4
-"""Share of the variance from which noise is so strong that a blur may know as much as the net: on
-24 drawn scenes of `benchmarks/strong.py` (numbers from 1,000 on, seed 0) its share gained 0.17 dB,
-at most 1.3; on crops of W2S fields 0 to 0.03."""
 SPARSE = 4
 """Side of the cells in which one pixel is hidden, where a blur is compared: what stands in for
 hidden pixels has less noise, on which the net counts."""
@@ -282,13 +279,19 @@ class VstCalibration(Run):
     def _mix(self) -> None:
         """Give a blur its share where noise is so strong that it may know as much as the net."""
         self._net.log_sigma = self._refined(self._bends)
-        self._net.blur_share, self._net.blur_width = blur_share(self._net, self._sparsely_hidden)
+        self._net.blur_share, self._net.blur_width = blur_share(self._residuals)
 
-    def _sparsely_hidden(self, denoise: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
-        """The same of fewer pixels at a time, more than once: so the rest is noise as it was."""
+    def _residuals(self, width: float | None) -> Tensor:
+        """Noisy less predicted values of hidden pixels, by the net or by a blur.
+
+        Of fewer pixels at a time, more than once: so the rest is noise as it was.
+        """
+        denoise: Callable[[Tensor], Tensor] = self._net
+        if width is not None:
+            widths = torch.full_like(self._net.blur_width, width)
+            denoise = partial(blurred, width=widths)
         parts = [self._hidden(denoise, SPARSE, first) for first in range(0, SPARSE**2, SPARSE)]
-        predicted, noisy = (torch.cat(part, 1) for part in zip(*parts, strict=True))
-        return predicted, noisy
+        return torch.cat([noisy - predicted for predicted, noisy in parts], 1)
 
     def _judged(self, bends: Tensor) -> tuple[Tensor, Tensor]:
         """Squared errors at hidden pixels, shape (channels, n), and the shift of every channel.

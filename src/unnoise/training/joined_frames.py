@@ -8,8 +8,10 @@ not hold: there they are not joined.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,16 +19,17 @@ from numpy.typing import NDArray
 
 from unnoise.images.image import Image
 from unnoise.images.neighbours import Neighbours
-from unnoise.models.joined_frames import Surroundings, Window
+from unnoise.models.joined_frames import Surroundings, Window, packed
 from unnoise.models.model import Model
 from unnoise.models.record import MOST_SKEWED, JoinedFrames
 from unnoise.models.tile_results import Member, mean
 from unnoise.models.tiles import Tile, read_tile
-from unnoise.models.units import to_net
-from unnoise.nets.variance_stabilized import VarianceStabilized
+from unnoise.models.units import from_net, to_net
+from unnoise.nets.variance_stabilized import VarianceStabilized, blurred
 from unnoise.noise import correlation
-from unnoise.noise.planes import block_means
 from unnoise.training.adapted import LEAST_SHARE
+from unnoise.training.blur_share import WIDTHS, blur_share
+from unnoise.training.frame_noise import shared, skewness
 from unnoise.training.methods.b2u import donut_mean
 
 REACHES = (1, 2, 4, 8)
@@ -35,6 +38,13 @@ FEWEST = 3
 """Frames along an axis from which they are joined."""
 PIECES, SIDE = 8, 128
 """Tiles on which that is compared, and their side: each about 0.1 s of one core."""
+DARK = 0.7
+"""Share of the variance that cannot be predicted from which frames are joined with a blur: movies
+of 10 photons where they are brightest have 0.77 to 0.89, of 5 photons 0.91 to 0.97."""
+MORE = 8
+"""Tiles beside these where noise is so strong that a few say little."""
+BLURS = (0.7, *WIDTHS)
+"""Standard deviations in pixels of a blur: of many frames as one a pixel knows more."""
 CELL = 2
 """One pixel in every cell of this side is hidden."""
 SURE = 2.0
@@ -45,10 +55,6 @@ SHARED = (0.1, 0.3)
 """Share of the noise that frames have in common from which it is counted, and from which they are
 not joined: less may be a strength that was measured wrong, and with more (running means, fixed
 patterns) hidden pixels are told by their own noise."""
-BLOCK = 8
-"""Side of the blocks whose differences between frames are compared with the noise."""
-CALM = 2.0
-"""Times the median of the variance up to which a block is said to have no change."""
 
 
 @dataclass(frozen=True)
@@ -134,22 +140,28 @@ class _Trial:
             self._judged = model.with_weights(white)
         else:
             self._judged = model
-        self._places = list(_places(images, model, apart, rng))
+        places = _places(images, model, apart, rng)
+        self._places = list(itertools.islice(places, PIECES))
+        self._more = itertools.islice(places, MORE)
         self._longest = max(image.sizes[axis] for image in images) - 1
 
     def best(self, forced: int | None) -> tuple[Model, float] | str:
         """The model with frames joined at the least risk, and that; or why there are none."""
         bins = int(self._model.weights["bins"])
         first = JoinedFrames(self._axis, min(forced or 2, self._longest), bins=bins)  # type: ignore[arg-type]
-        shared = self._shared(first)
-        if shared > SHARED[1]:
+        alone = self._errors(None)
+        dark = bool(alone.mean() > DARK) and self._judged is self._model
+        if dark:
+            self._places += list(self._more)
+            alone = self._errors(None)
+        common = self._shared(first)
+        if common > SHARED[1]:
             return (
                 f"every frame is denoised by itself, as neighbouring frames along {self._axis} "
-                f"share {shared:.0%} of their noise"
+                f"share {common:.0%} of their noise"
             )
-        first = replace(first, shared=shared if shared > SHARED[0] else 0.0)
+        first = replace(first, shared=common if common > SHARED[0] else 0.0)
         first = self._skewed(first)
-        alone = self._errors(None)
         tried = {first: self._errors(first)}
 
         def less(found: JoinedFrames, than: JoinedFrames, errors: float) -> bool:
@@ -163,17 +175,24 @@ class _Trial:
         matched = replace(best, matched=True)
         if self._axis == "T" and less(matched, best, SURE):
             best = matched
-        if not forced:
+        if not forced and not dark:
             for reach in REACHES:
                 other = replace(best, reach=reach)
                 if reach <= self._longest and less(other, best, 0.0 if reach < best.reach else 1.0):
                     best = other
-        for smaller in (1, 2):
+        for smaller in () if dark else (1, 2):
             if smaller < bins:
                 other = self._skewed(replace(best, bins=smaller))
                 if less(other, best, SURE):
                     best = other
                     break
+        if dark:
+            reaches = {min(reach, self._longest) for reach in REACHES} if not forced else {forced}
+            sides = [side for side in (1, 2, 4) if side <= best.bins]
+            several = itertools.product(sorted(reaches), sides)
+            mixed = dict(self._mixed(replace(best, reach=r, bins=b)) for r, b in several)  # type: ignore[arg-type]
+            tried |= mixed
+            best = min([best, *mixed], key=lambda one: float(tried[one].mean()))
         change = tried[best] - alone
         risk, single = float(tried[best].mean()), float(alone.mean())
         least = max(SURE * float(change.std()) / len(change) ** 0.5, WIN * single)
@@ -189,6 +208,34 @@ class _Trial:
             model = replace(model, second=kept if share >= LEAST_SHARE else None)
             model = model if model.second else replace(model, choice=None)
         return model, risk
+
+    def _mixed(self, joined: JoinedFrames) -> tuple[JoinedFrames, NDArray[np.float64]]:
+        """With the share that a blur of joined frames has in the result, and its errors."""
+        channels = list(self._model.channels)
+        model = replace(self._judged, joined=replace(joined, blur=((1.0, 1.0),) * len(channels)))
+        net = Member.of(model, 1.0, self._device, "torch").net
+        assert isinstance(net, VarianceStabilized)
+        std = model.affine.std[channels][:, None, None]
+        found: dict[float | None, list[torch.Tensor]] = {width: [] for width in (None, *BLURS)}
+        for window, noisy, hidden in self._hidden(joined):
+            inside = [np.ones(n, np.bool_) for n in noisy.shape[1:]]
+            with torch.inference_mode():
+                *parts, plain = packed(net, model, window, self._device, inside).chunk(4, 1)
+                results: dict[float | None, torch.Tensor] = {None: net.denoised(*parts)}
+                for width in BLURS:
+                    widths = torch.full_like(net.blur_width, width / int(net.bins))
+                    results[width] = net.spread(blurred(plain, widths))
+            for key, result in results.items():
+                error = (noisy[channels] - from_net(model, result)) / std
+                found[key].append(torch.from_numpy(error[:, hidden]))
+        shares, widths = blur_share(lambda width: torch.cat(found[width], 1), widths=BLURS)
+        blur = tuple(zip(shares.tolist(), widths.tolist(), strict=True))
+        errors = []
+        for i, own in enumerate(found[None]):
+            both = [torch.lerp(own[c], found[w][i][c], s) for c, (s, w) in enumerate(blur)]
+            errors.append(torch.cat(both).square().numpy())
+        joined = replace(joined, blur=blur if shares.any() else ())
+        return joined, np.concatenate([part[np.isfinite(part)] for part in errors])
 
     def _share(self, joined: JoinedFrames) -> float:
         """Weight of the second net in the mean with joined frames that predicts hidden pixels best.
@@ -215,9 +262,16 @@ class _Trial:
     def _residuals(
         self, joined: JoinedFrames | None, share: float | None = None
     ) -> NDArray[np.float64]:
+        """Noisy less predicted values of hidden pixels, as `_by_place`, one after the other."""
+        return np.concatenate([row[np.isfinite(row)] for row in self._by_place(joined, share)])
+
+    def _by_place(
+        self, joined: JoinedFrames | None, share: float | None = None
+    ) -> list[NDArray[np.float64]]:
         """Noisy less predicted values of hidden pixels; with a `share`, of a mean with the second.
 
-        Joined frames are tried without the second net, and frame by frame as the model is.
+        By tile, shape (channels, n), NaN where pixels are no measurement. Joined frames are tried
+        without the second net, and frame by frame as the model is.
         """
         model, channels = self._judged, list(self._model.channels)
         if joined is not None:
@@ -229,9 +283,28 @@ class _Trial:
         members = [Member.of(m, share, self._device, "torch") for m, share in model.members]
         std = model.affine.std[channels][:, None, None]
         found = []
+        # Frame by frame the window serves for its centre alone.
+        windows = self._hidden(joined or JoinedFrames(self._axis, 1))  # type: ignore[arg-type]
+        for place, (window, noisy, hidden) in zip(self._places, windows, strict=True):
+            shape = noisy.shape[1:]
+            tile = Tile(*(tuple(slice(0, n) for n in shape),) * 3)
+            seen = window.pixels[window.centre]
+            results = [
+                m.result(seen, place.beside(m.model), tile, shape, False, window) for m in members
+            ]
+            clean = mean(members, results)[0][0]
+            found.append(((noisy - clean)[channels] / std)[:, hidden])
+        return found
+
+    def _hidden(
+        self, joined: JoinedFrames
+    ) -> Iterator[tuple[Window, NDArray[np.float64], NDArray[np.bool_]]]:
+        """Tiles of frames whose centre has hidden pixels, that centre, and which are hidden.
+
+        Where pixels are no measurement the centre is NaN.
+        """
         for i, place in enumerate(self._places):
-            # Frame by frame the window serves for its centre alone.
-            window = place.window(joined or JoinedFrames(self._axis, 1), channels)  # type: ignore[arg-type]
+            window = place.window(joined, list(self._model.channels))
             noisy = window.pixels[window.centre].astype(np.float64)
             y, x = divmod(i % CELL**2, CELL)
             hidden = np.zeros(noisy.shape[1:], np.bool_)
@@ -239,20 +312,29 @@ class _Trial:
             around = donut_mean(torch.from_numpy(noisy)[None])[0].numpy()
             seen = window.pixels.astype(np.float64)
             seen[window.centre] = np.where(hidden, around, noisy)
-            window = replace(window, pixels=seen)
-            shape = noisy.shape[1:]
-            tile = Tile(*(tuple(slice(0, n) for n in shape),) * 3)
-            results = [
-                m.result(seen[window.centre], place.beside(m.model), tile, shape, False, window)
-                for m in members
-            ]
-            clean = mean(members, results)[0][0]
-            error = (noisy - clean)[channels] / std
-            used = np.broadcast_to(hidden, error.shape)
             if window.excluded is not None:
-                used = used & ~window.excluded[window.centre][channels]
-            found.append(error[used])
-        return np.concatenate(found)
+                noisy[window.excluded[window.centre]] = np.nan
+            yield replace(window, pixels=seen), noisy, hidden
+
+    def _shared(self, joined: JoinedFrames) -> float:
+        """Which share of their noise neighbouring frames have in common."""
+        model, channels = self._judged, list(self._model.channels)
+        weights = (model.weights[name].cpu().numpy() for name in ("knots", "log_sigma"))
+        variances = [partial(_variance, *curve) for curve in zip(*weights, strict=True)]
+        tiles = []
+        for place in self._places:
+            window = place.window(joined, channels)
+            pixels = window.pixels[:, channels].astype(np.float64)
+            tile = np.stack([model.affine.select(channels).apply(frame) for frame in pixels])
+            if window.excluded is not None:
+                tile[window.excluded[:, channels]] = np.nan
+            tiles.append(tile)
+        return shared(tiles, variances)
+
+    def _skewed(self, joined: JoinedFrames) -> JoinedFrames:
+        """With the skewness of the noise."""
+        found = skewness(self._stabilised(replace(joined, reach=2)))
+        return replace(joined, skewness=float(np.clip(found, -MOST_SKEWED, MOST_SKEWED)))
 
     def _stabilised(self, joined: JoinedFrames) -> Iterator[NDArray[np.float64]]:
         """Tiles of neighbouring frames, shape (n, c, y, x), with noise of strength 1."""
@@ -267,48 +349,20 @@ class _Trial:
             with torch.inference_mode():
                 yield net.prepared(torch.cat(x)).double().cpu().numpy()
 
-    def _shared(self, joined: JoinedFrames) -> float:
-        """Which share of their noise neighbouring frames have in common: what differences lack."""
-        found = []
-        for z in self._stabilised(joined):
-            steps = np.diff(z, axis=0) ** 2 / 2
-            for step in steps.reshape(-1, *steps.shape[2:]):
-                if min(step.shape) >= BLOCK:
-                    blocks = block_means(step, BLOCK)
-                    found.append(blocks[blocks > 0])
-        values = np.concatenate(found) if found else np.ones(1)
-        return max(1 - float(np.median(values)), 0.0) if values.size else 1.0
 
-    def _skewed(self, joined: JoinedFrames) -> JoinedFrames:
-        """With the skewness of the noise: of frames less the mean of those before and after.
-
-        That has 3/2 of the variance and 3/4 of the third cumulant, and a drift takes no part in it,
-        nor, within a block, the light. Blocks that change have more variance, and are passed over.
-        """
-        second, third = [], []
-        for z in self._stabilised(replace(joined, reach=2)):
-            bends = z[1:-1] - (z[:-2] + z[2:]) / 2
-            for bend in bends.reshape(-1, *bends.shape[2:]):
-                if min(bend.shape) >= BLOCK:
-                    m1, m2, m3 = (block_means(bend**n, BLOCK).ravel() for n in (1, 2, 3))
-                    second.append((m2 - m1**2) / 1.5)
-                    third.append((m3 - 3 * m1 * m2 + 2 * m1**3) / 0.75)
-        if not second:
-            return joined
-        variance, cumulant = np.concatenate(second), np.concatenate(third)
-        calm = (variance > 0) & (variance < CALM * np.median(variance))
-        if not calm.any():
-            return joined
-        found = float(cumulant[calm].mean() / variance[calm].mean() ** 1.5)
-        return replace(joined, skewness=float(np.clip(found, -MOST_SKEWED, MOST_SKEWED)))
+def _variance(
+    knots: NDArray[np.float32], log_sigma: NDArray[np.float32], signal: NDArray
+) -> NDArray[np.float64]:
+    """Of the noise at signals, all in normalised units."""
+    return np.asarray(np.exp(2 * np.interp(signal, knots, log_sigma)))
 
 
 def _places(
     images: Sequence[Image], model: Model, apart: tuple[int, int], rng: np.random.Generator
 ) -> Iterator[_Place]:
-    """Tiles anywhere in the images."""
+    """Tiles anywhere in the images, without an end."""
     grid = 16 * 4
-    for _ in range(PIECES):
+    while True:
         image = images[int(rng.integers(len(images)))]
         n, parts = image.sizes, []
         at = {k: int(rng.integers(n[k])) for k in "STZ"}
