@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 import movie_scenes as scenes
 from common import alone, origin, record, recorded
-from movies import LIGHTS, OFFSET, instant, psnr
+from movies import LIGHT, OFFSET, instant, psnr
 from peer import Missing, call, missing, versions
 
 RECORD = "movies_peers"
@@ -74,7 +74,7 @@ def main() -> None:
     half = scenes.DEVELOPMENT if args.development else scenes.REPORT
     for seed in args.seeds:
         for scene in args.only or scenes.SCENES:
-            truth, noisy = scenes.movie(scene, half + seed, LIGHTS[0])
+            truth, noisy = scenes.movie(scene, half + seed, LIGHT)
             clean, spent, _ = instant(noisy, "TYX", joined=True)
             own = {"joined": psnr(clean - OFFSET, truth), "joined_cpu_s": spent}
             print(f"{scene} {seed} joined {own['joined']:.2f} dB {spent:.1f} s", flush=True)

@@ -137,7 +137,7 @@ SLOW = ("still", "drift", "calcium", "bleaching", "flicker")
 """The movies that are still or slow."""
 
 
-def movie(name: str, seed: int, light: float) -> tuple[NDArray, NDArray]:
+def movie(name: str, seed: int, light: float, *, counted: bool = False) -> tuple[NDArray, NDArray]:
     """Expected photons of a movie, and a noisy recording of it as a camera writes it.
 
     Parameters
@@ -148,10 +148,15 @@ def movie(name: str, seed: int, light: float) -> tuple[NDArray, NDArray]:
         Of the scene and of the noise.
     light : float
         Photons where the scene is 1.
+    counted : bool
+        Photons one by one, as detectors of single photons do, with no offset and no read noise.
     """
     rng = np.random.default_rng([seed, sorted(SCENES).index(name)])
     photons = light * SCENES[name](rng)
-    counts = rng.poisson(photons) + rng.normal(0, READ, photons.shape)
+    counts = rng.poisson(photons)
+    if counted:
+        return photons, counts.astype(np.uint16)
+    counts = counts + rng.normal(0, READ, photons.shape)
     return photons, np.clip(np.rint(100 + counts), 0, 65535).astype(np.uint16)
 
 

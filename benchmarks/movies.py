@@ -1,6 +1,7 @@
 """Movies and stacks: neighbouring frames joined by `instant`, beside frame by frame and ND-SAFIR.
 
     python benchmarks/movies.py                       # simulated movies; about 20 minutes a seed
+    python benchmarks/movies.py --counted --lights 0.5 2 5 --only still calcium particles
     python benchmarks/movies.py --part events         # what is left of flashes, spikes, particles
     python benchmarks/movies.py --part stack          # nuclei of scikit-image with photon noise
     python benchmarks/movies.py --part fmd            # 16 repeats of a real still scene
@@ -84,10 +85,10 @@ def movies(args: argparse.Namespace, half: int) -> list[dict[str, object]]:
     for seed in args.seeds:
         for name in args.only or scenes.SCENES:
             for light in args.lights:
-                truth, noisy = scenes.movie(name, half + seed, light)
-                line = (1.0, scenes.READ**2 - OFFSET)
+                truth, noisy = scenes.movie(name, half + seed, light, counted=args.counted)
+                line = (1.0, 0.0) if args.counted else (1.0, scenes.READ**2 - OFFSET)
                 row = {"scene": name, "seed": seed, "light": light}
-                row |= compared(noisy, truth, OFFSET, line)
+                row |= compared(noisy, truth, 0.0 if args.counted else OFFSET, line)
                 rows.append(row)
                 show(row, ("scene", "seed", "light"))
     return rows
@@ -244,6 +245,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--only", nargs="+")
     parser.add_argument("--lights", type=float, nargs="+", default=[LIGHT], help="peak photons")
+    parser.add_argument("--counted", action="store_true", help="single photons, no read noise")
     parser.add_argument("--events", type=int, default=200)
     parser.add_argument("--development", action="store_true")
     args = parser.parse_args()
@@ -253,8 +255,8 @@ def main() -> None:
     rows = PARTS[args.part](args, half)
     if args.part == "movies":
         summary(rows)
-    if not args.development and not args.only:
-        name = f"movies_{args.part}" + "_dim" * (args.lights != [LIGHT])
+    if not args.development and (args.counted or not args.only):
+        name = f"movies_{args.part}" + "_counted" * args.counted
         peers = versions("ndsafir")
         record(name, vars(args), rows, peers=peers, missing=missing("ndsafir"))
 
