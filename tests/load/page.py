@@ -23,14 +23,15 @@ from collections.abc import Coroutine
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import numpy as np
 import psutil
 
 from load.ledger import SOURCE, arguments, run_once
 from load.series import Series
-from load.visitor import Visitor
-from load.visits import Diary, Life, diary, ended, unfair
+from load.visitor import Page, Visitor
+from load.visits import Diary, Life, content, diary, ended, unfair
 
 BEFORE = 0.05
 """Share of the time before the server is killed, and again before it is stopped."""
@@ -41,6 +42,8 @@ SERIES = "series.jsonl"
 """Where the size of the server is written as it is seen."""
 FILLED = 72e6
 """Bytes of tiles that are asked for at first, so that the cache of tiles is full."""
+OPENED, SHOWN = 72, 12
+"""Images that are looked at before, so that none is opened any more; those of a page."""
 
 
 class Host:
@@ -109,13 +112,12 @@ class Host:
         return found
 
 
-async def fill(host: Host, enough: float = FILLED) -> None:
-    """Ask for so many tiles that the cache is full, as after a day."""
+async def fill(host: Host, enough: float = FILLED, opened: int = OPENED) -> None:
+    """Ask for so many tiles and images that their caches are full, as after a day."""
     visitor = Visitor(host.address)
     await visitor.enter()
     page = await visitor.open("/image?place=wide.npy")
-    viewer = await page.wait(page.viewer)
-    base = f"{viewer['props']['base']}/{viewer['props']['sources']['noisy']}"
+    base = await source(page)
     about = (await visitor.get(base)).json()
     side, came, number = WIDE // about["tile"], 0, 0
     while came < enough:
@@ -124,7 +126,32 @@ async def fill(host: Host, enough: float = FILLED) -> None:
         came += len((await visitor.get(f"{base}/tile/0/{x}/{y}", **query)).content)
         number += 1
     await page.close()
+    names = [f"small_{number:03d}.tif" for number in range(opened)]
+    for name in names:
+        (host.workspace / name).write_bytes(content(0))
+    for first in range(0, opened, SHOWN):
+        page = await visitor.open(
+            f"/image?{urlencode([('place', n) for n in names[first:][:SHOWN]])}"
+        )
+        shown = await page.wait(lambda p=page: p.field("Shown"))
+        for number in range(len(names[first:][:SHOWN])):
+            base = await source(page, but=base)
+            about = (await visitor.get(base)).json()
+            await visitor.get(f"{base}/tile/0/0/0", c="0:0:500:FFFFFF", v=about["version"])
+            await page.tell(shown, "change", str((number + 1) % SHOWN))
+        await page.close()
     await visitor.leave()
+
+
+async def source(page: Page, but: str = "") -> str:
+    """Where the image is that a page shows, another one than that."""
+
+    def find() -> str:
+        viewer = page.viewer()
+        place = f"{viewer['props']['base']}/{viewer['props']['sources']['noisy']}" if viewer else ""
+        return "" if place == but else place
+
+    return str(await page.wait(find))
 
 
 async def until_some_wait(host: Host, patience: float) -> int:

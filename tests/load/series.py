@@ -18,7 +18,7 @@ WARM = 0.25
 """Share of the time in which the server may still take what it needs."""
 MOST_GROWTH = 1.0
 """MB an hour."""
-PART = 1 / 60
+PART = 2 / 60
 """Hours of which the least size counts: while a large image is looked at, the server is larger by
 as much as it is large itself, for seconds, and a slope of that would say nothing for hours.
 """
@@ -70,16 +70,16 @@ class Series:
             await asyncio.sleep(every)
 
     def kept(self, first: int) -> tuple[list[float], list[float]]:
-        """The least MB of every minute from a look on (of a short series, of a 24th), and when."""
+        """The least MB of every two minutes from a look on (or of a 12th of it), and when."""
         if not self.at[first:]:
             return [], []
         hours = self.at[-1] - self.at[first]
-        part = min(PART, hours / 24) or 1
+        part = min(PART, hours / FEWEST) or 1
         least: dict[int, float] = {}
         for at, one in zip(self.at[first:], self.sizes[first:], strict=True):
             number = int((at - self.at[first]) / part)
             least[number] = min(least.get(number, np.inf), one.memory / 1e6)
-        if len(least) > 1:
+        if len(least) > FEWEST:
             least.pop(max(least))  # which is not over
         return [number * part for number in least], list(least.values())
 

@@ -14,7 +14,17 @@ def test_few_steps_take_no_threads_and_no_files() -> None:
 
 def test_what_grows_is_told() -> None:
     sizes = [Size(10_000_000 + 1000 * n, 1 + n // 90, 5) for n in range(100)]
-    losses = steps.told("steps", list(range(100)), sizes, 1.0)["losses"]
+    counts = list(range(100))
+    losses = steps.told("steps", counts, sizes, counts)["losses"]
     assert len(losses) == 2
     assert losses[0].startswith("memory grows by 10.000 (10.000 to 10.000) MB per 10,000 steps")
     assert losses[1] == "1 threads became 2 over steps"
+
+
+def test_pages_that_a_heap_touches_are_no_growth() -> None:
+    def losses(each: int) -> list[str]:
+        sizes = [Size(10**9 + each * n, 1, 5) for n in range(100)]
+        return steps.told("steps", list(range(100)), sizes, [7] * 100)["losses"]
+
+    assert losses(2) == []
+    assert losses(24) == ["memory grows by 0.240 (0.240 to 0.240) MB per 10,000 steps"]

@@ -88,6 +88,18 @@ def test_names_of_jobs_lead_nowhere_else(tmp_path: Path) -> None:
     kept.close()
 
 
+def test_turns_are_on_disk_while_they_matter(tmp_path: Path) -> None:
+    kept = History(tmp_path)
+    kept.keep_turns({"ada": 1.5})
+    assert kept.turns() == {"ada": 1.5}
+    for damaged in (b"[", b"[]", b'{"ada": NaN}', b'{"ada": "bob"}', b"\xff"):
+        (tmp_path / "turns.json").write_bytes(damaged)
+        assert kept.turns() == {}
+    kept.keep_turns({})
+    assert not (tmp_path / "turns.json").exists()
+    kept.close()
+
+
 def test_a_full_disk_costs_the_record_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -58,3 +58,16 @@ def test_a_restart_forgets_no_turn() -> None:
     job = Turns(jobs).next(jobs)
     assert job is not None
     assert job.owner == "b"
+
+
+def test_a_turn_outlives_its_job_while_others_wait() -> None:
+    first, second, other = jobs_of("aab")
+    first.state, first.started = "done", max(second.created, other.created) + 1
+    turns = Turns([first, second, other])
+    assert turns.remove(first, [second, other])
+    job = Turns([second, other], turns.removed).next([second, other])
+    assert job is other
+    other.state = second.state = "done"
+    assert turns.remove(second, [other])  # nobody waits
+    assert turns.removed == {}
+    assert not turns.remove(other, [])

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import re
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -50,6 +52,7 @@ class History:
             self._temporary = tempfile.TemporaryDirectory(prefix="unnoise-")
             folder = Path(self._temporary.name)
         self.folder = folder
+        self._turns = folder / "turns.json"
         self._lock = FileLock(folder / ".lock", timeout=0, thread_local=False)
         try:
             (folder / "jobs").mkdir(parents=True, exist_ok=True)
@@ -90,6 +93,22 @@ class History:
         if self.is_kept:
             content = json.dumps(job.to_dict(), indent=1).encode()
             write_whole(self._place(job.id), content, "free some space; the jobs go on")
+
+    def keep_turns(self, removed: Mapping[str, float]) -> None:
+        """Write down turns whose jobs are removed; a full disk costs an order that is fair."""
+        with contextlib.suppress(OSError, UnnoiseError):
+            if removed and self.is_kept:
+                write_whole(self._turns, json.dumps(removed).encode(), "free some space")
+            else:
+                self._turns.unlink(missing_ok=True)
+
+    def turns(self) -> dict[str, float]:
+        """What is written down of them; nothing where it is damaged."""
+        try:
+            found = json.loads(self._turns.read_text("utf-8"))
+            return {str(owner): float(at) for owner, at in found.items() if math.isfinite(at)}
+        except _DAMAGED:
+            return {}
 
     def last(self, id_: str) -> Path:
         """The file for what a process told last whose program was gone by then."""

@@ -78,7 +78,7 @@ class JobQueue:
         self.problems: list[str] = []
         found, unreadable = self._history.load()
         self.problems += unreadable
-        self._turns = Turns(found)
+        self._turns = Turns(found, self._history.turns())
         orphans = Orphans(found)
         self._left = [job for job in found if job.state == "running"]
         for job in found:
@@ -181,8 +181,11 @@ class JobQueue:
                 raise InputError("the job runs; stop it before it is removed")
             del self._jobs[id_]
             self._images.pop(id_, None)
+            is_turn = self._turns.remove(job, self._jobs.values())
             self._changed.notify_all()
         with self._saving:
+            if is_turn:
+                self._history.keep_turns(self._turns.removed)
             self._history.remove(job)
 
     def jobs(self) -> list[Job]:
