@@ -153,7 +153,7 @@ def test_weights_that_are_no_parameters_have_bounds(whole: Path) -> None:
     knots = shipped.weights["knots"]
     for worse in (knots.flip(-1), torch.ones_like(knots)):
         assert "knots" in fault(replace(shipped, weights={**shipped.weights, "knots": worse}))
-    for bins, words in ((1, ""), (4, ""), (3, "bins"), (0, "bins")):
+    for bins, words in ((1, ""), (2, ""), (4, ""), (3, "bins"), (0, "bins")):
         weights = {**shipped.weights, "bins": torch.tensor(bins)}
         assert words in (found := fault(replace(shipped, weights=weights)))
         assert bool(words) == bool(found)
