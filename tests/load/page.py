@@ -125,6 +125,7 @@ async def fill(host: Host, enough: float = FILLED, opened: int = OPENED) -> None
         query = {"c": f"0:{low}:{500 + low}:FFFFFF", "v": "fill"}
         came += len((await visitor.get(f"{base}/tile/0/{x}/{y}", **query)).content)
         number += 1
+    await page.wait(lambda: page.find("p", classes="verdict"))
     await page.close()
     names = [f"small_{number:03d}.tif" for number in range(opened)]
     for name in names:
