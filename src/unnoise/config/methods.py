@@ -278,7 +278,7 @@ METHODS: dict[str, Method] = {
     ),
     "nlridge": Method(
         "NL-Ridge behind a transform that is calibrated on the image; sees no other picture",
-        "noise whose strength depends on the signal, independent from pixel to pixel",
+        "as instant",
         "seconds",
         run="instant",
         planes_only=True,

@@ -1,4 +1,4 @@
-"""NL-Ridge, a closed-form denoiser of white Gaussian noise of a given level; torch only.
+"""NL-Ridge, a closed-form denoiser of Gaussian noise of a given level; torch only.
 
 Patches that look alike are the columns of a matrix Y, and their clean versions are estimated by
 weighted means of them, Y Theta. The weights of least risk come from a ridge regression: twice, of
@@ -7,16 +7,24 @@ the noisy patches by Stein's unbiased risk estimate, and of those that the first
 denoising: the NL-Ridge approach, ICIP 2022). The weights of a patch sum to 1, so a constant that is
 added to the image is added to the result. There is nothing to learn, so it sees nothing but the
 image itself.
+
+The formulas ask that noise is independent from patch to patch and has one variance within them. So
+where it is correlated between pixels (the paper knows white noise only), patches so near that they
+share noise are no company, and the weights are found for each part of the spectrum of the patches:
+what holds little noise is hardly averaged, what holds most of it strongly.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from unnoise.nets.gaussian_denoiser import FAR, lags
 
 SEARCH = 18
 """How far from a patch its like are looked for: 37 x 37 places."""
@@ -28,6 +36,15 @@ COUNTS = (18, 56)
 """... and how many alike make a group. The paper changes both with the level of the noise; this one
 choice lost 0.02 dB at most (4 development pictures at 10, 25 and 50 of 255). Even numbers, so that
 solvers meet every matrix at a like place in memory: tiles give the same to the last bit."""
+SIDES_CORRELATED = (13, 9)
+"""The same for correlated noise, of which a patch holds less that is independent ..."""
+PARTS = 3
+"""... and parts of its spectrum with weights of their own, where noise is correlated along one axis
+alone. On stripes over kodim07 and kodim01 one part has 27.7 and 24.5 dB, three have 28.1 and 25.5.
+Where neighbours all around share noise, three lost 0.3 to 0.7 dB against one (simulated microscopy,
+W2S, SIDD; `benchmarks/structured.py`)."""
+SHARED = 0.05
+"""Correlation from which two patches share noise."""
 NEAR = 8
 """Up to this distance at all places, beyond at every second one along both: 0.4 of the places, for
 -0.01 dB (12 development crops at 15, 25 and 50: -0.03 at 15, +0.02 at 50, where noise has a say in
@@ -39,6 +56,8 @@ VARIES = 1.2
 """The noise of a group is at most this many times what it varies. That is less than its noise, as
 its patches were chosen for being alike (a factor of 1 cost up to 0.3 dB); but without any bound,
 noise that was believed to be 1.5 times as strong as it was cost 0.3 to 5 dB more."""
+LAST = 1e30
+"""Distance of what is taken last; patches that lie partly outside are infinitely far."""
 ROUNDING, TINY = 1e-6, 1e-12
 """What keeps matrices invertible: a share of their trace, and the least noise of a patch."""
 
@@ -52,9 +71,8 @@ class NLRidge(nn.Module):
         Shifting the input by it, in pixels, shifts the output.
     radius : tuple of int
         How far in pixels an output may look.
-    told : None
-        It cannot be told a correlation. It needs none for its weights, which follow from the
-        squares of whole patches.
+    told : bool
+        It can be told a correlation.
 
     Examples
     --------
@@ -65,13 +83,13 @@ class NLRidge(nn.Module):
     True
     """
 
-    told = None
+    told = True
 
     def __init__(self) -> None:
         super().__init__()
         self.grid = (STEP,) * 2
         # Per pass: to another patch that covers a pixel, its centre of the search, the far end.
-        self.radius = (sum(2 * SEARCH + side - 1 for side in SIDES),) * 2
+        self.radius = (sum(2 * SEARCH + side - 1 for side in SIDES_CORRELATED),) * 2
 
     @torch.no_grad()
     def forward(self, x: Tensor, sigma: Tensor, rho: Tensor | None = None) -> Tensor:
@@ -83,21 +101,22 @@ class NLRidge(nn.Module):
             Noisy planes, of any size.
         sigma : Tensor, shape ()
             Standard deviation of the noise, in the units of the planes.
-        rho : None
-            As nets take it that can be told a correlation.
+        rho : Tensor, shape (b or 1, lags), optional
+            Correlation of the noise at `unnoise.nets.gaussian_denoiser.lags`; white by default.
 
         Returns
         -------
         Tensor, shape (b, 1, y, x)
         """
-        assert rho is None
         variance = float(sigma) ** 2
+        rows = [None] * len(x) if rho is None else rho.cpu().expand(len(x), -1).unbind()
         # Solvers of linear systems are not everywhere on Apple's GPUs.
         planes = x.cpu() if x.device.type == "mps" else x
         clean = torch.empty_like(planes)
-        for plane, result in zip(planes[:, 0], clean[:, 0], strict=True):
-            pilot = _pass(plane, plane, variance, first=True)
-            result.copy_(_pass(plane, pilot, variance, first=False))
+        for plane, result, row in zip(planes[:, 0], clean[:, 0], rows, strict=True):
+            told = None if row is None or not row.any() else row
+            pilot = _pass(plane, plane, variance, told, first=True)
+            result.copy_(_pass(plane, pilot, variance, told, first=False))
         return clean.to(x.device)
 
     def memory(self) -> float:
@@ -105,29 +124,95 @@ class NLRidge(nn.Module):
         return 100.0
 
 
-def _pass(noisy: Tensor, pilot: Tensor, variance: float, *, first: bool) -> Tensor:
+@dataclass(frozen=True)
+class Spectrum:
+    """Correlated noise of patches.
+
+    Attributes
+    ----------
+    shared : tuple of (int, int)
+        Shifts, but for none, to patches that share noise.
+    parts : tuple of (Tensor, float)
+        By part of their discrete cosine transform its rows, shape (numbers, pixels), and the mean
+        variance of the noise in it, in units of that of a pixel.
+    """
+
+    shared: tuple[tuple[int, int], ...]
+    parts: tuple[tuple[Tensor, float], ...]
+
+    @classmethod
+    def of(cls, rho: Tensor, side: int, like: Tensor) -> Spectrum:
+        """From the correlation at `lags`, for patches of a side and the type of a plane."""
+        known = torch.zeros(2 * side + 2 * FAR + 1, 2 * side + 2 * FAR + 1, dtype=torch.float64)
+        middle = len(known) // 2
+        known[middle, middle] = 1
+        for (y, x), value in zip(lags(), rho.tolist(), strict=True):
+            known[middle + y, middle + x] = known[middle - y, middle - x] = value
+        shared = (known.abs() > SHARED).nonzero() - middle
+        at = torch.arange(side, dtype=torch.float64)
+        cosines = torch.cos(math.pi / side * (at + 0.5) * at[:, None]) * (2 / side) ** 0.5
+        cosines[0] /= 2**0.5
+        rows = torch.kron(cosines, cosines)
+        place = torch.cartesian_prod(torch.arange(side), torch.arange(side))
+        apart = place[:, None] - place + middle
+        covariance = known[apart[..., 0], apart[..., 1]]
+        # A measured correlation may have a spectrum that is negative somewhere.
+        power = ((rows @ covariance) * rows).sum(1).clamp(min=TINY)
+        power = power / power.mean()
+        along_one_axis = bool((shared == 0).all(0).any())
+        order = power.round(decimals=9).argsort(stable=True)  # equal ones in the same order always
+        parts = torch.tensor_split(order, PARTS if along_one_axis else 1)
+        return cls(
+            tuple((y, x) for y, x in shared.tolist() if (y, x) != (0, 0)),
+            tuple((rows[part].to(like), float(power[part].mean())) for part in parts),
+        )
+
+
+def _pass(
+    noisy: Tensor, pilot: Tensor, variance: float, rho: Tensor | None, *, first: bool
+) -> Tensor:
     """Denoise all groups of patches that look alike in the pilot, and average their estimates."""
-    side, count = SIDES[not first], COUNTS[not first]
+    side, count = (SIDES if rho is None else SIDES_CORRELATED)[not first], COUNTS[not first]
+    spectrum = None if rho is None else Spectrum.of(rho, side, noisy)
     height, width = noisy.shape
     noisy, pilot = _filled(noisy, side), _filled(pilot, side)
     inside = torch.arange(side, device=noisy.device, dtype=torch.int32)
     inside = (inside[:, None] * noisy.shape[1] + inside).view(-1, 1)
     total, weights = torch.zeros_like(noisy).view(-1), torch.zeros_like(noisy).view(-1)
-    for found in groups(pilot, side, count):
+    for found in groups(pilot, side, count, spectrum.shared if spectrum else ()):
         for corners in torch.split(found.int(), SOLVED):
             at = corners[:, None] + inside  # (groups, pixels, patches)
             y = noisy.view(-1).index_select(0, at.view(-1)).view(at.shape)
-            if first:
-                clean, norm = stein(y, variance)
+            x = None if first else pilot.view(-1).index_select(0, at.view(-1)).view(at.shape)
+            if spectrum is None:
+                clean, norm = _estimated(y, x, variance)
             else:
-                x = pilot.view(-1).index_select(0, at.view(-1)).view(at.shape)
-                clean, norm = ridge(y, x, variance)
+                clean, norm = _by_parts(y, x, variance, spectrum)
             # The noise of an estimate has the variance of its pixels times the squared weights.
             weight = 1 / norm
             total.index_add_(0, at.view(-1), clean.mul_(weight).view(-1))
             weights.index_add_(0, corners.reshape(-1), weight.reshape(-1))
     weights = _covered(_covered(weights.view(noisy.shape), 0, side), 1, side)
     return (total.view(noisy.shape) / weights)[:height, :width]
+
+
+def _estimated(y: Tensor, pilot: Tensor | None, variance: float) -> tuple[Tensor, Tensor]:
+    """What `stein` gives, or `ridge` with a pilot."""
+    return stein(y, variance) if pilot is None else ridge(y, pilot, variance)
+
+
+def _by_parts(
+    y: Tensor, pilot: Tensor | None, variance: float, spectrum: Spectrum
+) -> tuple[Tensor, Tensor]:
+    """The same for every part of the spectrum of patches, and the noise of the sum."""
+    clean, norm = torch.zeros_like(y), y.new_zeros(len(y), 1, y.shape[2])
+    for rows, power in spectrum.parts:
+        into = rows.expand(len(y), -1, -1)
+        x = None if pilot is None else into @ pilot
+        found, squares = _estimated(into @ y, x, variance * power)
+        clean += into.mT @ found
+        norm += squares * (power * len(rows) / y.shape[1])
+    return clean, norm
 
 
 def _covered(x: Tensor, dim: int, side: int) -> Tensor:
@@ -145,7 +230,9 @@ def _filled(plane: Tensor, side: int) -> Tensor:
     return F.pad(plane[None, None], (0, more[0], 0, more[1]), mode="replicate")[0, 0].contiguous()
 
 
-def groups(plane: Tensor, side: int, count: int) -> Iterator[Tensor]:
+def groups(
+    plane: Tensor, side: int, count: int, shared: tuple[tuple[int, int], ...] = ()
+) -> Iterator[Tensor]:
     """For every patch on the grid those around that look most like it, the patch itself included.
 
     Parameters
@@ -156,6 +243,8 @@ def groups(plane: Tensor, side: int, count: int) -> Iterator[Tensor]:
         Side of the patches.
     count : int
         How many are wanted; of a small plane all that there are in a corner at least.
+    shared : tuple of (int, int)
+        Shifts along y and x to patches that are taken where there are no others.
 
     Yields
     ------
@@ -170,6 +259,8 @@ def groups(plane: Tensor, side: int, count: int) -> Iterator[Tensor]:
     around = F.pad(plane, (SEARCH,) * 4, value=math.inf)
     place = torch.arange(height * width, device=plane.device).view(height, width)
     every = max(GROUPS // columns, 1)
+    places = [(y, x) for y, *along in _searched() for x in range(along[0], along[1] + 1, along[2])]
+    near_by = [i for i, shift in enumerate(places) if shift in shared]
     for row in range(0, rows, every):
         n = min(every, rows - row)
         top, tall = row * STEP, (n - 1) * STEP + side
@@ -182,6 +273,7 @@ def groups(plane: Tensor, side: int, count: int) -> Iterator[Tensor]:
             distances.append(_sums(_sums(squares, 1, side, n), 2, side, columns))
             shifts += [dy * width + dx for dx in range(first, last + 1, apart)]
         distance = torch.cat(distances).view(len(shifts), -1)
+        distance[near_by] += LAST
         distance[shifts.index(0)] = -1  # itself, also where all are alike
         nearest = distance.T.contiguous().topk(count, dim=1, largest=False, sorted=False).indices
         corner = place[top : top + (n - 1) * STEP + 1 : STEP, : (columns - 1) * STEP + 1 : STEP]

@@ -128,13 +128,12 @@ def _noise_that_stays(model: Model) -> str:
     correlated = () if model.noise is None else model.noise.correlated
     along = [k for k in "YX" if any(k in axes for axes in correlated)]
     told = model.weights.get("rho")
-    knows = model.config.is_shipped and told is not None and bool(told.any())
+    knows = told is not None and bool(told.any())
     if not along or not model.config.entry.is_stabilized or knows:
         return ""
-    what = "the shipped net" if model.config.is_shipped else model.config.method
     return (
-        f"the noise is correlated along {' and '.join(along)}, which {what} takes for "
-        f"structure, so it stays; choose the method auto"
+        f"the noise is correlated along {' and '.join(along)}, which {model.config.method} takes "
+        f"for structure, so it stays; choose the method auto"
     )
 
 
