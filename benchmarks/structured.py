@@ -95,10 +95,10 @@ def main() -> None:
         for method in args.methods:
             if method in MASKS and not shapes:
                 continue  # noise taken for white asks for no mask
-            if method == "instant":
+            if method in ("instant", "nlridge"):
                 import unnoise
 
-                clean = unnoise.train(shown.noisy, method="instant", device="cpu").predict(
+                clean = unnoise.train(shown.noisy, method=method, device="cpu").predict(
                     shown.noisy, dtype=np.float64, tta=True, device="cpu"
                 )
                 row[method] = shown.psnr(clean)
