@@ -178,18 +178,18 @@ def safe_name(wanted: str) -> str:
     --------
     >>> [safe_name(name) for name in ("../../a.tif", "C:\\data\\a b.tif", "con.tif", "a:b?.tif")]
     ['a.tif', 'a b.tif', '_con.tif', 'a_b_.tif']
-    >>> safe_name(".."), safe_name("\x00.tif"), safe_name("")
-    ('image', '_.tif', 'image')
+    >>> safe_name(".."), safe_name("\x00.tif"), safe_name(""), safe_name("- a")
+    ('image', '_.tif', 'image', 'a')
     """
     name = unicodedata.normalize("NFC", wanted).replace("\\", "/").rpartition("/")[2]
-    name = _FORBIDDEN.sub("_", UNPRINTABLE.sub("_", name)).strip(" ").lstrip(".-").rstrip(". ")
+    name = _FORBIDDEN.sub("_", UNPRINTABLE.sub("_", name)).lstrip(" .-").rstrip(" .")
     if _DEVICES.fullmatch(name):
         name = f"_{name}"
     end = suffix_of(name)
     stem = name[: len(name) - len(end)]
     while len(f"{stem}{end}".encode()) > LONGEST and stem:
         stem = stem[:-1]
-    return f"{stem}{end}" or "image"
+    return f"{stem}{end}".rstrip(" .") or "image"
 
 
 def _is_plain(part: str) -> bool:

@@ -189,7 +189,7 @@ def suffix_of(path: str | os.PathLike[str]) -> str:
 def _is_dicom(path: Path) -> bool:
     """Whether a file is DICOM by its content, and no table of contents."""
     at, magic = DICOM
-    if path.name.upper() == "DICOMDIR" or not path.is_file():
+    if path.name.upper() == "DICOMDIR" or not os.path.isfile(path):  # False for any name
         return False
     try:
         with open(path, "rb") as file:
