@@ -69,8 +69,9 @@ class PosteriorTest:
     why: str = ""
 
 
-WIDEST_BLUR = 64.0
-"""Standard deviation in pixels that a model may ask for."""
+WIDEST_BLUR = 8.0
+"""Standard deviation in pixels that a model may ask for: four of them each way have to lie in
+what a tile sees around it."""
 MOST_SKEWED = 1.0
 """Skewness of noise that is believed: with photons it is up to 0.7 after the transform."""
 
