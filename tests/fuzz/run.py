@@ -1,21 +1,20 @@
 """Coverage-guided fuzzing of `targets.TARGETS` by atheris: ``make fuzz``.
 
 Every target is run in slices until it had a million executions or half an hour of the processor.
-What was done stands in the ledger of the folder, with the inputs that reached new code, so that a
-run that is stopped goes on. An input that breaks a target is named: mend the code, and put the
-input into ``tests/fuzz/inputs/TARGET``, where `test_targets.py` tries it ever after.
+What was done stands in ``tests/fuzz/ledger.tsv``, so that a run that is stopped goes on; the inputs
+that reached new code are in the folder. An input that breaks a target is named: mend the code, and
+put the input into ``tests/fuzz/inputs/TARGET``, where `test_targets.py` tries it ever after.
 
     python tests/fuzz/run.py --folder .fuzz                     # all targets, one after the other
     python tests/fuzz/run.py "image.tif" camera --seconds 120   # two of them, two minutes each
     python tests/fuzz/run.py --table                            # what was done so far
+    python tests/fuzz/run.py --anew                             # only what this code did counts
 """
 
 from __future__ import annotations
 
 import argparse
 import atexit
-import datetime
-import json
 import os
 import re
 import resource
@@ -27,9 +26,11 @@ from collections import Counter
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE.parent), str(HERE.parents[1] / "src")]
+
+from fuzz import ledger  # noqa: E402
+
 SHARED = HERE.parents[2] / "shared" / "data" / "formats"
-ENOUGH, ENOUGH_SECONDS = 1_000_000, 1800.0
-"""Executions, or seconds of the processor, after which a target is done."""
 HANGS, MEMORY = 5, 3000
 """Seconds of the processor of one input, and megabytes of the process, that are a fault."""
 LARGEST = 2**16
@@ -43,45 +44,49 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=Path(".fuzz"))
     parser.add_argument("--seconds", type=int, default=120, help="of a slice")
     parser.add_argument("--table", action="store_true", help="what was done, and nothing else")
-    parser.add_argument("--runs", type=int, default=ENOUGH, help=argparse.SUPPRESS)
+    parser.add_argument("--anew", action="store_true", help="what older code did does not count")
+    parser.add_argument("--runs", type=int, default=ledger.ENOUGH, help=argparse.SUPPRESS)
     parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--only", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    sys.path[:0] = [str(HERE.parent), str(HERE.parents[1] / "src")]
     if options.only:
         one_alone(options.child, options.only)
         return 0
     if options.child:
         fuzz(options.child, options)
         return 0
-    ledger = options.folder / "ledger.jsonl"
-    if options.table:
-        print(table(told(ledger)))
-        return 0
-    names = options.targets or _names()
-    options.folder.mkdir(parents=True, exist_ok=True)
+    if not options.table:
+        options.folder.mkdir(parents=True, exist_ok=True)
+    broken = set() if options.table else _slices(options)
+    print(ledger.table(ledger.sums(ledger.rows(), anew=options.anew)))
+    return bool(broken)
+
+
+def _slices(options: argparse.Namespace) -> set[str]:
+    """Fuzz what is not done, in turns, those that had least of the processor first.
+
+    Targets that are named get one slice each, if they are not done.
+    """
     broken: set[str] = set()
     while True:
-        done = told(ledger)
-        left = [n for n in names if n not in broken and not is_done(done.get(n, Counter()))]
-        if not left:
-            break
-        for name in left:
-            options.runs = ENOUGH - done.get(name, Counter())["executions"]
-            entry = slice_of(name, options)
-            with ledger.open("a") as file:
-                file.write(json.dumps(entry) + "\n")
+        done = ledger.sums(ledger.rows(), anew=options.anew)
+        names = [name for name in options.targets or _names() if name not in broken]
+        left = [n for n in names if not ledger.is_enough(done.get(n, Counter()))]
+        for name in sorted(left, key=lambda n: done.get(n, Counter())["seconds"]):
+            options.runs = ledger.ENOUGH - done.get(name, Counter())["executions"]
+            code = ledger.code_of(name)  # as it was when the slice began
+            executions, seconds, fault = slice_of(name, options)
+            ledger.add(
+                ledger.Row(name, executions, seconds, int(bool(fault)), code, ledger.today())
+            )
             print(
-                f"{name:16} {entry['executions']:>9,} executions, {entry['cpu']:7.1f} s of the "
-                f"processor, {entry['fault'] or 'no fault'}",
+                f"{name:16} {executions:>9,} executions, {seconds:7.1f} s of the processor, "
+                f"{fault or 'no fault'}",
                 flush=True,
             )
-            if entry["fault"]:
-                broken.add(name)
-        if options.targets:  # those that were named: one slice of each
-            break
-    print(table(told(ledger)))
-    return bool(broken)
+            broken |= {name} if fault else set()
+        if options.targets or not left:
+            return broken
 
 
 def _names() -> list[str]:
@@ -93,36 +98,8 @@ def _names() -> list[str]:
     return [name for name, target in TARGETS.items() if find_spec(target.needs)]
 
 
-def told(ledger: Path) -> dict[str, Counter[str]]:
-    """Executions, seconds and faults of every target so far."""
-    found: dict[str, Counter[str]] = {}
-    for line in ledger.read_text().splitlines() if ledger.exists() else ():
-        entry = json.loads(line)
-        own = found.setdefault(entry["target"], Counter())
-        own.update(executions=entry["executions"], cpu=entry["cpu"], faults=bool(entry["fault"]))
-    return found
-
-
-def is_done(sums: Counter[str]) -> bool:
-    """Whether a target was fuzzed enough."""
-    return sums["executions"] >= ENOUGH or sums["cpu"] >= ENOUGH_SECONDS
-
-
-def table(sums: dict[str, Counter[str]]) -> str:
-    """All that was done, as a table of docs/reliability.md."""
-    rows = [
-        "| target | executions | minutes of the processor | faults | enough |",
-        "|---" * 5 + "|",
-    ]
-    for name, own in sorted(sums.items(), key=lambda item: -item[1]["executions"]):
-        enough = "yes" if is_done(own) else "no"
-        cells = f"{own['executions']:,}", f"{own['cpu'] / 60:.2f}", str(int(own["faults"])), enough
-        rows.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(rows)
-
-
-def slice_of(name: str, options: argparse.Namespace) -> dict[str, object]:
-    """Fuzz a target for a while in a process of its own."""
+def slice_of(name: str, options: argparse.Namespace) -> tuple[int, float, str]:
+    """Fuzz a target for a while in a process of its own: executions, seconds, and the fault."""
     from fuzz.targets import FOLDER, in_memory
 
     command = [sys.executable, __file__, "--child", name, "--folder", str(options.folder)]
@@ -144,15 +121,8 @@ def slice_of(name: str, options: argparse.Namespace) -> dict[str, object]:
         fault = ""  # others kept the processor busy: libFuzzer counts a minute of the clock
     if fault:
         (options.folder / f"{_plain(name)}.log").write_text(run.stderr)
-    now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {
-        "target": name,
-        "executions": int(count[-1]) if count else 0,
-        "cpu": round(cpu, 1),
-        "fault": fault,
-        "time": now,
-    }
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return int(count[-1]) if count else 0, round(seconds, 1), fault
 
 
 def _hangs(command: list[str], place: str) -> bool:
