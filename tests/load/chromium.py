@@ -55,14 +55,19 @@ class Window(Life):
         origin = self.place.address.partition("/?")[0]
         while (self.place.is_open or self.pending) and born == self.place.generation:
             if not self.pending:
-                await page.goto(f"{origin}/")
-                await self.choose(page)
+                async with self.place.gate:
+                    await page.goto(f"{origin}/")
+                    await self.start(page)
+                    await page.goto("about:blank")
             while self.pending:
-                await self.fetch(page, origin, self.pending[0])
-                self.pending.pop(0)
+                async with self.place.gate:
+                    is_over = await self.fetch(page, origin, self.pending[0])
+                    await page.goto("about:blank")
+                if is_over:
+                    self.pending.pop(0)
             await self.pause()
 
-    async def choose(self, page: Any) -> None:
+    async def start(self, page: Any) -> None:
         """From a file to a job."""
         self.sent += 1
         kind = self.rng.randrange(KINDS)
@@ -81,10 +86,10 @@ class Window(Life):
         self.pending.append(job)
         self.diary.jobs[job.id] = {}
 
-    async def fetch(self, page: Any, origin: str, job: Pending) -> None:
-        """A job to its end, and its result."""
+    async def fetch(self, page: Any, origin: str, job: Pending) -> bool:
+        """A job to its end, and its result; False to come again for it."""
         if self.diary.jobs[job.id]:  # the server went while the job was being removed
-            return
+            return True
         await page.goto(f"{origin}/job/{job.id}")
         over = page.locator("text=Download").or_(page.locator("button:has-text('Start again')"))
         stop = page.locator("button:has-text('Stop')")
@@ -92,6 +97,8 @@ class Window(Life):
             if not self.place.is_open and await stop.is_enabled():
                 job.fate = "stopped"
                 await stop.click()
+            if not self.place.gate.is_open:
+                return False
             await asyncio.sleep(1)
         record = ended(self.place, job.id)
         if record["state"] != job.fate and record["state"] in (
@@ -105,7 +112,7 @@ class Window(Life):
             again = page.url.rpartition("/")[2]
             self.pending.append(Pending(again, job.name, job.kind))
             self.diary.jobs[again] = {}
-            return
+            return True
         file = None
         if record["state"] == "done":
             async with page.expect_download() as started:
@@ -115,3 +122,4 @@ class Window(Life):
         checked(self.diary, job, record, file)
         await page.click("text=Remove from the list")
         await page.wait_for_url(f"{origin}/")
+        return True

@@ -65,11 +65,12 @@ def growth(at: Sequence[float], values: Sequence[float]) -> Growth:
 
 @dataclass(frozen=True)
 class Size:
-    """What a process holds: bytes of memory, threads, open files."""
+    """What a process holds: bytes of memory, threads, open files; bytes that are in use."""
 
     memory: int
     threads: int
     files: int
+    used: int = 0
 
 
 def size(process: psutil.Process) -> Size:

@@ -4,7 +4,9 @@
 
 with `tests` on the path. Visitors are `load.visitor`; one is Chromium, where it is installed. The
 server is killed once and stopped once while jobs wait, and started again on the same workspace;
-then its size is measured for the rest of the minutes.
+then its size is measured for the rest of the minutes. After every minute all visitors leave for
+about another one, and those who watch a job come back for it: while an image is looked at the
+server is larger by as much as that is large, so that its size at rest tells of growth, no other.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -28,6 +31,7 @@ from urllib.parse import urlencode
 import numpy as np
 import psutil
 
+from load.gate import Gate
 from load.ledger import SOURCE, arguments, run_once
 from load.series import Series
 from load.visitor import Page, Visitor
@@ -42,6 +46,10 @@ SERIES = "series.jsonl"
 """Where the size of the server is written as it is seen."""
 FILLED = 72e6
 """Bytes of tiles that are asked for at first, so that the cache of tiles is full."""
+WORK, FORGOTTEN = 60.0, 50.0
+"""Seconds between two rests, and of a rest before it is looked at: pages that were closed are kept
+for 30 s, so that a browser may come back.
+"""
 OPENED, SHOWN = 72, 12
 """Images that are looked at before, so that none is opened any more; those of a page."""
 
@@ -54,7 +62,7 @@ class Host:
         self.workspace.mkdir(parents=True)
         self.said, self.held = folder / "server.log", folder / "held.jsonl"
         self.generation = 0
-        self.is_open, self.is_up = True, False
+        self.is_open, self.is_up, self.gate = True, False, Gate()
         self.address = ""
         self.process: psutil.Process | None = None
 
@@ -102,6 +110,11 @@ class Host:
             self.end(signal.SIGINT)
         with contextlib.suppress(psutil.Error):
             self.process.kill()
+
+    def used(self) -> int:
+        """Bytes that are in use in it, as it said in the last ten seconds; 0 if it does not."""
+        lines = self.held.read_text("utf-8").splitlines() if self.held.exists() else ["{}"]
+        return int(json.loads(lines[-1]).get("in use", 0))
 
     def states(self) -> list[str]:
         """What the queue wrote of its jobs."""
@@ -177,6 +190,17 @@ async def restarts(host: Host, book: Diary, seconds: float) -> list[int]:
     return waited
 
 
+async def rest(host: Host, series: Series) -> None:
+    """Look at the size of the server while nobody is there and no job waits or runs."""
+    async with host.gate.closed():
+        gone = time.monotonic()
+        while {"waiting", "running"} & set(host.states()) and time.monotonic() < gone + 300:
+            await asyncio.sleep(0.5)
+        await asyncio.sleep(max(gone + FORGOTTEN - time.monotonic(), FORGOTTEN / 10))
+        assert host.process is not None
+        await series.rest(host.process, host.used())
+
+
 async def first_of(work: Coroutine[Any, Any, Any], tasks: list[asyncio.Task[None]]) -> Any:
     """What the work gives, unless one of the tasks fails before."""
     mine = asyncio.create_task(work)
@@ -205,8 +229,12 @@ async def house(host: Host, book: Diary, series: Series, waited: list[int], want
     assert host.process is not None
     every = max(min(5.0, seconds / 60), 0.1)
     watching = asyncio.create_task(series.watch(host.process, every))
-    left = max(seconds - (time.monotonic() - began), seconds / 2)
-    await asyncio.wait(tasks, timeout=left, return_when=asyncio.FIRST_EXCEPTION)
+    over = max(began + seconds, time.monotonic() + seconds / 2)
+    while (left := over - time.monotonic()) > 0:
+        part = min(wanted.work, left)
+        await first_of(asyncio.sleep(part), tasks)
+        if part == wanted.work:
+            await rest(host, series)
     watching.cancel()
     host.is_open = False
     for task in tasks:
@@ -241,18 +269,23 @@ def measured(wanted: Any) -> dict[str, Any]:
     if "Traceback" in said or "ERROR" in said:
         losses.append(f"the server said: {said[-2000:]}")
     counts = book.counts
-    told = (
-        f"{about.pop('told')}; {counts['done']} done, {counts['failed']} failed as their file was "
-    )
-    told += f"gone, {counts['stopped']} stopped, {counts['started again']} started again after a "
-    told += f"restart with {waited} jobs waiting; {counts['downloads']} results right; "
-    told += f"{counts['tiles']} tiles; 0 of {pairs} turns unfair" if not passed else "unfair turns"
+    told = [
+        about.pop("told"),
+        f"{counts['done']} done, {counts['failed']} failed as their file was gone, "
+        f"{counts['stopped']} stopped, {counts['started again']} started again after a restart "
+        f"with {waited} jobs waiting",
+        f"{counts['downloads']} results right",
+        f"{counts['tiles']} tiles",
+        f"{counts['connected again']} broken connections made again, {counts['loaded again']} of "
+        f"them after the page was forgotten",
+        f"{len(passed)} of {pairs} turns unfair",
+    ]
     amount = f"page: {wanted.clients} visitors{' and Chromium' if wanted.chromium else ''}"
     amount += f" for {wanted.minutes:g} minutes, {len(book.jobs)} jobs"
     return {
         "amount": amount,
         "losses": losses,
-        "told": told,
+        "told": "; ".join(told),
         "counts": counts,
         "stopped": is_stopped,
         **about,
@@ -265,6 +298,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--clients", type=int, default=20)
     parser.add_argument("--think", type=float, default=300, help="seconds between two visits")
+    parser.add_argument("--work", type=float, default=WORK, help="seconds between two rests")
     parser.add_argument("--no-chromium", dest="chromium", action="store_false")
     parser.add_argument("--no-fill", dest="fill", action="store_false")
     parser.add_argument("--told", action="store_true", help="what the last run has seen so far")
@@ -274,7 +308,9 @@ def main() -> int:
         print(about["told"], *losses, sep="\n")
         return 0
     key = f"load.page --minutes {options.minutes:g} --clients {options.clients}"
-    key += f" --think {options.think:g}" if options.think != parser.get_default("think") else ""
+    for name in ("think", "work"):
+        value = getattr(options, name)
+        key += f" --{name} {value:g}" if value != parser.get_default(name) else ""
     return run_once("page", options, key, partial(measured, options))
 
 

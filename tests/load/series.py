@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,16 @@ import psutil
 
 from load.growth import Size, alive, growth
 
-WARM = 0.25
-"""Share of the time in which the server may still take what it needs."""
+WARM = 1 / 3
+"""Share of the time in which the server may still take what it needs: its caches are full before,
+but a table of Python's names doubles once, by 2 MB, after ten minutes or so.
+"""
 MOST_GROWTH = 1.0
 """MB an hour."""
-PART = 2 / 60
-"""Hours of which the least size counts: while a large image is looked at, the server is larger by
-as much as it is large itself, for seconds, and a slope of that would say nothing for hours.
-"""
-FEWEST = 12
-"""Looks, or parts, that tell something."""
+FEWEST = 8
+"""Rests that tell something."""
+LOOKS, BETWEEN = 5, 0.2
+"""Looks during a rest, of whose sizes the middle one counts, and seconds between them."""
 
 
 @dataclass
@@ -40,6 +40,9 @@ class Series:
     at: list[float] = field(default_factory=list)
     sizes: list[Size] = field(default_factory=list)
     seconds: list[tuple[float, float]] = field(default_factory=list)
+    rests: list[int] = field(default_factory=list)
+    """In which rest it was looked at: while nobody asked for anything; 0 is none."""
+    began: float = field(default_factory=time.monotonic, compare=False)
 
     @classmethod
     def read(cls, path: Path) -> Series:
@@ -52,51 +55,71 @@ class Series:
                 continue
             found.at.append(one["at"])
             found.seconds.append(tuple(one["seconds"]))
-            found.sizes.append(Size(one["memory"], one["threads"], one["files"]))
+            found.sizes.append(Size(one["memory"], one["threads"], one["files"], one["used"]))
+            found.rests.append(one["rest"])
         return found
+
+    def look(self, process: psutil.Process, rest: int = 0, used: int = 0) -> bool:
+        """Look at it, and write down what is seen; False if it is gone."""
+        now = alive(process)
+        if now is None or not now.memory:
+            return False
+        now = replace(now, used=used)
+        spent = process.cpu_times()
+        own, jobs = spent.user + spent.system, spent.children_user + spent.children_system
+        self.at.append((time.monotonic() - self.began) / 3600)
+        self.sizes.append(now)
+        self.seconds.append((own, jobs))
+        self.rests.append(rest)
+        line = {"at": self.at[-1], **asdict(now), "seconds": self.seconds[-1], "rest": rest}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+        return True
 
     async def watch(self, process: psutil.Process, every: float) -> None:
         """Look at it, again and again."""
-        began = time.monotonic()
-        while (now := alive(process)) is not None and now.memory:
-            spent = process.cpu_times()
-            self.at.append((time.monotonic() - began) / 3600)
-            self.sizes.append(now)
-            own, jobs = spent.user + spent.system, spent.children_user + spent.children_system
-            self.seconds.append((own, jobs))
-            line = {"at": self.at[-1], **asdict(now), "seconds": self.seconds[-1]}
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
+        while self.look(process):
             await asyncio.sleep(every)
 
-    def kept(self, first: int) -> tuple[list[float], list[float]]:
-        """The least MB of every two minutes from a look on (or of a 12th of it), and when."""
-        if not self.at[first:]:
-            return [], []
-        hours = self.at[-1] - self.at[first]
-        part = min(PART, hours / FEWEST) or 1
-        least: dict[int, float] = {}
-        for at, one in zip(self.at[first:], self.sizes[first:], strict=True):
-            number = int((at - self.at[first]) / part)
-            least[number] = min(least.get(number, np.inf), one.memory / 1e6)
-        if len(least) > FEWEST:
-            least.pop(max(least))  # which is not over
-        return [number * part for number in least], list(least.values())
+    async def rest(self, process: psutil.Process, used: int) -> None:
+        """Look at it some times while nobody asks for anything; of its memory so much is in use."""
+        number = max(self.rests, default=0) + 1
+        for _ in range(LOOKS):
+            self.look(process, number, used)
+            await asyncio.sleep(BETWEEN)
+
+    def rested(self) -> tuple[list[float], list[Size]]:
+        """When it rested after it was warm, and its size then: the middle one of some."""
+        found: dict[int, list[int]] = {}
+        first = self.at[0] + (self.at[-1] - self.at[0]) * WARM if self.at else 0
+        for look, number in enumerate(self.rests):
+            if number and self.at[look] >= first:
+                found.setdefault(number, []).append(look)
+        middle = [
+            sorted(s, key=lambda i: self.sizes[i].memory)[len(s) // 2] for s in found.values()
+        ]
+        return [self.at[i] for i in middle], [self.sizes[i] for i in middle]
 
     def told(self) -> tuple[dict[str, Any], list[str]]:
         """What grew, and what of it should not."""
         first = int(len(self.at) * WARM)
         memory = [s.memory / 1e6 for s in self.sizes]
-        at, kept = self.kept(first)
+        at, kept = self.rested()
+        resting = [s.memory / 1e6 for s in kept]
+        about: dict[str, Any] = {"memory": memory, "at": self.at, "rests": [at, resting]}
         if len(kept) < FEWEST:
-            return {"told": f"{len(memory)} looks at its size", "memory": memory}, []
-        found = growth(at, kept)
-        losses = []
-        if not found.is_none or found.high > MOST_GROWTH:
-            losses.append(f"memory grows by {found} MB an hour")
-        about: dict[str, Any] = {"growth": vars(found), "memory": memory, "at": self.at}
-        text = f"{found} MB an hour over {(self.at[-1] - self.at[first]) * 60:.0f} minutes at "
-        text += f"{np.mean(kept):.0f} MB, {max(memory[first:]):.0f} at most"
+            return {"told": f"{len(memory)} looks at its size, {len(kept)} rests", **about}, []
+        found = growth(at, resting)
+        used = growth(at, [s.used / 1e6 for s in kept])
+        losses = [
+            f"{what} grows by {slope} MB an hour"
+            for what, slope in (("memory", found), ("memory in use", used))
+            if not slope.is_none or slope.high > MOST_GROWTH
+        ]
+        about |= {"growth": vars(found), "used": vars(used)}
+        text = f"{found} MB an hour, {used} of what is in use, in {len(kept)} rests over "
+        text += f"{(at[-1] - at[0]) * 60:.0f} minutes at {np.mean(resting):.1f} MB, "
+        text += f"{max(memory[first:]):.0f} at most"
         for name in ("threads", "files"):
             values = np.array([getattr(s, name) for s in self.sizes[first:]])
             half = len(values) // 2

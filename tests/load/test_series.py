@@ -12,8 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from load.growth import Size
 from load.ledger import Ledger, arguments, run_once
-from load.series import Series
+from load.series import LOOKS, Series
 from load.server import held
 
 ATTEND = (
@@ -35,20 +36,39 @@ def test_a_series_is_on_the_disk_as_it_is_seen(tmp_path: Path) -> None:
         file.write('{"at": 1, "mem')
     assert Series.read(seen.path) == seen
     few = Series.read(tmp_path / "nothing")
-    assert few.told() == ({"told": "0 looks at its size", "memory": []}, [])
+    assert few.told()[0]["told"] == "0 looks at its size, 0 rests"
 
 
 def test_growth_is_a_loss(tmp_path: Path) -> None:
-    line = {"memory": 0, "threads": 5, "files": 9, "seconds": (1, 2)}
+    line = {"memory": 0, "used": 0, "threads": 5, "files": 9, "seconds": (1, 2), "rest": 0}
     looks = [line | {"at": n / 720, "memory": 10**9 + n * 10**5} for n in range(240)]
     for number in range(0, 240, 5):
         looks[number]["memory"] += 10**9 * (number % 3)  # a large image is looked at
-    (tmp_path / "series.jsonl").write_text("\n".join(map(json.dumps, looks)))
+    for number in range(9, 240, 10):
+        looks[number] |= {"rest": number // 10 + 1, "used": number * 10**4}
+    told = "\n".join(map(json.dumps, looks))
+    (tmp_path / "series.jsonl").write_text(told)
     about, losses = Series.read(tmp_path / "series.jsonl").told()
-    assert losses[0].startswith("memory grows by 72.")
-    assert len(losses) == 1
-    assert about["growth"]["high"] - about["growth"]["low"] < 3
-    assert "MB an hour over 15 minutes at 101" in about["told"]
+    assert losses == [
+        "memory grows by 72.000 (72.000 to 72.000) MB an hour",
+        "memory in use grows by 7.200 (7.200 to 7.200) MB an hour",
+    ]
+    assert "in 16 rests over 12 minutes at 1016.4 MB" in about["told"]
+
+
+def test_a_rest_is_looked_at_some_times_and_the_middle_counts(tmp_path: Path) -> None:
+    seen = Series(tmp_path / "series.jsonl")
+
+    async def look() -> None:
+        for _ in range(2):
+            await seen.rest(psutil.Process(), 7)
+
+    asyncio.run(look())
+    assert {one.used for one in seen.sizes} == {7}
+    assert seen.rests == [1] * LOOKS + [2] * LOOKS
+    seen.sizes[-3:] = [Size(size, 1, 1) for size in (1, 2, 3)]
+    seen.sizes[-5:-3] = [Size(size, 1, 1) for size in (5, 4)]
+    assert seen.rested()[1][-1] == Size(3, 1, 1)
 
 
 def test_a_load_that_is_stopped_counts_for_nothing(tmp_path: Path) -> None:

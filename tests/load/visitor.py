@@ -10,9 +10,11 @@ import ast
 import asyncio
 import contextlib
 import json
+import random
 import re
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode
@@ -23,17 +25,43 @@ import socketio
 ENTITIES = (("&#36;", "$"), ("&#96;", "`"), ("&gt;", ">"), ("&lt;", "<"), ("&amp;", "&"))
 PATIENCE = 600.0
 """Seconds that a visitor waits for anything on a busy machine."""
+TRIES = 30
+"""How often a connection that broke is tried again."""
 
 
 class Lost(Exception):
     """The server is gone, or a page did not do what it should."""
 
 
-class Page:
-    """A page that is open: its elements, as they are now, and how to press them."""
+class Broken(Exception):
+    """The connection of a page broke, and what was chosen on it may be gone."""
 
-    def __init__(self, visitor: Visitor, html: str) -> None:
-        self._visitor = visitor
+
+class Page:
+    """A page that is open: its elements, as they are now, and how to press them.
+
+    Parameters
+    ----------
+    visitor : Visitor
+    html : str
+    place : str
+        Its address, which is loaded again where the server has forgotten the page.
+    mends : bool
+        Whether a connection that breaks is made again, as browsers do; else it is `Broken`.
+    """
+
+    def __init__(
+        self, visitor: Visitor, html: str, place: str = "/", *, mends: bool = True
+    ) -> None:
+        self._visitor, self._place, self._mends = visitor, place, mends
+        self.opened = ""
+        """Where the server sent the page."""
+        self.mended: Counter[str] = Counter()
+        """How often it was connected again, and loaded again."""
+        self._read(html)
+
+    def _read(self, html: str) -> None:
+        """Begin with what the server sent."""
         raw = re.search(r"parseElements\(String\.raw`(.*?)`\)", html, re.DOTALL)
         query = re.search(r"query: (\{.*?\}),\n", html)
         if raw is None or query is None:
@@ -46,19 +74,24 @@ class Page:
         self._next = int(self._query["next_message_id"])
         self._acknowledged = time.monotonic()
         self._changed = asyncio.Event()
-        self.opened = ""
-        """Where the server sent the page."""
-        self._socket = socketio.AsyncClient(reconnection=False, handle_sigint=False)
+        self._document, self._is_refused = str(uuid.uuid4()), False
+        self._socket = self._new_socket()
+
+    def _new_socket(self) -> socketio.AsyncClient:
+        """A websocket that is not yet open."""
+        found = socketio.AsyncClient(reconnection=False, handle_sigint=False)
         for name, take in (("update", self._update), ("open", self._open)):
-            self._socket.on(name, take)
-        for name in ("run_javascript", "load_js_components"):
-            self._socket.on(name, self._count)
+            found.on(name, take)
+        found.on("run_javascript", self._run)
+        found.on("load_js_components", self._count)
+        found.on("connect_error", self._refused)
+        return found
 
     async def connect(self) -> None:
         """Open the websocket, as the script of the page does."""
         visitor = self._visitor
-        query = self._query | {"tab_id": visitor.tab, "document_id": str(uuid.uuid4())}
-        query["implicit_handshake"] = "true"
+        query = self._query | {"tab_id": visitor.tab, "document_id": self._document}
+        query |= {"implicit_handshake": "true", "next_message_id": self._next}
         cookies = "; ".join(f"{c.name}={c.value}" for c in visitor.http.cookies.jar)
         await self._socket.connect(
             f"{visitor.origin}?{urlencode(query)}",
@@ -72,6 +105,52 @@ class Page:
         """Close the tab."""
         await self._socket.disconnect()
         await self._socket.shutdown()
+
+    def cut(self) -> None:
+        """Break the connection without a word, as a network does."""
+        self._socket.eio.ws._writer.transport.abort()
+
+    async def mend(self) -> None:
+        """Connect again as the script of NiceGUI does; load the page anew if it is forgotten.
+
+        Raises
+        ------
+        Broken
+            If this page is not to be mended.
+        Lost
+            If there is no server any more.
+        """
+        if not self._mends:
+            raise Broken("the connection broke")
+        for attempt in range(TRIES):
+            with contextlib.suppress(Exception):
+                await self.close()
+            await asyncio.sleep(min(2**attempt, 5) * (0.5 + random.random()))
+            self._socket = self._new_socket()
+            if self._is_refused:
+                self._read((await self._visitor.get(self._place)).text)
+                self.mended["loaded"] += 1
+            try:
+                await self.connect()
+            except socketio.exceptions.ConnectionError:
+                if not await self._visitor.is_served():
+                    break
+                continue
+            self.mended["connected"] += 1
+            return
+        raise Lost("the connection broke, and there was no other one")
+
+    async def _refused(self, error: Any) -> None:
+        """The server does not know the page any more."""
+        if "handshake" in str(error):
+            self._is_refused = True
+
+    async def _run(self, message: dict[str, Any]) -> None:
+        """Of scripts the page knows the one that loads it again, as messages were missed."""
+        await self._count(message)
+        if "location.reload" in message["code"]:
+            self._is_refused = True
+            await self._socket.disconnect()
 
     async def _count(self, message: dict[str, Any]) -> None:
         """Every message has a number, which is acknowledged some time after."""
@@ -133,7 +212,8 @@ class Page:
         end = time.monotonic() + patience
         while not (found := find()):
             if not self._socket.connected:
-                raise Lost("the websocket is closed")
+                await self.mend()
+                continue
             left = end - time.monotonic()
             if left <= 0:
                 raise Lost(f"nothing came within {patience:.0f} s; there is {self.texts()}")
@@ -145,7 +225,9 @@ class Page:
         return found
 
     async def tell(self, key: str, event: str, *values: object) -> None:
-        """An event of an element, such as a click."""
+        """An event of an element, such as a click; where it broke, as soon as it is connected."""
+        if not self._socket.connected:
+            await self.mend()
         listener = next(e for e in self.elements[key]["events"] if e["type"] == event)
         told = {"id": int(key), "client_id": self._query["client_id"]}
         told |= {"listener_id": listener["listener_id"], "args": [json.dumps(v) for v in values]}
@@ -180,18 +262,35 @@ class Visitor:
         """Come with the token, and get a session."""
         (await self.http.get(self._address)).raise_for_status()
 
+    async def is_served(self) -> bool:
+        """Whether something answers."""
+        try:
+            await self.http.get("/assets/page.css")
+        except httpx.ConnectError:
+            return False
+        except httpx.TransportError:
+            pass
+        return True
+
     async def get(self, place: str, **query: Any) -> httpx.Response:
-        """The answer to a request that must succeed."""
-        answer = await self.http.get(place, params=query or None)
+        """The answer to a request that must succeed; one that breaks is made again."""
+        try:
+            answer = await self.http.get(place, params=query or None)
+        except (httpx.NetworkError, httpx.RemoteProtocolError):
+            await asyncio.sleep(1)
+            answer = await self.http.get(place, params=query or None)
         if answer.status_code != 200:
             raise Lost(f"{place} gives {answer.status_code}: {answer.text[:200]}")
         return answer
 
-    async def open(self, place: str) -> Page:
+    async def open(self, place: str, *, mends: bool = True) -> Page:
         """Go to a page and connect to it."""
-        page = Page(self, (await self.get(place)).text)
+        page = Page(self, (await self.get(place)).text, place, mends=mends)
         try:
-            await page.connect()
+            try:
+                await page.connect()
+            except socketio.exceptions.ConnectionError:
+                await page.mend()
         except BaseException:
             with contextlib.suppress(Exception):
                 await page.close()

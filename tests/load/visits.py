@@ -20,7 +20,8 @@ import tifffile
 from numpy.typing import NDArray
 
 import unnoise
-from load.visitor import Page, Visitor
+from load.gate import Gate
+from load.visitor import Broken, Page, Visitor
 from synthetic import between
 
 KINDS = 8
@@ -32,6 +33,10 @@ STOPPED, VANISHED, GLANCES, WIDE = 0.12, 0.04, 0.1, 0.1
 """Shares of jobs that are stopped and of files that vanish before their turn; of visits of whom the
 script never ran, and who look at the wide image.
 """
+BROKEN = 0.1
+"""Share of jobs whose visitor loses the connection while they wait or run."""
+AWAY = (1, 45)
+"""Seconds until it is there again: the server knows the page still, or not any more."""
 LONGEST = 3000.0
 """Seconds until a job must have had its turn and ended."""
 OVER = ("Done", "Failed", "Stopped", "Interrupted")
@@ -45,6 +50,7 @@ class Place(Protocol):
     is_open: bool
     is_up: bool
     workspace: Path
+    gate: Gate
 
 
 @dataclass
@@ -146,10 +152,13 @@ class Life:
                     await visitor.enter()
                     while (self.place.is_open or self.pending) and born == self.place.generation:
                         if not self.pending:
-                            await self.send(visitor)
+                            async with self.place.gate:
+                                await self.send(visitor)
                         while self.pending:
-                            await self.follow(visitor, self.pending[0])
-                            self.pending.pop(0)
+                            async with self.place.gate:
+                                is_over = await self.follow(visitor, self.pending[0])
+                            if is_over:
+                                self.pending.pop(0)
                         await self.pause()
                 finally:
                     await visitor.leave()
@@ -183,19 +192,35 @@ class Life:
             names.append(f"v{self.number:02d}_{self.place.generation}_{self.sent:04d}.tif")
             places.append(await visitor.upload(names[-1], content(kind)))
             self.diary.counts["uploads"] += 1
-        page = await visitor.open("/image?" + urlencode([("place", p) for p in places]))
-        await page.wait(lambda: page.find("p", classes="verdict"))
-        await self.look(visitor, page, 3)
-        await page.tell(await page.wait(lambda: page.field("Method")), "change", "gaussian")
-        await page.wait(lambda: page.find("p", "Gaussian", "verdict"))
-        await page.press("Denoise")
-        place = await page.wait(lambda: page.opened)
-        await page.close()
+        place = ""
+        while not place:
+            try:
+                place = await self.choose(visitor, places)
+            except Broken:  # what was chosen may be gone; were the jobs submitted?
+                self.diary.counts["chosen again"] += 1
+                home = await visitor.open("/")
+                place = "/" if home.find("a", names[0]) else ""
+                await home.close()
         await self.submitted(visitor, place, names, kinds, places)
         if self.rng.random() < WIDE:
             wide = await visitor.open("/image?place=wide.npy")
             await self.look(visitor, wide, 20)
             await wide.close()
+
+    async def choose(self, visitor: Visitor, places: list[str]) -> str:
+        """Look at images, and start; where the page went then."""
+        address = "/image?" + urlencode([("place", p) for p in places])
+        page = await visitor.open(address, mends=False)
+        try:
+            await page.wait(lambda: page.find("p", classes="verdict"))
+            await self.look(visitor, page, 3)
+            await page.tell(await page.wait(lambda: page.field("Method")), "change", "gaussian")
+            await page.wait(lambda: page.find("p", "Gaussian", "verdict"))
+            await page.press("Denoise")
+            return str(await page.wait(lambda: page.opened))
+        finally:
+            with contextlib.suppress(socketio.exceptions.SocketIOError):
+                await page.close()
 
     async def look(self, visitor: Visitor, page: Page, tiles: int) -> None:
         """Pan about in an image."""
@@ -228,15 +253,23 @@ class Life:
         """Whether the house closes before a job had its turn."""
         return not self.place.is_open and _state(page) == "Waiting"
 
-    async def follow(self, visitor: Visitor, job: Pending) -> None:
-        """Watch a job to its end, take its result, and clear up."""
+    async def follow(self, visitor: Visitor, job: Pending) -> bool:
+        """Watch a job to its end, take its result, and clear up; False to come again for it."""
         if self.diary.jobs[job.id]:  # the server went while the job was being removed
-            return
+            return True
         page = await visitor.open(f"/job/{job.id}")
         try:
             if job.fate == "stopped" and page.find("button", "Stop"):
                 await page.press("Stop")
-            await page.wait(lambda: _state(page) in OVER or self.leaves(page), LONGEST)
+            if self.rng.random() < BROKEN and _state(page) not in OVER:
+                page.cut()
+                await asyncio.sleep(self.rng.choice(AWAY))
+            await page.wait(
+                lambda: _state(page) in OVER or self.leaves(page) or not self.place.gate.is_open,
+                LONGEST,
+            )
+            if _state(page) not in OVER and not self.leaves(page):
+                return False
             if _state(page) not in OVER:  # the house closes, and nobody waits for hours
                 job.fate = "stopped"
                 await page.press("Stop")
@@ -249,7 +282,7 @@ class Life:
                 again = (await page.wait(lambda: page.opened)).rpartition("/")[2]
                 self.pending.append(Pending(again, job.name, job.kind))
                 self.diary.jobs[again] = {}
-                return
+                return True
             file = None
             if record["state"] == "done":
                 link = await page.wait(lambda: page.find("a", "Download"))
@@ -258,7 +291,9 @@ class Life:
             checked(self.diary, job, record, file)
             await page.press("Remove from the list")
             await page.wait(lambda: page.opened)
+            return True
         finally:
+            self.diary.counts.update({f"{how} again": n for how, n in page.mended.items()})
             with contextlib.suppress(socketio.exceptions.SocketIOError):
                 await page.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import builtins
 import re
 import signal
@@ -11,12 +12,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from unnoise.app.web import server
 from unnoise.app.web.access import Access
 from unnoise.app.web.settings import Settings
 from unnoise.errors import InputError, UnnoiseError
+from unnoise.nets.device import return_memory
 
 from .browserless import asked
 
@@ -96,6 +99,50 @@ def test_ctrl_c_while_it_starts_ends_it(tmp_path: Path) -> None:
     assert page.should_exit
     assert len(said) == 2
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_pages_that_are_forgotten_together_are_tidied_up_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    nicegui = pytest.importorskip("nicegui")
+    done: list[str] = []
+    monkeypatch.setattr(server, "SOON", 0.01)
+    monkeypatch.setattr(server.gc, "collect", lambda: done.append("collected"))
+    monkeypatch.setattr("unnoise.nets.device.release_memory", lambda: done.append("returned"))
+    monkeypatch.setattr(nicegui.app, "on_delete", done.append)
+    server._tidy_after_pages()
+    forgotten: Any = done.pop()
+
+    async def pages() -> None:
+        for _ in range(2):
+            for _ in range(3):
+                forgotten()
+            await asyncio.sleep(0.1)
+
+    asyncio.run(pages())
+    assert done == ["collected", "returned"] * 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no /proc/self/smaps")
+def test_a_server_has_no_huge_pages_and_others_have_them_again() -> None:
+    pytest.importorskip("nicegui")
+    pytest.importorskip("numpy._core.multiarray")
+
+    def is_huge() -> bool:
+        array = np.ones(2**20, np.float64)  # 8 MB
+        place, found = array.ctypes.data + array.nbytes // 2, False
+        for line in Path("/proc/self/smaps").read_text().splitlines():
+            if bounds := re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line):
+                found = int(bounds[1], 16) <= place < int(bounds[2], 16)
+            elif found and line.startswith("VmFlags:"):
+                return "hg" in line.split()
+        raise AssertionError(place)
+
+    return_memory()  # large arrays are maps of their own again, whatever was trained before
+    before = is_huge()
+    with server._settled():
+        assert not is_huge()
+    assert is_huge() is before
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import signal
@@ -22,6 +23,8 @@ from unnoise.images.formats import urls
 if TYPE_CHECKING:
     import uvicorn
 
+SOON = 5.0
+"""Seconds after a page was forgotten until its memory is returned, with that of others."""
 MORE_PORTS = 20
 """Ports that are tried after the first where none was asked for."""
 
@@ -114,16 +117,64 @@ def _settled() -> Iterator[None]:
     41,000 are not those of PyTorch and other modules. So nobody is answered for 0.14 s, and seldom:
     180,000 blocks of memory waited for it, with others in between. Without the modules it may come
     more often. Of what NiceGUI looks at when it starts, objects of PyTorch would warn.
+
+    Large arrays get small pages of memory. NumPy asks for huge ones, also for those that a look at
+    an image has in the heap; when they are gone, Linux fills such places again: a server that
+    nobody used grew by 17 MB within half a minute.
     """
     usual = gc.get_threshold()
     gc.collect()
     gc.freeze()
     gc.set_threshold(*usual[:2], 1)
+    _tidy_after_pages()
+    huge = _huge_pages(False)
     try:
         yield
     finally:
+        _huge_pages(huge)
         gc.set_threshold(*usual)
         gc.unfreeze()
+
+
+def _huge_pages(wanted: bool) -> bool:
+    """Whether NumPy asks Linux for huge pages, and what it did before.
+
+    The variable of the environment that is documented for it is read once, before the page, and the
+    jobs would have it, too.
+    """
+    try:
+        from numpy._core import multiarray
+
+        return bool(multiarray._set_madvise_hugepage(wanted))  # type: ignore[attr-defined]
+    except (ImportError, AttributeError):  # another NumPy
+        return wanted
+
+
+def _tidy_after_pages() -> None:
+    """Soon after pages were forgotten, return to the system what they took.
+
+    Else their garbage waits for that of others, who may come the next day, and what is free of the
+    heap stays taken. It takes 3 to 26 ms of the processor.
+    """
+    import nicegui
+
+    from unnoise.nets.device import release_memory
+
+    waiting = False
+
+    def tidy() -> None:
+        nonlocal waiting
+        waiting = False
+        gc.collect()
+        release_memory()
+
+    def want() -> None:
+        nonlocal waiting
+        if not waiting:
+            waiting = True
+            asyncio.get_running_loop().call_later(SOON, tidy)
+
+    nicegui.app.on_delete(want)
 
 
 @contextlib.contextmanager
