@@ -107,16 +107,21 @@ def test_far_from_all_measurements_the_filling_is_constant() -> None:
     np.testing.assert_allclose(found, x[:, :100].mean())
 
 
-def test_large_planes_are_filled_in_parts_like_small_ones() -> None:
+@pytest.mark.parametrize("turned", [False, True])
+def test_large_planes_are_filled_in_parts_like_small_ones(turned: bool) -> None:
+    """Wide ones and tall ones."""
     rng = np.random.default_rng(3)
     x = rng.normal(size=(60, 4500)).astype(np.float32)
     excluded = holes(x.shape, 0.01) | (np.arange(4500) % 1500 < 90)
     parts = [slice(1500 * i, 1500 * (i + 1)) for i in range(3)]
-    whole = fill(x, excluded)
+
+    def filled(part: slice) -> np.ndarray:
+        plane, marks = x[:, part], excluded[:, part]
+        return fill(plane.T, marks.T).T if turned else fill(plane, marks)
+
+    whole = filled(slice(None))
     for part in parts:  # the middle of every part knows nothing of the others
-        alone = fill(x[:, part], excluded[:, part])[:, 300:1200]
-        middle = whole[:, part][:, 300:1200]
-        np.testing.assert_array_equal(alone[:, :], middle)
+        np.testing.assert_array_equal(filled(part)[:, 300:1200], whole[:, part][:, 300:1200])
 
 
 @pytest.mark.parametrize("corner", [(0, 0), (63, 0), (20, 63)])
@@ -200,3 +205,28 @@ def test_wide_holes_take_as_few_filters_as_narrow_ones(monkeypatch: pytest.Monke
     plane[10, 10] = np.nan
     fill(plane, np.isnan(plane))
     assert max(widths) <= 8
+
+
+def test_planes_that_were_filled_last_are_kept_and_no_more_of_them() -> None:
+    x = np.random.default_rng(8).normal(size=(1, 1, 1, 4, 40, 48))
+    bad = holes(x.shape, 0.2)
+    whole = PixelMask.of_planes(x, bad, None)
+    planes = {key: PlaneMask(plane.excluded) for key, plane in whole.planes.items()}
+
+    def looked_up(cache: int, order: list[int]) -> list[int]:
+        mask = PixelMask((40, 48), planes, cache=cache)
+        found: list[int] = []
+
+        def raw(key: tuple[int, int, int, int]) -> np.ndarray:
+            found.append(key[3])
+            return np.asarray(x[key])
+
+        for z in order:
+            picks = (*[np.array([0])] * 3, np.array([z]), np.arange(40), np.arange(48))
+            block = mask.filled(x[:, :, :, z : z + 1], picks, raw)
+            np.testing.assert_array_equal(block[0, 0, 0, 0], fill(x[0, 0, 0, z], bad[0, 0, 0, z]))
+        return found
+
+    two = 2 * x[0, 0, 0, 0].nbytes
+    assert looked_up(two, [0, 1, 0, 1, 0, 2, 0, 2, 1, 0]) == [0, 1, 2, 1, 0]
+    assert looked_up(0, [0, 0, 1, 1, 0]) == [0, 1, 0], "the last one stays, however large"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from synthetic import white
 from tiny import CPU, tiny, two_steps, untrained
 from unnoise.config.config import Config
 from unnoise.errors import InputError, ModelError
+from unnoise.images.levels import Level
 from unnoise.images.together import PENDING
 from unnoise.models import folder
 from unnoise.models.build import ready
@@ -99,6 +101,63 @@ def test_a_folder_of_a_later_version_is_told_as_such(tmp_path: Path) -> None:
     config.write_text(config.read_text().replace("format: 2", "format: 3"))
     with pytest.raises(ModelError, match="newer unnoise"):
         folder.load(tmp_path / "m")
+
+
+def test_names_that_are_no_names_are_refused_before_anything_is_done() -> None:
+    model, _ = untrained(X, tiny())
+    for call in (lambda: folder.save(3, model), lambda: folder.load(3)):  # type: ignore[arg-type]
+        with pytest.raises(InputError, match=r"folder is 3 .*like 'my\.model'"):
+            call()
+
+
+@pytest.mark.parametrize("name", [folder.CONFIG, folder.WEIGHTS])
+def test_what_is_missing_is_named(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ModelError, match="there is no model folder"):
+        folder.load(tmp_path / "m")
+    folder.save(tmp_path / "m", untrained(X, tiny())[0])
+    (tmp_path / "m" / name).unlink()
+    with pytest.raises(ModelError, match=f"not an unnoise model folder: it lacks {name}"):
+        folder.load(tmp_path / "m")
+
+
+def test_the_history_of_a_training_is_a_line_for_each_validation(tmp_path: Path) -> None:
+    model, _ = untrained(X, tiny())
+    history = [{"step": 1, "loss": 0.5}, {"step": 2, "loss": 0.25, "stage": "group 1"}]
+    folder.save(tmp_path / "m", model, history)
+    lines = (tmp_path / "m" / folder.LOG).read_text().splitlines()
+    assert [json.loads(line) for line in lines] == history
+    folder.save(tmp_path / "m", model)
+    assert not (tmp_path / "m" / folder.LOG).exists()
+
+
+def test_a_training_that_is_over_does_not_go_on(tmp_path: Path) -> None:
+    model, _ = untrained(X, tiny())
+    folder.save(tmp_path / "m", model, [], {"step": 1})
+    folder.save(tmp_path / "m", model)
+    with pytest.raises(ModelError, match=r"has no resume\.pt, so its training cannot go on"):
+        folder.load_state(tmp_path / "m")
+
+
+def test_models_of_every_brightness_and_their_seconds_keep_their_own(tmp_path: Path) -> None:
+    """Every weight another, so that none could be taken for that of a neighbour."""
+    kinds = [untrained(X, tiny(seed=seed))[0] for seed in range(4)]
+    bright, dim, second, third = kinds
+    levels = [Level((mean,), (1.0,)) for mean in (10.0, 20.0, 30.0)]
+    dim = replace(dim, level=levels[1], second=EnsembleMember(second, 0.25))
+    model = replace(bright, level=levels[0], others=(dim, replace(third, level=levels[2])))
+    folder.save(tmp_path / "m", model)
+    found = folder.load(tmp_path / "m")
+    assert [part.level for part in found.levels] == levels
+    assert found.others[0].second is not None
+    assert found.others[0].second.share == 0.25
+    assert found.second is found.others[1].second is None
+    read = [part for level in found.levels for part, _ in level.members]
+    for one, other in zip(read, (bright, dim, second, third), strict=True):
+        assert one.weights.keys() == other.weights.keys()
+        assert all(torch.equal(one.weights[name], w) for name, w in other.weights.items())
+    folder.save(tmp_path / "alone", bright)
+    assert "others" not in (tmp_path / "alone" / folder.CONFIG).read_text()
+    assert folder.load(tmp_path / "alone").others == ()
 
 
 @pytest.mark.parametrize("targets", [False, True])

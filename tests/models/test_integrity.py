@@ -19,11 +19,13 @@ from synthetic import photon_ground
 from tiny import two_steps, untrained
 from unnoise.config.config import Config
 from unnoise.errors import InputError, ModelError
+from unnoise.images.levels import Level
 from unnoise.images.normalization import ChannelStatistics
 from unnoise.models import folder
 from unnoise.models.folder import CONFIG, RESUME, WEIGHTS, load_state
 from unnoise.models.integrity import fault
 from unnoise.models.model import EnsembleMember, Model
+from unnoise.models.record import JoinedFrames
 
 X = photon_ground((40, 44))
 
@@ -219,6 +221,52 @@ def test_names_of_weights_are_those_of_the_net(broken: Path) -> None:
     for changed in ({**weights, "more": torch.zeros(2)}, dict(list(weights.items())[1:]), {}):
         save_file(changed, broken / WEIGHTS)
         assert_refused(broken)
+
+
+def test_one_number_that_cannot_be_is_enough(whole: Path) -> None:
+    normed = folder.load(whole)
+    for name, words in (("running_var", "variances"), ("weight", "finite")):
+        key = next(k for k in normed.weights if k.endswith(name) and normed.weights[k].numel() > 1)
+        weight = normed.weights[key].clone()
+        weight.view(-1)[1] = -1 if words == "variances" else torch.nan
+        assert words in fault(replace(normed, weights={**normed.weights, key: weight}))
+
+
+@pytest.mark.parametrize(
+    ("mean", "level", "words"),
+    [
+        ([0.0, 0.0], (1.0, 1.0), ""),
+        (0.0, (1.0, 1.0), "list of numbers"),
+        ([0.0], (1.0, 1.0), "do not fit each other"),
+        ([0.0, 0.0], None, "do not fit each other"),
+        ([0.0, 0.0], (1.0,), "another number of channels"),
+        ([0.0, np.nan], (1.0, 1.0), "finite"),
+    ],
+)
+def test_all_groups_are_looked_at(
+    of_two: Model, mean: Any, level: tuple[float, ...] | None, words: str
+) -> None:
+    """What is wrong is in the last of three."""
+    own = Level((1.0, 2.0), (1.0, 1.0))
+    right = replace(of_two, level=own)
+    last = replace(
+        of_two,
+        affine=replace(of_two.affine, mean=np.array(mean)),
+        level=None if level is None else Level(level, level),
+    )
+    found = fault(replace(right, others=(right, last)))
+    assert words in found
+    assert bool(words) == bool(found)
+
+
+def test_only_the_shipped_net_joins_frames(of_two: Model) -> None:
+    joined = JoinedFrames("T", 2)
+    assert "shipped net" in fault(replace(of_two, joined=joined))
+    shipped, _ = untrained(X, Config.preset(method="instant"))
+    assert fault(replace(shipped, joined=joined)) == ""
+    assert "as many channels" in fault(
+        replace(shipped, joined=replace(joined, blur=((0.5, 1),) * 2))
+    )
 
 
 class Evil:

@@ -18,6 +18,7 @@ import yaml
 
 import unnoise
 from unnoise.models.folder import load
+from unnoise.models.migration import upgraded
 from unnoise.training.resume import resume
 
 HERE = Path(__file__).parent / "format_1"
@@ -95,3 +96,57 @@ def test_it_is_written_as_a_folder_of_today(tmp_path: Path, name: str) -> None:
     assert again.provenance == model.provenance
     x = np.random.default_rng(0).poisson(30, (40, 40)).astype(np.uint16)
     assert np.array_equal(again.predict(x), model.predict(x))
+
+
+def test_everything_that_was_known_of_an_origin_has_a_place() -> None:
+    """As version 0.1.0 wrote it of a model of two candidates whose noise was split."""
+    model = {"kind": "curve", "levels": [0.0, 1.0], "variances": [1.0, 2.0]}
+    known = {
+        "noise": [model],
+        "relative_error": [0.25],
+        "correlated": ["X"],
+        "dependence": [0.5],
+        "memorised": [[1.0, 0.5]],
+        "familiar": [None],
+    }
+    whole = {
+        "steps": 7,
+        "road": "n2v",
+        "risks": {"n2v": 0.5, "r2r": 0.75},
+        "centre": {"used": True},
+        "calibration": {"variance_ratio": 1.5},
+        "independent": ["Y"],
+    }
+    split = [{"noise": {**model, "variances": [3.0, 4.0]}, "rho": [[1.0]]}]
+
+    def found(**origin: object) -> dict[str, Any]:
+        values = {"format": 1, "channels": [0], "centre": {"width": 4}, "origin": whole | origin}
+        return upgraded(values)
+
+    both = found(known=known, recorruption=split)
+    assert both["noise"] == {
+        "models": [split[0]["noise"]],
+        "relative_error": [0.25],
+        "correlated": ["X"],
+        "independent": ["Y"],
+        "autocorrelation": [[[1.0]]],
+    }
+    assert both["record"] == {
+        "dependence": [0.5],
+        "memorised": [[1.0, 0.5]],
+        "looks": [None],
+    }
+    assert both["choice"] == {"candidate": "n2v", "risks": {"n2v": 0.5, "r2r": 0.75}}
+    assert both["posterior"] == {"width": 4}
+    assert both["posterior_test"] == {"used": True}
+    assert both["coverage"] == {"variance_ratio": 1.5}
+    assert both["provenance"] == {"steps": 7}
+    assert found(known=known)["noise"] == {
+        **both["noise"],
+        "models": [model],
+        "autocorrelation": [],
+    }
+    alone = found(recorruption=split)
+    assert alone["noise"] == {**both["noise"], "relative_error": [1.0], "correlated": [""]}
+    assert "record" not in alone
+    assert "noise" not in found()

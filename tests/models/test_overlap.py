@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -71,10 +72,13 @@ def test_what_the_reader_raises_is_raised_at_its_place(error: BaseException) -> 
 
 def test_closing_ends_the_thread_and_the_source() -> None:
     closed: list[str] = []
+    made: list[int] = []
 
     def source() -> Iterator[int]:
         try:
-            yield from range(1000)
+            for n in range(1000):
+                made.append(n)
+                yield n
         finally:
             closed.append(threading.current_thread().name)
 
@@ -84,6 +88,7 @@ def test_closing_ends_the_thread_and_the_source() -> None:
     items.close()
     assert not threads()
     assert closed == ["unnoise-reader"]
+    assert len(made) < 10
 
 
 def test_ctrl_c_while_an_item_is_used_ends_the_thread() -> None:
@@ -186,6 +191,85 @@ def test_the_next_call_tells_what_went_wrong_before() -> None:
 
     with pytest.raises(OSError, match="no space left"):
         block()
+
+
+def test_calls_after_one_that_failed_are_taken_and_not_made() -> None:
+    """Whoever goes on after the error is told waits for no thread, and is told once."""
+    found, failed = list[int](), threading.Event()
+
+    def fail() -> None:
+        failed.set()
+        raise OSError(28, "no space left")
+
+    def block() -> None:
+        with Behind() as writer:
+            writer(fail)
+            assert failed.wait(WAIT)
+            for n in range(100):
+                with contextlib.suppress(OSError):
+                    writer(found.append, n)
+
+    worker = threading.Thread(target=block, daemon=True)
+    worker.start()
+    worker.join(WAIT)
+    assert not worker.is_alive()
+    assert found == []
+
+
+def test_the_end_waits_for_calls_that_take_their_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overlap, "TICK", 0.005)
+    begun, go, found = threading.Event(), threading.Event(), list[int]()
+
+    def first() -> None:
+        begun.set()
+        assert go.wait(WAIT)
+        found.append(1)
+
+    def block() -> None:
+        with Behind(room=1) as writer:
+            writer(first)
+            assert begun.wait(WAIT)
+            writer(found.append, 2)  # there is no room behind it
+            threading.Timer(0.05, go.set).start()
+
+    worker = threading.Thread(target=block, daemon=True)
+    worker.start()
+    worker.join(WAIT)
+    assert not worker.is_alive()
+    assert found == [1, 2]
+
+
+def test_closing_waits_for_a_source_that_takes_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(overlap, "TICK", 0.005)
+    begun, go = threading.Event(), threading.Event()
+
+    def source() -> Iterator[int]:
+        yield 1
+        begun.set()
+        assert go.wait(WAIT)
+        yield 2
+
+    items = ahead(source())
+    assert next(items) == 1
+    assert begun.wait(WAIT)
+    threading.Timer(0.05, go.set).start()
+    items.close()
+    assert go.is_set()
+    assert not threads()
+
+
+def test_a_program_ends_though_a_thread_hangs() -> None:
+    """The interpreter waits for the end of every thread that is no daemon."""
+    found: list[bool] = []
+
+    def source() -> Iterator[int]:
+        found.append(threading.current_thread().daemon)
+        yield 1
+
+    assert list(ahead(source())) == [1]
+    with Behind() as writer:
+        writer(lambda: found.append(threading.current_thread().daemon))
+    assert found == [True, True]
 
 
 def test_a_source_may_take_its_time(monkeypatch: pytest.MonkeyPatch) -> None:

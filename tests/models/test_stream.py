@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images import axes as ax
 from unnoise.images.image import Image
+from unnoise.images.levels import Level
 from unnoise.models import stream
 from unnoise.models.frame_tiles import Ready
 from unnoise.models.predict import predict
@@ -110,6 +112,21 @@ def test_filters_that_need_the_plane_get_the_plane(monkeypatch: pytest.MonkeyPat
         plan = Plan.of(Ready(model, image, device="cpu"), {"Y": 7})
         assert plan.count == (count or plan.count)
         assert (plan.sides[-2:] == (40, 44)) == (method == "tv")
+
+
+def test_tiles_have_room_in_the_largest_of_the_nets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plan is for the models of every brightness."""
+    x = 10 + white((96, 96))
+    models = [untrained(x, tiny(net={"filters": filters}))[0] for filters in (4, 16)]
+    image = Image.from_array(x)
+    most = max(m.memory for m in Ready(models[1], image, device="cpu").jobs[0].members)
+    monkeypatch.setattr(stream, "ROOM", {2: 60**2 * most})
+    small, large = (Plan.of(Ready(model, image, device="cpu"), {}).tile for model in models)
+    assert max(large) < min(small)
+    for one, other in (models, models[::-1]):
+        dim, bright = (Level((mean,), (1.0,)) for mean in (1.0, 9.0))
+        both = replace(one, level=dim, others=(replace(other, level=bright),))
+        assert Plan.of(Ready(both, image, device="cpu"), {}).tile == large
 
 
 def test_what_fits_is_one_piece_whatever_its_chunks() -> None:

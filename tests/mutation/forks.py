@@ -16,6 +16,8 @@ BROKEN = 99
 """Exit code of a fork where not a test failed, but what tries them."""
 ASLEEP = 30.0
 """Seconds in which a process computes nothing before it counts as a deadlock."""
+BUSY = 10
+"""How many times as long as its computing a process may take, on a machine with other work."""
 
 
 def in_a_fork(call: Callable[[], object]) -> None:
@@ -58,20 +60,26 @@ def start(call: Callable[[], int], out: Path) -> int:
 
 
 def wait(child: int, limit: float) -> str:
-    """``killed``, ``survived`` or ``no end`` (of time, or asleep), which is killed as well."""
+    """``killed``, ``survived`` or ``no end``, which is ended: a mutant that tests see as well.
+
+    That is after so many CPU seconds, or `BUSY` times as long by the clock: a thread that asks
+    again and again whether something has come computes a little for ever.
+    """
     import psutil
 
     process = psutil.Process(child)
-    moved, last = time.monotonic(), -1.0
+    begun = moved = time.monotonic()
+    last = -1.0
     while True:
         found, status = os.waitpid(child, os.WNOHANG)
         if found:
             _end(child)
             return {0: "survived", BROKEN: "error"}.get(os.waitstatus_to_exitcode(status), "killed")
         spent = sum(process.cpu_times()[:4])
+        now = time.monotonic()
         if spent > last + 0.02:
-            moved, last = time.monotonic(), spent
-        if spent > limit or time.monotonic() - moved > ASLEEP:
+            moved, last = now, spent
+        if spent > limit or now - moved > ASLEEP or now - begun > BUSY * limit:
             _end(child)
             os.waitpid(child, 0)
             return "no end"

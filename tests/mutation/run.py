@@ -6,9 +6,9 @@ the tests that pass the changed line, quickest first, until one fails. So a muta
 a second, where a process of its own, as of mutmut or Cosmic Ray, pays several seconds for PyTorch
 alone. What changes at import is tried in a process that has not imported it.
 
-What was tried is in the ledger, so that a run that is stopped goes on; a mutant is tried anew once
-its module changed, and a survivor once the tests did. Survivors are judged in ``judged.tsv``; the
-exit code is 1 where one is not. With ``tests`` on the path:
+What was tried is in the ledger (`mutation.ledger`), so that a run goes on where another one ended.
+Survivors are judged in ``judged.tsv``; the exit code is 1 where one is not. With ``tests`` on the
+path:
 
     python -m mutation.run                # all groups
     python -m mutation.run tiles axes     # two of them
@@ -22,16 +22,25 @@ import importlib
 import json
 import os
 import random
-import resource
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from mutation.changed import Changed, exchange, preload
 from mutation.forks import in_a_fork, start, wait
-from mutation.groups import GROUPS, ROOT, digest_of, path
+from mutation.groups import GROUPS, ROOT, path
+from mutation.ledger import (
+    SEEN,
+    Entry,
+    code_of,
+    digest_of_test,
+    holds,
+    judged,
+    remember,
+    remembered,
+    tidy,
+)
 from mutation.mutants import Mutant, mutants, mutated
 from mutation.testing import Watch, files_of, run_items, run_pytest, survey, tests_of
 
@@ -39,8 +48,7 @@ SAMPLE = 100
 """Mutants of a group."""
 LIMIT = 5.0
 """CPU seconds above twice the usual ones, after which tests count as without an end."""
-JUDGED = Path(__file__).with_name("judged.tsv")
-LIVES = ("survived", "no test")
+RUNS = "runs: "
 LIBRARIES = "numpy scipy.ndimage scipy.stats scipy.special torch skimage pydantic pytest hypothesis"
 
 
@@ -65,7 +73,8 @@ def main() -> int:
         drawn = sample(group, options.sample, options.seed)
         if not options.table:
             try_all(group, drawn, options.folder)
-        left += summary(group, drawn, options.folder)
+            tidy()
+        left += summary(group, drawn)
     return int(left > 0)
 
 
@@ -84,16 +93,10 @@ def try_all(group: str, drawn: list[tuple[str, Mutant]], folder: Path) -> None:
     """
     files, digest = files_of(group)
     kept = folder / f"{group.replace(' ', '_')}-{digest}.json"
-    todo, known = list[tuple[str, Mutant]](), ledger(folder)
+    todo, known = list[tuple[str, Mutant]](), remembered()
     for module, mutant in drawn:
         entry = known.get(f"{module} {mutant.key}")
-        # What was killed stays so: only new tests can matter to the others.
-        same = entry is not None and entry["source"] == digest_of([path(module)])
-        if (
-            not same
-            or entry["outcome"] == "error"
-            or (entry["outcome"] in LIVES and entry["tests of"] != digest)
-        ):
+        if entry is None or not holds(entry, code_of(path(module).read_text(), mutant), files):
             todo.append((module, mutant))
     if not todo:
         return
@@ -155,73 +158,48 @@ def try_one(
     digest: str,
 ) -> None:
     """Run tests with a mutant in a fork, and tell the ledger."""
-    out, outcome = folder / f"output-{os.getpid()}", "no test"
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    out, outcome, by = folder / f"output-{os.getpid()}", "no test", ""
 
     def call() -> int:
-        code = changed()
-        print(f"\n{watch.failed[0] if watch.failed else f'ended with {code}'}")
-        return code
+        watch.told = lambda name: print(f"\n{RUNS}{name}" if name else "", flush=True)
+        return changed()
 
     if tests:
         usual = sum(seen["seconds"][t] for t in tests)
         outcome = wait(start(call, out), LIMIT + 2 * usual)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    entry = {
-        "name": f"{module} {mutant.key}",
-        "line": mutant.line,
-        "outcome": outcome,
-        "by": out.read_text().splitlines()[-1] if outcome == "killed" else "",
-        "tests": len(tests),
-        "cpu": round(cpu, 2),
-        "source": digest_of([path(module)]),
-        "tests of": digest,
-        "date": time.strftime("%Y-%m-%d"),
-    }
-    with (folder / "ledger.jsonl").open("a") as file:
-        file.write(json.dumps(entry) + "\n")
-    out.unlink(missing_ok=True)
-    print(f"{outcome:9}{cpu:6.1f} s  {entry['name']}", flush=True)
+        begun = [x for x in out.read_text(errors="replace").splitlines() if x.startswith(RUNS)]
+        by = begun[-1].removeprefix(RUNS) if begun and outcome in SEEN else ""
+        out.unlink()
+    name, code = f"{module} {mutant.key}", code_of(path(module).read_text(), mutant)
+    remember(Entry(name, outcome, code, digest_of_test(by) if by else digest))
+    print(f"{outcome:9} {name}  {by}", flush=True)
 
 
-def ledger(folder: Path) -> dict[str, dict[str, Any]]:
-    """The last entry of every mutant; what was cut by a kill is no entry."""
-    found: dict[str, dict[str, Any]] = {}
-    file = folder / "ledger.jsonl"
-    for line in file.read_text().splitlines() if file.exists() else []:
-        try:
-            entry = json.loads(line)
-        except ValueError:
-            continue
-        found[entry["name"]] = entry
-    return found
+def summary(group: str, drawn: list[tuple[str, Mutant]]) -> int:
+    """Print a line of the table, and survivors that nobody judged; their number.
 
-
-def judged() -> dict[str, str]:
-    """Why a survivor is no fault, by its name."""
-    lines = JUDGED.read_text().splitlines()
-    return dict(line.split("\t", 1) for line in lines if line and not line.startswith("#"))
-
-
-def summary(group: str, drawn: list[tuple[str, Mutant]], folder: Path) -> int:
-    """Print a line of the table, and survivors that nobody judged; their number."""
-    known, reasons = ledger(folder), judged()
-    names = [f"{module} {mutant.key}" for module, mutant in drawn]
-    tried = [known[n] for n in names if n in known]
-    lives = [e for e in tried if e["outcome"] in LIVES]
-    told = [e for e in lives if reasons.get(e["name"], "").startswith("equivalent")]
-    missing = [e for e in lives if e["name"] not in reasons]
-    killed = len(tried) - len(lives)
-    share = 100 * killed / max(len(tried) - len(told), 1)
-    cpu = sum(e["cpu"] for e in tried)
+    What lives does so until a new test has killed it; a kill counts while its test is the same.
+    """
+    known, reasons, files = remembered(), judged(), files_of(group)[0]
+    killed, lives = 0, list[str]()
+    for module, mutant in drawn:
+        name, code = f"{module} {mutant.key}", code_of(path(module).read_text(), mutant)
+        entry = known.get(name)
+        if entry is not None and entry.lives and entry.code == code:
+            lives.append(name)
+            if name not in reasons:
+                print(f"    not judged: {name} (line {mutant.line}, {entry.outcome})")
+        elif entry is not None and holds(entry, code, files):
+            killed += 1
+    tried = killed + len(lives)
+    told = sum(reasons.get(name, "").startswith("equivalent") for name in lives)
+    accepted = sum(reasons.get(name, "").startswith("accepted") for name in lives)
+    missing = len(lives) - told - accepted
     print(
-        f"| {group} | {len(tried)} | {killed} | {len(told)} | {len(lives) - len(told)} "
-        f"| {share:.0f} % | {cpu:.0f} s |"
+        f"| {group} | {tried} | {killed} | {told} | {accepted} | {missing} "
+        f"| {100 * killed / max(tried - told, 1):.0f} % |"
     )
-    for entry in missing:
-        print(f"    not judged: {entry['name']} (line {entry['line']}, {entry['outcome']})")
-    return len(missing)
+    return missing
 
 
 if __name__ == "__main__":

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import ast
+import os
+import select
+import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mutation.groups import GROUPS, ROOT, path
+from mutation import forks, ledger
+from mutation.groups import DIGITS, GROUPS, ROOT, digest_of, path
+from mutation.ledger import Entry, code_of, digest_of_test, holds, judged
 from mutation.mutants import mutants, mutated
-from mutation.run import judged, sample
+from mutation.run import sample
 
 SOURCE = '''
 def f(x, *, n: int | None = 2) -> int | None:
@@ -64,3 +71,103 @@ def test_judgements_are_of_mutants_that_there_are() -> None:
     for name, reason in judged().items():
         assert name in keys, "a judgement of code that is gone: take the line away"
         assert reason.startswith(("equivalent: ", "accepted: "))
+
+
+def test_an_entry_holds_as_long_as_its_function_and_its_test_are_the_same(tmp_path: Path) -> None:
+    files = [tmp_path / "test_a.py", tmp_path / "b.py"]
+    tests = "def test_f(x):\n    assert f({})\n"
+    files[0].write_text(tests.format(1))
+    files[1].write_text('class B:\n    """>>> f(1)"""\n')
+    first = next(m for m in mutants(SOURCE) if m.where)
+    code = code_of(SOURCE, first)
+    assert code == code_of(f"import os\n{SOURCE}\nN = 2\n", replace(first, line=first.line + 1))
+    assert code != code_of(SOURCE.replace("x += min", "x -= min"), first)
+    own = digest_of_test(f"{files[0]}::test_f[1.5-B]")
+    example, other = (digest_of_test(f"{files[1]}::m.b.{name}") for name in ("B.of", "gone"))
+    assert len({own, example, other}) == 3
+    assert other == digest_of(files[1:])
+    seen = Entry("m f: x", "killed", code, own)
+    kills = [replace(seen, tests=test) for test in (own, example, other)]
+    lives = replace(seen, outcome="survived", tests=digest_of(files))
+    broken = replace(lives, outcome="error")
+    assert all(holds(entry, code, files) for entry in (*kills, lives))
+    assert not holds(broken, code, files)
+    assert not holds(replace(lives, tests=own), code, files), "of one test, not of all"
+    assert not any(holds(entry, "another", files) for entry in (*kills, lives))
+    files[0].write_text(tests.format(1) + tests.format(2).replace("_f", "_g"))
+    assert all(holds(entry, code, files) for entry in kills), "each of its test"
+    assert not holds(lives, code, files), "the new test may see it"
+    files[0].write_text(tests.format(3))
+    assert [holds(entry, code, files) for entry in kills] == [False, True, True]
+
+
+def test_the_ledger_keeps_the_last_entry_of_each_mutant_that_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "LEDGER", tmp_path / "ledger.tsv")
+    module = "images.together"
+    keys = [m.key for m in mutants(path(module).read_text())]
+    names = [f"{module} {key}" for key in (keys[3], keys[1], "gone: 1 -> 2")]
+    entries = [Entry(name, "survived", "0" * DIGITS, "1" * DIGITS) for name in names]
+    later = replace(entries[0], outcome="killed")
+    for entry in (*entries, later):
+        ledger.remember(entry)
+    with (tmp_path / "ledger.tsv").open("a") as file:
+        file.write(f"{names[1]}\tkilled\t01")  # a run that was killed meanwhile
+    known = {names[0]: later, names[1]: entries[1]}
+    assert ledger.remembered() == {**known, names[2]: entries[2]}
+    ledger.tidy()
+    assert ledger.remembered() == known
+    lines = (tmp_path / "ledger.tsv").read_text().splitlines()[1:]
+    assert lines == sorted(lines)
+    assert len(lines) == 2
+    assert [file.name for file in tmp_path.iterdir()] == ["ledger.tsv"]
+
+
+def spin() -> int:
+    while True:
+        pass
+
+
+def wait_for_a_child() -> int:
+    os.fork()
+    while True:
+        time.sleep(60)
+
+
+def ask_again_and_again() -> int:
+    """Neither busy nor asleep."""
+    while True:
+        time.sleep(0.1)
+        end = time.process_time() + 0.03
+        while time.process_time() < end:
+            pass
+
+
+@pytest.mark.parametrize(
+    ("call", "outcome", "limit", "busy"),
+    [
+        (spin, "no end", 0.2, 1000),
+        (wait_for_a_child, "no end", 1000, 1000),
+        (ask_again_and_again, "no end", 1000, 0.001),
+        (int, "survived", 1000, 1000),
+        (lambda: 1, "killed", 1000, 1000),
+    ],
+)
+def test_a_mutant_without_an_end_is_ended_with_all_that_it_started(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    call: Callable[[], int],
+    outcome: str,
+    limit: float,
+    busy: float,
+) -> None:
+    monkeypatch.setattr(forks, "ASLEEP", 0.3)
+    monkeypatch.setattr(forks, "BUSY", busy)
+    reading, writing = os.pipe()  # whoever lives keeps its end open
+    child = forks.start(call, tmp_path / "out")
+    os.close(writing)
+    assert forks.wait(child, limit) == outcome
+    assert select.select([reading], [], [], 30) == ([reading], [], [])
+    assert os.read(reading, 1) == b""
+    os.close(reading)

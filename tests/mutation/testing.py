@@ -15,8 +15,8 @@ from typing import Any
 from mutation.groups import GROUPS, ROOT, digest_of, path
 from mutation.mutants import Mutant
 
-ENOUGH = 4.0
-"""CPU seconds of a mutant's tests; the longest are left out, which would tell little more."""
+ENOUGH = 30.0
+"""CPU seconds of a mutant's tests; the longest are left out. Only a survivor takes them all."""
 
 FIRST = os.environ.get("MUTATION_FIRST", "")
 """A word in the names of tests that are tried before others, as those that are new."""
@@ -98,7 +98,8 @@ def files_of(group: str) -> tuple[list[Path], str]:
     """The files of tests of a group, its modules among them for their examples; their digest."""
     modules, patterns = GROUPS[group]
     found = sorted({f for p in patterns for f in (ROOT / "tests").glob(p)})
-    files = [f for file in found for f in (file.rglob("test_*.py") if file.is_dir() else [file])]
+    within = ((sorted(f.rglob("test_*.py")) if f.is_dir() else [f]) for f in found)
+    files = [file for some in within for file in some]
     files += [path(m) for m in modules]
     return files, digest_of(files)
 

@@ -12,6 +12,7 @@ from skimage import data
 
 import unnoise
 from unnoise.errors import InputError
+from unnoise.images import axes as ax
 from unnoise.images.image import Image
 from unnoise.noise.excluded_pixels import with_mask
 
@@ -155,6 +156,27 @@ def test_masks_are_of_the_image_or_of_its_planes(axes: str) -> None:
         assert (~marks.reshape(-1, 40, 50) == plane).all()
 
 
+@pytest.mark.parametrize(
+    ("axes", "shape", "of_mask"),
+    [
+        ("TCYX", (1, 2, 40, 50), (2, 40, 50)),  # without what has a length of 1
+        ("TZYX", (3, 1, 40, 50), (3, 40, 50)),
+        ("YX", (1, 50), (1, 50)),
+        ("TYX", (2, 50, 1), (50, 1)),
+    ],
+)
+def test_lengths_of_1_may_be_left_out_of_a_mask_or_not(
+    axes: str, shape: tuple[int, ...], of_mask: tuple[int, ...]
+) -> None:
+    x = np.random.default_rng(3).normal(100, 9, shape)
+    known = np.random.default_rng(4).random(of_mask) < 0.8
+    assert known.any()
+    marks = with_mask(x, known, axes=axes).excluded()
+    assert marks is not None
+    whole = known.reshape(shape) if known.size == x.size else np.broadcast_to(known, shape)
+    np.testing.assert_array_equal(marks, ~ax.to_canonical(whole, axes))
+
+
 def test_masks_that_do_not_fit_or_leave_nothing_are_refused() -> None:
     x = np.random.default_rng(0).normal(size=(32, 40))
     with pytest.raises(InputError, match=r"mask has shape \(40, 32\)"):
@@ -296,6 +318,15 @@ def test_masked_arrays_come_back_as_such_and_their_hidden_values_are_never_used(
         np.testing.assert_array_equal(result.data[hidden], given.data[hidden])
         results.append(result.data[~hidden])
     np.testing.assert_array_equal(*results)
+
+
+def test_what_a_masked_array_hides_is_excluded_beside_what_a_mask_excludes() -> None:
+    rng = np.random.default_rng(12)
+    x, hidden, known = rng.normal(100, 9, (40, 50)), rng.random((40, 50)), rng.random((40, 50))
+    given = np.ma.MaskedArray(x, hidden < 0.1)
+    np.testing.assert_array_equal(excluded(with_mask(given)), hidden < 0.1)
+    both = with_mask(given, known > 0.2)
+    np.testing.assert_array_equal(excluded(both), (hidden < 0.1) | (known <= 0.2))
 
 
 def test_values_under_a_mask_are_never_used_and_come_back() -> None:

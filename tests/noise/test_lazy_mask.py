@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -119,6 +120,18 @@ def test_cells_of_wide_planes_agree_wherever_they_are_read(
         )
 
 
+def test_transparency_is_not_searched_and_frames_of_its_number_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x = np.random.default_rng(7).poisson(60, (3, 2, 64, 72)).astype(np.uint16)
+    x[:, 1, :, 20:] = 0  # transparent there: padding, were it a picture
+    x[1, 0, 30, 40] = 9000
+    image = replace(Image.from_array(x, "TCYX"), alpha=1)
+    found = lazy(monkeypatch, image, "TCYX").excluded()  # type: ignore[arg-type]
+    assert found is not None
+    assert np.argwhere(found).tolist() == [[0, 1, 0, 0, 30, 40]]
+
+
 def test_only_what_is_read_is_searched(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lazy_mask, "LOOK", 3 * 64 * 64)
     pixels = Spied(np.random.default_rng(4).poisson(60, (50, 64, 64)))
@@ -142,10 +155,32 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert mask._bytes == sum(found.nbytes for found in mask._found.values()) <= 3000
 
 
-def test_notes_are_of_the_parts_that_were_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
-    image = lazy(monkeypatch, movie(), "TYX")
-    notes = image.mask.notes  # type: ignore[union-attr]
-    assert any(n.startswith("of 6 parts that were looked at, ") and "padding" in n for n in notes)
+@pytest.mark.parametrize("name", IMAGES)
+def test_notes_are_those_of_the_whole_where_all_parts_were_looked_at(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    x, axes, options = IMAGES[name]
+    whole, image = with_mask(x, axes=axes, **options), lazy(monkeypatch, x, axes, **options)
+    assert whole.mask is not None
+    assert image.mask is not None
+    told = [f"of {len(x)} parts that were looked at, {line}" for line in whole.mask.notes]
+    assert list(image.mask.notes) == told
+    assert bool(told) == (name != "clean")
+
+
+def test_a_cell_of_a_wide_plane_without_measurements_is_read_as_zeros(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """There is no other plane that could stand in for it."""
+    monkeypatch.setattr(lazy_mask, "WHOLE", 0)
+    monkeypatch.setattr(lazy_mask, "CELL", 128)
+    x = np.random.default_rng(8).poisson(60, (100, 300)).astype(np.float32)
+    x[:, :200] = np.nan
+    image = lazy(monkeypatch, x, "YX")
+    found = image.read()[0, 0, 0, 0]
+    assert not found[:, :128].any()
+    assert np.isfinite(found).all()
+    np.testing.assert_array_equal(found[:, 200:], x[:, 200:])
 
 
 def test_what_cannot_be_denoised_is_refused_before(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -342,7 +342,7 @@ def _mirror(
     y, x = np.nonzero(wide)
     ny, nx, d = near_y[y, x], near_x[y, x], distance[y, x]
     # The pixel at distance 1 takes the value of the rim, that at distance 2 the one behind it.
-    back = 1 - 1 / np.maximum(d, 1)
+    back = 1 - 1 / d
     my = _inside(ny + np.rint((ny - y) * back).astype(np.intp), out.shape[0])
     mx = _inside(nx + np.rint((nx - x) * back).astype(np.intp), out.shape[1])
     lost = excluded[my, mx]  # as in a narrow bridge between two regions: its rim goes on

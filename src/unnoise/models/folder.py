@@ -100,13 +100,12 @@ def save(
     """
     expect("folder", folder, (str, os.PathLike), "a name like 'my.model'")
     place = Path(os.path.realpath(folder))  # through a link, what it points to is replaced
-    check_place(Path(folder), overwrite=True)
+    check_place(Path(folder), overwrite=True)  # and make the folders above it
     files = _files(model, history, state)
     try:
         if place.exists() and not fresh:
             replace_files(place, files)
             return
-        place.parent.mkdir(parents=True, exist_ok=True)
         with replacing(place) as part:
             part.mkdir()
             write_files(part, files)

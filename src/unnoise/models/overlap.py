@@ -105,8 +105,8 @@ class Behind:
         self._check()
         self._queue.put((function, given))
 
-    def __exit__(self, *error: Any) -> None:
-        if error[0] is not None:
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        if kind is not None:
             self._stopped.set()
         while self._thread.is_alive():
             try:
@@ -116,7 +116,7 @@ class Behind:
             break
         while self._thread.is_alive():
             self._thread.join(TICK)
-        if error[0] is None:
+        if kind is None:
             self._check()
 
     def _check(self) -> None:

@@ -67,7 +67,7 @@ class Plan:
         is_whole = any(job.is_whole for job in jobs)
         sides, tile = {}, []
         for k in ORDER:
-            chunk = min(max(chunks.get(k, 1), 1), n[k])
+            chunk = min(chunks.get(k, 1), n[k])
             sides[k] = chunk
             if k not in room:
                 continue
