@@ -77,9 +77,12 @@ def test_a_lone_hole_is_filled_from_the_pixels_that_touch_it() -> None:
     assert 1 <= fill(square, hole)[16, 16] < 1.5
 
 
-def test_padding_continues_the_picture_as_the_mirror_of_numpy_does() -> None:
-    """The rim is repeated, as by ``np.pad(mode="symmetric")``: the oracle."""
-    inner = np.random.default_rng(0).normal(100, 9, (80, 40))
+@pytest.mark.parametrize("side", [40, 20])
+def test_padding_continues_the_picture_as_the_mirror_of_numpy_does(side: int) -> None:
+    """The rim is repeated, as by ``np.pad(mode="symmetric")``: the oracle; of a picture that is
+    narrower than its padding the mirror image has a mirror image.
+    """
+    inner = np.random.default_rng(0).normal(100, 9, (80, side))
     pad = 30
     for where in ((0, 0), (pad, 0), (0, pad)):
         width = ((0, 0), where)

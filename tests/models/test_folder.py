@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -83,6 +85,17 @@ def test_places_that_a_model_must_not_take_are_refused(
     folder.check_place(Path("."), overwrite=True)
     with pytest.raises(InputError, match="No space"):
         folder.check_place(tmp_path / "new", overwrite=False, nbytes=2**62)
+
+
+def test_a_disk_may_be_filled_to_its_last_byte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = shutil.disk_usage(tmp_path)
+    for free, needed, fits in ((1000, 1000, True), (1000, 1001, False), (0, 0, True)):
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, n=free: used._replace(free=n))
+        given = {"nbytes": needed} if needed else {}
+        with contextlib.nullcontext() if fits else pytest.raises(InputError, match="No space"):
+            folder.check_place(tmp_path / "m", overwrite=False, **given)
 
 
 def test_a_folder_takes_no_more_than_it_is_said_to_need(tmp_path: Path) -> None:

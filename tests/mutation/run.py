@@ -79,10 +79,15 @@ def main() -> int:
 
 
 def sample(group: str, size: int, seed: int) -> list[tuple[str, Mutant]]:
-    """The mutants of a group that are tried: (module, mutant)."""
+    """The mutants of a group that are tried: (module, mutant).
+
+    The first of all in a random order, so that a larger sample holds the smaller one; those that
+    were tried before, whatever came of it, are the first of all: other code, and so another order,
+    leaves the sample as it was but for what is gone.
+    """
     every = [(m, mutant) for m in GROUPS[group][0] for mutant in mutants(path(m).read_text())]
-    # The first of all in a random order: a larger sample holds the smaller one.
-    return random.Random(f"{seed} {group}").sample(every, len(every))[:size]
+    drawn, known = random.Random(f"{seed} {group}").sample(every, len(every)), remembered()
+    return sorted(drawn, key=lambda each: f"{each[0]} {each[1].key}" not in known)[:size]
 
 
 def try_all(group: str, drawn: list[tuple[str, Mutant]], folder: Path) -> None:

@@ -183,6 +183,30 @@ def test_a_cell_of_a_wide_plane_without_measurements_is_read_as_zeros(
     np.testing.assert_array_equal(found[:, 200:], x[:, 200:])
 
 
+def test_as_many_cells_and_finds_are_kept_as_there_is_room_for_the_last_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(lazy_mask, "WHOLE", 0)
+    monkeypatch.setattr(lazy_mask, "CELL", 64)
+    x = np.random.default_rng(9).poisson(60, (60, 256)).astype(np.float32)
+    x[::7, ::5] = np.nan
+    whole = with_mask(x)
+    monkeypatch.setattr(lazy_mask, "CELLS", 2)
+    pixels = Spied(x)
+    image = lazy(monkeypatch, Image(pixels, "YX"), "YX")  # type: ignore[arg-type]
+    agree(image, whole, {})
+    mask: Any = image.mask
+    assert list(mask._cells) == [(0, 2), (0, 3)]
+    monkeypatch.setattr(lazy_mask, "KEPT", 1)
+    for cell in (0, 1, 3):
+        where = {"X": slice(64 * cell, 64 * cell + 9)}
+        agree(image, whole, where)
+        before = pixels.asked
+        agree_on_marks = image.excluded(where)
+        assert agree_on_marks is not None
+        assert pixels.asked == before, "what was found last is kept, whatever its size"
+
+
 def test_what_cannot_be_denoised_is_refused_before(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lazy_mask, "MOST", 2)
     x = np.full((9, 20, 20), np.nan)
@@ -195,6 +219,11 @@ def test_what_cannot_be_denoised_is_refused_before(monkeypatch: pytest.MonkeyPat
         lazy(monkeypatch, counts, "ZYX", nodata=7)
     counts[6, 3, 3] = 8
     assert lazy(monkeypatch, counts, "ZYX", nodata=7).read().size
+    known = np.zeros((9, 20, 20))
+    with pytest.raises(InputError, match="no pixel that is a measurement"):
+        lazy(monkeypatch, counts, "ZYX", mask=known)
+    known[6, 3, 3] = 1
+    assert lazy(monkeypatch, counts, "ZYX", mask=known).read().size
     x = np.random.default_rng(5).normal(9, 1, (9, 20, 20))
     assert lazy(monkeypatch, x, "ZYX", nan="refuse").excluded() is None
     x[8, 1, 1] = np.inf

@@ -182,7 +182,7 @@ def _axes_of_mask(image: Image, shape: Sequence[int]) -> str | None:
     n = image.sizes
     options = [image.axes, "".join(k for k in image.axes if n[k] > 1)]
     without = [k for k in image.axes if k != "C"]
-    options += ["".join(without[i:]) for i in range(len(without) - 1)]
+    options += ["".join(without[i:]) for i in range(len(without))]
     for option in options:
         if tuple(n[k] for k in option) == tuple(shape) and "Y" in option and "X" in option:
             return option
