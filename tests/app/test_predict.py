@@ -101,7 +101,7 @@ def test_rounded_results_are_known_to_be(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).poisson(0.2, (64, 64)).astype(np.uint8)
     x = Image.from_array(pixels)
     model = unnoise.train(x, config=TINY)
-    for dtype, warned in ((None, True), ("float32", False)):
+    for dtype, warned in (("uint8", True), (None, False), ("float32", False)):
         shown: list[DenoisedPlane] = []
         writing = OutputOptions(None, dtype, True)
         for _ in predict_file(model, x, tmp_path / "o.tif", None, writing, "cpu", shown):

@@ -57,7 +57,11 @@ class Places:
         """What would be read and written."""
         for image, result, spread in zip(self.images, self.results, self.spreads, strict=True):
             also = f" and {spread}" if spread else ""
-            makes = f"give {result}{also} ({self.writing.type_of(image)})" if result else "be read"
+            makes = (
+                f"give {result}{also} ({self.writing.type_of(image, result)})"
+                if result
+                else "be read"
+            )
             yield f"{image.path or image.name} ({_size(image)}) would {makes}"
         if self.model:
             yield f"the model would be kept in {self.model}"
@@ -71,7 +75,7 @@ class Places:
                 "shape": list(image.shape),
                 "dtype": str(image.dtype),
                 "output": result and str(result),
-                "output_dtype": result and str(self.writing.type_of(image)),
+                "output_dtype": result and str(self.writing.type_of(image, result)),
                 "uncertainty": spread and str(spread),
             }
             for image, result, spread in zip(self.images, self.results, self.spreads, strict=True)

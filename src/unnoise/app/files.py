@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections import defaultdict
@@ -23,6 +24,7 @@ from unnoise.images.image import Image, as_image
 from unnoise.images.pixel_types import pixel_type
 from unnoise.noise.artifacts.realign import realigned
 from unnoise.noise.excluded_pixels import with_mask
+from unnoise.noise.fractions import needs_fractions
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,8 @@ class OutputOptions:
     out : str or None
         File or folder; by default beside the input.
     dtype : str or None
-        Type of the pixels; by default that of the input.
+        Type of the pixels; by default that of the input, or float32 where it has so few grey
+        levels that fractions matter.
     overwrite : bool
         Whether existing results may be replaced.
     tta : bool or None
@@ -216,8 +219,14 @@ class OutputOptions:
         """Results of this type where no other was asked for."""
         return replace(self, dtype=str(dtype) if self.dtype is None else self.dtype)
 
-    def type_of(self, image: Image) -> np.dtype:
-        """The dtype of the result."""
+    def type_of(self, image: Image, place: Path) -> np.dtype:
+        """The dtype of the result: float32 where fewer levels would cost too much."""
+        if self.dtype is None and needs_fractions(image):
+            with contextlib.suppress(InputError):  # formats of whole numbers
+                kind = np.dtype(np.float32)
+                return formats.create(
+                    place, image, dtype=kind, overwrite=True, compress=self.compress
+                ).dtype
         return pixel_type(self.dtype or image.dtype)
 
 
@@ -331,7 +340,15 @@ def check_outputs(
     needed: dict[Path, int] = defaultdict(int)
     told: list[Message] = []
     for image, target, spread in zip(images, targets, spreads, strict=True):
-        for place, dtype in ((target, writing.type_of(image)), (spread, np.dtype(np.float32))):
+        kind = writing.type_of(image, target)
+        if writing.dtype is None and kind != image.dtype:
+            told.append(
+                Message(
+                    f"{target} gets {kind}: of so few grey levels the fractions matter, which "
+                    f"{image.dtype} has not; --dtype {image.dtype} keeps the type"
+                )
+            )
+        for place, dtype in ((target, kind), (spread, np.dtype(np.float32))):
             if place is not None:
                 output = writing.create(place, image, dtype)
                 output.check()

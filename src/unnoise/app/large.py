@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 
@@ -94,7 +95,7 @@ class Sharing:
             )
         return run_of(int(k), int(n), count)
 
-    def wanted(self, image: Image, writing: OutputOptions) -> bool:
+    def wanted(self, image: Image, place: Path, writing: OutputOptions) -> bool:
         """Whether the pieces of a result are kept."""
         shared = self.in_parts or self.workers > 1 or self.dask or of_torchrun().size > 1
         if writing.out is not None and isinstance(urls.place(writing.out), urls.Url):
@@ -106,7 +107,7 @@ class Sharing:
             return False
         if self.resume or shared:
             return True
-        size = writing.type_of(image).itemsize
+        size = writing.type_of(image, place).itemsize
         for sides in image.shape:
             size *= sides
         return size > LARGE
@@ -249,7 +250,7 @@ def _finished(
     if work.spread:
         yield Saved(work.spread)
     try:
-        rounded = work.writing.type_of(image).kind in "ui"
+        rounded = pieces.result.writer.dtype.kind in "ui"
         if plane is not None:
             found = show(model, plane, work.device, rounded=rounded, copies=wanted)
     except Exception as error:

@@ -154,7 +154,7 @@ class Pieces:
     def __init__(self, work: Work, model: Model, image: Image) -> None:
         self.work, self.model, self.image = work, model, image
         writing = work.writing
-        dtype = writing.type_of(image)
+        dtype = writing.type_of(image, work.result)
         self.result = Unfinished(writing.create(work.result, image, dtype))
         self.spread = None
         if work.spread is not None:

@@ -113,7 +113,7 @@ def predict_files(
     for result, spread in zip(results, spreads, strict=True):
         unfinished.tidy(result, *filter(None, [spread]))
     several = list(zip(images, results, spreads, strict=True))
-    alone = [work for work in several if in_memory or not sharing.wanted(work[0], writing)]
+    alone = [work for work in several if in_memory or not sharing.wanted(*work[:2], writing)]
     own = [place for _, *both in alone for place in both if place is not None]
     with all_claimed(own):  # a large result is claimed by those who share it
         yield from check_outputs(images, results, spreads, writing)
@@ -138,7 +138,7 @@ def predict_files(
                     yield Warned(unlike)
                 which, source = image.metadata.get("which", ""), batch.place(image)
                 work = Work(str(folder), source, which, result, spread, reading, writing, device)
-                if sharing.wanted(image, writing) and not in_memory:
+                if sharing.wanted(image, result, writing) and not in_memory:
                     wanted = shown is not None and len(shown) < MOST_SHOWN
                     plane = yield from predict_large(work, model, image, sharing, wanted=wanted)
                     if wanted and shown is not None and plane is not None:
@@ -214,7 +214,7 @@ def _written(
     """Denoise one image into its files, and judge it."""
     started = time.monotonic()
     plane = MiddlePlane(image, model.channels[:MOST_CHANNELS])
-    dtype = writing.type_of(image)
+    dtype = writing.type_of(image, target)
     wanted = shown is not None and len(shown) < MOST_SHOWN
     found: DenoisedPlane | None = None
     stop: KeyboardInterrupt | None = None
@@ -268,7 +268,7 @@ def _written(
 def copy_file(image: Image, target: Path, writing: OutputOptions) -> Generator[Event]:
     """Write an image as it is, in the type that its result would have."""
     places = list(itertools.product(*(range(image.sizes[k]) for k in "STZ")))
-    with writing.create(target, image, writing.type_of(image)) as out:
+    with writing.create(target, image, writing.type_of(image, target)) as out:
         for done, at in enumerate(places, 1):
             where = {k: slice(i, i + 1) for k, i in zip("STZ", at, strict=True)}
             out.write(where, image.original(where))

@@ -162,7 +162,7 @@ def expected_prediction(model: Model, images: Sequence[Image], device: torch.dev
     taken = []
     for _ in range(2):
         started = time.perf_counter()
-        predict_array(model, piece, device=where)
+        predict_array(model, piece, device=where, dtype="float32")
         taken.append(time.perf_counter() - started)
     pixel = taken[-1] / pixels_to_compute(model, piece, device=where)
     return OVERHEAD + pixel * sum(pixels_to_compute(model, image, device=where) for image in images)
@@ -196,7 +196,7 @@ def _seconds(
         taken = []
         for _ in range(1 + AGAIN[own.ndim]):
             started = clock()
-            predict_array(own, piece, device=where)
+            predict_array(own, piece, device=where, dtype="float32")
             taken.append(clock() - started)
         # The first time memory is taken and kept.
         pixel = statistics.median(taken[1:]) / pixels_to_compute(own, piece, device=where)

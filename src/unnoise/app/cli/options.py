@@ -101,7 +101,7 @@ FixScan = Annotated[
 Dtype = Annotated[
     str | None,
     typer.Option(
-        help="Type of the result, e.g. float32. Default: as the input.",
+        help="Type of the result, e.g. uint16. Default: as the input; float32 for few counts.",
         autocompletion=completion.TYPES,
     ),
 ]
