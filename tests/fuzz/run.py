@@ -18,12 +18,15 @@ import atexit
 import os
 import re
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from pathlib import Path
+from types import ModuleType
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parents[1] / "src")]
@@ -42,18 +45,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("targets", nargs="*", help="names out of targets.TARGETS; default: all")
     parser.add_argument("--folder", type=Path, default=Path(".fuzz"))
-    parser.add_argument("--seconds", type=int, default=120, help="of a slice")
+    parser.add_argument("--seconds", type=int, default=120, help="of the processor, for a slice")
     parser.add_argument("--table", action="store_true", help="what was done, and nothing else")
     parser.add_argument("--anew", action="store_true", help="what older code did does not count")
-    parser.add_argument("--runs", type=int, default=ledger.ENOUGH, help=argparse.SUPPRESS)
-    parser.add_argument("--child", help=argparse.SUPPRESS)
     parser.add_argument("--only", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.only:
-        one_alone(options.child, options.only)
-        return 0
-    if options.child:
-        fuzz(options.child, options)
+        one_alone(options.targets[0], options.only)
         return 0
     if not options.table:
         options.folder.mkdir(parents=True, exist_ok=True)
@@ -68,16 +66,17 @@ def _slices(options: argparse.Namespace) -> set[str]:
     Targets that are named get one slice each, if they are not done.
     """
     broken: set[str] = set()
+    codes = {name: ledger.code_of(name) for name in options.targets or _names()}
     while True:
         done = ledger.sums(ledger.rows(), anew=options.anew)
-        names = [name for name in options.targets or _names() if name not in broken]
-        left = [n for n in names if not ledger.is_enough(done.get(n, Counter()))]
+        left = [
+            n for n in codes if not ledger.is_enough(done.get(n, Counter())) and n not in broken
+        ]
         for name in sorted(left, key=lambda n: done.get(n, Counter())["seconds"]):
             options.runs = ledger.ENOUGH - done.get(name, Counter())["executions"]
-            code = ledger.code_of(name)  # as it was when the slice began
             executions, seconds, fault = slice_of(name, options)
             ledger.add(
-                ledger.Row(name, executions, seconds, int(bool(fault)), code, ledger.today())
+                ledger.Row(name, executions, seconds, int(bool(fault)), codes[name], ledger.today())
             )
             print(
                 f"{name:16} {executions:>9,} executions, {seconds:7.1f} s of the processor, "
@@ -93,41 +92,49 @@ def _names() -> list[str]:
     """The targets whose packages are installed."""
     from importlib.util import find_spec
 
-    from fuzz.targets import TARGETS
+    return [name for name, target in _targets().TARGETS.items() if find_spec(target.needs)]
 
-    return [name for name, target in TARGETS.items() if find_spec(target.needs)]
+
+def _targets() -> ModuleType:
+    """The targets, with code that tells where it was: imported once, for all slices."""
+    import atheris
+
+    with atheris.instrument_imports(include=["unnoise"]):
+        from fuzz import targets
+    return targets
 
 
 def slice_of(name: str, options: argparse.Namespace) -> tuple[int, float, str]:
     """Fuzz a target for a while in a process of its own: executions, seconds, and the fault."""
-    from fuzz.targets import FOLDER, in_memory
-
-    command = [sys.executable, __file__, "--child", name, "--folder", str(options.folder)]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    with tempfile.TemporaryDirectory(dir=in_memory(), prefix="unnoise-fuzz-") as place:
-        run = subprocess.run(
-            [*command, "--seconds", str(options.seconds), "--runs", str(options.runs)],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            env={**os.environ, FOLDER: place},
-        )
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    count = re.findall(r"number_of_executed_units:\s*(\d+)", run.stderr)
-    kept = re.findall(r"Test unit written to (\S+)", run.stderr)
-    fault = kept[-1] if kept else "" if run.returncode == 0 else f"exit code {run.returncode}"
-    if "-timeout-" in fault and not _hangs(command, fault):
+    targets = _targets()
+    log = options.folder / f"{_plain(name)}.log"
+    with tempfile.TemporaryDirectory(dir=targets.in_memory(), prefix="unnoise-fuzz-") as place:
+        child = os.fork()
+        if child == 0:
+            os.environ[targets.FOLDER] = place
+            for number, path in ((1, os.devnull), (2, log)):
+                os.dup2(os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY), number)
+            try:
+                fuzz(name, options)
+            except BaseException:
+                traceback.print_exc()
+            os._exit(1)  # as libFuzzer did not end it
+        _, status, used = os.wait4(child, 0)
+    told, code = log.read_text("utf-8", "replace"), os.waitstatus_to_exitcode(status)
+    count = re.findall(r"number_of_executed_units:\s*(\d+)", told)
+    kept = re.findall(r"Test unit written to (\S+)", told)
+    fault = kept[-1] if kept else "" if code == 0 else f"exit code {code}"
+    if "-timeout-" in fault and not _hangs(name, fault):
         fault = ""  # others kept the processor busy: libFuzzer counts a minute of the clock
-    if fault:
-        (options.folder / f"{_plain(name)}.log").write_text(run.stderr)
-    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return int(count[-1]) if count else 0, round(seconds, 1), fault
+    if not fault:
+        log.unlink()
+    return int(count[-1]) if count else 0, round(used.ru_utime + used.ru_stime, 1), fault
 
 
-def _hangs(command: list[str], place: str) -> bool:
+def _hangs(name: str, place: str) -> bool:
     """Whether an input takes too long of the processor, too."""
-    return subprocess.run([*command, "--only", place], capture_output=True).returncode != 0
+    command = [sys.executable, __file__, name, "--only", place]
+    return subprocess.run(command, capture_output=True).returncode != 0
 
 
 def one_alone(name: str, place: Path) -> None:
@@ -143,14 +150,13 @@ def one_alone(name: str, place: Path) -> None:
 
 def fuzz(name: str, options: argparse.Namespace) -> None:
     """Fuzz a target in this process, which libFuzzer ends."""
-    import atheris
-
-    with atheris.instrument_imports(include=["unnoise"]):
-        from fuzz import targets
     import logging
     import random
     import warnings
 
+    import atheris
+
+    targets = _targets()
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
     target, folder = targets.TARGETS[name], options.folder
@@ -162,7 +168,6 @@ def fuzz(name: str, options: argparse.Namespace) -> None:
     for i, seed in enumerate(found):
         (seeds / str(i)).write_bytes(seed)
     flags = [
-        f"-max_total_time={options.seconds}",
         f"-runs={options.runs}",
         f"-timeout={12 * HANGS}",
         f"-rss_limit_mb={MEMORY}",
@@ -172,11 +177,15 @@ def fuzz(name: str, options: argparse.Namespace) -> None:
         f"-seed={time.time_ns() % 2**31}",
     ]
 
+    end = time.process_time() + options.seconds
+
     def one(data: bytes) -> None:
         start = time.process_time()
         targets.tried(data, target)
-        spent = time.process_time() - start
-        assert spent < HANGS, f"{spent:.1f} s of the processor"
+        now = time.process_time()
+        assert now - start < HANGS, f"{now - start:.1f} s of the processor"
+        if now > end:  # of the processor, which libFuzzer does not count
+            os.kill(os.getpid(), signal.SIGUSR1)
 
     for seed in found:  # what is loaded at the first use counts to none of them
         targets.tried(seed, target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,40 +39,52 @@ def ser(path: Path, stack: np.ndarray, unit: str = "s") -> Path:
 
 def dm3(path: Path, array: np.ndarray, scale: float = 0.5, unit: str = "nm") -> Path:
     """A picture of DigitalMicrograph."""
+    return _dm(path, array, scale, unit, "i")
+
+
+def dm4(path: Path, array: np.ndarray, scale: float = 0.5, unit: str = "nm") -> Path:
+    """The same with sizes of 64 bits, and one before each tag."""
+    return _dm(path, array, scale, unit, "q")
+
+
+def _dm(path: Path, array: np.ndarray, scale: float, unit: str, size: str) -> Path:
     number, kind = DM_TYPES[array.dtype.str[1:]]
-    sizes = [("", _value(5, "<I", n)) for n in array.shape[::-1]]
-    one = [("Origin", _value(6, "<f", 0.0)), ("Scale", _value(6, "<f", scale))]
-    one.append(("Units", _array(4, np.array([ord(c) for c in unit], "<u2"))))
-    steps = [("", _group(one))] * array.ndim
+    value, group, list_ = partial(_value, size), partial(_group, size), partial(_array, size)
+    sizes = [("", value(5, "<I", n)) for n in array.shape[::-1]]
+    one = [("Origin", value(6, "<f", 0.0)), ("Scale", value(6, "<f", scale))]
+    one.append(("Units", list_(4, np.array([ord(c) for c in unit], "<u2"))))
+    steps = [("", group(one))] * array.ndim
     data = [
-        ("Calibrations", _group([("Dimension", _group(steps))])),
-        ("Data", _array(kind, array.ravel())),
-        ("DataType", _value(5, "<I", number)),
-        ("Dimensions", _group(sizes)),
-        ("PixelDepth", _value(5, "<I", array.itemsize)),
+        ("Calibrations", group([("Dimension", group(steps))])),
+        ("Data", list_(kind, array.ravel())),
+        ("DataType", value(5, "<I", number)),
+        ("Dimensions", group(sizes)),
+        ("PixelDepth", value(5, "<I", array.itemsize)),
     ]
-    picture = _group([("ImageData", _group(data)), ("ImageTags", _group([]))])
-    body = _group([("ImageList", _group([("", picture)]))])[1]
-    path.write_bytes(struct.pack(">iii", 3, len(body) + 8, 1) + body + bytes(8))
+    picture = group([("ImageData", group(data)), ("ImageTags", group([]))])
+    body = group([("ImageList", group([("", picture)]))])[1]
+    head = struct.pack(f">i{size}i", 3 if size == "i" else 4, len(body) + 8, 1)
+    path.write_bytes(head + body + bytes(8))
     return path
 
 
-def _entry(name: str, tag: tuple[int, bytes]) -> bytes:
+def _entry(size: str, name: str, tag: tuple[int, bytes]) -> bytes:
     kind, content = tag
-    return struct.pack(">BH", kind, len(name)) + name.encode() + content
+    told = struct.pack(">q", len(content)) if size == "q" else b""
+    return struct.pack(">BH", kind, len(name)) + name.encode() + told + content
 
 
-def _group(tags: list[tuple[str, Any]]) -> tuple[int, bytes]:
-    content = b"".join(_entry(*tag) for tag in tags)
-    return 20, struct.pack(">BBi", 1, 0, len(tags)) + content
+def _group(size: str, tags: list[tuple[str, Any]]) -> tuple[int, bytes]:
+    content = b"".join(_entry(size, *tag) for tag in tags)
+    return 20, struct.pack(f">BB{size}", 1, 0, len(tags)) + content
 
 
-def _value(kind: int, form: str, value: float) -> tuple[int, bytes]:
-    return 21, b"%%%%" + struct.pack(">ii", 1, kind) + struct.pack(form, value)
+def _value(size: str, kind: int, form: str, value: float) -> tuple[int, bytes]:
+    return 21, b"%%%%" + struct.pack(f">2{size}", 1, kind) + struct.pack(form, value)
 
 
-def _array(kind: int, values: np.ndarray) -> tuple[int, bytes]:
-    return 21, b"%%%%" + struct.pack(">iiii", 3, 20, kind, values.size) + values.tobytes()
+def _array(size: str, kind: int, values: np.ndarray) -> tuple[int, bytes]:
+    return 21, b"%%%%" + struct.pack(f">4{size}", 3, 20, kind, values.size) + values.tobytes()
 
 
 def emd(path: Path, array: np.ndarray, names: str, units: list[str]) -> Path:
@@ -84,4 +97,18 @@ def emd(path: Path, array: np.ndarray, names: str, units: list[str]) -> Path:
         for i, (name, unit) in enumerate(zip(names, units, strict=True)):
             axis = group.create_dataset(f"dim{i + 1}", data=np.arange(array.shape[i]) * 0.5)
             axis.attrs["name"], axis.attrs["units"] = name, unit
+    return path
+
+
+def blo(path: Path, scan: np.ndarray) -> Path:
+    """A scan (y, x, side, side) of diffraction patterns of 8 bits."""
+    height, width, side, _ = scan.shape
+    at, ends = 4096, 4096 + height * width
+    head = struct.pack(
+        "<6sHIIIHHHHH", b"IMGBLO", 0x102, at, ends, 131141, side, 0, width, height, 0
+    )
+    head += struct.pack("<ddIHId22d", 1.0, 1.0, 200000, 100, 10, 44000.0, *[0.0] * 22)
+    patterns = scan.reshape(-1, side * side)
+    frames = [struct.pack("<HI", 0x55AA, i) + one.tobytes() for i, one in enumerate(patterns)]
+    path.write_bytes(head.ljust(at, b"\0") + bytes(height * width) + b"".join(frames))
     return path

@@ -111,3 +111,12 @@ def write_xlif(path: Path, image: Project) -> Path:
     text = f'<LMSDataContainerHeader Version="2">{text}</LMSDataContainerHeader>'
     path.write_text(f'<?xml version="1.0"?>{text}', "utf-8")
     return path
+
+
+def write_project(path: Path, names: list[str]) -> Path:
+    """An XLEF whose images lie in other files."""
+    named = "".join(f'<Reference File="{name}" />' for name in names)
+    text = f'<Element Name="p"><Data><Experiment /></Data><Children>{named}</Children></Element>'
+    text = f'<LMSDataContainerHeader Version="2">{text}</LMSDataContainerHeader>'
+    path.write_text(f'<?xml version="1.0"?>{text}', "utf-8")
+    return path

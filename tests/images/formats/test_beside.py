@@ -21,6 +21,7 @@ from unnoise.images import formats
 from unnoise.images.formats import reader
 from unnoise.images.formats.beside import beside, check_beside
 
+from . import lif_files
 from .czi_files import Tile, write
 
 SECRET = np.full((64, 64), 4242, np.uint16)
@@ -66,14 +67,24 @@ def nrrd(folder: Path, other: str, encoding: str = "raw") -> Path:
     return place
 
 
-@pytest.mark.parametrize("make", [ome, nrrd])
+def leica(folder: Path, other: str) -> Path:
+    """A project whose image lies in another file."""
+    pixels = lif_files.Project("a", SECRET, "YX", {"Y": 1e-5, "X": 1e-5})
+    lif_files.write(folder.parent / "secret.lif", [pixels])
+    return lif_files.write_project(folder / "a.xlef", [other])
+
+
+@pytest.mark.parametrize("make", [ome, nrrd, leica])
 @pytest.mark.parametrize("absolute", [False, True])
 def test_names_that_lead_out_of_the_folder_are_refused(
     folder: Path, make: Callable[[Path, str], Path], absolute: bool
 ) -> None:
-    if make is nrrd:
-        pytest.importorskip("nrrd")
-    name = "secret.tif" if make is ome else "secret.raw"
+    package, name = {
+        ome: ("tifffile", "secret.tif"),
+        nrrd: ("nrrd", "secret.raw"),
+        leica: ("liffile", "secret.lif"),
+    }[make]
+    pytest.importorskip(package)
     other = str(folder.parent / name) if absolute else f"../{name}"
     with pytest.raises(InputError, match=OUTSIDE):
         formats.open(make(folder, other))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import struct
+import time
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,14 @@ from unnoise.errors import InputError
 from unnoise.images import formats
 from unnoise.images.acquisition import Acquisition
 
-from .lif_files import Project, write, write_description, write_lof, write_xlif
+from .lif_files import (
+    Project,
+    write,
+    write_description,
+    write_lof,
+    write_project,
+    write_xlif,
+)
 
 DATA = Path(__file__).parents[4] / "shared" / "data" / "formats" / "lif"
 # What readlif 0.6.6 reads in the order of the axes: start of its SHA-256.
@@ -119,6 +128,56 @@ def test_an_object_and_its_description_are_one_image(tmp_path: Path) -> None:
     (image,) = formats.open_all(formats.find([tmp_path]))
     assert (image.path, image.metadata["files"]) == (lof, [lof, xlif])
     assert described.metadata["files"] == [xlif, lof]
+
+
+def test_a_project_of_several_files(tmp_path: Path) -> None:
+    (tmp_path / "Below").mkdir()
+    projects = [Project(name, noise(3, 20, 24), "TYX", LENGTHS) for name in "abcd"]
+    write_lof(tmp_path / "a.lof", projects[0])
+    write_xlif(tmp_path / "Below" / "b.xlif", projects[1])
+    write(tmp_path / "c and d.lif", projects[2:])
+    inner = write_project(tmp_path / "Below" / "inner.xlef", ["B.XLIF"])  # as Windows finds it
+    place = write_project(tmp_path / "p.xlef", ["a.lof", r"below\inner.xlef", "c%20and%20d.lif"])
+    for path, some in ((inner, projects[1:2]), (place, projects)):
+        images = formats.open_all([path])
+        assert [image.metadata["title"] for image in images] == [one.name for one in some]
+        for image, one in zip(images, some, strict=True):
+            np.testing.assert_array_equal(image.data[1:, 3:, :5], one.pixels[1:, 3:, :5])
+    lost = write_project(tmp_path / "q.xlef", ["lost.lof"])
+    with pytest.raises(InputError, match=r"a file that it names is missing: .*lost\.lof"):
+        formats.open(lost)
+
+
+@pytest.mark.parametrize("names", [["p.xlef"], ["b.xlef", "b.xlef"], ["a.lof", "P.xlef"]])
+def test_a_project_that_names_a_file_twice_or_itself_is_refused_at_once(
+    tmp_path: Path, names: list[str]
+) -> None:
+    """Forty names of itself kept a reader busy for 6 s, some hundreds for hours."""
+    write_lof(tmp_path / "a.lof", Project("one", noise(20, 24), "YX", LENGTHS))
+    write_project(tmp_path / "b.xlef", ["a.lof"])
+    place = write_project(tmp_path / "p.xlef", names * 300)
+    start = time.process_time()
+    with pytest.raises(InputError, match="is named twice, or names itself"):
+        formats.open(place)
+    assert time.process_time() - start < 2
+
+
+def test_pixels_in_an_object_that_names_other_files_are_refused(tmp_path: Path) -> None:
+    """Each of its names would be opened when it is closed."""
+    project = Project("one", noise(3, 20, 24), "TYX", LENGTHS)
+    lof = write_lof(tmp_path / "a.lof", project)
+    xlif = write_description(tmp_path / "a.xlif", project, lof.name)
+    named = '<Children><Reference File="a.lof" /></Children><Memory '
+    size = 2 * (len(named) - len("<Memory "))
+    data = lof.read_bytes().replace("<Memory ".encode("utf-16-le"), named.encode("utf-16-le"))
+    at = data.index("<LMS".encode("utf-16-le")) - 13
+    head = np.frombuffer(data[at : at + 13], "<u4,<u4,<u1,<u4")[0].tolist()
+    fields = struct.pack("<IIBI", head[0], head[1] + size, head[2], head[3] + size // 2)
+    lof.write_bytes(data[:at] + fields + data[at + 13 :])
+    with pytest.raises(InputError, match=r"a\.lof is named twice, or names itself"):
+        formats.open(lof)
+    with pytest.raises(InputError, match=r"a\.lof holds pixels, and names other files"):
+        formats.open(xlif)
 
 
 def test_images_are_series_and_one_that_is_cut_off_does_not_hide_the_others(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from unnoise.images.acquisition import Acquisition, color, positive
+from unnoise.images.formats import _lif_references
 from unnoise.images.formats._series import Series
 from unnoise.images.formats.about import About
 from unnoise.images.formats.beside import check_beside
@@ -106,10 +107,15 @@ def _layout(sizes: Mapping[str, int], frame: tuple[str, ...]) -> Layout:
 @contextmanager
 def _file(path: Path) -> Iterator[Any]:
     """A file; what liffile logs about parts of it that are not used is of no interest."""
-    liffile = needs("liffile", "formats")
+    needs("liffile", "formats")
     logging.getLogger("liffile").setLevel(logging.CRITICAL)
-    with liffile.LifFile(path) as file:
-        yield file
+    try:
+        with _lif_references.opened(path, _root(path)) as file:
+            yield file
+    except FileNotFoundError as error:
+        if not path.exists():
+            raise
+        raise ValueError(f"a file that it names is missing: {error}") from error
 
 
 @contextmanager
@@ -124,11 +130,8 @@ def _opened(path: Path, number: int) -> Iterator[Callable[[tuple[int, ...]], Any
 def _images(path: Path) -> list[Image]:
     images, problems = [], []
     with _file(path) as file:
-        try:
-            found = list(file.images)
-        except FileNotFoundError as error:
-            raise ValueError(f"a file that it names is missing: {error}") from error
-        _check_files(path, found)
+        found = list(file.images)
+        check_beside(_root(path), (place for one in found for place in _pixel_files(one)))
         for number, one in enumerate(found):
             try:
                 images.append(_image(path, number, one, file.datetime))
@@ -144,12 +147,10 @@ def _images(path: Path) -> list[Image]:
     return images
 
 
-def _check_files(path: Path, images: Iterable[Any]) -> None:
-    """Refuse pixels outside the project; its folder ``Metadata`` may name files above itself."""
+def _root(path: Path) -> Path:
+    """All files of a project lie beside this one; its folder ``Metadata`` may name files above."""
     inner = path.parent.name.lower() == "metadata"
-    root = (path.parent if inner else path).absolute()
-    for one in images:
-        check_beside(root, _pixel_files(one))
+    return (path.parent if inner else path).absolute()
 
 
 def _pixel_files(one: Any) -> list[Path]:
