@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib
+import struct
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +18,7 @@ from unnoise.images import formats
 
 from .copies import pixels_of
 from .damaged import check_damage, refusal, shared
-from .em_files import dm3, emd, ser
+from .em_files import blo, dm3, dm4, emd, ser
 
 pytest.importorskip("rsciio")
 
@@ -56,10 +59,18 @@ def test_a_scan_of_patterns_is_refused() -> None:
     )
 
 
+def test_a_scan_that_was_made_here_is_refused_too(tmp_path: Path) -> None:
+    scan = blo(tmp_path / "a.blo", np.zeros((2, 3, 4, 4), np.uint8))
+    assert "4D-STEM scan, 2 x 3 places with a pattern of 4 x 4" in refusal(scan)
+
+
+@pytest.mark.parametrize("make", [dm3, dm4])
 @pytest.mark.parametrize("dtype", ["f4", "u2", "i2"])
-def test_a_picture_of_digital_micrograph(tmp_path: Path, dtype: str) -> None:
+def test_a_picture_of_digital_micrograph(
+    tmp_path: Path, dtype: str, make: Callable[..., Path]
+) -> None:
     array = pixels_of((8, 9), dtype)
-    image = formats.open(dm3(tmp_path / "a.dm3", array))
+    image = formats.open(make(tmp_path / f"a.{make.__name__}", array))
     np.testing.assert_array_equal(image.data[...], array)
     assert (image.axes, image.dtype, dict(image.scale)) == ("YX", dtype, {"Y": 0.5, "X": 0.5})
     assert formats.output_path(image).name == "a_denoised.ome.tif"
@@ -130,15 +141,48 @@ def test_nothing_under_gpl_is_imported_before_such_a_file_is_opened() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.parametrize("suffix", [".dm3", ".ser", ".emd"])
+LISTS = {
+    "structures of nothing": ([4, 20, 15, 0, 0], 2**31 - 1, "elements of 0 bytes"),
+    "texts of nothing": ([4, 20, 18, 0], 2**31 - 1, "elements of 0 bytes"),
+    "a text that goes back": ([2, 18], -40, "a tag of -40 bytes"),
+    "numbers beyond the end": ([3, 20, 3], 2**31 - 1, "longer than the rest"),
+    "unknown numbers": ([1], 99, "unknown type 99"),
+    "lists of lists": ([4, 20], 20, "unknown type 20"),
+    "a structure of texts": ([4, 15, 0, 1, 0], 18, "unknown type 18"),
+    "a text in three parts": ([4], 18, "unknown type 18 in 4 parts"),
+}
+"""Numbers of a value, the last of them, and what is said of it."""
+
+
+@pytest.mark.parametrize("version", [3, 4])
+@pytest.mark.parametrize("name", LISTS)
+def test_tags_of_digital_micrograph_that_do_not_end_are_refused_at_once(
+    tmp_path: Path, name: str, version: int
+) -> None:
+    """RosettaSciIO made two billion elements of 400 bytes, or went back in them for ever."""
+    numbers, last, said = LISTS[name]
+    place = (dm3 if version == 3 else dm4)(tmp_path / f"a.dm{version}", pixels_of((4, 5), "u2"))
+    data, size = place.read_bytes(), "i" if version == 3 else "q"
+    head = 8 + struct.calcsize(f">{size}")
+    (count,) = struct.unpack_from(f">{size}", data, head + 2)
+    fields = struct.pack(f">{len(numbers) + 1}{size}", *numbers, last)
+    tag = struct.pack(">BH4s", 21, 4, b"Text") + bytes(8 * (version == 4)) + b"%%%%" + fields
+    group = data[head : head + 2] + struct.pack(f">{size}", count + 1) + tag
+    place.write_bytes(data[:head] + group + data[head + 2 + len(struct.pack(f">{size}", 0)) :])
+    start = time.process_time()
+    assert said in refusal(place)
+    assert time.process_time() - start < 1
+
+
+@pytest.mark.parametrize("suffix", [".dm3", ".dm4", ".ser", ".emd"])
 def test_damaged_files_end_in_a_sentence(tmp_path: Path, suffix: str) -> None:
     array = pixels_of((1, 40, 36), "u2")
     whole = tmp_path / f"whole{suffix}"
-    if suffix == ".dm3":
-        dm3(whole, array[0])
+    if suffix in (".dm3", ".dm4"):
+        (dm3 if suffix == ".dm3" else dm4)(whole, array[0])
     elif suffix == ".ser":
         ser(whole, array)
     else:
         emd(whole, array[0], "yx", ["nm", "nm"])
-    end = 100 if suffix == ".dm3" else 1  # after the pixels comes their type
+    end = 100 if suffix in (".dm3", ".dm4") else 1  # after the pixels comes their type
     check_damage(tmp_path / f"a{suffix}", whole.read_bytes(), end=end)

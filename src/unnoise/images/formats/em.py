@@ -19,6 +19,7 @@ import numpy as np
 from unnoise.errors import InputError
 from unnoise.images import axes as ax
 from unnoise.images.acquisition import Acquisition
+from unnoise.images.formats import _dm_tags
 from unnoise.images.formats._series import Series
 from unnoise.images.formats.about import About
 from unnoise.images.formats.hdf5 import check_file
@@ -106,6 +107,8 @@ def _signals(path: Path) -> Iterator[list[dict[str, Any]]]:
     reader = needs(f"rsciio.{module}", "formats-em")
     if module == "emd":
         check_file(path)
+    elif module == "digitalmicrograph":
+        _dm_tags.check(path)
     logger = logging.getLogger("rsciio")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)
