@@ -23,6 +23,7 @@ import goals
 import movie_tables
 import plots
 import strong_tables
+import structured_table
 from common import HERE
 from stored import Results, Score
 
@@ -203,6 +204,8 @@ SECTIONS: dict[str, Callable[[Results], str]] = {
     "throughput": throughput,
     "correlated_report": lambda r: correlated(r, "report"),
     "correlated_dev": lambda r: correlated(r, "dev"),
+    "structured_report": lambda r: structured_table.table(r.records, "report"),
+    "structured_dev": lambda r: structured_table.table(r.records, "dev"),
     "movies_peers": lambda r: movie_tables.peers(
         r.records.get("movies_peers", {}), r.records.get("movies_movies", {}).get("rows", [])
     ),

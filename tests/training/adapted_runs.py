@@ -14,7 +14,8 @@ from unnoise.config.config import Config
 from unnoise.images.image import Image
 from unnoise.models.model import Model
 from unnoise.models.predict import predict_array
-from unnoise.quality.risk import Piece, RiskEstimate
+from unnoise.quality.risk import Piece
+from unnoise.quality.risk_estimate import RiskEstimate
 from unnoise.training.adapted import CandidateSearch
 from unnoise.training.nl_ridge import RIDGE
 from unnoise.training.plan import plan

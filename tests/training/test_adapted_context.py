@@ -17,7 +17,7 @@ from unnoise.images.neighbours import surrounded
 from unnoise.models.model import Model
 from unnoise.models.predict import predict_array
 from unnoise.quality.region import among
-from unnoise.quality.risk import RiskEstimate
+from unnoise.quality.risk_estimate import RiskEstimate
 from unnoise.training import adapted
 from unnoise.training import instant as stabilising
 from unnoise.training.adapted import CandidateSearch

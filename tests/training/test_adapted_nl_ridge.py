@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from synthetic import averaged, smooth
 from unnoise.models import folder as checkpoint
-from unnoise.training import adapted, own_net
+from unnoise.training import adapted
 from unnoise.training.adapted import CandidateSearch
 from unnoise.training.nl_ridge import RIDGE, TRUSTED
 
@@ -46,18 +47,18 @@ def test_nl_ridge_takes_the_place_of_a_training_that_cannot_win(
     assert np.array_equal(result(checkpoint.load(tmp_path / "m"), array), both)
 
 
-def test_nl_ridge_is_not_asked_where_noise_is_correlated_or_the_training_helps(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_nl_ridge_is_not_asked_where_the_training_helps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(adapted, "HOPE", 0.0)
     right = {"instant": [2.5, 2.0], "self-trained": [0.0, 2.0]}
     monkeypatch.setattr(CandidateSearch, "_estimate", judging(right))
     assert RIDGE not in finished(made(photons())).risks
-    monkeypatch.setattr(
-        CandidateSearch, "_estimate", judging({"instant": [0.0, 2.0], "self-trained": [2.5, 2.0]})
-    )
-    run = made(photons())
-    white = own_net.own_config(run._planned)
-    monkeypatch.setattr(own_net, "own_config", lambda planned: white)
-    monkeypatch.setattr(adapted.risk, "shaped", lambda noise: True)
-    assert RIDGE not in finished(run).risks
+
+
+def test_of_correlated_noise_it_is_told_what_instant_is_told() -> None:
+    """It once was not asked there."""
+    noisy = smooth((64, 64), 4, mean=100, sd=20) + 15 * averaged((64, 64), 3, 1)
+    run = finished(made(noisy))
+    assert RIDGE in run.risks
+    assert run._ridge is not None
+    assert run._ridge.weights["rho"].any()
+    assert torch.equal(run._ridge.weights["rho"], run._instant.weights["rho"])

@@ -248,7 +248,7 @@ METHODS: dict[str, Method] = {
         "noise known (--noise-model) or measurable, normal or of photons; may be correlated",
         "1",
         defaults={"recorruption": {}, "net": {}},
-        paper={**_REFERENCE, "recorruption": {"decay": 1.0}},
+        paper={**_REFERENCE, "recorruption": {"decay": 1.0, "nlridge": False}},
         build=f"{_METHODS}.r2r:build",
         context=True,
         only_mse="whose target is noisier than the image",

@@ -125,6 +125,9 @@ class Recorruption(Frozen):
     correlated: bool | None = None
     """Whether what is added is correlated as the noise was measured to be (gaussian); None: where
     it is. Patches are then turned by half turns only."""
+    nlridge: bool = True
+    """Whether the result is the mean with that of nlridge where noise is correlated; of planes, and
+    without a context."""
 
 
 class Pairs(Frozen):

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from unnoise.errors import InputError, expect, first_line
 from unnoise.models.build import DenoisingNet, ready
-from unnoise.models.model import Model
+from unnoise.models.model import Model, asks_nlridge
 from unnoise.nets.device import autocast, select_device, training_dtype
 from unnoise.nets.per_channel import PerChannel
 from unnoise.nets.unet import UNet
@@ -73,7 +73,8 @@ def check_model(model: Model, backend: str) -> None:
     Raises
     ------
     InputError
-        For a filter, and with ``onnx`` for anything but a U-Net.
+        For a filter, and with ``onnx`` for anything but a U-Net, or for one that is still to be
+        trained and may get another method beside it.
     """
     if backend == "bfloat16" and not _speeds_up(model):
         raise InputError(
@@ -82,6 +83,12 @@ def check_model(model: Model, backend: str) -> None:
         )
     if backend == "onnx" and any(m.config.net is None for m, _ in model.members):
         raise InputError(_refusal(model, "it is no U-Net"))
+    if backend == "onnx" and asks_nlridge(model) and model.record is None:  # not trained yet
+        raise InputError(
+            f"nlridge, which has a part in results of {model.config.method} where noise is "
+            f"correlated, cannot be exported to ONNX; use --backend torch, or leave it out with "
+            f"--set recorruption.nlridge=false"
+        )
 
 
 def _speeds_up(model: Model) -> bool:

@@ -307,3 +307,13 @@ class Model:
 
 def _count(n: int, noun: str) -> str:
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def asks_nlridge(model: Model) -> bool:
+    """Whether NL-Ridge is a candidate beside the net of a model once that is trained (r2r).
+
+    Where noise is correlated, and the net sees planes one by one, as NL-Ridge does.
+    """
+    settings = model.config.recorruption
+    alone = model.ndim == 2 and model.context is None
+    return bool(settings and settings.nlridge and settings.correlated and alone)

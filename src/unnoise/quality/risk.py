@@ -20,17 +20,13 @@ Where noise is correlated a result knows the noise of a pixel from its neighbour
 all pixels is moved at once, by draws b of the measured strength and autocorrelation, and the
 covariance is ``E b (f(y + e b) - f(y)) / e`` (Ramani, Blu, Unser, IEEE Transactions on Image
 Processing 2008, for white noise). Here the noise must be normal, and its model right.
-
-Which of two results is better is told with an error: of the difference of their risks, from blocks
-that hold the neighbours over which residuals are alike. Both share the noise, so it is far smaller
-than that of either risk.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -38,7 +34,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from unnoise.images.axes import middle
-from unnoise.images.held_out import held_out, plane_key
+from unnoise.images.held_out import held_out as held_out_pixels
+from unnoise.images.held_out import plane_key
 from unnoise.images.image import Image
 from unnoise.images.neighbours import surrounded
 from unnoise.models.model import Model
@@ -50,6 +47,7 @@ from unnoise.noise.local_mean import local_mean
 from unnoise.noise.planes import calmest
 from unnoise.quality import blocks
 from unnoise.quality.region import Frames, among
+from unnoise.quality.risk_estimate import RiskEstimate
 
 SIDE = 512
 """Side of the piece of a plane that models are judged on."""
@@ -129,6 +127,8 @@ def judging_pieces(
     device: torch.device,
     seed: int = 0,
     context: tuple[str, int] | None = None,
+    *,
+    held_out: int = HELD_OUT,
 ) -> list[Piece]:
     """Pieces out of the middle planes of the first and the last image.
 
@@ -145,6 +145,8 @@ def judging_pieces(
         judged with the same noise, so that scatter cancels.
     context : (str, int), optional
         That of a model which sees neighbouring frames.
+    held_out : int
+        One pixel in so many was never a target.
 
     Examples
     --------
@@ -164,7 +166,7 @@ def judging_pieces(
         corner = tuple(middle(image.sizes[k], SIDE).start for k in "YX")
         key = seed, *plane_key(which, image.middle(), 2, None)
         keys = [(*key, c) for c in range(len(noisy))]
-        held = np.stack([held_out(corner, noisy.shape[1:], k, HELD_OUT) for k in keys])
+        held = np.stack([held_out_pixels(corner, noisy.shape[1:], k, held_out) for k in keys])
         marks = image.excluded(part)
         if marks is not None:
             held &= ~marks[0, 0, :, 0]
@@ -236,107 +238,6 @@ def _dealt(
     out = np.zeros(residual.shape)
     out[some] = dealt
     return out
-
-
-@dataclass(frozen=True, eq=False)
-class RiskEstimate:
-    """What the estimate of a model's risk is made of, in normalised units.
-
-    Attributes
-    ----------
-    residual : ndarray, float64, shape (n,)
-        Noisy less clean values at the held-out pixels.
-    block : ndarray of int, shape (n,)
-        In which block of the pieces each of them lies.
-    covariance : ndarray, float64, shape (blocks,)
-        Sums over the blocks of the covariances of the result with the noise of its own pixel.
-    redrawn : ndarray, float64, shape (blocks,)
-        At how many pixels of a block they were measured.
-
-    Examples
-    --------
-    >>> one, two = (RiskEstimate.of(np.array(r), 0.0) for r in ([0.0, 2.0], [1.0, 0.0]))
-    >>> share = one.best_share(two)
-    >>> round(share, 3), round(one.with_share(two, share).risk, 3)
-    (0.8, 0.4)
-    >>> two.gain_over(one)
-    (1.5, 2.5)
-    """
-
-    residual: NDArray[np.float64]
-    block: NDArray[np.int64]
-    covariance: NDArray[np.float64]
-    redrawn: NDArray[np.float64]
-
-    @classmethod
-    def of(cls, residual: NDArray[np.float64], covariance: float) -> RiskEstimate:
-        """With a block for every pixel, and the same covariance everywhere."""
-        n = len(residual)
-        return cls(residual, np.arange(n), np.full(n, covariance), np.ones(n))
-
-    @property
-    def risk(self) -> float:
-        """Estimated mean squared error plus the noise."""
-        return float(np.mean(self.residual**2) + 2 * self._mean_covariance)
-
-    @property
-    def _mean_covariance(self) -> float:
-        return float(self.covariance.sum() / self.redrawn.sum())
-
-    def gain_over(self, other: RiskEstimate) -> tuple[float, float]:
-        """By how much the risk is less than that of another result, and the standard error of that.
-
-        Of results on the same pieces.
-        """
-        change, n = other.residual**2 - self.residual**2, len(self.redrawn)
-        sums = np.stack(
-            [
-                np.bincount(self.block, change, n),
-                np.bincount(self.block, minlength=n),
-                other.covariance - self.covariance,
-                self.redrawn,
-            ]
-        )
-        value, error, _ = blocks.jackknife(_risk_of, sums)
-        return value, error
-
-    def with_share(self, other: RiskEstimate, share: float) -> RiskEstimate:
-        """The weighted mean of two results: both parts are linear in the result."""
-        return replace(
-            self,
-            residual=(1 - share) * self.residual + share * other.residual,
-            covariance=(1 - share) * self.covariance + share * other.covariance,
-        )
-
-    def best_share(self, other: RiskEstimate, errors: float = 0.0, strength: float = 0.0) -> float:
-        """Weight of another result, 0 to 1, with which the mean has the least risk.
-
-        The risk is a parabola in the weight w, whose bend is the mean squared difference d of the
-        results: ``w = 1/2 + (risk - risk of the other) / (2 d)``.
-
-        Parameters
-        ----------
-        other : RiskEstimate
-            Of a result on the same pieces.
-        errors : float
-            Less so many standard errors of the weight; negative for more.
-        strength : float
-            By which share the strength of the noise that is drawn may be wrong, in disfavour of
-            the other.
-        """
-        bend = float(np.mean((self.residual - other.residual) ** 2))
-        gain, error = other.gain_over(self)
-        if bend == 0 or (errors and math.isinf(error)):
-            return float(errors < 0)
-        gain -= errors * error if errors else 0.0
-        gain -= 2 * strength * abs(self._mean_covariance - other._mean_covariance)
-        share = 0.5 + gain / (2 * bend)
-        return min(max(share, 0.0), 1.0) if math.isfinite(share) else 0.0  # no risk, no part
-
-
-def _risk_of(sums: NDArray) -> NDArray:
-    """Risk from sums of squares, of held-out pixels, of covariances and of redrawn pixels."""
-    return np.asarray(sums[0] / np.maximum(sums[1], 1) + 2 * sums[2] / np.maximum(sums[3], 1))
 
 
 def estimate_risk(model: Model, pieces: Sequence[Piece], device: torch.device) -> RiskEstimate:

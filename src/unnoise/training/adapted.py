@@ -4,8 +4,8 @@ The transform of the shipped net is calibrated (instant); then a small net is tr
 or structN2V where the noise is known to be correlated. The estimated risk decides what the user
 gets: instant, unless the other one lowers the risk by more than the estimate errs; mostly the mean
 of the two, which err in different ways. Where that cannot be expected the training ends early, and
-NL-Ridge behind the same transform takes its place: patches that look alike tell what the shipped
-net does not know, on photographs, where a short training is hopeless.
+NL-Ridge behind the same transform takes its place, where noise is correlated too: patches that look
+alike tell what the shipped net does not know, on photographs, where a short training is hopeless.
 
 Fine-tuning the shipped net by recorruption, which was a third candidate, gained 0.1 dB on a
 photograph and lost 1.7 dB on W2S, where it had learned to repeat the skewed noise of an EMCCD, and
@@ -25,10 +25,10 @@ import torch
 
 from unnoise.errors import InputError
 from unnoise.images.image import Image
-from unnoise.models.model import Choice, EnsembleMember, Model
-from unnoise.models.provenance import Provenance
+from unnoise.models.model import Choice, Model
 from unnoise.quality import risk
-from unnoise.quality.risk import Piece, RiskEstimate
+from unnoise.quality.risk import Piece
+from unnoise.quality.risk_estimate import RiskEstimate
 from unnoise.training import instant as calibration
 from unnoise.training.center_pixel import with_posterior
 from unnoise.training.held_out_regions import regions
@@ -39,6 +39,7 @@ from unnoise.training.own_net import neighbours, self_trained
 from unnoise.training.progress import Progress
 from unnoise.training.run import Run
 from unnoise.training.saved_state import check_state
+from unnoise.training.weighed import DOUBT, LEAST_SHARE, STRENGTH, line_of, mean_of
 
 LOOK = 0.1
 """After this share of the budget it is asked whether the training can win."""
@@ -47,15 +48,6 @@ HOPE = 0.3
 CANDIDATES = ("instant", "self-trained")
 STAGES = ("calibration", "from scratch")
 """Their losses are weighted differently, so each has a curve of its own."""
-DOUBT = 1.0
-"""By so many standard errors the mean is nearer to instant than where its risk seems least. A mean
-is worse than instant only where the best weight is less than half of the one taken."""
-STRENGTH = 0.3
-"""By this share the strength of correlated noise may be measured wrong, against the net from
-scratch: its risk hangs little on that, while that of instant rises with it. Without, a mean was
-0.65 dB below instant on simulated microscopy with blurred noise."""
-LEAST_SHARE = 0.1
-"""A second net doubles the time of a prediction, which a smaller weight is not worth."""
 
 
 class CandidateSearch(Run):
@@ -201,9 +193,7 @@ class CandidateSearch(Run):
         if not self._estimates:
             own = self._estimate(found)
             self._estimates = dict(zip(CANDIDATES, (self._judged_instant, own), strict=True))
-        if risk.shaped(self._planned.noise):
-            pass  # NL-Ridge knows white noise only
-        elif self._own is None or self._share(CANDIDATES[1]) < LEAST_SHARE:
+        if self._own is None or self._share(CANDIDATES[1]) < LEAST_SHARE:
             self._judge_ridge()
         self._run = self.loss = None
         self._finished = True
@@ -264,8 +254,7 @@ class CandidateSearch(Run):
             return self._first.model()
         if not self._finished:
             return self._instant
-        name, best, risks = self._best
-        return replace(best, choice=Choice(name, risks)).with_weights(best.weights, steps=self.step)
+        return self._best.with_weights(self._best.weights, steps=self.step)
 
     def resumable(self) -> Model:
         """The instant one: what the user gets may be another net, from which nothing goes on."""
@@ -276,8 +265,8 @@ class CandidateSearch(Run):
         return self._run.model() if self._run and self._run.history else self.model()
 
     @cached_property
-    def _best(self) -> tuple[str, Model, dict[str, float]]:
-        """Of a finished run: the name and the model of what the user gets, and estimated risks."""
+    def _best(self) -> Model:
+        """Of a finished run: what the user gets."""
         assert self._instant is not None
         name, other, share, risks = CANDIDATES[1], self._own, 0.0, self.risks
         if other is not None:
@@ -288,29 +277,20 @@ class CandidateSearch(Run):
         if self._ridge is not None:
             name, other, share = RIDGE, self._ridge, self._share(RIDGE)
         if other is None or share < LEAST_SHARE:
-            return CANDIDATES[0], self._instant, risks
+            return replace(self._instant, choice=Choice(CANDIDATES[0], risks))
         if other.context is not None:  # so that joined frames can still be tried
             share = min(share, 1 - LEAST_SHARE)
         if share > 1 - LEAST_SHARE:  # never NL-Ridge, of whose weight a part is taken
-            return name, other, risks
-        both = f"{CANDIDATES[0]} + {name}"
-        instant, judged = self._judged(name)
-        mean = instant.with_share(judged, share).risk
-        risks[both] = risks[CANDIDATES[0]] + mean - instant.risk
-        # That of the first says it all.
-        second = EnsembleMember(replace(other, provenance=Provenance(), noise=None), share)
-        return both, replace(self._instant, second=second), risks
+            return replace(other, choice=Choice(name, risks))
+        names = CANDIDATES[0], name
+        return mean_of(names, (self._instant, other), self._judged(name), share, risks)
 
     def remarks(self) -> list[str]:
         """Which candidate the user gets, and why."""
         model = self.model()
         if model.choice is None:
             return []
-        risks = ", ".join(f"{name} {value:.5g}" for name, value in model.choice.risks.items())
-        chosen = model.choice.candidate
-        if model.second is not None:
-            chosen += f" ({model.second.share:.0%} of the latter)"
-        line = f"chosen: {chosen}, by the estimated risk on held-out pixels ({risks})"
+        line = line_of(model)
         if self._context is not None:
             axis, reach = self._context
             line += f"; the trained net saw up to {reach} frames before and after along {axis}"

@@ -11,14 +11,13 @@ from dataclasses import dataclass
 import torch
 
 from unnoise.images.image import Image
-from unnoise.models.model import Model
+from unnoise.models.model import Model, asks_nlridge
 from unnoise.models.predict import pixels_to_compute, predict_array
-from unnoise.quality import risk
 from unnoise.quality.region import SIDES, part_of
 from unnoise.training.adapted import LOOK
 from unnoise.training.levels import groups_of
 from unnoise.training.loop import N_VALIDATIONS, STEPS_PER_VALIDATION, TrainingRun
-from unnoise.training.nl_ridge import RIDGE, with_ridge
+from unnoise.training.nl_ridge import RIDGE, uncalibrated, with_ridge
 from unnoise.training.nl_ridge import SIDE as RIDGE_SIDE
 from unnoise.training.own_net import self_trained
 
@@ -136,9 +135,10 @@ def expected_duration(
         if not own.config.is_trained and not own.config.is_shipped:
             return None  # a filter takes as long as its trials
         results, training = _seconds(own, parts, partners, device, clock)
-        ridge = results.pop(RIDGE, 0.0)  # only where the training does not help
+        adapted = own.config.is_shipped and training
+        ridge = results.pop(RIDGE, 0.0) if adapted else 0.0  # where the training does not help
         whole += sum(results.values()) + training
-        if own.config.is_shipped and training:
+        if adapted:
             least += results["shipped"] + LOOKED * results["own"] + ridge + LOOK * training
         else:
             least += sum(results.values()) + training
@@ -185,9 +185,11 @@ def _seconds(
     """Of a group of alike images: time of the results of every net, and of the training."""
     nets = {"shipped": model} if model.config.is_shipped else {}
     if model.config.is_trained:
-        if nets and not risk.shaped(model.noise):
+        if nets:
             nets[RIDGE] = with_ridge(model)
-        nets["own"] = self_trained(model) if nets else model
+        elif asks_nlridge(model):
+            nets[RIDGE] = uncalibrated(model, images)
+        nets["own"] = self_trained(model) if model.config.is_shipped else model
     results = {}
     for kind, own in nets.items():
         depth = SIDES[3][0] if own.ndim == 3 else None
@@ -206,7 +208,8 @@ def _seconds(
         pixels = JUDGED[kind, len(nets) > 1] * judged + CALIBRATION * (kind == "shipped")
         for image in images:
             pixels += PASSES[kind] * pixels_to_compute(own, image, device=where)
-        results[kind] = pixel * pixels
+        always = kind == RIDGE and asks_nlridge(model)
+        results[kind] = pixel * pixels * (2 if always else 1)
     trained = _training(nets["own"], images, targets, device, clock) if "own" in nets else 0.0
     return results, trained
 

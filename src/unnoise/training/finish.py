@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 
 from unnoise.images.image import Image
-from unnoise.models.model import Model
+from unnoise.models.model import Model, asks_nlridge
 from unnoise.noise.image_noise import ImageNoise, image_noise, inspect_images
 from unnoise.noise.inspect import NoiseReport
 from unnoise.quality.agreement import passes_needed
@@ -20,6 +20,7 @@ from unnoise.training.held_out_regions import regions
 from unnoise.training.joined_frames import with_joined_frames
 from unnoise.training.levels import groups_of
 from unnoise.training.mean_correction import keeps_mean, with_mean_correction
+from unnoise.training.nl_ridge import with_ridge_beside
 from unnoise.training.noise_tables import with_autocorrelation
 
 
@@ -86,6 +87,9 @@ def finish(
     if model.config.is_shipped:
         model, line = with_joined_frames(model, images, device)
         told += [line] if line else []
+    if asks_nlridge(model):
+        model, line = with_ridge_beside(model, images, reports, device)
+        told.append(line)
     if keeps_mean(model):
         model = with_mean_correction(model, images, device, targets)
     if model.config.declip:

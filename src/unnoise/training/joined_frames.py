@@ -27,10 +27,10 @@ from unnoise.models.tiles import Tile, read_tile
 from unnoise.models.units import from_net, to_net
 from unnoise.nets.variance_stabilized import VarianceStabilized, blurred
 from unnoise.noise import correlation
-from unnoise.training.adapted import LEAST_SHARE
 from unnoise.training.blur_share import WIDTHS, blur_share
 from unnoise.training.frame_noise import shared, skewness
 from unnoise.training.methods.b2u import donut_mean
+from unnoise.training.weighed import LEAST_SHARE
 
 REACHES = (1, 2, 4, 8)
 """Frames before and after that are tried."""
