@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import resource
 import signal
@@ -14,6 +15,8 @@ from pathlib import Path
 
 BROKEN = 99
 """Exit code of a fork where not a test failed, but what tries them."""
+ENDS = {0: "survived", BROKEN: "error", -signal.SIGXCPU: "no end"}
+"""What exit codes say; any other is that of a test that failed, or of a crash."""
 ASLEEP = 30.0
 """Seconds in which a process computes nothing before it counts as a deadlock."""
 BUSY = 10
@@ -59,6 +62,12 @@ def start(call: Callable[[], int], out: Path) -> int:
         os._exit(code)
 
 
+def within(seconds: float) -> None:
+    """End this process, as one without an end, once it has computed so many seconds more."""
+    most = math.ceil(time.process_time() + seconds)
+    resource.setrlimit(resource.RLIMIT_CPU, (most, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+
+
 def wait(child: int, limit: float) -> str:
     """``killed``, ``survived`` or ``no end``, which is ended: a mutant that tests see as well.
 
@@ -74,7 +83,7 @@ def wait(child: int, limit: float) -> str:
         found, status = os.waitpid(child, os.WNOHANG)
         if found:
             _end(child)
-            return {0: "survived", BROKEN: "error"}.get(os.waitstatus_to_exitcode(status), "killed")
+            return ENDS.get(os.waitstatus_to_exitcode(status), "killed")
         spent = sum(process.cpu_times()[:4])
         now = time.monotonic()
         if spent > last + 0.02:

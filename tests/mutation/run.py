@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from mutation.changed import Changed, exchange, preload
-from mutation.forks import in_a_fork, start, wait
+from mutation.forks import in_a_fork, start, wait, within
 from mutation.groups import GROUPS, ROOT, path
 from mutation.ledger import (
     SEEN,
@@ -47,7 +47,7 @@ from mutation.testing import Watch, files_of, run_items, run_pytest, survey, tes
 SAMPLE = 100
 """Mutants of a group."""
 LIMIT = 5.0
-"""CPU seconds above twice the usual ones, after which tests count as without an end."""
+"""CPU seconds above twice the usual ones, after which a test counts as one without an end."""
 RUNS = "runs: "
 LIBRARIES = "numpy scipy.ndimage scipy.stats scipy.special torch skimage pydantic pytest hypothesis"
 
@@ -165,8 +165,13 @@ def try_one(
     """Run tests with a mutant in a fork, and tell the ledger."""
     out, outcome, by = folder / f"output-{os.getpid()}", "no test", ""
 
+    def begin(name: str) -> None:
+        if name:
+            print(f"\n{RUNS}{name}", flush=True)
+            within(LIMIT + 2 * seen["seconds"].get(name, 0))
+
     def call() -> int:
-        watch.told = lambda name: print(f"\n{RUNS}{name}" if name else "", flush=True)
+        watch.told = begin
         return changed()
 
     if tests:

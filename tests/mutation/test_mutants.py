@@ -129,6 +129,11 @@ def spin() -> int:
         pass
 
 
+def spin_in_a_test() -> int:
+    forks.within(0.1)  # the system counts in whole seconds
+    return spin()
+
+
 def wait_for_a_child() -> int:
     os.fork()
     while True:
@@ -148,6 +153,7 @@ def ask_again_and_again() -> int:
     ("call", "outcome", "limit", "busy"),
     [
         (spin, "no end", 0.2, 1000),
+        (spin_in_a_test, "no end", 1000, 1000),
         (wait_for_a_child, "no end", 1000, 1000),
         (ask_again_and_again, "no end", 1000, 0.001),
         (int, "survived", 1000, 1000),

@@ -11,6 +11,7 @@ from scipy import stats
 
 from unnoise.errors import InputError
 from unnoise.noise.camera.file import Camera
+from unnoise.noise.density import NoiseModel
 from unnoise.noise.noise_models import (
     EMCCD,
     Clipped,
@@ -301,7 +302,12 @@ def curve(**changes: object) -> dict[str, object]:
         curve(knots=[[0, 1]]),
         curve(knots=[], variances=[]),
         MODELS["mixture"].to_dict() | {"weights": [[1.0]]},
+        MODELS["mixture"].to_dict() | {"weights": np.zeros((3, 2)).tolist()},
+        MODELS["mixture"].to_dict() | {"weights": [[1.5, -0.5]] * 3},
         MODELS["mixture"].to_dict() | {"sigmas": np.zeros((3, 2)).tolist()},
+        MODELS["mixture"].to_dict() | {"means": np.zeros((3, 1)).tolist()},
+        MODELS["mixture"].to_dict() | dict.fromkeys(("weights", "means", "sigmas"), (1, 1, 1)),
+        MODELS["mixture"].to_dict() | dict.fromkeys(("weights", "means", "sigmas"), ((), (), ())),
         MODELS["histogram"].to_dict() | {"density": [[1, 2], [3]]},
         MODELS["histogram"].to_dict() | {"density": np.zeros((2, 641)).tolist()},
         MODELS["histogram"].to_dict() | {"residuals": (Z**3).tolist()},
@@ -311,6 +317,29 @@ def curve(**changes: object) -> dict[str, object]:
 def test_values_that_do_not_fit_are_refused(values: dict[str, object]) -> None:
     with pytest.raises(InputError):
         from_dict(values)
+
+
+def test_the_variance_of_a_mixture_is_that_within_and_between_its_components() -> None:
+    """The law of total variance."""
+    model = Mixture([0.0], [9.0], weights=[[0.5, 0.5]], means=[[0.0, 4.0]], sigmas=[[1.0, 1.0]])
+    assert float(model.variance(7.0)) == 9.0 * (1 + 4)
+
+
+@pytest.mark.parametrize("make", [EMCCD, PoissonGauss])
+def test_variances_of_darkness_count_in_the_units_of_the_image(make: type[NoiseModel]) -> None:
+    """There is no light and no read noise: what is left is a share of one electron."""
+    one, many = (float(make(gain, 7.0, 0.0).variance(7.0)) for gain in (1.0, 30.0))
+    assert 0 < one < 0.1
+    assert many == pytest.approx(30.0**2 * one)
+
+
+def test_models_keep_numbers_of_their_own_that_nobody_changes() -> None:
+    given = np.array([1.0, 2.0])
+    model = VarianceCurve(given, given)
+    given[:] = 5
+    assert model.variance(1.5) == 1.5
+    with pytest.raises(ValueError, match="read-only"):
+        model.knots[0] = 0
 
 
 def test_weights_of_a_mixture_sum_to_one_and_those_that_do_stay_bit_for_bit() -> None:
