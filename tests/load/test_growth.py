@@ -20,9 +20,18 @@ def remembering(r: float, rng: np.random.Generator, n: int = 120) -> np.ndarray:
 @pytest.mark.parametrize("r", [0.0, 0.5, 0.9])
 def test_the_interval_holds_the_truth(r: float) -> None:
     rng, at = np.random.default_rng(0), np.arange(120) / 120
-    found = [growth(at, 3 * at + remembering(r, rng)) for _ in range(100)]
+    found = [growth(at, 3 * at + remembering(r, rng)) for _ in range(60)]
     assert np.mean([g.low <= 3 <= g.high for g in found]) > 0.86
     assert not growth(at, 3000 * at + remembering(r, rng)).is_none
+
+
+def test_of_few_values_that_remember_no_other_it_is_hardly_wider_than_least_squares() -> None:
+    rng, at = np.random.default_rng(1), np.arange(20) / 20
+    found = [growth(at, 500 + rng.normal(size=20)) for _ in range(40)]
+    width = np.median([g.high - g.low for g in found])
+    error = 1 / np.sqrt(20 * np.var(at))
+    assert 2 * 2.1 * error < width < 2 * 2.1 * error * 2
+    assert np.mean([g.is_none for g in found]) > 0.9
 
 
 def test_what_never_moves_has_no_slope() -> None:
