@@ -236,8 +236,64 @@ def electrons(suffix: str) -> list[bytes]:
     place = folder() / f"seed{suffix}"
     if suffix == ".emd":
         return [em_files.emd(place, PIXELS, "tyx", ["s", "nm", "nm"]).read_bytes()]
-    writer, pixels = {".dm3": (em_files.dm3, PIXELS[0]), ".ser": (em_files.ser, PIXELS)}[suffix]
+    scan = PIXELS[:, :3, :4, None].astype(np.uint8).repeat(4, 3)
+    writer, pixels = {
+        ".dm3": (em_files.dm3, PIXELS[0]),
+        ".dm4": (em_files.dm4, PIXELS[0]),
+        ".ser": (em_files.ser, PIXELS),
+        ".blo": (em_files.blo, scan.reshape(2, 3, 4, 4)),
+    }[suffix]
     return [writer(place, pixels).read_bytes()]
+
+
+def vendor(suffix: str) -> list[bytes]:
+    """TIFF of microscopes and slide scanners."""
+    from images.formats import vendor_files as files
+
+    place, pixels = folder() / f"seed{suffix}", PIXELS[:, :16, :16]
+    bytes_, colours = pixels.astype(np.uint8), np.resize(PIXELS, (24, 20, 3)).astype(np.uint8)
+    if suffix == ".lsm":
+        found = [files.lsm(place, bytes_[:, None].repeat(3, 1), behind=6000).read_bytes()]
+        return [
+            *found,
+            files.lsm(place, bytes_[:, None].repeat(3, 1), behind=6000, P=2).read_bytes(),
+        ]
+    if suffix == ".stk":
+        return [files.stk(place, pixels, axis).read_bytes() for axis in "ZT"]
+    return [{".svs": files.svs, ".ndpi": files.ndpi}[suffix](place, colours).read_bytes()]
+
+
+def described(suffix: str) -> list[bytes]:
+    """Descriptions of Leica, beside which the pixels and other descriptions lie."""
+    from images.formats import lif_files as files
+
+    place = folder() / f"seed{suffix}"
+    one, beside, frames = leica(folder())
+    if suffix == ".xlif":
+        return [frames.read_bytes(), files.write_description(place, one, beside.name).read_bytes()]
+    return [files.write_project(place, [frames.name, "inner.xlef"]).read_bytes()]
+
+
+@cache
+def leica(place: Path) -> tuple[Any, Path, Path]:
+    """An image, an object and frames of it, and a project of the object."""
+    from images.formats import lif_files as files
+
+    one = files.Project("a", PIXELS, "TYX", {"T": 2.0, "Y": 1e-5, "X": 1e-5})
+    beside = files.write_lof(place / "a.lof", one)
+    files.write_project(place / "inner.xlef", [beside.name])
+    return one, beside, files.write_xlif(place / "frames.xlif", one)
+
+
+def changed_text(data: bytes, rng: Random) -> bytes | None:
+    """Another value of an attribute of XML."""
+    places = [found.span(1) for found in re.finditer(rb'="([^"]*)"', data)]
+    if not places:
+        return None
+    start, stop = rng.choice(places)
+    other = data[slice(*rng.choice(places))]
+    number = str(rng.choice((0, -1, 2**31, 2**64, 10**400, 1e308, "nan", "x.xlef")))
+    return data[:start] + rng.choice((b"", other, number.encode())) + data[stop:]
 
 
 def raw() -> list[bytes]:

@@ -157,6 +157,12 @@ def _image(data: bytes, suffix: str) -> None:
     _read(place)
 
 
+def _described(data: bytes, suffix: str) -> None:
+    """A description of Leica, beside what it names."""
+    seeds.leica(folder())
+    _image(data, suffix)
+
+
 def _read(place: Path) -> None:
     for image in formats.open_all([place]):
         for copy in (image, *formats.smaller(image)):
@@ -302,7 +308,12 @@ def _readers() -> Iterator[tuple[str, Target]]:
     if ND2.exists():
         yield ".nd2", Target(_nd2, lambda: [b""], "nd2")
     yield ".h5", Target(partial(_image, suffix=".h5"), seeds.hdf5, "h5py")
-    for suffix in (".dm3", ".ser", ".emd"):
+    for suffix in (".lsm", ".stk", ".svs", ".ndpi"):
+        yield suffix, Target(partial(_image, suffix=suffix), partial(seeds.vendor, suffix))
+    for suffix in (".xlif", ".xlef"):
+        own, run = partial(seeds.described, suffix), partial(_described, suffix=suffix)
+        yield suffix, Target(run, own, "liffile", change=seeds.changed_text)
+    for suffix in (".dm3", ".dm4", ".ser", ".emd", ".blo"):
         own = partial(seeds.electrons, suffix)
         yield suffix, Target(partial(_image, suffix=suffix), own, "rsciio")
     rest: dict[str, tuple[Callable[[], list[bytes]], str]] = {

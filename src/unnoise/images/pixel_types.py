@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from unnoise.errors import InputError, first_line, kind_of
+
+MOST_BYTES = 2**60
+"""An exabyte; NumPy makes no arrays of 2^63 bytes, not even those that are one number repeated."""
 
 
 def as_pixels(value: Any, name: str) -> Any:
@@ -53,7 +57,7 @@ def pixel_type(dtype: DTypeLike) -> np.dtype:
 
 
 def check_pixels(shape: tuple[int, ...], dtype: np.dtype, name: str) -> None:
-    """Refuse what no denoiser can use: complex, object and text pixels, and empty arrays.
+    """Refuse what no denoiser can use: complex, object and text pixels, empty and endless arrays.
 
     Raises
     ------
@@ -68,3 +72,8 @@ def check_pixels(shape: tuple[int, ...], dtype: np.dtype, name: str) -> None:
         raise InputError(f"{name} holds {dtype} values, not numbers; convert them to float32 first")
     if 0 in shape:
         raise InputError(f"{name} is empty (shape {shape}); give an image with pixels")
+    if math.prod(shape) * dtype.itemsize > MOST_BYTES:
+        raise InputError(
+            f"{name} tells of more pixels than any disk holds (shape {shape}); it may be damaged: "
+            f"copy or export it again"
+        )

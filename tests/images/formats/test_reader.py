@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from unnoise.errors import InputError
 from unnoise.images.formats import reader
-from unnoise.images.formats.reader import Pixels, PlanePixels, needs
+from unnoise.images.formats.reader import Pixels, PlanePixels, needs, picked
+from unnoise.images.pixel_types import check_pixels
 
 
 def test_pixels_are_decoded_once_while_few_are_open(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,6 +155,38 @@ def test_planes_and_files_that_were_not_used_for_long_go(monkeypatch: pytest.Mon
     assert stack.closed == 1
     assert int(pixels[2, 0, 0]) == 40
     assert stack.opened == 2
+
+
+def test_places_among_billions_take_no_memory() -> None:
+    """A description of 1 kB may tell of so many planes."""
+    pixels = PlanePixels(
+        Path("a.toy"),
+        "toy",
+        lambda path: nullcontext(lambda index: np.full((4, 5), index[0] % 1000)),
+        (2**40, 4, 5),
+        np.dtype("u2"),
+    )
+    assert pixels[2**40 - 4 : 2**40 : 2, 1:, 0].tolist() == [[772] * 3, [774] * 3]
+    assert pixels[-1, 0, 0] == 775
+    with pytest.raises(IndexError):
+        pixels[2**40]
+
+
+@pytest.mark.parametrize(
+    "part",
+    [slice(None), slice(-3, None), slice(8, 2, -2), 3, -1, np.int64(4), [1, 5], np.arange(9) > 6],
+    ids=str,
+)
+def test_places_are_those_of_numpy(part: Any) -> None:
+    np.testing.assert_array_equal(picked(9, part), np.arange(9)[part])
+    assert picked(9, part).ndim == np.arange(9)[part].ndim
+
+
+@pytest.mark.parametrize("shape", [(2**40, 2**40), (10**400, 1)])
+def test_more_pixels_than_any_disk_holds_are_refused(shape: tuple[int, int]) -> None:
+    with pytest.raises(InputError, match="more pixels than any disk holds"):
+        check_pixels(shape, np.dtype("u1"), "a.toy")
+    check_pixels((2**30, 2**30), np.dtype("u1"), "a.toy")
 
 
 def test_maps_are_not_kept(tmp_path: Path) -> None:

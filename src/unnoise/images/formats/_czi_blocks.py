@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unnoise.images.formats import _encoded_size
-from unnoise.images.formats.reader import needs, recent
+from unnoise.images.formats.reader import needs, picked, recent
 
 UNCOMPRESSED, JPEG, LZW, JPEG_XR, ZSTD, ZSTD_HEADED = 0, 1, 2, 4, 5, 6
 """Numbers of compressions."""
@@ -207,7 +207,7 @@ class Mosaic:
         self._ends = self._corners + np.array([tile.stored for tile in tiles])
 
     def __getitem__(self, region: tuple[Any, ...]) -> Any:
-        rows, columns = (np.arange(n)[r] for n, r in zip(self.shape[:2], region, strict=False))
+        rows, columns = (picked(n, r) for n, r in zip(self.shape[:2], region, strict=False))
         if not (rows.size and columns.size):
             return np.broadcast_to(np.zeros((), self._dtype), self.shape)[region]
         first = np.array([rows.min(), columns.min()])

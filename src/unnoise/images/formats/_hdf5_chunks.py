@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from unnoise.images.formats.reader import check_room
+from unnoise.images.formats.reader import check_room, picked
 
 DEFLATE, CHECKSUM = 1, 3
 """Numbers of filters of HDF5."""
@@ -66,9 +66,7 @@ class Bounded:
     def _check(self, index: tuple[Any, ...]) -> None:
         """Look at the large chunks that a region touches, the first time."""
         index = (*index, *[slice(None)] * (len(self.shape) - len(index)))
-        picks = [
-            np.atleast_1d(np.arange(n)[part]) for n, part in zip(self.shape, index, strict=True)
-        ]
+        picks = [np.atleast_1d(picked(n, part)) for n, part in zip(self.shape, index, strict=True)]
         starts = [
             set((p // side * side).tolist()) for p, side in zip(picks, self._chunks, strict=True)
         ]

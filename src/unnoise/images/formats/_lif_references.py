@@ -60,7 +60,7 @@ def _check(path: Path, root: Path) -> None:
             named = _named(file)
             _check_objects(file, root)
         check_beside(root, named)
-        left += map(_existing, named)
+        left += map(existing, named)
 
 
 def _check_objects(file: Any, root: Path) -> None:
@@ -69,7 +69,7 @@ def _check_objects(file: Any, root: Path) -> None:
     names = {frame.file for block in blocks for frame in block.frames}
     for name in names:
         if name.lower().endswith(".lof"):
-            place = _existing(Path(os.path.abspath(os.path.join(file.dirname, name))))
+            place = existing(Path(os.path.abspath(os.path.join(file.dirname, name))))
             check_beside(root, [place])
             with place.open("rb") as stream:
                 if _named(needs("liffile", "formats").LifFile(stream)):
@@ -85,10 +85,10 @@ def _named(file: Any) -> list[Path]:
     ]
 
 
-def _existing(path: Path) -> Path:
+def existing(path: Path) -> Path:
     """The same, or the first that is called so in other letters, as Windows makes no difference."""
     if path.exists() or path.parent == path:
         return path
-    folder = _existing(path.parent)
+    folder = existing(path.parent)
     alike = (one for one in folder.iterdir() if one.name.lower() == path.name.lower())
     return next(alike, path)

@@ -42,6 +42,8 @@ DIMENSIONS = {1: "X", 2: "Y", 3: "Z", 4: "T"}
 """Numbers of dimensions in the XML of Leica."""
 UNITS = {"m": (1e6, "µm"), "s": (1.0, "s")}
 """Unit of a file -> factor and unit of the image."""
+EXPANSION = 2**17
+"""Bytes of pixels that a byte of a compressed picture can stand for at most."""
 COLORS = {
     "Red": "FF0000",
     "Green": "00FF00",
@@ -177,7 +179,7 @@ def _image(path: Path, number: int, one: Any, started: Any) -> Image:
     dtype = np.dtype(one.dtype)
     check_pixels(layout.shape, dtype, path.name)
     needed = math.prod(layout.shape) * dtype.itemsize
-    if needed > _room(one, needed):
+    if needed > _room(one):
         raise ValueError(f"its pixels need {needed} bytes, which are not there")
     is_colour = len(layout.frame) == 3
     count = 0 if is_colour else dict(zip(layout.axes, layout.shape, strict=True)).get("C", 1)
@@ -212,14 +214,20 @@ def _image(path: Path, number: int, one: Any, started: Any) -> Image:
     )
 
 
-def _room(one: Any, needed: int) -> int:
-    """Bytes that a file holds of the pixels of an image; all where they lie in other files."""
+def _room(one: Any) -> int:
+    """Bytes that the files of an image can hold of its pixels; pictures may be compressed."""
     try:
         block = one.memory_block
     except KeyError:
         return 0
-    left = Path(one.parent.filepath).stat().st_size - block.offset
-    return needed if block.frames else min(block.size, left)
+    if not block.frames:
+        left = Path(one.parent.filepath).stat().st_size - block.offset
+        return int(min(block.size, left))
+    room = 0
+    for place in map(_lif_references.existing, _pixel_files(one)):
+        size = place.stat().st_size if place.exists() else 0
+        room += size * (1 if place.suffix.lower() == ".lof" else EXPANSION)
+    return room if block.size <= room else 0
 
 
 def _scale(xml: ElementTree.Element, layout: Layout) -> tuple[dict[str, float], dict[str, str]]:

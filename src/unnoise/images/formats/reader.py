@@ -59,6 +59,21 @@ def check_room(path: Path, size: int, what: str = "its pixels") -> None:
         )
 
 
+def picked(count: int, part: Any) -> NDArray[np.intp]:
+    """Which of so many places an index means, where headers may tell of billions of them.
+
+    Examples
+    --------
+    >>> picked(10**12, slice(5, 8)), picked(4, [True, False, True, False]), picked(4, -1)
+    (array([5, 6, 7]), array([0, 2]), array(3))
+    """
+    if isinstance(part, slice):
+        return np.arange(*part.indices(count))
+    if isinstance(part, int | np.integer):
+        return np.asarray(range(count)[part])
+    return np.asarray(np.arange(count)[part])
+
+
 class Pixels:
     """Pixels that are decoded or mapped when needed, and leave in the native byte order.
 
@@ -159,7 +174,7 @@ class PlanePixels:
         index = (*named[:at], *rest, *named[at:])
         region = index[self._lead :]
         leading = zip(self.shape[: self._lead], index[: self._lead], strict=True)
-        picks = [np.arange(n)[part] for n, part in leading]
+        picks = [picked(n, part) for n, part in leading]
         form = tuple(len(pick) for pick in picks if pick.ndim)
         # A block is filled plane by plane: a list of parts would keep all of their planes.
         kept = np.broadcast_to(np.zeros((), self.dtype), self.shape[self._lead :])[region].shape
