@@ -8,6 +8,7 @@ CPU seconds of one thread.
     python benchmarks/choice.py --quick         # four pictures, 200 steps
     python benchmarks/choice.py                 # development pictures
     python benchmarks/choice.py --half report   # other fields, other noise
+    python benchmarks/choice.py --only "along X" "all around"   # some of them; others stay stored
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import numpy as np
 import torch
 from scipy import ndimage
 
-from common import data, record
+from common import data, record, recorded
 from unnoise.config.config import Config
 from unnoise.images.image import Image
 from unnoise.models.predict import predict_array
@@ -161,6 +162,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--quick", action="store_true", help="four pictures, 200 steps")
+    parser.add_argument(
+        "--only", nargs="+", metavar="PART", help="pictures by parts of their names"
+    )
     parser.add_argument("--never-early", action="store_true", help="train to the end everywhere")
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -169,6 +173,8 @@ def main() -> None:
     wanted = cases(args.half)
     if args.quick:
         wanted = dict(list(wanted.items())[::5])
+    if args.only:
+        wanted = {k: case for k, case in wanted.items() if any(part in k for part in args.only)}
     rows = []
     print(HEAD)
     for name, case in wanted.items():
@@ -180,7 +186,12 @@ def main() -> None:
         f"{np.mean([r['regret'] for r in rows]):.2f} dB; over instant {np.mean(gains):+.2f} dB, "
         f"worst {min(gains):+.2f}; ended early in {sum(r['early'] for r in rows)}"
     )
-    record(f"choice_{args.half}" + "_quick" * args.quick, vars(args), rows)
+    place = f"choice_{args.half}" + "_quick" * args.quick
+    if args.only:
+        measured = {row["image"]: row for row in rows}
+        old = {row["image"]: row for row in recorded(place)}
+        rows = list((old | measured).values())
+    record(place, vars(args), rows)
 
 
 if __name__ == "__main__":
