@@ -94,11 +94,24 @@ def _fits(x: NDArray, y: NDArray) -> tuple[NDArray, NDArray, NDArray]:
 
 @dataclass(frozen=True)
 class Size:
-    """What a process holds: bytes of memory, threads, open files; bytes that are in use."""
+    """What a process holds.
+
+    Attributes
+    ----------
+    memory : int
+        Bytes, with those of files that are in memory for it, and for others.
+    threads, files : int
+        Threads, open files.
+    own : int
+        Bytes without those of files, which the system takes and gives as it likes.
+    used : int
+        Bytes that are in use, of those that Python and C have taken.
+    """
 
     memory: int
     threads: int
     files: int
+    own: int = 0
     used: int = 0
 
 
@@ -106,7 +119,9 @@ def size(process: psutil.Process) -> Size:
     """What a process holds now, without those that it started."""
     with process.oneshot():
         files = process.num_fds() if hasattr(process, "num_fds") else process.num_handles()
-        return Size(process.memory_info().rss, process.num_threads(), files)
+        memory = process.memory_info()
+        own = memory.rss - getattr(memory, "shared", 0)  # which Linux tells
+        return Size(memory.rss, process.num_threads(), files, own)
 
 
 def alive(process: psutil.Process) -> Size | None:

@@ -55,7 +55,9 @@ class Series:
                 continue
             found.at.append(one["at"])
             found.seconds.append(tuple(one["seconds"]))
-            found.sizes.append(Size(one["memory"], one["threads"], one["files"], one["used"]))
+            found.sizes.append(
+                Size(one["memory"], one["threads"], one["files"], one["own"], one["used"])
+            )
             found.rests.append(one["rest"])
         return found
 
@@ -95,9 +97,7 @@ class Series:
         for look, number in enumerate(self.rests):
             if number and self.at[look] >= first:
                 found.setdefault(number, []).append(look)
-        middle = [
-            sorted(s, key=lambda i: self.sizes[i].memory)[len(s) // 2] for s in found.values()
-        ]
+        middle = [sorted(s, key=lambda i: self.sizes[i].own)[len(s) // 2] for s in found.values()]
         return [self.at[i] for i in middle], [self.sizes[i] for i in middle]
 
     def told(self) -> tuple[dict[str, Any], list[str]]:
@@ -105,21 +105,27 @@ class Series:
         first = int(len(self.at) * WARM)
         memory = [s.memory / 1e6 for s in self.sizes]
         at, kept = self.rested()
-        resting = [s.memory / 1e6 for s in kept]
+        resting = [s.own / 1e6 for s in kept]
         about: dict[str, Any] = {"memory": memory, "at": self.at, "rests": [at, resting]}
         if len(kept) < FEWEST:
             return {"told": f"{len(memory)} looks at its size, {len(kept)} rests", **about}, []
         found = growth(at, resting)
-        used = growth(at, [s.used / 1e6 for s in kept])
+        used, whole = (
+            growth(at, [getattr(s, name) / 1e6 for s in kept]) for name in ("used", "memory")
+        )
         losses = [
             f"{what} grows by {slope} MB an hour"
             for what, slope in (("memory", found), ("memory in use", used))
             if not slope.is_none or slope.high > MOST_GROWTH
         ]
-        about |= {"growth": vars(found), "used": vars(used)}
-        text = f"{found} MB an hour, {used} of what is in use, in {len(kept)} rests over "
-        text += f"{(at[-1] - at[0]) * 60:.0f} minutes at {np.mean(resting):.1f} MB, "
-        text += f"{max(memory[first:]):.0f} at most"
+        about |= {"growth": vars(found), "used": vars(used), "whole": vars(whole)}
+        text = (
+            f"{found} MB an hour, {used} of what is in use, {whole} with what it has of files, in "
+        )
+        text += f"{len(kept)} rests over {(at[-1] - at[0]) * 60:.0f} minutes at "
+        text += (
+            f"{np.mean(resting):.1f} MB without files, {max(memory[first:]):.0f} with them at most"
+        )
         for name in ("threads", "files"):
             values = np.array([getattr(s, name) for s in self.sizes[first:]])
             half = len(values) // 2

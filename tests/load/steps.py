@@ -41,13 +41,13 @@ def repeated(count: int, work: Callable[[], None]) -> tuple[list[int], list[Size
     """
     process, every = psutil.Process(), max(count // SAMPLES, 1)
     looks, blocks = count // every, []
-    found = np.zeros((looks, 3), np.int64)  # which takes no more as it is filled
+    found = np.zeros((looks, 4), np.int64)  # which takes no more as it is filled
     for number in range(1, looks * every + 1):
         work()
         look = number // every
         if number % every == 0:
             now = size(process)
-            found[look - 1] = now.memory, now.threads, now.files
+            found[look - 1] = now.memory, now.threads, now.files, now.own
             if look in (int(looks * WARM) + 1, looks):
                 gc.collect()
                 blocks.append(sys.getallocatedblocks())
@@ -55,9 +55,9 @@ def repeated(count: int, work: Callable[[], None]) -> tuple[list[int], list[Size
 
 
 def told(what: str, at: list[int], sizes: list[Size], blocks: list[int]) -> dict[str, Any]:
-    """What grew of it, in MB per 10,000, threads and files."""
+    """What grew of it, in MB per 10,000 (without those of files), threads and files."""
     first = int(len(at) * WARM)
-    found = growth([n / 1e4 for n in at[first:]], [s.memory / 1e6 for s in sizes[first:]])
+    found = growth([n / 1e4 for n in at[first:]], [s.own / 1e6 for s in sizes[first:]])
     losses = []
     if found.low > 0 and found.high > LEAST / 100:
         losses.append(f"memory grows by {found} MB per 10,000 {what}")
@@ -70,7 +70,7 @@ def told(what: str, at: list[int], sizes: list[Size], blocks: list[int]) -> dict
         "told": f"{found} MB per 10,000 {what}, {sizes[first].threads} to {sizes[-1].threads} "
         f"threads, {sizes[first].files} to {sizes[-1].files} files, "
         f"{(blocks[-1] - blocks[0]) / (at[-1] - at[first]):.3f} blocks of Python more each",
-        "memory": [s.memory for s in sizes],
+        "memory": [s.own for s in sizes],
         "growth": vars(found),
     }
 

@@ -40,12 +40,21 @@ def test_a_series_is_on_the_disk_as_it_is_seen(tmp_path: Path) -> None:
 
 
 def test_growth_is_a_loss(tmp_path: Path) -> None:
-    line = {"memory": 0, "used": 0, "threads": 5, "files": 9, "seconds": (1, 2), "rest": 0}
+    line = {
+        "memory": 0,
+        "own": 0,
+        "used": 0,
+        "threads": 5,
+        "files": 9,
+        "seconds": (1, 2),
+        "rest": 0,
+    }
     looks = [line | {"at": n / 720, "memory": 10**9 + n * 10**5} for n in range(240)]
     for number in range(0, 240, 5):
         looks[number]["memory"] += 10**9 * (number % 3)  # a large image is looked at
     for number in range(9, 240, 10):
-        looks[number] |= {"rest": number // 10 + 1, "used": number * 10**4}
+        own = looks[number]["memory"] - 9 * 10**8
+        looks[number] |= {"rest": number // 10 + 1, "own": own, "used": number * 10**4}
     told = "\n".join(map(json.dumps, looks))
     (tmp_path / "series.jsonl").write_text(told)
     about, losses = Series.read(tmp_path / "series.jsonl").told()
@@ -53,7 +62,7 @@ def test_growth_is_a_loss(tmp_path: Path) -> None:
         "memory grows by 72.000 (72.000 to 72.000) MB an hour",
         "memory in use grows by 7.200 (7.200 to 7.200) MB an hour",
     ]
-    assert "in 16 rests over 12 minutes at 1016.4 MB" in about["told"]
+    assert "in 16 rests over 12 minutes at 116.4 MB" in about["told"]
 
 
 def test_a_rest_is_looked_at_some_times_and_the_middle_counts(tmp_path: Path) -> None:
@@ -66,9 +75,9 @@ def test_a_rest_is_looked_at_some_times_and_the_middle_counts(tmp_path: Path) ->
     asyncio.run(look())
     assert {one.used for one in seen.sizes} == {7}
     assert seen.rests == [1] * LOOKS + [2] * LOOKS
-    seen.sizes[-3:] = [Size(size, 1, 1) for size in (1, 2, 3)]
-    seen.sizes[-5:-3] = [Size(size, 1, 1) for size in (5, 4)]
-    assert seen.rested()[1][-1] == Size(3, 1, 1)
+    seen.sizes[-3:] = [Size(9, 1, 1, size) for size in (1, 2, 3)]
+    seen.sizes[-5:-3] = [Size(9, 1, 1, size) for size in (5, 4)]
+    assert seen.rested()[1][-1] == Size(9, 1, 1, 3)
 
 
 def test_a_load_that_is_stopped_counts_for_nothing(tmp_path: Path) -> None:

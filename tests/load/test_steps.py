@@ -13,7 +13,7 @@ def test_few_steps_take_no_threads_and_no_files() -> None:
 
 
 def test_what_grows_is_told() -> None:
-    sizes = [Size(10_000_000 + 1000 * n, 1 + n // 90, 5) for n in range(100)]
+    sizes = [Size(0, 1 + n // 90, 5, 10_000_000 + 1000 * n) for n in range(100)]
     counts = list(range(100))
     losses = steps.told("steps", counts, sizes, counts)["losses"]
     assert len(losses) == 2
@@ -23,7 +23,7 @@ def test_what_grows_is_told() -> None:
 
 def test_pages_that_a_heap_touches_are_no_growth() -> None:
     def losses(each: int) -> list[str]:
-        sizes = [Size(10**9 + each * n, 1, 5) for n in range(100)]
+        sizes = [Size(0, 1, 5, 10**9 + each * n) for n in range(100)]
         return steps.told("steps", list(range(100)), sizes, [7] * 100)["losses"]
 
     assert losses(2) == []
