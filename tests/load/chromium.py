@@ -7,7 +7,7 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from load.visits import KINDS, Life, Pending, checked, content, ended
+from load.visits import KINDS, Life, Pending, checked, content, settled
 
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync")
 
@@ -100,7 +100,7 @@ class Window(Life):
             if not self.place.gate.is_open:
                 return False
             await asyncio.sleep(1)
-        record = ended(self.place, job.id)
+        record = await settled(self.place, job.id)
         if record["state"] != job.fate and record["state"] in (
             "interrupted",
             "stopped",

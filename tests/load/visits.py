@@ -105,6 +105,15 @@ def ended(place: Place, job: str) -> dict[str, Any]:
     return dict(json.loads(path.read_text("utf-8")))
 
 
+async def settled(place: Place, job: str) -> dict[str, Any]:
+    """The same of one that has ended: it is on the page a moment before it is on a busy disk."""
+    for _ in range(300):
+        if (record := ended(place, job))["state"] not in ("waiting", "running"):
+            break
+        await asyncio.sleep(0.2)
+    return record
+
+
 def checked(diary: Diary, job: Pending, record: dict[str, Any], file: bytes | None) -> None:
     """Whether a job ended as it should, with the right file."""
     diary.jobs[job.id] = record
@@ -274,7 +283,7 @@ class Life:
                 job.fate = "stopped"
                 await page.press("Stop")
                 await page.wait(lambda: _state(page) in OVER, LONGEST)
-            record = ended(self.place, job.id)
+            record = await settled(self.place, job.id)
             if record["state"] != job.fate and record["state"] in ("interrupted", "stopped"):
                 self.diary.jobs[job.id] = record  # by a restart of the server
                 self.diary.counts["started again"] += 1

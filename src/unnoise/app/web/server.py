@@ -154,7 +154,7 @@ def _tidy_after_pages() -> None:
     """Soon after pages were forgotten, return to the system what they took.
 
     Else their garbage waits for that of others, who may come the next day, and what is free of the
-    heap stays taken. It takes 3 to 26 ms of the processor.
+    heap stays taken. It takes some milliseconds.
     """
     import nicegui
 
