@@ -27,7 +27,7 @@ from unnoise.app.session.job import Job
 from unnoise.app.session.request import Request
 from unnoise.app.web.workspace import Workspace
 from unnoise.config.config import Config
-from unnoise.errors import UnnoiseError
+from unnoise.errors import AxesError, UnnoiseError
 from unnoise.images import axes, formats, selection
 from unnoise.images.atomic import hidden
 from unnoise.images.formats import unfinished
@@ -46,6 +46,7 @@ from .seeds import PARTS, PLACES
 
 __all__ = ["FOLDER", "TARGETS", "clean", "in_memory", "tried"]
 
+AXES = "STCZYX"
 LARGEST = 2**22
 """Pixels above which an image is opened, and not read."""
 
@@ -164,10 +165,23 @@ def _described(data: bytes, suffix: str) -> None:
 
 
 def _read(place: Path) -> None:
-    for image in formats.open_all([place]):
+    try:
+        images = formats.open_all([place])
+    except AxesError:  # a person would say which they are
+        images = [formats.open(place, axes=AXES[-_dimensions(place) :])]
+    for image in images:
         for copy in (image, *formats.smaller(image)):
             if np.prod([min(n, 64) for n in copy.shape]) < LARGEST:
                 copy.read(copy.middle(16))
+
+
+def _dimensions(place: Path) -> int:
+    """How many axes fit a file whose own are ambiguous."""
+    for count in range(len(AXES), 2, -1):
+        with contextlib.suppress(AxesError):
+            formats.open(place, axes=AXES[-count:])
+            return count
+    return 2
 
 
 def _store(data: bytes) -> None:
