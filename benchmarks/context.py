@@ -2,17 +2,18 @@
 
     python benchmarks/context.py movies --seconds 60    # simulated movies with truth
     python benchmarks/context.py stack --seconds 60     # cells3d of scikit-image, noise added
-    python benchmarks/context.py events --seconds 60    # what is left of flashes of one frame
+    python benchmarks/context.py events --seconds 60    # what is left of flashes, spikes, particles
     python benchmarks/context.py table                  # tables of what was run
 
 Every net is the fast preset, trained on the movie that is scored, one pass without averaging over
-symmetries. ``n2v 3D`` is the net of volumes with frames in the place of slices. PSNR over all
-frames, against the range of the truth.
+symmetries. ``n2v 3D`` is the net of volumes with frames in the place of slices; ``adapted`` trains
+for 400 steps, whatever the seconds. PSNR over all frames, against the range of the truth.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import sys
 import time
@@ -24,11 +25,14 @@ import torch
 from numpy.typing import NDArray
 
 import movie_scenes
+import unnoise
 from common import HERE, data, record
-from movies import frame, shares
+from movies import changed, kept, shares
 from unnoise.config.config import Config
 from unnoise.images.image import Image
+from unnoise.models.model import Model
 from unnoise.models.predict import predict_array
+from unnoise.nets import joined_frames as joining
 from unnoise.quality.metrics import psnr
 from unnoise.training.loop import TrainingRun
 from unnoise.training.plan import plan
@@ -47,6 +51,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "r2r": {"method": "r2r"},
     "r2r 1": {"method": "r2r", "reach": 1},
     "r2r 2": {"method": "r2r", "reach": 2},
+    "adapted": {"method": "adapted", "steps": 400},
 }
 """The number is that of the frames seen before and after."""
 Pair = tuple[NDArray, NDArray]
@@ -72,16 +77,18 @@ def stack(seed: int) -> dict[str, Pair]:
 
 def run(noisy: NDArray, axis: str, name: str, seconds: float, seed: int) -> tuple[NDArray, int]:
     """What a method makes of a movie or stack after so many CPU seconds of training."""
-    training, image = trained(noisy, axis, name, seconds, seed)
-    return predict_array(training.model(), image, dtype=np.float32), training.step
+    model, image = trained(noisy, axis, name, seconds, seed)
+    return predict_array(model, image, dtype=np.float32), model.provenance.steps
 
 
-def trained(
-    noisy: NDArray, axis: str, name: str, seconds: float, seed: int
-) -> tuple[TrainingRun, Image]:
-    """A training of so many CPU seconds, and what it was trained on."""
+def trained(noisy: NDArray, axis: str, name: str, seconds: float, seed: int) -> tuple[Model, Image]:
+    """The model of a training of so many CPU seconds, and what it was trained on."""
     wanted = METHODS[name]
     axes = "ZYX" if wanted.get("ndim") == 3 else f"{axis}YX"
+    if "steps" in wanted:
+        steps, method = wanted["steps"], wanted["method"]
+        model = unnoise.train(noisy, axes=axes, method=method, steps=steps, seed=seed)
+        return model, Image.from_array(noisy, axes)
     config = Config.preset(method=wanted["method"]).with_budget(seconds / 60, seed=seed)
     config = config.replace(ndim=wanted.get("ndim", 2), context={axis: wanted.get("reach", 0)})
     if wanted["method"] == "n2n":
@@ -92,24 +99,27 @@ def trained(
     )
     for _ in training:
         pass
-    return training, image
+    return training.model(), image
 
 
 def events(args: argparse.Namespace) -> list[dict[str, Any]]:
-    """Shares of flashes that nets show in their frame and in those beside it, as movies.py does."""
+    """Shares of events that nets show in their frame and in those beside it, as movies.py does."""
     rows = []
-    for snr in (3, 5, 10):
-        plain, lit, shown, centres = movie_scenes.events("flash", snr, args.seed)
-        for method in args.methods:
-            training, _ = trained(lit, "T", method, args.seconds, args.seed)
-            row: dict[str, Any] = {"snr": snr, "method": method, "steps": training.step}
-            for place, t in (("before", -1), ("kept", 0), ("after", 1)):
-                at = movie_scenes.AT + t
-                lit_frame, plain_frame = (frame(training.model(), x, at) for x in (lit, plain))
-                found = shares(lit_frame - plain_frame, shown, at, centres, "flash")
-                row |= {place: np.mean(found), f"{place}_error": np.std(found) / len(found) ** 0.5}
-            rows.append({k: float(v) if isinstance(v, np.floating) else v for k, v in row.items()})
-            print({k: round(v, 3) if isinstance(v, float) else v for k, v in rows[-1].items()})
+    for kind, snr, method in itertools.product(args.kinds, args.snrs, args.methods):
+        plain, lit, shown, centres = movie_scenes.events(kind, snr, args.seed)
+        model, _ = trained(lit, "T", method, args.seconds, args.seed)
+        row: dict[str, Any] = {"kind": kind, "snr": snr, "method": method}
+        row["steps"] = model.provenance.steps
+        if model.second is not None:
+            row["share"] = model.second.share
+        for place, t in (("before", -1), ("kept", 0), ("after", 1)):
+            at = movie_scenes.AT + t
+            found = shares(changed(model, lit, plain, at), shown, at, centres, kind)
+            if found:
+                error = float(np.std(found)) / len(found) ** 0.5
+                row |= {place: float(np.mean(found)), f"{place}_error": error}
+        rows.append(row)
+        print({k: round(v, 3) if isinstance(v, float) else v for k, v in row.items()}, flush=True)
     return rows
 
 
@@ -119,6 +129,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0, help="CPU seconds per training")
     parser.add_argument("--methods", nargs="+", choices=tuple(METHODS), default=tuple(METHODS))
     parser.add_argument("--scenes", nargs="+", default=sorted(movie_scenes.SCENES))
+    parser.add_argument("--kinds", nargs="+", default=movie_scenes.EVENTS, help="of events")
+    parser.add_argument("--snrs", type=int, nargs="+", default=(3, 5, 10), help="of events")
     parser.add_argument("--light", type=float, default=30.0, help="photons of the brightest places")
     parser.add_argument("--seed", type=int, default=movie_scenes.DEVELOPMENT)
     args = parser.parse_args()
@@ -127,7 +139,9 @@ def main() -> None:
         return
     torch.set_num_threads(1)
     if args.set == "events":
-        tag = f"context_events_seed{args.seed}_{args.seconds:g}s"
+        joining._weights = kept(joining._weights)
+        which = "" if len(args.kinds) > 1 else f"_{args.kinds[0]}"
+        tag = f"context_events{which}_seed{args.seed}_{args.seconds:g}s"
         print(f"wrote {record(tag, vars(args), events(args))}")
         return
     still = args.set == "stack"

@@ -106,9 +106,7 @@ def events(args: argparse.Namespace, half: int) -> list[dict[str, object]]:
                 single = replace(model, joined=None)
                 for name, own in (("single", single), ("joined", model)):
                     for t in (scenes.AT - 1, scenes.AT, scenes.AT + 1):
-                        shown_there = frame(own, lit, t)
-                        with same_weights():
-                            change = shown_there - frame(own, plain, t)
+                        change = changed(own, lit, plain, t)
                         place = {-1: "before", 0: "kept", 1: "after"}[t - scenes.AT]
                         found = shares(change, shown, t, centres, kind)
                         sums.setdefault(f"{name}_{place}", []).extend(found)
@@ -130,14 +128,22 @@ def frame(model: unnoise.Model, movie: NDArray, t: int) -> NDArray:
     return clean
 
 
+def changed(model: unnoise.Model, lit: NDArray, plain: NDArray, t: int) -> NDArray:
+    """What a frame of a result shows of the events that one of two movies has."""
+    LAST.clear()
+    shown = frame(model, lit, t)
+    with same_weights():
+        return shown - frame(model, plain, t)
+
+
 @contextlib.contextmanager
 def same_weights() -> Iterator[None]:
-    """Frames are joined as in the call before.
+    """Frames are joined, and stood in for, as they were before, one call after the other.
 
     Else a frame without the event would have other noise where frames are left out for it.
     """
-    own = joining._weights
-    joining._weights = lambda *_: LAST[-1]
+    own, again = joining._weights, iter(list(LAST))
+    joining._weights = lambda *_, **__: next(again)
     try:
         yield
     finally:
@@ -149,10 +155,10 @@ LAST: list[Weights] = []
 
 
 def kept(own: Callable[..., Weights]) -> Callable[..., Weights]:
-    """The weights of frames, of which the latest are remembered."""
+    """The weights of frames, which are remembered."""
 
-    def weights(*arguments: object) -> Weights:
-        LAST[:] = [own(*arguments)]
+    def weights(*arguments: object, **options: object) -> Weights:
+        LAST.append(own(*arguments, **options))
         return LAST[-1]
 
     return weights

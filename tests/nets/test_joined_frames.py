@@ -9,7 +9,7 @@ from scipy import stats
 from torch import Tensor
 
 from unnoise.nets.gaussian_denoiser import lags
-from unnoise.nets.joined_frames import REACH, Frames, as_normal, joined, kernels, with_events
+from unnoise.nets.joined_frames import REACH, Frames, as_normal, joined, kernels
 
 
 def noise(n: int = 7, side: int = 64, seed: int = 0) -> Tensor:
@@ -166,16 +166,6 @@ def test_an_event_is_seen_in_its_frame_alone() -> None:
     assert events[1][32, 32] > 0.9
     assert events[1][:16].mean() < 0.05
     assert max(events[0].mean(), events[2].mean()) < 0.05
-
-
-def test_events_get_back_what_was_taken_for_noise() -> None:
-    flash = 5 * spot()[None, None]
-    event = (spot()[None, None] > 0.1).float()
-    clean, noisy = 0.8 * flash, flash + 0.1 * noise(1)[None]
-    found = with_events(clean, noisy, event)
-    assert float(found[0, 0, 32, 32]) > 0.9 * 5
-    torch.testing.assert_close(found * (1 - event), clean * (1 - event))
-    assert with_events(clean, noisy, torch.zeros_like(event)) is clean
 
 
 def test_kernels_keep_sums_and_widen() -> None:

@@ -21,7 +21,7 @@ from unnoise.models.model import Model
 from unnoise.models.overlap import ahead
 from unnoise.models.short_of_memory import halved, is_out_of_memory, joint, longest, warn
 from unnoise.models.tile_results import Member, Result, mean
-from unnoise.models.tiles import Tile, choose, cut, read_tile, tiles
+from unnoise.models.tiles import Tile, choose, cut, read_beside, read_tile, tiles
 from unnoise.models.units import check_finite
 from unnoise.nets.classical import Filter
 from unnoise.nets.device import free_memory, keep_memory, release_memory, select_device
@@ -291,7 +291,7 @@ class Job:
         beside = []
         for neighbours in self.beside:
             places = neighbours.frames(at) if neighbours else []
-            beside.append([read_tile(image, place, piece, self.ndim) for place in places])
+            beside.append(read_beside(image, places, piece, self.ndim))
         return Seen(noisy, beside, window)
 
     def result(

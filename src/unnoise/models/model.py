@@ -210,7 +210,8 @@ class Model:
             return [(self, 1.0)]
         share = self.second.share
         other = self.second.model
-        other = replace(other, passes=other.passes or self.passes)
+        noise = other.noise or (self.noise if other.context else None)
+        other = replace(other, passes=other.passes or self.passes, noise=noise)
         return [(replace(self, second=None, others=()), 1 - share), (other, share)]
 
     @property

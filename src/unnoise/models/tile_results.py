@@ -15,12 +15,15 @@ from unnoise.config.sections import SPREADS
 from unnoise.models import backends
 from unnoise.models.backends import Forward
 from unnoise.models.build import DenoisingNet, ready
+from unnoise.models.frame_changes import REACH as CHANGES
+from unnoise.models.frame_changes import FrameChanges, returned
 from unnoise.models.joined_frames import Window, packed, unpacked
 from unnoise.models.model import Model
 from unnoise.models.tiles import Tile
 from unnoise.models.units import from_net, spread_from_net, to_net
 from unnoise.nets.device import full_precision
-from unnoise.nets.joined_frames import REACH, RESIDUAL
+from unnoise.nets.event_height import RESIDUAL
+from unnoise.nets.joined_frames import REACH
 from unnoise.nets.variance_stabilized import VarianceStabilized
 
 Result = tuple[list[NDArray[np.float64]], NDArray[np.float64] | None]
@@ -40,6 +43,7 @@ class Member:
     net: DenoisingNet
     forward: Forward
     device: torch.device
+    changes: FrameChanges | None = None
 
     @classmethod
     def of(cls, model: Model, share: float, device: torch.device, backend: str) -> Member:
@@ -49,7 +53,8 @@ class Member:
             net.bins.fill_(model.joined.bins)
             net.set_blur(model.joined.blur)
             run = partial(unpacked, net)
-        return cls(model, share, net, backends.forward(model, run or net, backend), device)
+        forward = backends.forward(model, run or net, backend)
+        return cls(model, share, net, forward, device, FrameChanges.of(model, device))
 
     @property
     def halo(self) -> tuple[int, ...]:
@@ -57,7 +62,10 @@ class Member:
         window = self.model.posterior.radius if self.model.posterior else 0
         if self.model.joined is not None:
             window += (REACH + RESIDUAL) * self.model.joined.bins
-        return tuple(r + window for r in self.net.radius)
+        radius = [r + window for r in self.net.radius]
+        if self.changes is not None:  # which are looked for plane by plane
+            radius[-2:] = [r + CHANGES for r in radius[-2:]]
+        return tuple(radius)
 
     @property
     def memory(self) -> float:
@@ -79,18 +87,23 @@ class Member:
     ) -> Result:
         """Clean values (and spreads) of a tile, and the error where the pixel itself was used.
 
-        The net of a model with a context sees the tile in the frames beside it; with joined frames,
-        the window holds them.
+        The net of a model with a context sees the tile in the frames beside it, or itself where
+        these show something else; with joined frames, the window holds them.
         """
-        model, channels = self.model, list(self.model.channels)
+        model, channels, event = self.model, list(self.model.channels), None
         if model.joined is not None:
             assert window is not None
             assert isinstance(self.net, VarianceStabilized)
             with torch.inference_mode(), full_precision():
                 x = packed(self.net, model, window, self.device, _inside(piece, shape))
+        elif self.changes is not None:
+            with torch.inference_mode():
+                x, event = self.changes.seen(model, noisy, beside, _inside(piece, shape))
         else:
             x = to_net(model, noisy[channels], self.device, [b[channels] for b in beside])
         results = _denoise(self.forward, self.model, noisy, x, tta)
+        if event is not None and model.target_affine is None:  # clean images have other units
+            results[0][channels] = returned(results[0][channels], noisy[channels], event)
         error = None
         if self.model.posterior is not None:
             results[0], error = _with_posterior(self.model, noisy, results[0], piece, shape)

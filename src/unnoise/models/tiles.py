@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -160,6 +160,18 @@ def read_tile(image: Image, at: Mapping[str, int], piece: Tile, ndim: int) -> ND
     found = _mirrored(image, image.read, at, piece, ndim)
     assert found is not None
     return found
+
+
+def read_beside(
+    image: Image, frames: Sequence[Mapping[str, int]], piece: Tile, ndim: int
+) -> list[NDArray]:
+    """The same of several frames; one that is named twice is read once, and the same array."""
+    read = {k: read_tile(image, dict(k), piece, ndim) for k in map(_key, frames)}
+    return [read[_key(at)] for at in frames]
+
+
+def _key(at: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted(at.items()))
 
 
 def read_marks(image: Image, at: Mapping[str, int], piece: Tile) -> NDArray | None:

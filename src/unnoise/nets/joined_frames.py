@@ -42,11 +42,6 @@ skewness of noise, flashes of peak SNR 3, a pixel wide, keep as much as frame by
 0.9 % in the frames beside; with (3.0, 4.4) for events 0.25 dB of still scenes are lost, with
 (3.5, 5.0) for changes, before skewness was known, a fifth more of a flash came into the frames
 beside (development scenes of benchmarks/movies.py)."""
-FINE = 0.6
-"""Share of the residual of an event that is smoothed to 0.7 pixels; the rest to 1.6. Of flashes of
-SNR 3, 1.5 pixels wide, stay 86 % with no residual, 92 % with the wider one, 97 % with the narrower
-one, at 0, 0.1 and 0.5 dB of movies of neurons; with both 95 % at 0.3 dB. Telling the net less noise
-there kept 93 % at 1.2 dB (development scenes of benchmarks/movies.py)."""
 SMALL = 3
 """Scales that tell where: at coarser ones bright events reach further than their rim."""
 NEAR = 8
@@ -55,10 +50,36 @@ CROWDED = (0.5, 0.9)
 """... shares of pixels with an event from which less comes back, and nothing: a flash 1.5 pixels
 wide fills 0.3. Where all is in motion the residual is noise (frames of unrelated scenes lost
 2 dB)."""
-RESIDUAL = 3
-"""How far in pixels that looks."""
 LEAST = 1e-6
 """Share of the variance of white noise that smoothing always leaves: nothing is divided by 0."""
+
+
+@dataclass(frozen=True)
+class ChangeTest:
+    """When a frame is said to show something else than the centre.
+
+    Attributes
+    ----------
+    seen : (float, float)
+        Standard errors of a change from which frames beyond count less, and not at all.
+    scales : int
+        At how many scales it is looked for, two or more.
+    more : tuple of float
+        Standard errors that it must have beyond these at every scale: at fine ones there are more
+        places for a chance.
+    """
+
+    seen: tuple[float, float] = SEEN
+    scales: int = SCALES
+    more: tuple[float, ...] = (0.0,) * SCALES
+
+    @property
+    def reach(self) -> int:
+        """How far in pixels weights and events look."""
+        return int(2 ** (self.scales - 1)) - 1 + SPREAD + NEAR
+
+
+JOINING = ChangeTest()
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,11 +177,47 @@ def joined(
     return Joined(mean, variance, event, plain)
 
 
+def agreement(
+    frames: Frames,
+    test: ChangeTest,
+    *,
+    inside: Sequence[NDArray[np.bool_]] | None = None,
+    rho: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """By frame and pixel whether it shows what the centre shows, and events of the centre.
+
+    Parameters
+    ----------
+    frames : Frames
+        Of one channel.
+    test : ChangeTest
+        When they are said not to.
+    inside, rho
+        As for `joined`.
+
+    Returns
+    -------
+    tuple of Tensor, shape (n, y, x) and (y, x)
+        1 as far as no change is seen from the centre on, else down to 0; how surely the centre
+        shows an event of its own.
+
+    Examples
+    --------
+    >>> values = torch.randn(5, 32, 32, generator=torch.Generator().manual_seed(0))
+    >>> values[2, 10:13, 10:13] += 20  # a flash
+    >>> weights, event = agreement(Frames(values, 2, [1.0] * 5), ChangeTest(scales=2))
+    >>> [round(float(weight)) for weight in weights[:, 11, 11]], round(float(event[11, 11]))
+    ([0, 0, 1, 0, 0], 1)
+    """
+    return _weights(frames, inside, 0.0, rho, test)
+
+
 def _weights(
     frames: Frames,
     inside: Sequence[NDArray[np.bool_]] | None,
     shared: float,
     rho: Tensor | None,
+    test: ChangeTest = JOINING,
 ) -> tuple[Tensor, Tensor]:
     """By frame and pixel, 1 as far as no change is seen from the centre on, else down to 0.
 
@@ -171,7 +228,7 @@ def _weights(
     inside = inside or [np.ones(n, np.bool_) for n in shape]
     rows, columns = (torch.from_numpy(part).to(values) for part in inside)
     # What one round of smoothing carries beyond the border comes back in the next.
-    beyond = 2 ** (SCALES - 2) - 1
+    beyond = 2 ** (test.scales - 2) - 1
     smooth = F.pad(values * rows[:, None] * columns, (beyond,) * 4)
     strength = np.asarray(frames.strength)
     told = (1 / torch.from_numpy(strength).to(values))[:, None, None]
@@ -181,9 +238,10 @@ def _weights(
             seen[comparison] = (*seen.get(comparison, ()), k)
     most = {k: values.new_zeros(shape) for k in _places(len(values), centre)}
     own_event = small = values.new_zeros(shape)
-    for scale, kernel in enumerate(kernels()):
+    for scale, kernel in enumerate(kernels()[: test.scales]):
+        more = test.more[scale]
         if scale:
-            smooth = _smoother(smooth, 2 ** (scale - 1))
+            smooth = smoother(smooth, 2 ** (scale - 1))
         error = _error(kernel, inside, rho).to(values) * (1 - shared) ** 0.5
         within = smooth[:, beyond : beyond + shape[0], beyond : beyond + shape[1]]
         sums = torch.cumsum(within / error * told, 0)
@@ -192,26 +250,26 @@ def _weights(
         skewness = frames.skewness * float((kernel**3).sum() / (kernel**2).sum() ** 1.5) ** 2
         for (a, b, c, d), places in seen.items():
             inner, outer = ((sums[j] - sums[i], counts[j] - counts[i]) for i, j in ((a, b), (c, d)))
-            change = _change(inner, outer, skewness)
+            change = _change(inner, outer, skewness) - more
             for k in places:
                 most[k] = torch.maximum(most[k], change)
         a, b = _around(centre, len(values))
         single = sums[centre + 1] - sums[centre], counts[centre + 1] - counts[centre]
         others = sums[b] - sums[a] - single[0], counts[b] - counts[a] - single[1]
         if others[1] > 0:
-            own_event = torch.maximum(own_event, _change(single, others, skewness))
+            own_event = torch.maximum(own_event, _change(single, others, skewness) - more)
         if scale < SMALL:
             small = own_event
-    event = _sure(own_event)
+    event = _sure(own_event, test)
     weights = torch.zeros_like(values)
     weights[centre] = 1
     for steps in (range(centre + 1, len(values)), range(centre - 1, -1, -1)):
         kept = 1 - event
         for k in steps:
-            kept = kept * (1 - _sure(most[k]))
+            kept = kept * (1 - _sure(most[k], test))
             weights[k] = kept
-    small = _sure(small)
-    return weights, small * _rare(small, rows[:, None] * columns)
+    small, used = _sure(small, test), rows[:, None] * columns
+    return weights, small * _rare(small, used)
 
 
 def _rare(event: Tensor, inside: Tensor) -> Tensor:
@@ -253,10 +311,10 @@ def as_normal(z: Tensor, skewness: float) -> Tensor:
     return torch.where(z * skewness < 0, short, long)
 
 
-def _sure(change: Tensor) -> Tensor:
+def _sure(change: Tensor, test: ChangeTest) -> Tensor:
     """From standard errors, 0 where no change is seen, to 1 where one is, or close by."""
     near = F.max_pool2d(change[None], 2 * SPREAD + 1, 1, SPREAD)[0]
-    return ((near - SEEN[0]) / (SEEN[1] - SEEN[0])).clamp(0, 1)
+    return ((near - test.seen[0]) / (test.seen[1] - test.seen[0])).clamp(0, 1)
 
 
 def _around(centre: int, n: int) -> tuple[int, int]:
@@ -294,7 +352,7 @@ def kernels() -> list[NDArray[np.float64]]:
     return found
 
 
-def _smoother(values: Tensor, step: int) -> Tensor:
+def smoother(values: Tensor, step: int) -> Tensor:
     """One more round of smoothing; beyond the borders there is nothing."""
     for axis in (-2, -1):
         n = values.shape[axis]
@@ -303,24 +361,6 @@ def _smoother(values: Tensor, step: int) -> Tensor:
         sides = wide.narrow(axis, 0, n) + wide.narrow(axis, 2 * step, n)
         values = values / 2 + sides / 4
     return values
-
-
-def with_events(clean: Tensor, mean: Tensor, event: Tensor) -> Tensor:
-    """A result whose events have their whole height.
-
-    A net takes a part of faint events for noise, of flashes of peak SNR 3 a sixth. What it took is
-    smooth, as events are: so where one is sure, the residual comes back, smoothed.
-
-    Parameters
-    ----------
-    clean, mean, event : Tensor, shape (b, c, y, x)
-        Result of the net, in the units of `mean`, and what `joined` gave.
-    """
-    if not event.any():
-        return clean
-    fine = _smoother((mean - clean).flatten(0, 1), 1)
-    coarse = _smoother(fine, 2)
-    return clean + event * torch.lerp(coarse, fine, FINE).view_as(clean)
 
 
 def _error(

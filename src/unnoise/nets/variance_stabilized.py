@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from unnoise.nets.event_height import with_events
 from unnoise.nets.gaussian_denoiser import GaussianNet, lags
-from unnoise.nets.joined_frames import with_events
 from unnoise.nets.nl_ridge import NLRidge
 from unnoise.nets.own_generator import DrawnFrom
 
@@ -140,7 +140,7 @@ class VarianceStabilized(nn.Module):
         variance : Tensor, of the same shape, optional
             Of the noise of means; 1 by default.
         event : Tensor, of the same shape, optional
-            Where events keep their height (`unnoise.nets.joined_frames.with_events`), 0 to 1.
+            Where events keep their height (`unnoise.nets.event_height.with_events`), 0 to 1.
         plain : Tensor, of the same shape, optional
             What the blur has its share of, which it has none of in events: `averaged` values, or
             means of several such.

@@ -83,8 +83,9 @@ class _Place:
         if model.context is None:
             return []
         y, x = self.apart
-        frames = Neighbours(self.image, *model.context).frames(self.at)
-        return [read_tile(self.image, at, self.tile, 2)[..., ::y, ::x] for at in frames]
+        axis, frames = model.context[0], Neighbours(self.image, *model.context).frames(self.at)
+        read = {at[axis]: read_tile(self.image, at, self.tile, 2)[..., ::y, ::x] for at in frames}
+        return [read[at[axis]] for at in frames]
 
 
 def with_joined_frames(

@@ -86,7 +86,7 @@ def with_split_noise(model: Model, name: str, reports: Sequence[NoiseReport] = (
 
 
 def with_autocorrelation(model: Model, reports: Sequence[NoiseReport]) -> Model:
-    """The model of a run of the shipped net with the autocorrelation of the noise of its images."""
+    """The model of a run with the autocorrelation of the noise of its images, if it has any."""
     if model.noise is None:
         return model
     shapes = _autocorrelations(reports, model)

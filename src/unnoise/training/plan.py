@@ -90,6 +90,8 @@ def plan(
     )
     if config.entry.is_stabilized:
         return with_stabilizer(with_autocorrelation(model, reports or ()), images)
+    if model.context is not None:  # what frames do not share is told from noise
+        model = with_autocorrelation(model, reports)
     return with_split_noise(model, images[0].name, reports)
 
 
@@ -97,7 +99,8 @@ def needs_noise(config: Config) -> bool:
     """Whether a run starts from the noise of its images."""
     entry = config.entry
     measured = config.recorruption is not None or entry.is_stabilized or entry.draws_noise
-    return measured or config.noise_model is not None
+    compares = config.net is not None and config.neighbours is not None
+    return measured or compares or config.noise_model is not None
 
 
 def _check_pairs(images: Sequence[Image], targets: Sequence[Image] | None, config: Config) -> None:
