@@ -54,10 +54,12 @@ def line(monkeypatch: pytest.MonkeyPatch) -> Line:
 
 def page_of(someone: Visitor, *, mends: bool = True) -> Page:
     """A page with a button whose server is served as long as it has answers."""
-    button = '{"0": {"tag": "button", "events": [{"type": "click", "listener_id": 1}]}}'
+    button = '{"tag": "button", "events": [{"type": "click", "listener_id": 1}]}'
+    other = f'{{"0": {{"tag": "p", "children": [1]}}, "1": {button}}}'
+    button = f'{{"0": {button}}}'
 
-    async def get(place: str) -> Any:
-        return type("Answer", (), {"text": HTML.format(button, "second")})
+    async def get(place: str) -> Any:  # where the button has another number
+        return type("Answer", (), {"text": HTML.format(other, "second")})
 
     someone.get = get
     return Page(someone, HTML.format(button, "first"), "/job/1", mends=mends)
@@ -77,7 +79,7 @@ def test_a_page_is_connected_again(line: Line, answers: list[str], mended: dict)
         someone.is_served = lambda: asyncio.sleep(0, True)
         page = page_of(someone)
         line.answers = answers
-        await page.tell("0", "click")
+        await page.press("")
         return page
 
     page = asyncio.run(asyncio.wait_for(follow(), 30))

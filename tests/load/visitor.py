@@ -208,9 +208,9 @@ class Page:
         return next((e for e in elements if "sources" in e.get("props", {})), None)
 
     async def wait(self, find: Callable[[], Any], patience: float = PATIENCE) -> Any:
-        """What is found, as soon as it is."""
+        """What is found, as soon as it is; the page is connected then."""
         end = time.monotonic() + patience
-        while not (found := find()):
+        while not (self._socket.connected and (found := find())):
             if not self._socket.connected:
                 await self.mend()
                 continue
@@ -225,9 +225,7 @@ class Page:
         return found
 
     async def tell(self, key: str, event: str, *values: object) -> None:
-        """An event of an element, such as a click; where it broke, as soon as it is connected."""
-        if not self._socket.connected:
-            await self.mend()
+        """An event of an element that was found just now, such as a click."""
         listener = next(e for e in self.elements[key]["events"] if e["type"] == event)
         told = {"id": int(key), "client_id": self._query["client_id"]}
         told |= {"listener_id": listener["listener_id"], "args": [json.dumps(v) for v in values]}
