@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import hashlib
 import os
 import re
 import resource
@@ -112,8 +113,9 @@ def slice_of(name: str, options: argparse.Namespace) -> tuple[int, float, str]:
         child = os.fork()
         if child == 0:
             os.environ[targets.FOLDER] = place
-            for number, path in ((1, os.devnull), (2, log)):
-                os.dup2(os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY), number)
+            told = os.open(log, os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
+            for number in (1, 2):  # atheris tells of exceptions by the first
+                os.dup2(told, number)
             try:
                 fuzz(name, options)
             except BaseException:
@@ -181,9 +183,15 @@ def fuzz(name: str, options: argparse.Namespace) -> None:
 
     def one(data: bytes) -> None:
         start = time.process_time()
-        targets.tried(data, target)
-        now = time.process_time()
-        assert now - start < HANGS, f"{now - start:.1f} s of the processor"
+        try:
+            targets.tried(data, target)
+            now = time.process_time()
+            assert now - start < HANGS, f"{now - start:.1f} s of the processor"
+        except BaseException:  # after which atheris ends without keeping the input
+            place = folder.resolve() / f"{_plain(name)}-crash-{hashlib.sha1(data).hexdigest()}"
+            place.write_bytes(data)
+            print(f"Test unit written to {place}", flush=True)
+            raise
         if now > end:  # of the processor, which libFuzzer does not count
             os.kill(os.getpid(), signal.SIGUSR1)
 

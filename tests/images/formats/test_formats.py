@@ -199,7 +199,7 @@ def test_npy_errors(tmp_path: Path) -> None:
     for huge in ((2**30, 2**30), (2**62, 8), (10**6, 10**6)):
         header = path.read_bytes()[:128].replace(b"(5, 8, 8)", str(huge).encode())
         path.with_name("b.npy").write_bytes(header[: header.index(b"}") + 1].ljust(127) + b"\n")
-        with pytest.raises(InputError, match=r"b\.npy cannot be read as NPY, .* damaged"):
+        with pytest.raises(InputError, match=r"b\.npy .*may be .*damaged"):
             formats.open(path.with_name("b.npy"))
     data = path.read_bytes()
     for cut in (3, 20, 100, 129, len(data) - 1):

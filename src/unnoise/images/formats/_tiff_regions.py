@@ -108,20 +108,21 @@ class Regions:
 
     def _page(self, number: int, ranges: Sequence[range], out: NDArray) -> None:
         """Positions of a page in its five dimensions (samples apart, z, y, x, samples)."""
-        with self._lock:
-            page = self._pages[number]
-            key = page.keyframe
-            is_bare = key.is_contiguous and page.is_memmappable and key.predictor == 1
-            key.init_decode()
-        if is_bare and key.fillorder == 1:
-            kind = np.dtype(key.dtype).newbyteorder(key.parent.byteorder)
-            name, offset = page.parent.filehandle.path, page.dataoffsets[0]
-            stored = np.memmap(name, kind, "r", offset, key.shaped)
-            out[...] = stored[tuple(slice(r.start, r.stop, r.step) for r in ranges)]
-            return
-        for segment, at in _touched(key, ranges):
-            name = "TIFF", self._number, number, segment
-            _place(out, ranges, at, recent(name, partial(self._segment, page, segment)))
+        with reading(self._path, "TIFF"):  # sides of strips may be 0
+            with self._lock:
+                page = self._pages[number]
+                key = page.keyframe
+                is_bare = key.is_contiguous and page.is_memmappable and key.predictor == 1
+                key.init_decode()
+            if is_bare and key.fillorder == 1:
+                kind = np.dtype(key.dtype).newbyteorder(key.parent.byteorder)
+                name, offset = page.parent.filehandle.path, page.dataoffsets[0]
+                stored = np.memmap(name, kind, "r", offset, key.shaped)
+                out[...] = stored[tuple(slice(r.start, r.stop, r.step) for r in ranges)]
+                return
+            for segment, at in _touched(key, ranges):
+                part = "TIFF", self._number, number, segment
+                _place(out, ranges, at, recent(part, partial(self._segment, page, segment)))
 
     def _segment(self, page: Any, number: int) -> NDArray:
         """The pixels of a tile or strip of a page (z, y, x, samples)."""

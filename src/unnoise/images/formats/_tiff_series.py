@@ -28,6 +28,8 @@ MASK = 4
 """Bit of NewSubfileType: a page that says which pixels of another one count."""
 YCBCR = 6
 """PhotometricInterpretation whose colours may be stored at a quarter of the resolution."""
+MOST_TAGS = 4096
+"""Tags of a page beyond which tifffile takes the list for damaged."""
 EXPANSION = {1: 1, 5: 1400, 8: 1100, 32946: 1100, 32773: 64}
 """How many bytes one compressed byte can become at most, for codecs where that is known."""
 
@@ -93,8 +95,10 @@ def _check_chain(tif: tifffile.TiffFile, path: Path) -> None:
             if len(count) < form.tagnosize:
                 return
             (tags,) = struct.unpack(form.tagnoformat, count)
-            file.seek(place + form.tagnosize + tags * form.tagsize)
-            at = file.read(form.offsetsize)
+            if tags > MOST_TAGS:
+                return
+            # Of a list that reaches beyond the end tifffile takes the last bytes that there are.
+            at = file.read(tags * form.tagsize + form.offsetsize)[-form.offsetsize :]
 
 
 def series_of(tif: tifffile.TiffFile, path: Path) -> list[tifffile.TiffPageSeries]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import tifffile
+from numpy.typing import NDArray
 from tifffile import TiffPageSeries
 
 from unnoise.errors import AxesError
@@ -280,7 +281,13 @@ def _pixels(
     if offset is None or part is not None or palette in ("gray", "colour"):
         return Pixels(partial(_regions, path, number, part, palette), shape, dtype)
     dtype = dtype.newbyteorder(series.keyframe.parent.byteorder)
-    return Pixels(lambda: np.memmap(path, dtype, "r", offset, shape), shape, dtype)
+    return Pixels(partial(_mapped, path, dtype, offset, shape), shape, dtype)
+
+
+def _mapped(path: Path, dtype: np.dtype, offset: int, shape: tuple[int, ...]) -> NDArray:
+    """The pixels of an image that lies in its file as it is."""
+    with reading(path, "TIFF"):  # an offset may be a fraction, or beyond the end
+        return np.memmap(path, dtype, "r", offset, shape)
 
 
 def _regions(
