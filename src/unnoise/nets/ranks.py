@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,6 +58,7 @@ class Ranks:
                 torch.cuda.set_device(device)
             backend = "nccl" if device.type == "cuda" else "gloo"
             torch.distributed.init_process_group(backend)
+            atexit.register(_leave)
 
     def meet(self) -> None:
         """Wait for all others."""
@@ -80,6 +83,18 @@ class Ranks:
         for tensor in tensors:
             tensor.copy_(flat[at : at + tensor.numel()].view_as(tensor))
             at += tensor.numel()
+
+
+def _leave() -> None:
+    """Leave together at the end of the process.
+
+    Threads of gloo that still run would abort it, now and then, after all was written: two of four
+    processes that did nothing else.
+    """
+    if torch.distributed.is_initialized():
+        with contextlib.suppress(Exception):  # of one that was killed
+            torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
 
 
 def of_torchrun() -> Ranks:
