@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -86,14 +85,11 @@ class Ranks:
 
 
 def _leave() -> None:
-    """Leave together at the end of the process.
+    """Leave the others at the end of the process.
 
-    Threads of gloo that still run would abort it, now and then, after all was written: two of four
-    processes that did nothing else.
+    A thread of gloo that still runs then aborts it, now and then, after all was written.
     """
     if torch.distributed.is_initialized():
-        with contextlib.suppress(Exception):  # of one that was killed
-            torch.distributed.barrier()
         torch.distributed.destroy_process_group()
 
 
