@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from unnoise.app.files import InputOptions, OutputOptions
 from unnoise.errors import InputError
 from unnoise.images import axes as ax
+from unnoise.images.atomic import settle
 from unnoise.images.formats import unfinished, urls
 from unnoise.images.formats.unfinished import Unfinished
 from unnoise.images.image import Image
@@ -322,7 +323,7 @@ class Pieces:
         partial = place.with_name(f"{place.name}.{os.getpid()}")
         with open(partial, "wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
-        os.replace(partial, place)
+        settle(partial, place)
 
     def middle(self) -> MiddlePlane:
         """The plane that is judged, as the pieces have kept it."""

@@ -15,7 +15,7 @@ from unnoise.errors import InputError
 from unnoise.images import arrays
 from unnoise.images import axes as ax
 from unnoise.images.acquisition import UNKNOWN, Acquisition
-from unnoise.images.file_version import FileVersion
+from unnoise.images.file_version import FileSet, FileVersion
 from unnoise.images.pixel_mask import Key, Mask, Picks, PixelMask
 from unnoise.images.pixel_types import as_pixels
 
@@ -67,8 +67,8 @@ class Image:
         Pixels that a masked array hides, of its shape.
     mask : Mask or None
         Pixels that are no measurement, once `unnoise.noise.excluded_pixels` has looked for them.
-    version : FileVersion or None
-        The file as it was when it was opened: pixels of another one are refused.
+    version : FileVersion, FileSet or None
+        The files as they were when the image was opened: pixels of others are refused.
 
     Examples
     --------
@@ -90,7 +90,7 @@ class Image:
     hidden: NDArray[np.bool_] | None = None
     mask: Mask | None = None
     acquisition: Acquisition = UNKNOWN
-    version: FileVersion | None = field(default=None, compare=False)
+    version: FileVersion | FileSet | None = field(default=None, compare=False)
 
     @classmethod
     def from_array(cls, array: Any, axes: str | None = None) -> Image:

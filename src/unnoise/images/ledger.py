@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
+from unnoise.images.atomic import sync_names
+
 LONGEST = 18
 """Digits of a number."""
 STARTED = time.time_ns()
@@ -75,6 +77,7 @@ class Ledger:
             name = f"done.{socket.gethostname()}.{os.getpid()}.{STARTED}"
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
             self._file = os.open(self._folder / name, flags, 0o666)
+            sync_names(self._folder)
         while text:  # a disk that is nearly full takes a part, without an error
             text = text[os.write(self._file, text) :]
         os.fsync(self._file)

@@ -7,7 +7,7 @@ import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from unnoise.images.atomic import replacing, write_safely
+from unnoise.images.atomic import replacing, sync_names
 
 PENDING = ".pending"
 """Folder, within the other one, of new files that count already and wait to be moved."""
@@ -15,10 +15,10 @@ TRIES = 10
 
 
 def write_files(folder: Path, files: Mapping[str, bytes | None]) -> None:
-    """Put files into a folder that nobody looks at yet."""
+    """Put files into a folder that nobody looks at yet, and that `replacing` will settle."""
     for name, content in files.items():
         if content is not None:
-            write_safely(folder / name, content)
+            (folder / name).write_bytes(content)
 
 
 def replace_files(folder: Path, files: Mapping[str, bytes | None]) -> None:
@@ -59,6 +59,7 @@ def settle_files(folder: Path) -> None:
         else:
             (folder / file.name).unlink(missing_ok=True)
             file.unlink()
+    sync_names(folder)  # before there is nothing left that tells of them
     pending.rmdir()
 
 

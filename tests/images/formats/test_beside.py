@@ -103,6 +103,20 @@ def test_files_beside_are_read(folder: Path) -> None:
     assert (formats.open(nrrd(folder, "inner/b.raw")).read() == 4242).all()
 
 
+def test_pixels_beside_a_header_are_neither_mixed_nor_written_over(folder: Path) -> None:
+    pytest.importorskip("nrrd")
+    pixels = folder / "b.raw"
+    SECRET.tofile(pixels)
+    image = formats.open(nrrd(folder, pixels.name))
+    assert image.metadata["files"] == [folder / "a.nhdr", pixels]
+    SECRET[1:].tofile(pixels)
+    with pytest.raises(InputError, match=r"b\.raw was changed while it was read"):
+        image.read()
+    SECRET.tofile(folder / "b.npy")
+    with pytest.raises(InputError, match=r"b\.npy is the input itself"):
+        formats.create(folder / "b.npy", formats.open(nrrd(folder, "b.npy")), overwrite=True)
+
+
 @pytest.mark.parametrize(
     "name",
     ["/etc/passwd", "..\\x", "a/../../x", "C:\\x", "file:///x", "s3://b/x", "\\\\host\\x", "a\0b"],

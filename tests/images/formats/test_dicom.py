@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import zlib
 from pathlib import Path
@@ -14,7 +15,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.pixels import apply_rescale, pixel_array
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, JPEGLSLossless, RLELossless
 
-from unnoise.errors import AxesError
+from unnoise.errors import AxesError, InputError
 from unnoise.images import formats
 
 from .copies import pixels_of
@@ -107,6 +108,16 @@ def test_a_series_is_one_volume_in_the_order_of_its_places(tmp_path: Path) -> No
     assert dict(images[0].scale) == {"Z": 2.5, "Y": 0.5, "X": 0.25}
     assert "one of 5 files" in images[0].metadata["note"]
     np.testing.assert_array_equal(images[0].data[2:4, 3], stack[2:4, 3])
+
+
+def test_a_slice_that_is_replaced_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    for z in range(3):
+        slice_of(tmp_path / f"{z}.dcm", np.full((20, 24), z, "u2"), z)
+    image = formats.open(tmp_path / "0.dcm")
+    assert image.read()[0, 0, 0, :, 0, 0].tolist() == [0, 1, 2]
+    os.utime(tmp_path / "2.dcm", (0, 0))
+    with pytest.raises(InputError, match=r"2\.dcm was changed while it was read"):
+        image.read()
 
 
 def test_files_without_a_suffix_are_known_by_their_content(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import struct
 import time
 from pathlib import Path
@@ -113,6 +114,9 @@ def test_files_of_one_image_and_those_whose_frames_lie_beside_them(tmp_path: Pat
         assert (image.axes, image.scale) == ("TCYX", {"T": 3.0, "Y": 2.0, "X": 1.0})
         np.testing.assert_array_equal(image.data[...], project.pixels)
         np.testing.assert_array_equal(image.data[2, 1:, 3:, :5], project.pixels[2, 1:, 3:, :5])
+    os.utime(tmp_path / "frame 3.tif", (0, 0))
+    with pytest.raises(InputError, match=r"frame 3\.tif was changed while it was read"):
+        image.read()
     (tmp_path / "frame 3.tif").unlink()
     with pytest.raises(InputError, match=r"a\.xlif cannot be read as LIF.*frame 3\.tif"):
         formats.open(tmp_path / "a.xlif").read()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -168,6 +169,15 @@ def positions(path: Path) -> list[float]:
         root = _ome_xml.parse(tif.ome_metadata)
     assert root is not None
     return [float(plane.get("PositionX", -1)) for plane in root.iterfind(".//{*}Plane")]
+
+
+def test_a_file_of_a_set_that_is_replaced_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    parts = ome_set(tmp_path, "T")
+    image = formats.open(tmp_path / "part0.ome.tif")
+    np.testing.assert_array_equal(image.read({"T": 2})[0, 0, 0], parts[2])
+    os.utime(tmp_path / "part2.ome.tif", (0, 0))
+    with pytest.raises(InputError, match=r"part2\.ome\.tif was changed while it was read"):
+        image.read({"T": 2})
 
 
 @pytest.mark.parametrize("along", ["T", "C"])

@@ -6,6 +6,7 @@ import errno
 import itertools
 import json
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -251,6 +252,36 @@ def test_a_run_that_goes_on_finds_what_is_there(tmp_path: Path) -> None:
     finish()
     os.replace(tmp_path / "part", tmp_path / "a.zarr")
     np.testing.assert_array_equal(formats.open(tmp_path / "a.zarr").data[...], image.data[...])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders are not synced there")
+def test_chunks_and_their_names_are_on_the_disk_before_they_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = image_of((40, 40), "YX")
+    layout = _zarr_writing.prepare(tmp_path / "a.zarr", image, image.dtype)
+    layout(tmp_path / "part")
+    sink, _ = layout(tmp_path / "part")  # as a run that keeps its pieces does
+    before = {path.stat().st_ino for path in (tmp_path / "part").rglob("*")}
+    synced, true = set[int](), os.fsync
+
+    def sync(file: int) -> None:
+        synced.add(os.fstat(file).st_ino)
+        true(file)
+
+    monkeypatch.setattr(os, "fsync", sync)
+    sink[0:40, 0:40] = image.data[...]
+    sink.flush()
+    assert not synced
+    sink.sync()
+    made = {p for p in (tmp_path / "part").rglob("*") if p.stat().st_ino not in before}
+    assert made
+    named = {parent for path in made for parent in path.parents if parent.name != "part"}
+    named = {path for path in named if tmp_path / "part" in path.parents}
+    assert {path.stat().st_ino for path in made | named} <= synced
+    synced.clear()
+    sink.sync()
+    assert not synced
 
 
 def test_a_disk_that_is_full_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

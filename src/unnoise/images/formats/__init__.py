@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unnoise.errors import InputError, expect
-from unnoise.images.file_version import FileVersion
+from unnoise.images.file_version import FileVersion, version_of
 from unnoise.images.formats import sequences, urls
 from unnoise.images.formats.content import format_within
 from unnoise.images.formats.places import (
@@ -106,7 +106,7 @@ def open(
         )
     with _local(path) as file:
         inner, series = _named(file, series)
-        version = FileVersion.of(inner)
+        own = FileVersion.of(inner)
         found, note = _format(inner)
         if series is None or not hasattr(found, "numbers"):
             if series:
@@ -116,6 +116,7 @@ def open(
             image = found.read(inner, axes, series)
         if not labels:
             _refuse_labels(image)
+        version = version_of(own, image.metadata.get("files", ()))
     where = image.path if file == path else path
     return _noted(replace(image, path=where, version=version), note)
 

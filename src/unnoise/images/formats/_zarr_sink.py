@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-import os
 import threading
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from unnoise.images.atomic import sync_all
 
 ROOM = 2**28
 """Bytes of chunks that wait in memory until all their pixels are there."""
@@ -70,14 +72,11 @@ class Gathered:
         """Wait until all that was written, of an array that goes on, is on the disk."""
         with self._lock:
             cells, self._unsafe = self._unsafe, []
-        for cell in cells:
-            key = self._array.metadata.encode_chunk_key(cell)
-            place = os.path.join(self._array.store.root, self._array.path, key)
-            file = os.open(place, os.O_RDONLY)
-            try:
-                os.fsync(file)
-            finally:
-                os.close(file)
+        root = Path(self._array.store.root, self._array.path)
+        places = [root / self._array.metadata.encode_chunk_key(cell) for cell in cells]
+        # A chunk without a name would be read as zeros.
+        folders = {p for place in places for p in place.parents if p == root or root in p.parents}
+        sync_all(places, sorted(folders))
 
     def __getitem__(self, index: tuple[slice, ...], /) -> NDArray:
         """What was written of a region."""

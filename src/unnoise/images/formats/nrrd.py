@@ -74,11 +74,14 @@ def read(path: Path, axes: str | None = None) -> Image:
         letters = ax.check(axes or _axes(header, kinds, shape), shape)
         data = _pixels(path, header, start, (shape, dtype))
         scale, units = _scale(header, letters)
+    other = _elsewhere(path, header)
     is_rgb = letters.endswith("C") and COLOURS.get(kinds[0]) == shape[-1]
     return Image(
         data, letters, scale=scale, units=units, is_rgb=is_rgb,
         alpha=3 if is_rgb and shape[-1] == 4 else None, path=path,
-        metadata={"source": "nrrd", "holds": ["NRRD header"]},
+        metadata={
+            "source": "nrrd", "holds": ["NRRD header"], "files": [path, other] if other else [],
+        },
     )  # fmt: skip
 
 
@@ -162,20 +165,26 @@ def _scale(header: Any, letters: str) -> tuple[dict[str, float], dict[str, str]]
     return scale, units
 
 
+def _elsewhere(path: Path, header: Any) -> Path | None:
+    """The file beside the header that holds the pixels; None where they are behind it."""
+    other = header.get("data file", header.get("datafile"))
+    if other is None:
+        return None
+    if str(other).upper().startswith("LIST") or "%" in str(other):
+        raise InputError(f"{path} has its pixels in several files; join them in one NRRD file")
+    return beside(path, str(other))
+
+
 def _pixels(path: Path, header: Any, start: int, form: tuple[tuple[int, ...], np.dtype]) -> Pixels:
     """Pixels behind the header or in a file beside it; those written as text are read at once."""
     shape, dtype = form
     encoding = str(header["encoding"]).lower()
-    other = header.get("data file", header.get("datafile"))
-    if other is not None and (str(other).upper().startswith("LIST") or "%" in str(other)):
-        raise InputError(f"{path} has its pixels in several files; join them in one NRRD file")
+    other = _elsewhere(path, header)
     if encoding in TEXT:
-        if other is not None:
-            beside(path, str(other))
         return Pixels(lambda: _text(path, shape), shape, dtype)
     if encoding != "raw" and encoding not in PACKED:
         raise ValueError(f"its encoding is {encoding}")
-    file, at = (path, start) if other is None else (beside(path, str(other)), 0)
+    file, at = (path, start) if other is None else (other, 0)
     if not file.exists():
         raise InputError(f"the pixels of {path} lie in {file}, which is missing; copy it too")
     lines = int(header.get("line skip", header.get("lineskip", 0)))

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unnoise.errors import AxesError, InputError
-from unnoise.images.file_version import FileVersion
+from unnoise.images.file_version import FileSet, FileVersion
 from unnoise.images.formats import urls
 from unnoise.images.image import ArrayLike, Image
 
@@ -108,7 +108,7 @@ def read(path: Path, axes: str | None, opened: Opened) -> Image:
     given = axes and "".join(k for k in axes.upper() if k not in letters)
     first = opened(next(iter(files.values())), given or None)
     own, gone = _axes_of_members(path, letters, first)
-    parts, versions = list[ArrayLike](), list[FileVersion | None]()
+    parts, versions = list[ArrayLike](), list[FileVersion | FileSet | None]()
     for file in files.values():
         image = opened(file, first.axes) if parts else first
         found = (image.shape, image.dtype, image.axes)
@@ -236,7 +236,7 @@ class _Joined:
     def __init__(
         self,
         parts: Sequence[ArrayLike],
-        versions: Sequence[FileVersion | None],
+        versions: Sequence[FileVersion | FileSet | None],
         grid: tuple[int, ...],
         gone: Iterable[int],
     ):

@@ -252,8 +252,5 @@ class Unfinished:
 def _write(path: Path, values: Mapping[str, Any]) -> None:
     """A small file that is there whole or not at all, and safe."""
     part = path.with_name(path.name + ".new")
-    with open(part, "w", encoding="utf-8") as file:
-        json.dump(values, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    part.write_text(json.dumps(values, indent=1), encoding="utf-8")
+    settle(part, path)
