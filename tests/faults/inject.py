@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from faults.power import LOST, Disk
 from unnoise.images import atomic
 
 WRITES = ("create", "write", "map", "replace", "fsync", "mkdir", "fallocate", "link", "unlink")
@@ -43,7 +44,8 @@ class Fault:
     kind : str
         ``KILL``, ``TERM``, ``INT``, ``STOP`` (the process waits, see `faults.meetings`), the name
         of an error (``ENOSPC``, ``EIO``, ``EACCES``), what happens to the inputs of `INPUTS`,
-        ``CLOCK`` (it is hours earlier or later at each act), or ``count`` for none.
+        ``CLOCK`` (it is hours earlier or later at each act), how the power is lost (`faults.power`,
+        after the end where `at` is beyond the acts), or ``count`` for none.
     at : int
         Which act it hits, counted from 0 over `acts`.
     acts : tuple of str
@@ -66,6 +68,7 @@ class Fault:
     after: float | None = None
     beneath: bool = False
     root: str = ""
+    disk: Disk | None = None
     seen: list[str] = field(default_factory=list)
     hit: bool = False
     _lock: Any = field(default_factory=threading.RLock)
@@ -93,16 +96,27 @@ class Fault:
             os.kill(os.getpid(), getattr(signal, f"SIG{self.kind}"))
             if self.kind == "KILL":
                 time.sleep(60)  # it comes
+        elif self.disk is not None:
+            self.disk.fall()
+            os.kill(os.getpid(), signal.SIGKILL)
+            time.sleep(60)
         elif self.kind in INPUTS:
             disturb(Path(self.root, "in"), self.kind)
         elif self.kind not in ("count", "CLOCK"):
             number = getattr(errno, self.kind)
             raise OSError(number, os.strerror(number), place)
 
+    def end(self) -> None:
+        """The process did all that it had to do."""
+        if self.disk is not None:
+            self.disk.fall()
+
 
 def install(fault: Fault, root: str) -> None:
     """Put a fault between this process and all files below a folder, for the rest of its life."""
     fault.root = root
+    if fault.kind in LOST:
+        fault.disk = Disk(root, names=fault.kind == LOST[1])
     if fault.after is not None:
         _alarm(fault)
     if fault.beneath:
@@ -310,7 +324,10 @@ def _by_number(fault: Fault, inside: _Inside) -> None:
             place = inside(fd)
             if place is not None:
                 fault.meets(act, place)
-            return true(fd, *given)
+            given = true(fd, *given)
+            if act == "fsync" and fault.disk is not None:
+                fault.disk.synced(fd)
+            return given
 
         setattr(os, name, hooked)
 

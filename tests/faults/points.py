@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from faults.inject import GROWS, INPUTS, WRITES
+from faults.power import LOST
 
 INSIDE = ("create", "write", "map", "replace", "fsync", "link")
 """Acts that a kill is aimed at: where something is half done."""
@@ -19,6 +20,11 @@ Point = dict[str, Any]
 def kills(acts: Sequence[str], kind: str = "KILL") -> list[Point]:
     """A kill inside every act that leaves something half done."""
     return [{"kind": kind, "at": i} for i, act in enumerate(acts) if act.split()[0] in INSIDE]
+
+
+def losses(acts: Sequence[str], kind: str) -> list[Point]:
+    """The power is lost before every act in turn, and after the end."""
+    return [{"kind": kind, "at": i} for i in range(len(acts) + 1)]
 
 
 def refusals(acts: Sequence[str], kind: str, *, stays: bool) -> list[Point]:
@@ -42,6 +48,8 @@ def every(acts: Sequence[str]) -> Iterator[Point]:
     yield from kills(acts)
     yield from kills(acts, "TERM")
     yield from kills(acts, "INT")
+    for kind in LOST:
+        yield from losses(acts, kind)
     yield from refusals(acts, "ENOSPC", stays=True)
     yield from refusals(acts, "EIO", stays=False)
     yield from refusals(acts, "EACCES", stays=True)

@@ -8,6 +8,7 @@
     python -m faults.soak --queue 40         # a program with a queue of jobs is killed
     python -m faults.soak --refused 100      # errors and signals at writes, drawn with a seed
     python -m faults.soak --disturbed 100    # inputs gone, replaced, cut or unreadable; the clock
+    python -m faults.soak --power 200        # power is lost, and what was not synced
     python -m faults.soak --ends             # a training is stopped in all that follows its steps
     python -m faults.soak --table            # what the ledger says, as docs/reliability.md
 
@@ -37,6 +38,7 @@ from faults import points, shim
 from faults.inject import WRITES
 from faults.meetings import MEETING, kill_queue, meet, waits
 from faults.points import Point
+from faults.power import LOST
 from faults.scenarios import QUEUE, SCENARIOS
 from faults.trials import Job, Zygote, mounted
 
@@ -57,6 +59,8 @@ WORDS = {
     "EIO, read": "I/O error of one act of reading",
     "EACCES, read": "permission to read withdrawn",
     "end": "SIGINT, SIGTERM or SIGKILL in every act after the last step of a training",
+    "POWER": "the power is lost at any act or after the end: all that was not synced is gone",
+    "POWER NAMES": "the same, and names are as they were, but bytes that were not synced are gone",
     "CLOCK": "the clock jumps by hours at every act",
     "disk": "a disk of so few bytes more than the job begins with",
     "meeting": "a second run of the same kind to the same place, at any act of the first",
@@ -115,7 +119,8 @@ class Soak:
             return
         started, problem, job = time.monotonic(), "", self.job(name)
         counted = [a for a in job.reads if a.split()[0] in point.get("acts", WRITES)]
-        act = counted[point["at"]] if "at" in point and not point.get("beneath") else ""
+        at = -1 if point.get("beneath") else point.get("at", -1)
+        act = "" if at < 0 else counted[at] if at < len(counted) else "after the end"
         try:
             trial(job, **point)
         except AssertionError as error:
@@ -178,6 +183,16 @@ def disturbed(soak: Soak, count: int) -> None:
         soak.attempt(name, random.Random(number).choice(found), label)
 
 
+def power(soak: Soak, count: int) -> None:
+    """The power is lost, drawn with a seed; every tenth time after the end of the job."""
+    names = [*SCENARIOS]
+    for number in range(count):
+        name, kind = names[number % len(names)], LOST[number // len(names) % 2]
+        found = points.losses(soak.job(name).acts, kind)
+        point = found[-1] if number % 10 == 9 else random.Random(number).choice(found[:-1])
+        soak.attempt(name, point)
+
+
 def ends(soak: Soak) -> None:
     """Signals in turn in every act from the save after the last step on."""
     for name in ("resume-adapted", "resume", "train"):
@@ -235,6 +250,7 @@ def table() -> Iterator[str]:
     around = ("GONE", "REPLACED", "TRUNCATED", "EIO, read", "EACCES, read", "CLOCK")
     commands |= dict.fromkeys(around, "--disturbed 100")
     commands |= dict.fromkeys(("TERM", "INT", "ENOSPC", "EIO", "EACCES"), "--refused 100, --all")
+    commands |= dict.fromkeys(LOST, "--power 200")
     commands |= {
         "queue": "--queue 40",
         "KILL any time": "--kills 200",
@@ -257,7 +273,7 @@ def main() -> int:
     """The soak."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=0, metavar="N")
-    for name in ("meetings", "queue", "refused", "disturbed"):
+    for name in ("meetings", "queue", "refused", "disturbed", "power"):
         parser.add_argument(f"--{name}", type=int, default=0, metavar="N")
     for name in ("all", "ends", "full-disks", "system", "table"):
         parser.add_argument(f"--{name}", action="store_true")
@@ -273,6 +289,7 @@ def main() -> int:
             (wanted.queue, lambda soak: queues(soak, wanted.queue), {}),
             (wanted.refused, lambda soak: refused(soak, wanted.refused), {}),
             (wanted.disturbed, lambda soak: disturbed(soak, wanted.disturbed), {}),
+            (wanted.power, lambda soak: power(soak, wanted.power), {}),
             (wanted.ends, ends, {}),
             (wanted.all, everything, {}),
             (wanted.full_disks, full_disks, {}),

@@ -1,5 +1,5 @@
-"""After a kill, a refused write or a disturbed input nothing is lost, and two runs do not mix: some
-points of every job, of all kinds in turn; see `faults.soak` for the rest.
+"""After a kill, without power, with a refused write or a disturbed input nothing is lost, and two
+runs do not mix: some points of every job, of all kinds in turn; see `faults.soak` for the rest.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from faults.meetings import MEETING, meet, waits
-from faults.points import disturbances, some
+from faults.points import disturbances, losses, some
+from faults.power import LOST
 from faults.scenarios import SCENARIOS
 from faults.trials import Job, Zygote
 
@@ -34,7 +35,10 @@ def test_every_file_is_the_old_or_the_new_one_and_the_job_goes_on(
     for kind in ("KILL", KINDS[number % len(KINDS)]):
         for point in some(job.acts, name, 1, kind):
             job.try_fault(**point)
-    if number % 2:
+    if number % 2 == 0:
+        lost = losses(job.acts, LOST[number // 2 % 2])
+        job.try_fault(**(lost[-1] if number % 4 else random.Random(name).choice(lost)))
+    else:
         around = disturbances(job.reads, AROUND[number // 2 % len(AROUND)])
         job.try_fault(**random.Random(name).choice(around))
     if name in MEETING:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from faults.inject import INPUTS, WRITES, disturb
+from faults.power import LOST, kept_at
 from faults.scenarios import Scenario
 
 TESTS = Path(__file__).resolve().parents[1]
@@ -212,8 +213,20 @@ class Job:
             if fault["kind"] in INPUTS:
                 self._disturbed(folder, answer, fault["kind"])
                 return
-            self._after(folder, answer, fault["kind"])
+            if fault["kind"] in LOST:
+                self._after_power(folder, answer)
+            self._after(folder, answer, "KILL" if fault["kind"] in LOST else fault["kind"])
             self.again(folder)
+
+    def _after_power(self, folder: Path, answer: Answer) -> None:
+        """What was not synced is gone; of a job that told of its end that is nothing."""
+        shutil.rmtree(folder)
+        kept_at(folder).rename(folder)
+        for result in self.scenario.results if answer.code == 0 else ():
+            if result in self.scenario.loose:
+                assert (folder / result).exists(), f"{result} is lost after the end"
+            else:
+                assert content(folder / result) == self._part(result), f"{result} is not safe"
 
     def _after(self, folder: Path, answer: Answer, kind: str) -> None:
         """What holds right after the fault."""

@@ -137,6 +137,7 @@ def _run(wanted: dict[str, Any], folder: str) -> NoReturn:
             main()
         except SystemExit as stop:
             code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        fault.end()
         with true_open(os.path.join(folder, "seen"), "w") as file:
             file.write("\n".join(fault.seen))
     except BaseException:

@@ -8,9 +8,10 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from itertools import islice
 from pathlib import Path
 
 from unnoise.errors import InputError
@@ -101,8 +102,7 @@ def settle(part: Path, path: Path) -> None:
     empty under that name either; and so is its name when this returns.
     """
     if part.is_dir():
-        found = [(Path(place), names) for place, _, names in os.walk(part)]
-        sync_all([place / name for place, names in found for name in names], [p for p, _ in found])
+        sync_all(below(part))
         _exchange(part, path) if path.exists() else os.replace(part, path)
     else:
         sync_all([part])
@@ -110,8 +110,8 @@ def settle(part: Path, path: Path) -> None:
     sync_names(path.parent)
 
 
-def sync_all(files: Sequence[Path], folders: Sequence[Path] = ()) -> None:
-    """Wait until files, and then the names in folders, are on the disk.
+def sync_all(paths: Iterable[Path]) -> None:
+    """Wait until files, and the names in folders, are on the disk.
 
     Many are waited for at once: disks take together what waits (1,000 chunks of 64 kB in 0.1 s, one
     after the other in 3.8 s).
@@ -121,9 +121,17 @@ def sync_all(files: Sequence[Path], folders: Sequence[Path] = ()) -> None:
     OSError
         If a file could not be written.
     """
-    with ThreadPoolExecutor(min(len(files) + len(folders), SYNCED) or 1) as pool:
-        list(pool.map(_sync, files))
-        list(pool.map(sync_names, folders))
+    left = iter(paths)
+    with ThreadPoolExecutor(SYNCED) as pool:
+        while some := list(islice(left, 1000)):
+            list(pool.map(_sync, some))
+
+
+def below(folder: Path) -> Iterator[Path]:
+    """A folder, and all files and folders in it."""
+    for place, _, names in os.walk(folder):
+        yield Path(place)
+        yield from (Path(place, name) for name in names)
 
 
 def sync_names(folder: Path) -> None:
@@ -143,7 +151,10 @@ def sync_names(folder: Path) -> None:
 
 
 def _sync(path: Path) -> None:
-    """Wait until a file is on the disk; some systems cannot tell."""
+    """Wait until a file, or the names in a folder, are on the disk; some systems cannot tell."""
+    if path.is_dir():
+        sync_names(path)
+        return
     with open(path, "r+b") as file:
         try:
             os.fsync(file.fileno())

@@ -61,6 +61,7 @@ def settle_files(folder: Path) -> None:
             file.unlink()
     sync_names(folder)  # before there is nothing left that tells of them
     pending.rmdir()
+    sync_names(folder)
 
 
 def current(folder: Path, name: str) -> Path | None:

@@ -87,6 +87,31 @@ def test_what_was_killed_while_it_was_laid_out_is_nothing_to_go_on_with(tmp_path
         unfinished.header(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "broken", "content"),
+    [
+        ("a.tif", "pixels", b""),
+        ("a.npy", "pixels", b"1234"),
+        ("a.npy", "offset.json", b""),
+        ("a.zarr", "pixels/0/zarr.json", b""),
+        ("a.zarr", "pixels/0/zarr.json", b"{}"),
+    ],
+)
+def test_what_a_machine_that_lost_its_power_has_spoilt_is_not_gone_on_with(
+    tmp_path: Path, name: str, broken: str, content: bytes
+) -> None:
+    image, path = image_of(tmp_path), tmp_path / name
+    first = Unfinished(writer(image, path))
+    first.create()
+    first.keep({})
+    (first.folder / broken).write_bytes(content)
+    second = Unfinished(writer(image, path))
+    block = np.zeros((1, 1, 1, 6, 20, 30), np.float32)
+    said = r"unfinished.* cannot be read .*; remove that folder, or begin anew with --overwrite"
+    with pytest.raises(InputError, match=said):
+        second.write({}, block[..., : image.data.shape[0], :, :])
+
+
 def test_space_that_is_taken_is_not_asked_for_again(tmp_path: Path) -> None:
     image = image_of(tmp_path)
     before = writer(image, tmp_path / "a.npy").needed

@@ -76,7 +76,7 @@ class Gathered:
         places = [root / self._array.metadata.encode_chunk_key(cell) for cell in cells]
         # A chunk without a name would be read as zeros.
         folders = {p for place in places for p in place.parents if p == root or root in p.parents}
-        sync_all(places, sorted(folders))
+        sync_all([*places, *sorted(folders)])
 
     def __getitem__(self, index: tuple[slice, ...], /) -> NDArray:
         """What was written of a region."""

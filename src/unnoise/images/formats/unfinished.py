@@ -11,9 +11,8 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +21,7 @@ from numpy.typing import NDArray
 
 from unnoise.errors import InputError
 from unnoise.images import axes as ax
-from unnoise.images.atomic import explained, hidden, settle, target
+from unnoise.images.atomic import below, explained, hidden, settle, sync_all, target
 from unnoise.images.formats.mapped import MappedFile
 from unnoise.images.formats.urls import Url
 from unnoise.images.formats.writer import Encoded, Mapped, Sink, Writer
@@ -52,10 +51,13 @@ def header(path: Path) -> dict[str, Any] | None:
     except FileNotFoundError:  # killed while it was laid out
         return None
     except DAMAGED as error:
-        raise InputError(
-            f"{folder / PLAN} cannot be read ({error}); remove that folder, or begin anew with "
-            f"--overwrite"
-        ) from error
+        raise _unreadable(folder / PLAN, error) from error
+
+
+def _unreadable(place: Path, error: object) -> InputError:
+    return InputError(
+        f"{place} cannot be read ({error}); remove that folder, or begin anew with --overwrite"
+    )
 
 
 class Part(NamedTuple):
@@ -148,6 +150,7 @@ class Unfinished:
             sink, _ = layout(self._pixels)
             if isinstance(sink, MappedFile):
                 _write(self.folder / OFFSET, {"offset": sink.offset, "dtype": sink.dtype.str})
+            sync_all([*below(self.folder), self.folder.parent])  # before anything tells of it
 
     def keep(self, values: Mapping[str, Any]) -> None:
         """Write what is needed to go on, when all else is laid out."""
@@ -177,8 +180,7 @@ class Unfinished:
                 sink.flush()
                 sink.sync()
             elif self._pixels.is_file():
-                with open(self._pixels, "r+b") as file:
-                    os.fsync(file.fileno())
+                sync_all([self._pixels])
 
     def finish(self, *, keep: bool = False) -> None:
         """Complete the file and give it its name; nothing unfinished is left.
@@ -201,7 +203,7 @@ class Unfinished:
         if self.shared:
             for cut in pixels.rglob("*.partial"):  # what a kill left of a chunk
                 cut.unlink(missing_ok=True)
-            _, complete = self.writer.layout(pixels)
+            _, complete = self._laid_out()
             complete()
         elif not self._is_direct:
             pixels = self.folder / "encoded"
@@ -217,15 +219,32 @@ class Unfinished:
         return np.memmap(part, self.writer.dtype, "w+", shape=self.writer.shape)
 
     def _bare_pixels(self) -> MappedFile:
-        kept = json.loads((self.folder / OFFSET).read_text("utf-8"))
-        dtype, offset = np.dtype(kept["dtype"]), int(kept["offset"])
+        place = self.folder / OFFSET
+        try:
+            kept = json.loads(place.read_text("utf-8"))
+            dtype, offset = np.dtype(kept["dtype"]), int(kept["offset"])
+        except DAMAGED as error:
+            raise _unreadable(place, error) from error
+        needed = offset + math.prod(self.writer.shape) * dtype.itemsize
+        found = self._pixels.stat().st_size
+        if found < needed:  # which NumPy would fill with zeros
+            raise _unreadable(self._pixels, f"it has {found} bytes of {needed}")
         return MappedFile(self._pixels, dtype, self.writer.shape, offset)
+
+    def _laid_out(self) -> tuple[Sink, Callable[[], object]]:
+        """Pixels in chunks, as they are."""
+        try:
+            return self.writer.layout(self._pixels)
+        except (InputError, OSError):
+            raise
+        except Exception as error:  # as readers of all formats do
+            raise _unreadable(self._pixels, error) from error
 
     def _open(self) -> Sink:
         if not self.shared:
             return self._bare_pixels()
         if self._sink is None:
-            self._sink, _ = self.writer.layout(self._pixels)
+            self._sink, _ = self._laid_out()
         return self._sink
 
     def _encode(self, part: Path) -> None:

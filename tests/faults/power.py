@@ -1,0 +1,92 @@
+"""A machine that loses its power, as far as a disk may be behind: only what was synced is left.
+
+POSIX promises that the bytes of a file are on the disk once it was synced, and its name once its
+folder was. Two disks are played, between which real ones lie: of one nothing else is left; the
+other has all names, as a file system that keeps a journal of names alone, but files without the
+bytes that were not synced.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+LOST = ("POWER", "POWER NAMES")
+"""All that was not synced, or the bytes of files alone."""
+
+
+def kept_at(root: str | Path) -> Path:
+    """Where the folder is that is left of another one."""
+    return Path(f"{os.path.realpath(root)}.power")
+
+
+class Disk:
+    """What is safe below a folder: names of each folder and bytes of each file, by inode.
+
+    Parameters
+    ----------
+    root : str
+        All that lies in it at first is safe.
+    names : bool
+        Whether all names are, whatever was synced.
+    """
+
+    def __init__(self, root: str, *, names: bool) -> None:
+        self.root, self._all_names = os.path.realpath(root), names
+        self._names: dict[int, dict[str, int]] = {}
+        self._bytes: dict[int, bytes] = {}
+        self._held: dict[int, int] = {}  # open files keep their inodes from being used again
+        for place, _, files in os.walk(self.root):
+            for name in (".", *files):
+                self._take(os.path.join(place, name))
+
+    def synced(self, file: int) -> None:
+        """A file or folder is on the disk as it is now."""
+        place = os.readlink(f"/proc/self/fd/{file}")
+        if place == self.root or place.startswith(self.root + os.sep):
+            self._take(f"/proc/self/fd/{file}")
+
+    def fall(self) -> None:
+        """Make the folder that is left, beside the one that is there."""
+        self._make(self._hold(self.root), kept_at(self.root))
+
+    def _take(self, place: str) -> None:
+        number = self._hold(place)
+        if os.path.isdir(place):
+            self._names[number] = self._now(number)
+        else:
+            with _open(place, "rb") as file:
+                self._bytes[number] = file.read()
+
+    def _hold(self, place: str) -> int:
+        number = os.stat(place).st_ino
+        if number not in self._held:
+            self._held[number] = _os_open(place, os.O_RDONLY)
+        return number
+
+    def _now(self, number: int) -> dict[str, int]:
+        """The names that a folder has at this moment."""
+        folder, found = f"/proc/self/fd/{self._held[number]}", {}
+        for name in os.listdir(folder):
+            with suppress(FileNotFoundError):  # a thread took it away
+                found[name] = self._hold(os.path.join(folder, name))
+        return found
+
+    def _make(self, number: int, target: Path) -> None:
+        target.mkdir()
+        known = self._now(number) if self._all_names else self._names.get(number, {})
+        for name, inner in known.items():
+            held, place = self._held[inner], target / name
+            if stat.S_ISDIR(os.fstat(held).st_mode):
+                self._make(inner, place)
+            else:
+                place.write_bytes(self._bytes.get(inner, b""))
+                shutil.copystat(held, place)
+
+
+_open, _os_open = io.open, os.open
+"""As they are without a fault."""
