@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 from unnoise.errors import AxesError, InputError
 from unnoise.images import formats
+from unnoise.images.formats import _tiff_series
 from unnoise.images.formats._tiff_writing import CLASSIC_LIMIT, flavour
 from unnoise.images.formats.reader import Pixels
 from unnoise.images.image import Image
@@ -257,6 +260,52 @@ def test_truncated_anywhere(tmp_path: Path, way: str) -> None:
     assert len(refused) > len(cuts) // 2
     assert all("a.tif cannot be read as TIFF" in text for text in refused)
     assert not any("tifffile" in text for text in refused)
+
+
+def _level(logger: logging.Logger, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(logger, "level", logging.CRITICAL + 1)
+    logger.manager._clear_cache()  # type: ignore[attr-defined]
+
+
+def _disabled(logger: logging.Logger, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(logger, "disabled", True)  # as `logging.config` does with loggers it is not told
+
+
+def _all(logger: logging.Logger, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(logging.root.manager, "disable", logging.CRITICAL)
+    logger.manager._clear_cache()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("silence", [_level, _disabled, _all])
+def test_damage_is_seen_in_programs_that_silence_tifffile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, silence: Callable[..., None]
+) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((5, 24, 28), np.uint8), metadata=None)
+    with tifffile.TiffFile(path) as tif:
+        third = tif.pages[2].offset
+    content = bytearray(path.read_bytes())
+    content[third : third + 2] = b"\xff\xff"  # so many tags
+    path.write_bytes(content)
+    silence(logging.getLogger("tifffile"), monkeypatch)
+    with pytest.raises(InputError, match="cannot be read as TIFF"):
+        formats.open(path)
+    logging.getLogger("tifffile").error("what others log goes where it went")
+
+
+def test_a_page_that_does_not_say_where_its_pixels_are_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((24, 28), np.uint8), compression="zlib", metadata=None)
+    with tifffile.TiffFile(path) as tif:
+        places = [tag.offset for tag in tif.pages[0].tags if tag.code in (273, 279)]
+    content = bytearray(path.read_bytes())
+    for place in places:
+        content[place : place + 2] = b"\x00\xff"  # private tags now
+    path.write_bytes(content)
+    with tifffile.TiffFile(path) as tif, pytest.raises(ValueError, match="where the pixels"):
+        _tiff_series.check_complete(tif, tif.series[0], None)
+    with pytest.raises(InputError, match="cannot be read as TIFF"):
+        formats.open(path)
 
 
 def test_damage_inside_compressed_pixels_is_noticed_when_reading(tmp_path: Path) -> None:

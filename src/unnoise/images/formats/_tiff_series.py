@@ -261,6 +261,8 @@ def check_complete(
     for page in pages:
         if page is None or page.parent is None:
             raise ValueError("some of its planes are missing, they lie in other files")
+        if not page.dataoffsets:
+            raise ValueError("it does not say where the pixels of a page are")
         segments = zip(page.dataoffsets, page.databytecounts, strict=False)
         end = max((offset + count for offset, count in segments), default=0)
         if series.dataoffset is not None and not series.is_multifile:

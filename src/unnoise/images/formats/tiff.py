@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -232,25 +232,47 @@ def _of_set(part: _tiff_series.Alone | None, files: list[Path]) -> list[str]:
 def _problems() -> Iterator[list[str]]:
     """Collect what tifffile logs about a broken structure, instead of printing it.
 
-    tifffile goes on with fewer pages where it cannot follow them; that must not pass unseen.
-    Messages about single tags are left out: the pixels do not depend on private tags.
+    tifffile goes on with fewer pages where it cannot follow them; that must not pass unseen, not
+    even in programs that want to hear nothing of tifffile.
     """
-    problems: list[str] = []
-    thread = threading.get_ident()
-
-    def collect(record: logging.LogRecord) -> bool:
-        text = record.getMessage()
-        own = record.thread == thread and not text.startswith(("<TiffTag", "<tifffile.read"))
-        if own and record.levelno >= logging.ERROR:
-            problems.append(re.sub(r"<tifffile[^>]*> ", "", text))
-        return False
-
-    logger = logging.getLogger("tifffile")
-    logger.addFilter(collect)
+    _listen()
+    before, problems = getattr(_heard, "problems", None), list[str]()
+    _heard.problems = problems
     try:
         yield problems
     finally:
-        logger.removeFilter(collect)
+        _heard.problems = before
+
+
+_heard = threading.local()
+"""Of this thread the problems that are collected now."""
+
+
+@cache
+def _listen() -> None:
+    """Have the logger of tifffile hand over errors where they are collected, whatever is set.
+
+    Its level, `logging.disable` or a configuration of the program may silence it. Messages about
+    single tags are left out: the pixels do not depend on private tags.
+    """
+    logger = logging.getLogger("tifffile")
+    is_wanted, handle = logger.isEnabledFor, logger.handle
+
+    def is_enabled(level: int) -> bool:
+        return getattr(_heard, "problems", None) is not None or is_wanted(level)
+
+    def take(record: logging.LogRecord) -> None:
+        problems = getattr(_heard, "problems", None)
+        if problems is None:
+            handle(record)
+            return
+        text = record.getMessage()
+        is_of_tag = text.startswith(("<TiffTag", "<tifffile.read"))
+        if record.levelno >= logging.ERROR and not is_of_tag:
+            problems.append(re.sub(r"<tifffile[^>]*> ", "", text))
+
+    logger.isEnabledFor = is_enabled  # type: ignore[method-assign]
+    logger.handle = take  # type: ignore[method-assign]
 
 
 def _palette_of(page: Any, source: str) -> str:
