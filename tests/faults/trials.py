@@ -257,10 +257,10 @@ class Job:
             found, before = content(folder / result), content(self.before / result)
             if result in self.scenario.loose or found in (before, self._part(result)):
                 continue
-            if answer.code == 0 and kind == "REPLACED":
-                assert found == content(self._replaced() / result), f"{result} is of two images"
-            else:
-                assert not (folder / result).is_file(), f"{result} is neither the old nor the new"
+            # Of a batch images that were replaced before their turn are denoised as they are.
+            if kind == "REPLACED" and found == content(self._replaced() / result):
+                continue
+            assert not (folder / result).is_file(), f"{result} is neither the old nor the new"
         shutil.rmtree(folder / "in")
         shutil.copytree(self.before / "in", folder / "in")
         self.again(folder)

@@ -50,14 +50,17 @@ WORK, FORGOTTEN = 60.0, 50.0
 """Seconds between two rests, and of a rest before it is looked at: pages that were closed are kept
 for 30 s, so that a browser may come back.
 """
-OPENED, SHOWN = 72, 12
-"""Images that are looked at before, so that none is opened any more; those of a page."""
+OPENED, SHOWN, NAMED = 72, 12, 5000
+"""Images that are looked at before, so that none is opened any more; those of a page; and images
+whose names the server remembers at most, each about 1 kB.
+"""
 
 
 class Host:
     """The server, which is started again after it was stopped."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, plain: bool = False) -> None:
+        self.environment = {"PYTHONMALLOC": "malloc"} if plain else {}
         self.workspace = folder / "workspace"
         self.workspace.mkdir(parents=True)
         self.said, self.held = folder / "server.log", folder / "held.jsonl"
@@ -72,6 +75,7 @@ class Host:
         command += ["--port", "0", "--workspace", str(self.workspace), "--upload-count", "100000"]
         path = f"{SOURCE}{os.pathsep}{Path(__file__).parents[1]}"
         environment = {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"}
+        environment |= self.environment
         before = self.said.stat().st_size if self.said.exists() else 0
         with self.said.open("ab") as said:
             self.process = psutil.Popen(
@@ -125,7 +129,9 @@ class Host:
         return found
 
 
-async def fill(host: Host, enough: float = FILLED, opened: int = OPENED) -> None:
+async def fill(
+    host: Host, enough: float = FILLED, opened: int = OPENED, named: int = NAMED
+) -> None:
     """Ask for so many tiles and images that their caches are full, as after a day."""
     visitor = Visitor(host.address)
     await visitor.enter()
@@ -153,6 +159,13 @@ async def fill(host: Host, enough: float = FILLED, opened: int = OPENED) -> None
             about = (await visitor.get(base)).json()
             await visitor.get(f"{base}/tile/0/0/0", c="0:0:500:FFFFFF", v=about["version"])
             await page.tell(shown, "change", str((number + 1) % SHOWN))
+        await page.close()
+    for number in range(0, named, SHOWN):  # a file that changed has another name
+        for name in names[:SHOWN]:
+            os.utime(host.workspace / name, (number, number))
+        place = urlencode([("place", name) for name in names[:SHOWN]])
+        page = await visitor.open(f"/image?{place}")
+        await page.wait(page.viewer)
         await page.close()
     await visitor.leave()
 
@@ -245,7 +258,7 @@ def measured(wanted: Any) -> dict[str, Any]:
     """Open the house, and count afterwards."""
     folder = wanted.folder / "page"
     shutil.rmtree(folder, ignore_errors=True)
-    host, book = Host(folder), diary()
+    host, book = Host(folder, plain=wanted.plain), diary()
     wide = np.random.default_rng(0).poisson(100, (WIDE, WIDE)).astype(np.uint16)
     np.save(host.workspace / "wide.npy", wide)
     series, waited, is_stopped = Series(folder / SERIES), list[int](), False
@@ -301,6 +314,11 @@ def main() -> int:
     parser.add_argument("--work", type=float, default=WORK, help="seconds between two rests")
     parser.add_argument("--no-chromium", dest="chromium", action="store_false")
     parser.add_argument("--no-fill", dest="fill", action="store_false")
+    parser.add_argument(
+        "--plain",
+        action="store_true",
+        help="with the memory of C in place of Python's, which returns it by 4 kB, not by 1 MB",
+    )
     parser.add_argument("--told", action="store_true", help="what the last run has seen so far")
     options = parser.parse_args()
     if options.told:
@@ -311,6 +329,7 @@ def main() -> int:
     for name in ("think", "work"):
         value = getattr(options, name)
         key += f" --{name} {value:g}" if value != parser.get_default(name) else ""
+    key += " --plain" if options.plain else ""
     return run_once("page", options, key, partial(measured, options))
 
 
