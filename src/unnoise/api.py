@@ -19,6 +19,7 @@ from unnoise.models import folder as model_folder
 from unnoise.models import model as data
 from unnoise.models.predict import predict_array, predict_with_uncertainty
 from unnoise.nets.device import select_device
+from unnoise.nets.own_state import own_state
 from unnoise.noise.excluded_pixels import with_mask
 from unnoise.noise.image_noise import inspect_images
 from unnoise.quality.verdict import verdict
@@ -52,6 +53,7 @@ class Model(data.Model):
         """The same model with these calls, e.g. that of a run that was driven step by step."""
         return cls(**{name: getattr(model, name) for name in data.Model.__dataclass_fields__})
 
+    @own_state()
     def predict(
         self,
         image: Image | NDArray,
@@ -106,6 +108,7 @@ class Model(data.Model):
             backend=backend,
         )
 
+    @own_state()
     def uncertainty(
         self,
         image: Image | NDArray,
@@ -146,6 +149,7 @@ class Model(data.Model):
         expect("tta", tta, (bool, np.bool_, type(None)), "True, False or None")
         return predict_with_uncertainty(self, image, axes=axes, mask=mask, device=device, tta=tta)
 
+    @own_state()
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the model folder.
 
@@ -157,6 +161,7 @@ class Model(data.Model):
         model_folder.save(folder, self)
 
 
+@own_state()
 def train(
     images: Image | NDArray | Sequence[Image | NDArray],
     targets: Image | NDArray | Sequence[Image | NDArray] | None = None,
@@ -241,6 +246,7 @@ def train(
     return Model.of(finish(run.model(), opened, reports, run.device, partners)[0])
 
 
+@own_state()
 def denoise(
     image: Image | NDArray,
     targets: Image | NDArray | None = None,
@@ -339,6 +345,7 @@ def _opened(images: Any, mask: Any, axes: str | None, name: str) -> list[Image]:
     return [with_mask(image, one) for image, one in zip(opened, masks, strict=True)]
 
 
+@own_state()
 def load(folder: str | os.PathLike[str]) -> Model:
     """Read a model folder.
 

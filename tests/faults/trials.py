@@ -204,6 +204,8 @@ class Job:
             fault["after"] = share * self.seconds
         if fault["kind"] == "REPLACED":
             self._replaced()
+        for left in Path(self.zygote.tmp).glob("unnoise-*"):  # of a trial that was a loss
+            shutil.rmtree(left)
         with self.copy(room) as folder:
             s = self.scenario
             given = {} if room is not None else fault
@@ -335,10 +337,12 @@ class Job:
             assert (folder / name).exists(), f"{name} is missing"
 
     def _strays(self, folder: Path) -> list[str]:
-        """Hidden files that are left, but for pieces that are kept to go on."""
+        """Hidden files that are left, but for pieces that are kept to go on, and new files of a
+        model that count already and could not be moved.
+        """
         found = {str(p.relative_to(folder)) for p in folder.rglob(".*")}
         before = {str(p.relative_to(self.before)) for p in self.before.rglob(".*")}
-        return sorted(name for name in found - before if not name.endswith(".unfinished"))
+        return sorted(n for n in found - before if not n.endswith((".unfinished", "/.pending")))
 
 
 @contextlib.contextmanager

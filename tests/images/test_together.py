@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -62,6 +63,37 @@ def test_whenever_it_is_killed_all_are_old_or_all_are_new(
     replace_files(tmp_path, OLD)
     assert read_files(tmp_path, "abc") == OLD
     assert not (tmp_path / PENDING).exists()
+
+
+@pytest.mark.parametrize("act", range(1, 5))
+def test_new_files_that_cannot_be_moved_count_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: int
+) -> None:
+    replace_files(tmp_path, OLD)
+    done = 0
+
+    def refusing(act_of: str) -> None:
+        true = getattr(os, act_of)
+
+        def hooked(*given: object, **named: object) -> object:
+            nonlocal done
+            done += 1
+            if done > act:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            return true(*given, **named)
+
+        monkeypatch.setattr(os, act_of, hooked)
+
+    with monkeypatch.context() as patched:
+        monkeypatch = patched
+        refusing("replace")
+        refusing("unlink")
+        replace_files(tmp_path, NEW)
+    assert done > act
+    assert read_files(tmp_path, "abc") == LEFT
+    replace_files(tmp_path, OLD)
+    assert read_files(tmp_path, "abc") == OLD
+    assert {path.name for path in tmp_path.iterdir()} == set("abc")
 
 
 def test_what_is_taken_away_is_gone_before_it_is_moved(tmp_path: Path) -> None:

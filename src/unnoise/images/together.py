@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from unnoise.images.atomic import replacing, sync_names
@@ -45,7 +46,8 @@ def replace_files(folder: Path, files: Mapping[str, bytes | None]) -> None:
     with replacing(folder / PENDING) as part:
         part.mkdir()
         write_files(part, {name: content or b"" for name, content in files.items()})
-    settle_files(folder)
+    with suppress(OSError):  # they count already, and the next writer moves them
+        settle_files(folder)
 
 
 def settle_files(folder: Path) -> None:
