@@ -130,3 +130,19 @@ def test_signals_that_are_ignored_stay_so() -> None:
         assert came == []
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a folder that is used cannot be removed there")
+def test_a_current_folder_that_is_gone_ends_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    monkeypatch.setattr(sys, "argv", ["unnoise", "info", str(tmp_path / "a.tif")])
+    with pytest.raises(SystemExit) as stop:
+        main()
+    assert stop.value.code == 2
+    said = "unnoise: the current folder is there no longer; change to another one and run again\n"
+    assert capsys.readouterr().err == said

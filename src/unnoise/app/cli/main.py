@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 import traceback
 from typing import Annotated, Any, NoReturn
@@ -141,6 +142,12 @@ def main() -> NoReturn:
 
 def _run() -> int:
     """The exit code of a command; errors end in a sentence."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:  # on which PyTorch's libraries end the process
+        fail(
+            "unnoise: the current folder is there no longer; change to another one and run again", 2
+        )
     try:
         # typer turns Ctrl-C into a code without a word
         code: Any = app(standalone_mode=False, prog_name="unnoise")
