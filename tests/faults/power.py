@@ -70,11 +70,13 @@ class Disk:
 
     def _now(self, number: int) -> dict[str, int]:
         """The names that a folder has at this moment."""
-        folder, found = f"/proc/self/fd/{self._held[number]}", {}
-        for name in os.listdir(folder):
-            with suppress(FileNotFoundError):  # a thread took it away
-                found[name] = self._hold(os.path.join(folder, name))
-        return found
+        folder = f"/proc/self/fd/{self._held[number]}"
+        while True:
+            names = os.listdir(folder)
+            with suppress(FileNotFoundError):  # a thread renamed one: it has another name by now
+                found = {name: self._hold(os.path.join(folder, name)) for name in names}
+                if set(os.listdir(folder)) == set(names):
+                    return found
 
     def _make(self, number: int, target: Path) -> None:
         target.mkdir()

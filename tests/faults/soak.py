@@ -191,6 +191,9 @@ def power(soak: Soak, count: int) -> None:
         found = points.losses(soak.job(name).acts, kind)
         point = found[-1] if number % 10 == 9 else random.Random(number).choice(found[:-1])
         soak.attempt(name, point)
+    for number in range(count // 8):
+        at, kind = random.Random(number).choice(waits(soak.job("queue").acts)), LOST[number % 2]
+        soak.attempt("queue", {"at": at, "kind": kind}, kind, kill_queue)
 
 
 def ends(soak: Soak) -> None:

@@ -220,10 +220,14 @@ class Job:
             self._after(folder, answer, "KILL" if fault["kind"] in LOST else fault["kind"])
             self.again(folder)
 
-    def _after_power(self, folder: Path, answer: Answer) -> None:
-        """What was not synced is gone; of a job that told of its end that is nothing."""
+    def take_what_is_left(self, folder: Path) -> None:
+        """The folder as it is when the power comes back."""
         shutil.rmtree(folder)
         kept_at(folder).rename(folder)
+
+    def _after_power(self, folder: Path, answer: Answer) -> None:
+        """What was not synced is gone; of a job that told of its end that is nothing."""
+        self.take_what_is_left(folder)
         for result in self.scenario.results if answer.code == 0 else ():
             if result in self.scenario.loose:
                 assert (folder / result).exists(), f"{result} is lost after the end"

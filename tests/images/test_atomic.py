@@ -13,7 +13,7 @@ import pytest
 
 from unnoise.errors import InputError
 from unnoise.images import atomic
-from unnoise.images.atomic import beside, explained, probe, replacing, write_whole
+from unnoise.images.atomic import beside, explained, make_folder, probe, replacing, write_whole
 from unnoise.images.ledger import Ledger
 from unnoise.images.together import replace_files
 
@@ -254,6 +254,20 @@ def test_a_file_and_its_name_survive_a_machine_that_loses_its_power(
     inside = [f"sync {place.name}/{name}" for name in ("a", "inner", "inner/b", "inner/c")]
     assert sorted(acts[:5]) == [f"sync {place.name}", *inside]
     assert acts[5:] == ["name folder", "sync ."]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders are not synced there")
+def test_folders_that_are_made_for_a_file_keep_their_names_too(
+    tmp_path: Path, acts: list[str]
+) -> None:
+    (tmp_path / "a").mkdir()
+    make_folder(tmp_path / "a/b/c")
+    assert sorted(acts) == ["sync a", "sync a/b"]
+    make_folder(tmp_path / "a/b/c")
+    probe(tmp_path / "a/b/c/d/e.tif")
+    assert sorted(acts) == ["sync a", "sync a/b", "sync a/b/c"]
+    with pytest.raises(FileExistsError):
+        make_folder(Path(__file__))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="folders are not synced there")

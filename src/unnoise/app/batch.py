@@ -18,6 +18,7 @@ from typing import Any, ParamSpec, TypeVar
 from unnoise.app.events import Batch, Event, Failed, Judged, Skipped, Warned
 from unnoise.app.files import InputOptions, OutputOptions
 from unnoise.errors import InputError
+from unnoise.images.atomic import make_folder
 from unnoise.images.image import Image
 from unnoise.models.claim import tidy
 
@@ -149,7 +150,7 @@ def recorded(
 
 def _append(ledger: Path, line: dict[str, Any]) -> None:
     """Add a whole line, which stays whole where others write to the same file."""
-    ledger.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(ledger.parent)
     text = json.dumps(line, ensure_ascii=True) + "\n"
     file = os.open(ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
     try:

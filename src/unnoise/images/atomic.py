@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 
 from unnoise.errors import InputError
@@ -127,6 +127,19 @@ def sync_all(paths: Iterable[Path]) -> None:
             list(pool.map(_sync, some))
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder, and those above it; their names are on the disk when this returns.
+
+    Raises
+    ------
+    OSError
+    """
+    made = list(takewhile(lambda place: not place.exists(), (folder, *folder.parents)))
+    folder.mkdir(parents=True, exist_ok=True)
+    for place in made:
+        sync_names(place.parent)
+
+
 def below(folder: Path) -> Iterator[Path]:
     """A folder, and all files and folders in it."""
     for place, _, names in os.walk(folder):
@@ -223,7 +236,7 @@ def probe(path: Path) -> None:
     OSError
     """
     path = target(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     _sweep(path)
     part = beside(path, "part")
     try:

@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from unnoise.errors import InputError
-from unnoise.images.atomic import shortened
+from unnoise.images.atomic import make_folder, shortened
 from unnoise.images.formats.urls import Url
 
 MOST = 64
@@ -50,7 +50,7 @@ def claimed(folder: Path, what: str = "the model") -> Iterator[None]:
     file = _file(folder)
     lock = FileLock(file, timeout=0, thread_local=False)
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(file.parent)
         lock.acquire()
     except Timeout as error:
         raise InputError(

@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from unnoise.app.session.frames import Framed, decode
 from unnoise.app.session.job import Job
 from unnoise.errors import InputError, UnnoiseError
-from unnoise.images.atomic import write_whole
+from unnoise.images.atomic import make_folder, write_whole
 
 _DAMAGED = (
     OSError,
@@ -55,7 +55,7 @@ class History:
         self._turns = folder / "turns.json"
         self._lock = FileLock(folder / ".lock", timeout=0, thread_local=False)
         try:
-            (folder / "jobs").mkdir(parents=True, exist_ok=True)
+            make_folder(folder / "jobs")
             self._lock.acquire()
         except Timeout as error:
             raise InputError(

@@ -20,7 +20,7 @@ from unnoise.app.session.orphan import Orphans
 from unnoise.app.session.request import Request, named
 from unnoise.app.session.turns import Turns
 from unnoise.errors import InputError, UnnoiseError, naming_options
-from unnoise.images.atomic import explained
+from unnoise.images.atomic import explained, make_folder
 from unnoise.images.image import Image
 
 PATIENCE = 60.0
@@ -242,7 +242,7 @@ class JobQueue:
             return named(images, job.request.inputs)
         folder = self._history.results(job.id)
         with explained(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
         return named(images, job.request.inputs, folder)
 
     def _after_restart(self, job: Job) -> None:

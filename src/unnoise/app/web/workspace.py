@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unnoise.errors import UNPRINTABLE, InputError, printable
+from unnoise.images.atomic import make_folder
 from unnoise.images.formats.registry import folder_format, known_suffixes, suffix_of
 
 OWN = "unnoise-app"
@@ -73,7 +74,7 @@ class Workspace:
             If the folder leads elsewhere.
         """
         for folder in (self.uploads, self.results, self.models, self.queue, self.incoming):
-            folder.mkdir(parents=True, exist_ok=True)
+            make_folder(folder)
             self.inside(folder)
         self.incoming.chmod(0o700)
         for left in self.incoming.glob("*.part"):

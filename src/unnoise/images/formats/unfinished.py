@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from unnoise.errors import InputError
 from unnoise.images import axes as ax
-from unnoise.images.atomic import below, explained, hidden, settle, sync_all, target
+from unnoise.images.atomic import below, explained, hidden, make_folder, settle, sync_all, target
 from unnoise.images.formats.mapped import MappedFile
 from unnoise.images.formats.urls import Url
 from unnoise.images.formats.writer import Encoded, Mapped, Sink, Writer
@@ -145,7 +145,8 @@ class Unfinished:
         writer = self.writer
         with explained(writer.path, writer.nbytes):
             remove(writer.path)
-            self.folder.mkdir(parents=True)
+            make_folder(self.folder.parent)
+            self.folder.mkdir()
             layout = writer.layout if self._is_direct else Mapped(self._bare)
             sink, _ = layout(self._pixels)
             if isinstance(sink, MappedFile):

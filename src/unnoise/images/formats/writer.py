@@ -15,7 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unnoise.images import axes as ax
-from unnoise.images.atomic import check_free, explained, hidden, probe, replacing, taken, target
+from unnoise.images.atomic import (
+    check_free,
+    explained,
+    hidden,
+    make_folder,
+    probe,
+    replacing,
+    taken,
+    target,
+)
 from unnoise.images.formats.mapped import MappedFile, waiting
 from unnoise.images.image import Image, cast
 
@@ -111,7 +120,7 @@ class Writer:
 
     def __enter__(self) -> Writer:
         with explained(self.path, self.nbytes), ExitStack() as whole:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(self.path.parent)
             check_free(self.path)
             part = whole.enter_context(replacing(self.path))
             whole.callback(self._release)
