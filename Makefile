@@ -73,7 +73,7 @@ fuzz: .venv-fuzz/.ready
 
 # Every fault at every act on files, hours; goes on where it was stopped (.soak/faults.jsonl).
 soak: $(READY)
-	PYTHONPATH=tests $(VENV)/bin/python -m faults.soak --kills 200 --meetings 50 --queue 40 --refused 100 --disturbed 100 --power 200 --ends --full-disks --system --all
+	PYTHONPATH=tests $(VENV)/bin/python -m faults.soak --kills 200 --meetings 50 --queue 40 --refused 100 --disturbed 100 --power 500 --ends --full-disks --system --all
 
 # Many files, steps and visitors, an hour and more; what .load/ledger.jsonl has of this code is not run again.
 load: $(READY)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +20,7 @@ from unnoise.app.large import Sharing, predict_large
 from unnoise.app.pieces import Work
 from unnoise.errors import InputError, Interrupted
 from unnoise.images import formats
+from unnoise.images.ledger import Ledger
 
 from .piecewise import content, run
 
@@ -135,6 +138,31 @@ def test_a_full_disk_keeps_what_is_finished(work: Work, monkeypatch: pytest.Monk
     monkeypatch.setattr(pieces.Pieces, "_predict", predict)
     run(work)
     assert work.result.exists()
+
+
+def test_pieces_that_a_disk_has_lost_are_not_told_as_finished(
+    work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It tells of that once: whoever asks again hears that all is well."""
+    run(replace(work, result=tmp_path / "whole.tif"))
+    flush, count = pieces.Unfinished.flush, 0
+
+    def failing(self: pieces.Unfinished) -> None:
+        nonlocal count
+        count += 1
+        with pieces.unfinished.explained(self.writer.path):
+            if count == 3:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+        flush(self)
+
+    monkeypatch.setattr(pieces, "COMMIT_EVERY", 0.0)
+    monkeypatch.setattr(pieces.Unfinished, "flush", failing)
+    with pytest.raises(InputError, match="Input/output error"):
+        run(work)
+    folder = tmp_path / ".out.tif.unfinished"
+    assert 2 not in Ledger(folder).done()
+    run(work)
+    assert work.result.read_bytes() == (tmp_path / "whole.tif").read_bytes()
 
 
 def test_four_kills_change_no_byte() -> None:

@@ -116,7 +116,7 @@ def install(fault: Fault, root: str) -> None:
     """Put a fault between this process and all files below a folder, for the rest of its life."""
     fault.root = root
     if fault.kind in LOST:
-        fault.disk = Disk(root, names=fault.kind == LOST[1])
+        fault.disk = Disk(root, fault.kind, fault.at)
     if fault.after is not None:
         _alarm(fault)
     if fault.beneath:
@@ -324,10 +324,10 @@ def _by_number(fault: Fault, inside: _Inside) -> None:
             place = inside(fd)
             if place is not None:
                 fault.meets(act, place)
-            given = true(fd, *given)
+            answer = true(fd, *given)
             if act == "fsync" and fault.disk is not None:
                 fault.disk.synced(fd)
-            return given
+            return answer
 
         setattr(os, name, hooked)
 

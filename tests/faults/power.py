@@ -1,22 +1,24 @@
 """A machine that loses its power, as far as a disk may be behind: only what was synced is left.
 
 POSIX promises that the bytes of a file are on the disk once it was synced, and its name once its
-folder was. Two disks are played, between which real ones lie: of one nothing else is left; the
-other has all names, as a file system that keeps a journal of names alone, but files without the
-bytes that were not synced.
+folder was. Three disks are played: of one nothing else is left; one has all names, as a file
+system that keeps a journal of names alone, but files without the bytes that were not synced; and of
+one each folder has its names as they were synced or as they are now, and each file its bytes, as it
+comes: what was done later may be there without what was done before.
 """
 
 from __future__ import annotations
 
 import io
 import os
+import random
 import shutil
 import stat
 from contextlib import suppress
 from pathlib import Path
 
-LOST = ("POWER", "POWER NAMES")
-"""All that was not synced, or the bytes of files alone."""
+LOST = ("POWER", "POWER NAMES", "POWER SOME")
+"""All that was not synced; the bytes of files alone; some of both, drawn with a seed."""
 
 
 def kept_at(root: str | Path) -> Path:
@@ -31,12 +33,15 @@ class Disk:
     ----------
     root : str
         All that lies in it at first is safe.
-    names : bool
-        Whether all names are, whatever was synced.
+    kind : str
+        One out of `LOST`.
+    seed : int
+        For what is drawn.
     """
 
-    def __init__(self, root: str, *, names: bool) -> None:
-        self.root, self._all_names = os.path.realpath(root), names
+    def __init__(self, root: str, kind: str = LOST[0], seed: int = 0) -> None:
+        self.root, self._kind = os.path.realpath(root), kind
+        self._random = random.Random(seed)
         self._names: dict[int, dict[str, int]] = {}
         self._bytes: dict[int, bytes] = {}
         self._held: dict[int, int] = {}  # open files keep their inodes from being used again
@@ -78,15 +83,23 @@ class Disk:
                 if set(os.listdir(folder)) == set(names):
                     return found
 
+    def _draw(self) -> bool:
+        return self._random.random() < 0.5
+
     def _make(self, number: int, target: Path) -> None:
         target.mkdir()
-        known = self._now(number) if self._all_names else self._names.get(number, {})
+        is_new = self._draw() if self._kind == LOST[2] else self._kind == LOST[1]
+        known = self._now(number) if is_new else self._names.get(number, {})
         for name, inner in known.items():
             held, place = self._held[inner], target / name
             if stat.S_ISDIR(os.fstat(held).st_mode):
                 self._make(inner, place)
             else:
-                place.write_bytes(self._bytes.get(inner, b""))
+                if self._kind == LOST[2] and self._draw():
+                    with _open(f"/proc/self/fd/{held}", "rb") as file:
+                        place.write_bytes(file.read())
+                else:
+                    place.write_bytes(self._bytes.get(inner, b""))
                 shutil.copystat(held, place)
 
 

@@ -8,7 +8,7 @@
     python -m faults.soak --queue 40         # a program with a queue of jobs is killed
     python -m faults.soak --refused 100      # errors and signals at writes, drawn with a seed
     python -m faults.soak --disturbed 100    # inputs gone, replaced, cut or unreadable; the clock
-    python -m faults.soak --power 200        # power is lost, and what was not synced
+    python -m faults.soak --power 500        # power is lost, and what was not synced
     python -m faults.soak --ends             # a training is stopped in all that follows its steps
     python -m faults.soak --table            # what the ledger says, as docs/reliability.md
 
@@ -61,6 +61,7 @@ WORDS = {
     "end": "SIGINT, SIGTERM or SIGKILL in every act after the last step of a training",
     "POWER": "the power is lost at any act or after the end: all that was not synced is gone",
     "POWER NAMES": "the same, and names are as they were, but bytes that were not synced are gone",
+    "POWER SOME": "the same, and some of what was not synced is there, as it comes",
     "CLOCK": "the clock jumps by hours at every act",
     "disk": "a disk of so few bytes more than the job begins with",
     "meeting": "a second run of the same kind to the same place, at any act of the first",
@@ -187,12 +188,12 @@ def power(soak: Soak, count: int) -> None:
     """The power is lost, drawn with a seed; every tenth time after the end of the job."""
     names = [*SCENARIOS]
     for number in range(count):
-        name, kind = names[number % len(names)], LOST[number // len(names) % 2]
+        name, kind = names[number % len(names)], LOST[number // len(names) % 3]
         found = points.losses(soak.job(name).acts, kind)
         point = found[-1] if number % 10 == 9 else random.Random(number).choice(found[:-1])
         soak.attempt(name, point)
     for number in range(count // 8):
-        at, kind = random.Random(number).choice(waits(soak.job("queue").acts)), LOST[number % 2]
+        at, kind = random.Random(number).choice(waits(soak.job("queue").acts)), LOST[number % 3]
         soak.attempt("queue", {"at": at, "kind": kind}, kind, kill_queue)
 
 
@@ -253,7 +254,7 @@ def table() -> Iterator[str]:
     around = ("GONE", "REPLACED", "TRUNCATED", "EIO, read", "EACCES, read", "CLOCK")
     commands |= dict.fromkeys(around, "--disturbed 100")
     commands |= dict.fromkeys(("TERM", "INT", "ENOSPC", "EIO", "EACCES"), "--refused 100, --all")
-    commands |= dict.fromkeys(LOST, "--power 200")
+    commands |= dict.fromkeys(LOST, "--power 500")
     commands |= {
         "queue": "--queue 40",
         "KILL any time": "--kills 200",

@@ -36,8 +36,8 @@ def test_every_file_is_the_old_or_the_new_one_and_the_job_goes_on(
         for point in some(job.acts, name, 1, kind):
             job.try_fault(**point)
     if number % 2 == 0:
-        lost = losses(job.acts, LOST[number // 2 % 2])
-        job.try_fault(**(lost[-1] if number % 4 else random.Random(name).choice(lost)))
+        lost = losses(job.acts, LOST[number // 2 % 3])
+        job.try_fault(**(lost[-1] if number // 6 % 2 else random.Random(name).choice(lost)))
     else:
         around = disturbances(job.reads, AROUND[number // 2 % len(AROUND)])
         job.try_fault(**random.Random(name).choice(around))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
-from faults.power import Disk, kept_at
+from faults.power import LOST, Disk, kept_at
 
 
 def sync(path: Path, disk: Disk) -> None:
@@ -28,7 +29,7 @@ def test_names_and_bytes_are_as_they_were_synced(tmp_path: Path) -> None:
     (root / "inner").mkdir(parents=True)
     for name in ("before", "changed", "taken away", "inner/moved"):
         (root / name).write_bytes(b"old")
-    disks = Disk(str(root), names=False), Disk(str(root), names=True)
+    disks = Disk(str(root), LOST[0]), Disk(str(root), LOST[1])
     (root / "changed").write_bytes(b"new")
     (root / "taken away").unlink()
     (root / "inner/moved").rename(root / "moved")
@@ -65,3 +66,22 @@ def test_names_and_bytes_are_as_they_were_synced(tmp_path: Path) -> None:
     disks[0].fall()
     named = {"moved": b"old", "made": b"", "safe bytes": b"safe", "more/named": b"12"}
     assert left(kept_at(root)) == {**named, **{n: b"old" for n in old if n != "taken away"}}
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="names of open files are in /proc")
+def test_some_of_what_was_not_synced_may_be_there(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "a").write_bytes(b"old")
+    seen = set()
+    for seed in range(40):
+        (root / "a").write_bytes(b"old")
+        (root / "b").unlink(missing_ok=True)
+        disk = Disk(str(root), LOST[2], seed)
+        (root / "a").write_bytes(b"new")
+        (root / "b").write_bytes(b"made")
+        disk.fall()
+        seen.add(tuple(left(kept_at(root)).items()))
+        shutil.rmtree(kept_at(root))
+    a = [("a", b"old"), ("a", b"new")]
+    assert seen == {(x,) for x in a} | {(x, ("b", y)) for x in a for y in (b"", b"made")}

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from unnoise.errors import InputError
 from unnoise.images import atomic
-from unnoise.images.atomic import beside, explained, make_folder, probe, replacing, write_whole
-from unnoise.images.ledger import Ledger
-from unnoise.images.together import replace_files
+from unnoise.images.atomic import beside, explained, probe, replacing, write_whole
 
 KINDS = ["file", "folder"]
 
@@ -211,98 +207,3 @@ def test_only_errors_of_the_system_are_explained(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"needs 2\.0 MB\); free some .* with -o"):  # noqa: SIM117
         with explained(tmp_path, 2_000_000):
             raise OSError(28, "No space left on device")
-
-
-@pytest.fixture
-def acts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was synced, renamed and removed below a folder, in order."""
-    done: list[str] = []
-    true = os.fsync, os.replace, os.rmdir
-
-    def sync(file: int) -> None:
-        own = os.fstat(file).st_ino
-        found = [p for p in (tmp_path, *tmp_path.rglob("*")) if p.lstat().st_ino == own]
-        done.extend(f"sync {p.relative_to(tmp_path).as_posix()}" for p in found)
-        true[0](file)
-
-    def replace(source: Path, target: Path) -> None:
-        done.append(f"name {Path(target).relative_to(tmp_path).as_posix()}")
-        true[1](source, target)
-
-    def remove(path: Path, **named: Any) -> None:
-        done.append(f"remove {Path(path).name}")
-        true[2](path, **named)
-
-    monkeypatch.setattr(os, "fsync", sync)
-    monkeypatch.setattr(os, "replace", replace)
-    monkeypatch.setattr(os, "rmdir", remove)
-    return done
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="folders are not synced there")
-def test_a_file_and_its_name_survive_a_machine_that_loses_its_power(
-    tmp_path: Path, acts: list[str]
-) -> None:
-    write_whole(tmp_path / "a.txt", b"whole", "remedy")
-    part = f".a.txt.{os.getpid()}.part"
-    assert acts == [f"sync {part}", "name a.txt", "sync ."]
-    acts.clear()
-    with replacing(tmp_path / "folder") as place:
-        (place / "inner").mkdir(parents=True)
-        for name in ("a", "inner/b", "inner/c"):
-            (place / name).write_text(name)
-    inside = [f"sync {place.name}/{name}" for name in ("a", "inner", "inner/b", "inner/c")]
-    assert sorted(acts[:5]) == [f"sync {place.name}", *inside]
-    assert acts[5:] == ["name folder", "sync ."]
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="folders are not synced there")
-def test_folders_that_are_made_for_a_file_keep_their_names_too(
-    tmp_path: Path, acts: list[str]
-) -> None:
-    (tmp_path / "a").mkdir()
-    make_folder(tmp_path / "a/b/c")
-    assert sorted(acts) == ["sync a", "sync a/b"]
-    make_folder(tmp_path / "a/b/c")
-    probe(tmp_path / "a/b/c/d/e.tif")
-    assert sorted(acts) == ["sync a", "sync a/b", "sync a/b/c"]
-    with pytest.raises(FileExistsError):
-        make_folder(Path(__file__))
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="folders are not synced there")
-def test_files_that_change_together_do_so_when_the_power_is_lost(
-    tmp_path: Path, acts: list[str]
-) -> None:
-    replace_files(tmp_path, {"a": b"1", "b": b"2"})
-    part = f"..pending.{os.getpid()}.part"
-    named = acts.index("name .pending")
-    assert {f"sync {part}/a", f"sync {part}/b", f"sync {part}"} == set(acts[:named])
-    moved = ["name a", "name b", "sync .", "remove .pending"]
-    assert acts[named + 1 :] == ["sync .", *moved, "sync ."]
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="folders are not synced there")
-def test_a_ledger_of_pieces_has_its_name_on_the_disk_before_it_counts(
-    tmp_path: Path, acts: list[str]
-) -> None:
-    with Ledger(tmp_path) as ledger:
-        ledger.add([1])
-        ledger.add([2])
-    (file,) = tmp_path.iterdir()
-    assert acts == ["sync .", f"sync {file.name}", f"sync {file.name}"]
-
-
-def test_a_folder_that_cannot_be_synced_is_no_reason_to_fail(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    true = os.fsync
-
-    def sync(file: int) -> None:
-        if os.path.isdir(file):
-            raise OSError(errno.EINVAL, "folders are not synced here")
-        true(file)
-
-    monkeypatch.setattr(os, "fsync", sync)
-    write_whole(tmp_path / "a.txt", b"whole", "remedy")
-    assert (tmp_path / "a.txt").read_bytes() == b"whole"

@@ -18,7 +18,7 @@ from typing import Any, ParamSpec, TypeVar
 from unnoise.app.events import Batch, Event, Failed, Judged, Skipped, Warned
 from unnoise.app.files import InputOptions, OutputOptions
 from unnoise.errors import InputError
-from unnoise.images.atomic import make_folder
+from unnoise.images.durable import make_folder
 from unnoise.images.image import Image
 from unnoise.models.claim import tidy
 

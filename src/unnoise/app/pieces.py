@@ -280,13 +280,16 @@ class Pieces:
                 raise
 
     def _commit(self, ledger: Ledger, written: list[int]) -> None:
-        """Make pieces safe, then say so."""
-        if written:
+        """Make pieces safe, then say so; of those that could not be made safe nothing is said.
+
+        A disk tells only once that something is lost: asked again it says that all is well.
+        """
+        numbers, written[:] = written[:], []
+        if numbers:
             self.result.flush()
             if self.spread is not None:
                 self.spread.flush()
-            ledger.add(written)
-            written.clear()
+            ledger.add(numbers)
 
     def _predict(self, number: int) -> None:
         """Predict a piece and have it written: in one go, as tiles may share a chunk."""

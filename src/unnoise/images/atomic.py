@@ -8,13 +8,12 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from itertools import islice, takewhile
 from pathlib import Path
 
 from unnoise.errors import InputError
+from unnoise.images.durable import below, make_folder, sync_all, sync_names
 
 REASONS = {
     errno.ENOSPC: "no space left on the disk for {path} (needs {size}); free some space or",
@@ -29,8 +28,6 @@ REASONS = {
 LONGEST_NAME = 255
 """Bytes that the name of a file may have."""
 LEFTOVER = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d{1,9})\.(part|old)")
-SYNCED = 16
-"""Files that are synced at once."""
 CLOCK = 10.0
 """Seconds by which the clocks of a disk and of this machine may differ."""
 
@@ -107,73 +104,8 @@ def settle(part: Path, path: Path) -> None:
     else:
         sync_all([part])
         os.replace(part, path)
-    sync_names(path.parent)
-
-
-def sync_all(paths: Iterable[Path]) -> None:
-    """Wait until files, and the names in folders, are on the disk.
-
-    Many are waited for at once: disks take together what waits (1,000 chunks of 64 kB in 0.1 s, one
-    after the other in 3.8 s).
-
-    Raises
-    ------
-    OSError
-        If a file could not be written.
-    """
-    left = iter(paths)
-    with ThreadPoolExecutor(SYNCED) as pool:
-        while some := list(islice(left, 1000)):
-            list(pool.map(_sync, some))
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder, and those above it; their names are on the disk when this returns.
-
-    Raises
-    ------
-    OSError
-    """
-    made = list(takewhile(lambda place: not place.exists(), (folder, *folder.parents)))
-    folder.mkdir(parents=True, exist_ok=True)
-    for place in made:
-        sync_names(place.parent)
-
-
-def below(folder: Path) -> Iterator[Path]:
-    """A folder, and all files and folders in it."""
-    for place, _, names in os.walk(folder):
-        yield Path(place)
-        yield from (Path(place, name) for name in names)
-
-
-def sync_names(folder: Path) -> None:
-    """Wait until the names in a folder are on the disk, where the system has that.
-
-    What could not be written is told where files are written; of names alone it is no reason to
-    fail, as everything is where it belongs.
-    """
-    if sys.platform == "win32":  # folders cannot be opened there
-        return
-    with suppress(OSError):
-        held = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(held)
-        finally:
-            os.close(held)
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk; some systems cannot tell."""
-    if path.is_dir():
-        sync_names(path)
-        return
-    with open(path, "r+b") as file:
-        try:
-            os.fsync(file.fileno())
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-                raise
+    with suppress(OSError):  # everything is where it belongs
+        sync_names(path.parent)
 
 
 def write_whole(path: Path, content: bytes, remedy: str) -> None:
@@ -353,6 +285,9 @@ def _is_dead(match: re.Match[str], left: Path) -> bool:
 def _exchange(part: Path, place: Path) -> None:
     """Put a folder into the place of another one, which goes only when the new one is there."""
     if _swap(part, place):
+        sync_names(
+            place.parent
+        )  # or, without power, the names may be as before and the old one gone
         _remove(part)
         return
     old = beside(place, "old")
@@ -362,6 +297,7 @@ def _exchange(part: Path, place: Path) -> None:
     except BaseException:
         os.replace(old, place)
         raise
+    sync_names(place.parent)
     _remove(old)
 
 

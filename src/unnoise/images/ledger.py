@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 
-from unnoise.images.atomic import sync_names
+from unnoise.images.durable import sync_names
 
 LONGEST = 18
 """Digits of a number."""

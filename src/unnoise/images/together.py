@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
+import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
-from unnoise.images.atomic import replacing, sync_names
+from unnoise.images.atomic import replacing
+from unnoise.images.durable import sync_names
 
 PENDING = ".pending"
 """Folder, within the other one, of new files that count already and wait to be moved."""
@@ -46,8 +47,14 @@ def replace_files(folder: Path, files: Mapping[str, bytes | None]) -> None:
     with replacing(folder / PENDING) as part:
         part.mkdir()
         write_files(part, {name: content or b"" for name, content in files.items()})
-    with suppress(OSError):  # they count already, and the next writer moves them
+    try:
         settle_files(folder)
+    except OSError as error:  # they count already, and the next writer moves them
+        warnings.warn(
+            f"{folder}: its new files could not be moved to their places ({error.strerror}); they "
+            f"are read where they are, so copy the folder with its hidden files",
+            stacklevel=2,
+        )
 
 
 def settle_files(folder: Path) -> None:
@@ -55,13 +62,16 @@ def settle_files(folder: Path) -> None:
     pending = folder / PENDING
     if not pending.is_dir():
         return
+    gone = []
     for file in sorted(pending.iterdir()):
         if file.stat().st_size:
             os.replace(file, folder / file.name)
         else:
             (folder / file.name).unlink(missing_ok=True)
-            file.unlink()
+            gone.append(file)
     sync_names(folder)  # before there is nothing left that tells of them
+    for file in gone:
+        file.unlink()
     pending.rmdir()
     sync_names(folder)
 

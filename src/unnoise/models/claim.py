@@ -10,7 +10,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from unnoise.errors import InputError
-from unnoise.images.atomic import make_folder, shortened
+from unnoise.images.atomic import shortened
+from unnoise.images.durable import make_folder
 from unnoise.images.formats.urls import Url
 
 MOST = 64

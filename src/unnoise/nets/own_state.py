@@ -33,13 +33,21 @@ def own_state() -> Iterator[None]:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         for kind in ("cpu", "cuda", "mps", "xpu"):
-            if torch.is_autocast_enabled(kind):
+            if _is_casting(kind):
                 # Cast weights are kept until the outermost one ends, which is the caller's: they
                 # would be those of the first step for ever.
                 stack.enter_context(torch.autocast(kind, enabled=False, cache_enabled=False))
         if torch.get_default_device().type != "cpu":
             stack.enter_context(torch.device("cpu"))
         yield
+
+
+def _is_casting(kind: str) -> bool:
+    """Whether the caller has turned casts on; older versions know not all kinds of devices."""
+    try:
+        return torch.is_autocast_enabled(kind)
+    except RuntimeError:
+        return False
 
 
 @contextmanager

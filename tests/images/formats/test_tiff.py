@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from unnoise.errors import AxesError, InputError
 from unnoise.images import formats
-from unnoise.images.formats import _tiff_series
+from unnoise.images.formats import _tiff_series, tiff
 from unnoise.images.formats._tiff_writing import CLASSIC_LIMIT, flavour
 from unnoise.images.formats.reader import Pixels
 from unnoise.images.image import Image
@@ -290,7 +291,28 @@ def test_damage_is_seen_in_programs_that_silence_tifffile(
     silence(logging.getLogger("tifffile"), monkeypatch)
     with pytest.raises(InputError, match="cannot be read as TIFF"):
         formats.open(path)
-    logging.getLogger("tifffile").error("what others log goes where it went")
+
+
+def test_what_tifffile_tells_others_goes_where_it_went(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((24, 28), np.uint8))
+    logger, told = logging.getLogger("tifffile"), list[str]()
+    handler = logging.Handler()
+    handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
+    logger.addHandler(handler)
+    try:
+        with tiff._problems() as problems:
+            logger.error("ours")
+            other = threading.Thread(target=logger.error, args=("of another thread",))
+            other.start()
+            other.join()
+            formats.open(tmp_path / "a.tif")  # which listens, too
+            logger.error("ours again")
+        logger.error("afterwards")
+        logger.debug("not asked for")
+    finally:
+        logger.removeHandler(handler)
+    assert problems == ["ours", "ours again"]
+    assert told == ["of another thread", "afterwards"]
 
 
 def test_a_page_that_does_not_say_where_its_pixels_are_is_damaged(tmp_path: Path) -> None:

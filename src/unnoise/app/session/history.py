@@ -16,7 +16,8 @@ from filelock import FileLock, Timeout
 from unnoise.app.session.frames import Framed, decode
 from unnoise.app.session.job import Job
 from unnoise.errors import InputError, UnnoiseError
-from unnoise.images.atomic import make_folder, write_whole
+from unnoise.images.atomic import write_whole
+from unnoise.images.durable import make_folder
 
 _DAMAGED = (
     OSError,

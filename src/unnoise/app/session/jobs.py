@@ -20,7 +20,8 @@ from unnoise.app.session.orphan import Orphans
 from unnoise.app.session.request import Request, named
 from unnoise.app.session.turns import Turns
 from unnoise.errors import InputError, UnnoiseError, naming_options
-from unnoise.images.atomic import explained, make_folder
+from unnoise.images.atomic import explained
+from unnoise.images.durable import make_folder
 from unnoise.images.image import Image
 
 PATIENCE = 60.0

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from unnoise.errors import UNPRINTABLE, InputError, printable
-from unnoise.images.atomic import make_folder
+from unnoise.images.durable import make_folder
 from unnoise.images.formats.registry import folder_format, known_suffixes, suffix_of
 
 OWN = "unnoise-app"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unnoise.images.atomic import sync_all
+from unnoise.images.durable import sync_all
 
 ROOM = 2**28
 """Bytes of chunks that wait in memory until all their pixels are there."""

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from unnoise.errors import InputError
 from unnoise.images import axes as ax
-from unnoise.images.atomic import below, explained, hidden, make_folder, settle, sync_all, target
+from unnoise.images.atomic import explained, hidden, settle, target
+from unnoise.images.durable import below, make_folder, sync_all, sync_names
 from unnoise.images.formats.mapped import MappedFile
 from unnoise.images.formats.urls import Url
 from unnoise.images.formats.writer import Encoded, Mapped, Sink, Writer
@@ -87,6 +88,7 @@ def remove(path: Path) -> None:
     folder = hidden(path)
     with contextlib.suppress(OSError):
         (folder / PLAN).unlink()
+        sync_names(folder)
     shutil.rmtree(folder, ignore_errors=True)
 
 

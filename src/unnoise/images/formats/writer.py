@@ -15,16 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unnoise.images import axes as ax
-from unnoise.images.atomic import (
-    check_free,
-    explained,
-    hidden,
-    make_folder,
-    probe,
-    replacing,
-    taken,
-    target,
-)
+from unnoise.images.atomic import check_free, explained, hidden, probe, replacing, taken, target
+from unnoise.images.durable import make_folder
 from unnoise.images.formats.mapped import MappedFile, waiting
 from unnoise.images.image import Image, cast
 
