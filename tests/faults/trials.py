@@ -263,8 +263,11 @@ class Job:
             found, before = content(folder / result), content(self.before / result)
             if result in self.scenario.loose or found in (before, self._part(result)):
                 continue
-            # Of a batch images that were replaced before their turn are denoised as they are.
+            # Of a batch, images that were replaced before their turn are denoised as they are; with
+            # the old images their results are to be made anew.
             if kind == "REPLACED" and found == content(self._replaced() / result):
+                place = folder / result
+                shutil.rmtree(place) if place.is_dir() else place.unlink()
                 continue
             assert not (folder / result).is_file(), f"{result} is neither the old nor the new"
         shutil.rmtree(folder / "in")
