@@ -154,6 +154,18 @@ def test_a_ledger_that_cannot_be_written_costs_no_result(folder, tmp_path):
     assert len(list(out.glob("*.tif"))) == 3
 
 
+def test_a_line_that_was_cut_does_not_spoil_the_next_one(tmp_path):
+    place = tmp_path / "new" / batch.LEDGER
+    batch._append(place, {"input": "a"})
+    with place.open("ab") as file:
+        file.write(b'{"input": "b", "st')  # as a full disk leaves it
+    batch._append(place, {"input": "c"})
+    batch._append(place, {"input": "d"})
+    lines = place.read_text().splitlines()
+    assert [json.loads(lines[i])["input"] for i in (0, 2, 3)] == ["a", "c", "d"]
+    assert len(lines) == 4
+
+
 def test_the_job_of_a_batch_is_closed_with_it():
     closed = []
 

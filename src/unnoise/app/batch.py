@@ -149,12 +149,19 @@ def recorded(
 
 
 def _append(ledger: Path, line: dict[str, Any]) -> None:
-    """Add a whole line, which stays whole where others write to the same file."""
+    """Add a whole line, which stays whole where others write to the same file, and lasts.
+
+    What a full disk has left of an earlier one stays a line of its own.
+    """
     make_folder(ledger.parent)
     text = json.dumps(line, ensure_ascii=True) + "\n"
-    file = os.open(ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    file = os.open(ledger, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
     try:
+        if os.fstat(file).st_size:
+            os.lseek(file, -1, os.SEEK_END)
+            text = text if os.read(file, 1) == b"\n" else f"\n{text}"
         os.write(file, text.encode())
+        os.fsync(file)
     finally:
         os.close(file)
 
