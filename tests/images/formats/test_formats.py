@@ -83,6 +83,19 @@ def test_find_takes_brackets_in_a_real_name_literally(tmp_path: Path) -> None:
     assert formats.find([tmp_path / "a[1].tif"]) == [tmp_path / "a[1].tif"]
 
 
+def test_a_model_in_the_place_of_images_is_called_so(tmp_path: Path) -> None:
+    place = tmp_path / "my.model"
+    place.mkdir()
+    for name in ("config.yaml", "weights.safetensors"):
+        (place / name).touch()
+    with pytest.raises(
+        InputError, match=r"my\.model holds a model, not images; denoise with it by"
+    ):
+        formats.find([place])
+    formats.save(place / "a.npy", np.zeros((8, 8)))
+    assert formats.find([place]) == [place / "a.npy"]
+
+
 def test_find_errors(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     with pytest.raises(

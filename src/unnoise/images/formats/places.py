@@ -250,6 +250,12 @@ def _images(files: list[Path], otherwise: str) -> list[Path]:
     """The visible image files in natural order; InputError if there are none."""
     images = [f for f in files if not f.name.startswith(".") and (suffix_of(f) or f.is_dir())]
     if not images:
+        models = {f.parent for f in files if f.name == "weights.safetensors"}
+        if models:
+            raise InputError(
+                f"{models.pop()} holds a model, not images; denoise with it by unnoise predict, which "
+                f"takes the model first and then images"
+            )
         raise InputError(f"{otherwise} image files; known suffixes are {known_suffixes()}")
     return sorted(images, key=_natural)
 
