@@ -253,8 +253,8 @@ def _images(files: list[Path], otherwise: str) -> list[Path]:
         models = {f.parent for f in files if f.name == "weights.safetensors"}
         if models:
             raise InputError(
-                f"{models.pop()} holds a model, not images; denoise with it by unnoise predict, which "
-                f"takes the model first and then images"
+                f"{models.pop()} holds a model, not images; denoise with it by unnoise "
+                f"predict, which takes the model first and then images"
             )
         raise InputError(f"{otherwise} image files; known suffixes are {known_suffixes()}")
     return sorted(images, key=_natural)
