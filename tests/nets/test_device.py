@@ -110,3 +110,34 @@ print(kept < 2**22 <= mapped())
         check=False,
     )
     assert done.stdout == "True\n", done.stderr
+
+
+@pytest.mark.skipif(not heap(), reason="another C library")
+def test_what_a_thread_has_freed_is_returned_where_threads_share_a_heap() -> None:
+    """In a process of its own, as it stays so: 37 MB were left at the end of a thread's heap."""
+    code = """
+import threading
+import numpy as np
+from unnoise.nets.device import keep_memory, return_memory, share_heap
+def resident():
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) / 1024 for line in file if line.startswith("RssAnon"))
+def look():
+    keep_memory()
+    np.ones(37 * 2**17)
+share_heap()
+before = resident()
+thread = threading.Thread(target=look)
+thread.start()
+thread.join()
+return_memory()
+print(resident() - before < 5)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "True\n", done.stderr

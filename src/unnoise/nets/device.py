@@ -168,14 +168,28 @@ def return_memory() -> None:
     release_memory()
 
 
+def share_heap() -> None:
+    """Let all threads that begin from now on have the first one's heap, whose end can be returned.
+
+    With a heap of its own a thread keeps what is free at the end of it, as `release_memory` looks
+    between what is in use: a server was 37 MB larger now and then.
+    """
+    _allow((M_ARENA_MAX, 1))
+
+
 def _keep(size: int) -> None:
     """From which size on blocks, and free memory, are returned."""
+    _allow((M_MMAP_THRESHOLD, size), (M_TRIM_THRESHOLD, size))
+
+
+def _allow(*options: tuple[int, int]) -> None:
+    """Set options of glibc; other C libraries have none of them."""
     if not sys.platform.startswith("linux"):
         return
-    with contextlib.suppress(OSError, AttributeError):  # another C library
+    with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(M_MMAP_THRESHOLD, size)
-        libc.mallopt(M_TRIM_THRESHOLD, size)
+        for option, value in options:
+            libc.mallopt(option, value)
 
 
 def release_memory() -> None:
@@ -189,7 +203,7 @@ def release_memory() -> None:
             ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # malloc.h
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8  # malloc.h
 KEPT = 2**30
 """Blocks below this size, and at most so much free memory, stay with the process."""
 USUAL = 2**17

@@ -158,8 +158,9 @@ def _tidy_after_pages() -> None:
     """
     import nicegui
 
-    from unnoise.nets.device import release_memory
+    from unnoise.nets.device import release_memory, share_heap
 
+    share_heap()
     waiting = False
 
     def tidy() -> None:
