@@ -14,6 +14,7 @@ import os
 import random
 import shutil
 import stat
+import threading
 from contextlib import suppress
 from pathlib import Path
 
@@ -41,7 +42,7 @@ class Disk:
 
     def __init__(self, root: str, kind: str = LOST[0], seed: int = 0) -> None:
         self.root, self._kind = os.path.realpath(root), kind
-        self._random = random.Random(seed)
+        self._random, self._lock = random.Random(seed), threading.Lock()
         self._names: dict[int, dict[str, int]] = {}
         self._bytes: dict[int, bytes] = {}
         self._held: dict[int, int] = {}  # open files keep their inodes from being used again
@@ -53,11 +54,13 @@ class Disk:
         """A file or folder is on the disk as it is now."""
         place = os.readlink(f"/proc/self/fd/{file}")
         if place == self.root or place.startswith(self.root + os.sep):
-            self._take(f"/proc/self/fd/{file}")
+            with self._lock:  # of two threads the later one has the newer names
+                self._take(f"/proc/self/fd/{file}")
 
     def fall(self) -> None:
         """Make the folder that is left, beside the one that is there."""
-        self._make(self._hold(self.root), kept_at(self.root))
+        with self._lock:
+            self._make(self._hold(self.root), kept_at(self.root))
 
     def _take(self, place: str) -> None:
         number = self._hold(place)
