@@ -7,12 +7,14 @@ nine hours of the processor for every change would mean none. Which code it was 
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import datetime
+import fcntl
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -75,25 +77,40 @@ def today() -> str:
 
 
 def add(part: Row, place: Path | None = None) -> None:
-    """Add a slice to the row of its target and code; the file changes as one."""
+    """Add a slice to the row of its target and code; the file changes as one.
+
+    Two runs that fuzz different targets at once wait for each other.
+    """
     place = place or PLACE
-    found = rows(place)
-    same = [row for row in found if (row.target, row.code) == (part.target, part.code)]
-    new, at = part, len(found)
-    if same:
-        (old,) = same
-        at = found.index(old)
-        new = part._replace(
-            executions=old.executions + part.executions,
-            seconds=round(old.seconds + part.seconds, 1),
-            faults=old.faults + part.faults,
-        )
-    found[at : at + 1] = [new]
-    beside = place.with_suffix(".new")
-    with beside.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
-        writer.writerows([COLUMNS, *found])
-    os.replace(beside, place)
+    with _alone(place.parent):
+        found = rows(place)
+        same = [row for row in found if (row.target, row.code) == (part.target, part.code)]
+        new, at = part, len(found)
+        if same:
+            (old,) = same
+            at = found.index(old)
+            new = part._replace(
+                executions=old.executions + part.executions,
+                seconds=round(old.seconds + part.seconds, 1),
+                faults=old.faults + part.faults,
+            )
+        found[at : at + 1] = [new]
+        beside = place.with_suffix(".new")
+        with beside.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+            writer.writerows([COLUMNS, *found])
+        os.replace(beside, place)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep out others who want the same; fuzzing is for Linux and macOS, as atheris."""
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(held)
 
 
 def sums(found: Iterable[Row], *, anew: bool = False) -> dict[str, Counter[str]]:
