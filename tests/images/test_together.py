@@ -28,32 +28,35 @@ class Killed(BaseException):
     """In the place of a signal."""
 
 
+def fail_after(patch: pytest.MonkeyPatch, act: int, error: BaseException) -> None:
+    """Have all renames and removals fail after so many."""
+    done = 0
+
+    def wrap(name: str) -> None:
+        true = getattr(os, name)
+
+        def hooked(*given: object, **named: object) -> object:
+            nonlocal done
+            done += 1
+            if done > act:
+                raise error
+            return true(*given, **named)
+
+        patch.setattr(os, name, hooked)
+
+    wrap("replace")
+    wrap("unlink")
+
+
 @pytest.mark.parametrize("act", range(5))
 def test_whenever_it_is_killed_all_are_old_or_all_are_new(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: int
 ) -> None:
     """Renames are the new folder's, then one for each file that stays; one file goes."""
     replace_files(tmp_path, OLD)
-    done = 0
-
-    def killing(act_of: str) -> None:
-        true = getattr(os, act_of)
-
-        def hooked(*given: object, **named: object) -> object:
-            nonlocal done
-            done += 1
-            if done > act:
-                raise Killed
-            return true(*given, **named)
-
-        monkeypatch.setattr(os, act_of, hooked)
-
-    with monkeypatch.context() as patched:
-        monkeypatch = patched
-        killing("replace")
-        killing("unlink")
-        with contextlib.suppress(Killed):
-            replace_files(tmp_path, NEW)
+    with monkeypatch.context() as patched, contextlib.suppress(Killed):
+        fail_after(patched, act, Killed())
+        replace_files(tmp_path, NEW)
     assert read_files(tmp_path, "abc") in (OLD, LEFT)
     settle_files(tmp_path)
     found = {path.name: path.read_bytes() for path in tmp_path.iterdir() if path.is_file()}
@@ -70,27 +73,11 @@ def test_new_files_that_cannot_be_moved_count_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: int
 ) -> None:
     replace_files(tmp_path, OLD)
-    done = 0
-
-    def refusing(act_of: str) -> None:
-        true = getattr(os, act_of)
-
-        def hooked(*given: object, **named: object) -> object:
-            nonlocal done
-            done += 1
-            if done > act:
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-            return true(*given, **named)
-
-        monkeypatch.setattr(os, act_of, hooked)
-
-    with monkeypatch.context() as patched:
-        monkeypatch = patched
-        refusing("replace")
-        refusing("unlink")
-        with pytest.warns(UserWarning, match="could not be moved .*; they are read"):
-            replace_files(tmp_path, NEW)
-    assert done > act
+    refused = PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    said = pytest.warns(UserWarning, match="could not be moved .*; they are read")
+    with monkeypatch.context() as patched, said:
+        fail_after(patched, act, refused)
+        replace_files(tmp_path, NEW)
     assert read_files(tmp_path, "abc") == LEFT
     replace_files(tmp_path, OLD)
     assert read_files(tmp_path, "abc") == OLD

@@ -87,6 +87,18 @@ def test_free_memory_is_positive() -> None:
     assert free_memory(torch.device("cpu")) > 1e7
 
 
+def assert_in_a_process(code: str) -> None:
+    """Run what prints True in a process of its own: what others left in the heap is not there."""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "True\n", done.stderr
+
+
 @pytest.mark.skipif(not heap(), reason="another C library")
 def test_memory_is_kept_until_it_is_returned() -> None:
     """In a process of its own: what others left free in the heap would be taken first."""
@@ -102,14 +114,7 @@ kept = mapped()
 return_memory()
 print(kept < 2**22 <= mapped())
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stdout == "True\n", done.stderr
+    assert_in_a_process(code)
 
 
 @pytest.mark.skipif(not heap(), reason="another C library")
@@ -133,11 +138,4 @@ thread.join()
 return_memory()
 print(resident() - before < 5)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stdout == "True\n", done.stderr
+    assert_in_a_process(code)

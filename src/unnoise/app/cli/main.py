@@ -152,9 +152,9 @@ def _run() -> int:
         # typer turns Ctrl-C into a code without a word
         code: Any = app(standalone_mode=False, prog_name="unnoise")
     except _UsageProblem as error:
-        told = io.StringIO()
-        error.show(told)
-        fail(told.getvalue().rstrip(), 2)
+        text = io.StringIO()
+        error.show(text)
+        fail(text.getvalue().rstrip(), 2)
     except (KeyboardInterrupt, typer.Abort):
         return Interrupted.exit_code
     except Exception as error:
