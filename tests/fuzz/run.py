@@ -14,13 +14,11 @@ put the input into ``tests/fuzz/inputs/TARGET``, where `test_targets.py` tries i
 from __future__ import annotations
 
 import argparse
-import atexit
 import hashlib
+import mmap
 import os
-import re
-import resource
 import signal
-import subprocess
+import struct
 import sys
 import tempfile
 import time
@@ -28,6 +26,7 @@ import traceback
 from collections import Counter
 from pathlib import Path
 from types import ModuleType
+from typing import NamedTuple, NoReturn
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parents[1] / "src")]
@@ -39,6 +38,55 @@ HANGS, MEMORY = 5, 3000
 """Seconds of the processor of one input, and megabytes of the process, that are a fault."""
 LARGEST = 2**16
 """Bytes of the inputs, and of the real files that are seeds."""
+NO_MEMORY = 71
+"""Exit code of libFuzzer for that."""
+ENDS = 300
+"""Processes that a library may end before a slice is over."""
+
+
+class Slice(NamedTuple):
+    """What was done with a target.
+
+    Attributes
+    ----------
+    executions : int
+    seconds : float
+        Of the processor.
+    faults : list of str
+        Why a process ended, and the input.
+    is_broken : bool
+        Whether the last fault is ours, or ended the slice otherwise.
+    """
+
+    executions: int
+    seconds: float
+    faults: list[str]
+    is_broken: bool
+
+
+class Shown:
+    """What a process shows its parent, however it ends: its last input, and how many there were."""
+
+    HEAD = struct.Struct("<QQ")
+
+    def __init__(self) -> None:
+        self._memory = mmap.mmap(-1, self.HEAD.size + LARGEST)
+
+    def show(self, data: bytes) -> None:
+        """Tell of the next input."""
+        self._memory[self.HEAD.size : self.HEAD.size + len(data)] = data
+        self.HEAD.pack_into(self._memory, 0, self.count + 1, len(data))
+
+    @property
+    def count(self) -> int:
+        """Inputs so far."""
+        return int(self.HEAD.unpack_from(self._memory)[0])
+
+    @property
+    def last(self) -> bytes:
+        """The last input."""
+        _, size = self.HEAD.unpack_from(self._memory)
+        return self._memory[self.HEAD.size : self.HEAD.size + size]
 
 
 def main() -> int:
@@ -49,11 +97,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=int, default=120, help="of the processor, for a slice")
     parser.add_argument("--table", action="store_true", help="what was done, and nothing else")
     parser.add_argument("--anew", action="store_true", help="what older code did does not count")
-    parser.add_argument("--only", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.only:
-        one_alone(options.targets[0], options.only)
-        return 0
     if not options.table:
         options.folder.mkdir(parents=True, exist_ok=True)
     broken = set() if options.table else _slices(options)
@@ -75,16 +119,17 @@ def _slices(options: argparse.Namespace) -> set[str]:
         ]
         for name in sorted(left, key=lambda n: done.get(n, Counter())["seconds"]):
             options.runs = ledger.ENOUGH - done.get(name, Counter())["executions"]
-            executions, seconds, fault = slice_of(name, options)
-            ledger.add(
-                ledger.Row(name, executions, seconds, int(bool(fault)), codes[name], ledger.today())
-            )
+            part = slice_of(name, options)
+            what = name, part.executions, part.seconds, len(part.faults), codes[name]
+            ledger.add(ledger.Row(*what, ledger.today()))
             print(
-                f"{name:16} {executions:>9,} executions, {seconds:7.1f} s of the processor, "
-                f"{fault or 'no fault'}",
+                f"{name:16} {part.executions:>9,} executions, {part.seconds:7.1f} s of the "
+                f"processor, {len(part.faults) or 'no'} faults",
+                *part.faults,
+                sep="\n    ",
                 flush=True,
             )
-            broken |= {name} if fault else set()
+            broken |= {name} if part.is_broken else set()
         if options.targets or not left:
             return broken
 
@@ -105,52 +150,68 @@ def _targets() -> ModuleType:
     return targets
 
 
-def slice_of(name: str, options: argparse.Namespace) -> tuple[int, float, str]:
-    """Fuzz a target for a while in a process of its own: executions, seconds, and the fault."""
+def slice_of(name: str, options: argparse.Namespace) -> Slice:
+    """Fuzz a target for a while in processes of its own, one unless a library ends them."""
     targets = _targets()
-    log = options.folder / f"{_plain(name)}.log"
-    with tempfile.TemporaryDirectory(dir=targets.in_memory(), prefix="unnoise-fuzz-") as place:
-        child = os.fork()
-        if child == 0:
-            os.environ[targets.FOLDER] = place
-            told = os.open(log, os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
-            for number in (1, 2):  # atheris tells of exceptions by the first
-                os.dup2(told, number)
-            try:
-                fuzz(name, options)
-            except BaseException:
-                traceback.print_exc()
-            os._exit(1)  # as libFuzzer did not end it
-        _, status, used = os.wait4(child, 0)
-    told, code = log.read_text("utf-8", "replace"), os.waitstatus_to_exitcode(status)
-    count = re.findall(r"number_of_executed_units:\s*(\d+)", told)
-    kept = re.findall(r"Test unit written to (\S+)", told)
-    fault = kept[-1] if kept else "" if code == 0 else f"exit code {code}"
-    if "-timeout-" in fault and not _hangs(name, fault):
-        fault = ""  # others kept the processor busy: libFuzzer counts a minute of the clock
-    if not fault:
-        log.unlink()
-    return int(count[-1]) if count else 0, round(used.ru_utime + used.ru_stime, 1), fault
+    executions, seconds, ends = 0, 0.0, []
+    while executions < options.runs and seconds < options.seconds and len(ends) < ENDS:
+        shown = Shown()
+        with tempfile.TemporaryDirectory(dir=targets.in_memory(), prefix="unnoise-fuzz-") as place:
+            child = os.fork()
+            if child == 0:
+                os.environ[targets.FOLDER] = place
+                _child(name, options, shown, options.runs - executions, options.seconds - seconds)
+            _, status, used = os.wait4(child, 0)
+        executions, seconds = executions + shown.count, seconds + used.ru_utime + used.ru_stime
+        if (code := os.waitstatus_to_exitcode(status)) == 0:
+            break
+        ends.append(f"{_reason(code)} by {_kept(name, options, shown.last)}")
+        is_beneath = code < 0 or code == NO_MEMORY  # not one of our exceptions
+        if not (is_beneath and targets.TARGETS[name].may_end):
+            break
+    else:
+        code = 0
+    if not ends:
+        _log(name, options).unlink(missing_ok=True)
+    return Slice(executions, round(seconds, 1), ends, code != 0)
 
 
-def _hangs(name: str, place: str) -> bool:
-    """Whether an input takes too long of the processor, too."""
-    command = [sys.executable, __file__, name, "--only", place]
-    return subprocess.run(command, capture_output=True).returncode != 0
+def _reason(code: int) -> str:
+    """Why a process ended."""
+    if code == -signal.SIGPROF:
+        return f"{HANGS} s of the processor"
+    if code == NO_MEMORY:
+        return f"{MEMORY} MB"
+    return f"exit code {code}" if code > 0 else signal.Signals(-code).name
 
 
-def one_alone(name: str, place: Path) -> None:
-    """Try an input in this process, which the system ends after `HANGS` seconds of work."""
-    from fuzz import targets
-
-    target, data = targets.TARGETS[name], place.read_bytes()
-    atexit.register(targets.clean)
-    used = int(time.process_time()) + HANGS + 1
-    resource.setrlimit(resource.RLIMIT_CPU, (used, used))
-    targets.tried(data, target)
+def _kept(name: str, options: argparse.Namespace, data: bytes) -> Path:
+    """An input that broke a target, as a file."""
+    place: Path = options.folder / f"{_plain(name)}-fault-{hashlib.sha1(data).hexdigest()}"
+    place.write_bytes(data)
+    return place
 
 
-def fuzz(name: str, options: argparse.Namespace) -> None:
+def _log(name: str, options: argparse.Namespace) -> Path:
+    """What the last process of a target said."""
+    return Path(options.folder) / f"{_plain(name)}.log"
+
+
+def _child(
+    name: str, options: argparse.Namespace, shown: Shown, runs: int, seconds: float
+) -> NoReturn:
+    """Fuzz in this process, and end with it."""
+    told = os.open(_log(name, options), os.O_CREAT | os.O_TRUNC | os.O_WRONLY)
+    for number in (1, 2):  # atheris tells of exceptions by the first
+        os.dup2(told, number)
+    try:
+        fuzz(name, options.folder, shown, runs, seconds)
+    except BaseException:
+        traceback.print_exc()
+    os._exit(1)  # as libFuzzer did not end it
+
+
+def fuzz(name: str, kept: Path, shown: Shown, runs: int, seconds: float) -> None:
     """Fuzz a target in this process, which libFuzzer ends."""
     import logging
     import random
@@ -161,8 +222,8 @@ def fuzz(name: str, options: argparse.Namespace) -> None:
     targets = _targets()
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
-    target, folder = targets.TARGETS[name], options.folder
-    corpus, seeds = folder / "corpus" / _plain(name), folder / "seeds" / _plain(name)
+    target = targets.TARGETS[name]
+    corpus, seeds = kept / "corpus" / _plain(name), kept / "seeds" / _plain(name)
     for place in (corpus, seeds):
         place.mkdir(parents=True, exist_ok=True)
     found = target.seeds() + [path.read_bytes() for path in _real(name)]
@@ -170,29 +231,22 @@ def fuzz(name: str, options: argparse.Namespace) -> None:
     for i, seed in enumerate(found):
         (seeds / str(i)).write_bytes(seed)
     flags = [
-        f"-runs={options.runs}",
-        f"-timeout={12 * HANGS}",
+        f"-runs={runs}",
+        "-timeout=3600",  # of the clock; the timer below counts the processor
         f"-rss_limit_mb={MEMORY}",
         f"-max_len={LARGEST}",
-        f"-artifact_prefix={folder.resolve()}/{_plain(name)}-",
-        "-print_final_stats=1",
+        f"-artifact_prefix={targets.folder()}/",
         f"-seed={time.time_ns() % 2**31}",
     ]
 
-    end = time.process_time() + options.seconds
+    end = time.process_time() + seconds
 
     def one(data: bytes) -> None:
-        start = time.process_time()
-        try:
-            targets.tried(data, target)
-            now = time.process_time()
-            assert now - start < HANGS, f"{now - start:.1f} s of the processor"
-        except BaseException:  # after which atheris ends without keeping the input
-            place = folder.resolve() / f"{_plain(name)}-crash-{hashlib.sha1(data).hexdigest()}"
-            place.write_bytes(data)
-            print(f"Test unit written to {place}", flush=True)
-            raise
-        if now > end:  # of the processor, which libFuzzer does not count
+        shown.show(data)
+        signal.setitimer(signal.ITIMER_PROF, HANGS)  # ends the process, wherever it is
+        targets.tried(data, target)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        if time.process_time() > end:  # of the processor, which libFuzzer does not count
             os.kill(os.getpid(), signal.SIGUSR1)
 
     for seed in found:  # what is loaded at the first use counts to none of them

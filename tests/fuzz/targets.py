@@ -44,7 +44,7 @@ from . import json_changes, seeds
 from .own_folder import FOLDER, clean, folder, in_memory
 from .seeds import PARTS, PLACES
 
-__all__ = ["FOLDER", "TARGETS", "clean", "in_memory", "tried"]
+__all__ = ["FOLDER", "TARGETS", "clean", "folder", "in_memory", "tried"]
 
 AXES = "STCZYX"
 LARGEST = 2**22
@@ -65,12 +65,15 @@ class Target:
         A module that must be installed.
     change : callable, optional
         A change of bytes that leaves them what they are, such as JSON; gives None where it cannot.
+    may_end : bool
+        Whether a library is known to hang or end the process; that is counted, and goes on.
     """
 
     run: Callable[[bytes], object]
     seeds: Callable[[], list[bytes]]
     needs: str = "unnoise"
     change: Callable[[bytes, Random], bytes | None] | None = None
+    may_end: bool = False
 
 
 def tried(data: bytes, target: Target) -> None:
@@ -321,7 +324,7 @@ def _readers() -> Iterator[tuple[str, Target]]:
     yield ".zarr", Target(_store, seeds.stores, change=seeds.changed_store)
     if ND2.exists():
         yield ".nd2", Target(_nd2, lambda: [b""], "nd2")
-    yield ".h5", Target(partial(_image, suffix=".h5"), seeds.hdf5, "h5py")
+    yield ".h5", Target(partial(_image, suffix=".h5"), seeds.hdf5, "h5py", may_end=True)
     for suffix in (".lsm", ".stk", ".svs", ".ndpi"):
         yield suffix, Target(partial(_image, suffix=suffix), partial(seeds.vendor, suffix))
     for suffix in (".xlif", ".xlef"):
@@ -329,7 +332,8 @@ def _readers() -> Iterator[tuple[str, Target]]:
         yield suffix, Target(run, own, "liffile", change=seeds.changed_text)
     for suffix in (".dm3", ".dm4", ".ser", ".emd", ".blo"):
         own = partial(seeds.electrons, suffix)
-        yield suffix, Target(partial(_image, suffix=suffix), own, "rsciio")
+        run = partial(_image, suffix=suffix)
+        yield suffix, Target(run, own, "rsciio", may_end=suffix == ".emd")
     rest: dict[str, tuple[Callable[[], list[bytes]], str]] = {
         ".ims": (seeds.ims, "h5py"),
         ".dng": (seeds.raw, "rawpy"),
@@ -337,7 +341,8 @@ def _readers() -> Iterator[tuple[str, Target]]:
         ".fits.fz": (seeds.packed, "astropy"),
     }
     for suffix, (own, package) in rest.items():
-        yield suffix, Target(partial(_image, suffix=suffix), own, package)
+        run = partial(_image, suffix=suffix)
+        yield suffix, Target(run, own, package, may_end=suffix == ".ims")
 
 
 TARGETS = {

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
+import hashlib
+import os
+import signal
 from pathlib import Path
 
 import pytest
 
-from . import ledger, run
+from . import ledger, run, targets
 from .ledger import Row
-from .targets import TARGETS
+from .targets import TARGETS, Target
 
 ROW = Row("axes", 10, 1.5, 0, "old", "2026-01-01")
 
@@ -85,9 +89,11 @@ def test_a_run_goes_on_where_the_last_one_was_stopped(
     ):
         ledger.add(row)
 
-    def slice_of(name: str, options: object) -> tuple[int, float, str]:
+    def slice_of(name: str, options: object) -> run.Slice:
         asked.append((name, options.runs))  # type: ignore[attr-defined]
-        return (300_000, 4.0, "") if name != "events" else (8, 1.0, "crash-1")
+        if name == "events":
+            return run.Slice(8, 1.0, ["exit code 77 by x"], is_broken=True)
+        return run.Slice(300_000, 4.0, [], is_broken=False)
 
     monkeypatch.setattr(run, "slice_of", slice_of)
     monkeypatch.setattr("sys.argv", ["run.py", "--folder", str(tmp_path / "work")])
@@ -108,3 +114,30 @@ def test_a_run_goes_on_where_the_last_one_was_stopped(
     assert run.main() == 0
     assert "| camera | 2,300,000 |" in capsys.readouterr().out
     assert len(asked) == 1
+
+
+@pytest.mark.parametrize("may_end", [False, True])
+@pytest.mark.parametrize("last", [0, 77])
+def test_what_a_library_ends_is_kept_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, may_end: bool, last: int
+) -> None:
+    def child(name: str, options: object, shown: run.Shown, runs: int, seconds: float) -> None:
+        for i in range(3):
+            shown.show(b"%d of %d" % (i, runs))
+        if runs > 94:  # as the timer of `fuzz` does, or libFuzzer for memory
+            os.kill(os.getpid(), signal.SIGPROF) if runs > 97 else os._exit(run.NO_MEMORY)
+        os._exit(last)
+
+    monkeypatch.setattr(run, "_child", child)
+    monkeypatch.setattr(run, "_targets", lambda: targets)
+    monkeypatch.setitem(TARGETS, "x", Target(lambda data: None, list, may_end=may_end))
+    (tmp_path / "x.log").touch()
+    part = run.slice_of("x", argparse.Namespace(runs=100, seconds=60, folder=tmp_path))
+    wanted = {b"2 of 100": "5 s of the processor"}
+    if may_end:
+        wanted |= {b"2 of 97": "3000 MB"} | ({b"2 of 94": "exit code 77"} if last else {})
+    left = [tmp_path / f"x-fault-{hashlib.sha1(data).hexdigest()}" for data in wanted]
+    assert part.faults == [f"{why} by {at}" for why, at in zip(wanted.values(), left, strict=True)]
+    assert [place.read_bytes() for place in left] == list(wanted)
+    assert part.executions == (9 if may_end else 3)
+    assert part.is_broken == (not may_end or last > 0)

@@ -20,6 +20,7 @@ from unnoise.errors import InputError
 from unnoise.images import axes as ax
 from unnoise.images.formats import _ome_xml
 from unnoise.images.formats._hdf5_chunks import Bounded
+from unnoise.images.formats._hdf5_heaps import Checked
 from unnoise.images.formats.about import About
 from unnoise.images.formats.reader import PlanePixels, needs, reading
 from unnoise.images.image import Image
@@ -46,6 +47,8 @@ BDV = re.compile(r"(/t\d+/s(\d+))/(\d+)/cells")
 """Datasets of BigDataViewer, by time, view and level of the pyramid; z, y, x."""
 DEEPEST = 32
 """Links that lead to links."""
+TEXTS = 10**5
+"""Of a dataset, which are looked at."""
 CACHE = 2**26
 """Bytes of decoded chunks that are kept of a file; the 1 MB of HDF5 hold none of many chunks."""
 WORDS = {"time": "T", "frame": "T", "channel": "C", "depth": "Z", "height": "Y", "width": "X"}
@@ -72,7 +75,7 @@ def read(path: Path, axes: str | None = None, series: int | None = None) -> Imag
         If the axes are ambiguous or do not fit.
     """
     (number,), _ = numbers(path, series)
-    with reading(path, "HDF5"), _opened(path) as file:
+    with reading(path, "HDF5"), described(path) as file:
         found = _datasets(file)
         name = found[number].name
         dataset = file[name]
@@ -101,7 +104,7 @@ def numbers(path: Path, series: str | int | None = None) -> tuple[list[int], str
     InputError
         If there is no such dataset, or none is named out of several.
     """
-    with reading(path, "HDF5"), _opened(path) as file:
+    with reading(path, "HDF5"), described(path) as file:
         found = _datasets(file)
     if not found:
         raise InputError(f"{path} holds no dataset of pixels, with two dimensions or more")
@@ -130,7 +133,7 @@ def named(path: Path, inside: str) -> int:
         If there is none, or a link leads to another file.
     """
     name = "/" + inside.strip("/")
-    with reading(path, "HDF5"), _opened(path) as file:
+    with reading(path, "HDF5"), described(path) as file:
         check_links(path, file, name)
         found = _datasets(file)
         meant = file.get(name)
@@ -174,8 +177,7 @@ def check_file(path: Path) -> None:
     h5py = needs("h5py", "formats")
     if not h5py.is_hdf5(path):
         return
-    # As those readers open it: HDF5 refuses a file that is open with other flags of locking.
-    with h5py.File(path, "r") as file:
+    with described(path) as file:
         waiting, seen = [file], set()
         while waiting:
             group = waiting.pop()
@@ -187,10 +189,29 @@ def check_file(path: Path) -> None:
                 check_links(path, file, f"{group.name}/{name}")
                 hard = isinstance(group.get(name, getlink=True), h5py.HardLink)
                 one = group[name] if hard else None
+                if one is not None:
+                    _read_texts(one)
                 if isinstance(one, h5py.Group):
                     waiting.append(one)
                 elif isinstance(one, h5py.Dataset):
                     check_own(path, one)
+
+
+def _read_texts(one: Any) -> None:
+    """Read all texts of any length of a group or dataset, which tells of damaged ones."""
+    for name in one.attrs:
+        if one.attrs.get_id(name).dtype.kind == "O":
+            one.attrs[name]
+    if getattr(one, "shape", None) and one.dtype.kind == "O" and one.size < TEXTS:
+        one[()]
+
+
+@contextmanager
+def described(path: Path) -> Iterator[Any]:
+    """A file, for all but its pixels: HDF5 may be busy for ever with damaged texts of others."""
+    h5py = needs("h5py", "formats")
+    with Checked(path) as checked, h5py.File(checked, "r") as file:
+        yield file
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from unnoise.images.acquisition import Acquisition, color, positive
 from unnoise.images.formats._hdf5_chunks import Bounded
 from unnoise.images.formats._series import Series
 from unnoise.images.formats.about import About
-from unnoise.images.formats.hdf5 import check_links, check_own
+from unnoise.images.formats.hdf5 import check_links, check_own, described
 from unnoise.images.formats.reader import PlanePixels, needs
 from unnoise.images.image import Image
 from unnoise.images.pixel_types import check_pixels
@@ -57,8 +57,9 @@ class _Volume:
 
 
 @contextmanager
-def _file(path: Path) -> Iterator[Any]:
-    with needs("h5py", "formats").File(path, "r", rdcc_nbytes=CACHE) as file:
+def _file(path: Path, *, pixels: bool) -> Iterator[Any]:
+    h5py = needs("h5py", "formats")
+    with h5py.File(path, "r", rdcc_nbytes=CACHE) if pixels else described(path) as file:
         for name in ("DataSet/ResolutionLevel 0", "DataSetInfo/Image"):
             check_links(path, file, name)
         if "DataSet/ResolutionLevel 0" not in file or "DataSetInfo/Image" not in file:
@@ -69,27 +70,27 @@ def _file(path: Path) -> Iterator[Any]:
 @contextmanager
 def _opened(path: Path) -> Iterator[Callable[[tuple[int, ...]], Any]]:
     """The stacks of the times and channels."""
-    with _file(path) as file:
-        sizes = _sizes(file)
+    with _file(path, pixels=True) as file:
+        sizes = _sizes(path, file)
         leading = [letter for letter in "TC" if sizes[letter] > 1]
         shape = tuple(n for letter, n in sizes.items() if letter in "ZYX" and n > 1)
 
         def stack(index: tuple[int, ...]) -> _Volume:
             at = {"T": 0, "C": 0} | dict(zip(leading, index, strict=True))
-            return _Volume(_data(file, at["T"], at["C"]), shape)
+            return _Volume(_data(path, file, at["T"], at["C"]), shape)
 
         yield stack
 
 
-def _data(file: Any, time: int, channel: int) -> Any:
+def _data(path: Path, file: Any, time: int, channel: int) -> Any:
     name = f"DataSet/ResolutionLevel 0/TimePoint {time}/Channel {channel}/Data"
-    check_links(Path(file.filename), file, name)
+    check_links(path, file, name)
     dataset = file[name]
-    check_own(Path(file.filename), dataset)
-    return Bounded(Path(file.filename), dataset)
+    check_own(path, dataset)
+    return Bounded(path, dataset)
 
 
-def _sizes(file: Any) -> dict[str, int]:
+def _sizes(path: Path, file: Any) -> dict[str, int]:
     """The size along T, C, Z, Y and X.
 
     Raises
@@ -104,7 +105,7 @@ def _sizes(file: Any) -> dict[str, int]:
     own = {letter: int(_text(facts, f"ImageSize{letter}") or 0) for letter in "ZYX"}
     for time in range(count):
         for channel in range(channels):
-            stored = _data(file, time, channel).shape
+            stored = _data(path, file, time, channel).shape
             if len(stored) != 3 or min(own.values()) < 1 or np.less(stored, [*own.values()]).any():
                 raise ValueError(f"it should have {own} pixels but has {stored}")
     if min(own["Y"], own["X"]) < 2:
@@ -113,9 +114,9 @@ def _sizes(file: Any) -> dict[str, int]:
 
 
 def _images(path: Path) -> list[Image]:
-    with _file(path) as file:
-        sizes = _sizes(file)
-        dtype = np.result_type(*(_data(file, 0, c).dtype for c in range(sizes["C"])))
+    with _file(path, pixels=False) as file:
+        sizes = _sizes(path, file)
+        dtype = np.result_type(*(_data(path, file, 0, c).dtype for c in range(sizes["C"])))
         axes = "".join(letter for letter, n in sizes.items() if n > 1)
         shape = tuple(n for n in sizes.values() if n > 1)
         check_pixels(shape, dtype, path.name)
