@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zarr
 
 from synthetic import photons
 from unnoise.app import pieces
@@ -84,6 +85,27 @@ def test_pieces_of_something_else_are_refused_with_the_remedy(
     told = run(anew)
     assert not isinstance(told[0], Message)
     assert work.result.exists()
+
+
+@pytest.mark.parametrize("kind", ["folder", "sequence"])
+def test_another_file_of_the_image_is_another_image_wherever_it_lies(
+    work: Work, zarr_work: Work, kind: str, tmp_path: Path
+) -> None:
+    planes = photons((4, 96, 80))
+    if kind == "folder":
+        work = zarr_work
+    else:
+        work = replace(work, source=tmp_path / "plane_{z}.npy")
+        for z, plane in enumerate(planes):
+            np.save(tmp_path / f"plane_{z}.npy", plane)
+    run(work, stop=2)
+    assert isinstance(run(work, stop=1)[0], Message)  # goes on
+    if kind == "folder":  # each is far from the middle
+        zarr.open_array(work.source, mode="r+")[3, 64:, 40:] = 7
+    else:
+        np.save(tmp_path / "plane_0.npy", planes[1])
+    with pytest.raises(InputError, match="of another image"):
+        run(work)
 
 
 def test_overwriting_goes_on_where_everything_is_the_same(work: Work) -> None:

@@ -11,7 +11,15 @@ import pytest
 
 from unnoise.errors import InputError
 from unnoise.images import atomic
-from unnoise.images.atomic import beside, explained, probe, replacing, write_whole
+from unnoise.images.atomic import (
+    beside,
+    explained,
+    hidden,
+    probe,
+    replacing,
+    shortened,
+    write_whole,
+)
 
 KINDS = ["file", "folder"]
 
@@ -166,15 +174,35 @@ def test_long_names_have_their_hidden_ones(
     assert names(tmp_path) == [path.name]
 
 
+def test_long_names_that_begin_alike_have_different_hidden_ones(tmp_path: Path, dead: int) -> None:
+    one, two = (tmp_path / f"{'µ' * 124}{last}.tif" for last in "ab")
+    left = [shortened(place, f".{dead}.part") for place in (one, two)]
+    for place in left:
+        place.touch()
+    with replacing(one) as first, replacing(two) as second:
+        assert not any(place.exists() for place in left)
+        first.write_text("1")
+        second.write_text("2")
+    assert (content(one), content(two), len(names(tmp_path))) == ("1", "2", 2)
+    assert hidden(one) != hidden(two)
+    assert not hidden(one).exists()
+
+
+def test_leftovers_of_a_name_with_two_lines_go(tmp_path: Path, dead: int) -> None:
+    (tmp_path / f".a\nb.{dead}.part").touch()
+    write_whole(tmp_path / "a\nb", b"whole", "never mind")
+    assert names(tmp_path) == ["a\nb"]
+
+
 @pytest.mark.parametrize("name", [".", "..", "deep/.."])
 def test_folders_without_a_name_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     (tmp_path / "x" / "y" / "deep").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "x" / "y")
-    hidden = beside(Path(name), "part")
-    assert hidden.parent.samefile(Path(name, ".."))
-    assert hidden.name == f".{Path(name).resolve().name}.{os.getpid()}.part"
+    part = beside(Path(name), "part")
+    assert part.parent.samefile(Path(name, ".."))
+    assert part.name == f".{Path(name).resolve().name}.{os.getpid()}.part"
 
 
 def test_write_whole(tmp_path: Path) -> None:

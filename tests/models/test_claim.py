@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from unnoise.errors import InputError
 from unnoise.images.formats.urls import Url
@@ -56,3 +59,26 @@ def test_what_a_killed_run_left_is_taken_away_but_not_what_is_in_use(tmp_path: P
     assert not list(tmp_path.iterdir())
     tidy(place)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders of several users")
+def test_another_user_of_the_folder_may_lock_the_same_file(tmp_path: Path) -> None:
+    with claimed(tmp_path / "a"):
+        (file,) = tmp_path.iterdir()
+        assert file.stat().st_mode & 0o777 == 0o666
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders of several users")
+def test_what_another_user_has_claimed_is_refused_though_its_file_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(self: FileLock, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", self.lock_file)
+
+    with claimed(tmp_path / "a"), monkeypatch.context() as patch:
+        patch.setattr(FileLock, "acquire", refused)
+        assert not is_free(tmp_path / "a")
+        assert is_free(tmp_path / "b"), "a folder in which one may not write has no locks"
+    (tmp_path / ".a.lock").touch()
+    monkeypatch.setattr(FileLock, "acquire", refused)
+    assert is_free(tmp_path / "a"), "what a killed run left locks nothing"

@@ -25,6 +25,8 @@ from unnoise.app.files import InputOptions, OutputOptions
 from unnoise.errors import InputError
 from unnoise.images import axes as ax
 from unnoise.images.atomic import settle
+from unnoise.images.durable import below
+from unnoise.images.file_version import FileVersion
 from unnoise.images.formats import unfinished, urls
 from unnoise.images.formats.unfinished import Unfinished
 from unnoise.images.image import Image
@@ -116,18 +118,22 @@ class Work:
         kept |= {"uncertainty": self.spread is not None, "compress": self.writing.compress}
         return {
             "model": model_folder.identity(self.model),
-            "image": f"{fingerprint([image])} {_stamp(self.source)}",
+            "image": f"{fingerprint([image])} {_stamp(self.source, image)}",
             "settings": " ".join(f"{k}={v}" for k, v in sorted(kept.items())),
             "version of unnoise": version("unnoise"),
         }
 
 
-def _stamp(path: Path) -> str:
-    """Size and time of a file; of a folder, those of what is directly in it."""
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
-    known = [(file.name, file.stat()) for file in files if file.is_file()]
-    text = " ".join(f"{name} {s.st_size} {int(s.st_mtime)}" for name, s in known)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def _stamp(source: Path, image: Image) -> str:
+    """Sizes and times of all files of an image, of a folder those of all below."""
+    named = image.metadata.get("files") or [source]
+    files = [file for path in named for file in (sorted(below(path)) if path.is_dir() else [path])]
+    digest = hashlib.sha256()
+    for seen in filter(None, map(FileVersion.of, files)):
+        # Not each disk, or way to it, keeps nanoseconds.
+        own = f"{seen.path.name} {seen.size} {seen.changed // 1000}\n"
+        digest.update(own.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:16]
 
 
 def run_of(k: int, n: int, count: int) -> range:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import hashlib
 import os
 import re
 import shutil
@@ -27,7 +28,7 @@ REASONS = {
 }
 LONGEST_NAME = 255
 """Bytes that the name of a file may have."""
-LEFTOVER = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d{1,9})\.(part|old)")
+LEFTOVER = re.compile(r"\..+(?P<end>\.(?P<pid>\d{1,9})\.(?:part|old))", re.DOTALL)
 CLOCK = 10.0
 """Seconds by which the clocks of a disk and of this machine may differ."""
 
@@ -206,18 +207,27 @@ def beside(path: Path, suffix: str) -> Path:
 
 
 def shortened(path: Path, end: str) -> Path:
-    """The hidden name in the same folder with an ending, which names that are too long keep."""
+    """The hidden name in the same folder with an ending, which names that are too long keep.
+
+    Examples
+    --------
+    >>> shortened(Path("a.tif"), ".lock").name
+    '.a.tif.lock'
+    >>> names = [shortened(Path("a" * 250 + last), ".lock").name for last in ("b", "c")]
+    >>> names[0] == names[1], [len(name) for name in names]
+    (False, [255, 255])
+    """
     path = named(path)
-    name, room = path.name, LONGEST_NAME - len(end) - 1
-    if len(os.fsencode(name)) > room:
-        name = os.fsencode(name)[:room].decode("utf-8", "ignore")
-    return path.with_name(f".{name}{end}")
+    name, room = os.fsencode(path.name), LONGEST_NAME - len(end) - 1
+    if len(name) > room:  # what is cut would be the same for names that begin alike
+        mark = "-" + hashlib.sha256(name).hexdigest()[:12]
+        return path.with_name(f".{name[: room - len(mark)].decode('utf-8', 'ignore')}{mark}{end}")
+    return path.with_name(f".{path.name}{end}")
 
 
 def hidden(path: Path) -> Path:
     """The folder in which a result waits that several runs or processes write."""
-    path = named(target(path))
-    return path.with_name(f".{path.name}.unfinished")
+    return shortened(target(path), ".unfinished")
 
 
 def taken(folder: Path) -> int:
@@ -266,8 +276,7 @@ def _sweep(path: Path) -> None:
 
 def _is_of(path: Path, match: re.Match[str]) -> bool:
     """Whether a hidden name was made for this place: others may belong to other machines."""
-    is_cut = len(os.fsencode(match[0])) > LONGEST_NAME - 4 and path.name.startswith(match["name"])
-    return match["name"] == path.name or is_cut
+    return shortened(path, match["end"]).name == match[0]
 
 
 def _is_dead(match: re.Match[str], left: Path) -> bool:

@@ -49,17 +49,17 @@ def claimed(folder: Path, what: str = "the model") -> Iterator[None]:
     unnoise.errors.InputError: another run is writing the model ...my.model; wait until ...
     """
     file = _file(folder)
-    lock = FileLock(file, timeout=0, thread_local=False)
+    lock = FileLock(file, timeout=0, thread_local=False, mode=0o666)  # for all users of the folder
     try:
         make_folder(file.parent)
         lock.acquire()
-    except Timeout as error:
-        raise InputError(
-            f"another run is writing {what} {folder}; wait until it has ended, or choose "
-            f"another name with -o"
-        ) from error
-    except (OSError, NotImplementedError):
-        pass  # a disk without locks, or a place that cannot be written, which others tell better
+    except (OSError, NotImplementedError) as error:
+        if isinstance(error, Timeout) or _is_held(file):
+            raise InputError(
+                f"another run is writing {what} {folder}; wait until it has ended, or choose "
+                f"another name with -o"
+            ) from error
+        # Else a disk without locks, or a place that cannot be written, which others tell better.
     try:
         yield
     finally:
@@ -101,6 +101,18 @@ def tidy(place: Path) -> None:
     if _file(place).exists():
         with contextlib.suppress(InputError), claimed(place):
             pass
+
+
+def _is_held(file: Path) -> bool:
+    """Whether another user has a lock whose file may be read alone."""
+    with contextlib.suppress(ImportError, OSError), file.open("rb") as held:
+        import fcntl
+
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _file(place: Path) -> Path:

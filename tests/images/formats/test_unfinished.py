@@ -10,8 +10,8 @@ import pytest
 
 from synthetic import photons
 from unnoise.errors import InputError
+from unnoise.images import atomic, formats
 from unnoise.images import axes as ax
-from unnoise.images import formats
 from unnoise.images.formats import unfinished
 from unnoise.images.formats.unfinished import Unfinished
 from unnoise.images.formats.writer import Writer
@@ -140,3 +140,29 @@ def test_a_file_that_has_its_name_is_known_after_a_kill(
     assert other.read_bytes() == before
     unfinished.tidy(path, other)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.tif", "b.tif", "in.tif"]
+
+
+@pytest.mark.parametrize("swaps", [True, False])
+def test_an_old_folder_is_no_unfinished_result_though_it_lies_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, swaps: bool
+) -> None:
+    """Killed after two folders were exchanged: going on would put the old one back."""
+    image, path = image_of(tmp_path), tmp_path / "a.zarr"
+    with writer(image, path) as out:
+        out.write({}, np.zeros((1, 1, 1, 5, 20, 30), np.float32))
+    if not swaps:
+        monkeypatch.setattr(atomic, "_swap", lambda one, other: False)
+    monkeypatch.setattr(atomic, "_remove", lambda place: None)  # as if it were killed there
+    part = Unfinished(formats.create(path, image, dtype=np.float32, overwrite=True))
+    part.create()
+    part.keep({})
+    part.write({}, np.ones((1, 1, 1, 5, 20, 30), np.float32))
+    assert not unfinished.is_named(path)
+    part.finish(keep=True)
+    monkeypatch.undo()
+    again = Unfinished(formats.create(path, image, dtype=np.float32, overwrite=True))
+    again.finish(keep=True)
+    assert unfinished.is_named(path)
+    assert (np.asarray(formats.open(path).data[...]) == 1).all()
+    unfinished.tidy(path)
+    assert not part.folder.exists()

@@ -98,10 +98,13 @@ def is_named(path: Path) -> bool:
         return False
     folder = hidden(path)
     try:
-        moved = str(json.loads((folder / NAMED).read_text("utf-8"))["moved"])
+        known = json.loads((folder / NAMED).read_text("utf-8"))
+        moved, number = str(known["moved"]), known.get("number")
+        own = path.stat().st_ino
     except DAMAGED:
         return False
-    return path.exists() and not (folder / moved).exists()
+    # Where two folders were exchanged the old one lies there for a while.
+    return own == number or not (folder / moved).exists()
 
 
 def tidy(path: Path, *others: Path) -> None:
@@ -194,7 +197,8 @@ class Unfinished:
         if not is_named(writer.path):
             with explained(writer.path, writer.nbytes):
                 pixels = self._complete()
-                _write(self.folder / NAMED, {"moved": pixels.name})
+                number = pixels.stat().st_ino
+                _write(self.folder / NAMED, {"moved": pixels.name, "number": number})
                 settle(pixels, target(writer.path))
         if not keep:
             remove(writer.path)
