@@ -91,6 +91,23 @@ def test_only_the_cookie_of_this_server_counts(guard: Guard, access: Access) -> 
     assert asked(guard, headers={"Cookie": f"{access.cookie}={TOKEN}"}).status_code == 401
 
 
+@pytest.mark.parametrize(
+    "other", ['x={"theme":"dark"}', "x=a b", 'x="', "x", "=", "\u00e4=\u00fc", ""]
+)
+def test_cookies_of_other_programs_of_the_host_lock_nobody_out(
+    guard: Guard, access: Access, other: str
+) -> None:
+    ours = entered(guard)["Cookie"]
+    for sent in (f"{other}; {ours}", f"{ours};{other}", f"{access.cookie}=old; {ours}; {other}"):
+        header = {"Cookie": sent.encode("latin-1")}
+        assert asked(guard, headers=header).status_code == 200
+        assert connected(guard, {"Host": "127.0.0.1:8000", "Origin": LOCAL, "Cookie": sent})
+    several = [("Cookie", other.encode("latin-1")), ("Cookie", ours), ("Cookie", "x=y")]
+    assert asked(guard, headers=several).status_code == 200
+    alone = {"Cookie": f"{other}; {access.cookie}=old".encode("latin-1")}
+    assert asked(guard, headers=alone).status_code == 401
+
+
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "a@127.0.0.1", ""])
 def test_other_host_names_are_refused_even_with_a_session(guard: Guard, host: str) -> None:
     header = entered(guard)

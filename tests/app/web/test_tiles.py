@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import io
 import threading
+import tracemalloc
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import clear_cache, urlencode
 
 import httpx
 import numpy as np
@@ -272,6 +274,35 @@ def test_finished_tiles_are_kept_within_bounds() -> None:
     assert data.reads == 4
     get(app, ask[0])  # only the last ones fit
     assert data.reads == 5
+
+
+def test_addresses_as_long_as_they_may_be_take_no_more_memory() -> None:
+    app = page({"a": Image.from_array(np.zeros((64, 64), np.uint8))}, cached=100_000)
+    many = "&c=0:0:1:FFFFFF" * 20 + f"&junk={'x' * 50_000}"
+    ask = [f"/a/tile/0/0/0?c=0:0:{i}:FFFFFF{many}" for i in range(1, 32)]
+    get(app, ask.pop())  # what is imported and compiled first
+    tracemalloc.start()
+    try:
+        for address in ask:
+            get(app, address)
+        clear_cache()  # of addresses, which the client of this test has
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] < 5e5
+    finally:
+        tracemalloc.stop()
+
+
+def test_a_tile_is_made_once_whatever_else_its_address_says() -> None:
+    slow = Slow()
+    slow.go.set()
+    app = page({"a": Image(slow, "YX")})
+    tile = "/a/tile/0/0/0?c=0:0:255:FFFFFF"
+    for more in ("", "&v=1", "&v=2", "&s=0", "&high=1.0"):
+        get(app, tile + more)
+    assert slow.reads == 1
+    for other in ("/a/tile/0/0/0?c=0:0:254:FFFFFF", f"{tile}&mode=uncertainty", f"{tile}&high=2"):
+        get(app, other)
+    assert slow.reads == 4
 
 
 ODD = {

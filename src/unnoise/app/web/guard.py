@@ -7,7 +7,6 @@ import hashlib
 import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from html import escape
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs, parse_qsl, quote, urlencode
 
@@ -61,7 +60,7 @@ class Guard:
         headers = _headers(scope)
         host = headers.get("host", "")
         refused = self.access.wrong_host(host) or self._wrong_origin(scope, headers, host)
-        owner = None if refused else self.access.owner(self._cookie(headers))
+        owner = None if refused else self._owner(scope)
         if scope["type"] == "websocket":
             if refused or owner is None:
                 await receive()  # the handshake, which is answered with 403
@@ -85,13 +84,15 @@ class Guard:
             return None
         return self.access.wrong_origin(headers.get("origin"), host, fetched)
 
-    def _cookie(self, headers: dict[str, str]) -> str | None:
-        """The session that a browser sends."""
-        try:
-            found = SimpleCookie(headers.get("cookie", "")).get(self.access.cookie)
-        except CookieError:
-            return None
-        return None if found is None else found.value
+    def _owner(self, scope: Scope) -> str | None:
+        """The session of which a browser sends the cookie.
+
+        Other programs of the host have cookies there, too, with whatever they like in them.
+        """
+        sent = b";".join(value for key, value in scope["headers"] if key.lower() == b"cookie")
+        pairs = (pair.strip().partition("=") for pair in sent.decode("latin-1").split(";"))
+        ours = (self.access.owner(value) for name, _, value in pairs if name == self.access.cookie)
+        return next(filter(None, ours), None)
 
     async def _login(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a browser in by its token or password, or ask for them."""

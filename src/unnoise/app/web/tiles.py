@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import hashlib
 import os
 import re
 import secrets
 import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Annotated, Any
@@ -103,10 +104,9 @@ def router(
         def make() -> tuple[bytes, float]:
             opened = server.opened(name, request)
             second = server.opened(other, request) if mode == "residual" else None
-            key = opened.version, second and second.version, level, x, y, str(request.query_params)
-            return server.cached(
-                key, lambda: _tile(opened, second, (level, y, x), (s, t, z), channels, mode, high)
-            )
+            what = (level, y, x), (s, t, z), channels, mode, high
+            key = _key(opened.version, second and second.version, *what)
+            return server.cached(key, lambda: _tile(opened, second, *what))
 
         # The description has a version for each opened image, which the page puts into addresses.
         return _answer(await server.run(request, make), "private, max-age=3600")
@@ -271,6 +271,11 @@ def _tile(
     return encoded(rendering.composite(block, channels)), share
 
 
+def _key(*shown: object) -> bytes:
+    """A short name of all that a tile depends on; addresses are as long as visitors like."""
+    return hashlib.sha256(repr(shown).encode()).digest()
+
+
 def encoded(pixels: NDArray[np.uint8]) -> bytes:
     """A picture as PNG (grey) or WebP (colours), both without loss.
 
@@ -310,7 +315,7 @@ class _Server:
         self._lookup, self._most = lookup, cached
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="tiles")
         self._opened: dict[str, Opened] = {}
-        self._tiles: dict[Hashable, tuple[bytes, float]] = {}
+        self._tiles: dict[bytes, tuple[bytes, float]] = {}
         self._bytes, self._waiting = 0, 0
         self._lock = threading.Lock()
 
@@ -352,7 +357,7 @@ class _Server:
                 del self._opened[next(iter(self._opened))]
         return found
 
-    def cached(self, key: Hashable, make: Callable[[], tuple[bytes, float]]) -> tuple[bytes, float]:
+    def cached(self, key: bytes, make: Callable[[], tuple[bytes, float]]) -> tuple[bytes, float]:
         """A finished tile, kept if it is exact."""
         with self._lock:
             if key in self._tiles:
