@@ -135,7 +135,6 @@ def test_what_outlived_its_program_keeps_its_model(tmp_path: Path) -> None:
     program.stdout.close()
     queue = JobQueue(folder)
     (job,) = queue.jobs()
-    assert job.state == "interrupted"
     after = queue.submit(filtered(image))
     assert queue.join(200)
     queue.close(stop=True)
@@ -146,12 +145,16 @@ def test_what_outlived_its_program_keeps_its_model(tmp_path: Path) -> None:
     assert unnoise.load(job.model).config.method == "n2v"
 
 
-def test_last_words_are_heard_once(tmp_path: Path) -> None:
+def test_last_words_go_when_the_record_has_them(tmp_path: Path) -> None:
     kept = History(tmp_path)
     job = Job("a", filtered(Path("a.tif")))
     assert kept.last_words(job) == []
     words = encode(Message("one")) + encode(Stopped("two"))
     kept.last(job.id).write_bytes(words + encode(Message("cut off"))[:-3])
     assert kept.last_words(job) == [Message("one"), Stopped("two")]
+    kept.save(job)
+    assert kept.last_words(job) == [Message("one"), Stopped("two")]
+    job.end(1.0)
+    kept.save(job)
     assert kept.last_words(job) == []
     kept.close()

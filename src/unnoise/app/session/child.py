@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from typing import IO
 from unnoise.app.session.frames import Framed, Problem, decode
 from unnoise.app.session.request import Request
 
+WORKER = "unnoise.app.session.worker"
 TAIL = 2000
 """Bytes of what a process said last, for the message where it died."""
 
@@ -28,6 +30,12 @@ class Child:
     ----------
     threads : int or None
         Of its computations; None: as many as PyTorch takes.
+
+    Attributes
+    ----------
+    pid : int
+    mark : str
+        The end of its command line, by which it is known from all other processes.
     """
 
     def __init__(self, threads: int | None = None) -> None:
@@ -35,9 +43,10 @@ class Child:
         if threads is not None:
             environment.setdefault("OMP_NUM_THREADS", str(threads))
         self._said = tempfile.TemporaryFile()  # noqa: SIM115  closed by `events`
+        self.mark = secrets.token_hex(8)
         self._process = subprocess.Popen(
             # -P: nothing in the current folder is imported, which may be anybody's
-            [sys.executable, "-P", "-m", "unnoise.app.session.worker"],
+            [sys.executable, "-P", "-m", WORKER, self.mark],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,

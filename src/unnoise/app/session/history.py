@@ -84,7 +84,7 @@ class History:
         return sorted(found, key=lambda job: job.number), problems
 
     def save(self, job: Job) -> None:
-        """Write the record of a job.
+        """Write the record of a job; of one that is over, what its process told last is in it.
 
         Raises
         ------
@@ -94,6 +94,9 @@ class History:
         if self.is_kept:
             content = json.dumps(job.to_dict(), indent=1).encode()
             write_whole(self._place(job.id), content, "free some space; the jobs go on")
+            if job.is_over:
+                with contextlib.suppress(OSError):
+                    self.last(job.id).unlink(missing_ok=True)
 
     def keep_turns(self, removed: Mapping[str, float]) -> None:
         """Write down turns whose jobs are removed; a full disk costs an order that is fair."""
@@ -116,13 +119,11 @@ class History:
         return self._place(id_).with_suffix(".last")
 
     def last_words(self, job: Job) -> list[Framed]:
-        """What is in that file, which then goes."""
+        """What is in that file, which goes when it is in the record of the job."""
         found: list[Framed] = []
         with contextlib.suppress(OSError, UnnoiseError), self.last(job.id).open("rb") as file:
             while (event := decode(file)) is not None:
                 found.append(event)
-        with contextlib.suppress(OSError):
-            self.last(job.id).unlink(missing_ok=True)
         return found
 
     def remove(self, job: Job) -> None:

@@ -44,6 +44,7 @@ _KEPT: dict[str, type | UnionType] = {
     "error": str,
     "misuse": bool,
     "pid": int | None,
+    "mark": str,
 }
 _PLACES = ("model", "report", "uncertainty")
 
@@ -92,7 +93,9 @@ class Job:
     stopping : bool
         Whether it was asked to stop and has not yet ended.
     outcome : str
-        ``failed`` or ``stopped``, which its state will be when it has ended.
+        ``failed``, ``stopped`` or ``interrupted``, which its state will be when it has ended.
+    pid, mark : int or None, str
+        The process that does it, and what it is known by, as in `Child`.
     """
 
     id: str
@@ -120,6 +123,7 @@ class Job:
     stopping: bool = False
     outcome: str = ""
     pid: int | None = None
+    mark: str = ""
     _images: int = 1
     _work: str = ""
     _failed: list[str] = field(default_factory=list)
@@ -240,6 +244,7 @@ class Job:
         KeyError, TypeError, ValueError
             For what is no job.
         """
+        values = {"mark": "", **values}  # older records have none
         plain: dict[str, Any] = {name: values[name] for name in _KEPT}
         for name, kind in _KEPT.items():
             if not isinstance(plain[name], kind):

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from unnoise.app.events import Stopped, StopRequest, stoppable
 from unnoise.app.problems import exit_code, sentence
+from unnoise.app.session import orphan
 from unnoise.app.session.child import Child
 from unnoise.app.session.frames import Problem, thinned
 from unnoise.app.session.history import History
 from unnoise.app.session.job import Job
-from unnoise.app.session.orphan import Orphans
 from unnoise.app.session.request import Request, named
 from unnoise.app.session.turns import Turns
 from unnoise.errors import InputError, UnnoiseError, naming_options
@@ -80,16 +80,14 @@ class JobQueue:
         found, unreadable = self._history.load()
         self.problems += unreadable
         self._turns = Turns(found, self._history.turns())
-        orphans = Orphans(found)
-        self._left = [job for job in found if job.state == "running"]
+        self._left: list[Job] = []  # whose processes outlived an earlier program
         for job in found:
             self._jobs[job.id] = job
             self._after_restart(job)
         cores = os.cpu_count() or 1
         self._threads = max(cores // workers, 1) if workers > 1 else None
         self._slots = [
-            threading.Thread(target=self._work, args=(orphans,), name=f"unnoise job {n}")
-            for n in range(workers)
+            threading.Thread(target=self._work, name=f"unnoise job {n}") for n in range(workers)
         ]
         for slot in self._slots:
             slot.daemon = True  # a front end that dies takes no leave
@@ -248,18 +246,22 @@ class JobQueue:
 
     def _after_restart(self, job: Job) -> None:
         """What becomes of a job whose program has ended."""
-        text = "the program ended while the job ran; start it again"
         if job.state == "waiting" and job.in_memory:
-            text = "the program ended, and with it the image in its memory; start it again"
-        elif job.state != "running":
-            return
-        job.state, job.error, job.ended = "interrupted", text, job.ended or time.time()
-        self._keep(job)
+            lost = "the program ended, and with it the image in its memory; start it again"
+            self._interrupt(job, lost)
+        elif job.state == "running" and orphan.process_of(job) is None:
+            self._hear_last_words(job)
+        elif job.state == "running":  # as its record says until it was heard, by whoever is next
+            job.stopping = True
+            self._left.append(job)
 
-    def _work(self, orphans: Orphans) -> None:
+    def _work(self) -> None:
         """What a slot does: one job after the other."""
-        orphans.wait(lambda: self._closing)
-        self._hear_last_words()
+        if orphan.wait(tuple(self._left), lambda: self._closing):
+            with self._lock:
+                left, self._left = self._left, []
+            for one in left:
+                self._hear_last_words(one)
         while (job := self._next()) is not None:
             try:
                 self._run(job)
@@ -274,20 +276,22 @@ class JobQueue:
             with self._changed:
                 self._changed.notify_all()
 
-    def _hear_last_words(self) -> None:
-        """Learn what became of the jobs whose processes outlived an earlier program."""
-        with self._lock:
-            left, self._left = self._left, []
-        for job in left:
-            error = job.error
-            try:
-                for event in self._history.last_words(job):
-                    job.take(event)
-            except Exception as wrong:  # the file may be anything
-                self.problems.append(f"what job {job.id} said last is unclear: {wrong}")
-            job.state, job.error, job.misuse = "interrupted", error, False
-            job.phase, job.remaining = "", None
-            self._keep(job)
+    def _hear_last_words(self, job: Job) -> None:
+        """Learn what became of a job whose process was alone when it ended."""
+        try:
+            for event in self._history.last_words(job):
+                job.take(event)
+        except Exception as wrong:  # the file may be anything
+            self.problems.append(f"what job {job.id} said last is unclear: {wrong}")
+        self._interrupt(job, "the program ended while the job ran; start it again")
+
+    def _interrupt(self, job: Job, text: str) -> None:
+        """End a job that an earlier program left."""
+        with self._changed:
+            job.outcome, job.error, job.misuse = "interrupted", text, False
+            self._end(job)
+            self._changed.notify_all()
+        self._keep(job)
 
     def _end(self, job: Job) -> None:
         job.pid = None
@@ -319,13 +323,13 @@ class JobQueue:
             spare.dismiss()
             spare = None
         child = spare or Child(self._threads)
+        job.pid, job.mark = child.pid, child.mark
+        self._keep(job)  # first, so that nobody does it again while that process does it
         child.begin(job.request, self._history.last(job.id).absolute())
-        job.pid = child.pid
         with self._lock:
             self._stops[job.id], self._children[job.id] = child.stop, child
             if job.stopping:
                 child.stop()
-        self._keep(job)
         with contextlib.closing(child.events()) as events:
             for event in events:
                 job.take(event)

@@ -8,50 +8,52 @@ from collections.abc import Callable, Sequence
 
 import psutil
 
+from unnoise.app.session.child import WORKER
 from unnoise.app.session.job import Job
 
 GRACE = 60.0
 """Seconds in which such a process, which stops by itself, has to save what it trained."""
-LATE = 5.0
-"""Seconds by which a process may seem to have begun after its job."""
 
 
-class Orphans:
-    """What still runs of the jobs of an earlier program: no other job starts meanwhile.
+def wait(jobs: Sequence[Job], is_over: Callable[[], bool]) -> bool:
+    """Wait until the processes of jobs have ended, and end those that take too long.
 
     Parameters
     ----------
     jobs : sequence of Job
         As they were remembered.
+    is_over : callable
+        Whether to wait no longer.
+
+    Returns
+    -------
+    bool
+        Whether nothing more will come of them.
     """
-
-    def __init__(self, jobs: Sequence[Job]) -> None:
-        self._alive = []
-        for job in jobs:
-            if job.state != "running" or job.pid is None or job.started is None:
-                continue
-            try:
-                process = psutil.Process(job.pid)
-                if process.create_time() < job.started + LATE:  # else the number is another's
-                    self._alive.append(process)
-            except psutil.Error:
-                continue
-
-    def wait(self, is_over: Callable[[], bool]) -> None:
-        """Wait until they have ended, and end those that take too long."""
-        until = time.monotonic() + GRACE
-        while (alive := [process for process in self._alive if _lives(process)]) and not is_over():
-            if time.monotonic() > until:
-                for process in alive:
-                    with contextlib.suppress(psutil.Error):
-                        process.kill()
-                return
-            time.sleep(0.1)
+    until = time.monotonic() + GRACE
+    while alive := [process for job in jobs if (process := process_of(job)) is not None]:
+        if is_over():
+            return False
+        if time.monotonic() > until:
+            for process in alive:
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
+            break
+        time.sleep(0.1)
+    return True
 
 
-def _lives(process: psutil.Process) -> bool:
-    """Whether a process runs, and is not merely unburied."""
+def process_of(job: Job) -> psutil.Process | None:
+    """The process that still does a job; None where it has ended.
+
+    Its number can be another program's by now, and clocks may have been set meanwhile: what counts
+    is its command line, with a word that no other process has.
+    """
+    if job.pid is None or not job.mark:
+        return None
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
+        process = psutil.Process(job.pid)
+        is_it = process.cmdline()[-2:] == [WORKER, job.mark]  # none where it is merely unburied
+    except (psutil.Error, OSError, ValueError, OverflowError):
+        return None
+    return process if is_it else None
