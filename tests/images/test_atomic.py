@@ -119,6 +119,45 @@ def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path: Path, kind: str
     assert (names(tmp_path), names(tmp_path / "far")) == (["a", "far"], ["real"])
 
 
+@pytest.mark.parametrize("links", [True, False])
+def test_a_new_name_takes_no_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    def no_links(*names: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+    part, there, gone = (tmp_path / name for name in ("part", "there", "gone"))
+    there.write_text("old")
+    gone.symlink_to("nowhere")
+    for taken in (there, gone):
+        part.write_text("new")
+        with pytest.raises(FileExistsError):
+            atomic.settle_new(part, taken)
+    assert there.read_text() == "old"
+    assert os.readlink(gone) == "nowhere"
+    atomic.settle_new(part, tmp_path / "free")
+    assert (tmp_path / "free").read_text() == "new"
+    with pytest.raises(FileNotFoundError):
+        atomic.settle_new(tmp_path / "none", tmp_path / "empty")
+    assert not (tmp_path / "empty").exists()
+
+
+def test_a_new_name_that_cannot_be_given_is_free_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*names: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "link", full)
+    monkeypatch.setattr(os, "replace", full)
+    (tmp_path / "part").touch()
+    with pytest.raises(OSError, match="No space"):
+        atomic.settle_new(tmp_path / "part", tmp_path / "free")
+    assert os.listdir(tmp_path) == ["part"]
+
+
 def test_a_link_that_leads_nowhere_is_refused_before_any_work(tmp_path: Path) -> None:
     (tmp_path / "a").symlink_to("gone")
     for act in (probe, lambda path: write_whole(path, b"", "never mind")):

@@ -109,6 +109,33 @@ def settle(part: Path, path: Path) -> None:
         sync_names(path.parent)
 
 
+def settle_new(part: Path, path: Path) -> None:
+    """Give a finished file a name that nothing has yet, and keep it as `settle` does.
+
+    Its hidden name stays where the disk has hard links.
+
+    Raises
+    ------
+    FileExistsError
+        If something has the name.
+    OSError
+    """
+    sync_all([part])
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a disk without hard links
+        path.touch(exist_ok=False)
+        try:
+            os.replace(part, path)
+        except BaseException:
+            path.unlink()
+            raise
+    with suppress(OSError):  # everything is where it belongs
+        sync_names(path.parent)
+
+
 def write_whole(path: Path, content: bytes, remedy: str) -> None:
     """Write a file beside its place and move it there.
 

@@ -7,9 +7,11 @@ import io
 import os
 import tracemalloc
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,10 +21,12 @@ from starlette.routing import Route
 
 from unnoise.app.web import transfer
 from unnoise.app.web.settings import Settings
+from unnoise.app.web.site import Site
 from unnoise.app.web.transfer import Uploads
 from unnoise.app.web.workspace import Workspace
+from unnoise.errors import InputError
 
-from .browserless import asked, pieces
+from .browserless import asked, pieces, together
 
 BYTES = os.urandom(300_000)
 
@@ -110,6 +114,116 @@ def test_a_connection_that_breaks_leaves_nothing(workspace: Workspace) -> None:
     uploads = Uploads(workspace, Settings(workspace.root))
     asyncio.run(uploads.answer(Request(query, receive)))
     assert left(workspace) == []
+
+
+class Coming:
+    """A request whose body comes in pieces; something may be done before each."""
+
+    def __init__(self, body: bytes, size: int, told: bool, before: Callable[[], Any]) -> None:
+        self.query_params = {"name": "cells.tif"}
+        self.headers = {"content-length": str(len(body))} if told else {}
+        self._pieces, self._before = pieces(body, size), before
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        async for piece in self._pieces:
+            self._before()
+            await asyncio.sleep(0)
+            yield piece
+
+
+def taken(uploads: Uploads, *coming: Coming) -> list[int]:
+    """What became of uploads at once."""
+    requests: Any = coming
+    answers = together(*(partial(uploads.answer, one) for one in requests))
+    return [answer.status_code for answer in answers]
+
+
+def test_a_second_server_that_is_refused_takes_no_upload_away(workspace: Workspace) -> None:
+    left_over = workspace.incoming / "1.part"
+    left_over.touch()
+    settings = Settings(workspace.root)
+
+    def second() -> None:
+        other = Workspace(workspace.root)
+        other.prepare()  # as `unnoise app` does
+        with pytest.raises(InputError, match="another program"), Site.opened(settings, other):
+            pass
+
+    with Site.opened(settings, workspace):
+        assert not left_over.exists()
+        found = taken(Uploads(workspace, settings), Coming(BYTES, 100_000, False, second))
+    assert found == [200]
+    assert (workspace.uploads / "cells.tif").read_bytes() == BYTES
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_an_upload_that_is_lost_leaves_nothing_under_its_name(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, links: bool
+) -> None:
+    if not links:
+        monkeypatch.setattr(os, "link", no_links)
+
+    def lose() -> None:
+        for part in workspace.incoming.iterdir():
+            part.unlink()
+
+    uploads = Uploads(workspace, Settings(workspace.root))
+    assert taken(uploads, Coming(BYTES, 100_000, True, lose)) == [507]
+    assert left(workspace) == []
+    assert taken(uploads, Coming(BYTES, 100_000, True, lambda: None)) == [200]
+    assert left(workspace) == ["unnoise-app/uploads/cells.tif"]
+
+
+def no_links(*names: Any) -> None:
+    raise PermissionError(1, "Operation not permitted")  # as disks of cameras do
+
+
+@pytest.mark.parametrize("told", [[True] * 8, [False] * 8, [True, False] * 4])
+def test_uploads_at_once_leave_the_disk_its_room(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, told: list[bool]
+) -> None:
+    monkeypatch.setattr(transfer, "KEPT_FREE", 500_000)
+    monkeypatch.setattr(transfer, "STEP", 20_000)
+    room = []
+
+    def free(*_: Any) -> int:
+        files = [path.stat().st_size for path in workspace.own.rglob("*") if path.is_file()]
+        room.append(1_100_000 - sum(files))
+        return room[-1]
+
+    usage = SimpleNamespace(disk_usage=lambda place: SimpleNamespace(free=free()))
+    monkeypatch.setattr(transfer, "shutil", usage)
+    uploads = Uploads(workspace, Settings(workspace.root))
+    found = taken(uploads, *(Coming(BYTES, 10_000, one, free) for one in told))
+    free()
+    assert min(room) >= 500_000
+    assert set(found) == {200, 400}
+    assert room[-1] == 1_100_000 - found.count(200) * len(BYTES)  # what was refused is gone
+    assert taken(uploads, Coming(BYTES[:9], 9, True, free)) == [200]  # nothing stays promised
+
+
+def test_uploads_on_their_way_count(workspace: Workspace) -> None:
+    uploads = Uploads(workspace, Settings(workspace.root, upload_count=3))
+    found = taken(uploads, *(Coming(b"x", 1, True, lambda: None) for _ in range(5)))
+    assert sorted(found) == [200, 200, 200, 413, 413]
+
+
+def test_what_is_told_as_kept_is_on_the_disk(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[tuple[int, int]] = []
+    fsync = os.fsync
+
+    def sync(file: int) -> None:
+        fsync(file)
+        synced.append((os.fstat(file).st_ino, len(list(workspace.uploads.iterdir()))))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    uploads = Uploads(workspace, Settings(workspace.root))
+    assert taken(uploads, Coming(BYTES, 100_000, True, lambda: None)) == [200]
+    (path,) = workspace.uploads.iterdir()
+    # Its bytes before it has its name, and then the name in the folder.
+    assert synced == [(path.stat().st_ino, 0), (workspace.uploads.stat().st_ino, 1)]
 
 
 def test_so_many_uploads_run_at_once(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,7 +110,7 @@ def test_folders_that_lead_elsewhere_are_not_written_to(tmp_path: Path) -> None:
 def test_unfinished_uploads_of_an_earlier_run_go(workspace: Workspace) -> None:
     left = workspace.incoming / "1.part"
     left.touch()
-    workspace.prepare()
+    workspace.sweep()
     assert not left.exists()
     if os.name == "posix":
         assert workspace.incoming.stat().st_mode & 0o777 == 0o700
@@ -136,5 +136,7 @@ def test_an_upload_takes_no_name_that_is_taken(workspace: Workspace) -> None:
     (workspace.uploads / "x.ome.tif").touch()
     assert workspace.free_name("x.ome.tif") in ("x.ome_2.tif", "x_2.ome.tif")
     assert workspace.free_name("../../x.png") == "x.png"
+    (workspace.uploads / "x.png").symlink_to("nowhere")
+    assert workspace.free_name("x.png") == "x_2.png"
     with pytest.raises(InputError, match="suffix"):
         workspace.free_name("run.exe")

@@ -87,6 +87,7 @@ class Site:
         with urls.local_only(), contextlib.ExitStack() as at_the_end:
             queue = JobQueue(workspace.queue)
             at_the_end.callback(queue.close, stop=True)
+            workspace.sweep()
             site = cls(settings, workspace, queue, Gallery(workspace))
             at_the_end.callback(site.measuring.shutdown, wait=False, cancel_futures=True)
             yield site

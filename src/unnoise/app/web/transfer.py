@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -17,12 +18,15 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from unnoise.app.web.settings import Settings
 from unnoise.app.web.workspace import Workspace
 from unnoise.errors import InputError, UnnoiseError
+from unnoise.images import atomic
 from unnoise.images.formats.registry import suffix_of
 
 MOST_AT_ONCE = 8
 """Uploads that run at a time."""
 KEPT_FREE = 500_000_000
 """Bytes of the disk that uploads leave free."""
+STEP = 4_000_000
+"""Bytes of an upload after which is looked again whether there is room."""
 REPORT_POLICY = (
     "sandbox allow-scripts allow-downloads; default-src 'none'; img-src data:; "
     "style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
@@ -44,6 +48,8 @@ class Uploads:
         self._workspace = workspace
         self._settings = settings
         self._running = 0
+        self._promised: dict[Path, int] = {}
+        """Bytes for which each running upload has room."""
 
     async def answer(self, request: Request) -> Response:
         """``POST /upload?name=cells.tif`` with the bytes of the file as its body."""
@@ -66,32 +72,37 @@ class Uploads:
         """The finished file."""
         wanted = request.query_params.get("name", "")
         self._workspace.free_name(wanted)  # its suffix is refused before the bytes have come
-        self._check_room(request.headers.get("content-length", "0"))
+        told = request.headers.get("content-length", "")
+        awaited = int(told) if told.isdecimal() else 0
+        self._check_size(awaited)
+        self._check_count()
         part = self._workspace.incoming / f"{secrets.token_hex(16)}.part"
-        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
+            self._promise(part, max(awaited, STEP))
+            handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(handle, "wb") as file:
-                size = 0
+                size, room = 0, STEP
                 async for chunk in request.stream():
                     size += len(chunk)
                     self._check_size(size)
+                    if size > room:
+                        self._promise(part, len(chunk) + max(awaited - size, STEP))
+                        room = size + STEP
                     await run_in_threadpool(file.write, chunk)
             if size == 0:
                 raise InputError("the file is empty; choose another one")
-            return self._keep(part, wanted)
+            return await run_in_threadpool(self._keep, part, wanted)
         finally:
+            self._promised.pop(part, None)
             part.unlink(missing_ok=True)
 
     def _keep(self, part: Path, wanted: str) -> Path:
         """Give a finished file its name, which nobody else took meanwhile."""
         while True:
             path = self._workspace.uploads / self._workspace.free_name(wanted)
-            try:
-                path.touch(0o600, exist_ok=False)
-            except FileExistsError:
-                continue
-            part.replace(path)
-            return path
+            with contextlib.suppress(FileExistsError):
+                atomic.settle_new(part, path)
+                return path
 
     def _check_size(self, size: int) -> None:
         """Refuse what is too large, told or not."""
@@ -102,17 +113,20 @@ class Uploads:
                 f"workspace on the server, or start unnoise app with a larger --upload-limit"
             )
 
-    def _check_room(self, told: str) -> None:
-        """Refuse early what would not fit."""
-        size = int(told) if told.isdecimal() else 0
-        self._check_size(size)
-        kept = sum(1 for _ in self._workspace.uploads.iterdir())
+    def _check_count(self) -> None:
+        """Refuse more files; those that are on their way count, too."""
+        kept = sum(1 for _ in self._workspace.uploads.iterdir()) + self._running - 1
         if kept >= self._settings.upload_count:
             raise InputError(
                 f"{kept} uploaded files are kept, which is the limit; delete some of "
                 f"{self._workspace.name(self._workspace.uploads)} in the workspace"
             )
-        if shutil.disk_usage(self._workspace.uploads).free < size + KEPT_FREE:
+
+    def _promise(self, part: Path, size: int) -> None:
+        """Room for further bytes of an upload, beside that of the others; or refuse it."""
+        self._promised[part] = size
+        free = shutil.disk_usage(self._workspace.uploads).free
+        if free < sum(self._promised.values()) + KEPT_FREE:
             raise InputError("the disk of the server is nearly full; free some space there")
 
 

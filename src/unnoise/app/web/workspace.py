@@ -66,7 +66,7 @@ class Workspace:
         self.incoming = self.own / ".incoming"
 
     def prepare(self) -> None:
-        """Make the folders; what an earlier run left of unfinished uploads goes.
+        """Make the folders.
 
         Raises
         ------
@@ -77,6 +77,9 @@ class Workspace:
             make_folder(folder)
             self.inside(folder)
         self.incoming.chmod(0o700)
+
+    def sweep(self) -> None:
+        """Take away what an earlier run left of unfinished uploads; for who has the queue alone."""
         for left in self.incoming.glob("*.part"):
             left.unlink(missing_ok=True)
 
@@ -169,7 +172,7 @@ class Workspace:
             )
         stem = name[: -len(end)]
         names = itertools.chain([name], (f"{stem}_{n}{end}" for n in itertools.count(2)))
-        return next(one for one in names if not (self.uploads / one).exists())
+        return next(one for one in names if not os.path.lexists(self.uploads / one))
 
 
 def safe_name(wanted: str) -> str:
