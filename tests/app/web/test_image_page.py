@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
 from unnoise.app.session.look import Look
+from unnoise.app.web import image_page
 from unnoise.app.web.image_page import read_facts, verdict_facts
+from unnoise.app.web.workspace import Workspace
 
 LOOK = Look(
     images=1,
@@ -34,6 +40,21 @@ def test_numbers_are_no_names_of_channels(names: tuple[str, ...], told: str) -> 
     assert facts["Channels"] == told
     assert facts["Pixel size"] == "Y 0.14 µm"
     assert "Channels" not in dict(read_facts(replace(LOOK, channels=("0",))))
+
+
+def test_the_page_is_for_images_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sub").mkdir()
+    for name in ("a.npy", "sub/b.npy"):
+        (tmp_path / name).touch()
+    pages = []
+    monkeypatch.setattr(image_page, "el", MagicMock())
+    monkeypatch.setattr(image_page, "_ImagePage", lambda site, files, *_: pages.append(files))
+    site: Any = SimpleNamespace(workspace=Workspace(tmp_path))
+    for places in (["sub"], ["a.npy", "sub"], [""], ["sub/../a.npy"], []):
+        image_page.build(site, places, "", "")
+    assert pages == []
+    image_page.build(site, ["a.npy", "sub/b.npy"], "", "")
+    assert pages == [[tmp_path / "a.npy", tmp_path / "sub" / "b.npy"]]
 
 
 def test_memory_is_told_as_well_as_it_is_known() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from unnoise.app.session.look import look
 from unnoise.app.session.request import Request
+from unnoise.app.web.gallery import Picture
 from unnoise.app.web.settings import Settings
 from unnoise.app.web.site import Choices, Site
 from unnoise.app.web.workspace import Workspace
@@ -73,6 +74,49 @@ def test_models_lie_in_the_workspace(site: Site, name: str) -> None:
 def test_images_lie_in_the_workspace(site: Site, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="the workspace holds no"):
         site.requests([tmp_path / "elsewhere" / "cells.npy"], Choices())
+
+
+@pytest.mark.parametrize("name", ["sub", "sub.tif"])
+def test_a_folder_of_images_is_no_image(site: Site, tmp_path: Path, name: str) -> None:
+    """Its links may lead out of the workspace, and its files are not screened."""
+    folder = site.workspace.root / name
+    folder.mkdir()
+    (folder / "link.npy").symlink_to(tmp_path / "elsewhere" / "cells.npy")
+    (folder / "cells.npy").write_bytes(files(site)[0].read_bytes())
+    for place in (folder, folder / "link.npy"):
+        with pytest.raises(InputError, match="the workspace holds no"):
+            site.requests([*files(site), place], Choices(together=True))
+        with pytest.raises(InputError, match="the workspace holds no"):
+            site.gallery.name(Picture(place))
+    assert [entry.is_folder for entry in site.workspace.listing("") if entry.name == name] == [True]
+    assert [entry.label for entry in site.workspace.listing(name)] == ["cells.npy"]
+
+
+def test_a_folder_that_is_an_image_is_one(site: Site) -> None:
+    for name, marker in (("cells.zarr", None), ("plate", "zarr.json")):
+        folder = site.workspace.root / name
+        folder.mkdir()
+        if marker:
+            (folder / marker).touch()
+        assert site.requests([folder], Choices())[0].inputs == (str(folder),)
+
+
+def test_an_image_that_leads_elsewhere_by_now_is_not_denoised_again(
+    site: Site, tmp_path: Path
+) -> None:
+    (request, _) = site.requests(files(site), Choices())
+    name = site.gallery.name(Picture(files(site)[0]))
+    files(site)[0].unlink()
+    files(site)[0].symlink_to(tmp_path / "elsewhere" / "cells.npy")
+    with pytest.raises(InputError, match="the workspace holds no"):
+        site.again(request)
+    assert site.gallery.image(name) is None
+
+
+@pytest.mark.parametrize("field", ["axes", "time", "save_model", "dtype"])
+def test_nobody_types_books_into_a_field(site: Site, field: str) -> None:
+    with pytest.raises(InputError, match="more than 1000 characters"):
+        site.requests(files(site), Choices(**{field: "x" * 1001}))
 
 
 def test_names_of_models_are_plain(site: Site) -> None:

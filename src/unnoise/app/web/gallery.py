@@ -59,9 +59,9 @@ class Gallery:
         Raises
         ------
         InputError
-            If it lies outside the workspace.
+            If it is no image in the workspace.
         """
-        real = self._workspace.inside(picture.path)
+        real = self._workspace.image(picture.path)
         seen = real.stat()
         key = f"{picture}|{real}|{seen.st_mtime_ns}|{seen.st_size}"
         name = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:24]
@@ -79,7 +79,7 @@ class Gallery:
         if picture is None or image is not None:
             return image
         try:
-            path = self._workspace.inside(picture.path)
+            path = self._workspace.image(picture.path)
             screening.check([path])
             image = picture.reading.find([path])[0]
         except UnnoiseError:

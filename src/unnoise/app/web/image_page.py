@@ -33,7 +33,7 @@ MOST_SHOWN = 12
 def build(site: Site, places: Sequence[str], model: str, owner: str) -> None:
     """The page of images of the workspace."""
     try:
-        files = list(dict.fromkeys(site.workspace.path(place) for place in places))
+        files = list(dict.fromkeys(site.workspace.image(site.workspace.path(p)) for p in places))
         if not files:
             raise InputError("no image was chosen; tick one, then press Open")
     except InputError as error:

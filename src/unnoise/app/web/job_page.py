@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+from collections.abc import Iterator
 from pathlib import Path
 
 from nicegui import ui
@@ -135,17 +137,23 @@ class _JobPage:
 
     def _again(self) -> None:
         """The same once more."""
-        job = self._site.queue.submit(self._site.again(self._job.request), owner=self._owner)
-        ui.navigate.to(f"/job/{job.id}")
+        with self._told():
+            job = self._site.queue.submit(self._site.again(self._job.request), owner=self._owner)
+            ui.navigate.to(f"/job/{job.id}")
 
     def _remove(self) -> None:
-        try:
+        with self._told():
             self._site.queue.remove(self._job.id)
+            ui.navigate.to("/")
+
+    @contextlib.contextmanager
+    def _told(self) -> Iterator[None]:
+        """What is refused is told on the page."""
+        try:
+            yield
         except InputError as error:
             with self._problem:
                 el.notice(sentence(error))
-            return
-        ui.navigate.to("/")
 
     def _draw_preview(self, preview: Preview | None) -> None:
         """A piece of the image, noisy and as it would be now."""

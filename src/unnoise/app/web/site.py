@@ -14,7 +14,8 @@ from unnoise.app.session.jobs import JobQueue
 from unnoise.app.session.request import Request
 from unnoise.app.web.gallery import Gallery
 from unnoise.app.web.settings import Settings
-from unnoise.app.web.workspace import Workspace, safe_name
+from unnoise.app.web.workspace import LONGEST_TEXT, Workspace, safe_name
+from unnoise.errors import InputError
 from unnoise.images.formats import unfinished, urls
 from unnoise.images.formats.registry import suffix_of
 
@@ -98,10 +99,12 @@ class Site:
         Raises
         ------
         InputError
-            If files or model lie elsewhere.
+            If files or model lie elsewhere, or files are no images.
         """
-        inside = [self.workspace.inside(path) for path in files]
-        groups = [inside] if choices.together else [[path] for path in inside]
+        if any(len(str(text)) > LONGEST_TEXT for text in vars(choices).values()):
+            raise InputError(f"no field takes more than {LONGEST_TEXT} characters; type less")
+        images = [self.workspace.image(path) for path in files]
+        groups = [images] if choices.together else [[path] for path in images]
         taken: set[str] = set()
         return [self._request(group, choices, taken) for group in groups]
 
@@ -159,7 +162,14 @@ class Site:
         """The same request, with places of its own for what it makes.
 
         Where pieces of a large result are kept it stays as it is, and goes on from them.
+
+        Raises
+        ------
+        InputError
+            If its images are gone, or lead elsewhere by now.
         """
+        for name in request.inputs:
+            self.workspace.image(Path(name))
         out = Path(request.out or "")
         is_alone = all(job.is_over for job in self.queue.jobs() if job.request.out == request.out)
         if is_alone and any(unfinished.parts(out)):

@@ -11,12 +11,15 @@ from pathlib import Path
 
 from unnoise.errors import UNPRINTABLE, InputError, printable
 from unnoise.images.durable import make_folder
-from unnoise.images.formats.registry import folder_format, known_suffixes, suffix_of
+from unnoise.images.formats.places import is_there
+from unnoise.images.formats.registry import known_suffixes, suffix_of
 
 OWN = "unnoise-app"
 """The folder in the workspace for all that the page writes."""
 LONGEST = 150
 """Bytes of a file name that is taken; with what results add, disks take it."""
+LONGEST_TEXT = 1000
+"""Characters that may be typed into a field; more would only cost memory and time."""
 MOST_ENTRIES = 2000
 """Files of a folder that are listed."""
 
@@ -117,6 +120,20 @@ class Workspace:
             raise _missing(path.name)
         return real
 
+    def image(self, path: Path) -> Path:
+        """A path without links, if it is that of an image in the workspace.
+
+        Of a folder of images, which readers would search, nobody has looked where its links lead.
+
+        Raises
+        ------
+        InputError
+        """
+        real = self.inside(path)
+        if not is_there(real):
+            raise _missing(path.name)
+        return real
+
     def name(self, path: Path) -> str:
         """What the page calls a path."""
         place = path.relative_to(self.root).as_posix()
@@ -148,11 +165,11 @@ class Workspace:
         try:
             real = self.inside(path)
             size = real.stat().st_size
-            is_image = bool(suffix_of(path)) or (real.is_dir() and folder_format(real) is not None)
+            is_image = is_there(real) and (real.is_dir() or bool(suffix_of(path)))
         except (OSError, InputError):
             return None
         is_folder = real.is_dir() and not is_image
-        if not is_folder and not (is_image and (real.is_file() or real.is_dir())):
+        if not is_folder and not is_image:
             return None
         return Entry(self.name(path), path.name, is_folder, size if real.is_file() else 0)
 
@@ -185,7 +202,8 @@ def safe_name(wanted: str) -> str:
     >>> safe_name(".."), safe_name("\x00.tif"), safe_name(""), safe_name("- a")
     ('image', '_.tif', 'image', 'a')
     """
-    name = unicodedata.normalize("NFC", wanted).replace("\\", "/").rpartition("/")[2]
+    name = unicodedata.normalize("NFC", wanted[-LONGEST_TEXT:])
+    name = name.replace("\\", "/").rpartition("/")[2]
     name = _FORBIDDEN.sub("_", UNPRINTABLE.sub("_", name)).lstrip(" .-").rstrip(" .")
     if _DEVICES.fullmatch(name):
         name = f"_{name}"
