@@ -65,7 +65,7 @@ test-oldest-napari: $(OLDEST)/.ready
 # An environment of its own, as atheris has no place among the tests.
 .venv-fuzz/.ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-fuzz
-	.venv-fuzz/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[formats,formats-em,fuzz]"
+	.venv-fuzz/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e ".[app,formats-em,fuzz]"
 	touch $@
 
 fuzz: .venv-fuzz/.ready

@@ -16,14 +16,11 @@ from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from random import Random
-from typing import NamedTuple
 
 import numpy as np
 
 from unnoise.app.events import Message, Preview
-from unnoise.app.session import history as history_of_jobs
 from unnoise.app.session.frames import decode, encode
-from unnoise.app.session.job import Job
 from unnoise.app.session.request import Request
 from unnoise.app.web.workspace import Workspace
 from unnoise.config.config import Config
@@ -40,7 +37,7 @@ from unnoise.noise.camera.file import Camera
 from unnoise.noise.noise_models import PoissonGauss
 from unnoise.training import history
 
-from . import json_changes, seeds
+from . import json_changes, records, seeds
 from .own_folder import FOLDER, clean, folder, in_memory
 from .seeds import PARTS, PLACES
 
@@ -220,27 +217,6 @@ def _nd2(data: bytes) -> None:
                 os.pwrite(file.fileno(), os.pread(right.fileno(), 1, at), at)
 
 
-def _history(data: bytes) -> None:
-    place = _queue()
-    (place / "jobs" / "a.json").write_bytes(data)
-    history_of_jobs.History.load(_Kept(place))  # type: ignore[arg-type]
-
-
-@cache
-def _queue() -> Path:
-    """A queue with a job that is right."""
-    place = folder() / "jobs-of-a-queue"
-    (place / "jobs").mkdir(parents=True)
-    (place / "jobs" / "b.json").write_text(json.dumps(Job("b", Request(("b.tif",))).to_dict()))
-    return place
-
-
-class _Kept(NamedTuple):
-    """A queue's folder without its lock."""
-
-    folder: Path
-
-
 def _plan(data: bytes) -> None:
     """What is kept with a result that is not finished, in both of its files."""
     result = folder() / "begun.npy"
@@ -259,12 +235,6 @@ def _plans() -> list[bytes]:
     about = {"model": "m", "source": "a.npy", "result": "b.npy"}
     kept = {"identity": {"model": "1"}, "plan": plan, "about": about, "moved": "pixels"}
     return [json.dumps(kept).encode()]
-
-
-def _job() -> list[bytes]:
-    job = Job("a", Request(("a.tif",)), results=(Path("b.tif"),), messages=(("warned", "b"),))
-    job.history = ((1, 0.5, 0.4),)
-    return [json.dumps(job.to_dict()).encode()]
 
 
 def _upload(text: str) -> None:
@@ -359,7 +329,7 @@ TARGETS = {
         change=json_changes.changed,
     ),
     "unfinished": Target(_plan, _plans, change=json_changes.changed),
-    "jobs": Target(_history, _job, change=json_changes.changed),
+    "jobs": Target(records.shown, records.right, "nicegui", change=json_changes.changed),
     "uploads": Target(
         _text(_upload), lambda: [b"../a.tif", b"in/a.tif", b"out/a.tif", b"a:b?.tif"]
     ),

@@ -20,6 +20,8 @@ from unnoise.errors import InputError, UnnoiseError
 
 from .noisy_files import filtered, noisy_file
 
+TIMES, NAN, INF = ("created", "started", "ended"), float("nan"), float("inf")
+JUDGED = {"image": "a.tif", "method": "n2v", "verdict": "better", "gains": [], "output": None}
 KILLED = """
 import sys, time
 from pathlib import Path
@@ -50,9 +52,18 @@ def test_a_job_comes_back_as_it_was(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("number", "3"), ("created", "now"), ("fraction", 10**400), ("error", 3), ("pid", "1")],
+    [
+        *[("number", value) for value in ("3", -1, 2**70)],
+        *[(name, value) for name in TIMES for value in ("now", -1, 2**70, 1e300, NAN, INF)],
+        *[("fraction", value) for value in ("1", -0.5, 1.5, 10**400, NAN)],
+        *[("pid", value) for value in ("1", -1, 2**70)],
+        *[("error", 3), ("mark", 3), ("id", "c"), ("request", {"inputs": []}), ("model", 0)],
+        *[("history", [line]) for line in ([1, 2], [INF, 1, 1], [1, [], 1], [1, 10**400, 1])],
+        *[("judged", [{**JUDGED, "gains": gains}]) for gains in (3, [3], [[]], [["1", "much"]])],
+        ("judged", [{"image": "a.tif"}]),
+    ],
 )
-def test_values_of_another_kind_cost_one_job(tmp_path: Path, name: str, value: object) -> None:
+def test_values_that_cannot_be_cost_one_job(tmp_path: Path, name: str, value: object) -> None:
     kept = History(tmp_path)
     for one in ("a", "b"):
         kept.save(Job(one, filtered(Path("a.tif"))))
@@ -71,10 +82,11 @@ def test_a_broken_record_costs_one_job(tmp_path: Path) -> None:
     (tmp_path / "jobs" / "a.json").write_text("{")
     values = json.loads((tmp_path / "jobs" / "b.json").read_text())
     (tmp_path / "jobs" / "b.json").write_text(json.dumps(values | {"state": "eaten"}))
+    (tmp_path / "jobs" / "d e.json").write_text(json.dumps(values | {"id": "d e"}))
     found, problems = kept.load()
     kept.close()
     assert [job.id for job in found] == ["c"]
-    assert len(problems) == 2
+    assert len(problems) == 3
     queue = JobQueue(tmp_path)
     assert queue.problems == problems
     queue.close(stop=True)

@@ -63,6 +63,7 @@ def test_budgets_are_minutes_of_auto() -> None:
     ("values", "text"),
     [
         ({}, "no inputs"),
+        ({"inputs": []}, "no inputs"),
         ({"inputs": ["a"], "colour": 3}, "'colour'"),
         ({"inputs": "a.tif"}, "inputs"),
         ({"inputs": ["a"], "budget": "hour"}, "auto, instant"),

@@ -76,7 +76,7 @@ class History:
         for path in (self.folder / "jobs").glob("*.json"):
             try:
                 job = Job.from_dict(json.loads(path.read_text("utf-8")))
-                if job.id != path.stem:
+                if job.id != path.stem or not _ID.fullmatch(job.id):
                     raise ValueError(f"it is of job {job.id}")
                 found.append(job)
             except _DAMAGED as error:

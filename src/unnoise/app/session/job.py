@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
@@ -45,7 +45,19 @@ _KEPT: dict[str, type | UnionType] = {
     "misuse": bool,
     "pid": int | None,
     "mark": str,
+    "fraction": int | float,
 }
+_LATEST = 2.0**34
+"""Seconds since 1970, in the year 2514; no system tells the date of much later ones."""
+_MOST = {
+    "number": 2**53,
+    "created": _LATEST,
+    "started": _LATEST,
+    "ended": _LATEST,
+    "pid": 2**32,
+    "fraction": 1,
+}
+"""The largest numbers of a record; the least are 0."""
 _PLACES = ("model", "report", "uncertainty")
 
 
@@ -227,7 +239,6 @@ class Job:
             **{name: getattr(self, name) for name in _KEPT},
             **{name: None if path is None else str(path) for name, path in places.items()},
             "request": self.request.written(),
-            "fraction": self.fraction,
             "history": self.history,
             "messages": self.messages,
             "results": list(map(str, self.results)),
@@ -249,17 +260,33 @@ class Job:
         for name, kind in _KEPT.items():
             if not isinstance(plain[name], kind):
                 raise ValueError(f"its {name} is {plain[name]!r}")
-        plain |= {name: values[name] and Path(values[name]) for name in _PLACES}
+        for name, most in _MOST.items():
+            if plain[name] is not None and not 0 <= plain[name] <= most:  # no NaN either
+                raise ValueError(f"its {name} is not within 0 and {most}")
+        places = {name: values[name] for name in _PLACES}
+        plain |= {name: None if at is None else Path(at) for name, at in places.items()}
         job = cls(
             **plain,
             request=Request.from_dict(values["request"]),
-            fraction=float(values["fraction"]),
-            history=tuple((step, loss, held) for step, loss, held in values["history"]),
-            messages=tuple((kind, text) for kind, text in values["messages"]),
+            history=tuple(map(_read_step, values["history"])),
+            messages=tuple((str(kind), str(text)) for kind, text in values["messages"]),
             results=tuple(map(Path, values["results"])),
-            judged=tuple(map(dict, values["judged"])),
+            judged=tuple(map(_read_judged, values["judged"])),
             in_memory=bool(values["in_memory"]),
         )
         if job.state not in STATES:
             raise ValueError(f"there is no state {job.state}")
         return job
+
+
+def _read_step(line: Sequence[Any]) -> tuple[int, float | None, float | None]:
+    """A line of the history, out of a record."""
+    step, loss, held_out = (None if value is None else float(value) for value in line)
+    return int(step or 0), loss, held_out
+
+
+def _read_judged(one: Mapping[str, Any]) -> dict[str, Any]:
+    """What is known of a result, out of a record."""
+    texts = {name: str(one[name]) for name in ("image", "method", "verdict")}
+    gains = [[str(name), *map(float, gain)] for name, *gain in one["gains"]]
+    return {**one, **texts, "gains": gains}

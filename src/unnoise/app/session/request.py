@@ -148,7 +148,7 @@ class Request:
         given = dict(values)
         kinds = {f.name: str(f.type) for f in dataclasses.fields(cls)}
         unknown = sorted(set(given) - set(kinds))
-        if unknown or "inputs" not in given:
+        if unknown or not given.get("inputs"):
             what = f"'{unknown[0]}'" if unknown else "no inputs"
             raise InputError(f"a request has {what}; its fields are {', '.join(kinds)}")
         for name, value in given.items():
