@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import struct
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -57,15 +59,15 @@ def ims(path: Path) -> Path:
     return path
 
 
-def damaged(path: Path, width: int = 8, at: int = 0) -> None:
-    """Have a collection end with a free part of no bytes, after so many objects."""
+def damaged(path: Path, width: int = 8, at: int = 0, head: bytes = b"") -> None:
+    """Have an object of a collection be a free part of no bytes, or begin otherwise."""
     data = bytearray(path.read_bytes())
-    start = data.rindex(SIGNATURE) + 8 + width
+    start = [m.start() for m in re.finditer(SIGNATURE, bytes(data))][-1] + 8 + width
     start += -start % 8
     for _ in range(at):
         size = int.from_bytes(data[start + 8 : start + 8 + width], "little")
         start += 8 + width + -(8 + width) % 8 + size + -size % 8
-    data[start : start + 8 + width] = bytes(8 + width)
+    data[start : start + 8 + width] = head or bytes(8 + width)
     path.write_bytes(data)
 
 
@@ -79,6 +81,17 @@ def test_a_heap_without_an_end_is_refused(tmp_path: Path) -> None:
         damaged(path)
         damaged(other, at=1)
         paths.append(other)
+    for i, length in enumerate((2**64 - 16, 2**64 - 24, 5000)):  # to which 16 are added
+        paths.append(h5(tmp_path / f"long_{i}.h5"))
+        damaged(paths[-1], at=1, head=struct.pack("<HHIQ", 2, 1, 0, length))
+    if find_spec("rsciio"):
+        text = h5py.string_dtype()
+        for i, kind in enumerate((text, np.dtype([("a", text)]))):
+            paths.append(emd(tmp_path / f"root_{i}.emd"))
+            with h5py.File(paths[-1], "r+") as file:  # in a heap of its own, as it is long
+                value = "0" * 10_000
+                file.attrs.create("more", value if i == 0 else np.array((value,), kind), dtype=kind)
+            damaged(paths[-1])
     for width in (2, 4):
         paths.append(h5(tmp_path / f"{width}.h5", (8, width)))
         damaged(paths[-1], width)

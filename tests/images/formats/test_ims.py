@@ -11,6 +11,7 @@ import pytest
 from unnoise.errors import InputError
 from unnoise.images import formats
 from unnoise.images.acquisition import Acquisition
+from unnoise.images.formats import ims
 
 from .ims_files import letters, write
 
@@ -81,3 +82,35 @@ def test_other_hdf5_and_sizes_that_lie_are_refused(tmp_path: Path) -> None:
         file["data"] = np.zeros((5, 5))
     with pytest.raises(InputError, match=r"c\.tif is a HDF5 file, whatever its name says"):
         formats.open(tmp_path / "c.tif")
+
+
+@pytest.mark.parametrize("name", ["TimePoint 1", "TimePoint 0/Channel 1"])
+def test_parts_that_lie_in_another_file_are_not_followed(tmp_path: Path, name: str) -> None:
+    for file in ("a.ims", "secret.ims"):
+        write(tmp_path / file, noise(1, 1, 2, 16, 16))
+    with h5py.File(tmp_path / "a.ims", "r+") as file:
+        group = f"/DataSet/ResolutionLevel 0/{name}"
+        link = h5py.ExternalLink("secret.ims", "/DataSet/ResolutionLevel 0/TimePoint 0")
+        file[group] = link
+    with pytest.raises(InputError, match="leads to another file"):
+        formats.open(tmp_path / "a.ims")
+
+
+def test_one_picture_by_many_names_is_looked_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """43 kB of names kept a reader busy for 6 s."""
+    pixels = noise(1, 1, 2, 16, 16)
+    path = write(tmp_path / "a.ims", pixels)
+    with h5py.File(path, "r+") as file:
+        level = file["DataSet/ResolutionLevel 0"]
+        for i in range(1, 60):
+            level[f"TimePoint 0/Channel {i}"] = level["TimePoint 0/Channel 0"]
+            level[f"TimePoint {i}"] = level["TimePoint 0"]
+    seen = []
+    check = ims.check_own
+    monkeypatch.setattr(ims, "check_own", lambda *names: (seen.append(names), check(*names)))
+    image = formats.open(path)
+    assert image.shape == (60, 60, 2, 16, 16)
+    assert len(seen) < 200  # of 3600; some are looked at for the types of channels
+    np.testing.assert_array_equal(image.data[59, 59], pixels[0, 0])

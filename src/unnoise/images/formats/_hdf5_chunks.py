@@ -1,9 +1,10 @@
-"""Deflated chunks of HDF5 that unpack to more than they should are refused before HDF5 does it."""
+"""Chunks of HDF5 that unpack to more or less than they should are refused before HDF5 does it."""
 
 from __future__ import annotations
 
 import math
 import zlib
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,18 @@ import numpy as np
 
 from unnoise.images.formats.reader import check_room, picked
 
-DEFLATE, CHECKSUM = 1, 3
+DEFLATE, SHUFFLE, CHECKSUM = 1, 2, 3
 """Numbers of filters of HDF5."""
-MOST_EXPANSION, SMALL = 1032, 2**28
-"""Bytes that a byte becomes at most, and bytes that need no closer look."""
+MOST_KNOWN = 10**6
+"""Chunks of which is kept that they are right."""
 
 
 class Bounded:
     """A dataset whose regions are read as before, once its chunks were found to be right.
 
-    HDF5 unpacks all that is in a chunk: 2 MB became 2 GB. Chunks that may have more than `SMALL`
-    are unpacked once more before, as far as their pixels go.
+    HDF5 unpacks all that is in a chunk: 2 MB became 2 GB. Of one that holds less it takes the rest
+    from wherever it lies in memory. So chunks are unpacked once more before, as far as their pixels
+    go, where all their filters are those that HDF5 itself has for any numbers.
 
     Parameters
     ----------
@@ -34,50 +36,105 @@ class Bounded:
         self._path, self._dataset = path, dataset
         self.shape, self.dtype = dataset.shape, dataset.dtype
         plan = dataset.id.get_create_plist()
-        codes = [plan.get_filter(i)[0] for i in range(plan.get_nfilters())]
-        while codes and codes[-1] == CHECKSUM:
-            codes.pop()
-        self._deflate = len(codes) - 1
-        self._chunks = dataset.chunks if codes and codes[-1] == DEFLATE else ()
-        self._most = math.prod(dataset.chunks or ()) * dataset.dtype.itemsize
-        self._large: set[tuple[int, ...]] | None = None
+        filters = [plan.get_filter(i) for i in range(plan.get_nfilters())]
+        self._filters = [code for code, *_ in filters]
+        self._widths = [(*values, 1)[0] for _, _, values, _ in filters]
+        is_known = {DEFLATE, SHUFFLE, CHECKSUM}.issuperset(self._filters)
+        self._chunks = (dataset.chunks or ()) if is_known else ()
+        self._most = math.prod(self._chunks) * int(dataset.id.get_type().get_size())
+        self._right: set[tuple[int, ...]] = set()
+        self._wrong: set[tuple[int, ...]] | None = None
 
     def __getitem__(self, index: Any) -> Any:
         if self._chunks:
             check_room(self._path, self._most, "the pixels of one chunk")
-            if self._large is None:
-                self._large = self._found()
-            if self._large:
-                self._check(index if isinstance(index, tuple) else (index,))
+            self._check(index if isinstance(index, tuple) else (index,))
         return self._dataset[index]
 
+    def _check(self, index: tuple[Any, ...]) -> None:
+        """Look at the chunks that a region touches, the first time."""
+        index = (*index, *[slice(None)] * (len(self.shape) - len(index)))
+        picks = [np.atleast_1d(picked(n, part)) for n, part in zip(self.shape, index, strict=True)]
+        starts = [
+            sorted(set((p // side * side).tolist()))
+            for p, side in zip(picks, self._chunks, strict=True)
+        ]
+        if DEFLATE not in self._filters:
+            self._wrong = self._found() if self._wrong is None else self._wrong
+            if self._wrong and not self._wrong.isdisjoint(product(*starts)):
+                self._refuse()
+            return
+        for corner in product(*starts):
+            if corner not in self._right:
+                self._check_chunk(corner)
+                if len(self._right) >= MOST_KNOWN:
+                    self._right.clear()
+                self._right.add(corner)
+
     def _found(self) -> set[tuple[int, ...]]:
-        """Where chunks begin that may become large."""
+        """Where chunks begin that have another size than their pixels, which are not packed."""
         found: set[tuple[int, ...]] = set()
 
         def look(chunk: Any) -> None:
-            is_plain = chunk.filter_mask >> self._deflate & 1
-            if chunk.size * MOST_EXPANSION > SMALL and not is_plain:
-                found.add(tuple(map(int, chunk.chunk_offset)))
+            corner = tuple(map(int, chunk.chunk_offset))
+            used = [code for i, code in enumerate(self._filters) if not chunk.filter_mask >> i & 1]
+            if chunk.size != self._most + 4 * used.count(CHECKSUM) and not (
+                chunk.size == self._most and self._is_cut(corner)
+            ):
+                found.add(corner)
 
         self._dataset.id.chunk_iter(look)  # asking for one chunk takes 40 us, this 1 us for each
         return found
 
-    def _check(self, index: tuple[Any, ...]) -> None:
-        """Look at the large chunks that a region touches, the first time."""
-        index = (*index, *[slice(None)] * (len(self.shape) - len(index)))
-        picks = [np.atleast_1d(picked(n, part)) for n, part in zip(self.shape, index, strict=True)]
-        starts = [
-            set((p // side * side).tolist()) for p, side in zip(picks, self._chunks, strict=True)
-        ]
-        large = self._large or set()
-        for corner in sorted(large):
-            if all(n in own for n, own in zip(corner, starts, strict=True)):
-                self._check_chunk(corner)
-                large.discard(corner)
+    def _is_cut(self, corner: tuple[int, ...]) -> bool:
+        """Whether a chunk reaches beyond the dataset: a file may have those without filters."""
+        ends = zip(corner, self._chunks, self.shape, strict=True)
+        return any(low + side > size for low, side, size in ends)
 
     def _check_chunk(self, corner: tuple[int, ...]) -> None:
-        _, data = self._dataset.id.read_direct_chunk(corner)
-        found = zlib.decompressobj().decompress(data, self._most + 1)
-        if len(found) > self._most:
-            raise ValueError(f"a chunk of it unpacks to more than its {self._most} bytes of pixels")
+        """Unpack a chunk, if it is there."""
+        about = self._dataset.id.get_chunk_info_by_coord(corner)
+        if about.byte_offset is None:
+            return
+        if about.size > self._packed():
+            self._refuse()
+        mask, data = self._dataset.id.read_direct_chunk(corner)
+        for i, code in reversed(list(enumerate(self._filters))):
+            if mask >> i & 1:
+                continue
+            if code == CHECKSUM:
+                data = data[:-4]
+            elif code == SHUFFLE:
+                data = _unshuffled(data, self._widths[i])
+            else:
+                most = self._packed() if DEFLATE in self._filters[:i] else self._most + 4 * i
+                try:
+                    data = zlib.decompressobj().decompress(data, most + 1)
+                except zlib.error:  # as HDF5 will tell, unless that chunk is without filters
+                    return
+                if len(data) > most:
+                    self._refuse()
+        if len(data) != self._most:
+            self._refuse()
+
+    def _packed(self) -> int:
+        """Bytes that a chunk has at most when it is packed, perhaps twice."""
+        return self._most + self._most // 1000 + 1000
+
+    def _refuse(self) -> None:
+        raise ValueError(f"a chunk of it does not have its {self._most} bytes of pixels")
+
+
+def _unshuffled(data: bytes, width: int) -> bytes:
+    """Bytes of which all first ones of numbers stood first, then all second ones, and so on.
+
+    Examples
+    --------
+    >>> _unshuffled(b"abcABC.", 2)
+    b'aAbBcC.'
+    """
+    whole = len(data) // width * width if width else 0
+    if not whole:
+        return data
+    planes = np.frombuffer(data[:whole], np.uint8).reshape(width, -1)
+    return planes.T.tobytes() + data[whole:]

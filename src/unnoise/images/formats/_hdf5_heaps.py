@@ -1,8 +1,8 @@
 """Damaged global heaps of HDF5, on which its library would be busy for ever, are found before.
 
 Texts of attributes lie in global heaps: collections of objects, one behind the other. The library
-goes from one to the next by their sizes, and where what is free has a size of 0 it stays there
-until the process is killed: HDF5 2.0.0, on all files of which fuzzing found that it hangs.
+goes from one to the next by their sizes, and where one has a length of 0, or of 2^64, it stays
+there until the process is killed: HDF5 2.0.0, on all files of which fuzzing found that it hangs.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Checked(io.FileIO):
         return 8
 
     def _has_no_end(self, place: int) -> bool:
-        """Whether the library would stay at an object of a collection, or there are too many."""
+        """Whether an object of a collection has a length that is none, or there are too many."""
         width = self._size_of_sizes
         head = self._bytes(place, 8 + width)
         if not head.startswith(SIGNATURE + b"\1"):  # of which the library says what is wrong
@@ -99,7 +99,7 @@ class Checked(io.FileIO):
             size = int.from_bytes(head[8 : 8 + width], "little")
             length = step + _aligned(size) if number else size
             self._left -= 1
-            if length == 0 or self._left < 0:
+            if not 0 < length <= end - at or self._left < 0:
                 return True
             at += length
         return False

@@ -98,19 +98,36 @@ def _sizes(path: Path, file: Any) -> dict[str, int]:
     ValueError
         If a stack is smaller.
     """
-    times = file["DataSet/ResolutionLevel 0"]
+    level = "DataSet/ResolutionLevel 0"
+    check_links(path, file, f"{level}/TimePoint 0/Channel 0")
+    times = file[level]
     count = sum(name.startswith("TimePoint") for name in times)
     channels = sum(name.startswith("Channel") for name in times["TimePoint 0"])
-    facts = file["DataSet/ResolutionLevel 0/TimePoint 0/Channel 0"].attrs
+    facts = file[f"{level}/TimePoint 0/Channel 0"].attrs
     own = {letter: int(_text(facts, f"ImageSize{letter}") or 0) for letter in "ZYX"}
-    for time in range(count):
-        for channel in range(channels):
+    for time in _distinct(times, "TimePoint", count):
+        check_links(path, file, f"{level}/TimePoint {time}")
+        for channel in _distinct(times[f"TimePoint {time}"], "Channel", channels):
             stored = _data(path, file, time, channel).shape
             if len(stored) != 3 or min(own.values()) < 1 or np.less(stored, [*own.values()]).any():
                 raise ValueError(f"it should have {own} pixels but has {stored}")
     if min(own["Y"], own["X"]) < 2:
         raise ValueError(f"it has {own} pixels, a line and no image")
     return {"T": count, "C": channels, **own}
+
+
+def _distinct(group: Any, name: str, count: int) -> Iterator[int]:
+    """Which of the numbered parts of a group are not others once more, by another name."""
+    h5py = needs("h5py", "formats")
+    seen = set()
+    for number in range(count):
+        key = f"{name} {number}"
+        if isinstance(group.get(key, getlink=True), h5py.HardLink):  # of others all is looked at
+            place = h5py.h5o.get_info(group.id, key.encode()).addr
+            if place in seen:
+                continue
+            seen.add(place)
+        yield number
 
 
 def _images(path: Path) -> list[Image]:
