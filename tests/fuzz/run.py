@@ -14,9 +14,11 @@ put the input into ``tests/fuzz/inputs/TARGET``, where `test_targets.py` tries i
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import hashlib
 import mmap
 import os
+import re
 import signal
 import struct
 import sys
@@ -166,14 +168,21 @@ def slice_of(name: str, options: argparse.Namespace) -> Slice:
         if (code := os.waitstatus_to_exitcode(status)) == 0:
             break
         ends.append(f"{_reason(code)} by {_kept(name, options, shown.last)}")
-        is_beneath = code < 0 or code == NO_MEMORY  # not one of our exceptions
-        if not (is_beneath and targets.TARGETS[name].may_end):
+        if not (targets.TARGETS[name].may_end and _is_beneath(code, _log(name, options))):
             break
     else:
         code = 0
     if not ends:
         _log(name, options).unlink(missing_ok=True)
     return Slice(executions, round(seconds, 1), ends, code != 0)
+
+
+def _is_beneath(code: int, log: Path) -> bool:
+    """Whether a library ended a process: no exception of ours, and no hang in our code."""
+    if code == -signal.SIGPROF:
+        innermost = re.search(r'most recent call first\):\s+File "(.*?)"', log.read_text("utf-8"))
+        return innermost is not None and f"{os.sep}unnoise{os.sep}" not in innermost[1]
+    return code < 0 or code == NO_MEMORY
 
 
 def _reason(code: int) -> str:
@@ -220,6 +229,7 @@ def fuzz(name: str, kept: Path, shown: Shown, runs: int, seconds: float) -> None
     import atheris
 
     targets = _targets()
+    faulthandler.register(signal.SIGPROF, all_threads=False, chain=True)  # says where it hangs
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
     target = targets.TARGETS[name]

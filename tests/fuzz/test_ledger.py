@@ -116,28 +116,31 @@ def test_a_run_goes_on_where_the_last_one_was_stopped(
     assert len(asked) == 1
 
 
-@pytest.mark.parametrize("may_end", [False, True])
+@pytest.mark.parametrize(("may_end", "is_beneath"), [(0, 1), (1, 0), (1, 1)])
 @pytest.mark.parametrize("last", [0, 77])
 def test_what_a_library_ends_is_kept_and_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, may_end: bool, last: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, may_end: bool, is_beneath: bool, last: int
 ) -> None:
+    log, goes_on = tmp_path / "x.log", may_end and is_beneath
+
     def child(name: str, options: object, shown: run.Shown, runs: int, seconds: float) -> None:
         for i in range(3):
             shown.show(b"%d of %d" % (i, runs))
+        place = "h5py/attrs.py" if is_beneath else "src/unnoise/images/formats/hdf5.py"
+        log.write_text(f'Current thread (most recent call first):\n  File "/x/{place}", line 1')
         if runs > 94:  # as the timer of `fuzz` does, or libFuzzer for memory
             os.kill(os.getpid(), signal.SIGPROF) if runs > 97 else os._exit(run.NO_MEMORY)
         os._exit(last)
 
     monkeypatch.setattr(run, "_child", child)
     monkeypatch.setattr(run, "_targets", lambda: targets)
-    monkeypatch.setitem(TARGETS, "x", Target(lambda data: None, list, may_end=may_end))
-    (tmp_path / "x.log").touch()
+    monkeypatch.setitem(TARGETS, "x", Target(lambda data: None, list, may_end=bool(may_end)))
     part = run.slice_of("x", argparse.Namespace(runs=100, seconds=60, folder=tmp_path))
     wanted = {b"2 of 100": "5 s of the processor"}
-    if may_end:
+    if goes_on:
         wanted |= {b"2 of 97": "3000 MB"} | ({b"2 of 94": "exit code 77"} if last else {})
     left = [tmp_path / f"x-fault-{hashlib.sha1(data).hexdigest()}" for data in wanted]
     assert part.faults == [f"{why} by {at}" for why, at in zip(wanted.values(), left, strict=True)]
     assert [place.read_bytes() for place in left] == list(wanted)
-    assert part.executions == (9 if may_end else 3)
-    assert part.is_broken == (not may_end or last > 0)
+    assert part.executions == (9 if goes_on else 3)
+    assert part.is_broken == (not goes_on or last > 0)
