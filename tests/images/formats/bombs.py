@@ -167,7 +167,7 @@ def hdf5(path: Path, content: bytes, **codec: object) -> Path:
     return path
 
 
-def dicom(path: Path, syntax: str, content: bytes = b"") -> Path:
+def dicom(path: Path, syntax: str, content: bytes = b"", side: int = SIDE) -> Path:
     """A picture whose data set is deflated, with a film behind, or whose frame is encapsulated."""
     import pydicom
     from pydicom.dataset import Dataset, FileMetaDataset
@@ -178,7 +178,7 @@ def dicom(path: Path, syntax: str, content: bytes = b"") -> Path:
     one.file_meta.TransferSyntaxUID = getattr(pydicom.uid, syntax)
     one.file_meta.MediaStorageSOPClassUID = one.SOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
     one.file_meta.MediaStorageSOPInstanceUID = one.SOPInstanceUID = "1.2.3"
-    one.Rows, one.Columns, one.SamplesPerPixel = SIDE, SIDE, 1
+    one.Rows, one.Columns, one.SamplesPerPixel = side, side, 1
     one.BitsAllocated = one.BitsStored = 8
     one.HighBit, one.PixelRepresentation = 7, 0
     one.PhotometricInterpretation = "MONOCHROME2"
@@ -255,6 +255,32 @@ def fits(path: Path) -> Path:
     return path
 
 
+def fits_of_runs(path: Path) -> Path:
+    """A tile of runs, which ends before its picture of 64 million pixels does."""
+    from astropy.io import fits as astropy
+
+    hdu = astropy.CompImageHDU(np.zeros((SIDE, SIDE), np.int16), compression_type="PLIO_1")
+    astropy.HDUList([astropy.PrimaryHDU(), hdu]).writeto(path)
+    with astropy.open(path, disable_image_compression=True, mode="update") as file:
+        for name in ("ZNAXIS1", "ZNAXIS2", "ZTILE1", "ZTILE2"):
+            file[1].header[name] = WIDE
+    return path
+
+
+def series_at_one_place(path: Path) -> Path:
+    """A SER of two hundred pictures of a million pixels, of which it holds one."""
+    from .em_files import ser
+
+    count, side = 200, 1000
+    data = ser(path, np.zeros((count, 1, 1), np.uint8)).read_bytes()
+    (table,) = struct.unpack_from("<I", data, 22)
+    (first,) = struct.unpack_from("<I", data, table)
+    places = np.full(count, len(data), "<u4").tobytes()
+    picture = data[first : first + 42] + struct.pack("<II", side, side) + bytes(side**2 + 64)
+    path.write_bytes(data[:table] + places + data[table + len(places) :] + picture)
+    return path
+
+
 BOMBS: dict[str, Callable[[Path], Path]] = {
     **{
         f"{name}.zarr": lambda p, c=content, n=name: zarr_2(p, c(), {"id": n.split("_")[0]})
@@ -315,6 +341,11 @@ BOMBS: dict[str, Callable[[Path], Path]] = {
     "gzip.h5": lambda p: hdf5(p, zlibbed(), compression="gzip"),
     "deflated.dcm": lambda p: dicom(p, "DeflatedExplicitVRLittleEndian"),
     "jpeg.dcm": lambda p: dicom(p, "JPEGBaseline8Bit", picture("jpeg8")),
+    "runs.dcm": lambda p: dicom(
+        p, "RLELossless", struct.pack("<16I", 1, 64, *[0] * 14) + b"\x81\0" * 4, 14_000
+    ),
+    "runs.fits.fz": fits_of_runs,
+    "x.ser": series_at_one_place,
     "x.nrrd": nrrd,
     "x.nii.gz": written,
     "x.fits.gz": written,

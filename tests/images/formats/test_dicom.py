@@ -170,6 +170,52 @@ def test_slopes_that_differ_from_slice_to_slice_are_applied(tmp_path: Path) -> N
     np.testing.assert_allclose(image.data[...], stack * slopes + 1)
 
 
+@pytest.mark.parametrize(
+    ("other", "dtype", "bits"),
+    [
+        ({"PixelRepresentation": 1}, "i2", -1),
+        ({"PhotometricInterpretation": "MONOCHROME1"}, "u2", 0xFFFF),
+        ({"BitsStored": 12, "HighBit": 11}, "u2", 0xFFF),
+    ],
+    ids=str,
+)
+def test_files_whose_numbers_mean_something_else_are_another_volume(
+    tmp_path: Path, other: dict[str, Any], dtype: str, bits: int
+) -> None:
+    """-5 became 65531 among files without signs."""
+    stack = pixels_of((4, 8, 9), "int16") - 99
+    for z in range(4):
+        slice_of(tmp_path / f"{z}.dcm", stack[z].view("u2"), 1.0 * z, **(other if z > 1 else {}))
+    one, two = formats.open_all(formats.find([tmp_path]))
+    np.testing.assert_array_equal(one.data[...], stack[:2].view("u2"))
+    np.testing.assert_array_equal(two.data[...], stack[2:].view(dtype) & bits)
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"), [("FloatPixelData", "f4"), ("DoubleFloatPixelData", "f8")]
+)
+def test_pixels_that_are_no_integers(tmp_path: Path, name: str, dtype: str) -> None:
+    """They became zeros: an element of pixels is no part of the header."""
+    array = pixels_of((8, 9), dtype) / 7 - 3
+    path = written(tmp_path / "a.dcm", array.view(f"u{array.dtype.itemsize}"))
+    one = pydicom.dcmread(path)
+    setattr(one, name, one.PixelData)
+    for gone in ("PixelData", "PixelRepresentation", "BitsStored", "HighBit"):
+        delattr(one, gone)
+    one.save_as(path)
+    image = formats.open(path)
+    np.testing.assert_array_equal(image.data[...], array)
+    assert image.dtype == dtype
+
+
+def test_pixels_of_another_type_than_the_header_says_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path / "a.dcm", pixels_of((8, 9), "u2"))
+    monkeypatch.setattr("pydicom.pixels.pixel_array", lambda *_, **__: np.full((8, 9), -0.5))
+    assert "float64, and not uint16" in refusal(path)
+
+
 def test_whole_values_stay_integers_and_the_padding_is_known(tmp_path: Path) -> None:
     array = pixels_of((8, 9), "uint16")
     tags = {"RescaleSlope": 1, "RescaleIntercept": -1024, "PixelPaddingValue": 0, "BitsStored": 12}

@@ -213,6 +213,18 @@ def test_what_goes_wrong_in_a_plane_names_the_file() -> None:
         pixels[1]
 
 
+def test_memory_that_a_header_asks_for_ends_in_a_sentence_that_others_can_go_on_from() -> None:
+    """A decoder that asks for 8 GB, of a file of 550 bytes."""
+
+    def wrong(index: tuple[int, ...]) -> np.ndarray:
+        return np.empty(2**60, "u1")
+
+    pixels = PlanePixels(Path("a.toy"), "toy", lambda path: nullcontext(wrong), (2, 5, 4), "u1")
+    with pytest.raises(InputError, match=r"a\.toy asks for more memory than is free.*close") as why:
+        pixels[0]
+    assert isinstance(why.value, MemoryError)  # smaller tiles are tried then
+
+
 class Lazy:
     """A plane that turns out to be smaller than it says."""
 

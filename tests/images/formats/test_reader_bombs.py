@@ -17,6 +17,7 @@ from .bombs import BOMBS
 MOST, SECONDS = 96e6, 3
 """A quarter of what a bomb unpacks to."""
 NEEDS = {".h5": "h5py", ".dcm": "pydicom", ".nii": "nibabel", ".fits": "astropy", ".nrrd": "nrrd"}
+NEEDS[".ser"] = "rsciio"
 HARMLESS = ("x.mrc.gz", "x.nii.gz", "x.nrrd", "x.fits.gz", "lzma.tif")
 """What is behind the pixels is not looked at."""
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")

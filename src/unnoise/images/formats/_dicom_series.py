@@ -21,6 +21,7 @@ TAGS = (
     "Columns",
     "SamplesPerPixel",
     "BitsAllocated",
+    "BitsStored",
     "NumberOfFrames",
     "PhotometricInterpretation",
     "ImageOrientationPatient",
@@ -37,7 +38,17 @@ TAGS = (
     "PixelRepresentation",
 )
 """What is read of every file of a folder."""
-ALIKE = ("SeriesInstanceUID", "Rows", "Columns", "SamplesPerPixel", "BitsAllocated")
+ALIKE = (
+    "SeriesInstanceUID",
+    "Rows",
+    "Columns",
+    "SamplesPerPixel",
+    "BitsAllocated",
+    "BitsStored",
+    "PixelRepresentation",
+    "PhotometricInterpretation",
+)
+"""What files of one volume share: their planes, and what the numbers of their pixels mean."""
 CONTRAST = ("EchoTime", "DiffusionBValue", "FlipAngle", "ImageType")
 """What makes pictures of one place other pictures, and not later ones."""
 INFLATED, MOST_INFLATED = 2**24, 50
@@ -72,6 +83,14 @@ def header(path: Path, **options: Any) -> Any:
     """All of a file but its pixels."""
     check_deflated(path)
     return needs("pydicom", "formats").dcmread(path, stop_before_pixels=True, **options)
+
+
+def floats(path: Path) -> str:
+    """The element of a file with pixels that are no integers, or ""."""
+    names = ("FloatPixelData", "DoubleFloatPixelData")
+    # Of long elements but the names are read.
+    found = needs("pydicom", "formats").dcmread(path, specific_tags=list(names), defer_size=1024)
+    return next((name for name in names if name in found), "")
 
 
 def check_deflated(path: Path) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from unnoise.errors import InputError
 from unnoise.images.formats import _stored
-from unnoise.images.formats.reader import needs
+from unnoise.images.formats.reader import check_room, needs
 
 BLOCK, MOST_BLOCKS = 2880, 20_000
 """Bytes of a block, and blocks of all headers together."""
@@ -22,6 +22,8 @@ OTHER_PACKERS = (b"PK\3\4", b"\xfd7zX", b"\x1f\x9d")
 """What astropy would unpack at once."""
 MOST_EXPANSION, SMALL = 1032, 2**28
 """Bytes that a byte becomes at most, and bytes that need no closer look."""
+MOST_PIXELS = 4096
+"""Pixels that a byte of a tile becomes at most; HCOMPRESS has no such bound for a constant one."""
 COLUMNS = ("COMPRESSED_DATA", "GZIP_COMPRESSED_DATA")
 
 
@@ -58,22 +60,33 @@ class _Packed(gzip.GzipFile):
 
 
 def check_tiles(path: Path, number: int) -> None:
-    """Refuse gzipped tiles that unpack to more than their pixels; most are too small for that.
+    """Refuse tiles that cannot be unpacked, or to more than their pixels if they are gzipped.
 
     Raises
     ------
     ValueError
+        If the tiles are larger than the file can hold, or hold more than the header says.
+    InputError
+        If there is less free memory than a tile takes.
     """
     fits = needs("astropy.io.fits", "formats")
     with fits.open(path, memmap=True, disable_image_compression=True) as hdus:
         table = hdus[number]
         header, start = table.header, int(table.fileinfo()["datLoc"])
+        packer = str(header.get("ZCMPTYPE", ""))
         # Tiles that another way did not fit are packed by gzip too.
-        columns = COLUMNS[not str(header.get("ZCMPTYPE", "")).startswith("GZIP") :]
+        columns = COLUMNS[not packer.startswith("GZIP") :]
         names = [name for name in columns if name in table.columns.names]
         kind = table.columns.dtype.newbyteorder(">")
-    tile = [int(header.get(f"ZTILE{i + 1}", 1)) for i in range(int(header["ZNAXIS"]))]
-    most = math.prod(tile) * 8
+    axes = range(1, int(header["ZNAXIS"]) + 1)
+    sides = {n: int(header[f"ZNAXIS{n}"]) for n in axes}
+    # At the edge of the picture tiles end with it; by default they are rows.
+    tile = [min(int(header.get(f"ZTILE{n}", sides[n] if n == 1 else 1)), sides[n]) for n in axes]
+    pixels, size = math.prod(tile), path.stat().st_size
+    if pixels > MOST_PIXELS * size and not packer.startswith("HCOMPRESS"):
+        raise ValueError(f"a tile of {pixels} pixels cannot be in {size} bytes")
+    most = pixels * 8
+    check_room(path, most, "the pixels of one tile")
     heap = start + int(header.get("THEAP", header["NAXIS1"] * header["NAXIS2"]))
     rows = np.memmap(path, kind, "r", start, (int(header["NAXIS2"]),))
     with open(path, "rb") as file:

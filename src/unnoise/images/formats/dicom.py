@@ -22,7 +22,7 @@ from unnoise.images.acquisition import Acquisition
 from unnoise.images.formats import _dicom_series
 from unnoise.images.formats._dicom_series import Frame, Volume
 from unnoise.images.formats.about import About
-from unnoise.images.formats.reader import PlanePixels, needs, reading
+from unnoise.images.formats.reader import PlanePixels, check_room, needs, reading
 from unnoise.images.image import Image, cast
 from unnoise.images.pixel_types import check_pixels
 
@@ -41,6 +41,8 @@ ABOUT = (
 )
 FILMS = ("US", "XA", "RF", "ES", "XC", "GM", "CR", "DX", "IVUS", "OP")
 """Modalities whose files of several frames are films."""
+MOST_OF_RLE = 64
+"""Bytes that one of RLE becomes at most: two of them repeat one 128 times."""
 COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "YBR_PARTIAL_420")
 
 
@@ -59,7 +61,7 @@ def read(path: Path, axes: str | None = None) -> Image:
         _check(path, header)
         colours = int(header.get("SamplesPerPixel", 1))
         plane = (int(header.Rows), int(header.Columns), *((colours,) if colours > 1 else ()))
-        kind = _stored_type(header)
+        kind = _stored_type(path, header)
         _check_size(path, header, kind.itemsize * int(np.prod(plane)))
         volume = _dicom_series.volume(path, header)
         frames, lead = volume.frames, volume.shape
@@ -69,7 +71,7 @@ def read(path: Path, axes: str | None = None) -> Image:
         dtype = kind if colours > 1 else _type(header, lines, kind)
         letters = axes or f"{volume.letters or _letters(header, shape)}{'YXC'[: len(plane)]}"
         letters = ax.check(letters, shape)
-        opened = partial(_opened, frames=frames, lead=lead, dtype=dtype)
+        opened = partial(_opened, frames=frames, lead=lead, stored=kind, dtype=dtype)
         data = PlanePixels(path, "DICOM", opened, shape, dtype, plane=len(plane))
         scale, units = _scale(header, volume)
         files = list(dict.fromkeys(frame.path for frame in frames))
@@ -138,20 +140,23 @@ def _check(path: Path, header: Any) -> None:
 
 
 def _check_size(path: Path, header: Any, plane: int) -> None:
-    """Refuse a file that cannot hold the frames that it promises."""
+    """Refuse a file that cannot hold the frames that it promises, or whose frames memory cannot."""
     size, count = path.stat().st_size, int(header.get("NumberOfFrames", 1) or 1)
     syntax = header.file_meta.TransferSyntaxUID
     packed = syntax.is_encapsulated or syntax.is_deflated
     least = count if packed else plane * count
+    if syntax.name == "RLE Lossless":
+        least = plane * count // MOST_OF_RLE
     half = "422" in header.PhotometricInterpretation and not packed
     if size < (least * 2 // 3 if half else least):
         raise ValueError(f"{least} bytes of pixels should be in this file, which has {size}")
+    check_room(path, plane, "the pixels of one frame")
 
 
-def _stored_type(header: Any) -> np.dtype:
+def _stored_type(path: Path, header: Any) -> np.dtype:
     """Type of the pixels in the file."""
-    if "FloatPixelData" in header or "DoubleFloatPixelData" in header:
-        return np.dtype(np.float64 if "DoubleFloatPixelData" in header else np.float32)
+    if header.BitsAllocated in (32, 64) and (name := _dicom_series.floats(path)):
+        return np.dtype(np.float64 if name == "DoubleFloatPixelData" else np.float32)
     signed = int(header.get("PixelRepresentation", 0))
     return np.dtype(f"{'ui'[signed]}{int(header.BitsAllocated) // 8}")
 
@@ -189,7 +194,12 @@ def _letters(header: Any, shape: tuple[int, ...]) -> str:
 
 @contextmanager
 def _opened(
-    path: Path, *, frames: tuple[Frame, ...], lead: tuple[int, ...], dtype: np.dtype
+    path: Path,
+    *,
+    frames: tuple[Frame, ...],
+    lead: tuple[int, ...],
+    stored: np.dtype,
+    dtype: np.dtype,
 ) -> Iterator[Callable[[tuple[int, ...]], NDArray]]:
     """Reads a frame at a time, each out of its own file."""
     pixels = needs("pydicom.pixels", "formats")
@@ -198,11 +208,13 @@ def _opened(
         frame = frames[int(np.ravel_multi_index(index, lead))] if lead else frames[0]
         with reading(frame.path, "DICOM"), _quiet():
             _dicom_series.check_deflated(frame.path)
-            stored = np.asarray(pixels.pixel_array(frame.path, index=frame.at))
+            found = np.asarray(pixels.pixel_array(frame.path, index=frame.at))
+            if not np.can_cast(found.dtype, stored):  # other numbers would come of them
+                raise ValueError(f"its pixels are {found.dtype}, and not {stored}")
         slope, zero = frame.line
-        if stored.ndim == 3 or (slope, zero) == (1.0, 0.0):
-            return stored
-        return cast(stored * slope + zero, dtype)
+        if found.ndim == 3 or (slope, zero) == (1.0, 0.0):
+            return found
+        return cast(found * slope + zero, dtype)
 
     yield plane
 

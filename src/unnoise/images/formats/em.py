@@ -7,6 +7,7 @@ file is opened.
 from __future__ import annotations
 
 import logging
+import math
 import struct
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -24,7 +25,7 @@ from unnoise.images.formats import _dm_tags
 from unnoise.images.formats._series import Series
 from unnoise.images.formats.about import About
 from unnoise.images.formats.hdf5 import check_file
-from unnoise.images.formats.reader import PlanePixels, needs
+from unnoise.images.formats.reader import PlanePixels, check_room, needs
 from unnoise.images.image import Image
 from unnoise.images.pixel_types import check_pixels
 
@@ -51,6 +52,10 @@ ABOUT = (
 )
 UNITS = {"A": "angstrom", "Å": "angstrom", "um": "µm", "μm": "µm", "<undefined>": ""}
 TIMES = ("s", "ms", "min", "h")
+SERIES_OF_32_BIT, SERIES_OF_SPECTRA = 528, 0x4120
+"""The last version of SER with places of 32 bits, and its type of content that is no pictures."""
+SERIES_BYTES = {1: 1, 2: 2, 3: 4, 4: 1, 5: 2, 6: 4, 7: 4, 8: 8, 9: 8, 10: 16}
+"""Bytes of a pixel by its type in a SER."""
 PLACES = ("nm", "µm", "angstrom", "mm", "m", "pm")
 
 
@@ -112,6 +117,8 @@ def _signals(path: Path) -> Iterator[list[dict[str, Any]]]:
         _dm_tags.check(path)
     elif module == "blockfile":
         _check_blockfile(path)
+    else:
+        _check_series(path)
     logger = logging.getLogger("rsciio")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)
@@ -119,11 +126,6 @@ def _signals(path: Path) -> Iterator[list[dict[str, Any]]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             signals = list(reader.file_reader(str(path), lazy=True, **options))
-    except MemoryError as error:  # SER is read at once, in whatever numbers its header has
-        raise InputError(
-            f"{path} tells of more pixels than memory holds ({error}); it may be damaged: copy or "
-            f"export it again, in another format if it is that large"
-        ) from error
     finally:
         logger.setLevel(level)
     yield signals
@@ -141,6 +143,31 @@ def _check_blockfile(path: Path) -> None:
         start, side, nx, ny = struct.unpack("<12xI4xH2xHH", header)
         if start + nx * ny * (6 + side**2) > path.stat().st_size:
             raise ValueError(f"it tells of {nx} x {ny} pictures that it does not hold")
+
+
+def _check_series(path: Path) -> None:
+    """ValueError where all pictures of a SER lie at one place: 1 MB told of 2 GB.
+
+    RosettaSciIO reads them all at once. Layout of its ``load_ser_file``: where each of them is, and
+    before its pixels their type and sizes.
+    """
+    with path.open("rb") as file:
+
+        def numbers(place: int, form: str) -> tuple[int, ...]:
+            file.seek(place)
+            return struct.unpack(f"<{form}", file.read(struct.calcsize(f"<{form}")))
+
+        version, kind, _, _, count = numbers(4, "H4I")
+        place = "Q" if version > SERIES_OF_32_BIT else "I"
+        (table,) = numbers(22, place)
+        (first,) = numbers(table, place)
+        is_line = kind == SERIES_OF_SPECTRA
+        code, *sides = numbers(first + (20 if is_line else 40), "HI" if is_line else "HII")
+    size = path.stat().st_size
+    if count * math.prod(sides) * SERIES_BYTES.get(code, 1) > size:
+        many = " x ".join(map(str, sides))
+        raise ValueError(f"it tells of {count} pictures of {many} that it does not hold")
+    check_room(path, size)
 
 
 def _letter(axis: Mapping[str, Any]) -> str:

@@ -74,6 +74,16 @@ def picked(count: int, part: Any) -> NDArray[np.intp]:
     return np.asarray(np.arange(count)[part])
 
 
+class TooLarge(InputError, MemoryError):
+    """A file that asks for more memory than there is; whoever halves tiles then may go on.
+
+    Examples
+    --------
+    >>> isinstance(TooLarge("a.tif needs 8 GB"), MemoryError)
+    True
+    """
+
+
 class Pixels:
     """Pixels that are decoded or mapped when needed, and leave in the native byte order.
 
@@ -294,11 +304,18 @@ def reading(path: Path, kind: str) -> Iterator[None]:
     Raises
     ------
     InputError
+        Also where memory is short, as headers may ask for any amount of it.
     """
     try:
         yield
-    except (InputError, MemoryError):
+    except InputError:
         raise
+    except MemoryError as error:
+        reason = f" ({error})" if str(error) else ""
+        raise TooLarge(
+            f"{path} asks for more memory than is free{reason}; close other programs, or copy or "
+            f"export it again if it is not that large"
+        ) from error
     except Exception as error:  # decoders raise anything: struct.error, KeyError, zlib.error, ...
         if isinstance(error, OSError) and error.errno:
             raise InputError(f"{path} cannot be opened: {error.strerror}") from error
