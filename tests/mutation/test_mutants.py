@@ -150,14 +150,14 @@ def ask_again_and_again() -> int:
 
 
 @pytest.mark.parametrize(
-    ("call", "outcome", "limit", "busy"),
+    ("call", "outcome", "limit", "asleep", "busy"),
     [
-        (spin, "no end", 0.2, 1000),
-        (spin_in_a_test, "no end", 1000, 1000),
-        (wait_for_a_child, "no end", 1000, 1000),
-        (ask_again_and_again, "no end", 1000, 0.001),
-        (int, "survived", 1000, 1000),
-        (lambda: 1, "killed", 1000, 1000),
+        (spin, "no end", 0.2, 0.3, 1000),
+        (spin_in_a_test, "no end", 1000, 0.3, 1000),
+        (wait_for_a_child, "no end", 1000, 0.3, 1000),
+        (ask_again_and_again, "no end", 1000, 0.3, 0.001),
+        (int, "survived", 1000, 1000, 1000),  # on a busy machine it may wait for its turn
+        (lambda: 1, "killed", 1000, 1000, 1000),
     ],
 )
 def test_a_mutant_without_an_end_is_ended_with_all_that_it_started(
@@ -166,9 +166,10 @@ def test_a_mutant_without_an_end_is_ended_with_all_that_it_started(
     call: Callable[[], int],
     outcome: str,
     limit: float,
+    asleep: float,
     busy: float,
 ) -> None:
-    monkeypatch.setattr(forks, "ASLEEP", 0.3)
+    monkeypatch.setattr(forks, "ASLEEP", asleep)
     monkeypatch.setattr(forks, "BUSY", busy)
     reading, writing = os.pipe()  # whoever lives keeps its end open
     child = forks.start(call, tmp_path / "out")
