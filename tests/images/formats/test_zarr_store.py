@@ -13,6 +13,7 @@ import zarr
 
 from unnoise.errors import InputError
 from unnoise.images import formats
+from unnoise.images.formats import _zarr_store
 
 from .copies import copy
 from .zarr_stores import ngff, pixels_of
@@ -50,6 +51,22 @@ def test_a_damaged_chunk_is_named(tmp_path: Path, stored: dict[str, Any]) -> Non
         image.data[:, :, 3]
 
 
+def test_a_damaged_chunk_is_known_without_reading_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 65,536 chunks all others are missing, which is legal."""
+    store = {"shape": (4096, 4096), "chunks": (16, 16), "dtype": "uint16", "zarr_format": 2}
+    zarr.create_array(tmp_path / "a.zarr", **store)
+    (tmp_path / "a.zarr" / "200.201").write_bytes(b"damaged")
+    image = formats.open(tmp_path / "a.zarr")
+    reads: list[object] = []
+    read = zarr.Array.__getitem__
+    monkeypatch.setattr(zarr.Array, "__getitem__", lambda a, i: (reads.append(i), read(a, i))[1])
+    with pytest.raises(InputError, match=r"the chunk 200\.201 cannot be decoded"):
+        image.data[3190:3220, 3190:3260]
+    assert len(reads) == 1
+
+
 def test_a_store_that_goes_while_it_is_read_does_not_become_zeros(tmp_path: Path) -> None:
     path = ngff(tmp_path / "a.zarr", pixels_of((3, 20, 20)))
     image = formats.open(path)
@@ -66,6 +83,19 @@ def test_metadata_that_promise_too_much_allocate_nothing(tmp_path: Path) -> None
     assert (image.data[:8, :8] > 0).all()
     with pytest.raises(InputError, match="no space left"):
         formats.create(tmp_path / "b.zarr", image).check()
+
+
+@pytest.mark.parametrize("shards", [(0, 0), (0, 20), (-1, -1), (24, 13)])
+def test_shards_that_hold_no_pixels_or_parts_of_chunks(
+    tmp_path: Path, shards: tuple[int, int]
+) -> None:
+    zarr.create_array(
+        tmp_path / "a.zarr", data=pixels_of((24, 20)), chunks=(12, 20), shards=(24, 20)
+    )
+    grid = {"name": "regular", "configuration": {"chunk_shape": shards}}
+    changed(tmp_path / "a.zarr" / "zarr.json", chunk_grid=grid)
+    with pytest.raises(InputError, match=r"a\.zarr cannot be read as Zarr"):
+        formats.open(tmp_path / "a.zarr")
 
 
 @pytest.mark.parametrize(
@@ -129,6 +159,49 @@ def test_metadata_of_ome_that_name_what_is_not_there(tmp_path: Path) -> None:
         group.attrs.put({"ome": {"multiscales": [{"datasets": datasets}]}})
         with pytest.raises(InputError, match=r"a\.zarr.* (holds no Zarr|cannot be read as Zarr)"):
             formats.open(path)
+
+
+def nested(path: Path, levels: int) -> Path:
+    """Plates in plates, each of which names the next one ten times, and at last an array."""
+    for level in range(levels):
+        group = zarr.open_group(path / "/".join("a" * level), mode="w", zarr_format=2)
+        names = ["a", "/a", "a/"] + ["a"] * 7
+        group.attrs.put({"plate": {"wells": [{"path": name} for name in names]}})
+    zarr.create_array(path / "/".join("a" * levels), data=pixels_of((20, 20)), zarr_format=2)
+    return path
+
+
+def test_plates_in_plates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert formats.numbers(nested(tmp_path / "a.zarr", 3), "all") == [0]
+    with pytest.raises(InputError, match=r"b\.zarr is a Zarr group without an image"):
+        formats.open(nested(tmp_path / "b.zarr", 7))
+    monkeypatch.setattr(_zarr_store, "MOST_GROUPS", 2)
+    with pytest.raises(InputError, match=r"a\.zarr: it has more than 2 groups .*; name one of its"):
+        formats.open(tmp_path / "a.zarr")
+    assert formats.open(tmp_path / "a.zarr" / "a" / "a").shape == (20, 20)
+
+
+def test_an_array_that_is_named_several_times_is_one_image(tmp_path: Path) -> None:
+    path = ngff(tmp_path / "a.zarr", pixels_of((20, 20)), "YX")
+    group = zarr.open_group(path)
+    (one,) = group.attrs["ome"]["multiscales"]
+    group.attrs.put({"ome": {"multiscales": [one] * 5}})
+    assert [image.name for image in formats.open_all([path], series="all")] == ["a.zarr"]
+
+
+@pytest.mark.parametrize("zipped", [False, True])
+def test_metadata_of_too_many_values(tmp_path: Path, zipped: bool) -> None:
+    """A zip file of 24 kB held 8 million, which took 1.1 GB."""
+    path = tmp_path / "a.zarr"
+    zarr.create_array(path, data=pixels_of((20, 20)), zarr_format=2)
+    for count, is_read in ((100_000, True), (1_000_001, False)):
+        (path / ".zattrs").write_text('{"a":[' + "[]," * count + "[]]}")
+        file = shutil.make_archive(str(path), "zip", path) if zipped else path
+        if is_read:
+            assert formats.open(file).shape == (20, 20)
+        else:
+            with pytest.raises(InputError, match=r"a\.zarr.*metadata in \.zattrs .* copy what is"):
+                formats.open(file)
 
 
 def test_a_folder_or_a_zip_file_without_zarr(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from zarr.abc.codec import ArrayArrayCodec, BytesBytesCodec
 from zarr.codecs import ShardingCodec, TransposeCodec
 from zarr.core.codec_pipeline import BatchedCodecPipeline
 
+from unnoise.errors import InputError
 from unnoise.images.formats import _encoded_size
 
 SLACK, FILTERED = 2**16, 16
@@ -32,6 +33,23 @@ LZMA_MEMORY = 2**28
 PICTURES = ("jpeg", "jpeg2k", "htj2k", "jpegxl", "jpegxr", "lerc", "png", "apng", "spng", "webp")
 """Codecs of imagecodecs whose results have a header of their own."""
 MANY, ONE, REST = "many streams", "one stream", "streams, and then anything"
+
+
+class DamagedChunk(Exception):
+    """A chunk that cannot be read, by its key; the cause says why."""
+
+
+class _Pipeline(BatchedCodecPipeline):
+    """Reads chunk by chunk, and tells which one it was that could not be read."""
+
+    async def read_batch(self, batch_info: Any, out: Any, drop_axes: Any = ()) -> Any:
+        batch = list(batch_info)
+        try:
+            return await super().read_batch(batch, out, drop_axes)
+        except (InputError, MemoryError):
+            raise
+        except Exception as error:  # a codec raises anything
+            raise DamagedChunk(batch[0][0].path) from error
 
 
 def bounded(array: Any) -> Any:
@@ -53,7 +71,7 @@ def bounded(array: Any) -> Any:
         codecs: tuple[Any, ...] = (replace(codec, **own),)
     else:
         codecs = _guarded(tuple(inner.codec_pipeline))
-    pipeline = BatchedCodecPipeline.from_codecs(codecs)
+    pipeline = _Pipeline.from_codecs(codecs, batch_size=1)
     object.__setattr__(inner, "codec_pipeline", pipeline)  # a frozen dataclass
     return zarr.Array(inner)
 

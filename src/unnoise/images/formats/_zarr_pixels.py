@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unnoise.errors import InputError, first_line
-from unnoise.images.formats import _zarr_store
+from unnoise.images.formats import _zarr_bounds, _zarr_store
 from unnoise.images.formats.reader import check_room, recent
 
 MOST_COUNTED = 20_000
@@ -110,7 +110,10 @@ class ZarrPixels:
 
     def _explained(self, error: Exception) -> InputError:
         """A sentence that names the chunk."""
-        text = first_line(error)
+        is_known = isinstance(error, _zarr_bounds.DamagedChunk)
+        chunk = f"the chunk {error}" if is_known else "a chunk"
+        cause = error.__cause__
+        text = first_line(cause if is_known and isinstance(cause, Exception) else error)
         try:
             _zarr_store.root(self._path)
         except InputError:
@@ -119,22 +122,9 @@ class ZarrPixels:
                 f"connection, and run again"
             )
         return InputError(
-            f"{self._path}: {self._broken()} cannot be decoded, it may be truncated or damaged "
-            f"({text}); copy or export it again"
+            f"{self._path}: {chunk} cannot be decoded, it may be truncated or damaged ({text}); "
+            f"copy or export it again"
         )
-
-    def _broken(self) -> str:
-        """The first chunk that cannot be read."""
-        grid = [range(0, n, c) for n, c in zip(self.shape, self.chunks, strict=True)]
-        for start in itertools.islice(itertools.product(*grid), MOST_COUNTED):
-            region = tuple(slice(a, a + c) for a, c in zip(start, self.chunks, strict=True))
-            try:
-                self._array[region]
-            except Exception:  # that one
-                at = tuple(a // c for a, c in zip(start, self.chunks, strict=True))
-                key = self._array.metadata.encode_chunk_key(at)
-                return f"the chunk {_zarr_store.joined(self.inner, key)}"
-        return "a chunk"
 
 
 def missing(array: Any) -> int:

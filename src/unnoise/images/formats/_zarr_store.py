@@ -29,7 +29,13 @@ packed already, and those of real images not by as much."""
 MOST_SEEN = 20_000
 """Files that are remembered when an image is opened; that takes 0.1 s."""
 DEPTH = 4
-"""Groups within groups that are searched where no metadata name the images: plates have three."""
+"""Groups within groups that are searched: plates have three."""
+MOST_GROUPS = 100_000
+"""Groups and arrays that are looked at to find the images; a plate of 384 wells with 50 fields each
+has 20,000."""
+MOST_METADATA, MOST_VALUES = 2**26, 2_000_000
+"""Bytes of a file of metadata, and commas and brackets in it, which stand for values that take some
+70 bytes of memory each. 10,000 arrays in one file have 11 MB and 0.4 million of them."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +68,12 @@ class Entry:
     level: int = 0
 
 
+class _Refused(ValueError):
+    """What is no damage, but more than is read, and what to do."""
+
+
 class _Watched(WrapperStore[Any]):
-    """A store in which a chunk is missing only as long as the rest is there.
+    """A store of bounded metadata, where a chunk is missing only as long as the rest is there.
 
     A missing chunk means the fill value. So a folder that is deleted or a server that goes while
     an image is read would leave an image of zeros. In a folder files are refused that are others
@@ -107,6 +117,8 @@ class _Watched(WrapperStore[Any]):
     async def get(self, key: str, prototype: Any, byte_range: Any = None) -> Any:
         value = await self._store.get(key, prototype, byte_range)
         is_chunk = key.rsplit("/", 1)[-1] not in METADATA
+        if value is not None and not is_chunk:
+            _refuse_many(key, value.to_bytes())
         if value is None and is_chunk:
             parts = key.split("/")[:-1]
             folders = ["/".join(parts[:i]) for i in range(len(parts), -1, -1)]
@@ -144,6 +156,22 @@ def _version(path: str | Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_size, found.st_mtime_ns
+
+
+def _refuse_many(key: str, content: bytes) -> None:
+    """Refuse metadata whose values would fill the memory.
+
+    Raises
+    ------
+    _Refused
+    """
+    values = sum(map(content.count, (b",", b"[", b"{")))
+    if len(content) > MOST_METADATA or values > MOST_VALUES:
+        raise _Refused(
+            f"the metadata in {key} have {len(content):,} bytes and about {values:,} values, and "
+            f"no more than {MOST_METADATA:,} and {MOST_VALUES:,} are read; copy what is needed to "
+            f"a store of its own"
+        )
 
 
 def _cut(value: Any, byte_range: Any) -> Any:
@@ -193,7 +221,7 @@ def _store(path: Path) -> tuple[Any, str]:
     if not found:
         raise FileNotFoundError
     inner = min(found, key=lambda name: len(name.parts)).parent
-    return ZipStore(path, mode="r"), "" if inner == PurePosixPath(".") else str(inner)
+    return _Watched(ZipStore(path, mode="r")), "" if inner == PurePosixPath(".") else str(inner)
 
 
 def _opened(store: Any, inner: str) -> Any:
@@ -211,6 +239,8 @@ def _opened(store: Any, inner: str) -> Any:
 def explained(path: Path, error: Exception) -> InputError:
     """A sentence for whatever was raised."""
     text = first_line(error)
+    if isinstance(error, _Refused):
+        return InputError(f"{path}: {text}")
     if isinstance(error, FileNotFoundError):
         return InputError(
             f"{path} holds no Zarr group or array (no {', '.join(MARKERS)}); name the folder that "
@@ -249,7 +279,8 @@ def entries(path: Path, node: Any) -> list[Entry]:
     """
     with quiet():
         try:
-            found = [_of_parent(path, node)] if isinstance(node, zarr.Array) else _images(node, "")
+            is_array = isinstance(node, zarr.Array)
+            found = [_of_parent(path, node)] if is_array else _images(node, "", itertools.count())
         except InputError:
             raise
         except Exception as error:
@@ -289,11 +320,13 @@ def _of_group(group: Any, inner: str) -> list[Entry]:
     attributes = dict(group.attrs)
     ome, version = _ngff.versions(attributes)
     others = {k: v for k, v in attributes.items() if k not in ("ome", *_ngff.DEFINED)}
-    several = list(ome.get("multiscales") or ())
-    levels = [[str(one["path"]) for one in multiscale["datasets"]] for multiscale in several]
+    several: dict[str, Any] = {}  # one of each array, however often it is named
+    for multiscale in ome.get("multiscales") or ():
+        levels = [str(one["path"]) for one in multiscale["datasets"]]
+        several.setdefault(levels[0], multiscale)
     return [
         Entry(
-            joined(inner, levels[i][0]),
+            joined(inner, first),
             inner + (f"#{i}" if len(several) > 1 else ""),
             multiscale,
             ome,
@@ -301,38 +334,39 @@ def _of_group(group: Any, inner: str) -> list[Entry]:
             attributes.get(_ngff.OWN) or {},
             version,
         )
-        for i, multiscale in enumerate(several)
+        for i, (first, multiscale) in enumerate(several.items())
     ]
 
 
-def _images(group: Any, inner: str, depth: int = 0) -> list[Entry]:
+def _images(group: Any, inner: str, looks: Iterator[int], depth: int = 0) -> list[Entry]:
     """All images of a group, in their order."""
     found = _of_group(group, inner)
-    if found:
+    if found or depth == DEPTH:
         return found
     ome, _ = _ngff.versions(dict(group.attrs))
-    names = [one["path"] for one in (ome.get("plate") or {}).get("wells", ())]
+    names: Any = [one["path"] for one in (ome.get("plate") or {}).get("wells", ())]
     names += [one["path"] for one in (ome.get("well") or {}).get("images", ())]
     if "bioformats2raw.layout" in ome:
         own, _ = _ngff.versions(dict(group["OME"].attrs) if "OME" in group else {})
-        names = list(own.get("series") or itertools.takewhile(group.__contains__, _counted()))
+        counted = map(str, range(MOST_GROUPS))  # a server may say of all names that they exist
+        names = own.get("series") or itertools.takewhile(group.__contains__, counted)
+    names = list(dict.fromkeys(joined(*name.split("/")) for name in names))
     if names:
         parts = ((name, group[name]) for name in names)
-    elif depth < DEPTH:
-        parts = ((name, node) for name, node in sorted(group.members(), key=_natural))
     else:
-        return []
+        parts = ((name, node) for name, node in sorted(group.members(), key=_natural))
     for name, node in parts:
+        if next(looks) >= MOST_GROUPS:
+            raise _Refused(
+                f"it has more than {MOST_GROUPS:,} groups and arrays; name one of its groups, such "
+                f"as a well of a plate"
+            )
         at = joined(inner, name)
         if isinstance(node, zarr.Group):
-            found += [] if name == "labels" else _images(node, at, depth + 1)
+            found += [] if name == "labels" else _images(node, at, looks, depth + 1)
         elif node.ndim >= 2:
             found.append(_bare(at, node))
     return found
-
-
-def _counted() -> Iterator[str]:
-    return map(str, itertools.count())
 
 
 def _natural(member: tuple[str, Any]) -> tuple[int, str]:
@@ -358,6 +392,6 @@ def array(node: Any, entry: Entry, path: Path) -> Any:
             raise explained(path / entry.array, error) from error
     if not isinstance(found, zarr.Array):
         raise explained(path / entry.array, FileNotFoundError())
-    if not all(found.chunks):
+    if not all((*found.chunks, *(found.shards or ()))):
         raise explained(path / entry.array, ValueError("its chunks hold no pixels"))
     return _zarr_bounds.bounded(found)
