@@ -188,6 +188,23 @@ def test_positions_of_a_plate_and_of_bioformats2raw_are_series(
     assert [image.metadata["title"] for image in images] == ["2", "0"]
 
 
+def test_a_plate_is_looked_through_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not again for each of its images; but again when it is opened anew."""
+    plate = zarr.open_group(tmp_path / "p.zarr", zarr_format=2)
+    for number in range(6):
+        plate.create_array(str(number), data=pixels_of((20, 20)))
+    looks: list[object] = []
+    look = zarr.Group.members
+    monkeypatch.setattr(zarr.Group, "members", lambda group: (looks.append(group), look(group))[1])
+    assert len(formats.open_all([tmp_path / "p.zarr"])) == 6
+    assert len(looks) == 1
+    plate.create_array("6", data=pixels_of((20, 20)))
+    assert len(formats.open_all([tmp_path / "p.zarr"])) == 7
+    np.testing.assert_array_equal(
+        formats.open(tmp_path / "p.zarr", series=6).read()[0, 0, 0, 0], pixels_of((20, 20))
+    )
+
+
 def test_labels_are_refused_like_other_label_images(tmp_path: Path) -> None:
     path = ngff(tmp_path / "a.zarr", pixels_of((20, 20)), "YX", attributes={"image-label": {}})
     with pytest.raises(InputError, match="labels of another image"):

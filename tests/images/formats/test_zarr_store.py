@@ -189,6 +189,18 @@ def test_an_array_that_is_named_several_times_is_one_image(tmp_path: Path) -> No
     assert [image.name for image in formats.open_all([path], series="all")] == ["a.zarr"]
 
 
+def test_levels_that_are_named_several_times_are_opened_once(tmp_path: Path) -> None:
+    path = ngff(tmp_path / "a.zarr", pixels_of((20, 20)), "YX", levels=2)
+    group = zarr.open_group(path)
+    (one,) = group.attrs["ome"]["multiscales"]
+    more = one["datasets"][1:]
+    group.attrs.put({"ome": {"multiscales": [one | {"datasets": one["datasets"] + more * 99}]}})
+    assert [copy.shape for copy in formats.smaller(formats.open(path))] == [(10, 10)]
+    aliases = [more[0] | {"path": "/" * i + "1"} for i in range(99)]
+    group.attrs.put({"ome": {"multiscales": [one | {"datasets": one["datasets"] + aliases}]}})
+    assert len(formats.smaller(formats.open(path))) == 64
+
+
 @pytest.mark.parametrize("zipped", [False, True])
 def test_metadata_of_too_many_values(tmp_path: Path, zipped: bool) -> None:
     """A zip file of 24 kB held 8 million, which took 1.1 GB."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from unnoise.errors import InputError, expect
 from unnoise.images.file_version import FileVersion, version_of
-from unnoise.images.formats import sequences, urls
+from unnoise.images.formats import listing, sequences, urls
 from unnoise.images.formats.content import format_within
 from unnoise.images.formats.places import (
     as_sequence,
@@ -121,6 +121,7 @@ def open(
     return _noted(replace(image, path=where, version=version), note)
 
 
+@listing.once()
 def open_all(
     paths: Iterable[str | os.PathLike[str]],
     *,

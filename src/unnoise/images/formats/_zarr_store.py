@@ -30,7 +30,7 @@ MOST_SEEN = 20_000
 """Files that are remembered when an image is opened; that takes 0.1 s."""
 DEPTH = 4
 """Groups within groups that are searched: plates have three."""
-MOST_GROUPS = 100_000
+MOST_GROUPS = 50_000
 """Groups and arrays that are looked at to find the images; a plate of 384 wells with 50 fields each
 has 20,000."""
 MOST_METADATA, MOST_VALUES = 2**26, 2_000_000
@@ -88,10 +88,10 @@ class _Watched(WrapperStore[Any]):
         """Remember the files of an array, some thousands at most, so that no later one counts."""
         if not isinstance(self._store, LocalStore):
             return
-        folders = [inner]
-        while folders and len(self._seen) < MOST_SEEN:
+        folders, most = [inner], len(self._seen) + MOST_SEEN
+        while folders and len(self._seen) < most:
             folder = folders.pop()
-            left = MOST_SEEN - len(self._seen)
+            left = most - len(self._seen)
             for one in itertools.islice(os.scandir(self._store.root / folder), left):
                 key = joined(folder, one.name)
                 if one.is_dir(follow_symlinks=False):
@@ -280,7 +280,7 @@ def entries(path: Path, node: Any) -> list[Entry]:
     with quiet():
         try:
             is_array = isinstance(node, zarr.Array)
-            found = [_of_parent(path, node)] if is_array else _images(node, "", itertools.count())
+            found = [_of_parent(path, node)] if is_array else _images(node, "", [MOST_GROUPS])
         except InputError:
             raise
         except Exception as error:
@@ -338,8 +338,8 @@ def _of_group(group: Any, inner: str) -> list[Entry]:
     ]
 
 
-def _images(group: Any, inner: str, looks: Iterator[int], depth: int = 0) -> list[Entry]:
-    """All images of a group, in their order."""
+def _images(group: Any, inner: str, left: list[int], depth: int = 0) -> list[Entry]:
+    """All images of a group, in their order; `left` is how many more nodes are looked at."""
     found = _of_group(group, inner)
     if found or depth == DEPTH:
         return found
@@ -351,19 +351,17 @@ def _images(group: Any, inner: str, looks: Iterator[int], depth: int = 0) -> lis
         counted = map(str, range(MOST_GROUPS))  # a server may say of all names that they exist
         names = own.get("series") or itertools.takewhile(group.__contains__, counted)
     names = list(dict.fromkeys(joined(*name.split("/")) for name in names))
-    if names:
-        parts = ((name, group[name]) for name in names)
-    else:
-        parts = ((name, node) for name, node in sorted(group.members(), key=_natural))
-    for name, node in parts:
-        if next(looks) >= MOST_GROUPS:
-            raise _Refused(
-                f"it has more than {MOST_GROUPS:,} groups and arrays; name one of its groups, such "
-                f"as a well of a plate"
-            )
+    parts = [] if names else sorted(group.members(), key=_natural)
+    left[0] -= len(names or parts)
+    if left[0] < 0:
+        raise _Refused(
+            f"it has more than {MOST_GROUPS:,} groups and arrays; name one of its groups, such as "
+            f"a well of a plate"
+        )
+    for name, node in ((name, group[name]) for name in names) if names else parts:
         at = joined(inner, name)
         if isinstance(node, zarr.Group):
-            found += [] if name == "labels" else _images(node, at, looks, depth + 1)
+            found += [] if name == "labels" else _images(node, at, left, depth + 1)
         elif node.ndim >= 2:
             found.append(_bare(at, node))
     return found

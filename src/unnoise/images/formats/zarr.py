@@ -12,7 +12,7 @@ import numpy as np
 from unnoise.errors import AxesError, InputError
 from unnoise.images import arrays
 from unnoise.images.acquisition import Acquisition
-from unnoise.images.formats import _ngff, _zarr_pixels, _zarr_store
+from unnoise.images.formats import _ngff, _zarr_pixels, _zarr_store, listing
 from unnoise.images.formats._zarr_writing import compressions, lost, prepare, storage_of
 from unnoise.images.formats.about import About
 from unnoise.images.image import ArrayLike, Image
@@ -32,6 +32,8 @@ ABOUT = (
 )
 folders = True
 """An image is a folder, or a zip file."""
+MOST_LEVELS = 64
+"""Smaller copies of an image that are looked at: each has half the pixels of the one before."""
 __all__ = ["ABOUT", "compressions", "folders", "lost", "numbers", "prepare", "read", "smaller"]
 
 
@@ -45,8 +47,7 @@ def read(path: Path, axes: str | None = None, series: int | None = None) -> Imag
     AxesError
         If the axes are ambiguous or do not fit.
     """
-    node = _zarr_store.root(path)
-    found = _zarr_store.entries(path, node)
+    node, found = _listed(path)
     notes: list[str] = []
     if series is None:
         chosen = _chosen(path, node, found)
@@ -98,8 +99,7 @@ def numbers(path: Path, series: str | int | None = None) -> tuple[list[int], str
     """
     if isinstance(series, int):
         return [series], ""
-    node = _zarr_store.root(path)
-    found = _zarr_store.entries(path, node)
+    node, found = _listed(path)
     if series == "all" or len(found) == 1:
         return list(range(len(found))), ""
     chosen = _chosen(path, node, found)
@@ -117,16 +117,27 @@ def smaller(image: Image) -> list[ArrayLike]:
     path, data = image.path, image.data
     if path is None or not isinstance(data, _zarr_pixels.ZarrPixels):
         return []
-    node = _zarr_store.root(path)
-    whole = [e for e in _zarr_store.entries(path, node) if e.array == data.inner and not e.level]
+    node, known = _listed(path)
+    whole = [e for e in known if e.array == data.inner and not e.level]
     found: list[ArrayLike] = []
     for entry in whole[:1]:
         first, *names = [str(d["path"]) for d in entry.multiscale.get("datasets", ({"path": ""},))]
         group = entry.array.removesuffix(first)
-        for name in names if entry.array else ():
+        for name in list(dict.fromkeys(names))[:MOST_LEVELS] if entry.array else ():
             inner = _zarr_store.joined(group, name)
             array = _zarr_store.array(node, replace(entry, array=inner), path)
             found.append(_zarr_pixels.ZarrPixels(path, inner, array))
+    return found
+
+
+def _listed(path: Path) -> tuple[Any, list[_zarr_store.Entry]]:
+    """The outermost group or array, and the images in it."""
+
+    def look() -> tuple[Any, list[_zarr_store.Entry]]:
+        node = _zarr_store.root(path)
+        return node, _zarr_store.entries(path, node)
+
+    found: tuple[Any, list[_zarr_store.Entry]] = listing.listed(path, look)
     return found
 
 
@@ -142,7 +153,7 @@ def _chosen(path: Path, node: Any, found: list[_zarr_store.Entry]) -> list[int]:
 
 def _others(found: list[_zarr_store.Entry], used: list[int]) -> list[str]:
     """A sentence about the images that are not used, if there are any."""
-    left = [i for i in range(len(found)) if i not in used]
+    left = sorted({*range(len(found))} - {*used})
     if not left:
         return []
     names = [f"series {i} ({found[i].name})" for i in left]
