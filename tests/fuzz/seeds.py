@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import json
 import re
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -20,8 +21,9 @@ import unnoise
 from unnoise.config.config import Config
 from unnoise.errors import UnnoiseError
 from unnoise.images import formats
+from unnoise.images.levels import Level
 from unnoise.models import folder as model_folder
-from unnoise.models.model import Model
+from unnoise.models.model import EnsembleMember, Model
 
 from . import json_changes
 from .own_folder import folder
@@ -82,15 +84,31 @@ def settings() -> list[bytes]:
 
 @cache
 def models() -> tuple[list[bytes], bytes]:
-    """Small settings of models, with one of their parts each; the weights of the last one."""
+    """Small settings of models, with one of their parts each; the weights of the last one.
+
+    That is a mean of two for each of two groups, whose weights have those of the others in them.
+    """
     noisy = np.random.default_rng(0).normal(size=(32, 32))
     filtered = _values(unnoise.train(noisy, method="gaussian"))
-    net = _values(tiny.untrained(noisy, tiny.two_steps("n2v", "net.filters=1"))[0])
+    one = tiny.untrained(noisy, tiny.two_steps("n2v", "net.filters=1"))[0]
+    net = _values(one)
     found = [{k: v for k, v in filtered.items() if k not in PARTS_OF_MODELS}]
     found += [found[0] | {k: filtered[k]} for k in PARTS_OF_MODELS if k in filtered]
     found += [net, {k: v for k, v in net.items() if k not in PARTS_OF_MODELS}]
     short = {k: net["config"]["net"][k] for k in ("depth", "filters")}
     found[-1]["config"] = {"method": "n2v", "ndim": 2, "net": short}
+    own = [replace(one, weights={k: w.clone() for k, w in one.weights.items()}) for _ in range(4)]
+    level = Level((0.0,), (1.0,))
+    two, other = (
+        replace(a, second=EnsembleMember(b, 0.5), level=level) for a, b in (own[:2], own[2:])
+    )
+    several = _values(replace(two, others=(other,)))
+    members = [several, several["second"], *several["others"], several["others"][0]["second"]]
+    for member in members:
+        member["config"] = found[-1]["config"]
+        for part in {*PARTS_OF_MODELS} - {"level"}:
+            member.pop(part, None)
+    found += [{k: v for k, v in several.items() if k not in ("others", "level")}, several]
     place = folder() / "model-of-seeds" / model_folder.WEIGHTS
     return _texts([_thinned(values) for values in found]), place.read_bytes()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -216,6 +217,64 @@ def test_two_models_are_for_the_same_channels_and_units(of_two: Model) -> None:
         assert "two models" in fault(replace(of_two, second=EnsembleMember(other, 0.5)))
 
 
+LEVEL = Level((1.0, 2.0), (1.0, 1.0))
+
+
+def own(model: Model) -> Model:
+    """The same with weights of its own, as a file needs them."""
+    return replace(model, weights={name: w.clone() for name, w in model.weights.items()})
+
+
+@pytest.mark.parametrize("name", ["second", "others"])
+@pytest.mark.parametrize("value", [0.0, [[0.0, 0.0]], [], [0.0]])
+def test_all_members_are_looked_at(of_two: Model, tmp_path: Path, name: str, value: Any) -> None:
+    """Of a mean of two for each of two groups; a mean of 0.0 was a `TypeError`."""
+    two, other = (
+        replace(own(of_two), second=EnsembleMember(own(of_two), 0.5), level=LEVEL) for _ in "ab"
+    )
+    place = tmp_path / "m"
+    folder.save(place, replace(two, others=(other,)))
+    assert len(unnoise.load(place).levels[1].members) == 2
+    keys = ("second",) if name == "second" else ("others", 0, "second")
+    edit(place, *keys, "mean", value=value)
+    assert_refused(place)
+
+
+def test_a_check_that_fails_is_a_damaged_folder(
+    broken: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder, "fault", lambda model: len(model))
+    assert_refused(broken, "no len")
+
+
+def test_a_net_for_each_channel_is_not_made_before_weights_are_counted(of_two: Model) -> None:
+    """150 channels of 1.7 kB took 6.9 s."""
+    settings = two_steps("n2v", "net.channels=separate", "net.depth=6", "net.filters=1")
+    right, _ = untrained(np.stack([X, 2 * X]), settings, "CYX")
+    assert fault(right) == ""
+    assert "do not fit the net" in fault(replace(right, channels=(0,)))
+    n = 300
+    affine = ChannelStatistics(np.zeros(n), np.ones(n))
+    many = replace(right, channels=tuple(range(n)), affine=affine, noise=None, record=None)
+    started = time.process_time()
+    assert "do not fit the net" in fault(many)
+    assert time.process_time() - started < 3
+
+
+def test_weights_of_many_groups_are_found_at_once(of_two: Model, tmp_path: Path) -> None:
+    """Each group looked through the weights of all: some hundred kB took seconds and more."""
+    first, *others = (replace(own(of_two), level=LEVEL) for _ in "abc")
+    place = tmp_path / "m"
+    folder.save(place, replace(first, others=tuple(others)))
+    found = unnoise.load(place)
+    assert len(found.levels) == 3
+    for part in found.levels:
+        assert set(part.weights) == set(of_two.weights)
+    weights = load_file(place / WEIGHTS)
+    save_file({k.replace("others.2.", "others.."): w for k, w in weights.items()}, place / WEIGHTS)
+    assert_refused(place, "do not fit the net")
+
+
 def test_names_of_weights_are_those_of_the_net(broken: Path) -> None:
     weights = load_file(broken / WEIGHTS)
     for changed in ({**weights, "more": torch.zeros(2)}, dict(list(weights.items())[1:]), {}):
@@ -247,8 +306,7 @@ def test_all_groups_are_looked_at(
     of_two: Model, mean: Any, level: tuple[float, ...] | None, words: str
 ) -> None:
     """What is wrong is in the last of three."""
-    own = Level((1.0, 2.0), (1.0, 1.0))
-    right = replace(of_two, level=own)
+    right = replace(of_two, level=LEVEL)
     last = replace(
         of_two,
         affine=replace(of_two.affine, mean=np.array(mean)),

@@ -314,12 +314,13 @@ def load(folder: str | os.PathLike[str]) -> Model:
             raise ModelError(f"{place} was written by a newer unnoise; update unnoise to read it")
         values = upgraded(values)
         weights = deserialize(files[WEIGHTS])
-        own = {k: w for k, w in weights.items() if not k.startswith(OTHERS)}
+        groups = _by_group(weights)
         others = tuple(
-            _whole_model(other, _of_group(weights, i))
+            _whole_model(other, groups.get(f"{OTHERS}{i}.", {}))
             for i, other in enumerate(values.get("others", ()), 1)
         )
-        model = replace(_whole_model(values, own), others=others)
+        model = replace(_whole_model(values, groups.get("", {})), others=others)
+        found = fault(model)
     except ModelError:
         raise
     except (
@@ -335,7 +336,6 @@ def load(folder: str | os.PathLike[str]) -> Model:
         RuntimeError,
     ) as error:
         raise _damaged(place, first_line(error)) from error
-    found = fault(model)
     if found:
         raise _damaged(place, found)
     return model
@@ -347,10 +347,13 @@ def _damaged(place: Path, why: str) -> ModelError:
     )
 
 
-def _of_group(weights: Mapping[str, Tensor], i: int) -> dict[str, Tensor]:
-    """The weights of one of the other groups, under their own names."""
-    start = f"{OTHERS}{i}."
-    return {k.removeprefix(start): w for k, w in weights.items() if k.startswith(start)}
+def _by_group(weights: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """The weights of each group under their own names, by what stands before those."""
+    found: dict[str, dict[str, Tensor]] = {}
+    for name, weight in weights.items():
+        parts = name.split(".", 2) if name.startswith(OTHERS) else [name]
+        found.setdefault(name.removesuffix(parts[-1]), {})[parts[-1]] = weight
+    return found
 
 
 def load_state(folder: str | os.PathLike[str]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -17,7 +18,8 @@ LARGEST_PATCH = 2**16
 
 def fault(model: Model) -> str:
     """What is wrong with a model of a folder, in a few words; nothing for a whole one."""
-    if any(np.ndim(part.affine.mean) != 1 for part in model.levels):
+    members = [member for part in model.levels for member, _ in part.members]
+    if any(np.ndim(member.affine.mean) != 1 for member in members):
         return "mean must be a list of numbers"
     for part in model.levels:
         if part.n_channels != model.n_channels or (model.others and part.level is None):
@@ -80,6 +82,11 @@ def _are_statistics(found: ChannelStatistics, n: int) -> bool:
 
 def _fault_of_weights(model: Model, weights: Mapping[str, Tensor]) -> str:
     """Names, shapes and types are compared with an empty net, so that no false size is made."""
+    if model.config.net is not None and model.config.net.channels == "separate":
+        # A net for each of thousands of channels takes long to make, without memory too.
+        one = empty_net(replace(model, channels=model.channels[:1])).state_dict()
+        if len(weights) != len(model.channels) * len(one):
+            return "the weights do not fit the net that config.yaml describes"
     wanted = empty_net(model).state_dict()
     if set(weights) != set(wanted):
         return "the weights do not fit the net that config.yaml describes"
