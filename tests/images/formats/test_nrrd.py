@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
+import os
+import time
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -122,3 +125,81 @@ def test_a_header_that_promises_a_trillion_pixels_costs_nothing(tmp_path: Path) 
     assert "10000 x 10000 x 10000" in refusal(path)
     assert tracemalloc.get_traced_memory()[1] < 1e7
     tracemalloc.stop()
+
+
+HEADER = b"NRRD0004\ntype: uint8\ndimension: 2\nsizes: 8 8\n"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "raw"])
+def test_a_second_name_of_the_pixels_leads_nowhere(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "secret.txt").write_text("42 " * 64)
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/ok.txt").write_text("1 " * 64)
+    own, other = b"ok.txt", os.fsencode(tmp_path / "secret.txt")
+    for first, second in ((own, other), (other, own)):
+        names = b"data file: %b\ndatafile: %b\n\n" % (first, second)
+        header = HEADER + b"encoding: " + encoding.encode() + b"\n" + names
+        (tmp_path / "in/a.nhdr").write_bytes(header)
+        assert "data file and datafile" in refusal(tmp_path / "in/a.nhdr")
+    for name in (b"data file", b"datafile"):
+        header = HEADER + b"encoding: ascii\n" + name + b": ok.txt\n\n"
+        (tmp_path / "in/a.nhdr").write_bytes(header)
+        assert (formats.open(tmp_path / "in/a.nhdr").data[...] == 1).all()
+
+
+def test_what_lies_before_the_pixels_is_left_out(tmp_path: Path) -> None:
+    pixels = pixels_of((8, 8), "uint8")
+    text = " ".join(map(str, pixels.ravel())).encode()
+    for encoding, content in ((b"raw", pixels.tobytes()), (b"text", text)):
+        for lines, skip in ((b"line skip", b"byte skip"), (b"lineskip", b"byteskip")):
+            fields = b"encoding: %b\n%b: 2\n%b: 3\n\n" % (encoding, lines, skip)
+            (tmp_path / "a.nrrd").write_bytes(HEADER + fields + b"one\n\n---" + content)
+            np.testing.assert_array_equal(formats.open(tmp_path / "a.nrrd").data[...], pixels)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [b"encoding: raw\nline skip: 900000000\n\n", b"encoding: bzip2\nbyte skip: 900000000\n\n"],
+)
+def test_long_ways_to_the_pixels_are_not_gone(tmp_path: Path, fields: bytes) -> None:
+    packed = bz2.compress(bytes(45_000_000)) * 20 + bz2.compress(bytes(64))
+    (tmp_path / "a.nrrd").write_bytes(HEADER + fields + packed)
+    start = time.process_time()
+    assert "900000000" in refusal(tmp_path / "a.nrrd")
+    assert time.process_time() - start < 1
+
+
+def test_a_header_without_an_end_is_not_read_whole(tmp_path: Path) -> None:
+    (tmp_path / "a.nrrd").write_bytes(b"NRRD0004\n")
+    os.truncate(tmp_path / "a.nrrd", 300_000_000)
+    tracemalloc.start()
+    assert "does not end" in refusal(tmp_path / "a.nrrd")
+    assert tracemalloc.get_traced_memory()[1] < 5e7
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("text", [b"1 " * 63, b"1 " * 40 + b"a " * 60, b""])
+def test_text_of_too_few_numbers_is_refused(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "a.nrrd").write_bytes(HEADER + b"encoding: text\n\n" + text)
+    assert "NRRD" in refusal(tmp_path / "a.nrrd")
+
+
+def test_units_of_space_belong_to_its_axes(tmp_path: Path) -> None:
+    directions = np.array([[0, 0, 0.002], [0, 3.0, 0], [4.0, 0, 0]])
+    header = {"kinds": ["domain"] * 3, "space dimension": 3, "space units": ["um", "um", "mm"]}
+    path = tmp_path / "a.nrrd"
+
+    def known(**more: Any) -> tuple[dict[str, float], dict[str, str]]:
+        image = formats.open(written(path, pixels_of((3, 8, 9)), **header | more))
+        return dict(image.scale), dict(image.units)
+
+    scale, units = known(**{"space directions": directions})
+    assert scale == pytest.approx({"X": 0.002, "Y": 3.0, "Z": 4.0})
+    assert units == {"X": "mm", "Y": "um", "Z": "um"}
+    directions[0, 0] = 1.5  # along both 1.5 µm and 0.002 mm
+    scale, units = known(**{"space directions": directions})
+    assert scale["X"] == pytest.approx(2.5)
+    assert units["X"] == "um"
+    scale, units = known(**{"space directions": directions, "space units": ["um", "um", "s"]})
+    assert set(scale) == {"Y", "Z"}
+    assert known(spacings=[1.0, 2.0, 3.0]) == ({"X": 1.0, "Y": 2.0, "Z": 3.0}, {})

@@ -5,9 +5,9 @@ The definition is at https://teem.sourceforge.net/nrrd/format.html; the fastest 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from unnoise.images.formats.beside import beside
 from unnoise.images.formats.reader import Pixels, needs, reading
 from unnoise.images.image import Image
 from unnoise.images.pixel_types import check_pixels
+from unnoise.images.units import metres, spelled
 
 ABOUT = (
     About(
@@ -39,6 +40,12 @@ BYTES |= {f"int{8 * n}": n for n in (1, 2, 4, 8)}
 """Bytes of integers by their name without a sign."""
 PACKED = {"gzip": ".gz", "gz": ".gz", "bzip2": ".bz2", "bz2": ".bz2"}
 TEXT = ("ascii", "text", "txt")
+SPELLED = ("data file", "line skip", "byte skip")
+"""Fields whose name may also be written without its space."""
+MOST_HEADER = 2**22
+"""Bytes of a header: those of thousands of segments have some hundred thousand."""
+MOST_LINES, MOST_UNPACKED = 2**24, 2**26
+"""Bytes of the lines before pixels, and of what is unpacked before them."""
 PLACED = ("space", "domain")
 """Kinds of axes along which pixels lie beside each other."""
 COLOURS = {"rgb-color": 3, "rgba-color": 4}
@@ -60,9 +67,9 @@ def read(path: Path, axes: str | None = None) -> Image:
     nrrd = needs("nrrd", "formats")
     with reading(path, "NRRD"):
         with open(path, "rb") as file:
-            header = nrrd.read_header(file)
+            header = _one_name_each(nrrd.read_header(_lines(file)))
             start = file.tell()
-        if start >= path.stat().st_size and not {"data file", "datafile"} & set(header):
+        if start >= path.stat().st_size and "data file" not in header:
             raise EOFError("it ends within its header")
         sizes = [int(n) for n in header["sizes"]]
         dtype = _type(header)
@@ -83,6 +90,28 @@ def read(path: Path, axes: str | None = None) -> Image:
             "source": "nrrd", "holds": ["NRRD header"], "files": [path, other] if other else [],
         },
     )  # fmt: skip
+
+
+def _lines(file: IO[bytes]) -> Iterator[bytes]:
+    """Lines of a header, which ends with an empty one: no more of a file without such a line."""
+    left = MOST_HEADER
+    while line := file.readline(left):
+        left -= len(line)
+        if not left:
+            raise ValueError(f"its header does not end within {MOST_HEADER} bytes")
+        yield line
+
+
+def _one_name_each(header: Any) -> dict[str, Any]:
+    """A header whose fields have one spelling, as what is checked must be what is opened."""
+    found = dict(header)
+    for name in SPELLED:
+        other = name.replace(" ", "")
+        if {name, other} <= set(found):
+            raise ValueError(f"its header says twice where its pixels lie: {name} and {other}")
+        if other in found:
+            found[name] = found.pop(other)
+    return found
 
 
 def _type(header: Any) -> np.dtype:
@@ -147,27 +176,44 @@ def _length(direction: Any) -> float:
 def _scale(header: Any, letters: str) -> tuple[dict[str, float], dict[str, str]]:
     """Pixel size and units."""
     count = len(letters)
-    directions = [_length(row) for row in header.get("space directions", ())]
-    sizes = directions or [float(step) for step in header.get("spacings", ())]
-    own = [str(unit) for unit in header.get("units", ())]
     spaces = [str(unit) for unit in header.get("space units", ())]
+    steps = [_step(row, spaces) for row in header.get("space directions", ())]
+    is_directed = bool(steps)
+    if not steps:  # it is not said which axis of space an axis of the image is
+        one = spaces[0] if len(set(spaces)) == 1 else ""
+        steps = [(float(step), one) for step in header.get("spacings", ())]
+    own = [str(unit) for unit in header.get("units", ())]
     anatomic = "mm" if "space" in header else ""  # ITK and 3D Slicer count all spaces in mm
     scale: dict[str, float] = {}
     units: dict[str, str] = {}
     for i, letter in enumerate(reversed(letters)):
-        size = sizes[i] if len(sizes) == count else 0.0
+        size, unit = steps[i] if len(steps) == count else (0.0, "")
         if letter in "TZYX" and 0 < size < np.inf:
             scale[letter] = size
-            unit = own[i] if len(own) == count else ""
-            unit = unit or (spaces[0] if spaces and letter != "T" else "")
-            unit = unit or (anatomic if directions and letter != "T" else "")
+            unit = unit if letter != "T" else ""
+            unit = (own[i] if len(own) == count else "") or unit
+            unit = unit or (anatomic if is_directed and letter != "T" else "")
             units |= {letter: unit} if unit else {}
     return scale, units
 
 
+def _step(direction: Any, spaces: Sequence[str]) -> tuple[float, str]:
+    """The length of a direction and its unit; NaN where the units of space do not add up."""
+    if direction is None or not np.isfinite(direction).all():
+        return float("nan"), ""
+    row = np.asarray(direction, float)
+    used = [unit for unit, part in zip(spaces, row, strict=False) if part]
+    if len({spelled(unit) for unit in used}) > 1:
+        lengths = np.array([metres(unit) for unit in spaces])
+        if len(spaces) != len(row) or not all(map(metres, used)):
+            return float("nan"), ""
+        row = row * lengths / metres(used[0])
+    return _length(row), used[0] if used else ""
+
+
 def _elsewhere(path: Path, header: Any) -> Path | None:
     """The file beside the header that holds the pixels; None where they are behind it."""
-    other = header.get("data file", header.get("datafile"))
+    other = header.get("data file")
     if other is None:
         return None
     if str(other).upper().startswith("LIST") or "%" in str(other):
@@ -180,31 +226,50 @@ def _pixels(path: Path, header: Any, start: int, form: tuple[tuple[int, ...], np
     shape, dtype = form
     encoding = str(header["encoding"]).lower()
     other = _elsewhere(path, header)
-    if encoding in TEXT:
-        return Pixels(lambda: _text(path, shape), shape, dtype)
-    if encoding != "raw" and encoding not in PACKED:
+    if encoding != "raw" and encoding not in (*TEXT, *PACKED):
         raise ValueError(f"its encoding is {encoding}")
     file, at = (path, start) if other is None else (other, 0)
     if not file.exists():
         raise InputError(f"the pixels of {path} lie in {file}, which is missing; copy it too")
-    lines = int(header.get("line skip", header.get("lineskip", 0)))
-    skip = int(header.get("byte skip", header.get("byteskip", 0)))
+    at += _behind(file, at, int(header.get("line skip", 0)))
+    skip, size = int(header.get("byte skip", 0)), file.stat().st_size
     place = _stored.Place(0, shape, dtype)
-    with open(file, "rb") as stream:
-        stream.seek(at)
-        for _ in range(lines):
-            stream.readline()
-        at = stream.tell()
+    if encoding in TEXT:
+        at += max(skip, 0)
+        if 2 * (place.size // dtype.itemsize) - 1 > size - at:  # a digit each, and what parts them
+            raise EOFError(f"{max(size - at, 0)} bytes of text hold fewer pixels than it announces")
+        return Pixels(lambda: _text(path, file, at, shape, dtype), shape, dtype)
     if encoding in PACKED:
+        if skip > MOST_UNPACKED:
+            raise ValueError(f"its pixels begin {skip} bytes behind its header")
         packed = place._replace(offset=max(skip, 0), packed=PACKED[encoding], start=at)
         return _stored.pixels(file, packed, "NRRD")
-    at = file.stat().st_size - place.size if skip < 0 else at + skip
+    at = size - place.size if skip < 0 else at + skip
     if at < 0:
         raise EOFError(f"its pixels need {place.size} bytes")
     return _stored.pixels(file, place._replace(offset=at, packed=""), "NRRD")
 
 
-def _text(path: Path, shape: tuple[int, ...]) -> NDArray:
-    with reading(path, "NRRD"):
-        array: NDArray = needs("nrrd", "formats").read(str(path), index_order="C")[0]
-        return array.reshape(shape)
+def _behind(file: Path, at: int, lines: int) -> int:
+    """Bytes of so many lines from a place on."""
+    if lines < 0:
+        raise ValueError(f"its pixels begin {lines} lines behind its header")
+    if not lines:
+        return 0
+    with open(file, "rb") as stream:
+        stream.seek(at)
+        ends = np.flatnonzero(np.frombuffer(stream.read(MOST_LINES), np.uint8) == ord("\n"))
+    if lines > len(ends):
+        raise EOFError(f"{lines} lines should lie before its pixels, and {len(ends)} were found")
+    return int(ends[lines - 1]) + 1
+
+
+def _text(path: Path, file: Path, at: int, shape: tuple[int, ...], dtype: np.dtype) -> NDArray:
+    """Numbers that are written as text from a place on."""
+    count = int(np.prod(shape, dtype=np.int64))
+    with reading(path, "NRRD"), open(file, "rb") as stream:
+        stream.seek(at)
+        found = np.fromfile(stream, dtype.newbyteorder("="), count, " ")
+        if found.size < count:
+            raise EOFError(f"it has {found.size} numbers of {count}")
+    return found.reshape(shape)
