@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import os
 import re
-import struct
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+from xml.etree import ElementTree
 
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
 from unnoise.errors import InputError
-from unnoise.images.formats import _ome_xml
+from unnoise.images.formats import _ome_xml, _tiff_bounds
 from unnoise.images.formats.beside import check_beside
 
 TIFF = re.compile(r"\.tiff?$", re.IGNORECASE)
@@ -28,8 +28,6 @@ MASK = 4
 """Bit of NewSubfileType: a page that says which pixels of another one count."""
 YCBCR = 6
 """PhotometricInterpretation whose colours may be stored at a quarter of the resolution."""
-MOST_TAGS = 4096
-"""Tags of a page beyond which tifffile takes the list for damaged."""
 EXPANSION = {1: 1, 5: 1400, 8: 1100, 32946: 1100, 32773: 64}
 """How many bytes one compressed byte can become at most, for codecs where that is known."""
 
@@ -64,41 +62,27 @@ def opened(path: Path) -> Iterator[tuple[tifffile.TiffFile, str]]:
     file, which is opened, or in a file of their own, which is not read.
     """
     with tifffile.TiffFile(path) as tif:
-        _check_chain(tif, path)
-        name = _ome_xml.companion(_ome_xml.parse(tif.ome_metadata)) if tif.is_ome else ""
+        root = _checked(tif, path)
+        name = _ome_xml.companion(root)
         other = path.with_name(name) if name else path
         if other == path or not (other.is_file() and TIFF.search(name)):
             found = "lie" if other.is_file() else "lay"
             yield tif, f"its OME metadata {found} in {name}, which is not read" if name else ""
             return
     with tifffile.TiffFile(other) as tif:
-        _check_chain(tif, other)
+        _checked(tif, other)
         yield tif, ""
 
 
-def _check_chain(tif: tifffile.TiffFile, path: Path) -> None:
-    """ValueError where each page names the next one without end: tifffile would follow for ever."""
-    form = tif.tiff
-    seen: set[int] = set()
-    with open(path, "rb") as file:
-        file.seek(4 if form.offsetsize == 4 else 8)
-        at = file.read(form.offsetsize)
-        while len(at) == form.offsetsize:
-            (place,) = struct.unpack(form.offsetformat, at)
-            if place == 0:
-                return
-            if place in seen:
-                raise ValueError(f"its pages lead in a circle, back to that at {place}")
-            seen.add(place)
-            file.seek(place)
-            count = file.read(form.tagnosize)
-            if len(count) < form.tagnosize:
-                return
-            (tags,) = struct.unpack(form.tagnoformat, count)
-            if tags > MOST_TAGS:
-                return
-            # Of a list that reaches beyond the end tifffile takes the last bytes that there are.
-            at = file.read(tags * form.tagsize + form.offsetsize)[-form.offsetsize :]
+def _checked(tif: tifffile.TiffFile, path: Path) -> ElementTree.Element | None:
+    """The document of an OME-TIFF; errors for files that tifffile must not follow."""
+    pages = _tiff_bounds.check_pages(tif, path)
+    root = _ome_xml.parse(tif.ome_metadata) if tif.is_ome else None
+    if root is not None:
+        _tiff_bounds.check_set(root, path, pages)
+    if tif.is_ndtiff:
+        _tiff_bounds.check_index(path)
+    return root
 
 
 def series_of(tif: tifffile.TiffFile, path: Path) -> list[tifffile.TiffPageSeries]:
