@@ -116,7 +116,7 @@ def test_planes_that_are_not_there_take_no_time(
     place = tmp_path / "a.ome.tif"
     path = ome(place, inner, sizes, more) if sizes else ome(place, inner, more=more)
     started = time.process_time()
-    with pytest.raises(InputError, match=f"tell of {MANY}|tell of {MANY + 1}"):
+    with pytest.raises(InputError, match=r"tell of 4000000[0-2] planes"):
         formats.open(path)
     assert time.process_time() - started < 1
 
