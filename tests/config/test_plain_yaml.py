@@ -7,6 +7,7 @@ import time
 import pytest
 import yaml
 
+from unnoise.config import plain_yaml
 from unnoise.config.config import Config
 from unnoise.config.plain_yaml import LONGEST, read_yaml
 from unnoise.errors import InputError
@@ -22,6 +23,16 @@ MERGES = "a: &a {x: 1}\n" + "".join(
 )
 
 
+@pytest.fixture(params=["SafeLoader", "CSafeLoader"])
+def parser(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both parsers that PyYAML may have."""
+    if not hasattr(yaml, request.param):
+        pytest.skip("PyYAML comes without libyaml")
+    loader = plain_yaml._counting(getattr(yaml, request.param))
+    monkeypatch.setattr(plain_yaml, "_Loader", loader)
+
+
+@pytest.mark.usefixtures("parser")
 @pytest.mark.parametrize(
     ("text", "why"),
     [
@@ -38,6 +49,10 @@ MERGES = "a: &a {x: 1}\n" + "".join(
         ("a: " + "9" * 10_000, "not valid YAML"),
         ("{[1]: 2}", "not valid YAML"),
         ("\x00", "not valid YAML"),
+        ("a: !!float ''", "not valid YAML"),
+        ("a: !!int ''", "not valid YAML"),
+        ("a: !!bool x", "not valid YAML"),
+        ("a: !!timestamp x", "not valid YAML"),
     ],
 )
 def test_what_cannot_be_read_is_refused_at_once(text: str, why: str) -> None:
@@ -47,6 +62,32 @@ def test_what_cannot_be_read_is_refused_at_once(text: str, why: str) -> None:
     assert time.monotonic() - started < 20
 
 
+@pytest.mark.usefixtures("parser")
+def test_values_are_counted_as_they_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """600 kB took 6.5 s and 192 MB, as all of them were read first."""
+    monkeypatch.setattr(plain_yaml, "MOST_VALUES", 1000)
+    started = time.process_time()
+    with pytest.raises(InputError, match="the settings hold more than 1,000 values; give fewer"):
+        Config.from_yaml("mask:\n  struct: [" + "1," * 300_000 + "1]\n")
+    assert time.process_time() - started < 1
+    assert read_yaml("[" + "1," * 998 + "1]", "x") == [1] * 999
+    with pytest.raises(InputError):
+        read_yaml("[" + "1," * 999 + "1]", "x")
+
+
+@pytest.mark.usefixtures("parser")
+def test_levels_are_counted_the_same_with_and_without_libyaml() -> None:
+    deepest = plain_yaml.DEEPEST + 1
+    assert str(read_yaml("[" * deepest + "1" + "]" * deepest, "x")).count("[") == deepest
+    with pytest.raises(InputError, match="nested too deeply"):
+        read_yaml("[" * (deepest + 1) + "1" + "]" * (deepest + 1), "x")
+
+
+def test_libyaml_is_used_where_it_is() -> None:
+    assert issubclass(plain_yaml._Loader, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
+@pytest.mark.usefixtures("parser")
 def test_values_are_those_of_yaml() -> None:
     text = yaml.safe_dump(Config().values())
     assert read_yaml(text, "x") == yaml.safe_load(text)
