@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,11 @@ import torch
 from scipy import ndimage
 
 import unnoise
+from tiny import CPU, finish, tiny
 from unnoise.images.image import Image
 from unnoise.noise.excluded_pixels import with_mask
 from unnoise.training.crops import MOST_EXCLUDED, Crops
+from unnoise.training.loop import TrainingRun
 from unnoise.training.plan import plan
 from unnoise.training.start import start
 
@@ -110,3 +113,15 @@ def test_pictures_without_excluded_pixels_train_as_if_none_were_looked_for() -> 
     assert Image.from_array(x).mask is None
     for name, value in weights[0].items():
         assert torch.equal(value, weights[1][name])
+
+
+@pytest.mark.parametrize("padding", [0, np.nan])
+def test_a_validation_passes_over_batches_without_a_measurement(padding: float) -> None:
+    x = scene((64, 64))
+    x[5:] = padding
+    image = with_mask(x, axes="YX")
+    run = TrainingRun([image], plan([image], tiny(steps=1, batch_size=1)), CPU)
+    assert all(len(noisy) for noisy, _, _ in run._held_out)
+    finish(run)
+    assert run.best is not None
+    assert math.isfinite(run.best)

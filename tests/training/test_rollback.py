@@ -98,3 +98,52 @@ def test_states_of_before_have_no_rollbacks() -> None:
     again = spoiled(set())
     again.restore(state)
     assert again.rollbacks == 0
+
+
+def overflowing(at: set[int], rate: float = 1e12, **training: object) -> TrainingRun:
+    """A run some of whose steps leave weights so large that the validation after them overflows."""
+    settings = {"steps": 12, "validate_every": 2, "warmup": 0.0, "precision": "float32"}
+    run = run_of(tiny(**{**settings, **training}), X)
+    left = set(at)
+
+    class Jumping(TrainingRun):
+        @property
+        def learning_rate(self) -> float:
+            return rate if self.step + 1 in left else super().learning_rate
+
+        def advance(self) -> None:
+            super().advance()
+            left.discard(self.step)
+
+    run.__class__ = Jumping
+    return run
+
+
+@pytest.mark.parametrize("at", [2, 6, 12])
+def test_a_validation_without_a_number_is_undone(at: int) -> None:
+    run = overflowing({at})
+    for progress in run:
+        assert all(bool(torch.isfinite(w).all()) for w in run.model().weights.values())
+        if progress.step >= at:
+            assert run.rollbacks == 1
+            again = overflowing(set())
+            again.restore(stored(run.state()))
+            assert same(again.model(), run.model())
+    assert [line["step"] for line in run.history] == [n for n in (2, 4, 6, 8, 10, 12) if n != at]
+    assert all(np.isfinite(line["held_out"]) for line in run.history)
+    assert run.best is not None
+    assert np.isfinite(run.best)
+    assert any("no finite number" in text for text in run.remarks())
+
+
+def test_validations_without_a_number_end_a_run_after_three_times() -> None:
+    run = overflowing({4, 6, 8, 10})
+    with pytest.raises(UnnoiseError, match=r"diverged at step 10, .* 3 times"):
+        finish(run)
+    assert all(bool(torch.isfinite(w).all()) for w in run.model().weights.values())
+
+
+def test_a_run_whose_only_validation_gives_no_number_does_not_end_well() -> None:
+    run = overflowing({4}, steps=4, validate_every=4)
+    with pytest.raises(UnnoiseError, match="diverged at step 4, its last one, before any valid"):
+        finish(run)

@@ -31,7 +31,7 @@ from unnoise.training.progress import Progress
 from unnoise.training.rollback import MOST, SLOWER, diverged, go_back, is_finite, remark
 from unnoise.training.run import Run
 from unnoise.training.saved_state import check_state
-from unnoise.training.schedule import Patience, schedule, standard_error
+from unnoise.training.schedule import Patience, repeats, schedule, standard_error
 
 N_VALIDATIONS = 20
 """Most validations in a run, evenly spaced over its budget."""
@@ -191,10 +191,10 @@ class TrainingRun(Run):
         self.loss = value if self.loss is None else 0.98 * self.loss + 0.02 * value
 
     def _go_back(self) -> None:
-        """Go on from the last good weights at a lower rate, after a step without a number."""
+        """Go on from the last good weights at a lower rate, where a loss is no number."""
         self.rollbacks += 1
-        if self.rollbacks > MOST:
-            raise diverged(self.step, self.learning_rate)
+        if self.rollbacks > MOST or (self.best is None and self.fraction == 1):
+            raise diverged(self.step, self.learning_rate, self.rollbacks - 1)
         self.factor *= SLOWER
         go_back(self.net, self.best_weights, self.average, self._followed, self.optimizer)
 
@@ -226,6 +226,9 @@ class TrainingRun(Run):
         with torch.no_grad():
             torch._foreach_copy_(self._followed, self.average)
         losses, extra = self._held_out_losses()
+        if not bool(losses.isfinite().all()):  # as after such a step
+            self._go_back()
+            return math.nan
         loss, half_width = losses.mean().item(), 1.96 * standard_error(losses, self._repeats)
         kept = self._is_kept(losses)
         if kept:
@@ -295,16 +298,13 @@ class TrainingRun(Run):
             step = self._prepared(patches, generator, torch.device("cpu"))
             noisy, target, weight = step.measured(self.method.validation(step))
             some = weight.flatten(1).any(1)  # patches of hardly any measurement
-            batches.append((step.seen(noisy)[some], target[some], weight[some]))
+            if bool(some.any()):
+                batches.append((step.seen(noisy)[some], target[some], weight[some]))
             count += int((weight > 0).sum()) * len(patches.noisy) // len(weight)
             drawn += 1
             if drawn > 100 and not count:
                 raise InputError("hardly any pixel is a measurement, so there is nothing to learn")
-        # Patches of small images overlap, so their losses are correlated: a mean of n of them has
-        # 1 + (n - 1) rho times the variance, and their spread shows 1 - rho of it (Kish, 1965).
-        n_patches = sum(len(batch[0]) for batch in batches)
-        rho = min(self.crops.overlap(), 0.95)
-        self._repeats = (1 + (n_patches - 1) * rho) / (1 - rho)
+        self._repeats = repeats(sum(len(batch[0]) for batch in batches), self.crops.overlap())
         return batches
 
     def model(self) -> Model:

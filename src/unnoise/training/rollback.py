@@ -1,7 +1,8 @@
-"""A training step that gives no number: found before it reaches the weights, and undone.
+"""A training step or a validation that gives no number: found, and undone.
 
-One batch may hold a pixel far beyond all others, or the rate may be too high for a moment; then
-the run goes on from its last good weights, more slowly, instead of losing hours of work.
+One batch may hold a pixel far beyond all others, or the rate may be too high for a moment: then the
+loss of that step is no number, or only the next held-out loss, of weights far too large. The run
+goes on from its last good weights, more slowly, instead of losing hours of work.
 """
 
 from __future__ import annotations
@@ -60,11 +61,16 @@ def go_back(
             torch._foreach_zero_(tensors)
 
 
-def diverged(step: int, rate: float) -> UnnoiseError:
-    """The error of a run that has gone back often enough."""
+def diverged(step: int, rate: float, times: int) -> UnnoiseError:
+    """The error of a run that has gone back often enough, or at its end has nothing to keep."""
+    tried = (
+        f"though it went back to its last good weights {MOST} times and took a lower learning rate "
+        f"each time"
+        if times >= MOST
+        else "its last one, before any validation gave a finite number"
+    )
     return UnnoiseError(
-        f"the training diverged at step {step}, though it went back to its last good weights "
-        f"{MOST} times and took a lower learning rate each time; look for extreme pixels with "
+        f"the training diverged at step {step}, {tried}; look for extreme pixels with "
         f"unnoise inspect, or try a lower training.learning_rate (now {rate:g})"
     )
 
@@ -73,8 +79,8 @@ def remark(times: int) -> list[str]:
     """What a finished run says of it."""
     if not times:
         return []
-    steps = "a step" if times == 1 else f"{times} steps"
+    which = "a step or validation" if times == 1 else f"{times} steps or validations"
     return [
-        f"{steps} of the training gave no finite number; it went on from its last good weights "
-        f"with a lower learning rate"
+        f"{which} of the training gave no finite number; it went back to its last good weights and "
+        f"a lower learning rate"
     ]

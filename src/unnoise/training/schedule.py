@@ -43,6 +43,16 @@ def standard_error(x: Tensor, repeats: float = 1.0) -> float:
     return (x.std() * math.sqrt(repeats / len(x))).item() if len(x) > 1 else 0.0
 
 
+def repeats(n: int, overlap: float) -> float:
+    """How many losses of `n` patches that share this much of their pixels tell as much as one.
+
+    Patches of small images overlap, so their losses are correlated: a mean of n of them has
+    1 + (n - 1) rho times the variance, and their spread shows 1 - rho of it (Kish, 1965).
+    """
+    rho = min(overlap, 0.95)
+    return (1 + (n - 1) * rho) / (1 - rho)
+
+
 def schedule(fraction: float, warmup: float, shape: str = "cosine") -> float:
     """Factor of the learning rate: a linear rise, then the shape.
 
