@@ -66,13 +66,22 @@ def other_image(work: Work, folder: Path) -> Work:
     return work
 
 
+def other_nodata(work: Work, folder: Path) -> Work:
+    return replace(work, reading=replace(work.reading, nodata=0.0))
+
+
 def other_settings(work: Work, folder: Path) -> Work:
     return replace(work, writing=replace(work.writing, tta=True))
 
 
 @pytest.mark.parametrize(
     ("change", "word"),
-    [(other_model, "model"), (other_image, "image"), (other_settings, "settings")],
+    [
+        (other_model, "model"),
+        (other_image, "image"),
+        (other_settings, "settings"),
+        (other_nodata, "settings"),
+    ],
 )
 def test_pieces_of_something_else_are_refused_with_the_remedy(
     change: Callable[[Work, Path], Work], word: str, work: Work, tmp_path: Path
@@ -105,6 +114,16 @@ def test_another_file_of_the_image_is_another_image_wherever_it_lies(
     else:
         np.save(tmp_path / "plane_0.npy", planes[1])
     with pytest.raises(InputError, match="of another image"):
+        run(work)
+
+
+def test_another_mask_in_the_same_file_is_another_one(work: Work, tmp_path: Path) -> None:
+    np.save(tmp_path / "mask.npy", np.ones((96, 80), np.uint8))
+    work = replace(work, reading=replace(work.reading, mask=str(tmp_path / "mask.npy")))
+    run(work, stop=2)
+    assert isinstance(run(work, stop=1)[0], Message)  # goes on
+    np.save(tmp_path / "mask.npy", np.eye(96, 80, dtype=np.uint8))
+    with pytest.raises(InputError, match="of another mask"):
         run(work)
 
 

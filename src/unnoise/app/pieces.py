@@ -113,20 +113,23 @@ class Work:
 
     def identity(self, image: Image) -> dict[str, str]:
         """What must be the same for whoever goes on, by the word that a message has for it."""
-        kept = {k: v for k, v in self.reading.to_dict().items() if v not in (None, False)}
+        given = self.reading.to_dict().items()
+        kept = {k: v for k, v in given if v is not None and v is not False}  # 0 is a nodata
         kept |= {name: getattr(self.writing, name) for name in ("dtype", "tta", "backend")}
         kept |= {"uncertainty": self.spread is not None, "compress": self.writing.compress}
-        return {
+        files = image.metadata.get("files") or [self.source]
+        own = {
             "model": model_folder.identity(self.model),
-            "image": f"{fingerprint([image])} {_stamp(self.source, image)}",
+            "image": f"{fingerprint([image])} {_stamp(files)}",
             "settings": " ".join(f"{k}={v}" for k, v in sorted(kept.items())),
             "version of unnoise": version("unnoise"),
         }
+        mask = self.reading.mask
+        return own | ({"mask": _stamp([urls.place(mask)])} if mask else {})
 
 
-def _stamp(source: Path, image: Image) -> str:
-    """Sizes and times of all files of an image, of a folder those of all below."""
-    named = image.metadata.get("files") or [source]
+def _stamp(named: Iterable[Path]) -> str:
+    """Sizes and times of all files of an image, of folders those of all below."""
     files = [file for path in named for file in (sorted(below(path)) if path.is_dir() else [path])]
     digest = hashlib.sha256()
     for seen in filter(None, map(FileVersion.of, files)):
