@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import tifffile
 
-from unnoise.app import batch
+from unnoise.app import batch, denoise
 from unnoise.app.denoise import denoise_files
 from unnoise.app.events import Batch, Failed, Judged, Skipped, Warned
 from unnoise.app.files import InputOptions, OutputOptions, ReportOptions
 from unnoise.app.predict import predict_files
 from unnoise.config.config import Config
-from unnoise.errors import InputError
+from unnoise.errors import InputError, UnnoiseError
 
 FILTER = Config(method="gaussian")
 QUIET = ReportOptions(wanted=False)
@@ -127,6 +127,30 @@ def test_what_cannot_be_denoised_is_left_behind_too(tmp_path):
     assert {e.path.name for e in events if isinstance(e, Failed)} == {"flat.tif", "small.tif"}
     assert [p.name for p in (tmp_path / "out").glob("*.tif")] == ["a.tif"]
     assert [line["status"] for line in ledger(tmp_path / "out")] == ["failed", "failed", "done"]
+
+
+@pytest.mark.parametrize("fault", ["changed", "diverged"])
+def test_a_training_that_fails_costs_its_own_image_alone(tmp_path, monkeypatch, fault):
+    place = tmp_path / "in"
+    place.mkdir()
+    for i in range(3):
+        noisy(place / f"a{i}.tif", i)
+
+    def started(images, *more, **own):
+        if images[0].name == "a1.tif" and fault == "diverged":
+            raise UnnoiseError("the training diverged")
+        if images[0].name == "a0.tif" and fault == "changed":
+            noisy(place / "a1.tif", 9)
+        return start(images, *more, **own)
+
+    start = denoise.start
+    monkeypatch.setattr(denoise, "start", started)
+    events = denoised(place, tmp_path / "out", each=True)
+    (failed,) = (e for e in events if isinstance(e, Failed))
+    assert failed.path.name == "a1.tif"
+    assert fault in failed.text
+    assert sorted(p.name for p in (tmp_path / "out").glob("*.tif")) == ["a0.tif", "a2.tif"]
+    assert [line["status"] for line in ledger(tmp_path / "out")] == ["done", "failed", "done"]
 
 
 def test_what_is_wrong_with_all_images_is_an_error(tmp_path):

@@ -19,6 +19,7 @@ from unnoise.app.events import Judged, Predicting
 from unnoise.app.large import Sharing, predict_large
 from unnoise.app.pieces import Work
 from unnoise.errors import InputError
+from unnoise.images.together import read_files
 
 from .piecewise import content, run
 
@@ -121,3 +122,19 @@ def test_dask_is_optional(zarr_work: Work, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(InputError, match=r"unnoise\[dask\]"):
         run(zarr_work, Sharing(dask="local"))
+
+
+def test_a_worker_that_stays_makes_all_pieces_of_a_result_that_is_begun_anew(
+    zarr_work: Work,
+) -> None:
+    work = replace(zarr_work, writing=replace(zarr_work.writing, overwrite=True))
+    for _ in range(2):
+        prepared = work.opened()
+        prepared.prepare()
+        files = read_files(Path(work.model), ("config.yaml", "weights.safetensors"))
+        parcel = dask_cluster.Parcel(work.absolute(), files, None)
+        numbers = list(range(prepared.plan.count))
+        halves = numbers[:3], numbers[3:]
+        made = [n for half in halves for n in dask_cluster._made(list(half), parcel)]
+        assert made == numbers
+        prepared.finish()

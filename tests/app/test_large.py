@@ -8,19 +8,22 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import zarr
 
 from synthetic import photons
-from unnoise.app import pieces
+from unnoise.app import large, pieces
 from unnoise.app.events import Judged, Message
 from unnoise.app.large import Sharing, predict_large
 from unnoise.app.pieces import Work
-from unnoise.errors import InputError, Interrupted
+from unnoise.errors import InputError, Interrupted, NotFiniteError
 from unnoise.images import formats
+from unnoise.images.formats import unfinished
 from unnoise.images.ledger import Ledger
 
 from .piecewise import content, run
@@ -132,6 +135,23 @@ def test_overwriting_goes_on_where_everything_is_the_same(work: Work) -> None:
     run(work, stop=2)
     told = run(work)
     assert isinstance(told[0], Message)
+
+
+def test_of_a_model_that_makes_no_numbers_nothing_is_left(
+    work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_numbers(self: pieces.Pieces, number: int) -> None:
+        raise NotFiniteError("the result is not finite")
+
+    spread = tmp_path / "std.tif"
+    work = replace(work, spread=spread)
+    for place in (work.result, spread):  # laid out as for a model with an uncertainty
+        unfinished.hidden(place).mkdir()
+    prepared = work.opened()
+    monkeypatch.setattr(pieces.Pieces, "plan", SimpleNamespace(count=2), raising=False)
+    with pytest.raises(NotFiniteError):
+        list(large._predicted(prepared, map(partial(no_numbers, prepared), (0, 1))))
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_two_runs_on_one_result_are_refused(work: Work) -> None:

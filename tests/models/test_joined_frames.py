@@ -72,6 +72,18 @@ def test_frames_are_made_as_bright_as_the_centre() -> None:
     assert back[2][0][0] == pytest.approx(1 / lights[3][0][0])
 
 
+@pytest.mark.parametrize("first", [0, 1, 2])
+def test_how_bright_a_frame_is_does_not_depend_on_where_a_run_begins(first: int) -> None:
+    image = Image.from_array(movie(3, 128, np.array([1, 1.3, 2.1])), "TYX")
+
+    def lights(order: list[int]) -> dict[int, object]:
+        around = Surroundings(JoinedFrames("T", 2, matched=True), image, [0])
+        return {t: dict(around.around({**ALL, "T": t})) for t in order}
+
+    order = [*range(first, 3), *range(first)]
+    assert lights(order) == lights([0, 1, 2])
+
+
 def test_still_frames_gain_the_more_the_more_there_are(alone: Model) -> None:
     image = Image.from_array(movie(9), "TYX")
     truth = np.maximum(40 + 15 * smooth((64, 64), 4), 1)

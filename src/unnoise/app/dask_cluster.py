@@ -19,6 +19,9 @@ import torch
 
 from unnoise.app.pieces import Pieces, Work
 from unnoise.errors import InputError, UnnoiseError, first_line
+from unnoise.images.atomic import hidden
+from unnoise.images.file_version import FileVersion
+from unnoise.images.formats import unfinished
 from unnoise.images.together import read_files
 from unnoise.models.folder import CONFIG, WEIGHTS
 
@@ -128,7 +131,7 @@ def _group_size(pieces: int, workers: int, of: Pieces) -> int:
 
 
 _opened: dict[str, tuple[Any, Pieces]] = {}
-"""What this worker has at hand, by the folder of the result."""
+"""What this worker has at hand, by the result and its plan."""
 _one_at_a_time = threading.Lock()
 
 
@@ -139,8 +142,9 @@ def _made(numbers: list[int], parcel: Parcel) -> list[int]:
 
 
 def _pieces(parcel: Parcel) -> Pieces:
-    """Model and image, opened once."""
-    key = str(parcel.work.result)
+    """Model and image, opened once for a result that is begun."""
+    plan = hidden(parcel.work.result) / unfinished.PLAN
+    key = f"{parcel.work.result} {FileVersion.of(plan)}"
     known = _opened.get(key)
     if known is None or known[0] != parcel:
         if parcel.threads is not None:

@@ -31,7 +31,7 @@ from unnoise.app.settings import with_uncertainty
 from unnoise.app.telling import announced, called, facts, reported, shifted_rows, trained
 from unnoise.app.train import planned, planned_as
 from unnoise.config.config import Config
-from unnoise.errors import InputError, NotFiniteError
+from unnoise.errors import InputError, Interrupted, NotFiniteError, UnnoiseError
 from unnoise.images import formats
 from unnoise.images.image import Image
 from unnoise.models import backends
@@ -158,7 +158,14 @@ def denoise_files(
             preview=reporting.preview,
         )
         for group, (choice, model) in plans:
-            stopped = yield from work.denoise(group, choice, model)
+            try:
+                stopped = yield from work.denoise(group, choice, model)
+            except UnnoiseError as error:  # a file is another one by now, or a loss is no number
+                own = work.training and not isinstance(error.__cause__, OSError)
+                if len(plans) == 1 or not own or isinstance(error, Interrupted):
+                    raise
+                yield from (Failed(batch.place(images[i]), str(error)) for i in group)
+                continue
             if stopped:
                 return
         if work.shown is not None:
@@ -196,6 +203,7 @@ class _Batch:
     runs: list[RunFacts] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     saved: bool = False
+    training: bool = False  # when what is wrong concerns no image but those of the group
     problem: InputError | None = None
     """Why the model was not saved, while the results are still to come."""
 
@@ -266,6 +274,7 @@ class _Batch:
         """Train on images and predict them; those whose results are worse go to `dropped`."""
         images, partners = self.pair(group)
         device = select_device(self.device)
+        self.training = True
         yield from announced(images, model, choice, device, partners)
         run = start(images, model, device, partners)
         yield from map(Message, run.notes())
@@ -295,6 +304,7 @@ class _Batch:
                     self.measured += [report for report in found if report.name not in known]
                     self.runs.append(facts(images, final, run.history))
                     self.lines += [line for line in (choice.why, *told) if line]
+            self.training = False
             if save_model and run.fraction == 1:
                 try:
                     over = self.writing.overwrite or self.saved

@@ -222,7 +222,8 @@ def _predicted(pieces: Pieces, made: Iterator[int]) -> Generator[Event]:
             done += 1
             yield Predicting(pieces.work.result, done, total)
     except ModelError:
-        unfinished.remove(pieces.work.result)  # to go on would end the same way
+        for place in filter(None, (pieces.work.result, pieces.work.spread)):
+            unfinished.remove(place)  # to go on would end the same way
         raise
     except InputError as error:
         raise InputError(f"{error}; {_kept(pieces)}") from (error.__cause__ or error)

@@ -128,15 +128,16 @@ class Surroundings:
         """Gain and offset that make another frame as bright as one."""
         if not self.joined.matched:
             return (AS_IS,) * len(self._channels)
-        pair = _key(at), _key(other)
-        if pair[::-1] in self._lights:
-            return tuple((1 / g, -o / g) for g, o in self._lights[pair[::-1]])
+        first, last = sorted((at, other), key=_key)  # the same wherever a run begins
+        pair = _key(first), _key(last)
         if pair not in self._lights:
-            found = map(match, self._plane(at), self._plane(other))
+            found = map(match, self._plane(first), self._plane(last))
             self._lights[pair] = tuple(
                 (f.gain, f.offset) if f.differs and f.gain > 0 else AS_IS for f in found
             )
-        return self._lights[pair]
+        if first is at:
+            return self._lights[pair]
+        return tuple((1 / gain, -offset / gain) for gain, offset in self._lights[pair])
 
     def _forget(self) -> None:
         """Keep no more planes, and pairs of them, than the next frames need."""
