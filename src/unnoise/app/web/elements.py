@@ -27,7 +27,7 @@ def tag(name: str, classes: str = "", /, **attributes: object) -> Element:
 
 def text(name: str, content: str, classes: str = "", /, **attributes: object) -> TextElement:
     """An HTML element with a text."""
-    element = TextElement(tag=name, text=content)
+    element = TextElement(tag=name, text=_sent(content))
     _dressed(element, classes, attributes)
     return element
 
@@ -37,8 +37,13 @@ def _dressed(element: Element, classes: str, attributes: dict[str, object]) -> E
     if classes:
         element.classes(classes)
     for key, value in attributes.items():
-        element.props[key.strip("_").replace("_", "-")] = value
+        element.props[key.strip("_").replace("_", "-")] = _sent(value)
     return element
+
+
+def _sent(value: Any) -> Any:
+    """As it can be sent: half a character, as in odd names of files, would fail the whole page."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
 def link(content: str, place: str, classes: str = "", **attributes: object) -> TextElement:
