@@ -89,7 +89,7 @@ def color(value: Any) -> str:
         return digits[-6:] if is_hex else ""
     try:
         red, green, blue = (min(max(int(part), 0), 255) for part in value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # of infinity
         return ""
     return f"{red:02X}{green:02X}{blue:02X}"
 
@@ -110,6 +110,6 @@ def positive(value: Any) -> float | None:
     """A number above 0, or None."""
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # of integers of hundreds of digits
         return None
     return number if 0 < number < float("inf") else None

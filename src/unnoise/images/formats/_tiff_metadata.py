@@ -18,7 +18,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from unnoise.images.acquisition import Acquisition, color, rgb
+from unnoise.images.acquisition import Acquisition, color, positive, rgb
 from unnoise.images.formats import _ome_xml, _tiff_vendors
 from unnoise.images.formats._ome_xml import SIZES as OME_SIZES
 from unnoise.images.formats._tiff_series import form
@@ -44,12 +44,22 @@ RESOLUTION_UNITS = {2: "inch", 3: "cm"}
 OME_KNOWN = ("m", "cm", "mm", "µm", "nm", "pm", "Å", "in", "pixel", "s", "ms", "µs", "min", "h")
 IMAGEJ_SIZES = ("images", "channels", "slices", "frames", "axes", "order")
 IMAGEJ_SCALE = ("unit", "yunit", "zunit", "tunit", "spacing", "finterval")
+PER_UNIT = 1e-6, 4e9
+"""Pixels per unit of which the tags of TIFF, two integers of 32 bit, keep three digits and more."""
 IMAGEJ_STEPS = {"Z": "spacing", "T": "finterval"}
 SHAPED = ("shape", "axes", "truncated", "unnoise")
 """What tifffile and this program write into the description of a plain file."""
 IMAGEJ_FORM = ("ImageJ", "hyperstack", "loop", "mode", "min", "max")
 """How ImageJ shows a file; nothing that would be missed elsewhere."""
-IMAGEJ_BINARY = ("Info", "Labels", "Ranges", "LUTs", "Plot", "ROI", "Overlays", "Properties")
+IMAGEJ_BINARY = {
+    **dict.fromkeys(("Info", "Labels", "Properties"), str),
+    **dict.fromkeys(("Plot", "ROI", "Overlays"), bytes),
+    "Ranges": float,
+    "LUTs": np.ndarray,
+}
+"""What lies in tags of their own, and what it is made of."""
+IMAGEJ_KEYWORDS = ("shape", "rgb", "colormapped", "colormaped")
+"""What tifffile, when it writes, takes for words to itself."""
 
 
 def read(
@@ -88,20 +98,27 @@ def _resolution(series: tifffile.TiffPageSeries, unit: str = "") -> tuple[dict[s
     tags = series.keyframe.tags
     unit = unit or RESOLUTION_UNITS.get(tags.valueof("ResolutionUnit", 1), "")
     rational = {a: tags.valueof(f"{a}Resolution", None) for a in "XY"}
-    if not unit and set(rational.values()) == {(1, 1)}:
-        return {}, unit
     good = {a: r for a, r in rational.items() if isinstance(r, tuple) and len(r) == 2 and all(r)}
-    return {a: r[1] / r[0] for a, r in good.items()}, unit
+    if not unit and list(good.values()) == [(1, 1)] * 2:
+        return {}, unit
+    return _sizes({a: r[1] / r[0] for a, r in good.items()}), unit
+
+
+def _sizes(steps: Any) -> dict[str, float]:
+    """Of sizes of pixels by letter those that can be."""
+    known = steps if isinstance(steps, dict) else {}
+    sizes = {a: positive(known.get(a)) for a in "XYZT"}
+    return {a: size for a, size in sizes.items() if size is not None}
 
 
 def _read_imagej(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Meta:
-    own: dict[str, Any] = dict(tif.imagej_metadata or {})
+    own = {k: v for k, v in dict(tif.imagej_metadata or {}).items() if _is_of_imagej(k, v)}
     if isinstance(own.get("LUTs"), np.ndarray):  # of a single channel
         own["LUTs"] = [own["LUTs"]]
     scale, unit = _resolution(series, _unescape(str(own.get("unit", ""))))
     steps = {a: own.get(key) for a, key in IMAGEJ_STEPS.items()}
     # ImageJ has negative spacings, of stacks that were recorded upwards.
-    scale |= {a: abs(float(s)) for a, s in steps.items() if isinstance(s, int | float) and s}
+    scale |= _sizes({a: abs(s) for a, s in steps.items() if isinstance(s, int | float)})
     names = {a: own.get(f"{a.lower()}unit", unit) for a in "YZ"}
     names |= {"X": unit, "T": own.get("tunit", "sec")}
     extras = {key: value for key, value in own.items() if key not in IMAGEJ_SIZES + IMAGEJ_SCALE}
@@ -112,6 +129,17 @@ def _read_imagej(tif: tifffile.TiffFile, series: tifffile.TiffPageSeries) -> Met
     tables = own.get("LUTs") or ()
     colors = tuple(_ramp(table) for table in tables) if len(tables) > 1 else ()
     return Meta(scale, units, channels, extras, holds, Acquisition(colors if any(colors) else ()))
+
+
+def _is_of_imagej(key: str, value: Any) -> bool:
+    """Whether ImageJ writes such a value: its text may hold anything under any name."""
+    kind = IMAGEJ_BINARY.get({name.lower(): name for name in IMAGEJ_BINARY}.get(key.lower(), ""))
+    if kind is None:
+        return key not in IMAGEJ_KEYWORDS
+    several = list(value.values()) if isinstance(value, dict) else value
+    several = several if isinstance(several, list | tuple) else [several]
+    is_list = isinstance(value, tuple) or kind is not float
+    return key in IMAGEJ_BINARY and is_list and all(isinstance(one, kind) for one in several)
 
 
 def _names(labels: Any, sizes: dict[str, int]) -> tuple[str, ...]:
@@ -161,8 +189,25 @@ def imagej(image: Image) -> dict[str, Any]:
         meta["tunit"] = _escape(image.units["T"])
     keywords: dict[str, Any] = {"metadata": meta, "resolutionunit": "NONE"}
     if "X" in image.scale and "Y" in image.scale:
-        keywords["resolution"] = (1 / image.scale["X"], 1 / image.scale["Y"])
+        keywords["resolution"] = _per_unit(image)
     return keywords
+
+
+def fits_imagej(image: Image) -> bool:
+    """Whether ImageJ has room for the size of a pixel: with a unit it takes an unknown X or Y for
+    1, and it counts pixels per unit by two integers of 32 bit.
+    """
+    known = set(image.scale) & set("XYZ")
+    if known <= {"Z"}:
+        return not image.units.get("Z")
+    return {"X", "Y"} <= known and _per_unit(image) is not None
+
+
+def _per_unit(image: Image, factor: float = 1.0) -> tuple[float, float] | None:
+    """Pixels per unit along X and Y; None where the tags cannot hold them in full precision."""
+    x, y = image.scale["X"] * factor, image.scale["Y"] * factor
+    least, most = PER_UNIT
+    return (1 / x, 1 / y) if all(1 / most <= step <= 1 / least for step in (x, y)) else None
 
 
 def _unfit(extras: dict[str, Any], image: Image) -> list[str]:
@@ -198,8 +243,7 @@ def _read_ome(root: ElementTree.Element | None) -> Meta:
     pixels = None if image is None else image.find("{*}Pixels")
     if image is None or pixels is None:
         return Meta({}, {}, (), {})
-    sizes = {a: float(pixels.get(name, 0)) for a, name in OME_SIZES.items()}
-    scale = {a: size for a, size in sizes.items() if size > 0}
+    scale = _sizes({a: pixels.get(name) for a, name in OME_SIZES.items()})
     units = {a: pixels.get(f"{OME_SIZES[a]}Unit", "s" if a == "T" else "µm") for a in scale}
     channels = [dict(c.attrib) for c in pixels.findall("{*}Channel")]
     names = tuple(c.get("Name", "") for c in channels)
@@ -243,8 +287,17 @@ def ome(image: Image) -> dict[str, Any]:
 def _read_plain(series: tifffile.TiffPageSeries) -> Meta:
     page = series.keyframe
     shape = shaped(series)
-    own = shape.get("unnoise", {})
+    own = _own(shape)
     size, unit = _resolution(series)
+    units = dict.fromkeys(size, unit)
+    if own.get("scale") is not None:
+        size, told = _sizes(own["scale"]), own.get("units")
+        told = told if isinstance(told, dict) else {}
+        units = {a: told[a] for a in size if isinstance(told.get(a), str)}
+    names = own.get("channel_names")
+    names = names if isinstance(names, list) else []
+    is_known = all(isinstance(name, str) for name in names)
+    taken = own.get("acquisition")
     extras: dict[str, Any] = {}
     if series.kind == "shaped":  # tifffile takes any keywords into its description
         kept = {key: value for key, value in shape.items() if key not in SHAPED}
@@ -252,13 +305,19 @@ def _read_plain(series: tifffile.TiffPageSeries) -> Meta:
     elif page.description and not page.is_ome:
         extras["description"] = page.description.encode()
     return Meta(
-        own.get("scale", size),
-        own.get("units", dict.fromkeys(size, unit)),
-        tuple(own.get("channel_names", ())),
+        size,
+        units,
+        tuple(names) if is_known else (),
         extras,
         ("description",) if extras else (),
-        Acquisition.of(own.get("acquisition", {})),
+        Acquisition.of(taken if isinstance(taken, dict) else {}),
     )
+
+
+def _own(shape: dict[str, Any]) -> dict[str, Any]:
+    """What this program, or anybody, has written in its name."""
+    own = shape.get("unnoise")
+    return own if isinstance(own, dict) else {}
 
 
 def _text(extras: dict[str, Any]) -> str:
@@ -270,8 +329,8 @@ def _text(extras: dict[str, Any]) -> str:
 
 def own_axes(series: tifffile.TiffPageSeries) -> str | None:
     """The letters that this program has written into a plain file."""
-    axes = shaped(series).get("unnoise", {}).get("axes")
-    return None if axes is None else str(axes)
+    axes = _own(shaped(series)).get("axes")
+    return axes if isinstance(axes, str) else None
 
 
 def shaped(series: tifffile.TiffPageSeries) -> dict[str, Any]:
@@ -301,7 +360,7 @@ def plain(image: Image) -> dict[str, Any]:
     unit = spelled(image.units.get("X", ""))
     if {"X", "Y"} <= set(image.scale) and spelled(image.units.get("Y", "")) == unit:
         factor = CENTIMETRES.get(unit, 1.0)
-        keywords["resolution"] = tuple(1 / (image.scale[a] * factor) for a in "XY")
-        if unit == "in" or unit in CENTIMETRES:
+        keywords["resolution"] = _per_unit(image, factor)
+        if keywords["resolution"] and (unit == "in" or unit in CENTIMETRES):
             keywords["resolutionunit"] = "INCH" if unit == "in" else "CENTIMETER"
     return keywords

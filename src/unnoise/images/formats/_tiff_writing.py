@@ -25,7 +25,15 @@ compressions = tuple(_tiff_storage.COMPRESSIONS)
 """What `prepare` takes for `compress`."""
 
 
-def flavour(source: str, axes: str, shape: tuple[int, ...], dtype: np.dtype, samples: str) -> str:
+def flavour(
+    source: str,
+    axes: str,
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    samples: str,
+    *,
+    has_room: bool = True,
+) -> str:
     """The dialect to write: that of the source where the image fits it.
 
     Parameters
@@ -37,6 +45,8 @@ def flavour(source: str, axes: str, shape: tuple[int, ...], dtype: np.dtype, sam
     dtype : numpy.dtype
     samples : str
         How C is stored: ``rgb`` or ``contig`` samples, ``separate`` planes, or ``""``.
+    has_room : bool
+        Whether ImageJ could hold the size of a pixel.
 
     Returns
     -------
@@ -54,6 +64,7 @@ def flavour(source: str, axes: str, shape: tuple[int, ...], dtype: np.dtype, sam
     pages = axes.replace("C", "") if samples else axes
     fits = {
         "imagej": not is_big
+        and has_room
         and dtype.name in (("uint8",) if samples else IMAGEJ_TYPES)
         and samples in ("", "rgb")
         and 1 not in shape  # ImageJ has no dimensions of length 1
@@ -124,7 +135,8 @@ def _plan(path: Path, like: Image, dtype: np.dtype) -> Plan:
     own = meta.get("source", "")
     source = "ome" if ".ome." in path.name.lower() else own
     samples = _storage(like, dtype)
-    dialect = flavour(source, like.axes, like.shape, dtype, samples)
+    has_room = _tiff_metadata.fits_imagej(like)
+    dialect = flavour(source, like.axes, like.shape, dtype, samples, has_room=has_room)
     storage: _tiff_storage.Storage = meta.get("storage", _tiff_storage.Storage())
     lost = [*meta.get("lost", ()), *_of_dialect(like, own, dialect)]
     is_big = _is_big(like.shape, dtype) or (storage.bigtiff and dialect != "imagej")

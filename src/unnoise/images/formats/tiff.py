@@ -386,10 +386,10 @@ def _alpha(page: Any) -> int | None:
 
 def _shown(page: Any, *, expanded: bool) -> dict[str, Any]:
     """Tags that change how the pixels are shown; an expanded palette is none of them."""
-    table = page.colormap
+    table, icc, orientation = page.colormap, page.tags.valueof(34675), page.tags.valueof(274)
     tags = {
-        "icc": page.tags.valueof(34675),
-        "orientation": page.tags.valueof(274),
+        "icc": icc if isinstance(icc, bytes) and icc else None,
+        "orientation": orientation if orientation in tuple(range(1, 9)) else None,
         "extrasamples": tuple(int(kind) for kind in page.extrasamples),
         "photometric": int(page.photometric) if page.photometric in KEPT_PHOTOMETRICS else None,
         "colormap": None if expanded or table is None else _palette.whole(table),

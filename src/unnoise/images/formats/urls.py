@@ -67,6 +67,11 @@ class Url(type(Path())):  # type: ignore[misc]
 def place(path: str | os.PathLike[str]) -> Path:
     """The address or the path of a name; ``file://`` is a path.
 
+    Raises
+    ------
+    InputError
+        For a name with a null character.
+
     Examples
     --------
     >>> place("memory://a.npy"), place("file:///data/a.npy").as_posix()
@@ -75,6 +80,8 @@ def place(path: str | os.PathLike[str]) -> Path:
     if isinstance(path, Url):
         return path
     text = os.fspath(path)
+    if "\0" in text:
+        raise InputError(f"{text!r} holds a character that no name has; give another name")
     if not ADDRESS.match(text):
         return Path(path)
     if text.startswith("file:"):
