@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,21 +38,21 @@ def ser(path: Path, stack: np.ndarray, unit: str = "s") -> Path:
     return path
 
 
-def dm3(path: Path, array: np.ndarray, scale: float = 0.5, unit: str = "nm") -> Path:
-    """A picture of DigitalMicrograph."""
-    return _dm(path, array, scale, unit, "i")
+def dm3(path: Path, array: np.ndarray, unit: str = "nm", sides: Sequence[int] = ()) -> Path:
+    """A picture of DigitalMicrograph, which may tell of other sides than it has."""
+    return _dm(path, array, unit, "i", sides)
 
 
-def dm4(path: Path, array: np.ndarray, scale: float = 0.5, unit: str = "nm") -> Path:
+def dm4(path: Path, array: np.ndarray, unit: str = "nm", sides: Sequence[int] = ()) -> Path:
     """The same with sizes of 64 bits, and one before each tag."""
-    return _dm(path, array, scale, unit, "q")
+    return _dm(path, array, unit, "q", sides)
 
 
-def _dm(path: Path, array: np.ndarray, scale: float, unit: str, size: str) -> Path:
+def _dm(path: Path, array: np.ndarray, unit: str, size: str, sides: Sequence[int]) -> Path:
     number, kind = DM_TYPES[array.dtype.str[1:]]
     value, group, list_ = partial(_value, size), partial(_group, size), partial(_array, size)
-    sizes = [("", value(5, "<I", n)) for n in array.shape[::-1]]
-    one = [("Origin", value(6, "<f", 0.0)), ("Scale", value(6, "<f", scale))]
+    sizes = [("", value(5, "<I", n)) for n in sides or array.shape[::-1]]
+    one = [("Origin", value(6, "<f", 0.0)), ("Scale", value(6, "<f", 0.5))]
     one.append(("Units", list_(4, np.array([ord(c) for c in unit], "<u2"))))
     steps = [("", group(one))] * array.ndim
     data = [

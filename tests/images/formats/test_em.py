@@ -174,6 +174,19 @@ def test_tags_of_digital_micrograph_that_do_not_end_are_refused_at_once(
     assert time.process_time() - start < 1
 
 
+@pytest.mark.parametrize("sides", [(2**22, 2**22), (2**31, 5), (0, 2**31)])
+@pytest.mark.parametrize("make", [dm3, dm4])
+def test_sides_of_pictures_that_are_not_there_are_refused_at_once(
+    tmp_path: Path, make: Callable[..., Path], sides: tuple[int, int]
+) -> None:
+    """RosettaSciIO made a table of the blocks of two in 1.4 kB, for minutes."""
+    array = pixels_of((4, 5), "u2")
+    place = make(tmp_path / f"a.{make.__name__}", array, sides=sides)
+    start = time.process_time()
+    assert "pixels or more, and has" in refusal(place)
+    assert time.process_time() - start < 2
+
+
 @pytest.mark.parametrize("suffix", [".dm3", ".dm4", ".ser", ".emd"])
 def test_damaged_files_end_in_a_sentence(tmp_path: Path, suffix: str) -> None:
     array = pixels_of((1, 40, 36), "u2")
