@@ -99,3 +99,17 @@ def test_a_position_is_named_once():
 def test_an_axis_that_is_missing_is_named():
     with pytest.raises(InputError, match=r"no axis T \(its axes are YX\).*--axes"):
         select(Image.from_array(PIXELS[0, 0, 0]), {"T": "0:2"})
+
+
+@pytest.mark.parametrize(
+    ("text", "step"), [("::2", 2), ("1:", 1), ("4", 1), ("0,3", 3), ("0,3,4", 0), ("2,1,0", 0)]
+)
+def test_sizes_are_those_of_the_part(text, step):
+    known = {"scale": {"T": 0.5, "Z": 3.0, "X": 0.1}, "units": {"T": "s", "Z": "µm", "X": "nm"}}
+    part = select(replace(image(), **known), {"T": text})
+    want = {a: n * step if a == "T" else n for a, n in known["scale"].items()}
+    assert part.scale == {a: n for a, n in want.items() if n}
+    assert set(part.units) == set(part.scale)
+    assert part.metadata.get("lost", []) == ["frame interval"] * (step == 0)
+    again = select(replace(image(), **known), {"T": "::2"})
+    assert select(again, {"T": "0,2"}).scale["T"] == 2.0

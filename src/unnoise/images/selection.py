@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unnoise.errors import InputError
+from unnoise.images.formats import geometry
 from unnoise.images.image import ArrayLike, Image
 
 OPTIONS = {"C": "--channels", "T": "--time", "Z": "--z", "S": "--positions"}
@@ -73,7 +74,9 @@ def numbers(text: str, size: int, option: str) -> list[int]:
 def select(image: Image, wanted: Mapping[str, str]) -> Image:
     """The part of an image that was asked for, read when its pixels are.
 
-    An axis along which a single position is left is gone.
+    An axis along which a single position is left is gone. Pixel sizes are those of the part: every
+    second plane is twice as far from the next one, and of planes at uneven distances, or in falling
+    order, none is known. Headers that travel with the image tell where the part lies.
 
     Parameters
     ----------
@@ -92,6 +95,8 @@ def select(image: Image, wanted: Mapping[str, str]) -> Image:
     >>> part = select(movie, {"T": "1:3"})
     >>> part.shape, int(part.data[0, 0, 0])
     ((2, 8, 8), 64)
+    >>> dict(select(replace(movie, scale={"T": 1.5}), {"T": "::2"}).scale)
+    {'T': 3.0}
     """
     picks: list[Sequence[int]] = [range(size) for size in image.shape]
     for letter, text in wanted.items():
@@ -109,12 +114,28 @@ def select(image: Image, wanted: Mapping[str, str]) -> Image:
     # One of several leaves no axis: programs that read the result know none of length 1.
     gone = [i for i, pick in enumerate(picks) if len(pick) == 1 < image.shape[i]]
     axes = "".join(a for i, a in enumerate(image.axes) if i not in gone)
-    part = replace(image, data=_Selected(image.data, picks, gone), axes=axes, mask=None)
+    part = replace(
+        _moved(image, picks), data=_Selected(image.data, picks, gone), axes=axes, mask=None
+    )
     if image.hidden is not None:
         part = replace(part, hidden=image.hidden[np.ix_(*picks)].squeeze(tuple(gone)))
     if "C" in wanted and "C" in image.axes:
         part = _with_channels(part, list(picks[image.axes.index("C")]), image.sizes["C"])
     return part
+
+
+def _moved(image: Image, picks: Sequence[Sequence[int]]) -> Image:
+    """An image whose pixel sizes and place are those of a part of it."""
+    parts = {
+        letter: geometry.picks(i, pick)
+        for i, (letter, pick) in enumerate(zip(image.axes, picks, strict=True))
+        if list(pick) != list(range(image.shape[i]))
+    }
+    steps = {letter: part.step for letter, part in parts.items()}
+    scale = {a: size * steps.get(a, 1) for a, size in image.scale.items() if steps.get(a, 1)}
+    units = {a: unit for a, unit in image.units.items() if steps.get(a, 1)}
+    metadata = geometry.moved(image.metadata, image.axes, image.scale, parts)
+    return replace(image, scale=scale, units=units, metadata=metadata)
 
 
 def _with_channels(image: Image, kept: list[int], count: int) -> Image:

@@ -223,7 +223,7 @@ def _header(like: Image, letters: str, place: _stored.Place) -> Any:
     """The header of the input where it was one, with what describes the new pixels."""
     own = like.metadata["header"] if like.metadata.get("source") == "mrc" else bytes(1024)
     header = np.frombuffer(own, HEADER_DTYPE).copy().view(np.recarray)[0]
-    was = {"XYZ"[int(header[k]) - 1]: int(header[s]) for k, s in _STARTS if header[k] in (1, 2, 3)}
+    was = {"XYZ"[int(header[k]) - 1]: int(header[s]) for k, s in STARTS if header[k] in (1, 2, 3)}
     if len(was) == 3:  # the axes of maps are put in order
         header.nxstart, header.nystart, header.nzstart = (was[a] for a in "XYZ")
     header.mapc, header.mapr, header.maps = 1, 2, 3
@@ -260,7 +260,7 @@ def _signed(extra: bytes) -> bytes:
     return extra[: FLAGS.start] + both + extra[FLAGS.stop :] if stamp == IMOD else extra
 
 
-_STARTS = (("mapc", "nxstart"), ("mapr", "nystart"), ("maps", "nzstart"))
+STARTS = (("mapc", "nxstart"), ("mapr", "nystart"), ("maps", "nzstart"))
 
 
 def _label(header: Any, text: str) -> None:
