@@ -145,12 +145,12 @@ def zarr_zip(path: Path, name: str) -> Path:
     return path
 
 
-def tiff(path: Path, content: bytes, compression: int) -> Path:
-    """One strip."""
-    tags = {256: SIDE, 257: SIDE, 258: 8, 259: compression, 262: 1, 273: 0, 277: 1, 278: SIDE}
-    tags[279] = len(content)
+def tiff(path: Path, content: bytes, compression: int, *, tile: int = 0) -> Path:
+    """One strip, or one tile of so many pixels along each side."""
+    tags = {256: SIDE, 257: SIDE, 258: 8, 259: compression, 262: 1, 277: 1}
+    tags |= {322: tile, 323: tile, 324: 0, 325: 0} if tile else {273: 0, 278: SIDE, 279: 0}
     start = 8 + 2 + 12 * len(tags) + 4
-    tags[273] = start
+    tags |= {324: start, 325: len(content)} if tile else {273: start, 279: len(content)}
     listed = b"".join(struct.pack("<HHII", tag, 4, 1, tags[tag]) for tag in sorted(tags))
     path.write_bytes(
         b"II*\0\x08\0\0\0" + struct.pack("<H", len(tags)) + listed + bytes(4) + content
@@ -338,6 +338,11 @@ BOMBS: dict[str, Callable[[Path], Path]] = {
     "jpegxl.tif": lambda p: tiff(p, picture("jpegxl"), 50002),
     "jpegxr.tif": lambda p: tiff(p, picture("jpegxr"), 34934),
     "lerc.tif": lambda p: tiff(p, picture("lerc"), 34887),
+    "lerc_zstd.tif": lambda p: tiff(p, imagecodecs.zstd_encode(picture("lerc")), 34887),
+    "lerc_zlib.tif": lambda p: tiff(p, zlib.compress(picture("lerc")), 34887),
+    "lerc_long.tif": lambda p: tiff(p, zstandard(), 34887),
+    "tile.tif": lambda p: tiff(p, zlibbed(), 8, tile=19_600),
+    "left_out.tif": lambda p: tiff(p, b"", 8, tile=19_600),
     "gzip.h5": lambda p: hdf5(p, zlibbed(), compression="gzip"),
     "deflated.dcm": lambda p: dicom(p, "DeflatedExplicitVRLittleEndian"),
     "jpeg.dcm": lambda p: dicom(p, "JPEGBaseline8Bit", picture("jpeg8")),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import itertools
 import re
+import struct
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -193,3 +194,33 @@ def test_a_damaged_tile_is_an_error_where_it_is_read(tmp_path: Path) -> None:
     np.testing.assert_array_equal(image.data[:16], pixels[:16])
     with pytest.raises(InputError, match=r"a.tif cannot be read as TIFF"):
         image.data[16:]
+
+
+def test_tiles_that_are_left_out_take_no_memory(tmp_path: Path) -> None:
+    """A tile of 4096 x 4096 pixels is not too large for any image."""
+    tags = {256: 50, 257: 40, 258: 8, 259: 8, 262: 1, 277: 1, 322: 4096, 323: 4096, 324: 8, 325: 0}
+    listed = b"".join(struct.pack("<HHII", code, 4, 1, n) for code, n in tags.items())
+    head = b"II*\0" + struct.pack("<IH", 8, len(tags))
+    (tmp_path / "a.tif").write_bytes(head + listed + bytes(4))
+    image = formats.open(tmp_path / "a.tif")
+    tracemalloc.start()
+    assert not image.data[...].any()
+    assert tracemalloc.get_traced_memory()[1] < 2**22
+    tracemalloc.stop()
+
+
+def test_what_is_behind_the_pixels_of_a_strip_is_not_read(tmp_path: Path) -> None:
+    pixels = pixels_of((16, 20))
+    tifffile.imwrite(tmp_path / "a.tif", pixels, compression="zlib", metadata=None)
+    with tifffile.TiffFile(tmp_path / "a.tif") as tif:
+        place, offset = tif.pages.first.tags[279].valueoffset, tif.pages.first.dataoffsets[0]
+    size = 2**28
+    with open(tmp_path / "a.tif", "r+b") as file:
+        file.seek(place)
+        file.write(struct.pack("<I", size))
+        file.truncate(offset + size)
+    image = formats.open(tmp_path / "a.tif")
+    tracemalloc.start()
+    np.testing.assert_array_equal(image.data[...], pixels)
+    assert tracemalloc.get_traced_memory()[1] < 2**24
+    tracemalloc.stop()

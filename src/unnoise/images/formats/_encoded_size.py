@@ -6,8 +6,12 @@ Decoders make room for what a header tells: 1 kB of JPEG 2000 became 1 GB.
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Callable
 
+import imagecodecs
+
+ZSTANDARD = b"\x28\xb5\x2f\xfd"
 SLACK = 2**20
 """Samples that are never too many."""
 
@@ -28,11 +32,27 @@ def check(data: bytes, samples: int) -> None:
     ValueError: an encoded part of it has 7500000000 samples in the place of 4096
     """
     try:
-        told = samples_of(data)
+        told = samples_of(_unwrapped(data, 8 * (4 * samples + SLACK)))
     except (struct.error, IndexError):  # cut off: decoders refuse it
         return
     if told > 4 * samples + SLACK:
         raise ValueError(f"an encoded part of it has {told} samples in the place of {samples}")
+
+
+def _unwrapped(data: bytes, most: int) -> bytes:
+    """LERC without what it may be packed with once more; ValueError if more bytes come of that."""
+    if data.startswith(ZSTANDARD):
+        try:
+            return bytes(imagecodecs.zstd_decode(data, out=most))
+        except imagecodecs.ZstdError as error:  # too small a room, or damaged
+            raise ValueError(f"an encoded part of it unpacks to more than {most} bytes") from error
+    if data[:1] == b"\x78" and int.from_bytes(data[:2], "big") % 31 == 0:
+        packer = zlib.decompressobj()
+        found = packer.decompress(data, most)
+        if packer.unconsumed_tail:
+            raise ValueError(f"an encoded part of it unpacks to more than {most} bytes")
+        return found
+    return data
 
 
 def samples_of(data: bytes) -> int:

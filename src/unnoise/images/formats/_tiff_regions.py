@@ -26,6 +26,10 @@ from unnoise.images.formats.reader import check_room, reading, recent
 
 PICTURES = {6, 7, 33007, 34887, 34892, *tifffile.TIFF.IMAGE_COMPRESSIONS}
 """Compressions whose results have a header of their own."""
+LARGE = 2**24
+"""Samples of a tile, as of 4096 x 4096 pixels, that are never too many, however small the image."""
+PACKED = 2**22
+"""Bytes that a tile or strip may have besides twice those of its pixels: tables, profiles."""
 OPEN_FILES = 8
 """Files of a set of many that stay open."""
 _numbers = itertools.count()
@@ -120,7 +124,11 @@ class Regions:
                 stored = np.memmap(name, kind, "r", offset, key.shaped)
                 out[...] = stored[tuple(slice(r.start, r.stop, r.step) for r in ranges)]
                 return
+            check_segments(self._path, key)
             for segment, at in _touched(key, ranges):
+                if not page.databytecounts[segment]:
+                    _place(out, ranges, at, _left_out(key, segment))
+                    continue
                 part = "TIFF", self._number, number, segment
                 _place(out, ranges, at, recent(part, partial(self._segment, page, segment)))
 
@@ -128,23 +136,18 @@ class Regions:
         """The pixels of a tile or strip of a page (z, y, x, samples)."""
         key = page.keyframe
         samples = math.prod(key.chunks)
-        size = samples * np.dtype(key.dtype).itemsize
-        check_room(self._path, size, "the pixels of one strip or tile")
-        data, more = None, {}
+        most = 2 * samples * np.dtype(key.dtype).itemsize + PACKED
+        more: dict[str, Any] = {}
         with reading(self._path, "TIFF"):
             with self._lock:
-                size = page.databytecounts[number]
-                if size:
-                    file = self._file(page)
-                    file.seek(page.dataoffsets[number])
-                    data = file.read(size)
+                file = self._file(page)
+                file.seek(page.dataoffsets[number])
+                data = file.read(min(page.databytecounts[number], most))
                 if page.jpegtables is not None or key.jpegheader is not None:
                     more = {"jpegtables": page.jpegtables, "jpegheader": key.jpegheader}
             if key.compression in PICTURES:
-                _encoded_size.check(data or b"", samples)
-            pixels, _, form = key.decode(data, number, **more)
-            if pixels is None:  # left out of the file
-                pixels = np.full(form, key.nodata, key.dtype)
+                _encoded_size.check(data, samples)
+            pixels, _, _ = key.decode(data, number, **more)
         return np.asarray(pixels)
 
     def _file(self, page: Any) -> Any:
@@ -180,6 +183,28 @@ def _dimensions(shape: tuple[int, ...], page: tuple[int, ...], count: int) -> li
     if math.prod(sizes) != count:
         raise ValueError(f"{count} pages of {page} make no image of {shape}")
     return found[::-1]
+
+
+def check_segments(path: Path, page: Any) -> None:
+    """Refuse tiles and strips for which there is no room, or that are far larger than their image.
+
+    Those at its edges reach beyond it, and a small image may lie in a tile of the usual size.
+
+    Raises
+    ------
+    InputError, ValueError
+    """
+    samples = math.prod(page.chunks)
+    if samples > 4 * math.prod(page.shaped) + LARGE:
+        raise ValueError(f"tiles of {page.chunks} pixels make up an image of {page.shape}")
+    size = samples * np.dtype(page.dtype).itemsize
+    check_room(path, size, "the pixels of one strip or tile")
+
+
+def _left_out(key: Any, number: int) -> NDArray:
+    """The pixels of a tile or strip that the file leaves out, which take no memory."""
+    _, _, form = key.decode(None, number)
+    return np.broadcast_to(np.asarray(key.nodata).astype(key.dtype), form)
 
 
 def _touched(key: Any, ranges: Sequence[range]) -> Iterator[tuple[int, tuple[int, ...]]]:

@@ -29,7 +29,7 @@ from unnoise.images.formats import (
     _tiff_storage,
     _tiff_tags,
 )
-from unnoise.images.formats._tiff_regions import Regions, Shown
+from unnoise.images.formats._tiff_regions import Regions, Shown, check_segments
 from unnoise.images.formats._tiff_writing import compressions, described, lost, prepare
 from unnoise.images.formats.about import About
 from unnoise.images.formats.reader import Pixels, reading
@@ -332,6 +332,7 @@ def _regions(
         try:
             return Regions(path, files, pages, shape, shown)
         except (ValueError, IndexError):  # a single page tells of all, or their shapes differ
+            check_segments(path, one.keyframe)
             whole = one.asarray()
             whole = whole.reshape(shape) if part is None else whole
             return whole if shown is None or one.transform else shown.pixels_of(whole)
