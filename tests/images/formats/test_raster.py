@@ -311,3 +311,66 @@ def test_planes_of_colours_become_a_picture(tmp_path: Path) -> None:
     assert np.array_equal(formats.open(tmp_path / "a.png").read({}), image.read({}))
     with pytest.raises(InputError, match="PNG holds YX or YXC"):
         formats.create(tmp_path / "b.png", Image(pixels_of((3, 9, 8)), "CYX"))
+
+
+@pytest.mark.parametrize("name", ["b.png", "b.jpg"])
+def test_gray_from_white_is_turned_round(tmp_path: Path, name: str) -> None:
+    dtype = "uint16" if name == "b.png" else "uint8"
+    pixels = np.full((16, 16), 10, dtype)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="miniswhite", software=False)
+    image = formats.open(tmp_path / "a.tif")
+    formats.save(tmp_path / name, image.data[...], like=image)
+    with Pillow.open(tmp_path / name) as found:
+        shown = np.asarray(found)
+    np.testing.assert_array_equal(shown, np.iinfo(dtype).max - pixels)
+    formats.save(tmp_path / "b.tif", image.data[...], like=image)  # which says so itself
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "b.tif"), pixels)
+
+
+def test_colours_that_are_no_rgb_are_refused_or_told(tmp_path: Path) -> None:
+    for photometric, shape in (("separated", (16, 16, 4)), ("minisblack", (16, 16, 2))):
+        tifffile.imwrite(
+            tmp_path / "a.tif", pixels_of(shape), photometric=photometric, planarconfig="contig"
+        )
+        image = formats.open(tmp_path / "a.tif")
+        with pytest.raises(InputError, match="taken for transparency"):
+            formats.create(tmp_path / "b.png", image)
+    tifffile.imwrite(
+        tmp_path / "a.tif", pixels_of((16, 16, 3)), photometric="cielab", software=False
+    )
+    for name in ("b.png", "b.jpg"):
+        lost = formats.create(tmp_path / name, formats.open(tmp_path / "a.tif")).lost
+        assert lost == ("what its channels are (they are shown as red, green and blue)",)
+
+
+@pytest.mark.parametrize("name", ["b.png", "b.jpg"])
+def test_the_orientation_of_a_tiff_is_kept(tmp_path: Path, name: str) -> None:
+    turned = [(274, 3, 1, 6, True)]
+    tifffile.imwrite(tmp_path / "a.tif", pixels_of((8, 16)), extratags=turned, software=False)
+    image = formats.open(tmp_path / "a.tif")
+    formats.save(tmp_path / name, image.data[...], like=image)
+    with Pillow.open(tmp_path / name) as found:
+        assert found.getexif()[0x0112] == 6
+
+
+def test_exif_that_jpeg_has_no_room_for_is_told(tmp_path: Path) -> None:
+    exif = b"II*\0\x08\0\0\0\0\0\0\0\0\0" + bytes(80_000)
+    Pillow.fromarray(pixels_of((16, 16))).save(tmp_path / "a.png", exif=b"Exif\0\0" + exif)
+    image = formats.open(tmp_path / "a.png")
+    with pytest.warns(UserWarning, match=r"not carried from a\.png to b\.jpg: EXIF"):
+        formats.save(tmp_path / "b.jpg", image.data[...], like=image)
+    formats.save(tmp_path / "b.png", image.data[...], like=image)
+    assert formats.open(tmp_path / "b.png").metadata["exif"] == exif
+
+
+def test_a_jpeg_of_hundreds_of_scans_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    stream = io.BytesIO()
+    colours = Pillow.fromarray(pixels_of((64, 64, 3)))
+    colours.save(stream, "JPEG", progressive=True, exif=b"Exif\0\0" + b"\xff\xda\0\2" * 400)
+    whole = stream.getvalue()
+    (tmp_path / "a.jpg").write_bytes(whole)  # of what lies in EXIF nothing is a scan
+    assert formats.open(tmp_path / "a.jpg").shape == (64, 64, 3)
+    at = whole.rindex(b"\xff\xda")
+    (tmp_path / "a.jpg").write_bytes(whole[:at] + whole[at:-2] * 250 + whole[-2:])
+    with pytest.raises(InputError, match="more than 200 times"):
+        formats.open(tmp_path / "a.jpg")

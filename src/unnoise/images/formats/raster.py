@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import io
 import math
+import mmap
+import re
 import struct
 import threading
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +77,17 @@ Meta = dict[str, Any]
 
 MOST_PROFILE = 2**24
 """Bytes of a colour profile: those of printers have up to 3 million."""
+MOST_SEGMENT = {"exif": 65533 - 6, "icc": 255 * 65519}
+"""Bytes of what JPEG holds of EXIF in its one segment, and of a profile in 255 of them."""
+MOST_SCANS = 200
+"""How often a JPEG may go over its pixels: those of cameras and programs do so 1 to 20 times."""
+MARKER = re.compile(rb"\xff+([\x02-\xcf\xd8-\xfe])")
+"""What is no pixel behind the start of a scan: not stuffed, and no restart."""
+START_OF_IMAGE, END_OF_IMAGE, START_OF_SCAN = b"\xd8", b"\xd9", b"\xda"
+WHITE_IS_ZERO = 0
+"""PhotometricInterpretation of TIFF, and what a MONOCHROME1 of DICOM is here."""
+ORIENTATION = 0x0112
+"""The tag of EXIF."""
 
 
 def read(path: Path, axes: str | None = None) -> Image:
@@ -123,11 +137,18 @@ def prepare(path: Path, like: Image, dtype: np.dtype) -> Layout:
             f"{path}: {kind} holds YX or YXC with {' or '.join(map(str, colours))} channels, not "
             f"{like.axes} of shape {like.shape}; {remedy}"
         )
+    count = like.sizes["C"]
+    if like.path and count in (2, 4) and not like.is_rgb and like.alpha != count - 1:
+        raise InputError(
+            f"{path}: the last of {count} channels would be taken for transparency in PNG, and "
+            f"{like.name} has no colours of gray or RGB; {remedy}"
+        )
     write = _write_png if is_png else _write_jpeg
 
     def encode(part: Path, pixels: Any) -> None:
         picture = np.asarray(pixels)
-        write(part, np.moveaxis(picture, 0, -1) if is_planar else picture, like)
+        picture = np.moveaxis(picture, 0, -1) if is_planar else picture
+        write(part, _from_black(picture, like), like)
 
     return Encoded(like.shape, dtype, encode)
 
@@ -135,13 +156,42 @@ def prepare(path: Path, like: Image, dtype: np.dtype) -> Layout:
 def lost(path: Path, like: Image, dtype: np.dtype) -> list[str]:
     """What is known of an image and will not be in its file."""
     is_png = path.suffix.lower() == ".png"
-    kept = {"colour profile", "EXIF"}
+    kept = {"orientation"}
+    names = {"exif": "EXIF", "icc": "colour profile"}
+    kept |= {name for key, name in names.items() if is_png or _fits(like.metadata, key)}
     kept |= {"pixel size"} if _density(like, *(PER_METRE if is_png else PER_INCH)) else set()
-    kept |= {"orientation"} if "exif" in like.metadata else set()
     kept |= {"text", "date"} if is_png and "chunks" in like.metadata else set()
     kept |= set() if is_png else {"comment", "XMP"}
     kept |= {"lookup table"} if is_png and _colormap(like, dtype) is not None else set()
-    return [*like.metadata.get("lost", ()), *(name for name in held(like) if name not in kept)]
+    found = [*like.metadata.get("lost", ()), *(name for name in held(like) if name not in kept)]
+    if like.path and like.sizes["C"] == 3 and not like.is_rgb:
+        found.append("what its channels are (they are shown as red, green and blue)")
+    return found
+
+
+def _fits(meta: Mapping[str, Any], key: str) -> bool:
+    """Whether JPEG has room for a profile or EXIF."""
+    return len(meta.get(key, b"")) <= MOST_SEGMENT[key]
+
+
+def _from_black(picture: NDArray, like: Image) -> NDArray:
+    """Gray that rises from black, as both formats have it, where 0 of the image is white."""
+    if like.metadata.get("photometric") != WHITE_IS_ZERO or like.is_rgb:
+        return picture
+    gray = picture.copy()
+    shade = gray[..., :1] if like.alpha is not None else gray
+    np.subtract(np.iinfo(gray.dtype).max, shade, out=shade)
+    return gray
+
+
+def _exif(meta: Mapping[str, Any]) -> bytes:
+    """What is known as EXIF; the orientation that other formats tell in another way."""
+    own = bytes(meta.get("exif", b""))
+    if own or meta.get("orientation", 1) == 1:
+        return own
+    made = Pillow.Exif()
+    made[ORIENTATION] = int(meta["orientation"])
+    return made.tobytes().removeprefix(b"Exif\0\0")
 
 
 def _is_png(path: Path) -> bool:
@@ -264,8 +314,9 @@ def _write_png(part: Path, pixels: NDArray, like: Image) -> None:
         chunks.append((b"pHYs", struct.pack(">IIB", *density, 1)))
     if "icc" in meta:
         chunks.append((b"iCCP", b"ICC profile\0\0" + zlib.compress(meta["icc"])))
-    if "exif" in meta:
-        chunks.append((b"eXIf", meta["exif"]))
+    exif = _exif(meta)
+    if exif:
+        chunks.append((b"eXIf", exif))
     png = imagecodecs.png_encode(np.ascontiguousarray(pixels))
     colormap = _colormap(like, pixels.dtype)
     if colormap is not None:
@@ -286,6 +337,7 @@ def _write_png(part: Path, pixels: NDArray, like: Image) -> None:
 
 def _read_jpeg(path: Path) -> tuple[NDArray, dict[str, float], str, Meta]:
     with reading(path, "JPEG"), _opened(path, "JPEG") as image:
+        _check_scans(path)
         samples, size = math.prod(image.size) * len(image.getbands()), path.stat().st_size
         if samples > MOST_EXPANSION * size:
             raise ValueError(
@@ -301,7 +353,7 @@ def _read_jpeg(path: Path) -> tuple[NDArray, dict[str, float], str, Meta]:
             meta["icc"] = info["icc_profile"]
         if "exif" in info:
             meta["exif"] = info["exif"].removeprefix(b"Exif\0\0")
-            meta["orientation"] = image.getexif().get(0x0112, 1)
+            meta["orientation"] = image.getexif().get(ORIENTATION, 1)
         meta |= {key: info[key] for key in ("comment", "xmp") if info.get(key)}
         meta["lost"] = [name for key, name in JPEG_LOST.items() if key in info]
         if "xmp" in meta and PILLOW < (11, 0):  # which cannot write it
@@ -316,13 +368,30 @@ def _read_jpeg(path: Path) -> tuple[NDArray, dict[str, float], str, Meta]:
     return pixels, scale, "inch", meta
 
 
+def _check_scans(path: Path) -> None:
+    """ValueError where the pixels are gone over more often than any program does it.
+
+    A scan of some bytes may stand for nothing new of all pixels.
+    """
+    at, scans = 2, 0
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        while (found := MARKER.search(data, at)) and found[1] != END_OF_IMAGE:
+            size = int.from_bytes(data[found.end() : found.end() + 2], "big")
+            at = found.end() + (0 if found[1] == START_OF_IMAGE else max(size, 2))
+            scans += found[1] == START_OF_SCAN
+            if scans > MOST_SCANS:
+                raise ValueError(f"it goes over its pixels more than {MOST_SCANS} times")
+        found = None  # it holds on to the map
+
+
 def _write_jpeg(part: Path, pixels: NDArray, like: Image) -> None:
     meta, density = like.metadata, _density(like, *PER_INCH)
     extra: Meta = {"dpi": density} if density else {}
-    if "icc" in meta:
+    if "icc" in meta and _fits(meta, "icc"):
         extra["icc_profile"] = meta["icc"]
-    if "exif" in meta:
-        extra["exif"] = b"Exif\0\0" + meta["exif"]
+    exif = _exif(meta if _fits(meta, "exif") else {"orientation": meta.get("orientation", 1)})
+    if exif:
+        extra["exif"] = b"Exif\0\0" + exif
     extra |= {key: meta[key] for key in ("comment", "xmp") if key in meta}
     gray_or_rgb = pixels[..., 0] if like.axes == "YXC" and pixels.shape[-1] == 1 else pixels
     image = Pillow.fromarray(np.ascontiguousarray(gray_or_rgb))
