@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 import unnoise
 from synthetic import averaged, clean_and_noisy, white
-from tiny import CPU, tiny
+from tiny import CPU, same, stored, tiny
 from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images.image import Image
@@ -33,7 +33,7 @@ def noisy() -> NDArray:
     return clean_and_noisy(48)[1]
 
 
-@pytest.mark.parametrize("stop_at", [1, 3, 4, 5, 9])
+@pytest.mark.parametrize("stop_at", [1, 3, 4, 5, 9, 10])
 def test_resuming_equals_the_uninterrupted_run(stop_at: int) -> None:
     whole, broken, resumed = (made(noisy()) for _ in range(3))
     for _ in whole:
@@ -49,10 +49,30 @@ def test_resuming_equals_the_uninterrupted_run(stop_at: int) -> None:
     assert resumed.step == whole.step == 10
     straight, continued = whole.model().weights, resumed.model().weights
     assert all(torch.equal(straight[k], continued[k]) for k in straight)
+    assert whole.model().provenance.held_out == resumed.model().provenance.held_out is not None
     timeless = [[{**line, "seconds": 0} for line in run.history] for run in (whole, resumed)]
     assert timeless[0] == timeless[1]
     assert [line["stage"] for line in whole.history] == [STAGES[0]] * 2 + [STAGES[1]] * 3
     assert not any("kept" in line for line in whole.history[:2])
+
+
+def test_what_a_finished_training_said_outlasts_a_stop() -> None:
+    broken, resumed, older = (made(noisy()) for _ in range(3))
+    for progress in broken:
+        if broken._run is not None and progress.step == 1:
+            broken._run.rollbacks = 1
+        if progress.step == 6:
+            break
+    state = broken.state()
+    resumed.restore(stored(state))
+    for _ in resumed:
+        pass
+    assert [line.partition(" a step")[0] for line in resumed.remarks()] == [f"{STAGES[0]}:"]
+    del state["told"], state["held_out"]
+    older.restore(stored(state))
+    for _ in older:
+        pass
+    assert same(older.model(), resumed.model())
 
 
 def test_it_always_has_a_model_that_works_and_progress_never_falls() -> None:

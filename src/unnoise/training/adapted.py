@@ -37,6 +37,7 @@ from unnoise.training.loop import TrainingRun
 from unnoise.training.nl_ridge import RIDGE, TRUSTED, middles, with_ridge
 from unnoise.training.own_net import neighbours, self_trained
 from unnoise.training.progress import Progress
+from unnoise.training.rollback import remark
 from unnoise.training.run import Run
 from unnoise.training.saved_state import check_state
 from unnoise.training.weighed import DOUBT, LEAST_SHARE, STRENGTH, line_of, mean_of
@@ -299,7 +300,7 @@ class CandidateSearch(Run):
                 f"; the training ended after {self.step - calibration.STEPS} steps, as its result "
                 f"would not have helped"
             )
-        return [line]
+        return [line, *remark((self._trained or {}).get("rollbacks", 0))]
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on, as tensors and plain values; a calibration starts anew."""

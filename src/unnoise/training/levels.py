@@ -193,7 +193,7 @@ class LevelRuns(Run):
     def state(self) -> dict[str, Any]:
         """Everything needed to go on, as tensors and plain values."""
         run = None if self._run is None else self._run.state()
-        return {"group": self._at, "before": self._before, "run": run}
+        return {"group": self._at, "before": self._before, "told": self._told, "run": run}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on, as if the run had not stopped.
@@ -207,6 +207,7 @@ class LevelRuns(Run):
             self._at, self._before = int(state["group"]), dict(state["before"])
             self.step, self.seconds = int(self._before["step"]), float(self._before["seconds"])
             self.history = list(self._before["history"])
+            self._told = [str(line) for line in state.get("told", [])]  # which older ones lack
             if state["run"] is not None:
                 self._run = self._start()
                 self._run.restore(state["run"])

@@ -90,6 +90,7 @@ class RefinedRun(Run):
         self._run: TrainingRun | None = None
         self._done: list[Model] = []  # what every finished training gave; the last one counts
         self._before = 0  # steps of these
+        self._told: list[str] = []  # what these said of themselves
         self.history: list[dict[str, Any]] = []
 
     @property
@@ -179,7 +180,8 @@ class RefinedRun(Run):
     def _end(self, run: TrainingRun) -> None:
         """Keep what a training gave."""
         self.history += self._recorded(run)
-        own = run.model()
+        own, at = run.model(), len(self._done)
+        self._told += [f"{STAGES[at]}: {line}" for line in run.remarks()]
         self._done.append(self._planned.with_weights(own.weights, held_out=own.provenance.held_out))
         self._before, self._run, self.loss = self._before + run.step, None, None
 
@@ -201,6 +203,10 @@ class RefinedRun(Run):
         held_out = best.provenance.held_out
         return self._planned.with_weights(best.weights, steps=self.step, held_out=held_out)
 
+    def remarks(self) -> list[str]:
+        """What the finished trainings say about themselves."""
+        return self._told
+
     def state(self) -> dict[str, Any]:
         """Everything needed to go on, as tensors and plain values."""
         return {
@@ -209,6 +215,8 @@ class RefinedRun(Run):
             "before": self._before,
             "history": self.history,
             "done": [dict(model.weights) for model in self._done],
+            "held_out": [model.provenance.held_out for model in self._done],
+            "told": self._told,
             "run": None if self._run is None else self._run.state(),
         }
 
@@ -225,7 +233,10 @@ class RefinedRun(Run):
             self.history = list(state["history"])
             self.step, self._before = int(state["step"]), int(state["before"])
             self.seconds = float(state["seconds"])
-            self._done = [self._planned.with_weights(weights) for weights in state["done"]]
+            done = state["done"]
+            found = zip(done, state.get("held_out", [None] * len(done)), strict=True)
+            self._done = [self._planned.with_weights(w, held_out=loss) for w, loss in found]
+            self._told = list(state.get("told", []))  # older ones lack both
             run = state["run"]
             if run is not None:
                 self._run = self._begun(self.seconds - float(run["seconds"]))
