@@ -24,6 +24,7 @@ from unnoise.images.formats import (
     _ome_xml,
     _palette,
     _series,
+    _tiff_colours,
     _tiff_metadata,
     _tiff_series,
     _tiff_storage,
@@ -48,12 +49,7 @@ ABOUT = (
         tested="tiff_codecs, imagej_ome",
     ),
 )
-RGB = (2, 6)  # PhotometricInterpretation RGB and YCBCR; tifffile decodes the latter to RGB
-KEPT_PHOTOMETRICS = (0, 5)  # MINISWHITE and SEPARATED (CMYK) are written back as such
 __all__ = ["ABOUT", "compressions", "lost", "numbers", "prepare", "read", "smaller"]
-PALETTE_SIDE = 4096
-"""Of larger pictures the middle shows what a palette is for."""
-ALPHA = (1, 2)  # ExtraSamples ASSOCALPHA and UNASSALPHA
 
 
 def read(path: Path, axes: str | None = None, series: int | None = None) -> Image:
@@ -75,7 +71,7 @@ def read(path: Path, axes: str | None = None, series: int | None = None) -> Imag
         part = _tiff_series.alone(tif, one, _ome_xml.file_names(xml))
         _tiff_series.check_complete(tif, one, part)
         names, shape = _tiff_series.form(one) if part is None else (part.axes, part.shape)
-        palette = _palette_of(page, one.kind)
+        palette, differs = _tiff_colours.palette(one, page, one.kind)
         if palette in ("gray", "colour"):
             names, shape, dtype = (
                 (names, shape, np.dtype(np.uint8))
@@ -97,17 +93,22 @@ def read(path: Path, axes: str | None = None, series: int | None = None) -> Imag
             "number": number,
             "samples": coloured and one.kind != "lsm",  # there they are channels with names
             "extras": meta.extras,
-            **_shown(page, expanded=palette in ("gray", "colour")),
+            **_tiff_colours.shown(page, expanded=palette in ("gray", "colour")),
             "storage": storage,
             "tags": tags.kept,
             "holds": [*tags.names, *meta.holds, *["lookup table"] * (palette == "tint")],
-            "lost": [*tags.lost, *_lost(tif, one, lossy)],
+            "lost": [
+                *tags.lost,
+                *_lost(tif, one, lossy),
+                *["lookup table of every single page"] * (differs and palette == "tint"),
+            ],
             "files": files,
         }
         if xml is not None and letters == names.replace("S", "C"):
             metadata["ome"] = _ome_xml.serialised(xml).decode()
-        if palette == "labels":
-            metadata["unfit"] = str(_palette.refusal(path))
+        unfit = _tiff_colours.refusal(path, page)
+        if palette == "labels" or unfit:
+            metadata["unfit"] = unfit or str(_palette.refusal(path))
         notes += _of_set(part, files)
         if one.kind == "lsm" and "Y" not in one.axes:
             notes.append(f"was scanned along {one.axes[-2]} and X, which are Y and X here")
@@ -119,8 +120,8 @@ def read(path: Path, axes: str | None = None, series: int | None = None) -> Imag
         units=meta.units,
         channel_names=meta.channel_names,
         acquisition=meta.acquisition,
-        is_rgb=coloured and (page.photometric in RGB or palette == "colour"),
-        alpha=_alpha(page) if coloured else None,
+        is_rgb=coloured and (page.photometric in _tiff_colours.RGB or palette == "colour"),
+        alpha=_tiff_colours.alpha(page) if coloured else None,
         path=path,
         metadata=metadata | ({"note": "; ".join(notes)} if notes else {}),
         nodata=tags.nodata,
@@ -275,18 +276,6 @@ def _listen() -> None:
     logger.handle = take  # type: ignore[method-assign]
 
 
-def _palette_of(page: Any, source: str) -> str:
-    """What the palette of a file is for, or nothing; in ImageJ all are lookup tables."""
-    if page.photometric != 3 or page.colormap is None or source == "imagej":
-        return ""
-    with ExitStack() as nothing:
-        path = Path(page.parent.filehandle.path)
-        pixels = Regions(path, nothing, [page], page.shape)
-        middle = tuple(ax.middle(n, PALETTE_SIDE) for n in page.shape)
-        part = pixels[middle]
-    return _palette.kind(page.colormap, part.reshape(-1, part.shape[-1]))
-
-
 def _pixels(
     path: Path,
     series: TiffPageSeries,
@@ -377,22 +366,3 @@ def _axes(
     if "?" in letters:
         raise ax.ambiguous(shape, letters if set(letters) - set("?YX") else "")
     return ax.check(letters, shape), position
-
-
-def _alpha(page: Any) -> int | None:
-    """Index of the transparency among the samples."""
-    first = page.samplesperpixel - len(page.extrasamples)
-    return next((first + i for i, kind in enumerate(page.extrasamples) if kind in ALPHA), None)
-
-
-def _shown(page: Any, *, expanded: bool) -> dict[str, Any]:
-    """Tags that change how the pixels are shown; an expanded palette is none of them."""
-    table, icc, orientation = page.colormap, page.tags.valueof(34675), page.tags.valueof(274)
-    tags = {
-        "icc": icc if isinstance(icc, bytes) and icc else None,
-        "orientation": orientation if orientation in tuple(range(1, 9)) else None,
-        "extrasamples": tuple(int(kind) for kind in page.extrasamples),
-        "photometric": int(page.photometric) if page.photometric in KEPT_PHOTOMETRICS else None,
-        "colormap": None if expanded or table is None else _palette.whole(table),
-    }
-    return {key: value for key, value in tags.items() if value is not None}
