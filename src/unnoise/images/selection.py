@@ -134,8 +134,7 @@ def _moved(image: Image, picks: Sequence[Sequence[int]]) -> Image:
     steps = {letter: part.step for letter, part in parts.items()}
     scale = {a: size * steps.get(a, 1) for a, size in image.scale.items() if steps.get(a, 1)}
     units = {a: unit for a, unit in image.units.items() if steps.get(a, 1)}
-    metadata = geometry.moved(image.metadata, image.axes, image.scale, parts)
-    return replace(image, scale=scale, units=units, metadata=metadata)
+    return replace(image, scale=scale, units=units, metadata=geometry.moved(image, parts))
 
 
 def _with_channels(image: Image, kept: list[int], count: int) -> Image:

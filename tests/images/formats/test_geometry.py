@@ -10,6 +10,7 @@ import mrcfile
 import nibabel
 import numpy as np
 import pytest
+import tifffile
 import zarr
 from astropy.io import fits
 from astropy.wcs import WCS
@@ -178,3 +179,62 @@ def test_parts_of_parts(tmp_path: Path) -> None:
     found = nibabel.load(tmp_path / "b.nii")
     place = affine @ (3, 5, 7, 1)
     np.testing.assert_allclose(found.affine @ (3, 5, 1, 1), place, atol=1e-3)
+
+
+RANGES = [(0.0, 10.0), (0.0, 20.0), (0.0, 30.0)]
+
+
+@pytest.mark.parametrize("text", ["2,1,0", "1:", "2"])
+def test_imagej_tells_of_the_channels_and_planes_that_are_left(tmp_path: Path, text: str) -> None:
+    left = {"2,1,0": [2, 1, 0], "1:": [1, 2], "2": [2]}[text]
+    tables = [np.zeros((3, 256), np.uint8) for _ in range(3)]
+    for c, table in enumerate(tables):
+        table[c] = np.arange(256) // (c + 1)
+    labels = [f"z{z} c{c}" for z in range(4) for c in range(3)]
+    meta = {"axes": "ZCYX", "LUTs": tables, "Ranges": np.ravel(RANGES).tolist()}
+    meta |= {
+        "Labels": labels,
+        "mode": "composite",
+        "zorigin": 5.0,
+        "min": 0.0,
+        "max": 10.0,
+        "spacing": 0.4,
+        "unit": "um",
+    }
+    pixels = np.zeros((4, 3, 16, 17), np.uint16)
+    tifffile.imwrite(tmp_path / "a.tif", pixels, imagej=True, metadata=meta, resolution=(2.0, 2.0))
+    _, lost = part(tmp_path / "a.tif", tmp_path / "b.tif", C=text, Z="1::2")
+    assert lost == []
+    with tifffile.TiffFile(tmp_path / "b.tif") as tif:
+        found = dict(tif.imagej_metadata or {})
+    assert np.ravel(found["Ranges"]).tolist() == np.ravel([RANGES[c] for c in left]).tolist()
+    assert list(found["Labels"]) == [f"z{z} c{c}" for z in (1, 3) for c in left]
+    assert (found["min"], found["max"]) == RANGES[left[0]]
+    want = np.array([tables[c] for c in left])
+    np.testing.assert_array_equal(np.array(found["LUTs"]).reshape(want.shape), want)
+    assert (found["spacing"], found["zorigin"]) == (pytest.approx(0.8), 2.0)
+
+
+def test_ome_channels_keep_their_wavelengths(tmp_path: Path) -> None:
+    meta = {"axes": "CYX", "Channel": {"EmissionWavelength": [500, 600, 700]}}
+    pixels = np.zeros((3, 16, 17), np.uint16)
+    tifffile.imwrite(tmp_path / "a.ome.tif", pixels, metadata=meta)
+    for text, want in (("2,1,0", ["700", "600", "500"]), ("1:", ["600", "700"])):
+        part(tmp_path / "a.ome.tif", tmp_path / "b.ome.tif", C=text)
+        with tifffile.TiffFile(tmp_path / "b.ome.tif") as tif:
+            known = tifffile.xml2dict(tif.ome_metadata)["OME"]["Image"]["Pixels"]["Channel"]
+        assert [str(channel["EmissionWavelength"]) for channel in known] == want
+
+
+def test_ome_zarr_shows_the_channels_that_are_left(tmp_path: Path) -> None:
+    made = Image.from_array(np.zeros((3, 64, 64), np.uint16), "CYX")
+    copy(made, tmp_path / "a.ome.zarr")
+    file = tmp_path / "a.ome.zarr/zarr.json"
+    known = json.loads(file.read_text())
+    windows = [{"min": 0, "max": 99, "start": 0, "end": 10 * (c + 1)} for c in range(3)]
+    shown = [{"window": window, "color": "FFFFFF"} for window in windows]
+    known["attributes"]["ome"]["omero"] = {"channels": shown}
+    file.write_text(json.dumps(known))
+    part(tmp_path / "a.ome.zarr", tmp_path / "b.ome.zarr", C="2,0")
+    found = zarr.open_group(tmp_path / "b.ome.zarr", mode="r").attrs["ome"]["omero"]["channels"]
+    assert [channel["window"]["end"] for channel in found] == [30, 10]

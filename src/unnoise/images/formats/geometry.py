@@ -1,4 +1,4 @@
-"""Where a part of an image lies: what headers that travel with it say of its place and steps.
+"""What headers that travel with an image say of a part of it: its place, steps and channels.
 
 Only positions at even distances that rise have a place: of others a header keeps silent.
 """
@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from unnoise.images.image import Image
 
 Meta = dict[str, Any]
 STANDARD_ORIGIN = 4
@@ -24,17 +26,19 @@ class Picks(NamedTuple):
     ----------
     axis : int
         Which axis of the image, the slowest first.
-    first : int
+    all : sequence of int
     step : int
         0 where distances are uneven, or fall.
-    left : int
-        How many.
     """
 
     axis: int
-    first: int
+    all: Sequence[int]
     step: int
-    left: int
+
+    @property
+    def first(self) -> int:
+        """Where the part begins."""
+        return self.all[0]
 
 
 Parts = Mapping[str, Picks]
@@ -45,45 +49,42 @@ def picks(axis: int, positions: Sequence[int]) -> Picks:
 
     Examples
     --------
-    >>> picks(0, [4, 6, 8]), picks(0, [0, 3, 4])
-    (Picks(axis=0, first=4, step=2, left=3), Picks(axis=0, first=0, step=0, left=3))
+    >>> picks(0, [4, 6, 8]).step, picks(0, [0, 3, 4]).step
+    (2, 0)
     """
     steps = set(np.diff(positions).tolist()) or {1}
     step = steps.pop() if len(steps) == 1 else 0
-    return Picks(axis, int(positions[0]), max(step, 0), len(positions))
+    return Picks(axis, positions, max(step, 0))
 
 
-def moved(
-    metadata: Mapping[str, Any],
-    axes: str,
-    scale: Mapping[str, float],
-    parts: Parts,
-) -> dict[str, Any]:
+def moved(whole: Image, parts: Parts) -> dict[str, Any]:
     """The metadata of a part of an image, for the writer of its format.
 
     Parameters
     ----------
-    metadata : mapping
-        Of the whole image.
-    axes : str
-        Its letters.
-    scale : mapping of str to float
-        Its pixel size.
+    whole : Image
     parts : mapping of str to Picks
-        What is left along the axes of which not all is.
+        What is left along the axes of which not all is, or not in its order.
     """
-    found = dict(metadata)
+    found = dict(whole.metadata)
     uneven = [letter for letter, part in parts.items() if not part.step]
-    told = [NAMES[letter] for letter in uneven if letter in scale]
-    change = FORMATS.get(str(metadata.get("source")))
+    told = [NAMES[letter] for letter in uneven if letter in whole.scale]
+    change = FORMATS.get(str(found.get("source")))
     if change is not None:
-        told += change(found, len(axes), scale, parts)
+        told += change(found, whole, parts)
     if told:
-        found["lost"] = [*metadata.get("lost", ()), *told]
+        found["lost"] = [*found.get("lost", ()), *told]
     return found
 
 
-def _nifti(meta: Meta, count: int, scale: Mapping[str, float], parts: Parts) -> list[str]:
+def _of_channels(values: Any, whole: Image, parts: Parts, each: int = 1) -> Any:
+    """What is told of each channel, of those that are left."""
+    if "C" not in parts or isinstance(values, str) or len(values) != each * whole.sizes["C"]:
+        return values
+    return [values[c * each + i] for c in parts["C"].all for i in range(each)]
+
+
+def _nifti(meta: Meta, whole: Image, parts: Parts) -> list[str]:
     header = meta["header"] = meta["header"].copy()
     zooms, lost = list(header.get_zooms()), []
     if "T" in parts and len(zooms) > 3:
@@ -107,7 +108,7 @@ def _nifti(meta: Meta, count: int, scale: Mapping[str, float], parts: Parts) -> 
     return lost
 
 
-def _mrc(meta: Meta, count: int, scale: Mapping[str, float], parts: Parts) -> list[str]:
+def _mrc(meta: Meta, whole: Image, parts: Parts) -> list[str]:
     from mrcfile.dtypes import HEADER_DTYPE  # only who has such a file waits for its library
 
     from unnoise.images.formats import mrc
@@ -129,28 +130,34 @@ def _mrc(meta: Meta, count: int, scale: Mapping[str, float], parts: Parts) -> li
     return lost
 
 
-def _ome_zarr(meta: Meta, count: int, scale: Mapping[str, float], parts: Parts) -> list[str]:
+def _ome_zarr(meta: Meta, whole: Image, parts: Parts) -> list[str]:
     known = meta["ngff"]
     offset, shape = list(known.get("offset", ())), list(known.get("shape", ()))
     for i, letter in enumerate(known.get("axes", "") if offset else ""):
         if letter in parts:
-            offset[i] += parts[letter].first * scale.get(letter, 1.0)
-            shape[i] = parts[letter].left
-    meta["ngff"] = {**known, "offset": tuple(offset), "shape": tuple(shape)}
+            offset[i] += parts[letter].first * whole.scale.get(letter, 1.0)
+            shape[i] = len(parts[letter].all)
+    omero = dict(known.get("omero") or {})
+    omero["channels"] = _of_channels(list(omero.get("channels") or ()), whole, parts)
+    meta["ngff"] = {**known, "offset": tuple(offset), "shape": tuple(shape), "omero": omero}
     return []
 
 
-def _fits(meta: Meta, count: int, scale: Mapping[str, float], parts: Parts) -> list[str]:
+def _fits(meta: Meta, whole: Image, parts: Parts) -> list[str]:
     header = meta["header"] = meta["header"].copy()
     lost = []
     for letter, part in parts.items():
-        n = count - part.axis
+        n = len(whole.axes) - part.axis
         for alt in ("", *string.ascii_uppercase):  # further systems of coordinates
             told = [
                 name
                 for name in (
                     *(f"{key}{n}{alt}" for key in ("CRPIX", "CRVAL", "CDELT", "CTYPE", "CUNIT")),
-                    *(f"{key}{i}_{n}{alt}" for key in ("CD", "PC") for i in range(1, count + 1)),
+                    *(
+                        f"{key}{i}_{n}{alt}"
+                        for key in ("CD", "PC")
+                        for i in range(1, len(whole.axes) + 1)
+                    ),
                 )
                 if name in header
             ]
@@ -169,13 +176,35 @@ def _fits(meta: Meta, count: int, scale: Mapping[str, float], parts: Parts) -> l
             elif told:
                 for name in told:
                     del header[name]
-                lost += [] if letter in scale or alt else [f"coordinates along {letter}"]
+                lost += [] if letter in whole.scale or alt else [f"coordinates along {letter}"]
     return lost
 
 
-def _imagej(meta: Meta, count: int, scale: Mapping[str, float], parts: Parts) -> list[str]:
+def _imagej(meta: Meta, whole: Image, parts: Parts) -> list[str]:
+    extras = meta["extras"] = dict(meta["extras"])
     if "T" in parts:  # how fast it is played; the interval of frames is a pixel size
-        meta["extras"] = {key: value for key, value in meta["extras"].items() if key != "fps"}
+        extras.pop("fps", None)
+    if "Z" in parts and isinstance(extras.get("zorigin"), int | float):
+        first, step = parts["Z"].first, parts["Z"].step
+        origin = extras.pop("zorigin")
+        extras |= {"zorigin": (origin - first) / step} if step else {}
+    for key, each in (("LUTs", 1), ("Ranges", 2)):
+        if key in extras:
+            extras[key] = _of_channels(extras[key], whole, parts, each)
+    if "C" in parts and "Ranges" in extras and "min" in extras:  # those of the first channel
+        extras["min"], extras["max"] = extras["Ranges"][:2]
+    labels, sizes = extras.get("Labels"), [whole.sizes[letter] for letter in "TZC"]
+    if isinstance(labels, list | tuple) and len(labels) == np.prod(sizes):
+        left = [parts[a].all if a in parts else range(whole.sizes[a]) for a in "TZC"]
+        places = np.arange(len(labels)).reshape(sizes)[np.ix_(*left)]
+        extras["Labels"] = [labels[i] for i in places.ravel()]
+    return []
+
+
+def _ome(meta: Meta, whole: Image, parts: Parts) -> list[str]:
+    meta.pop("ome", None)  # it tells of the planes one by one
+    extras = meta["extras"] = dict(meta["extras"])
+    extras["Channel"] = _of_channels(extras.get("Channel", ()), whole, parts)
     return []
 
 
@@ -185,6 +214,7 @@ FORMATS: dict[str, Callable[..., list[str]]] = {
     "ome-zarr": _ome_zarr,
     "fits": _fits,
     "imagej": _imagej,
+    "ome": _ome,
 }
 """By ``metadata["source"]`` what puts the place of a part into a copy of what the writer knows;
-returns names of what is known no more. Of all other formats no place is written."""
+returns names of what is known no more. Of all other formats nothing of the kind is written."""
