@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from synthetic import photons
+from unnoise.images import formats
 from unnoise.training import filter_search as calibration
 
 from .commands import TINY, Run, Write, assert_refused, facts
@@ -94,6 +96,29 @@ def test_resume_of_pairs_whose_targets_moved(
     assert run("train", "--resume", "m", "--targets", "moved.tif").code == 0
     weights = "weights.safetensors"
     assert Path("whole", weights).read_bytes() == Path("m", weights).read_bytes()
+
+
+@pytest.mark.parametrize("changed", ["x.tif", "mask.tif"])
+def test_a_training_goes_on_with_the_files_of_before_only(
+    run: Run, write: Write, stop_after: Callable[[int], None], changed: str
+) -> None:
+    """Also if the pixels differ anywhere but in the row that tells images apart; copies will do."""
+    more = (*TINY, "--steps", "2", "--mask", "mask.tif")
+    pixels = {name: photons((24, 28), seed=i) + 1 for i, name in enumerate(("x.tif", "mask.tif"))}
+    pixels["mask.tif"][20:] = 0
+    for name, x in pixels.items():
+        formats.save(name, x, axes="YX")
+    stop_after(1)
+    assert run("train", "x.tif", "-o", "m", *more).code == 130
+    stop_after(0)
+    before = Path(changed).read_bytes()
+    pixels[changed][:12] = 0 if changed == "mask.tif" else 9
+    formats.save(changed, pixels[changed], axes="YX", overwrite=True)
+    word = "mask" if changed == "mask.tif" else "images"
+    assert_refused(run("train", "--resume", "m"), f"files of the {word} were changed", "new model")
+    Path(changed).unlink()
+    Path(changed).write_bytes(before)
+    assert run("train", "--resume", "m").code == 0
 
 
 def test_stopped_denoise_of_pairs_goes_on(

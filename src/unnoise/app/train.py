@@ -36,6 +36,7 @@ from unnoise.training import levels
 from unnoise.training.auto import Auto, MethodChoice
 from unnoise.training.finish import finish
 from unnoise.training.loggers import make as make_logger
+from unnoise.training.resume import FILES, files_of
 from unnoise.training.resume import resume as resume_run
 from unnoise.training.run import Run
 from unnoise.training.start import start
@@ -96,6 +97,7 @@ def train(
         return
     saved, saved_step = time.monotonic(), 0 if fresh else run.step
     logged = len(run.history)
+    files = {FILES: files_of(run.model(), images, targets)}
     names = run.model().provenance.loggers
     place = Path(f"{os.path.abspath(folder)}.logs")  # the folder itself is replaced whole
     if names:
@@ -109,7 +111,7 @@ def train(
 
     def save(model: Model | None = None) -> None:
         nonlocal fresh, saved_step
-        state = run.state() if model is None else None
+        state = {**run.state(), **files} if model is None else None
         if fresh:  # another model may have come meanwhile
             model_folder.check_place(folder, overwrite=overwrite)
         model_folder.save(folder, model or run.resumable(), run.history, state, fresh=fresh)
@@ -119,7 +121,7 @@ def train(
         try:
             save(model)
         except InputError as error:
-            state = run.state() if model is None else None
+            state = {**run.state(), **files} if model is None else None
             kept = model or run.resumable()
             raise rescue.kept(error, folder, kept, run.history, state) from error
 

@@ -1,0 +1,71 @@
+"""Whether the files of a training still hold the same bytes, wherever they lie by now."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from unnoise.images.durable import below
+from unnoise.images.file_version import FileVersion
+from unnoise.images.formats import urls
+from unnoise.images.image import Image
+
+MOST_BYTES, BLOCK = 2**26, 2**16
+"""Bytes that are read in all, and at a time: of more, blocks that are spread evenly."""
+MOST_FILES = 1000
+"""Files that are opened, of chunks or a sequence."""
+
+Digests = dict[str, str]
+"""A hash by what the files hold: ``images`` and ``mask``."""
+
+
+def digests(images: Sequence[Image], targets: Sequence[Image] | None, mask: str | None) -> Digests:
+    """The hashes of the files of training images, of pairs also the second ones, and of their mask.
+
+    Not their times, which copies lose. Of addresses nothing is known.
+    """
+    both = [*images, *(targets or [])]
+    named = [path for i in both for path in i.metadata.get("files") or [i.path] if path is not None]
+    found = {"images": digest(named)}
+    return found | ({"mask": digest([urls.place(mask)])} if mask else {})
+
+
+def digest(paths: Iterable[Path]) -> str:
+    """A short hash of what files hold, of folders all files in them; of many bytes a sample.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> a, b = (Path(tempfile.mkdtemp(), name) for name in "ab")
+    >>> a.write_bytes(b"12"), b.write_bytes(b"12")
+    (2, 2)
+    >>> digest([a]) == digest([b])
+    True
+    >>> _ = b.write_bytes(b"13")
+    >>> digest([a]) == digest([b])
+    False
+    """
+    unique = dict.fromkeys(paths)
+    files = [f for path in unique for f in (sorted(below(path)) if path.is_dir() else [path])]
+    chosen = [files[i] for i in _spread(len(files), MOST_FILES)]
+    seen = [version for version in map(FileVersion.of, chosen) if version is not None]
+    share = MOST_BYTES / max(sum(version.size for version in seen), MOST_BYTES)
+    found = hashlib.sha256(f"{len(files)}".encode())
+    for version in seen:
+        found.update(f" {version.size} ".encode())
+        count = -(-version.size // BLOCK)
+        with contextlib.suppress(OSError), open(version.path, "rb") as file:
+            for i in _spread(count, max(round(count * share), 1)):
+                file.seek(i * BLOCK, os.SEEK_SET)
+                found.update(file.read(BLOCK))
+    return found.hexdigest()[:16]
+
+
+def _spread(n: int, most: int) -> list[int]:
+    """At most so many of n numbers, evenly spread over all."""
+    return sorted({*np.linspace(0, n - 1, min(n, most)).round().astype(int).tolist()})
