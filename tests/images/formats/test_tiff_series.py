@@ -289,3 +289,28 @@ def test_a_header_that_declares_too_much_is_damaged(tmp_path: Path, way: str) ->
                 tif.pages.first.tags["RowsPerStrip"].overwrite(2**20)
     with pytest.raises(InputError, match=r"a\.tif cannot be read as TIFF, .* damaged"):
         formats.open(tmp_path / "a.tif")
+
+
+def test_a_file_of_many_images_is_parsed_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    real = tifffile.TiffFile.__init__
+
+    def init(self: Any, file: Any, *args: Any, **keywords: Any) -> None:
+        opened.append(str(file))
+        real(self, file, *args, **keywords)
+
+    path = tmp_path / "a.ome.tif"
+    every = [pixels_of((16, 20)) + i for i in range(20)]
+    write(path, *every)
+    monkeypatch.setattr(tifffile.TiffFile, "__init__", init)
+    images = formats.open_all([path])
+    assert len(images) == 20
+    assert len(opened) == 1
+    for image, pixels in zip(images, every, strict=True):
+        np.testing.assert_array_equal(image.data[...], pixels)
+    write(path, *every[:3])  # another file is parsed anew
+    assert len(formats.open_all([path])) == 3
+    with pytest.raises(InputError, match="has no series 3"):
+        formats.open(path, series=3)

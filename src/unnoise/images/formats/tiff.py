@@ -178,16 +178,31 @@ def smaller(image: Image) -> list[ArrayLike]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[tifffile.TiffFile, list[TiffPageSeries], list[str]]]:
-    """A file with its images, and what there is to tell; errors are those of a damaged file."""
-    with (
-        reading(path, "TIFF"),
-        _problems() as problems,
-        _tiff_series.opened(path) as (tif, note),
-    ):
-        found = tif.series  # tifffile parses the file here
-        if problems or not found:
-            raise ValueError(problems[0] if problems else "it holds no image")
-        yield tif, _tiff_series.series_of(tif, path), [note] if note else []
+    """A file with its images, and what there is to tell; errors are those of a damaged file.
+
+    Of a file with several images all are opened one after the other, but it is parsed once.
+    """
+    with reading(path, "TIFF"), ExitStack() as files, _problems() as problems:
+        state = path.stat()
+        key = path, state.st_ino, state.st_mtime_ns, state.st_size
+        tif, found, note = _parsed.pop(key, None) or (None, [], "")  # for nobody else meanwhile
+        if tif is None:
+            tif, note = files.enter_context(_tiff_series.opened(path))
+            if not tif.series or problems:  # tifffile parses the file here
+                raise ValueError(problems[0] if problems else "it holds no image")
+            found = _tiff_series.series_of(tif, path)
+        else:
+            files.callback(tif.close)
+            tif.filehandle.open()
+        yield tif, found, [note] if note else []
+    is_whole = all(one.keyframe.parent is tif and not one.is_multifile for one in found)
+    if len(found) > 1 and is_whole and tif.filehandle.name == path.name:  # in no other file
+        _parsed.clear()
+        _parsed[key] = tif, found, note
+
+
+_parsed: dict[tuple[Any, ...], tuple[tifffile.TiffFile, list[TiffPageSeries], str]] = {}
+"""The last file with several images, closed, under its path and what tells that it is the same."""
 
 
 def _number(path: Path, found: list[TiffPageSeries], series: int | None, notes: list[str]) -> int:
