@@ -28,6 +28,8 @@ def test_a_selection_is_what_numpy_takes():
     want = PIXELS[1:4][:, [3, 0]][:, :, 2]
     assert (part.axes, part.shape) == ("TCYX", want.shape)
     assert np.array_equal(part.data[:], want)
+    assert np.array_equal(part.data[...], want)
+    assert np.array_equal(part.data[1, ..., 2:5], want[1, ..., 2:5])
     corner = part.read({"T": 1, "C": 1, "Y": slice(2, 5)})
     assert np.array_equal(corner[0, 0, 0, 0], want[1, 1, 2:5])
     assert part.channel_names == ("d", "a")

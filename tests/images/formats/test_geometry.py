@@ -150,6 +150,26 @@ def test_fits_of_uneven_channels_names_no_frequencies(tmp_path: Path) -> None:
     assert formats.open(tmp_path / "b.fits").axes == "CYX"
 
 
+@pytest.mark.filterwarnings("ignore:The WCS transformation has more axes")
+@pytest.mark.parametrize("off", [0.0, 0.25])
+def test_fits_that_loses_an_axis_keeps_those_behind_it(tmp_path: Path, off: float) -> None:
+    header: dict[str, Any] = {"CTYPE3": "FREQ", "CUNIT3": "Hz", "CRVAL3": 1e9, "CDELT3": 1e6}
+    header |= {"CTYPE4": "TIME", "CUNIT4": "s", "CRVAL4": 8.0, "CDELT4": 0.5, "CRPIX4": 2.0}
+    header |= {"CTYPE1": "X", "CTYPE2": "Y", "HISTORY": "CRVAL3 stays"} | (
+        {"PC1_4": off, "PC1_3": off} if off else {}
+    )
+    whole = fits.PrimaryHDU(np.zeros((4, 5, 8, 9), "f4"), fits.Header(header))
+    whole.writeto(tmp_path / "a.fits")
+    part(tmp_path / "a.fits", tmp_path / "b.fits", C="2", T="1::2")
+    image = formats.open(tmp_path / "b.fits")
+    assert (image.axes, dict(image.units)) == ("TYX", {"T": "s"})
+    found = fits.getheader(tmp_path / "b.fits")
+    assert "CRVAL3 stays" in str(found["HISTORY"])
+    (old,) = WCS(whole.header).wcs_pix2world([[3, 5, 2, 3]], 0)
+    (new,) = WCS(found).wcs_pix2world([[3, 5, 1, 0]], 0)  # frame 3 is the second one
+    np.testing.assert_allclose(new, old[[0, 1, 3, 2]])
+
+
 @pytest.mark.parametrize("text", ["4:", "1::3", "2,6"])
 def test_ome_zarr(tmp_path: Path, text: str) -> None:
     made = Image.from_array(np.zeros((10, 64, 64), np.uint16), "ZYX")

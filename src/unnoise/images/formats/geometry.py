@@ -5,6 +5,7 @@ Only positions at even distances that rise have a place: of others a header keep
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -16,6 +17,10 @@ from unnoise.images.image import Image
 Meta = dict[str, Any]
 STANDARD_ORIGIN = 4
 """The flag without which IMOD counts the origin of MRC from the planes on, not to them."""
+NUMBERED = re.compile(
+    r"(CTYPE|CRPIX|CRVAL|CDELT|CUNIT|CNAME|CROTA|CRDER|CSYER|PC|CD|PV|PS)(\d+)(?:_(\d+))?([A-Z]?)"
+)
+"""Words of FITS on an axis of a number; matrices have two of them."""
 NAMES = {"T": "frame interval"} | {letter: f"pixel size along {letter}" for letter in "ZYX"}
 
 
@@ -177,7 +182,29 @@ def _fits(meta: Meta, whole: Image, parts: Parts) -> list[str]:
                 for name in told:
                     del header[name]
                 lost += [] if letter in whole.scale or alt else [f"coordinates along {letter}"]
+    meta["header"] = _renumbered(header, whole, parts)
     return lost
+
+
+def _renumbered(header: Any, whole: Image, parts: Parts) -> Any:
+    """A header of FITS in which axes of one position, which are gone, come behind the others."""
+    count = len(whole.axes)
+    gone = {count - p.axis for p in parts.values() if len(p.all) == 1 < whole.shape[p.axis]}
+    if not gone:
+        return header
+    order = sorted(range(1, count + 1), key=lambda n: (n in gone, n))
+    new = {str(old): str(order.index(old) + 1) for old in order}
+    found = type(header)()
+    for card in header.cards:
+        match = NUMBERED.fullmatch(card.keyword)
+        if match is None:
+            found.append(card, end=True)
+            continue
+        name, row, column, rest = match.groups("")
+        column = new.get(column, column) if name in ("PC", "CD") else column
+        keyword = f"{name}{new.get(row, row)}{'_' * bool(column)}{column}{rest}"
+        found.append((keyword, card.value, card.comment), end=True)
+    return found
 
 
 def _imagej(meta: Meta, whole: Image, parts: Parts) -> list[str]:
