@@ -167,9 +167,9 @@ class _Selected:
 
     def __getitem__(self, index: Any, /) -> NDArray:
         given = list(index) if isinstance(index, tuple) else [index]
-        at = next((i for i, part in enumerate(given) if part is Ellipsis), len(given))
-        rest = given[at + 1 :]
-        given = given[:at] + [slice(None)] * (len(self.shape) - at - len(rest)) + rest
+        dots = next((i for i, part in enumerate(given) if part is Ellipsis), len(given))
+        rest = given[dots + 1 :]
+        given = given[:dots] + [slice(None)] * (len(self.shape) - dots - len(rest)) + rest
         for i in self._gone:
             given.insert(i, 0)
         index = tuple(given)
