@@ -15,6 +15,7 @@ import zarr
 from astropy.io import fits
 from astropy.wcs import WCS
 
+from unnoise.errors import InputError
 from unnoise.images import formats
 from unnoise.images.image import Image
 from unnoise.images.selection import select
@@ -258,3 +259,11 @@ def test_ome_zarr_shows_the_channels_that_are_left(tmp_path: Path) -> None:
     part(tmp_path / "a.ome.zarr", tmp_path / "b.ome.zarr", C="2,0")
     found = zarr.open_group(tmp_path / "b.ome.zarr", mode="r").attrs["ome"]["omero"]["channels"]
     assert [channel["window"]["end"] for channel in found] == [30, 10]
+
+
+def test_a_place_that_is_no_number_is_told_as_damage(tmp_path: Path) -> None:
+    header = fits.Header({"CTYPE3": "FREQ", "CRPIX3": "abc"})
+    fits.PrimaryHDU(np.zeros((4, 8, 9), "f4"), header).writeto(tmp_path / "a.fits")
+    image = formats.open(tmp_path / "a.fits")
+    with pytest.raises(InputError, match=r"a\.fits cannot be read as FITS"):
+        select(image, {"C": "1:"})

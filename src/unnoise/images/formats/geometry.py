@@ -12,11 +12,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from unnoise.images.formats.reader import reading
 from unnoise.images.image import Image
 
 Meta = dict[str, Any]
 STANDARD_ORIGIN = 4
 """The flag without which IMOD counts the origin of MRC from the planes on, not to them."""
+KINDS = {"nifti": "NIfTI", "ome-zarr": "OME-Zarr", "imagej": "ImageJ TIFF", "ome": "OME-TIFF"}
+"""Names of formats in messages."""
 NUMBERED = re.compile(
     r"(CTYPE|CRPIX|CRVAL|CDELT|CUNIT|CNAME|CROTA|CRDER|CSYER|PC|CD|PV|PS)(\d+)(?:_(\d+))?([A-Z]?)"
 )
@@ -70,13 +73,21 @@ def moved(whole: Image, parts: Parts) -> dict[str, Any]:
     whole : Image
     parts : mapping of str to Picks
         What is left along the axes of which not all is, or not in its order.
+
+    Raises
+    ------
+    InputError
+        If its header is damaged.
     """
     found = dict(whole.metadata)
     uneven = [letter for letter, part in parts.items() if not part.step]
     told = [NAMES[letter] for letter in uneven if letter in whole.scale]
-    change = FORMATS.get(str(found.get("source")))
-    if change is not None:
-        told += change(found, whole, parts)
+    source = str(found.get("source"))
+    if source in FORMATS and whole.path is not None:
+        with reading(
+            whole.path, KINDS.get(source, source.upper())
+        ):  # of headers that are not looked into before
+            told += FORMATS[source](found, whole, parts)
     if told:
         found["lost"] = [*found.get("lost", ()), *told]
     return found
