@@ -36,6 +36,9 @@ from load.ledger import SOURCE, arguments, run_once
 from load.series import Series
 from load.visitor import Page, Visitor
 from load.visits import Diary, Life, content, diary, ended, unfair
+from unnoise.app.session.history import History
+from unnoise.app.session.job import Job
+from unnoise.app.session.request import Request
 
 BEFORE = 0.05
 """Share of the time before the server is killed, and again before it is stopped."""
@@ -50,9 +53,9 @@ WORK, FORGOTTEN = 60.0, 50.0
 """Seconds between two rests, and of a rest before it is looked at: pages that were closed are kept
 for 30 s, so that a browser may come back.
 """
-OPENED, SHOWN, NAMED = 72, 12, 5000
-"""Images that are looked at before, so that none is opened any more; those of a page; and images
-whose names the server remembers at most, each about 1 kB.
+OPENED, SHOWN, NAMED, ENDED = 72, 12, 5000, 1000
+"""Images that are looked at before, so that none is opened any more; those of a page; images whose
+names the server remembers at most, each about 1 kB; and jobs, each two pages of memory.
 """
 
 
@@ -170,6 +173,17 @@ async def fill(
     await visitor.leave()
 
 
+def fill_history(host: Host, count: int = ENDED) -> None:
+    """Jobs that have ended, as many as the server remembers."""
+    history = History(host.workspace / "unnoise-app" / ".queue")
+    for number in range(count):
+        job = Job(f"old-{number}", Request((f"old_{number}.tif",)), "somebody", number + 1)
+        job.state = job.outcome = "done"
+        job.ended = time.time() - 10 * (count - number)
+        history.save(job)
+    history.close()
+
+
 async def source(page: Page, but: str = "") -> str:
     """Where the image is that a page shows, another one than that."""
 
@@ -262,6 +276,8 @@ def measured(wanted: Any) -> dict[str, Any]:
     wide = np.random.default_rng(0).poisson(100, (WIDE, WIDE)).astype(np.uint16)
     np.save(host.workspace / "wide.npy", wide)
     series, waited, is_stopped = Series(folder / SERIES), list[int](), False
+    if wanted.fill:
+        fill_history(host)
     try:
         host.start()
         asyncio.run(house(host, book, series, waited, wanted))

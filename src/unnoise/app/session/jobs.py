@@ -29,6 +29,8 @@ PATIENCE = 60.0
 
 IDLE = 300.0
 """Seconds in which a process waits for a job."""
+REMEMBERED = 1000
+"""Jobs of files that have ended; each takes two pages of memory, and its time in all lists."""
 PREVIEWS = 8
 """Jobs that have ended and keep their preview, up to 2 MB each; the others can be hundreds."""
 
@@ -273,8 +275,17 @@ class JobQueue:
                 self._stops.pop(job.id, None)
                 self._children.pop(job.id, None)
             self._keep(job)
+            self._forget()
             with self._changed:
                 self._changed.notify_all()
+
+    def _forget(self) -> None:
+        """Remove the jobs that ended first, of more than are remembered."""
+        with self._lock:
+            over = [one for one in self._jobs.values() if one.is_over and not one.in_memory]
+        for old in sorted(over, key=lambda one: one.ended or 0)[:-REMEMBERED]:
+            with contextlib.suppress(InputError):  # somebody else did
+                self.remove(old.id)
 
     def _hear_last_words(self, job: Job) -> None:
         """Learn what became of a job whose process was alone when it ended."""
