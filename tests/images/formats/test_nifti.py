@@ -12,6 +12,7 @@ import pytest
 from unnoise.errors import InputError
 from unnoise.images import formats
 from unnoise.images.image import Image
+from unnoise.images.selection import select
 
 from .copies import copy, pixels_of, same
 from .damaged import check_damage, refusal, shared
@@ -169,3 +170,17 @@ def test_the_fourth_axis_is_what_unit_and_intent_say(
     again = formats.open(tmp_path / "b.nii")
     assert again.axes == axes
     np.testing.assert_array_equal(np.asarray(again.data[...]), pixels)
+
+
+@pytest.mark.parametrize("interval", [-1.0, np.nan, np.inf, 0.0])
+def test_an_interval_that_is_none_counts_as_not_there(tmp_path: Path, interval: float) -> None:
+    array = np.zeros((6, 7, 5, 4), np.int16)
+    nibabel.save(nibabel.Nifti1Image(array, np.eye(4)), tmp_path / "a.nii")
+    content = bytearray((tmp_path / "a.nii").read_bytes())
+    content[92:96] = np.float32(interval).tobytes()  # pixdim[4]
+    (tmp_path / "a.nii").write_bytes(content)
+    image = formats.open(tmp_path / "a.nii")
+    assert dict(image.scale) == {"Z": 1.0, "Y": 1.0, "X": 1.0}
+    for some in (image, select(image, {"T": "::2"})):
+        copy(some, tmp_path / "b.nii")
+        assert formats.open(tmp_path / "b.nii").shape == some.shape

@@ -102,7 +102,8 @@ def _of_channels(values: Any, whole: Image, parts: Parts, each: int = 1) -> Any:
 
 def _nifti(meta: Meta, whole: Image, parts: Parts) -> list[str]:
     header = meta["header"] = meta["header"].copy()
-    zooms, lost = list(header.get_zooms()), []
+    zooms = [abs(zoom) if np.isfinite(zoom) else 0 for zoom in header.get_zooms()]
+    lost: list[str] = []
     if "T" in parts and len(zooms) > 3:
         header["toffset"] = float(header["toffset"]) + parts["T"].first * zooms[3]
     if "Z" in parts:

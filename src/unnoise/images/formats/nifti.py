@@ -148,7 +148,7 @@ def _scale(header: Any, letters: str) -> tuple[dict[str, float], dict[str, str]]
     known = dict(zip("XYZT", (float(zoom) for zoom in header.get_zooms()), strict=False))
     if time not in TIME and time != "unknown":
         known.pop("T", None)
-    scale = {a: known[a] for a in "TZYX" if a in letters and known.get(a, 0) > 0}
+    scale = {a: known[a] for a in "TZYX" if a in letters and 0 < known.get(a, 0) < np.inf}
     units = {a: TIME.get(time, "") if a == "T" else SPACE.get(space, "") for a in scale}
     return scale, {a: unit for a, unit in units.items() if unit}
 
@@ -211,7 +211,7 @@ def _header(nibabel: Any, like: Image, shape: tuple[int, ...]) -> Any:
 
 def _describe(header: Any, like: Image, count: int) -> None:
     """Put pixel size and units into a header whose shape is set."""
-    zooms = list(header.get_zooms())
+    zooms = [abs(zoom) for zoom in header.get_zooms()]  # nibabel sets none below 0
     space = _unit(like)
     for i, letter in enumerate("XYZT"[:count]):
         if letter in like.scale:
