@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 from xml.etree import ElementTree
 
@@ -52,7 +53,6 @@ def of_image(
     Parameters
     ----------
     root : Element
-        Is changed.
     number : int
         Which image it is of those in the document.
     coordinates : mapping of str to list of int, optional
@@ -66,11 +66,14 @@ def of_image(
     images = root.findall("{*}Image")
     if not 0 <= number < len(images) or images[number].find("{*}Pixels") is None:
         return None
-    for other in [*images[:number], *images[number + 1 :]]:
-        root.remove(other)
+    image, left_out = images.pop(number), set(images)
+    own = deepcopy(image)
     if coordinates:
-        _keep_planes(images[number], coordinates)
-    return root
+        _keep_planes(own, coordinates)
+    found = ElementTree.Element(root.tag, root.attrib)
+    found.text = root.text
+    found.extend(own if child is image else child for child in root if child not in left_out)
+    return found
 
 
 def _keep_planes(image: ElementTree.Element, coordinates: Mapping[str, list[int]]) -> None:

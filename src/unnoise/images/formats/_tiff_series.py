@@ -55,8 +55,9 @@ class Alone(NamedTuple):
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[tuple[tifffile.TiffFile, str]]:
-    """A TIFF file, or the one of its set that tells of all, and what is missing otherwise.
+def opened(path: Path) -> Iterator[tuple[tifffile.TiffFile, str, ElementTree.Element | None]]:
+    """A TIFF file, or the one of its set that tells of all, what is missing otherwise, and its
+    document if it is an OME-TIFF.
 
     Of the files of a set all but one may only say where the metadata are; these are then in a TIFF
     file, which is opened, or in a file of their own, which is not read.
@@ -67,11 +68,11 @@ def opened(path: Path) -> Iterator[tuple[tifffile.TiffFile, str]]:
         other = path.with_name(name) if name else path
         if other == path or not (other.is_file() and TIFF.search(name)):
             found = "lie" if other.is_file() else "lay"
-            yield tif, f"its OME metadata {found} in {name}, which is not read" if name else ""
+            note = f"its OME metadata {found} in {name}, which is not read" if name else ""
+            yield tif, note, root
             return
     with tifffile.TiffFile(other) as tif:
-        _checked(tif, other)
-        yield tif, ""
+        yield tif, "", _checked(tif, other)
 
 
 def _checked(tif: tifffile.TiffFile, path: Path) -> ElementTree.Element | None:

@@ -62,12 +62,12 @@ def read(path: Path, axes: str | None = None, series: int | None = None) -> Imag
     AxesError
         If the axes are ambiguous or do not fit.
     """
-    with _opened(path) as (tif, found, notes):
+    with _opened(path) as (tif, found, notes, root):
         number = _number(path, found, series, notes)
         one = found[number]
         page, dtype = one.keyframe, np.dtype(one.dtype)
         check_pixels(one.shape, dtype, path.name)
-        xml = _ome_xml.parse(tif.ome_metadata) if one.kind == "ome" else None
+        xml = root if one.kind == "ome" else None
         part = _tiff_series.alone(tif, one, _ome_xml.file_names(xml))
         _tiff_series.check_complete(tif, one, part)
         names, shape = _tiff_series.form(one) if part is None else (part.axes, part.shape)
@@ -144,7 +144,7 @@ def numbers(path: Path, series: str | int | None = None) -> tuple[list[int], str
     InputError
         If there is no such image, or the file is damaged.
     """
-    with _opened(path) as (_, found, _):
+    with _opened(path) as (_, found, _, _):
         if isinstance(series, int):
             return [_number(path, found, series, [])], ""
         if series == "all":
@@ -164,7 +164,7 @@ def smaller(image: Image) -> list[ArrayLike]:
     path, number = image.path, image.metadata.get("number")
     if path is None or number is None or not isinstance(image.data, Pixels):
         return []
-    with _opened(path) as (_, found, _):
+    with _opened(path) as (_, found, _, _):
         levels = found[number].levels
         forms = [(tuple(level.shape), np.dtype(level.dtype)) for level in levels]
     if forms[0] != (image.shape, levels[0].dtype):  # palettes, and files of sets without the others
@@ -177,31 +177,32 @@ def smaller(image: Image) -> list[ArrayLike]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[tifffile.TiffFile, list[TiffPageSeries], list[str]]]:
-    """A file with its images, and what there is to tell; errors are those of a damaged file.
+def _opened(path: Path) -> Iterator[tuple[tifffile.TiffFile, list[TiffPageSeries], list[str], Any]]:
+    """A file with its images, what there is to tell, and its document of OME; errors are those of a
+    damaged file.
 
     Of a file with several images all are opened one after the other, but it is parsed once.
     """
     with reading(path, "TIFF"), ExitStack() as files, _problems() as problems:
         state = path.stat()
         key = path, state.st_ino, state.st_mtime_ns, state.st_size
-        tif, found, note = _parsed.pop(key, None) or (None, [], "")  # for nobody else meanwhile
+        tif, found, note, root = _parsed.pop(key, None) or (None, [], "", None)  # for nobody else
         if tif is None:
-            tif, note = files.enter_context(_tiff_series.opened(path))
+            tif, note, root = files.enter_context(_tiff_series.opened(path))
             if not tif.series or problems:  # tifffile parses the file here
                 raise ValueError(problems[0] if problems else "it holds no image")
             found = _tiff_series.series_of(tif, path)
         else:
             files.callback(tif.close)
             tif.filehandle.open()
-        yield tif, found, [note] if note else []
+        yield tif, found, [note] if note else [], root
     is_whole = all(one.keyframe.parent is tif and not one.is_multifile for one in found)
     if len(found) > 1 and is_whole and tif.filehandle.name == path.name:  # in no other file
         _parsed.clear()
-        _parsed[key] = tif, found, note
+        _parsed[key] = tif, found, note, root
 
 
-_parsed: dict[tuple[Any, ...], tuple[tifffile.TiffFile, list[TiffPageSeries], str]] = {}
+_parsed: dict[tuple[Any, ...], tuple[tifffile.TiffFile, list[TiffPageSeries], str, Any]] = {}
 """The last file with several images, closed, under its path and what tells that it is the same."""
 
 
@@ -321,7 +322,7 @@ def _regions(
 ) -> ArrayLike:
     """The pixels of an image, whose files stay open as long as they."""
     with ExitStack() as files, reading(path, "TIFF"), _problems() as problems:
-        tif, _ = files.enter_context(_tiff_series.opened(path))
+        tif, _, _ = files.enter_context(_tiff_series.opened(path))
         one = _tiff_series.series_of(tif, path)[number].levels[level]
         shown, colours = None, one.keyframe.colormap
         if one.transform is not None:
