@@ -164,8 +164,13 @@ def _given(image: Image, mask: Image | NDArray | None) -> NDArray[np.bool_] | No
             f"a mask holds numbers or truth values, not {pixels.dtype}; give an array that is "
             f"nonzero where pixels are measurements"
         )
-    pixels = pixels.squeeze() if pixels.ndim > 2 else pixels
-    axes = _axes_of_mask(image, pixels.shape)
+    if pixels.dtype.kind == "f" and np.isnan(pixels).any():
+        raise InputError("the mask has pixels that are NaN; give 0 where nothing was measured")
+    told = mask.axes if isinstance(mask, Image) else ""
+    if pixels.ndim > 2:
+        told = "".join(k for k, size in zip(told, pixels.shape, strict=False) if size > 1)
+        pixels = pixels.squeeze()
+    axes = _axes_of_mask(image, pixels.shape, told)
     if axes is None:
         raise InputError(
             f"the mask has shape {pixels.shape} but {image.name} has shape {image.shape} (axes "
@@ -175,12 +180,13 @@ def _given(image: Image, mask: Image | NDArray | None) -> NDArray[np.bool_] | No
     return out if hidden is None else out | hidden
 
 
-def _axes_of_mask(image: Image, shape: Sequence[int]) -> str | None:
-    """Letters of the dimensions of a mask: all of the image, all that are longer than 1, the last
-    ones, or Y and X.
+def _axes_of_mask(image: Image, shape: Sequence[int], told: str) -> str | None:
+    """Letters of the dimensions of a mask: those that it tells if the image has them, all of the
+    image, all that are longer than 1, the last ones, or Y and X.
     """
     n = image.sizes
-    options = [image.axes, "".join(k for k in image.axes if n[k] > 1)]
+    options = [told] if set(told) <= set(image.axes) else []
+    options += [image.axes, "".join(k for k in image.axes if n[k] > 1)]
     without = [k for k in image.axes if k != "C"]
     options += ["".join(without[i:]) for i in range(len(without))]
     for option in options:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 
 from unnoise.errors import AxesError, InputError
 from unnoise.images import formats
+from unnoise.images.image import Image
 
 PIXELS = np.random.default_rng(0).integers(0, 99, (2, 11, 20, 24)).astype(np.uint16)
 
@@ -127,3 +130,43 @@ def test_files_that_are_replaced_while_they_are_read_are_refused(folder: Path) -
     np.testing.assert_array_equal(image.read({"T": 0})[0, 0, 0], PIXELS[0])
     with pytest.raises(InputError, match=r"img_t1_z4\.tif was changed while it was read"):
         image.read({"T": 1})
+
+
+def test_a_name_that_does_not_follow_the_others_is_refused(tmp_path: Path) -> None:
+    names = [tmp_path / f"a_{name}.tif" for name in ("1", "2", "2b")]
+    for path in names:
+        formats.save(path, PIXELS[0, 0])
+    with pytest.raises(InputError, match=r"a_2b\.tif is not named as the others"):
+        formats.as_sequence(names)
+    assert formats.as_sequence(names[:2])[0].name == "a_{t}.tif"
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".ome.tif"])
+def test_a_result_is_no_part_of_its_sequence(tmp_path: Path, suffix: str) -> None:
+    for name in ("q_red", "q_green", "q_denoised"):
+        formats.save(tmp_path / f"{name}{suffix}", PIXELS[0, 0], axes="YX")
+    image = formats.open(tmp_path / f"q_{{c}}{suffix}")
+    assert image.channel_names == ("green", "red")
+
+
+def test_what_the_files_tell_differently_is_said(tmp_path: Path) -> None:
+    sizes = {"Y": 0.1, "X": 0.1}
+    for t, factor in enumerate((1, 1, 2)):
+        own = {k: factor * size for k, size in sizes.items()}
+        image = Image.from_array(PIXELS[0, t], "YX")
+        image = replace(image, scale=own, units=dict.fromkeys(own, "µm"))
+        with formats.create(tmp_path / f"s_{t}.ome.tif", image) as out:
+            out.write({}, image.read())
+    image = formats.open(tmp_path / "s_{t}.ome.tif")
+    assert image.scale == pytest.approx(sizes)
+    assert "the pixel sizes of s_2.ome.tif are not those of the first" in image.metadata["note"]
+    (tmp_path / "s_2.ome.tif").unlink()
+    assert "note" not in formats.open(tmp_path / "s_{t}.ome.tif").metadata
+
+
+def test_nodata_of_some_files_alone_is_refused(tmp_path: Path) -> None:
+    for t, nodata in enumerate(("", "0", "0")):
+        tags = [(42113, "s", 0, nodata, True)] if nodata else []
+        tifffile.imwrite(tmp_path / f"n_{t}.tif", PIXELS[0, t], extratags=tags)
+    with pytest.raises(InputError, match=r"n_1\.tif has nodata 0.*, but n_0\.tif has None"):
+        formats.open(tmp_path / "n_{t}.tif")

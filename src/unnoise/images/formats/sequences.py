@@ -69,6 +69,12 @@ def named(paths: Sequence[Path], letter: str) -> Path:
             f"{Path(extra[0]).name} belongs to the sequence {pattern.name} too; name it as well, "
             f"or take a part of the whole with --time, --z, --channels or --positions"
         )
+    lost = sorted(set(texts) - there)
+    if there and lost:
+        raise InputError(
+            f"{Path(lost[0]).name} is not named as the others of the sequence {pattern.name}; "
+            f"rename it, or leave it out"
+        )
     return pattern
 
 
@@ -109,6 +115,7 @@ def read(path: Path, axes: str | None, opened: Opened) -> Image:
     first = opened(next(iter(files.values())), given or None)
     own, gone = _axes_of_members(path, letters, first)
     parts, versions = list[ArrayLike](), list[FileVersion | FileSet | None]()
+    differ = dict[str, str]()
     for file in files.values():
         image = opened(file, first.axes) if parts else first
         found = (image.shape, image.dtype, image.axes)
@@ -118,6 +125,14 @@ def read(path: Path, axes: str | None, opened: Opened) -> Image:
                 f"{next(iter(files.values())).name} has {first.shape} and {first.dtype}; all files "
                 f"of a sequence must agree"
             )
+        if image.nodata != first.nodata:
+            raise InputError(
+                f"{file.name} has nodata {image.nodata}, but {next(iter(files.values())).name} has "
+                f"{first.nodata}; write the same into all files of a sequence"
+            )
+        for word, name in {"pixel sizes": "scale", "units": "units"}.items():
+            if getattr(image, name) != getattr(first, name):
+                differ.setdefault(word, file.name)
         parts.append(image.data)
         versions.append(image.version)
     shape = tuple(len(texts[k]) for k in letters)
@@ -125,6 +140,10 @@ def read(path: Path, axes: str | None, opened: Opened) -> Image:
     named = not all(name.isdecimal() for name in names)
     metadata = {**first.metadata, "files": list(files.values())}
     metadata.pop("which", None)
+    if differ:
+        others = ", ".join(f"{word} of {name}" for word, name in differ.items())
+        text = f"the {others} are not those of the first file of the sequence, which are taken"
+        metadata["note"] = "; ".join(filter(None, [metadata.get("note"), text]))
     return replace(
         first,
         data=_Joined(parts, versions, shape, gone),
@@ -167,7 +186,9 @@ def _matching(path: Path) -> tuple[str, dict[tuple[str, ...], Path]]:
     pieces = FIELD.split(pattern)
     wild = "".join("*" if i % 2 else glob.escape(piece) for i, piece in enumerate(pieces))
     found = urls.found(urls.Url(wild)) if isinstance(path, urls.Url) else map(Path, glob.glob(wild))
-    candidates = [file for file in found if not file.stem.endswith("_denoised")]
+    candidates = [
+        file for file in found if not file.stem.removesuffix(".ome").endswith("_denoised")
+    ]
     for text in ("[0-9]+", "[^/]+?"):
         regex = "".join(
             f"(?P<{piece.upper()}>{'[^/]+?' if piece in 'cC' else text})"
