@@ -79,3 +79,13 @@ def test_a_script_reads_parameters_and_the_command_line_options(in_a_script: Non
 def test_names_in_messages_are_spelled_out() -> None:
     assert str(InputError("no \x1b[2J\n\udcff\u202e.tif")) == r"no \x1b[2J\n\udcff\u202e.tif"
     assert printable("plain: µ é 日本 \U0001f600") == "plain: µ é 日本 \U0001f600"
+
+
+@pytest.mark.parametrize("address", ["https://lab.org", "HTTPS://lab.org", "https:/lab.org"])
+def test_passwords_are_hidden_however_an_address_is_written(address: str) -> None:
+    lab = address.replace("lab.org", "ann:se:cr@et@lab.org/a.zarr")
+    hidden = address.replace("lab.org", "ann:***@lab.org/a.zarr")
+    assert errors.without_passwords(f"{lab} is gone") == f"{hidden} is gone"
+    assert errors.printable(Path(lab)) == str(Path(hidden))
+    for text in ("C:/ann:x", "a:/b c:d@e", "1:2/3@4"):
+        assert errors.without_passwords(text) == text

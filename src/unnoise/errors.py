@@ -12,8 +12,8 @@ UNPRINTABLE = re.compile(
 """Control characters, those that turn the direction of writing, and bytes that are no text."""
 
 
-PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s]+@")
-"""In an address, with what is before it."""
+PASSWORD = re.compile(r"(:/+[^/\s:@]*):[^/\s]+@")
+"""In an address, with what is before it; paths join its slashes."""
 HIDDEN = "***"
 """What stands for a password."""
 
@@ -26,7 +26,7 @@ def without_passwords(text: str) -> str:
     >>> without_passwords("https://ann:secret@lab.org/a.zarr cannot be reached")
     'https://ann:***@lab.org/a.zarr cannot be reached'
     """
-    return PASSWORD.sub(rf"\1:{HIDDEN}@", text) if "://" in text else text
+    return PASSWORD.sub(rf"\1:{HIDDEN}@", text) if ":/" in text else text
 
 
 def printable(text: object, *, lines: bool = False) -> str:

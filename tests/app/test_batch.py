@@ -17,6 +17,7 @@ from unnoise.app.files import InputOptions, OutputOptions, ReportOptions
 from unnoise.app.predict import predict_files
 from unnoise.config.config import Config
 from unnoise.errors import InputError, UnnoiseError
+from unnoise.images.formats.urls import Url
 
 FILTER = Config(method="gaussian")
 QUIET = ReportOptions(wanted=False)
@@ -205,6 +206,18 @@ def test_the_job_of_a_batch_is_closed_with_it():
     next(events)
     events.close()
     assert closed == [True]
+
+
+def test_a_batch_to_an_address_makes_no_folder_of_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    @batch.recorded
+    def job():
+        yield Batch(Url("memory://ann:secret@host/out"), 2)
+        yield Failed(Path("a.tif"), "no")
+
+    assert [type(event) for event in job()] == [Batch, Failed]
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_is_left_of_several_goes_to_a_folder_though_it_is_one(folder, tmp_path):

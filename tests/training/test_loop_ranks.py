@@ -97,6 +97,9 @@ def test_what_torchrun_says_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not found.leads
     assert list(range(20))[found.share] == [5, 13]
     assert replace(found, rank=0).leads
+    monkeypatch.setenv("RANK", "a")
+    with pytest.raises(InputError, match=r"RANK=a, .* are not all numbers; start by torchrun"):
+        ranks.of_torchrun()
 
 
 @pytest.mark.slow

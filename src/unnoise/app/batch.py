@@ -19,6 +19,7 @@ from unnoise.app.events import Batch, Event, Failed, Judged, Skipped, Warned
 from unnoise.app.files import InputOptions, OutputOptions
 from unnoise.errors import InputError
 from unnoise.images.durable import make_folder
+from unnoise.images.formats.urls import Url
 from unnoise.images.image import Image
 from unnoise.models.claim import tidy
 
@@ -134,7 +135,7 @@ def recorded(
             return
         with contextlib.closing(job(*given, **named)) as events:
             for event in events:
-                if isinstance(event, Batch):
+                if isinstance(event, Batch) and not isinstance(event.folder, Url):
                     ledger = event.folder / LEDGER
                 yield event
                 line = _line(event)

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from unnoise.errors import InputError
+
 
 @dataclass(frozen=True)
 class Ranks:
@@ -104,4 +106,12 @@ def of_torchrun() -> Ranks:
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
     if "TORCHELASTIC_RUN_ID" not in os.environ or any(name not in os.environ for name in names):
         return Ranks()
-    return Ranks(*(int(os.environ[name]) for name in names))
+    values = [os.environ[name] for name in names]
+    try:
+        return Ranks(*map(int, values))
+    except ValueError as error:
+        told = ", ".join(f"{name}={value}" for name, value in zip(names, values, strict=True))
+        raise InputError(
+            f"the environment tells of torchrun, but {told} are not all numbers; start by "
+            f"torchrun, or take TORCHELASTIC_RUN_ID away"
+        ) from error

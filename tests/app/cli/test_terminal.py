@@ -75,7 +75,7 @@ def test_names_never_reach_the_terminal_raw(
     ):
         found, text = output(monkeypatch, capsys, *arguments)  # type: ignore[arg-type]
         assert is_plain(text), arguments
-        assert found == code or "--debug" in arguments, text
+        assert found == code, text
 
 
 def test_bars_and_lines_show_names_as_they_are_spelled(

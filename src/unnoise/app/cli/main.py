@@ -159,6 +159,6 @@ def _run() -> int:
         return Interrupted.exit_code
     except Exception as error:
         if "--debug" in sys.argv:
-            fail(traceback.format_exc().rstrip(), 1)
+            fail(traceback.format_exc().rstrip(), exit_code(error))
         fail(f"unnoise: {sentence(error)}", exit_code(error))
     return code if isinstance(code, int) else 0
