@@ -76,6 +76,8 @@ def test_places_that_a_model_must_not_take_are_refused(
     ):
         with pytest.raises(InputError, match=words):
             folder.check_place(tmp_path / name, overwrite=False)
+    with pytest.raises(InputError, match=r"s3://ann:\*\*\*@lab/my\.model is an address"):
+        folder.check_place(Path("s3://ann:secret@lab/my.model"), overwrite=False)
     folder.check_place(place, overwrite=True)
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")

@@ -222,6 +222,8 @@ def check_place(folder: Path, *, overwrite: bool, nbytes: int = 0) -> None:
     InputError
         Also if the place cannot be written at all, or its disk has less than so many bytes.
     """
+    if isinstance(address := urls.place(folder), urls.Url):  # a path joins its slashes
+        raise InputError(f"{address} is an address; a model is a folder of files, so name one here")
     if folder.is_symlink() and not folder.exists():
         raise InputError(
             f"{folder} is a link to {os.path.realpath(folder)}, which is missing; make that "

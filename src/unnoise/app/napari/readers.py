@@ -12,6 +12,7 @@ from unnoise.app.napari import layers
 from unnoise.app.napari.refining import refine
 from unnoise.errors import AxesError
 from unnoise.images import formats
+from unnoise.images.formats import listing
 from unnoise.images.formats.registry import suffix_of, suffix_of_folder
 
 Reader = Callable[[Any], list[tuple[Any, ...]]]
@@ -45,6 +46,7 @@ def _is_image(place: Path) -> bool:
     return bool(suffix_of_folder(place) if place.is_dir() else suffix_of(place))
 
 
+@listing.once()
 def read_images(path: str | Sequence[str]) -> list[tuple[Any, ...]]:
     """The images of files as layers, whose pixels are read when they are shown.
 
