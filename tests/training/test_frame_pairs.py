@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 
-from synthetic import smooth, white
+from synthetic import photons, smooth, white
 from tiny import tiny
 from unnoise.errors import InputError
 from unnoise.images.image import Image
@@ -14,7 +16,7 @@ from unnoise.images.normalization import ChannelStatistics
 from unnoise.models.predict import predict_array
 from unnoise.nets.device import select_device
 from unnoise.noise.excluded_pixels import with_mask
-from unnoise.training.crops import Crops, PairedImages
+from unnoise.training.crops import Crops, PairedImages, crops_of
 from unnoise.training.frame_pairs import FramePairs
 from unnoise.training.loop import TrainingRun
 from unnoise.training.methods.n2n import Noise2Noise
@@ -230,3 +232,27 @@ def test_frames_without_a_measurement_are_no_pairs_and_padding_has_no_brightness
     )
     patches = source.batch(40, np.random.default_rng(0))
     assert set(np.round(patches.gain.ravel(), 1).astype(str)) == {"0.8", "1.3"}
+
+
+def test_where_no_held_out_pixel_is_measured_frames_are_not_compared(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of a picture that is mostly padding nearly all places are drawn in vain."""
+    x = photons((128, 128)).astype(np.float32) + 1
+    x[8:] = np.nan
+    images, targets = ([with_mask(y, axes="YX")] for y in (x, x + 1))
+    model = plan(images, tiny("n2n", steps=1), targets)
+    frames = FramePairs.of(images, targets, None, model.channels[0])
+    paired = PairedImages(model.affine, targets, None, frames)
+    crops = crops_of(images, model, partners=paired)
+    calls = {"_drawn": 0, "relation": 0}
+    for owner, name in ((Crops, "_drawn"), (FramePairs, "relation")):
+        real = getattr(owner, name)
+
+        def counted(*given: object, name: str = name, real: Callable[..., object] = real) -> object:
+            calls[name] += 1
+            return real(*given)
+
+        monkeypatch.setattr(owner, name, counted)
+    crops.batch(1, np.random.default_rng(0))
+    assert 0 < calls["relation"] < calls["_drawn"] / 5

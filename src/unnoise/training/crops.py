@@ -259,8 +259,10 @@ class Crops:
         key = (self.seed, *plane_key(which, at, ndim, axis))
         space = tuple(n[letter] for letter in "ZYX"[-ndim:])
         held = [self._held((z, y, x)[-ndim:], space, (*key, c)) for c in channels]
-        noisy = self._read(self.images[which], at, (y, x), channels, self.affine)
         marks = self._excluded(self.images[which], at, (y, x), channels)
+        if frames is not None and marks is not None and not (np.stack(held) & ~marks).any():
+            return None  # as below, but before anything is read
+        noisy = self._read(self.images[which], at, (y, x), channels, self.affine)
         beside = self._beside(which, at, (y, x), channels)
         if self.partners is None:
             return Crop(which_channels, (noisy, np.stack(held)), marks, beside)
