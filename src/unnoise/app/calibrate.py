@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from unnoise.app.events import Event, Message, Saved
 from unnoise.app.files import notes
+from unnoise.app.sources import Sources
 from unnoise.errors import InputError
 from unnoise.images import formats
 from unnoise.images.axes import middle
@@ -78,6 +79,7 @@ def calibrate_files(
     check_place(place, overwrite=overwrite)
     paths = formats.find(inputs)
     images = formats.open_all(paths, axes=axes)
+    Sources(paths, images).refuse(place, "the camera file")
     _check_alike(images)
     yield from notes(images)
     stacks = _stacks(images)

@@ -12,8 +12,10 @@ from unnoise.app import dry_run
 from unnoise.app.events import Event, Message
 from unnoise.app.files import OutputOptions, check_outputs
 from unnoise.app.predict import copy_file
+from unnoise.app.sources import Sources
 from unnoise.errors import AxesError, InputError
 from unnoise.images import formats
+from unnoise.images.image import Image
 from unnoise.models.claim import all_claimed
 from unnoise.noise.camera.pixel_maps import PixelMaps
 
@@ -53,9 +55,11 @@ def correct_files(
     if writing.out is None:
         raise InputError("name the corrected file, or a folder for several, with -o")
     images = formats.open_all(formats.find(inputs), axes=axes)
-    places = writing.paths(images)
+    frames = [_opened(dark), _opened(flat) if flat else []]
+    places = writing.paths(images, Sources(images, *frames))
     maps = PixelMaps.from_frames(
-        _read(dark, "the dark frames"), _read(flat, "the evenly lit frames") if flat else None
+        _read(frames[0], "the dark frames"),
+        _read(frames[1], "the evenly lit frames") if flat else None,
     )
     corrected = [maps.corrected(image) for image in images]
     nothing = [None] * len(places)
@@ -69,14 +73,18 @@ def correct_files(
             yield from copy_file(image, place, writing)
 
 
-def _read(paths: Sequence[str | Path], name: str) -> NDArray:
-    """Frames (t, y, x) of files, along any of their axes."""
-    frames: list[NDArray] = []
+def _opened(paths: Sequence[str | Path]) -> list[Image]:
+    """The images of frames."""
     found = formats.find(paths)
     try:
-        images = formats.open_all(found)
+        return formats.open_all(found)
     except AxesError:  # planes without a name are frames here
-        images = formats.open_all(found, axes="TYX")
+        return formats.open_all(found, axes="TYX")
+
+
+def _read(images: Sequence[Image], name: str) -> NDArray:
+    """Frames (t, y, x) of images, along any of their axes."""
+    frames: list[NDArray] = []
     for image in images:
         n = image.sizes
         if n["C"] > 1:

@@ -32,7 +32,6 @@ from unnoise.app.telling import announced, called, facts, reported, shifted_rows
 from unnoise.app.train import planned, planned_as
 from unnoise.config.config import Config
 from unnoise.errors import InputError, Interrupted, NotFiniteError, UnnoiseError
-from unnoise.images import formats
 from unnoise.images.image import Image
 from unnoise.models import backends
 from unnoise.models import folder as model_folder
@@ -78,12 +77,13 @@ def denoise_files(
     if writing.backend == "onnx" and isinstance(settings, Auto):
         settings = replace(settings, shipped=False)  # its transform cannot be exported
     given = reading.given(inputs)
-    seconds = formats.find(targets or [])
     # Pairs belong together by their order, so none may be missing.
     tolerant = len(given) > 1 and targets is None
     opened, failed = batch.opened(given, reading) if tolerant else (reading.find(given), [])
-    results = writing.paths(opened, seconds, several=bool(failed))
+    sources = reading.sources(given, opened, targets)
+    results = writing.paths(opened, sources, several=bool(failed))
     if len(opened) + len(failed) > 1:
+        sources.refuse(results[0].parent / batch.LEDGER, "the ledger")
         yield Batch(results[0].parent, len(opened) + len(failed))
     yield from failed
     kept, skipped = batch.without_results(opened, results, writing)
@@ -105,7 +105,9 @@ def denoise_files(
     else:
         images = [reading.check(image) for image in opened]
     paths = list(map(batch.place, opened))
-    spreads = writing.spreads(opened, results, seconds)
+    spreads = writing.spreads(opened, results, sources)
+    sources.refuse(save_model, "the model", "with --save-model")
+    reporting.check(sources, results, *spreads, save_model, overwrite=writing.overwrite)
     if writing.uncertainty is not None:
         settings = with_uncertainty(settings)
     config = settings.provisional if isinstance(settings, Auto) else settings
@@ -170,15 +172,8 @@ def denoise_files(
                 return
         if work.shown is not None:
             path = reporting.place(results, overwrite=writing.overwrite)
-            yield from reported(
-                path,
-                "Denoising",
-                reporting,
-                work.runs,
-                work.shown,
-                work.measured,
-                work.lines,
-            )
+            about = work.runs, work.shown, work.measured, work.lines
+            yield from reported(path, "Denoising", reporting, *about)
         if work.problem is not None:
             raise work.problem
 

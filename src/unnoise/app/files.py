@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from unnoise.app.events import Event, Message, Warned
+from unnoise.app.sources import Sources, identities
 from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images import formats, labels, selection
@@ -119,6 +120,16 @@ class InputOptions:
         wanted = {"C": self.channels, "T": self.time, "Z": self.z} | also
         return selection.select(image, {a: text for a, text in wanted.items() if text is not None})
 
+    def sources(
+        self,
+        given: Sequence[Path | Image],
+        opened: Sequence[Image],
+        targets: Sequence[str | Path] | None = None,
+    ) -> Sources:
+        """All files that a run reads: those that it cannot open, targets and mask are of them."""
+        others = formats.find(targets or [])
+        return Sources(given, opened, others, self.find(others), [self.mask])
+
     def check(self, image: Image) -> Image:
         """The image, which then knows which of its pixels are no measurement."""
         return with_mask(
@@ -169,7 +180,7 @@ class OutputOptions:
     skip_existing: bool = False
 
     def paths(
-        self, inputs: Sequence[Image], targets: Sequence[Path] = (), *, several: bool = False
+        self, inputs: Sequence[Image], sources: Sources | None = None, *, several: bool = False
     ) -> list[Path]:
         """The result of every input, refused early if it cannot be written.
 
@@ -177,7 +188,7 @@ class OutputOptions:
         """
         own = [image.path or Path(image.name) for image in inputs]
         paths = formats.output_paths(inputs, self.out, several=several)
-        sources = {_real(path) for path in (*own, *targets)}
+        sources = Sources(inputs) if sources is None else sources
         seen: dict[str, Path] = {}
         for source, path in zip(own, paths, strict=True):
             real = _real(path)
@@ -186,22 +197,18 @@ class OutputOptions:
                     f"{source} and {seen[real]} would both be written to {path}; denoise them in "
                     f"two runs with different -o"
                 )
-            if real in sources:
-                raise InputError(
-                    f"the result of {source} would be written to {path}, which is an input, and "
-                    f"inputs are never overwritten; name only the noisy files, or choose a folder "
-                    f"with -o"
-                )
+            remedy = "with -o, or name only the noisy files"
+            sources.refuse(path, f"the result of {source}", remedy)
             seen[real] = source
         return paths
 
     def spreads(
-        self, inputs: Sequence[Image], results: Sequence[Path], targets: Sequence[Path] = ()
+        self, inputs: Sequence[Image], results: Sequence[Path], sources: Sources | None = None
     ) -> list[Path | None]:
         """Where the standard deviation of every input goes, if anywhere."""
         if self.uncertainty is None:
             return [None] * len(inputs)
-        paths = OutputOptions(self.uncertainty).paths(inputs, targets)
+        paths = OutputOptions(self.uncertainty).paths(inputs, sources)
         clash = {_real(path) for path in results} & {_real(path) for path in paths}
         if clash:
             raise InputError(
@@ -238,9 +245,12 @@ class PreviewOptions:
     ----------
     centre : tuple of int or None
         (y, x) in pixels of the image; by default its middle.
+    file : Path or None
+        Where it is drawn, if it becomes a file.
     """
 
     centre: tuple[int, int] | None = None
+    file: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -259,6 +269,26 @@ class ReportOptions:
     wanted: bool = True
     command: str = ""
     preview: PreviewOptions | None = None
+
+    def check(
+        self,
+        sources: Sources,
+        results: Sequence[Path],
+        *others: str | Path | None,
+        overwrite: bool = False,
+    ) -> None:
+        """Refuse a preview over an input or another output, and a report over an input."""
+        drawn = None if self.preview is None else self.preview.file
+        sources.refuse(drawn, "the preview", "with --preview")
+        own = set() if drawn is None else identities(drawn)
+        for place in (*results, *others):
+            if place is not None and own & identities(place):
+                raise InputError(
+                    f"the preview and another output would both be written to {place}; choose "
+                    f"another place with --preview"
+                )
+        if self.wanted and results:
+            sources.refuse(self.place(results, overwrite=overwrite), "the report")
 
     def place(self, results: Sequence[Path], *, overwrite: bool) -> Path:
         """Beside a single result, or in the folder of several; a free name unless replacing."""

@@ -39,6 +39,7 @@ def run(
     if html is not None and html.exists() and not overwrite:
         raise InputError(f"{html} exists; add --overwrite or choose another name with --html")
     images = reading.find(paths)
+    reading.sources(paths, images).refuse(html, "the page", "with --html")
     if reading.nodata is not None or reading.mask is not None:
         # Else only what is looked at is searched for pixels that are no measurement.
         images = [reading.check(image) for image in images]

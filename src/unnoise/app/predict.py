@@ -91,9 +91,11 @@ def predict_files(
     given = reading.given(inputs)
     in_memory = any(isinstance(image, Image) for image in given)  # which no other run can open
     opened, failed = batch.opened(given, reading)
-    results = writing.paths(opened, several=bool(failed))
+    sources = reading.sources(given, opened)
+    results = writing.paths(opened, sources, several=bool(failed))
     tolerant = len(opened) + len(failed) > 1
     if tolerant:
+        sources.refuse(results[0].parent / batch.LEDGER, "the ledger")
         yield Batch(results[0].parent, len(opened) + len(failed))
     yield from failed
     for result in results:
@@ -109,7 +111,8 @@ def predict_files(
     if not tolerant:
         for image in images:
             model.check(image)
-    spreads = writing.spreads(images, results)
+    spreads = writing.spreads(images, results, sources)
+    reporting.check(sources, results, *spreads, overwrite=writing.overwrite)
     for result, spread in zip(results, spreads, strict=True):
         unfinished.tidy(result, *filter(None, [spread]))
     several = list(zip(images, results, spreads, strict=True))

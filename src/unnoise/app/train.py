@@ -19,6 +19,7 @@ from unnoise.app.events import (
 )
 from unnoise.app.files import REPORT, InputOptions, ReportOptions, notes, open_targets
 from unnoise.app.preview import with_previews
+from unnoise.app.sources import Sources
 from unnoise.app.telling import announced, facts, judged, reported, shifted_rows, trained
 from unnoise.config.config import Config
 from unnoise.errors import InputError
@@ -237,7 +238,11 @@ def train_files(
         if ranks.leads:
             model_folder.check_place(place, overwrite=overwrite)
         paths = reading.paths(inputs)
-        images = [reading.check(image) for image in reading.find(paths)]
+        images = reading.find(paths)
+        sources = reading.sources(paths, images, targets)
+        sources.refuse(place, "the model")
+        reporting.check(sources, [], place)
+        images = [reading.check(image) for image in images]
         paths = [image.path or Path(image.name) for image in images]
         config = settings.provisional if isinstance(settings, Auto) else settings
         partners = yield from open_targets(paths, targets, reading, config)
@@ -305,6 +310,7 @@ def resume(
             names = model_folder.data_paths(place, model, targets=True)
             found = reading.find(list(dict.fromkeys(names)))
             partners = [reading.check(image) for image in found]
+        reporting.check(Sources(paths, images, partners or (), [reading.mask]), [], place)
         where = ranks.device(select_device(device))
         run = resume_run(place, model, images, where, partners)
         yield Message(f"{place}: going on after step {run.step}")

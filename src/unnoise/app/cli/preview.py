@@ -74,7 +74,7 @@ def wanted(
 
     if place is None:
         return None, None
-    return PreviewFile(place, overwrite=overwrite, inputs=inputs), PreviewOptions()
+    return PreviewFile(place, overwrite=overwrite, inputs=inputs), PreviewOptions(file=Path(place))
 
 
 def picture(event: Preview) -> NDArray[np.uint8]:
