@@ -149,7 +149,18 @@ def test_other_processes_are_neither_ended_nor_waited_for(
     assert stranger.poll() is None
 
 
-@pytest.mark.parametrize("pid", [-1, 0, 1, os.getpid(), 2**31, 2**64, 10**400])
+PIDS = {
+    "-1": -1,
+    "0": 0,
+    "1": 1,
+    "own": os.getpid(),
+    "2^31": 2**31,
+    "2^64": 2**64,
+    "1e400": 10**400,
+}
+
+
+@pytest.mark.parametrize("pid", PIDS.values(), ids=PIDS.keys())  # workers agree on names of tests
 def test_any_number_is_looked_for(pid: int) -> None:
     job = Job("a", Request(("a.tif",)), pid=pid, mark="abc")
     assert orphan.process_of(job) is None
