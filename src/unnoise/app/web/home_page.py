@@ -17,6 +17,8 @@ from unnoise.training.duration import in_words
 
 EVERY = 1.0
 """Seconds between two looks at the queue."""
+SHOWN = 50
+"""Jobs that have ended in the list at first: it is drawn anew, for everybody, where one changes."""
 WORDS = {
     "waiting": "waiting",
     "running": "running",
@@ -101,6 +103,7 @@ class _Jobs:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._shown: tuple | None = None
+        self._most = SHOWN
         self._body = el.tag("div", "scroll")
         self._refresh()
         ui.timer(EVERY, self._refresh)
@@ -108,7 +111,9 @@ class _Jobs:
     def _refresh(self) -> None:
         """Draw the table anew where something changed."""
         jobs = self._site.queue.jobs()[::-1]
-        shown = tuple((j.id, j.state, round(j.fraction, 2), told_time(j)) for j in jobs)
+        older = {job.id for job in [job for job in jobs if job.is_over][self._most :]}
+        jobs = [job for job in jobs if job.id not in older]
+        shown = len(older), tuple((j.id, j.state, round(j.fraction, 2), told_time(j)) for j in jobs)
         if shown == self._shown:
             return
         self._shown = shown
@@ -126,6 +131,13 @@ class _Jobs:
                 with el.tag("tbody"):
                     for job in jobs:
                         self._row(job)
+            if older:
+                el.button(f"Show {min(len(older), SHOWN)} of {len(older)} older jobs", self._more)
+
+    def _more(self) -> None:
+        """Show jobs that ended earlier."""
+        self._most += SHOWN
+        self._refresh()
 
     def _row(self, job: Job) -> None:
         """A job."""
