@@ -129,3 +129,9 @@ def test_a_preview_and_a_result_need_two_names() -> None:
     with pytest.raises(InputError, match="another output would both be written"):
         denoise("a.tif", out="c.png", preview="c.png")
     assert not Path("c.png").exists()
+
+
+def test_results_are_kept_or_replaced_and_not_both() -> None:
+    with pytest.raises(InputError, match="give one of the two") as error:
+        OutputOptions(skip_existing=True, overwrite=True)
+    assert error.value.exit_code == 2

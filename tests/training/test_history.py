@@ -195,6 +195,21 @@ def test_table_and_picture_go_to_the_folder_or_beside_each_other(tmp_path: Path)
     assert names == {"model", "log.jsonl", *history_files}
 
 
+def test_pictures_and_tables_of_others_are_kept(tmp_path: Path) -> None:
+    folder = model_folder(tmp_path / "model", records(5))
+    for out, there in (("h.png", "h.png"), ("t.svg", "t.csv")):
+        (tmp_path / there).write_text("mine")
+        with pytest.raises(InputError, match=f"{there} exists; add --overwrite"):
+            history.write(folder, tmp_path / out)
+        assert (tmp_path / there).read_text() == "mine"
+        history.write(folder, tmp_path / out, overwrite=True)
+        assert (tmp_path / there).read_text("latin-1") != "mine"
+    assert not (tmp_path / "h.csv").read_text().startswith("mine")
+    for out in (None, folder / "history.png"):  # its own are replaced
+        history.write(folder)
+        history.write(folder, out)
+
+
 def test_durations_read_well() -> None:
     seconds = [0.4, 59, 61, 3600, 7500]
     expected = ["0 s", "59 s", "1 min", "60 min", "2 h 5 min"]

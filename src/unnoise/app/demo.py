@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from unnoise.app.events import Event, Facts, Message, Saved
 from unnoise.app.samples import camera
 from unnoise.config.config import Config
-from unnoise.errors import InputError
+from unnoise.errors import InputError, UnnoiseError
 from unnoise.images import formats
 from unnoise.images.image import Image
 from unnoise.models.predict import predict_array
@@ -22,15 +23,20 @@ from unnoise.training.start import start
 
 STEPS = 700
 """About a minute on two cores."""
+FILES = ("coins_noisy.tif", "coins_denoised.tif", "before_after.png")
 
 
-def run(folder: Path, *, steps: int | None = None, device: str = "auto") -> Generator[Event]:
+def run(
+    folder: Path, *, steps: int | None = None, device: str = "auto", overwrite: bool = False
+) -> Generator[Event]:
     """Denoise the sample, tell its PSNR before and after, write pictures and the TIFF files.
+
+    What an earlier demonstration left in the folder is replaced: its noisy picture is the same.
 
     Raises
     ------
     InputError
-        If the folder cannot be written.
+        If the folder cannot be written, or other files have those names and `overwrite` is not set.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -39,6 +45,9 @@ def run(folder: Path, *, steps: int | None = None, device: str = "auto") -> Gene
             f"cannot make the folder {folder} ({error.strerror}); choose another with -o"
         ) from error
     noisy, truth = noisy_and_truth()
+    there = [folder / name for name in FILES if os.path.lexists(folder / name)]
+    if there and not overwrite and not _is_picture(folder / FILES[0], noisy):
+        raise InputError(f"{there[0]} exists; add --overwrite or choose another folder with -o")
     image = Image.from_array(noisy)
     yield Message(
         "a simulated camera sees scikit-image's coins: 1 to 31 photons a pixel, gain 2, read "
@@ -49,12 +58,8 @@ def run(folder: Path, *, steps: int | None = None, device: str = "auto") -> Gene
     )
     yield from training
     clean = predict_array(training.model(), noisy, dtype=np.float32, device=device, tta=True)
-    pictures: dict[str, NDArray] = {
-        "coins_noisy.tif": noisy,
-        "coins_denoised.tif": clean,
-        "before_after.png": _side_by_side(noisy, clean, truth),
-    }
-    for name, pixels in pictures.items():
+    pictures: list[NDArray] = [noisy, clean, _side_by_side(noisy, clean, truth)]
+    for name, pixels in zip(FILES, pictures, strict=True):
         formats.save(folder / name, pixels, overwrite=True)
         yield Saved(folder / name)
     peak = float(truth.max() - truth.min())
@@ -63,6 +68,15 @@ def run(folder: Path, *, steps: int | None = None, device: str = "auto") -> Gene
     yield Message(
         f"PSNR before {before:.2f} dB, after {after:.2f} dB: gain {after - before:.2f} dB"
     )
+
+
+def _is_picture(place: Path, pixels: NDArray) -> bool:
+    """Whether a file holds just these pixels."""
+    try:
+        image = formats.open(place)
+        return image.shape == pixels.shape and np.array_equal(np.asarray(image.data[...]), pixels)
+    except (UnnoiseError, OSError):
+        return False
 
 
 def _side_by_side(*pictures: NDArray) -> NDArray[np.uint8]:

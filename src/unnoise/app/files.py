@@ -179,6 +179,11 @@ class OutputOptions:
     compress: str | None = None
     skip_existing: bool = False
 
+    def __post_init__(self) -> None:
+        if self.skip_existing and self.overwrite:
+            text = "--skip-existing keeps results that --overwrite replaces; give one of the two"
+            raise InputError(text)
+
     def paths(
         self, inputs: Sequence[Image], sources: Sources | None = None, *, several: bool = False
     ) -> list[Path]:

@@ -218,7 +218,10 @@ def plot(records: Sequence[Record], path: str | os.PathLike[str], title: str = "
 
 
 def write(
-    folder: str | os.PathLike[str], out: str | os.PathLike[str] | None = None
+    folder: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None = None,
+    *,
+    overwrite: bool = False,
 ) -> tuple[Path, Path]:
     """Write the history of a model as table and picture.
 
@@ -227,7 +230,10 @@ def write(
     folder : path
         Model folder.
     out : path, optional
-        The picture; the table is put beside it. By default ``history.png`` in the folder.
+        The picture; the table is put beside it. By default ``history.png`` in the folder, which
+        is replaced.
+    overwrite : bool
+        Whether files that lie elsewhere may be replaced.
 
     Returns
     -------
@@ -237,11 +243,15 @@ def write(
     Raises
     ------
     InputError
-        As `read` and `plot` do.
+        As `read` and `plot` do, and if a file exists that may not be replaced.
     """
-    picture = Path(folder) / "history.png" if out is None else Path(out)
+    own = Path(folder) / "history.png"
+    picture = own if out is None else Path(out)
     table = picture.with_suffix(".csv")
     records = read(folder)
+    for place in (picture, table):
+        if os.path.lexists(place) and not overwrite and picture != own:
+            raise InputError(f"{place} exists; add --overwrite or choose another name with -o")
     plot(records, picture, title=Path(folder).resolve().name)
     write_whole(table, to_csv(records).encode(), REMEDY)
     return table, picture

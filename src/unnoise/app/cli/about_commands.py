@@ -73,6 +73,7 @@ def demo(
             "-o", "--out", help="Folder for the pictures.", autocompletion=completion.files
         ),
     ] = Path("demo"),
+    overwrite: Overwrite = False,
     steps: Steps = None,
     device: Device = "auto",
     as_json: Json = False,
@@ -83,7 +84,7 @@ def demo(
     from unnoise.app import demo as demonstration
     from unnoise.app.cli.progress import show
 
-    events = demonstration.run(out, steps=steps, device=device)
+    events = demonstration.run(out, steps=steps, device=device, overwrite=overwrite)
     show(events, quiet, "demo" if as_json else None)
 
 
@@ -151,13 +152,14 @@ def plot_history(
             autocompletion=completion.files,
         ),
     ] = None,
+    overwrite: Overwrite = False,
     as_json: Json = False,
     debug: Debug = False,
 ) -> None:
     """Draw the loss and the held-out loss of a training, and write them as a CSV table."""
     from unnoise.training import history
 
-    written = history.write(model, out)
+    written = history.write(model, out, overwrite=overwrite)
     if as_json:
         print(document("plot-history", written=list(map(str, written))))
     else:

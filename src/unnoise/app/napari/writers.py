@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from unnoise.app.napari import layers
+from unnoise.app.sources import Sources
 from unnoise.errors import AxesError, InputError
 from unnoise.images import axes as ax
 from unnoise.images import formats
@@ -38,7 +39,8 @@ def write_image(path: str, data: Any, about: dict[str, Any]) -> list[str]:
         If the place cannot be written, the format does not hold such pixels, or the axes are
         ambiguous.
     """
-    return _written(path, _image(_layer(data, about)))
+    layer = _layer(data, about)
+    return _written(path, _image(layer), [layer])
 
 
 def write_images(path: str, layer_data: Sequence[tuple[Any, dict[str, Any], str]]) -> list[str]:
@@ -75,7 +77,7 @@ def write_images(path: str, layer_data: Sequence[tuple[Any, dict[str, Any], str]
         units=first.units,
         acquisition=replace(first.acquisition, colors=colors),
     )
-    return _written(path, stacked)
+    return _written(path, stacked, found)
 
 
 class _Stacked:
@@ -111,9 +113,12 @@ def _image(layer: Any) -> Image:
         return layers.image_of(layer, source.axes)
 
 
-def _written(path: str | os.PathLike[str], image: Image) -> list[str]:
+def _written(path: str | os.PathLike[str], image: Image, shown: Sequence[Any]) -> list[str]:
     """Write an image piece by piece; what its file cannot hold is told by a warning."""
     place = Path(path)
+    known = [layer.metadata.get(layers.KEY) for layer in shown]
+    sources = Sources(one.image for one in known if isinstance(one, layers.Source))
+    sources.refuse(place, "the layers" if len(shown) > 1 else "the layer", "or name")
     with formats.create(place, image, overwrite=True) as out:
         for where in _pieces(image):
             out.write(where, image.original(where))
