@@ -336,7 +336,11 @@ def test_colours_that_are_no_rgb_are_refused_or_told(tmp_path: Path) -> None:
         with pytest.raises(InputError, match="taken for transparency"):
             formats.create(tmp_path / "b.png", image)
     tifffile.imwrite(
-        tmp_path / "a.tif", pixels_of((16, 16, 3)), photometric="cielab", software=False
+        tmp_path / "a.tif",
+        pixels_of((16, 16, 3)),
+        photometric="minisblack",
+        planarconfig="contig",
+        software=False,
     )
     for name in ("b.png", "b.jpg"):
         lost = formats.create(tmp_path / name, formats.open(tmp_path / "a.tif")).lost
