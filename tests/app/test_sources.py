@@ -84,6 +84,7 @@ CASES: dict[str, Callable[[], object]] = {
     "mask by the uncertainty": lambda: denoise("a.tif", mask="mask.tif", uncertainty="mask.tif"),
     "member of a sequence": lambda: denoise("s/i_t{t}.tif", "o/i_t0.tif", out="s"),
     "image that cannot be opened": lambda: denoise("broken.tif", "o/broken.tif", out="."),
+    "image by the preview": lambda: denoise("m.png", preview="./s/../m.png"),
     "image of a folder by the preview": lambda: denoise(".", preview="m.png"),
     "image by the page": lambda: inspect.run(
         ["a.tif"], InputOptions(), html=Path("a.tif"), overwrite=True

@@ -25,7 +25,7 @@ from unnoise.app.files import InputOptions, OutputOptions
 from unnoise.errors import InputError
 from unnoise.images import axes as ax
 from unnoise.images.atomic import settle
-from unnoise.images.durable import below
+from unnoise.images.file_digest import whole
 from unnoise.images.file_version import FileVersion
 from unnoise.images.formats import unfinished, urls
 from unnoise.images.formats.unfinished import Unfinished
@@ -130,9 +130,8 @@ class Work:
 
 def _stamp(named: Iterable[Path]) -> str:
     """Sizes and times of all files of an image, of folders those of all below."""
-    files = [file for path in named for file in (sorted(below(path)) if path.is_dir() else [path])]
     digest = hashlib.sha256()
-    for seen in filter(None, map(FileVersion.of, files)):
+    for seen in filter(None, map(FileVersion.of, whole(named))):
         # Not each disk, or way to it, keeps nanoseconds.
         own = f"{seen.path.name} {seen.size} {seen.changed // 1000}\n"
         digest.update(own.encode("utf-8", "surrogateescape"))

@@ -50,8 +50,7 @@ def digest(paths: Iterable[Path]) -> str:
     >>> digest([a]) == digest([b])
     False
     """
-    unique = dict.fromkeys(paths)
-    files = [f for path in unique for f in (sorted(below(path)) if path.is_dir() else [path])]
+    files = whole(dict.fromkeys(paths))
     chosen = [files[i] for i in _spread(len(files), MOST_FILES)]
     seen = [version for version in map(FileVersion.of, chosen) if version is not None]
     share = MOST_BYTES / max(sum(version.size for version in seen), MOST_BYTES)
@@ -64,6 +63,11 @@ def digest(paths: Iterable[Path]) -> str:
                 file.seek(i * BLOCK, os.SEEK_SET)
                 found.update(file.read(BLOCK))
     return found.hexdigest()[:16]
+
+
+def whole(paths: Iterable[Path]) -> list[Path]:
+    """Paths, and in the place of a folder all that is below it, in the order of names."""
+    return [file for path in paths for file in (sorted(below(path)) if path.is_dir() else [path])]
 
 
 def _spread(n: int, most: int) -> list[int]:

@@ -85,7 +85,7 @@ def denoise(
     from unnoise.app.denoise import denoise_files
     from unnoise.app.dry_run import leaving_no_folders
 
-    drawn, previews = wanted_preview(preview, overwrite=writing.overwrite, inputs=inputs)
+    drawn, previews = wanted_preview(preview, overwrite=writing.overwrite)
     settings = training.settings()
     places = (writing.out, save_model, writing.uncertainty) if dry_run else ()
     with leaving_no_folders(*places):

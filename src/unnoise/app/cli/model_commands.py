@@ -76,7 +76,7 @@ def train(
         from unnoise.nets.ranks import of_torchrun
 
         leads = of_torchrun().leads
-        drawn, previews = wanted_preview(preview, overwrite=True, inputs=inputs or ())
+        drawn, previews = wanted_preview(preview, overwrite=True)
         options = files.ReportOptions(report, command_line(), previews)
         show(
             go_on(resume, inputs or [], targets=targets, device=device, reporting=options),
@@ -95,7 +95,7 @@ def train(
     from unnoise.nets.ranks import of_torchrun
 
     leads = of_torchrun().leads
-    drawn, previews = wanted_preview(preview, overwrite=overwrite, inputs=inputs)
+    drawn, previews = wanted_preview(preview, overwrite=overwrite)
     settings = training.settings()
     with leaving_no_folders(*((out,) if dry_run else ())):
         show(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,8 +31,6 @@ class PreviewFile:
     place : path
     overwrite : bool
         Whether a picture that lies there may go.
-    inputs : iterable of str
-        What may not be replaced in any case.
 
     Raises
     ------
@@ -41,14 +38,10 @@ class PreviewFile:
         If the place cannot be used.
     """
 
-    def __init__(
-        self, place: str | os.PathLike[str], *, overwrite: bool = False, inputs: Iterable[str] = ()
-    ) -> None:
+    def __init__(self, place: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         self.place, self.problem = Path(place), ""
         if self.place.suffix.lower() != ".png":
             raise InputError(f"--preview {place} is no PNG; choose a name that ends in .png")
-        if any(os.path.realpath(name) == os.path.realpath(place) for name in inputs):
-            raise InputError(f"--preview {place} is an input; choose another name")
         if self.place.exists() and not overwrite:
             raise InputError(f"{place} exists; add --overwrite or choose another --preview")
         if self.place.is_dir() or not os.access(self.place.absolute().parent, os.W_OK):
@@ -67,14 +60,14 @@ class PreviewFile:
 
 
 def wanted(
-    place: str | None, *, overwrite: bool, inputs: Iterable[str] = ()
+    place: str | None, *, overwrite: bool
 ) -> tuple[PreviewFile | None, PreviewOptions | None]:
     """The file of ``--preview``, and the request for previews to a job; nothing without it."""
     from unnoise.app.files import PreviewOptions
 
     if place is None:
         return None, None
-    return PreviewFile(place, overwrite=overwrite, inputs=inputs), PreviewOptions(file=Path(place))
+    return PreviewFile(place, overwrite=overwrite), PreviewOptions(file=Path(place))
 
 
 def picture(event: Preview) -> NDArray[np.uint8]:

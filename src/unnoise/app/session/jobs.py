@@ -30,7 +30,7 @@ PATIENCE = 60.0
 IDLE = 300.0
 """Seconds in which a process waits for a job."""
 REMEMBERED = 1000
-"""Jobs of files that have ended; each takes about two pages of memory, and its time in lists."""
+"""Jobs of files that have ended; each takes memory, and its time in lists."""
 PREVIEWS = 8
 """Jobs that have ended and keep their preview, up to 2 MB each; the others can be hundreds."""
 
