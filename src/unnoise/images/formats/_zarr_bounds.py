@@ -1,4 +1,5 @@
-"""Chunks of Zarr that unpack to more than they should are refused before memory is asked for.
+"""Chunks of Zarr that unpack to more than they should are refused before memory is asked for, and
+those that are cut before memory behind them is read.
 
 The libraries of codecs unpack whatever comes: 2 MB of zlib became 2 GB, with 5.8 GB at the peak.
 """
@@ -32,6 +33,8 @@ LZMA_MEMORY = 2**28
 """Bytes of the dictionary of LZMA, of which presets take 65 MB at most."""
 PICTURES = ("jpeg", "jpeg2k", "htj2k", "jpegxl", "jpegxr", "lerc", "png", "apng", "spng", "webp")
 """Codecs of imagecodecs whose results have a header of their own."""
+BLOSC_HEADER = 16
+"""Bytes, the last four of which tell of how many there are with what follows."""
 MANY, ONE, REST = "many streams", "one stream", "streams, and then anything"
 
 
@@ -160,6 +163,8 @@ def unpacked(codec: str, data: bytes, most: int, config: Mapping[str, Any]) -> b
     ------
     ValueError
         If more would come.
+    EOFError
+        If the end of what is packed is missing.
 
     Examples
     --------
@@ -177,6 +182,9 @@ def unpacked(codec: str, data: bytes, most: int, config: Mapping[str, Any]) -> b
     if name == "zstd":
         return bytes(imagecodecs.zstd_decode(data, out=most))
     if name == "blosc":
+        # Blosc is not told where its input ends, so a cut one goes on with what else is in memory.
+        if len(data) < max(BLOSC_HEADER, int.from_bytes(data[12:16], "little")):
+            raise EOFError("its end is missing")
         told = int.from_bytes(data[4:8], "little")
     elif codec == "lz4":
         told = int.from_bytes(data[:4], "little")
