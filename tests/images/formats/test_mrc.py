@@ -141,6 +141,34 @@ def test_modes_without_real_numbers_are_refused(tmp_path: Path, mode: int, word:
     assert word in refusal(path)
 
 
+@pytest.mark.parametrize("width", [112, 19778])
+def test_a_width_that_begins_as_files_of_other_kinds_do_is_read(tmp_path: Path, width: int) -> None:
+    start = np.array([width], "<i4").tobytes()
+    assert start.startswith((b"p\0\0\0", b"BM"))  # as LIF and BMP do
+    array = pixels_of((42, 2, width), "int16")  # 42 is the ninth byte of a LIF
+    image = formats.open(written(tmp_path / "a.mrc", array))
+    np.testing.assert_array_equal(image.data[...], array)
+    same(image, copy(image, tmp_path / "b.mrc"))
+    formats.save(tmp_path / "c.tif", array, axes="ZYX")
+    (tmp_path / "c.mrc").write_bytes((tmp_path / "c.tif").read_bytes())
+    assert "is a TIFF" in formats.open(tmp_path / "c.mrc").metadata["note"]
+
+
+def test_statistics_are_those_of_the_finite_pixels(tmp_path: Path) -> None:
+    array = pixels_of((3, 8, 9), "int16").astype(np.float32)
+    array[0, :3], array[1] = np.nan, np.inf
+    known = array[np.isfinite(array)].astype(np.float64)
+    formats.save(tmp_path / "a.mrc", array, axes="ZYX")
+    formats.save(tmp_path / "b.mrc", np.full_like(array, np.nan), axes="ZYX")
+    with mrcfile.open(tmp_path / "a.mrc") as file:
+        found = [float(file.header[name]) for name in ("dmin", "dmax", "dmean", "rms")]
+    assert found == pytest.approx([known.min(), known.max(), known.mean(), known.std()], rel=1e-6)
+    with mrcfile.open(tmp_path / "b.mrc") as file:  # as MRC2014 writes what is not known
+        assert file.header.dmax < file.header.dmin
+        assert file.header.dmean < file.header.dmax
+        assert file.header.rms < 0
+
+
 def test_what_mrc_lacks_is_refused_before_the_work(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"MRC holds int8, .*, not uint8"):
         formats.create(tmp_path / "a.mrc", Image(pixels_of((3, 8, 9)), "ZYX"))

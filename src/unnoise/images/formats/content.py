@@ -53,6 +53,8 @@ FOREIGN = {
     "JPEG 2000": b"\0\0\0\x0cjP",
 }
 """What is often found under the name of another format."""
+STAMPED = {"mrc": (208, b"MAP ")}
+"""Module -> where its files say what they are: MRC begins with its width, whatever that is."""
 
 
 def format_within(path: Path, named: Format) -> tuple[Format, str]:
@@ -74,9 +76,12 @@ def format_within(path: Path, named: Format) -> tuple[Format, str]:
         return named, ""
     try:
         with open(path, "rb") as file:
-            head = file.read(16)
+            head = file.read(256)
     except OSError as error:
         raise InputError(f"{path} cannot be opened: {error.strerror}") from error
+    at, stamp = STAMPED.get(FORMATS[suffix], (0, b"?"))
+    if head.startswith(stamp, at):
+        return named, ""
     for name, start in FOREIGN.items():
         if head.startswith(start) and WITHIN.get(suffix) != name:
             raise InputError(

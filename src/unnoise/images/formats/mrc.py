@@ -273,12 +273,26 @@ def _label(header: Any, text: str) -> None:
     header.nlabl = len(labels)
 
 
-def _statistics(array: NDArray) -> tuple[float, float, float, float]:
-    """Least, greatest, mean and standard deviation of all pixels, plane by plane."""
-    rows = []
+UNKNOWN = (0.0, -1.0, -2.0, -1.0)
+"""Statistics of no pixels, as MRC2014 writes that they are not known."""
+
+
+def _statistics(array: NDArray) -> tuple[float, ...]:
+    """Least, greatest, mean and standard deviation of all finite pixels, plane by plane."""
+    rows, counts = [], []
     for index in np.ndindex(array.shape[:-2]):
         plane = array[index].astype(np.float64)
-        rows.append((plane.min(), plane.max(), plane.mean(), np.square(plane).mean()))
-    low, high, mean, square = np.transpose(rows)
-    spread = max(square.mean() - mean.mean() ** 2, 0.0) ** 0.5
-    return float(low.min()), float(high.max()), float(mean.mean()), float(spread)
+        plane = plane[np.isfinite(plane)]
+        if plane.size:
+            rows.append((plane.min(), plane.max(), plane.mean(), np.square(plane).mean()))
+            counts.append(plane.size)
+    if not rows:
+        return UNKNOWN
+    low, high, means, squares = np.transpose(rows)
+    mean, square = np.average((means, squares), axis=1, weights=counts)
+    return (
+        float(low.min()),
+        float(high.max()),
+        float(mean),
+        float(max(square - mean**2, 0.0) ** 0.5),
+    )
