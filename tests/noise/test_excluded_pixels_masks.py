@@ -5,9 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+import unnoise
 from unnoise.errors import InputError
 from unnoise.images.image import Image
+from unnoise.images.selection import select
+from unnoise.noise import excluded_pixels
 from unnoise.noise.excluded_pixels import with_mask
+from unnoise.noise.lazy_mask import LazyMask
 
 PIXELS = np.random.default_rng(0).normal(1000, 40, (4, 4, 32, 32)).astype(np.float32)
 
@@ -36,3 +40,96 @@ def test_a_mask_with_nan_is_refused() -> None:
     mask[3, 4] = np.nan
     with pytest.raises(InputError, match="pixels that are NaN; give 0 where"):
         with_mask(Image.from_array(PIXELS[0, 0], "YX"), mask)
+
+
+def marks(image: Image) -> np.ndarray:
+    """Excluded pixels in the order of the axes of an image without channels."""
+    found = image.excluded()
+    return np.zeros(image.shape, bool) if found is None else found.reshape(image.shape)
+
+
+def marked() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A plane with a NaN, a hot pixel and three of -9999, and two masks of it."""
+    plane = PIXELS[0, 0].copy()
+    plane[3, 30], plane[20, 20], plane[25, 3:6] = np.nan, 9e4, -9999
+    top, left = np.ones(plane.shape, bool), np.ones(plane.shape, bool)
+    top[:8], left[:, :2] = False, False
+    return plane, top, left
+
+
+def test_what_an_image_was_told_stays_when_more_is_told() -> None:
+    plane, top, left = marked()
+    first = with_mask(plane, top, nodata=-9999, nan="fill", keep_outliers=True)
+    bad = ~top | (plane == -9999) | (plane == 9e4) | np.isnan(plane)
+    np.testing.assert_array_equal(marks(first), bad)
+    second = with_mask(first, left)
+    np.testing.assert_array_equal(marks(second), bad | ~left)
+    kept = second.kept()
+    assert kept is not None
+    np.testing.assert_array_equal(kept[0, 0, 0, 0], (bad | ~left) & ~np.isnan(plane))
+    np.testing.assert_array_equal(marks(with_mask(second, nan="keep")), bad | ~left)
+    again = with_mask(second, nan="keep", keep_outliers=False).kept()
+    assert again is not None
+    np.testing.assert_array_equal(again[0, 0, 0, 0], (bad | ~left) & (plane != 9e4))
+    assert with_mask(second, nan="fill", nodata=-9999) is second
+    assert not marks(with_mask(second, nodata=-1))[25, 4]
+    with pytest.raises(InputError, match="1 NaN"):
+        with_mask(second, nan="refuse")
+
+
+def test_other_letters_and_parts_keep_what_an_image_was_told() -> None:
+    stack = PIXELS[0]
+    known = np.ones(stack.shape, bool)
+    known[1, :8], known[3, :, 20:] = False, False
+    given = np.ma.MaskedArray(stack, np.broadcast_to(np.arange(32) > 29, stack.shape))
+    bad = ~known | given.mask
+    image = with_mask(given, known, axes="TYX")
+    assert image.with_axes("tyx") is image
+    np.testing.assert_array_equal(marks(with_mask(image, axes="ZYX")), bad)
+    np.testing.assert_array_equal(marks(with_mask(select(image, {"T": "3"}))), bad[3])
+    np.testing.assert_array_equal(marks(with_mask(select(image, {"T": "3,1"}))), bad[[3, 1]])
+    corner = image.window({"Y": slice(4, 20), "X": slice(10, 32)})
+    np.testing.assert_array_equal(marks(with_mask(corner)), bad[:, 4:20, 10:])
+    other = with_mask(image.with_data(stack))
+    assert other.mask is not None
+    assert other.mask.is_empty, "other pixels are told nothing"
+
+
+def test_results_keep_what_all_masks_exclude() -> None:
+    plane, top, left = marked()
+    image = with_mask(plane, top)
+    model = unnoise.train(image, method="gaussian")
+    for result, bad in (
+        (model.predict(image, axes="YX"), ~top),
+        (model.predict(image, mask=left), ~(top & left)),
+        (unnoise.denoise(image, mask=left, method="gaussian"), ~(top & left)),
+    ):
+        same = (result == plane) | np.isnan(plane)
+        assert same[bad].all()
+        assert not same[~bad & (plane > 0) & (plane < 5000)].any()
+    counts = {
+        "one": with_mask(image, left).mask.counts["given"],
+        "all": np.count_nonzero(~(top & left) & np.isfinite(plane)),
+    }
+    assert counts["one"] == counts["all"]
+
+
+def test_huge_images_are_told_of_masks_as_all_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    plane, top, left = marked()
+    whole = with_mask(with_mask(plane, top, nodata=-9999), left)
+    monkeypatch.setattr(excluded_pixels, "ALL", 500)
+    huge = with_mask(with_mask(plane, top, nodata=-9999), left)
+    assert isinstance(huge.mask, LazyMask)
+    np.testing.assert_array_equal(marks(huge), marks(whole))
+    hidden = np.ma.MaskedArray(plane, ~top)
+    looked = excluded_pixels.looked_at(Image.from_array(hidden))
+    assert looked.mask is not None
+    assert looked.mask.counts["given"] == (~top).sum() - 1, "without the NaN"
+
+
+def test_masks_of_planes_take_no_memory_of_volumes() -> None:
+    image = Image.from_array(np.broadcast_to(PIXELS[0, 0], (50, 32, 32)), "TYX")
+    once = with_mask(with_mask(image, np.arange(32) + np.zeros((32, 1)) > 3), np.tri(32) > 0)
+    assert once.wanted.given is not None
+    assert once.wanted.given.strides[0] == 0
+    np.testing.assert_array_equal(marks(once)[7], (np.arange(32) < 4) | (np.tri(32) == 0))

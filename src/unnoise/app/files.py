@@ -136,8 +136,8 @@ class InputOptions:
             realigned(image) if self.fix_scan else image,
             None if self.mask is None else formats.read_mask(self.mask),
             nodata=self.nodata,
-            nan=self.nan,
-            keep_outliers=self.keep_outliers,
+            nan=None if self.nan == "keep" else self.nan,  # what an image in memory was told stays
+            keep_outliers=self.keep_outliers or None,
         )
 
     def open(self, path: Path) -> Image:

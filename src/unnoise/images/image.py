@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, overload
@@ -16,7 +16,7 @@ from unnoise.images import arrays
 from unnoise.images import axes as ax
 from unnoise.images.acquisition import UNKNOWN, Acquisition
 from unnoise.images.file_version import FileSet, FileVersion
-from unnoise.images.pixel_mask import Key, Mask, Picks, PixelMask
+from unnoise.images.pixel_mask import DEFAULT, Key, Mask, Picks, PixelMask, Wanted
 from unnoise.images.pixel_types import as_pixels
 
 
@@ -67,6 +67,8 @@ class Image:
         Pixels that a masked array hides, of its shape.
     mask : Mask or None
         Pixels that are no measurement, once `unnoise.noise.excluded_pixels` has looked for them.
+    wanted : Wanted
+        What that search was told; another search, as under other axes, is told it again.
     version : FileVersion, FileSet or None
         The files as they were when the image was opened: pixels of others are refused.
 
@@ -89,6 +91,7 @@ class Image:
     nodata: float | None = None
     hidden: NDArray[np.bool_] | None = None
     mask: Mask | None = None
+    wanted: Wanted = DEFAULT
     acquisition: Acquisition = UNKNOWN
     version: FileVersion | FileSet | None = field(default=None, compare=False)
 
@@ -250,6 +253,8 @@ class Image:
             If the letters do not fit the shape.
         """
         axes = ax.check(axes, self.shape)
+        if axes == self.axes:
+            return self
         same = axes.find("C") == self.axes.find("C")
         return replace(
             self,
@@ -261,12 +266,21 @@ class Image:
 
     def with_data(self, data: ArrayLike) -> Image:
         """Other pixels of the same shape under the same description, all of them measurements."""
-        return replace(self, data=data, hidden=None, mask=None)
+        return replace(self, data=data, hidden=None, mask=None, wanted=DEFAULT)
 
     def window(self, where: ax.Where) -> Image:
-        """A region along Y and X as an image, without its mask; pixels are read when asked for."""
+        """A region along Y and X as an image, not searched yet; pixels are read when asked for."""
         region = ax.index(self.axes, where)
-        return replace(self, data=_Window(self.data, region), hidden=None, mask=None)
+        return self.of_part(_Window(self.data, region), self.axes, lambda marks: marks[region])
+
+    def of_part(self, data: ArrayLike, axes: str, part: Callable[[NDArray], NDArray]) -> Image:
+        """The image of a part, not searched yet, with what is hidden or excluded there.
+
+        `part` makes an array of the shape of `data` from one of the shape of the image.
+        """
+        hidden, given = (None if m is None else part(m) for m in (self.hidden, self.wanted.given))
+        wanted = replace(self.wanted, given=given)
+        return replace(self, data=data, axes=axes, hidden=hidden, mask=None, wanted=wanted)
 
     def part(self, where: ax.Where) -> Image:
         """A region as an image in memory, STCZYX, with what is known of its pixels."""
@@ -276,7 +290,7 @@ class Image:
             mask = PixelMask.of_planes(block, excluded, self.kept(where))
         known = {name: getattr(self, name) for name in Image.__dataclass_fields__}
         known |= {"data": block, "axes": ax.CANONICAL, "hidden": None, "mask": mask}
-        known["version"] = None
+        known |= {"wanted": DEFAULT, "version": None}
         return Image(**known)
 
 

@@ -37,6 +37,31 @@ Key = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True, eq=False)
+class Wanted:
+    """What a search for excluded pixels is told; see `unnoise.with_mask`.
+
+    Attributes
+    ----------
+    given : ndarray of bool or None
+        Pixels that a mask excludes, of the shape of the image.
+    nodata : float or None
+        Value of pixels without a measurement; that of the image by default.
+    nan : str
+        ``keep``, ``fill`` or ``refuse``.
+    keep_outliers : bool
+        Whether outliers come back as they were.
+    """
+
+    given: NDArray[np.bool_] | None = None
+    nodata: float | None = None
+    nan: str = "keep"
+    keep_outliers: bool = False
+
+
+DEFAULT = Wanted()
+
+
+@dataclass(frozen=True, eq=False)
 class PlaneMask:
     """The excluded pixels of one plane.
 

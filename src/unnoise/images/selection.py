@@ -114,11 +114,11 @@ def select(image: Image, wanted: Mapping[str, str]) -> Image:
     # One of several leaves no axis: programs that read the result know none of length 1.
     gone = [i for i, pick in enumerate(picks) if len(pick) == 1 < image.shape[i]]
     axes = "".join(a for i, a in enumerate(image.axes) if i not in gone)
-    part = replace(
-        _moved(image, picks), data=_Selected(image.data, picks, gone), axes=axes, mask=None
+    part = _moved(image, picks).of_part(
+        _Selected(image.data, picks, gone),
+        axes,
+        lambda marks: marks[np.ix_(*picks)].squeeze(tuple(gone)),
     )
-    if image.hidden is not None:
-        part = replace(part, hidden=image.hidden[np.ix_(*picks)].squeeze(tuple(gone)))
     if "C" in wanted and "C" in image.axes:
         part = _with_channels(part, list(picks[image.axes.index("C")]), image.sizes["C"])
     return part

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,8 @@ from numpy.typing import NDArray
 from unnoise.errors import InputError
 from unnoise.images import axes as ax
 from unnoise.images.image import Image, as_image
-from unnoise.images.pixel_mask import fill
-from unnoise.noise.lazy_mask import LazyMask, Wanted
+from unnoise.images.pixel_mask import Key, PixelMask, fill
+from unnoise.noise.lazy_mask import LazyMask
 from unnoise.noise.mask_search import Search
 from unnoise.noise.planes import BLOCK, WIDEST, run_places, spread_places
 
@@ -28,8 +29,8 @@ def with_mask(
     *,
     axes: str | None = None,
     nodata: float | None = None,
-    nan: str = "keep",
-    keep_outliers: bool = False,
+    nan: str | None = None,
+    keep_outliers: bool | None = None,
 ) -> Image:
     """An image that knows which of its pixels are no measurement.
 
@@ -37,6 +38,9 @@ def with_mask(
     pixels, regions of one constant value that noise makes improbable (padding), and outliers:
     single pixels far from all around, such as hot pixels. None of them is measured or learned
     from. In results outliers are replaced; all others come back bit for bit.
+
+    Of an image that knows them already, a further mask excludes further pixels, and options that
+    are not given stay as they were.
 
     Parameters
     ----------
@@ -49,10 +53,11 @@ def with_mask(
         Axes of an array, e.g. ``"ZYX"``, where they are ambiguous.
     nodata : float, optional
         A value that marks pixels without a measurement; that of the file by default.
-    nan : str
-        ``keep`` NaN and infinite pixels, ``fill`` them in results, or ``refuse`` such images.
-    keep_outliers : bool
-        Whether outliers come back as they were, instead of replaced.
+    nan : str, optional
+        ``keep`` NaN and infinite pixels (the default), ``fill`` them in results, or ``refuse``
+        such images.
+    keep_outliers : bool, optional
+        Whether outliers come back as they were, instead of replaced; False by default.
 
     Raises
     ------
@@ -70,18 +75,19 @@ def with_mask(
     1280
     """
     opened = as_image(image, axes)
-    if nan not in NAN:
+    given = {"nodata": nodata, "nan": nan, "keep_outliers": keep_outliers}
+    options: dict[str, Any] = {k: value for k, value in given.items() if value is not None}
+    if options.get("nan", "keep") not in NAN:
         raise InputError(f"unknown way '{nan}' to treat NaN; choose {', '.join(NAN)}")
-    nothing_new = mask is None and nodata is None and nan == "keep" and not keep_outliers
-    if opened.mask is not None and nothing_new:
+    known = vars(opened.wanted)
+    if opened.mask is not None and mask is None and {**known, **options} == known:
         return opened
-    given = _given(opened, mask)
+    if mask is not None:
+        options["given"] = _either(opened.wanted.given, _given(opened, mask))
+    opened = replace(opened, mask=None, wanted=replace(opened.wanted, **options))
     if math.prod(opened.shape) > ALL:
-        value = opened.nodata if nodata is None else nodata
-        wanted = Wanted(given, value, nan, keep_outliers)
-        return replace(opened, mask=LazyMask(replace(opened, mask=None), wanted))
-    search = Search(opened, given, nodata, nan)
-    return replace(opened, mask=search.mask(keep_outliers))
+        return replace(opened, mask=LazyMask(opened, _told(opened)))
+    return replace(opened, mask=_search(opened))
 
 
 def looked_at(image: Image) -> Image:
@@ -101,8 +107,7 @@ def looked_at(image: Image) -> Image:
     for axis in (k for k in "STZ" if n[k] > 1):
         places += run_places(part, axis)
     keys = {(p["S"], p["T"], c, p["Z"]) for p in places for c in range(n["C"])}
-    search = Search(part, _given(part, None), None, "keep")
-    return replace(part, mask=search.mask(keep_outliers=False, planes=keys))
+    return replace(part, mask=_search(part, keys))
 
 
 def fill_missing(image: Image | NDArray, *, axes: str | None = None) -> NDArray:
@@ -146,15 +151,34 @@ def fill_missing(image: Image | NDArray, *, axes: str | None = None) -> NDArray:
     return np.asarray(ax.from_canonical(block, opened.axes))
 
 
-def _given(image: Image, mask: Image | NDArray | None) -> NDArray[np.bool_] | None:
-    """Pixels that the caller or a masked array excludes, STCZYX without being copied."""
+def _search(image: Image, planes: Collection[Key] | None = None) -> PixelMask:
+    """The excluded pixels of an image, or of some of its planes."""
+    wanted = image.wanted
+    search = Search(image, _told(image), wanted.nodata, wanted.nan)
+    return search.mask(wanted.keep_outliers, planes)
+
+
+def _told(image: Image) -> NDArray[np.bool_] | None:
+    """Pixels that a masked array hides or masks exclude, STCZYX."""
+    told = _either(image.hidden, image.wanted.given)
+    return None if told is None else ax.to_canonical(told, image.axes)
+
+
+def _either(
+    one: NDArray[np.bool_] | None, other: NDArray[np.bool_] | None
+) -> NDArray[np.bool_] | None:
+    """Pixels of one or the other of two arrays of one shape; what both repeat stays repeated."""
+    if one is None or other is None:
+        return other if one is None else one
+    strides = zip(one.strides, other.strides, strict=True)
+    once = tuple(slice(0, 1) if a == b == 0 else slice(None) for a, b in strides)
+    return np.broadcast_to(one[once] | other[once], one.shape)
+
+
+def _given(image: Image, mask: Image | NDArray) -> NDArray[np.bool_]:
+    """Pixels that a mask excludes, of the shape of the image without being copied."""
     n = image.sizes
     whole = tuple(n[k] for k in ax.CANONICAL)
-    hidden = None
-    if image.hidden is not None:
-        hidden = ax.to_canonical(image.hidden, image.axes)
-    if mask is None:
-        return hidden
     if isinstance(mask, Image):
         pixels = np.asarray(mask.data[(slice(None),) * len(mask.shape)])
     else:
@@ -177,7 +201,7 @@ def _given(image: Image, mask: Image | NDArray | None) -> NDArray[np.bool_] | No
             f"{image.axes}); give one of that shape, or of its planes ({n['Y']}, {n['X']})"
         )
     out = np.broadcast_to(ax.to_canonical(pixels == 0, axes), whole)
-    return out if hidden is None else out | hidden
+    return ax.from_canonical(out, image.axes)
 
 
 def _axes_of_mask(image: Image, shape: Sequence[int], told: str) -> str | None:

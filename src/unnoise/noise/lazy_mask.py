@@ -13,7 +13,6 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -37,18 +36,6 @@ FAR = 64
 """So far along an axis a plane is looked for that stands in for one without measurements."""
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What is looked for: the parameters of `with_mask`, and the pixels that the caller excludes,
-    STCZYX.
-    """
-
-    given: NDArray[np.bool_] | None
-    nodata: float | None
-    nan: str
-    keep_outliers: bool
-
-
 class Found(NamedTuple):
     """What a plane of a cell holds: excluded pixels, if any, and whether nothing else."""
 
@@ -70,7 +57,8 @@ class LazyMask:
     ----------
     image : Image
         Without a mask.
-    wanted : Wanted
+    given : ndarray of bool, STCZYX, or None
+        Pixels that the caller excludes.
 
     Raises
     ------
@@ -81,9 +69,10 @@ class LazyMask:
     is_empty = False
     """Nobody knows yet."""
 
-    def __init__(self, image: Image, wanted: Wanted) -> None:
+    def __init__(self, image: Image, given: NDArray[np.bool_] | None) -> None:
         n = image.sizes
-        self.image, self.wanted = image, wanted
+        self.image, self.given, self.wanted = image, given, image.wanted
+        self.nodata = image.nodata if image.wanted.nodata is None else image.wanted.nodata
         self.size = n["Y"], n["X"]
         self.sides = self.size if math.prod(self.size) <= WHOLE else (CELL, CELL)
         self.lowest: dict[int, list[tuple[float, float]]] = {}
@@ -93,7 +82,7 @@ class LazyMask:
         tally, parts = self._look()
         counts = {name: getattr(tally, name) for name in ("nan", "nodata", "given", "outliers")}
         self.counts = counts | {"padding": sum(tally.padding.values())}
-        lines = tally.notes(wanted.nan, wanted.keep_outliers)
+        lines = tally.notes(self.wanted.nan, self.wanted.keep_outliers)
         self.notes = tuple(f"of {parts} parts that were looked at, {line}" for line in lines)
 
     def marks(self, picks: Picks, *, kept: bool = False) -> NDArray[np.bool_] | None:
@@ -201,10 +190,10 @@ class LazyMask:
             block = self.image.original(where)[0, 0, 0, 0]
             known = np.isfinite(block)
             bad += known.size - int(known.sum())
-            if self.wanted.given is not None:
-                known &= ~self.wanted.given[ax.index(ax.CANONICAL, where)][0, 0, 0, 0]
-            if self.wanted.nodata is not None:
-                known &= block != self.wanted.nodata
+            if self.given is not None:
+                known &= ~self.given[ax.index(ax.CANONICAL, where)][0, 0, 0, 0]
+            if self.nodata is not None:
+                known &= block != self.nodata
             some = some or bool(known.any())
             if some and not refuse:
                 return
@@ -239,9 +228,9 @@ class _Cell:
             regions.append(slice(max(i * side - margin, 0), min((i + 1) * side + margin, size)))
         self.number, self.start = number, tuple(r.start for r in regions)
         self.window = whole.image.window(dict(zip("YX", regions, strict=True)))
-        given = whole.wanted.given
+        given = whole.given
         self._given = None if given is None else given[:, :, :, :, regions[0], regions[1]]
-        self._wanted = whole.wanted
+        self._whole = whole
         n = self.window.sizes
         planes, stand_ins = _Planes(whole, self), _StandIns(whole, self)
         self.mask = PixelMask(
@@ -250,7 +239,7 @@ class _Cell:
 
     def search(self) -> Search:
         """A search of its planes."""
-        return Search(self.window, self._given, self._wanted.nodata, self._wanted.nan)
+        return Search(self.window, self._given, self._whole.nodata, self._whole.wanted.nan)
 
     def raw(self, key: Key) -> NDArray:
         """A plane as it is."""
