@@ -79,6 +79,21 @@ def test_dark_frames_give_offset_and_read_noise() -> None:
     assert fit.frames == 32
 
 
+def test_dark_frames_of_coarse_steps_hold_no_hot_pixels() -> None:
+    """Nearly all pixels of 8 bits show one level in all frames, and the others are no outliers."""
+    rng = np.random.default_rng(0)
+
+    def frames(electrons: np.ndarray) -> np.ndarray:
+        shape = (16, *electrons.shape)
+        y = 10 + 0.1 * rng.poisson(electrons, shape) + rng.normal(0, 0.2, shape)
+        return np.rint(y).astype(np.uint8)
+
+    dark = frames(np.zeros((64, 64)))
+    _, fit = from_stacks([frames(np.tile(np.linspace(50, 1500, 64), (64, 1)))], dark=dark)
+    assert fit.hot_pixels == 0
+    assert fit.read_noise.value == pytest.approx(dark.astype(float).std(), rel=0.05)
+
+
 def multiplied(electrons: np.ndarray, frames: int, seed: int = 0) -> np.ndarray:
     """Frames of a camera that multiplies electrons: each comes out as an exponential number."""
     rng = np.random.default_rng(seed)

@@ -49,7 +49,7 @@ def test_maps_are_those_of_the_camera() -> None:
     assert np.corrcoef(found.gain[good], camera.gain[good])[0, 1] > 0.95
     assert np.abs(found.gain / camera.gain - 1)[good].mean() < 0.012
     np.testing.assert_allclose(found.read_variance[good], camera.read[good] ** 2, rtol=0.5)
-    assert "9 hot pixels" in found.lines()[0]
+    assert "9 hot or dead pixels" in found.lines()[0]
 
 
 def test_an_image_loses_its_fixed_pattern() -> None:
@@ -93,3 +93,48 @@ def test_what_does_not_fit_is_refused() -> None:
         PixelMaps.from_frames(dark, camera.record(scene, 20))
     with pytest.raises(InputError, match="32x32 pixels in Y and X but the camera frames 48x64"):
         PixelMaps.from_frames(dark).corrected(Image.from_array(np.zeros((32, 32))))
+
+
+def test_a_pixel_that_is_no_number_is_refused() -> None:
+    camera = Scmos()
+    dark, flat = (camera.record(np.full(SHAPE, light), 20) for light in (0.0, 900.0))
+    holed = dark.copy()
+    holed[3, 5, 7] = np.nan
+    with pytest.raises(InputError, match="the dark frames hold NaN or infinite pixels"):
+        PixelMaps.from_frames(holed, flat)
+    flat[0, 0, 0] = np.inf
+    with pytest.raises(InputError, match="the evenly lit frames hold NaN or infinite pixels"):
+        PixelMaps.from_frames(dark, flat)
+
+
+def test_dead_pixels_become_those_around() -> None:
+    camera = Scmos()
+    dead = np.zeros(SHAPE, bool)
+    dead.flat[np.random.default_rng(5).choice(dead.size, 30, replace=False)] = True
+    camera.gain[dead] = np.linspace(0, 0.1, 30)
+    found = maps(camera)
+    np.testing.assert_array_equal(found.hot, dead | camera.hot)
+    scene = np.tile(np.linspace(200, 300, SHAPE[1]), (SHAPE[0], 1))
+    even = found.corrected(Image.from_array(camera.record(scene, 1, 3)[0])).read()[0, 0, 0, 0]
+    wanted = 2 * scene + np.median(camera.offset)
+    assert np.abs(even - wanted)[dead].max() < 6 * np.sqrt(2 * 2 * 300), "six times the noise"
+
+
+def test_dark_bars_of_a_scene_are_not_taken_for_dead_pixels() -> None:
+    camera = Scmos()
+    bars = np.where(np.arange(SHAPE[1]) // 4 % 3 == 0, 0.0, 900.0) + np.zeros(SHAPE)
+    with pytest.raises(InputError, match="show a scene"):
+        PixelMaps.from_frames(camera.record(np.zeros(SHAPE), 50, 1), camera.record(bars, 50))
+
+
+def test_noise_below_a_grey_level_makes_no_hot_pixels() -> None:
+    rng = np.random.default_rng(0)
+    offset = rng.normal(10, 0.1, SHAPE)
+    dark = np.rint(offset + rng.normal(0, 0.2, (16, *SHAPE))).astype(np.uint8)
+    dark[:, 7, 9] = 60
+    dark[::2, 30, 40] = 17
+    for frames in (dark, dark.astype(np.uint16) * 16, dark / 255):
+        found = PixelMaps.from_frames(frames)
+        assert np.argwhere(found.hot).tolist() == [[7, 9], [30, 40]]
+        good = frames.transpose(1, 2, 0)[~found.hot]
+        assert f"read noise {np.sqrt(good.var(axis=1, ddof=1).mean()):.3g}," in found.lines()[0]

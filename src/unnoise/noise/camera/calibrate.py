@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unnoise.errors import InputError
-from unnoise.images.robust_sigma import robust_sigma
 from unnoise.noise.camera import fit as fitting
 from unnoise.noise.camera import repeats
 from unnoise.noise.camera.fit import Bins, Residuals, Samples
+from unnoise.noise.camera.pixel_maps import hot_pixels
 from unnoise.noise.camera.repeats import Stack
 from unnoise.noise.confidence_interval import Interval
 from unnoise.noise.density import NoiseModel
@@ -182,7 +182,7 @@ def from_stacks(
     facts: dict[str, Any] = {}
     if dark is not None:
         black = repeats.steady(dark, "the dark frames")
-        facts, hot = _pattern(black)
+        facts, hot = _pattern(black, dark)
         everything = [_without(stack, hot) for stack in (black, *bright)]
         bright = everything[1:]
         part = repeats.samples(everything[0])
@@ -366,12 +366,12 @@ def _without(stack: Stack, hot: NDArray[np.bool_]) -> Stack:
     return replace(stack, still=stack.still & ~hot) if hot.shape == stack.still.shape else stack
 
 
-def _pattern(dark: Stack) -> tuple[dict[str, Any], NDArray[np.bool_]]:
+def _pattern(dark: Stack, frames: NDArray) -> tuple[dict[str, Any], NDArray[np.bool_]]:
     """Spread of the offset from pixel to pixel beyond noise, and the hot pixels."""
     mean, variance = dark.frames.mean(axis=0), dark.frames.var(axis=0, ddof=1)
-    noise = float(np.mean(variance)) / len(dark.frames)
-    robust = max(robust_sigma(mean), math.sqrt(noise))
-    hot = (mean > float(np.median(mean)) + 6 * robust) | (variance > 25 * np.median(variance))
+    noise = float(np.mean(variance)) / len(frames)
+    far, vary = hot_pixels(mean, variance, np.asarray(frames))
+    hot = (far > 0) | vary
     spread = float(np.var(mean[~hot])) - noise if (~hot).any() else 0.0
     return {"fixed_pattern": math.sqrt(max(spread, 0)), "hot_pixels": int(hot.sum())}, hot
 

@@ -19,9 +19,13 @@ from scipy import ndimage
 from unnoise.errors import InputError
 from unnoise.images.image import Image, cast
 from unnoise.images.robust_sigma import robust_sigma
+from unnoise.noise.artifacts.histogram import sample
+from unnoise.noise.camera.repeats import check_finite
 
 HOT_OFFSET, HOT_VARIANCE = 6.0, 25.0
 """Robust deviations of the offset, and times the median read variance, of a hot pixel."""
+DEAD = 0.25
+"""Response over that of pixels nearby below which a pixel is dead: what it saw is mostly noise."""
 FEWEST = 8
 """Dark frames at least: a variance of eight is known to a factor of two."""
 SMOOTH = 8.0
@@ -40,7 +44,7 @@ class PixelMaps:
         Grey level without light; response over that of the average pixel, 1 where it is not known;
         variance without light.
     hot : ndarray of bool, shape (y, x)
-        Pixels that are replaced by those around.
+        Hot and dead pixels, that are replaced by those around.
 
     Examples
     --------
@@ -63,15 +67,14 @@ class PixelMaps:
         Raises
         ------
         InputError
-            If there are too few frames, they differ in size, or bright ones show a scene.
+            If there are too few frames, they differ in size or hold NaN, or bright ones show a
+            scene.
         """
         dark = _frames(dark, "the dark frames")
         offset = dark.mean(axis=0, dtype=np.float64)
         variance = dark.var(axis=0, ddof=1, dtype=np.float64)
-        middle = float(np.median(offset))
-        scatter = max(robust_sigma(offset), float(np.sqrt(variance.mean() / len(dark))))
-        hot = np.abs(offset - middle) > HOT_OFFSET * scatter
-        hot |= variance > HOT_VARIANCE * float(np.median(variance))
+        far, vary = hot_pixels(offset, variance, dark)
+        hot = (far != 0) | vary
         gain = np.ones(offset.shape)
         if flat is not None:
             flat = _frames(flat, "the evenly lit frames")
@@ -80,7 +83,8 @@ class PixelMaps:
                     f"the dark frames have {dark.shape[1]}x{dark.shape[2]} pixels but the evenly "
                     f"lit ones {flat.shape[1]}x{flat.shape[2]}; record both with the same region"
                 )
-            gain = _gain(flat, offset, hot)
+            gain, dead = _gain(flat, offset, hot)
+            hot |= dead
         single = np.float32
         return cls(offset.astype(single), gain.astype(single), variance.astype(single), hot)
 
@@ -91,8 +95,9 @@ class PixelMaps:
         told = [
             f"offset {np.median(self.offset):.5g}, from pixel to pixel by "
             f"{float(self.offset[good].std()):.3g} grey levels; read noise "
-            f"{float(np.median(noise)):.3g}, of the noisiest hundredth of pixels "
-            f"{float(np.percentile(noise, 99)):.3g} or more; {int(self.hot.sum()):,} hot pixels"
+            f"{float(np.sqrt(np.mean(noise**2))):.3g}, of the noisiest hundredth of pixels "
+            f"{float(np.percentile(noise, 99)):.3g} or more; {int(self.hot.sum()):,} hot or dead "
+            f"pixels"
         ]
         if (self.gain != 1).any():
             spread = float(self.gain[good].std())
@@ -124,6 +129,33 @@ class PixelMaps:
                 f"frames of a monochrome camera"
             )
         return replace(image, data=_Corrected(image, self), mask=None)
+
+
+def hot_pixels(
+    offset: NDArray[np.float64], variance: NDArray[np.float64], dark: NDArray
+) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
+    """Where the offset lies far above (1) or below (-1) that of most, and the noise is far above.
+
+    Where the noise is small against the steps of the grey levels, a pixel's values are all alike or
+    not by where its offset lies between two levels: rounding, whose variance is a twelfth of a
+    squared step, says no more there than that it is no outlier.
+
+    Parameters
+    ----------
+    offset, variance : ndarray, shape (..., y, x)
+        Mean and variance of dark frames over time.
+    dark : ndarray, shape (t, ..., y, x)
+        The frames as they were recorded.
+    """
+    levels = np.unique(sample(dark)).astype(np.float64)
+    rounding = float(np.diff(levels).min(initial=np.inf)) ** 2 / 12 if len(levels) > 1 else 0.0
+    typical = float(np.median(variance))
+    scatter = max(robust_sigma(offset), float(np.sqrt(variance.mean() / len(dark))))
+    if typical < rounding:
+        scatter, typical = max(scatter, float(np.sqrt(rounding))), rounding
+    apart = offset - float(np.median(offset))
+    far = np.where(np.abs(apart) > HOT_OFFSET * scatter, np.sign(apart), 0).astype(np.int8)
+    return far, variance > HOT_VARIANCE * typical
 
 
 class _Corrected:
@@ -175,27 +207,39 @@ def _frames(frames: NDArray, name: str) -> NDArray:
             f"{name} have shape {frames.shape}; give {FEWEST} or more frames, (t, y, x), as pixel "
             f"by pixel fewer say too little"
         )
-    return frames
+    return check_finite(frames, name)
 
 
-def _gain(flat: NDArray, offset: NDArray, hot: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Response over that of pixels nearby, shrunk by as much as it is noise."""
+def _gain(
+    flat: NDArray, offset: NDArray, hot: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Response over that of pixels nearby, shrunk by as much as it is noise, and dead pixels."""
     signal = flat.mean(axis=0, dtype=np.float64) - offset
     if float(np.median(signal)) <= 0:
         raise InputError(
             "the evenly lit frames are no brighter than the dark ones; record them with light"
         )
-    good = (~hot).astype(np.float64)
-    smooth, share = (ndimage.gaussian_filter(v, SMOOTH) for v in (signal * good, good))
-    light = np.maximum(smooth / np.maximum(share, 1e-6), 1e-12)
-    response = np.where(hot, 1.0, signal / light)
-    error = flat.var(axis=0, ddof=1, dtype=np.float64).mean() / len(flat) / light**2
-    apart = response - 1
-    known = max(float(apart[~hot].var()) - float(error[~hot].mean()), 0.0)
+    noise = float(flat.var(axis=0, ddof=1, dtype=np.float64).mean()) / len(flat)
+    light = _light(signal, hot)
+    apart = np.where(hot, 0.0, signal / light - 1)
     beside = float((apart[:, 1:] * apart[:, :-1]).mean()) / max(float((apart**2).mean()), 1e-300)
     if beside > ALIKE:
         raise InputError(
             "the evenly lit frames show a scene or dust, not the pixels: neighbours are alike; "
             "record them out of focus, or leave them out"
         )
-    return np.asarray(1 + apart * known / (known + error + 1e-300))
+    dead = ~hot & (signal < DEAD * light) & (light - signal > HOT_OFFSET * np.sqrt(noise))
+    if dead.any():
+        hot = hot | dead
+        light = _light(signal, hot)
+        apart = np.where(hot, 0.0, signal / light - 1)
+    error = noise / light**2
+    known = max(float(apart[~hot].var()) - float(error[~hot].mean()), 0.0)
+    return np.asarray(1 + apart * known / (known + error + 1e-300)), dead
+
+
+def _light(signal: NDArray, hot: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """The light on every pixel, by the good ones around."""
+    good = (~hot).astype(np.float64)
+    smooth, share = (ndimage.gaussian_filter(v, SMOOTH) for v in (signal * good, good))
+    return np.asarray(np.maximum(smooth / np.maximum(share, 1e-6), 1e-12))

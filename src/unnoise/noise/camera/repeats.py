@@ -63,6 +63,16 @@ def check_frames(frames: NDArray, name: str = "the frames") -> NDArray:
         raise single_frame(name)
     if frames[0].size < 64:
         raise InputError(f"{name} have {frames[0].size} pixels each, too few; give 64 or more")
+    return check_finite(frames, name)
+
+
+def check_finite(frames: NDArray, name: str) -> NDArray:
+    """Refuse frames with a pixel that is no number, which no camera gives.
+
+    Raises
+    ------
+    InputError
+    """
     if frames.dtype.kind == "f" and not np.isfinite(frames).all():
         raise InputError(f"{name} hold NaN or infinite pixels; leave them out or fill them first")
     return frames
