@@ -133,3 +133,38 @@ def test_masks_of_planes_take_no_memory_of_volumes() -> None:
     assert once.wanted.given is not None
     assert once.wanted.given.strides[0] == 0
     np.testing.assert_array_equal(marks(once)[7], (np.arange(32) < 4) | (np.tri(32) == 0))
+
+
+@pytest.mark.parametrize("kind", ["hidden", "mask", "nodata", "outlier"])
+def test_missing_pixels_are_filled_from_measurements_alone(kind: str) -> None:
+    plane = PIXELS[0, 0].copy()
+    gone = np.zeros(plane.shape, bool)
+    gone[10:12] = kind != "outlier"
+    gone[12, 20] = kind == "outlier"
+    plane[gone] = 9e4 if kind == "outlier" else -9999
+    plane[12, 4:28:3] = np.nan
+    plane[12, 19] = plane[13, 20] = np.nan
+    given = {
+        "hidden": np.ma.MaskedArray(plane, gone),
+        "mask": with_mask(plane, ~gone),
+        "nodata": with_mask(plane, nodata=-9999),
+        "outlier": plane,
+    }[kind]
+    filled = unnoise.fill_missing(given)
+    assert isinstance(filled, np.ma.MaskedArray) == (kind == "hidden")
+    if kind == "hidden":
+        np.testing.assert_array_equal(filled.mask, gone)
+    pixels = np.ma.getdata(filled)
+    np.testing.assert_array_equal(pixels[~np.isnan(plane)], plane[~np.isnan(plane)])
+    assert np.abs(pixels[np.isnan(plane)] - 1000).max() < 150
+
+
+def test_planes_without_a_measurement_are_filled_with_the_mean_of_measurements() -> None:
+    stack = PIXELS[0, :2].copy()
+    hidden = np.zeros(stack.shape, bool)
+    hidden[1, :16] = hidden[0, :4] = True
+    stack[hidden] = -9999
+    stack[1, 16:] = np.nan
+    filled = np.ma.getdata(unnoise.fill_missing(np.ma.MaskedArray(stack, hidden), axes="ZYX"))
+    np.testing.assert_allclose(filled[1, 16:], PIXELS[0, 0, 4:].mean(), rtol=1e-5)
+    np.testing.assert_array_equal(filled[hidden], -9999)

@@ -132,13 +132,12 @@ class InputOptions:
 
     def check(self, image: Image) -> Image:
         """The image, which then knows which of its pixels are no measurement."""
-        return with_mask(
-            realigned(image) if self.fix_scan else image,
-            None if self.mask is None else formats.read_mask(self.mask),
-            nodata=self.nodata,
-            nan=None if self.nan == "keep" else self.nan,  # what an image in memory was told stays
-            keep_outliers=self.keep_outliers or None,
+        mask = None if self.mask is None else formats.read_mask(self.mask)
+        nan = None if self.nan == "keep" else self.nan  # what an image in memory was told stays
+        known = with_mask(
+            image, mask, nodata=self.nodata, nan=nan, keep_outliers=self.keep_outliers or None
         )
+        return with_mask(realigned(known)) if self.fix_scan else known
 
     def open(self, path: Path) -> Image:
         """Open and check an image."""

@@ -183,6 +183,10 @@ class Image:
             pixels = np.where(kept, _unchanged(self.original(where), dtype), pixels)
         return pixels
 
+    def masked(self, pixels: NDArray) -> NDArray:
+        """A result of the shape of the image: a masked array where the image came from one."""
+        return pixels if self.hidden is None else np.ma.MaskedArray(pixels, self.hidden.copy())
+
     def spread(self, values: NDArray, where: ax.Where) -> NDArray[np.float32]:
         """Standard deviations of a region of a result: NaN where pixels came back as they were."""
         pixels = cast(values, np.float32)

@@ -113,6 +113,8 @@ def looked_at(image: Image) -> Image:
 def fill_missing(image: Image | NDArray, *, axes: str | None = None) -> NDArray:
     """An array with its NaN and infinite pixels filled from around, plane by plane.
 
+    Other pixels that are no measurement (`with_mask`) fill none, and stay as they are.
+
     Parameters
     ----------
     image : Image or ndarray
@@ -123,12 +125,13 @@ def fill_missing(image: Image | NDArray, *, axes: str | None = None) -> NDArray:
     Returns
     -------
     ndarray
-        Pixels of the same shape, axes and dtype; planes without any finite pixel get the mean.
+        Pixels of the same shape, axes and dtype; planes without any measurement get the mean. A
+        masked array for a masked array.
 
     Raises
     ------
     InputError
-        If no pixel is finite.
+        If no pixel is a measurement.
 
     Examples
     --------
@@ -137,18 +140,21 @@ def fill_missing(image: Image | NDArray, *, axes: str | None = None) -> NDArray:
     >>> bool(np.isfinite(fill_missing(x)).all())
     True
     """
-    opened = as_image(image, axes)
-    block = np.array(opened.original(), order="C")  # so that reshape is a view
-    known = np.isfinite(block)
-    if not known.any():
-        raise InputError(f"{opened.name} has no finite pixel, so there is nothing to denoise")
-    for plane in block.reshape(-1, *block.shape[-2:]):
-        plane[...] = fill(plane, ~np.isfinite(plane)) if np.isfinite(plane).any() else np.nan
+    opened = with_mask(image, axes=axes)
+    block = np.array(opened.original(), order="C")
+    missing = ~np.isfinite(block)
+    excluded = opened.excluded()
+    others = np.zeros_like(missing) if excluded is None else excluded & ~missing
+    for key in np.ndindex(*block.shape[:4]):
+        gone, unknown = missing[key], missing[key] | others[key]
+        if gone.any():
+            block[key][gone] = np.nan if unknown.all() else fill(block[key], unknown)[gone]
     for c in range(block.shape[2]):
         channel = block[:, :, c]
         finite = np.isfinite(channel)
-        channel[~finite] = channel[finite].mean() if finite.any() else 0
-    return np.asarray(ax.from_canonical(block, opened.axes))
+        known = finite & ~others[:, :, c]
+        channel[~finite] = channel[known].mean() if known.any() else 0
+    return opened.masked(np.asarray(ax.from_canonical(block, opened.axes)))
 
 
 def _search(image: Image, planes: Collection[Key] | None = None) -> PixelMask:

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from unnoise.images import axes as ax
-from unnoise.images.image import Image, as_image, cast
+from unnoise.images.image import Image, cast
 from unnoise.images.robust_sigma import noise_sigma
 from unnoise.noise.artifacts.scan import ScanShift, scan_shift
+from unnoise.noise.excluded_pixels import with_mask
 from unnoise.noise.planes import sampled
 
 MOST_CHANNELS = 4
@@ -34,7 +35,8 @@ def measured(image: Image) -> ScanShift:
 def realigned(image: Image) -> Image:
     """The image with odd rows moved back, if they are shifted, and a note for people.
 
-    Reads the whole image.
+    Reads the whole image. Pixels that are known to be no measurement move with their rows as they
+    are, by whole pixels; the image is to be searched again.
     """
     found = measured(image)
     text = "no shift of odd rows against even ones was found, so none was undone"
@@ -44,16 +46,30 @@ def realigned(image: Image) -> Image:
     image = replace(image, metadata={**image.metadata, "note": note})
     if not found.found:
         return image
-    block = np.array(image.read(), order="C")
+    block = np.array(image.original(), order="C")
     colours = [c for c in range(block.shape[2]) if c != image.alpha]
-    whole = block.dtype.kind in "bui" and noise_sigma(block[0, 0, colours[0], 0]) < FEW
-    for s, t, c, z in np.ndindex(*block.shape[:4]):
-        if c in colours:
-            plane = block[s, t, c, z]
-            plane[...] = cast(
-                straightened(plane, found.shift, whole=whole, nodata=image.nodata), block.dtype
+    whole = image.dtype.kind in "bui" and noise_sigma(_plane(image, 0, 0, colours[0], 0)) < FEW
+    for key in np.ndindex(*block.shape[:4]):
+        if key[2] in colours:
+            moved_back = cast(
+                straightened(_plane(image, *key), found.shift, whole=whole), image.dtype
             )
-    return image.with_data(ax.from_canonical(block, image.axes))
+            excluded = image.excluded(dict(zip("STCZ", key, strict=True)))
+            if excluded is not None:
+                gone = by_pixels(excluded[0, 0, 0, 0], found.shift)
+                moved_back = np.where(gone, by_pixels(block[key], found.shift), moved_back)
+            block[key] = moved_back
+
+    def marks_moved(marks: NDArray) -> NDArray:
+        planes = ax.to_canonical(marks, image.axes)
+        return ax.from_canonical(by_pixels(planes, found.shift), image.axes)
+
+    return image.of_part(ax.from_canonical(block, image.axes), image.axes, marks_moved)
+
+
+def _plane(image: Image, s: int, t: int, c: int, z: int) -> NDArray:
+    """A plane, filled where nothing was measured, so that no invention spoils what is beside it."""
+    return np.asarray(image.read({"S": s, "T": t, "C": c, "Z": z})[0, 0, 0, 0])
 
 
 def fix_scan(image: Image | NDArray, *, axes: str | None = None) -> NDArray:
@@ -63,6 +79,8 @@ def fix_scan(image: Image | NDArray, *, axes: str | None = None) -> NDArray:
     is measured (`unnoise.inspect` names it), one for all planes; nothing is moved where none is
     found. Shifts that are no whole numbers are interpolated by a windowed sinc, which leaves the
     noise nearly as it is; where integers count single photons the next whole number is taken.
+    Pixels that are no measurement (`unnoise.with_mask`) are not looked at, and come back as they
+    are, with their rows moved by whole pixels.
 
     Parameters
     ----------
@@ -74,7 +92,13 @@ def fix_scan(image: Image | NDArray, *, axes: str | None = None) -> NDArray:
     Returns
     -------
     ndarray
-        Pixels of the same shape, axes and dtype.
+        Pixels of the same shape, axes and dtype; a masked array for a masked array, whose mask
+        moves with the rows.
+
+    Raises
+    ------
+    InputError
+        If no pixel is a measurement.
 
     Examples
     --------
@@ -86,28 +110,43 @@ def fix_scan(image: Image | NDArray, *, axes: str | None = None) -> NDArray:
     >>> bool(np.allclose(unnoise.fix_scan(scanned)[:, 3:-3], scene[:, 3:-3]))
     True
     """
-    opened = realigned(as_image(image, axes))
-    return np.asarray(opened.data[(slice(None),) * len(opened.shape)])
+    opened = realigned(with_mask(image, axes=axes))
+    return opened.masked(np.array(opened.data[(slice(None),) * len(opened.shape)]))
 
 
-def straightened(
-    plane: NDArray, shift: float, *, whole: bool = False, nodata: float | None = None
-) -> NDArray:
+def straightened(plane: NDArray, shift: float, *, whole: bool = False) -> NDArray:
     """A plane (y, x) with its odd rows moved to the left by so many pixels.
 
     What was not scanned of them at one end is the mean of the rows above and below. Beside pixels
-    that are NaN or `nodata` rows are moved by whole pixels.
+    that are NaN rows are moved by whole pixels.
     """
-    gone = np.zeros(plane.shape, np.bool_) if nodata is None else plane == nodata
-    plane = np.where(gone, np.nan, plane) if gone.any() else plane
     result = plane.astype(np.float64)
     result[1::2] = moved(plane[1::2], shift, whole=whole)
-    far = int(np.ceil(abs(shift) - NEAR))
-    end = slice(plane.shape[1] - far, None) if shift > 0 else slice(0, far)
+    end = _not_scanned(plane.shape[1], shift)
     above = result[:-1:2, end]
     below = np.concatenate([result[2::2, end], above[-1:]])[: len(above)]
     result[1::2, end] = (above + below) / 2
-    return result if nodata is None else np.where(np.isnan(result) & gone.any(), nodata, result)
+    return result
+
+
+def by_pixels(planes: NDArray, shift: float) -> NDArray:
+    """Planes (..., y, x) with their odd rows moved by whole pixels, and nothing computed.
+
+    What was not scanned of them is that of the row above.
+    """
+    out = np.array(planes)
+    rows = planes[..., 1::2, :]
+    flat = moved(rows.reshape(-1, rows.shape[-1]), round(shift), whole=True)
+    out[..., 1::2, :] = flat.reshape(rows.shape)
+    end = _not_scanned(planes.shape[-1], shift)
+    out[..., 1::2, end] = planes[..., : 2 * rows.shape[-2] : 2, end]
+    return out
+
+
+def _not_scanned(size: int, shift: float) -> slice:
+    """The end of odd rows that a scan did not reach."""
+    far = int(np.ceil(abs(shift) - NEAR))
+    return slice(size - far, None) if shift > 0 else slice(0, far)
 
 
 def moved(rows: NDArray, shift: float, *, whole: bool = False) -> NDArray:
