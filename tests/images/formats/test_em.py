@@ -7,9 +7,11 @@ import struct
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -199,3 +201,26 @@ def test_damaged_files_end_in_a_sentence(tmp_path: Path, suffix: str) -> None:
         emd(whole, array[0], "yx", ["nm", "nm"])
     end = 100 if suffix in (".dm3", ".dm4") else 1  # after the pixels comes their type
     check_damage(tmp_path / f"a{suffix}", whole.read_bytes(), end=end)
+
+
+@pytest.mark.parametrize("packed", [zlib.compress(b"ABCD"), zlib.compress(bytes(2**24), 9)])
+@pytest.mark.parametrize("name", ["data", "dim1"])
+def test_chunks_of_emd_of_another_size_are_refused(
+    tmp_path: Path, packed: bytes, name: str
+) -> None:
+    array = np.arange(64 * 64, dtype="u2").reshape(64, 64)
+    for path in (tmp_path / "a.emd", tmp_path / "b.emd"):
+        with h5py.File(emd(path, array, "yx", ["nm", "nm"]), "a") as file:
+            group = file["signals/picture"]
+            about, known = dict(group[name].attrs), group[name][...]
+            del group[name]
+            half = (32, *known.shape[1:])
+            one = group.create_dataset(name, data=known, chunks=half, compression="gzip")
+            one.attrs.update(about)
+            if path.stem == "b":
+                one.id.write_direct_chunk((32, *[0] * (one.ndim - 1)), packed)
+    np.testing.assert_array_equal(formats.open(tmp_path / "a.emd").data[...], array)
+    assert "does not have its" in refusal(tmp_path / "b.emd")
+    if name == "data":  # what is right can be read
+        part = formats.open(tmp_path / "b.emd").data[:32]
+        np.testing.assert_array_equal(part, array[:32])

@@ -25,6 +25,14 @@ PLANS: dict[str, Callable[[Any], object]] = {
     "deflate": lambda plan: plan.set_deflate(4),
     "shuffle deflate": lambda plan: (plan.set_shuffle(), plan.set_deflate(4)),
     "deflate shuffle": lambda plan: (plan.set_deflate(4), plan.set_shuffle()),
+    "lzf": lambda plan: plan.set_filter(h5py.h5z.FILTER_LZF, h5py.h5z.FLAG_OPTIONAL),
+    "shuffle lzf": lambda plan: (
+        plan.set_shuffle(), plan.set_filter(h5py.h5z.FILTER_LZF, h5py.h5z.FLAG_OPTIONAL)
+    ),
+    "lzf deflate": lambda plan: (
+        plan.set_filter(h5py.h5z.FILTER_LZF, h5py.h5z.FLAG_OPTIONAL), plan.set_deflate(4)
+    ),
+    "szip": lambda plan: plan.set_szip(h5py.h5z.SZIP_NN_OPTION_MASK, 8),
     "deflate deflate": lambda plan: (plan.set_deflate(4), plan.set_deflate(4)),
     "deflate shuffle deflate": lambda plan: (
         plan.set_deflate(0), plan.set_shuffle(), plan.set_deflate(4)
@@ -68,6 +76,11 @@ def zeros(size: int) -> bytes:
     return zlib.compress(bytes(size), 9)
 
 
+def tokens(size: int) -> bytes:
+    """Zeros in LZF: two of them, and 264 more for every three bytes."""
+    return b"\1\0\0" + b"\xe0\xff\0" * (size // 264)
+
+
 SIZE = SIDE * SIDE
 WRONG = {
     "shuffle": (bytes(100), bytes(SIZE + 100)),
@@ -76,6 +89,10 @@ WRONG = {
     "deflate shuffle": (zeros(100), zeros(2**24)),
     "deflate deflate": (zlib.compress(zeros(100)), zlib.compress(zeros(2**24)), zeros(2**24)),
     "sums": (bytes(100),),
+    "lzf": (b"\3ABCD", tokens(2 * SIZE), tokens(2**24), b"\7A"),
+    "shuffle lzf": (b"\3ABCD", tokens(2 * SIZE)),
+    "lzf deflate": (zlib.compress(b"\3ABCD"), zlib.compress(tokens(2 * SIZE)), zeros(2**24)),
+    "szip": (bytes(100), (2**30).to_bytes(4, "little") + bytes(100)),
 }
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import math
+import struct
+import tracemalloc
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,13 +14,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from nd2 import ND2File
 
 from unnoise.errors import InputError
 from unnoise.images import formats
 from unnoise.images.acquisition import Acquisition
 from unnoise.images.formats import nd2
 
-DATA = Path(__file__).parents[4] / "shared" / "data" / "formats" / "nd2"
+from .damaged import SHARED, refusal
+
+DATA = SHARED / "nd2"
 real = pytest.mark.skipif(not DATA.exists(), reason="needs ../shared")
 Fake = Callable[..., Path]
 
@@ -47,6 +53,48 @@ def test_a_truncated_file_is_refused_in_one_sentence(tmp_path: Path, share: floa
     (tmp_path / "a.nd2").write_bytes(data[: int(len(data) * share)])
     with pytest.raises(InputError, match=r"a\.nd2 cannot be read as ND2"):
         formats.open(tmp_path / "a.nd2")
+
+
+def lossless(path: Path, pack: Callable[[bytes], bytes], *numbers: int) -> Path:
+    """The real file with deflated frames, of which those of some numbers are packed otherwise."""
+    data = bytearray((DATA / "cluster.nd2").read_bytes())
+    name = "eCompression".encode("utf-16-le") + bytes(2)
+    struct.pack_into("<I", data, data.index(name) + len(name), 0)
+    listed = struct.unpack("<Q", data[-8:])[0]
+    body, end = data[:-40], bytes(data[-40:])
+    for number in range(30):
+        key = f"ImageDataSeq|{number}!".encode()
+        at = data.index(key, listed) + len(key)
+        place, _ = struct.unpack_from("<QQ", data, at)
+        mark, length, size = struct.unpack_from("<IIQ", data, place)
+        whole = bytes(data[place + 16 : place + 16 + length + size])
+        plain = whole[length + 8 :][: 2 * 31 * 38 * 2]
+        packed = (pack if number in numbers else zlib.compress)(plain)
+        struct.pack_into("<QQ", body, at, len(body), length + 8 + len(packed))
+        body += struct.pack("<IIQ", mark, length, 8 + len(packed)) + whole[: length + 8] + packed
+    path.write_bytes(bytes(body) + end)
+    return path
+
+
+@real
+def test_deflated_frames_are_unpacked_as_far_as_their_pixels_go(tmp_path: Path) -> None:
+    expected = formats.open(DATA / "cluster.nd2").data[...]
+    more = zlib.compress(bytes(2**24), 9)
+    image = formats.open(
+        lossless(tmp_path / "a.nd2", lambda plain: zlib.compress(plain + b"more"), 3)
+    )
+    np.testing.assert_array_equal(image.data[...], expected)
+    with ND2File(tmp_path / "a.nd2") as file:
+        assert file.attributes.compressionType == "lossless"
+        np.testing.assert_array_equal(file.read_frame(7), expected.reshape(30, 2, 31, 38)[7])
+    image = formats.open(lossless(tmp_path / "b.nd2", lambda _: more, 1))
+    tracemalloc.start()
+    assert not image.data[0, 1].any()
+    assert tracemalloc.get_traced_memory()[1] < 2e6
+    tracemalloc.stop()
+    for packed in (zlib.compress(b"ABCD"), b"not packed", b""):
+        path = lossless(tmp_path / "c.nd2", lambda _, packed=packed: packed, 1)
+        assert "cannot be read as ND2" in refusal(path)
 
 
 @pytest.fixture

@@ -8,12 +8,14 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import imagecodecs
 import numpy as np
 
 from unnoise.images.formats.reader import check_room, picked
 
-DEFLATE, SHUFFLE, CHECKSUM = 1, 2, 3
-"""Numbers of filters of HDF5."""
+DEFLATE, SHUFFLE, CHECKSUM, SZIP, LZF = 1, 2, 3, 4, 32000
+"""Numbers of filters of HDF5, and of the one that h5py brings."""
+PACKING = {DEFLATE, SZIP, LZF}
 MOST_KNOWN = 10**6
 """Chunks of which is kept that they are right."""
 
@@ -23,7 +25,7 @@ class Bounded:
 
     HDF5 unpacks all that is in a chunk: 2 MB became 2 GB. Of one that holds less it takes the rest
     from wherever it lies in memory. So chunks are unpacked once more before, as far as their pixels
-    go, where all their filters are those that HDF5 itself has for any numbers.
+    go, where all their filters are those that HDF5 itself has for any numbers, or LZF.
 
     Parameters
     ----------
@@ -39,9 +41,11 @@ class Bounded:
         filters = [plan.get_filter(i) for i in range(plan.get_nfilters())]
         self._filters = [code for code, *_ in filters]
         self._widths = [(*values, 1)[0] for _, _, values, _ in filters]
-        is_known = {DEFLATE, SHUFFLE, CHECKSUM}.issuperset(self._filters)
+        is_known = (PACKING | {SHUFFLE, CHECKSUM}).issuperset(self._filters)
+        is_known &= not (self.dtype.names and self.dtype.hasobject)  # numbers and texts in one
         self._chunks = (dataset.chunks or ()) if is_known else ()
-        self._most = math.prod(self._chunks) * int(dataset.id.get_type().get_size())
+        self._is_packed = not PACKING.isdisjoint(self._filters)
+        self._most = math.prod(self._chunks) * self._width()
         self._right: set[tuple[int, ...]] = set()
         self._wrong: set[tuple[int, ...]] | None = None
 
@@ -51,6 +55,31 @@ class Bounded:
             self._check(index if isinstance(index, tuple) else (index,))
         return self._dataset[index]
 
+    def _width(self) -> int:
+        """Bytes of a number in the file; of texts it holds their lengths, heaps and numbers."""
+        if "vlen" in (self.dtype.metadata or {}):
+            return 8 + int(self._dataset.file.id.get_create_plist().get_sizes()[0])
+        return int(self._dataset.id.get_type().get_size())
+
+    def check(self) -> None:
+        """Look at all chunks that are there.
+
+        Raises
+        ------
+        ValueError
+            If one of them has not the bytes of its pixels.
+        InputError
+            If there is less free memory than a chunk takes.
+        """
+        if self._chunks and self._is_packed:
+            check_room(self._path, self._most, "the pixels of one chunk")
+            corners: list[tuple[int, ...]] = []
+            self._dataset.id.chunk_iter(lambda one: corners.append(one.chunk_offset))
+            for corner in corners:
+                self._check_chunk(corner)
+        elif self._chunks and self._found():
+            self._refuse()
+
     def _check(self, index: tuple[Any, ...]) -> None:
         """Look at the chunks that a region touches, the first time."""
         index = (*index, *[slice(None)] * (len(self.shape) - len(index)))
@@ -59,7 +88,7 @@ class Bounded:
             sorted(set((p // side * side).tolist()))
             for p, side in zip(picks, self._chunks, strict=True)
         ]
-        if DEFLATE not in self._filters:
+        if not self._is_packed:
             self._wrong = self._found() if self._wrong is None else self._wrong
             if self._wrong and not self._wrong.isdisjoint(product(*starts)):
                 self._refuse()
@@ -107,9 +136,15 @@ class Bounded:
             elif code == SHUFFLE:
                 data = _unshuffled(data, self._widths[i])
             else:
-                most = self._packed() if DEFLATE in self._filters[:i] else self._most + 4 * i
+                is_twice = not PACKING.isdisjoint(self._filters[:i])
+                most = self._packed() if is_twice else self._most + 4 * i
+                if code == SZIP:  # which makes room for as many bytes as its first four tell
+                    told = int.from_bytes(data[:4], "little")
+                    if told > most or (told < self._most and not is_twice):
+                        self._refuse()
+                    return
                 try:
-                    data = zlib.decompressobj().decompress(data, most + 1)
+                    data = _unpacked(code, data, most)
                 except zlib.error:  # as HDF5 will tell, unless that chunk is without filters
                     return
                 if len(data) > most:
@@ -123,6 +158,16 @@ class Bounded:
 
     def _refuse(self) -> None:
         raise ValueError(f"a chunk of it does not have its {self._most} bytes of pixels")
+
+
+def _unpacked(code: int, data: bytes, most: int) -> bytes:
+    """What is packed by deflate or LZF, and a byte more than `most` or none if it is more."""
+    if code == DEFLATE:
+        return zlib.decompressobj().decompress(data, most + 1)
+    try:
+        return bytes(imagecodecs.lzf_decode(data, out=most))
+    except imagecodecs.LzfError:  # it is damaged or too long
+        return b""
 
 
 def _unshuffled(data: bytes, width: int) -> bytes:

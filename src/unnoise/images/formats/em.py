@@ -22,6 +22,7 @@ from unnoise.errors import InputError
 from unnoise.images import axes as ax
 from unnoise.images.acquisition import Acquisition
 from unnoise.images.formats import _dm_tags
+from unnoise.images.formats._hdf5_chunks import Bounded
 from unnoise.images.formats._series import Series
 from unnoise.images.formats.about import About
 from unnoise.images.formats.hdf5 import check_file
@@ -56,6 +57,8 @@ SERIES_OF_32_BIT, SERIES_OF_SPECTRA = 528, 0x4120
 """The last version of SER with places of 32 bits, and its type of content that is no pictures."""
 SERIES_BYTES = {1: 1, 2: 2, 3: 4, 4: 1, 5: 2, 6: 4, 7: 4, 8: 8, 9: 8, 10: 16}
 """Bytes of a pixel by its type in a SER."""
+PIXELS = "data"
+"""The last part of names of all pixels of EMD, in small letters."""
 PLACES = ("nm", "µm", "angstrom", "mm", "m", "pm")
 
 
@@ -112,7 +115,7 @@ def _signals(path: Path) -> Iterator[list[dict[str, Any]]]:
     _, module, options = READERS[path.suffix.lower()]
     reader = needs(f"rsciio.{module}", "formats-em")
     if module == "emd":
-        check_file(path)
+        check_file(path, bounded=PIXELS)
     elif module == "digitalmicrograph":
         _dm_tags.check(path)
     elif module == "blockfile":
@@ -253,10 +256,22 @@ def _regions(number: int, order: tuple[int, ...]) -> Callable[[Path], Any]:
     @contextmanager
     def opened(path: Path) -> Iterator[Any]:
         with _signals(path) as signals:
-            data = signals[number]["data"].transpose(order)
+            data = _bounded(path, signals[number]["data"]).transpose(order)
         yield lambda _: data
 
     return opened
+
+
+def _bounded(path: Path, data: Any) -> Any:
+    """An array of dask whose datasets of HDF5 are read as `Bounded` does."""
+    if READERS[path.suffix.lower()][1] != "emd":
+        return data
+    h5py, dask = needs("h5py", "formats"), needs("dask.array", "formats-em")
+    parts = dict(data.dask)
+    bounded = {k: Bounded(path, v) for k, v in parts.items() if isinstance(v, h5py.Dataset)}
+    if not bounded:  # where dask keeps them elsewhere all are looked at now
+        check_file(path)
+    return dask.Array(parts | bounded, data.name, data.chunks, meta=data._meta)
 
 
 def _axes(signal: Mapping[str, Any], shape: tuple[int, ...]) -> str:

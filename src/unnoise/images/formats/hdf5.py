@@ -167,12 +167,19 @@ def check_links(path: Path, file: Any, name: str, *, depth: int = 0) -> None:
             check_links(path, file, target, depth=depth + 1)
 
 
-def check_file(path: Path) -> None:
-    """Refuse a file of which anything lies in another one, for readers that follow all links.
+def check_file(path: Path, bounded: str = "") -> None:
+    """Refuse a file of which anything lies in another one, for readers that follow all links, and
+    of which a chunk has not the bytes of its pixels.
+
+    Parameters
+    ----------
+    path : Path
+    bounded : str, optional
+        The last part of names of datasets whose chunks are looked at when they are read.
 
     Raises
     ------
-    InputError
+    InputError, ValueError
     """
     h5py = needs("h5py", "formats")
     if not h5py.is_hdf5(path):
@@ -188,14 +195,15 @@ def check_file(path: Path) -> None:
             seen.add(place)
             for name in group:
                 check_links(path, file, f"{group.name}/{name}")
-                hard = isinstance(group.get(name, getlink=True), h5py.HardLink)
-                one = group[name] if hard else None
+                one = group.get(name)
                 if one is not None:
                     _read_texts(one)
                 if isinstance(one, h5py.Group):
                     waiting.append(one)
                 elif isinstance(one, h5py.Dataset):
                     check_own(path, one)
+                    if name.lower() != bounded:
+                        Bounded(path, one).check()
 
 
 def _read_texts(one: Any) -> None:

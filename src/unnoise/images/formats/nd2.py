@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import struct
 import warnings
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -16,7 +18,7 @@ import numpy as np
 from unnoise.images.acquisition import Acquisition, color, positive
 from unnoise.images.formats._series import Series
 from unnoise.images.formats.about import About
-from unnoise.images.formats.reader import PlanePixels, needs
+from unnoise.images.formats.reader import PlanePixels, check_room, needs
 from unnoise.images.image import Image
 from unnoise.images.pixel_types import check_pixels
 
@@ -36,6 +38,10 @@ ABOUT = (
 FRAME = "CYXS"
 """What one frame holds in nd2, S being the colours; the rest are loops."""
 KEPT = "Nikon metadata but sizes, channels, date and objective"
+HEAD = struct.Struct("<IIQ")
+"""Before a chunk: its mark, and the lengths of its name and of what it holds."""
+STAMP = 8
+"""Bytes of the time of a frame before its pixels."""
 JULIAN = 2440587.5
 """The Julian day on which 1970 began."""
 
@@ -58,9 +64,49 @@ def _opened(path: Path, position: int) -> Iterator[Callable[[tuple[int, ...]], A
 
         def frame(index: tuple[int, ...]) -> Any:
             at = dict(zip([a for a in loops if a != "P"], index, strict=True)) | {"P": position}
-            return file.read_frame(_number(at, loops))
+            number = _number(at, loops)
+            places = _places(file) if file.attributes.compressionType == "lossless" else {}
+            if number in places:
+                return _unpacked(path, places[number], file.attributes, file.dtype)
+            return file.read_frame(number)
 
         yield frame
+
+
+def _places(file: Any) -> Mapping[int, int]:
+    """Where the chunks of the frames begin that are there; nothing if nd2 does not tell."""
+    found = getattr(getattr(file, "_rdr", None), "chunkmap", {})
+    begin, end = b"ImageDataSeq|", b"!"
+    numbers = {name[len(begin) : -len(end)]: name for name in found if name.startswith(begin)}
+    return {int(n): int(found[name][0]) for n, name in numbers.items() if n.isdigit()}
+
+
+def _unpacked(path: Path, place: int, facts: Any, dtype: Any) -> Any:
+    """A frame that is deflated: C, Y, X and colours, of which those of one are left out.
+
+    nd2 would unpack all there is.
+
+    Raises
+    ------
+    ValueError
+        If it unpacks to fewer bytes than its pixels.
+    """
+    width, channels = facts.widthPx * facts.componentCount, facts.channelCount or 1
+    row = facts.widthBytes or width * np.dtype(dtype).itemsize
+    most = facts.heightPx * row
+    check_room(path, most, "the pixels of one frame")
+    with open(path, "rb") as bare:
+        bare.seek(place)
+        _, name, size = HEAD.unpack(bare.read(HEAD.size))
+        bare.seek(place + HEAD.size + name + STAMP)
+        packed = bare.read(min(size, path.stat().st_size))
+    data = zlib.decompressobj().decompress(packed, most)
+    if len(data) < most:
+        raise ValueError(f"a frame of it has {len(data)} bytes in the place of {most}")
+    rows = np.frombuffer(data, np.uint8).reshape(facts.heightPx, row)
+    pixels = rows[:, : width * np.dtype(dtype).itemsize].copy().view(dtype)
+    shape = facts.heightPx, facts.widthPx, channels, facts.componentCount // channels
+    return pixels.reshape(shape).transpose(2, 0, 1, 3).squeeze()
 
 
 def _number(at: Mapping[str, int], loops: Mapping[str, int]) -> int:
