@@ -183,10 +183,6 @@ class Image:
             pixels = np.where(kept, _unchanged(self.original(where), dtype), pixels)
         return pixels
 
-    def masked(self, pixels: NDArray) -> NDArray:
-        """A result of the shape of the image: a masked array where the image came from one."""
-        return pixels if self.hidden is None else np.ma.MaskedArray(pixels, self.hidden.copy())
-
     def spread(self, values: NDArray, where: ax.Where) -> NDArray[np.float32]:
         """Standard deviations of a region of a result: NaN where pixels came back as they were."""
         pixels = cast(values, np.float32)
@@ -275,16 +271,7 @@ class Image:
     def window(self, where: ax.Where) -> Image:
         """A region along Y and X as an image, not searched yet; pixels are read when asked for."""
         region = ax.index(self.axes, where)
-        return self.of_part(_Window(self.data, region), self.axes, lambda marks: marks[region])
-
-    def of_part(self, data: ArrayLike, axes: str, part: Callable[[NDArray], NDArray]) -> Image:
-        """The image of a part, not searched yet, with what is hidden or excluded there.
-
-        `part` makes an array of the shape of `data` from one of the shape of the image.
-        """
-        hidden, given = (None if m is None else part(m) for m in (self.hidden, self.wanted.given))
-        wanted = replace(self.wanted, given=given)
-        return replace(self, data=data, axes=axes, hidden=hidden, mask=None, wanted=wanted)
+        return as_part(self, _Window(self.data, region), self.axes, lambda marks: marks[region])
 
     def part(self, where: ax.Where) -> Image:
         """A region as an image in memory, STCZYX, with what is known of its pixels."""
@@ -343,6 +330,22 @@ def as_image(image: Any, axes: str | None = None, name: str = "image") -> Image:
             "made from, or convert it to uint8 if it is one"
         )
     return opened
+
+
+def as_part(image: Image, data: ArrayLike, axes: str, part: Callable[[NDArray], NDArray]) -> Image:
+    """The image of a part, not searched yet, with what is hidden or excluded there.
+
+    `part` makes an array of the shape of `data` from one of the shape of the image.
+    """
+    told = image.hidden, image.wanted.given
+    hidden, given = (None if marks is None else part(marks) for marks in told)
+    wanted = replace(image.wanted, given=given)
+    return replace(image, data=data, axes=axes, hidden=hidden, mask=None, wanted=wanted)
+
+
+def masked_as(image: Image, pixels: NDArray) -> NDArray:
+    """A result of the shape of the image: a masked array where the image came from one."""
+    return pixels if image.hidden is None else np.ma.MaskedArray(pixels, image.hidden.copy())
 
 
 def _unchanged(pixels: NDArray, dtype: DTypeLike) -> NDArray:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from unnoise.errors import InputError
 from unnoise.images.formats import geometry
-from unnoise.images.image import ArrayLike, Image
+from unnoise.images.image import ArrayLike, Image, as_part
 
 OPTIONS = {"C": "--channels", "T": "--time", "Z": "--z", "S": "--positions"}
 """The option of the command line that selects along an axis."""
@@ -114,7 +114,8 @@ def select(image: Image, wanted: Mapping[str, str]) -> Image:
     # One of several leaves no axis: programs that read the result know none of length 1.
     gone = [i for i, pick in enumerate(picks) if len(pick) == 1 < image.shape[i]]
     axes = "".join(a for i, a in enumerate(image.axes) if i not in gone)
-    part = _moved(image, picks).of_part(
+    part = as_part(
+        _moved(image, picks),
         _Selected(image.data, picks, gone),
         axes,
         lambda marks: marks[np.ix_(*picks)].squeeze(tuple(gone)),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from unnoise.errors import InputError
 from unnoise.images import axes as ax
-from unnoise.images.image import Image, as_image
+from unnoise.images.image import Image, as_image, masked_as
 from unnoise.images.pixel_mask import Key, PixelMask, fill
 from unnoise.noise.lazy_mask import LazyMask
 from unnoise.noise.mask_search import Search
@@ -154,7 +154,7 @@ def fill_missing(image: Image | NDArray, *, axes: str | None = None) -> NDArray:
         finite = np.isfinite(channel)
         known = finite & ~others[:, :, c]
         channel[~finite] = channel[known].mean() if known.any() else 0
-    return opened.masked(np.asarray(ax.from_canonical(block, opened.axes)))
+    return masked_as(opened, np.asarray(ax.from_canonical(block, opened.axes)))
 
 
 def _search(image: Image, planes: Collection[Key] | None = None) -> PixelMask:

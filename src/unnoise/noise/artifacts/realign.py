@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from unnoise.images import axes as ax
-from unnoise.images.image import Image, cast
+from unnoise.images.image import Image, as_part, cast, masked_as
 from unnoise.images.robust_sigma import noise_sigma
 from unnoise.noise.artifacts.scan import ScanShift, scan_shift
 from unnoise.noise.excluded_pixels import with_mask
@@ -64,7 +64,7 @@ def realigned(image: Image) -> Image:
         planes = ax.to_canonical(marks, image.axes)
         return ax.from_canonical(by_pixels(planes, found.shift), image.axes)
 
-    return image.of_part(ax.from_canonical(block, image.axes), image.axes, marks_moved)
+    return as_part(image, ax.from_canonical(block, image.axes), image.axes, marks_moved)
 
 
 def _plane(image: Image, s: int, t: int, c: int, z: int) -> NDArray:
@@ -111,7 +111,7 @@ def fix_scan(image: Image | NDArray, *, axes: str | None = None) -> NDArray:
     True
     """
     opened = realigned(with_mask(image, axes=axes))
-    return opened.masked(np.array(opened.data[(slice(None),) * len(opened.shape)]))
+    return masked_as(opened, np.array(opened.data[(slice(None),) * len(opened.shape)]))
 
 
 def straightened(plane: NDArray, shift: float, *, whole: bool = False) -> NDArray:
