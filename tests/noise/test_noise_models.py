@@ -290,6 +290,9 @@ def curve(**changes: object) -> dict[str, object]:
     "values",
     [
         GOOD | {"gain": -1},
+        GOOD | {"gain": 1e200},
+        GOOD | {"gain": 1e-200},
+        MODELS["emccd"].to_dict() | {"gain": 1e200},
         GOOD | {"read_variance": -1},
         MODELS["emccd"].to_dict() | {"gain": 0},
         MODELS["emccd"].to_dict() | {"read_variance": -0.5},

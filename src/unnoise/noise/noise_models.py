@@ -72,6 +72,8 @@ class PoissonGauss(_Normal):
             self.kind,
             "a gain and a variance of 0 or more",
         )
+        if self.gain:
+            _check_square(self.gain, self.kind)
 
     def variance(self, signal: ArrayLike) -> NDArray[np.float64]:
         """Variance of the noise at a clean signal."""
@@ -138,6 +140,7 @@ class EMCCD(NoiseModel):
             self.kind,
             "a gain above 0 and a variance of 0 or more",
         )
+        _check_square(self.gain, self.kind)
 
     def variance(self, signal: ArrayLike) -> NDArray[np.float64]:
         """Variance of the noise at a clean signal."""
@@ -342,6 +345,11 @@ class Mixture(_OnKnots):
         for k in range(len(w)):  # a loop over components keeps memory at one array
             total += w[k] / sigma[k] * np.exp(-(((z - m[k]) / sigma[k]) ** 2) / 2)
         return np.asarray(np.log(total / math.sqrt(2 * math.pi) + FLOOR) - np.log(scale))
+
+
+def _check_square(gain: float, kind: str) -> None:
+    """Refuse a gain whose square is no number above 0."""
+    require(1e-140 <= gain <= 1e140, kind, "a gain between 1e-140 and 1e140")
 
 
 KINDS: dict[str, type[NoiseModel]] = {

@@ -79,6 +79,25 @@ def test_dark_frames_give_offset_and_read_noise() -> None:
     assert fit.frames == 32
 
 
+def test_overexposed_frames_are_refused() -> None:
+    rng = np.random.default_rng(0)
+    dark, light = (rng.normal(level, 10, (16, 64, 64)) for level in (50, 270))
+    light = light.clip(0, 255).astype(np.uint8)
+    for black in (None, dark.astype(np.uint8)):
+        with pytest.raises(InputError, match=r"overexposed: 9\d% of the values"):
+            from_stacks([light], dark=black)
+
+
+def test_frames_whose_pixels_all_saturate_at_times_still_have_a_curve() -> None:
+    frames = np.random.default_rng(0).normal(230, 10, (500, 16, 16)).clip(0, 255)
+    frames[0] = 255  # so that there is no pixel without
+    _, fit = from_stacks([frames.astype(np.uint8)])
+    assert fit.kurtosis is None
+    assert fit.read_noise.value == pytest.approx(10, rel=0.1)
+    with pytest.raises(InputError, match="pixels that never saturate"):
+        from_stacks([frames.astype(np.uint8)], kind="histogram")
+
+
 def test_dark_frames_of_coarse_steps_hold_no_hot_pixels() -> None:
     """Nearly all pixels of 8 bits show one level in all frames, and the others are no outliers."""
     rng = np.random.default_rng(0)

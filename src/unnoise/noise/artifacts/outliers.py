@@ -38,6 +38,8 @@ def outliers(plane: NDArray, excluded: NDArray[np.bool_]) -> NDArray[np.bool_]:
     if min(plane.shape) < 5 or plane.dtype.kind == "b":
         return out
     known = plane[~excluded] if excluded.any() else plane.ravel()
+    if not known.size:
+        return out
     some = known[:: max(known.size >> 20, 1)]
     ends = float(known.min()), float(known.max())
     whole = plane

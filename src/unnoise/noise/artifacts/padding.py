@@ -59,6 +59,8 @@ def padding(plane: NDArray, excluded: NDArray[np.bool_]) -> list[tuple[float, ND
             found.append((float(value), region))
     for _, region in found:
         excluded = excluded | region
+    if excluded.all():  # constant regions beside each other: a picture without noise
+        return []
     return [*found, *_strokes(plane, excluded)]
 
 

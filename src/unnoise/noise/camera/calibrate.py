@@ -28,8 +28,6 @@ CHOICES = ("auto", "poisson_gauss", "emccd", "curve", "histogram", "mixture")
 """Kinds of model a calibration can be asked for."""
 MAX_RESIDUALS = 1_500_000
 """Residuals that show the shape of the noise: their kurtosis is then known within 0.01."""
-
-
 CURVED = (0.01, 0.05)
 """A curve is no line if p is below the first and it leaves the line by more than the second."""
 
@@ -162,7 +160,7 @@ def from_stacks(
     Raises
     ------
     InputError
-        If the frames are no repeats of a still scene, are all alike, or are too few.
+        If the frames are no repeats of a still scene, are all alike, too few, or overexposed.
 
     Examples
     --------
@@ -191,7 +189,9 @@ def from_stacks(
         # One level: among dark pixels, spread over their fixed pattern, the line would be flat.
         same = np.full(part.key.shape, float(part.signal.mean()))
         parts = [replace(part, key=same, signal=same)]
-    samples = Samples.join([*parts, *map(repeats.samples, bright)])
+    light = [*map(repeats.samples, bright)]
+    repeats.check_exposure(light)
+    samples = Samples.join([*parts, *light])
     facts |= {
         "frames": sum(len(s.frames) for s in everything),
         "pixels": sum(int(s.still.sum()) for s in everything),
@@ -203,7 +203,7 @@ def from_stacks(
                   for s in bright)  # fmt: skip
     line, curve, fit = _fit(samples, max(freedom, 1), dark_bins, facts)
     odd = multiplied = False
-    if enough := [s for s in bright if len(s.frames) >= 4]:
+    if enough := [s for s in bright if len(s.frames) >= 4 and repeats.unclipped(s).any()]:
         counted = fitting.residuals(_residuals(enough), curve.knots, curve.variances)
         skewness, kurtosis, n = counted.moments()
         fit = replace(fit, skewness=skewness, kurtosis=kurtosis)
@@ -214,8 +214,8 @@ def from_stacks(
         multiplied = straight and _is_multiplied(line, counted, shape, least)
     elif kind in ("histogram", "mixture"):
         raise InputError(
-            f"a noise model of kind {kind} needs 4 or more repeated frames; record more, or "
-            f"choose poisson_gauss or curve"
+            f"a noise model of kind {kind} needs 4 or more repeated frames and pixels that never "
+            f"saturate; record more, or choose poisson_gauss or curve"
         )
     if kind == "auto":
         kind = "mixture" if odd else "curve" if fit.is_curved else "poisson_gauss"
@@ -385,7 +385,7 @@ def _residuals(stacks: list[Stack]) -> list[tuple[NDArray, NDArray]]:
     pairs = []
     for stack in stacks:
         t = len(stack.frames)
-        good = stack.still if stack.clipped is None else stack.still & ~stack.clipped.any(axis=0)
+        good = repeats.unclipped(stack)
         mean = stack.frames.mean(axis=0, dtype=np.float64)[good]
         step = max(len(mean) * t * len(stacks) // MAX_RESIDUALS, 1)
         for frame in stack.frames:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,8 @@ MOTION_WARN, MOTION_STOP = 0.02, 0.25
 """Share of the noise variance, or of the picture, that motion may explain."""
 LOWEST = 0.02
 """Share of values at the lowest level from which it looks like a cut."""
+OVEREXPOSED = 0.05
+"""Share of saturated values that costs a twelfth of the variance of normal noise."""
 CELL = 4
 """Side of the cells whose means show motion: noise averages out in them, motion does not."""
 
@@ -259,6 +262,28 @@ def samples(stack: Stack) -> Samples:
             )
         )
     return Samples.join(found, same_blocks=True)
+
+
+def unclipped(stack: Stack) -> NDArray[np.bool_]:
+    """Still pixels that saturate in no frame."""
+    return stack.still if stack.clipped is None else stack.still & ~stack.clipped.any(axis=0)
+
+
+def check_exposure(light: Sequence[Samples]) -> None:
+    """Refuse bright frames that saturate everywhere, as even the darkest eighth of each does.
+
+    Raises
+    ------
+    InputError
+    """
+    shares = [
+        float(part.clipped[part.key <= np.quantile(part.key, 1 / 8)].mean()) for part in light
+    ]
+    if min(shares) > OVEREXPOSED:
+        raise InputError(
+            f"the frames are overexposed: {min(shares):.0%} of the values of their darkest places "
+            f"are saturated, so the noise is cut off; record them with less light"
+        )
 
 
 def _key(mean: NDArray) -> NDArray:
