@@ -7,6 +7,7 @@ import pytest
 
 import unnoise
 from unnoise.errors import InputError
+from unnoise.images import axes as ax
 from unnoise.images.image import Image
 from unnoise.images.selection import select
 from unnoise.noise import excluded_pixels
@@ -42,7 +43,7 @@ def test_a_mask_with_nan_is_refused() -> None:
         with_mask(Image.from_array(PIXELS[0, 0], "YX"), mask)
 
 
-def marks(image: Image) -> np.ndarray:
+def marks_of(image: Image) -> np.ndarray:
     """Excluded pixels in the order of the axes of an image without channels."""
     found = image.excluded()
     return np.zeros(image.shape, bool) if found is None else found.reshape(image.shape)
@@ -61,18 +62,18 @@ def test_what_an_image_was_told_stays_when_more_is_told() -> None:
     plane, top, left = marked()
     first = with_mask(plane, top, nodata=-9999, nan="fill", keep_outliers=True)
     bad = ~top | (plane == -9999) | (plane == 9e4) | np.isnan(plane)
-    np.testing.assert_array_equal(marks(first), bad)
+    np.testing.assert_array_equal(marks_of(first), bad)
     second = with_mask(first, left)
-    np.testing.assert_array_equal(marks(second), bad | ~left)
+    np.testing.assert_array_equal(marks_of(second), bad | ~left)
     kept = second.kept()
     assert kept is not None
     np.testing.assert_array_equal(kept[0, 0, 0, 0], (bad | ~left) & ~np.isnan(plane))
-    np.testing.assert_array_equal(marks(with_mask(second, nan="keep")), bad | ~left)
+    np.testing.assert_array_equal(marks_of(with_mask(second, nan="keep")), bad | ~left)
     again = with_mask(second, nan="keep", keep_outliers=False).kept()
     assert again is not None
     np.testing.assert_array_equal(again[0, 0, 0, 0], (bad | ~left) & (plane != 9e4))
     assert with_mask(second, nan="fill", nodata=-9999) is second
-    assert not marks(with_mask(second, nodata=-1))[25, 4]
+    assert not marks_of(with_mask(second, nodata=-1))[25, 4]
     with pytest.raises(InputError, match="1 NaN"):
         with_mask(second, nan="refuse")
 
@@ -85,11 +86,11 @@ def test_other_letters_and_parts_keep_what_an_image_was_told() -> None:
     bad = ~known | given.mask
     image = with_mask(given, known, axes="TYX")
     assert image.with_axes("tyx") is image
-    np.testing.assert_array_equal(marks(with_mask(image, axes="ZYX")), bad)
-    np.testing.assert_array_equal(marks(with_mask(select(image, {"T": "3"}))), bad[3])
-    np.testing.assert_array_equal(marks(with_mask(select(image, {"T": "3,1"}))), bad[[3, 1]])
+    np.testing.assert_array_equal(marks_of(with_mask(image, axes="ZYX")), bad)
+    np.testing.assert_array_equal(marks_of(with_mask(select(image, {"T": "3"}))), bad[3])
+    np.testing.assert_array_equal(marks_of(with_mask(select(image, {"T": "3,1"}))), bad[[3, 1]])
     corner = image.window({"Y": slice(4, 20), "X": slice(10, 32)})
-    np.testing.assert_array_equal(marks(with_mask(corner)), bad[:, 4:20, 10:])
+    np.testing.assert_array_equal(marks_of(with_mask(corner)), bad[:, 4:20, 10:])
     other = with_mask(image.with_data(stack))
     assert other.mask is not None
     assert other.mask.is_empty, "other pixels are told nothing"
@@ -120,7 +121,7 @@ def test_huge_images_are_told_of_masks_as_all_others(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(excluded_pixels, "ALL", 500)
     huge = with_mask(with_mask(plane, top, nodata=-9999), left)
     assert isinstance(huge.mask, LazyMask)
-    np.testing.assert_array_equal(marks(huge), marks(whole))
+    np.testing.assert_array_equal(marks_of(huge), marks_of(whole))
     hidden = np.ma.MaskedArray(plane, ~top)
     looked = excluded_pixels.looked_at(Image.from_array(hidden))
     assert looked.mask is not None
@@ -132,7 +133,7 @@ def test_masks_of_planes_take_no_memory_of_volumes() -> None:
     once = with_mask(with_mask(image, np.arange(32) + np.zeros((32, 1)) > 3), np.tri(32) > 0)
     assert once.wanted.given is not None
     assert once.wanted.given.strides[0] == 0
-    np.testing.assert_array_equal(marks(once)[7], (np.arange(32) < 4) | (np.tri(32) == 0))
+    np.testing.assert_array_equal(marks_of(once)[7], (np.arange(32) < 4) | (np.tri(32) == 0))
 
 
 @pytest.mark.parametrize("kind", ["hidden", "mask", "nodata", "outlier"])
@@ -168,3 +169,55 @@ def test_planes_without_a_measurement_are_filled_with_the_mean_of_measurements()
     filled = np.ma.getdata(unnoise.fill_missing(np.ma.MaskedArray(stack, hidden), axes="ZYX"))
     np.testing.assert_allclose(filled[1, 16:], PIXELS[0, 0, 4:].mean(), rtol=1e-5)
     np.testing.assert_array_equal(filled[hidden], -9999)
+
+
+@pytest.mark.parametrize(
+    ("axes", "shape", "of_mask", "letters"),
+    [
+        ("TCYX", (4, 3, 32, 40), (3, 32, 40), "CYX"),
+        ("TCYX", (4, 3, 32, 40), (4, 32, 40), "TYX"),
+        ("TZYX", (3, 3, 32, 40), (3, 32, 40), "ZYX"),
+        ("TYXC", (4, 32, 40, 3), (32, 40, 3), "YXC"),
+        ("TCZYX", (4, 2, 3, 32, 40), (2, 3, 32, 40), "CZYX"),
+        ("TYX", (3, 1, 40), (3, 1, 40), "TYX"),
+    ],
+)
+def test_a_mask_is_of_the_last_dimensions_with_or_without_channels(
+    axes: str, shape: tuple[int, ...], of_mask: tuple[int, ...], letters: str
+) -> None:
+    rng = np.random.default_rng(1)
+    x, known = rng.normal(100, 9, shape), rng.random(of_mask) < 0.8
+    bad = np.zeros(shape, bool)
+    for at in np.ndindex(*shape):
+        bad[at] = not known[tuple(at[axes.index(k)] for k in letters)]
+    found = with_mask(x, known, axes=axes).excluded()
+    np.testing.assert_array_equal(found, ax.to_canonical(bad, axes))
+
+
+def test_a_mask_of_channels_or_frames_alike_is_refused_until_it_is_told_which() -> None:
+    image = Image.from_array(np.random.default_rng(2).normal(size=(3, 3, 32, 32)), "TCYX")
+    mask = np.ones((3, 32, 32), bool)
+    mask[1] = False
+    with pytest.raises(InputError, match=r"may have the axes CYX or TYX .*from_array\(mask, 'CYX'"):
+        with_mask(image, mask)
+    frames = marks_of(with_mask(image, Image.from_array(mask, "TYX")))
+    assert frames[1].all()
+    assert frames.mean() == pytest.approx(1 / 3)
+    assert marks_of(with_mask(image, mask[None].repeat(3, 0)))[:, 1].all()
+
+
+def test_masks_whose_dimensions_have_names_are_laid_on_those() -> None:
+    xarray = pytest.importorskip("xarray")
+    image = Image.from_array(PIXELS[:, :], "TZYX")
+    known = np.ones((4, 32, 32), bool)
+    known[2, 5:9, 20:] = False
+    found = marks_of(with_mask(image, xarray.DataArray(known, dims=("t", "y", "x"))))
+    np.testing.assert_array_equal(found, np.repeat(~known[:, None], 4, 1))
+    turned = xarray.DataArray(known[2].T, dims=("x", "y"))
+    np.testing.assert_array_equal(marks_of(with_mask(image, turned))[1, 3], ~known[2])
+    plain = xarray.DataArray(known)  # dim_0, dim_1, dim_2
+    np.testing.assert_array_equal(marks_of(with_mask(image, plain))[3], ~known)
+    with pytest.raises(InputError, match="called roi, y, x, which is no part of the axes of"):
+        with_mask(image, xarray.DataArray(known, dims=("roi", "y", "x")))
+    with pytest.raises(InputError, match=r"axes XY and shape \(30, 32\)"):
+        with_mask(image, xarray.DataArray(known[0, :30], dims=("x", "y")))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unnoise.errors import InputError
+from unnoise.images import arrays
 from unnoise.images import axes as ax
 from unnoise.images.image import Image, as_image, masked_as
 from unnoise.images.pixel_mask import Key, PixelMask, fill
@@ -48,7 +49,8 @@ def with_mask(
         Noisy image.
     mask : Image or ndarray, optional
         Nonzero where pixels are measurements, 0 where they are not or are to stay as they are (a
-        time stamp, a scale bar); of the shape of the image or of its last dimensions, e.g. (Y, X).
+        time stamp, a scale bar); of the shape of the image or of its last dimensions, with or
+        without channels, e.g. (Y, X); an `Image`, or an array of xarray, tells which it has.
     axes : str, optional
         Axes of an array, e.g. ``"ZYX"``, where they are ambiguous.
     nodata : float, optional
@@ -196,30 +198,57 @@ def _given(image: Image, mask: Image | NDArray) -> NDArray[np.bool_]:
         )
     if pixels.dtype.kind == "f" and np.isnan(pixels).any():
         raise InputError("the mask has pixels that are NaN; give 0 where nothing was measured")
-    told = mask.axes if isinstance(mask, Image) else ""
-    if pixels.ndim > 2:
-        told = "".join(k for k, size in zip(told, pixels.shape, strict=False) if size > 1)
-        pixels = pixels.squeeze()
+    told = mask.axes if isinstance(mask, Image) else _letters_of_names(image, mask)
     axes = _axes_of_mask(image, pixels.shape, told)
-    if axes is None:
-        raise InputError(
-            f"the mask has shape {pixels.shape} but {image.name} has shape {image.shape} (axes "
-            f"{image.axes}); give one of that shape, or of its planes ({n['Y']}, {n['X']})"
-        )
-    out = np.broadcast_to(ax.to_canonical(pixels == 0, axes), whole)
+    out = np.broadcast_to(ax.to_canonical(pixels.squeeze() == 0, axes), whole)
     return ax.from_canonical(out, image.axes)
 
 
-def _axes_of_mask(image: Image, shape: Sequence[int], told: str) -> str | None:
-    """Letters of the dimensions of a mask: those that it tells if the image has them, all of the
-    image, all that are longer than 1, the last ones, or Y and X.
+def _letters_of_names(image: Image, mask: Any) -> str:
+    """Letters for the names that a mask gives its dimensions; none where it gives no names."""
+    names = arrays.names_of(mask)
+    try:
+        return arrays.letters(names, np.shape(mask)) or ""
+    except InputError as error:
+        raise InputError(
+            f"the dimensions of the mask are called {', '.join(names)}, which is no part of the "
+            f"axes of {image.name} ({image.axes}); rename them, or give its values alone"
+        ) from error
+
+
+def _axes_of_mask(image: Image, shape: tuple[int, ...], told: str) -> str:
+    """Letters of the dimensions of a mask that are longer than 1: those that it tells, if the
+    image has them; else those of the image or its last ones, with or without channels.
+
+    Raises
+    ------
+    InputError
+        If none fit, or several.
     """
     n = image.sizes
-    options = [told] if set(told) <= set(image.axes) else []
-    options += [image.axes, "".join(k for k in image.axes if n[k] > 1)]
-    without = [k for k in image.axes if k != "C"]
-    options += ["".join(without[i:]) for i in range(len(without))]
+    if len(shape) > 2:  # what has a length of 1 may be left out, or be there
+        told = "".join(k for k, size in zip(told, shape, strict=False) if size > 1)
+    options = [told]
+    if not told or not set(told) <= set(image.axes):
+        ways = (image.axes, image.axes.replace("C", ""))
+        options = [way[i:] for way in ways for i in range(len(way)) if {*"YX"} <= set(way[i:])]
+    core = tuple(size for size in shape if size > 1)
+    found = []
     for option in options:
-        if tuple(n[k] for k in option) == tuple(shape) and "Y" in option and "X" in option:
-            return option
-    return None
+        long = "".join(k for k in option if n[k] > 1)
+        same = len(shape) > 2 and tuple(n[k] for k in long) == core
+        if (same or tuple(n[k] for k in option) == shape) and long not in found:
+            found.append(long)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise InputError(
+            f"the mask of shape {shape} may have the axes {' or '.join(found)} of {image.name} "
+            f"(shape {image.shape}, axes {image.axes}); tell which, as in "
+            f"unnoise.Image.from_array(mask, '{found[0]}'), or give it in the shape of the image"
+        )
+    own = f"axes {told} and " if options == [told] else ""
+    raise InputError(
+        f"the mask has {own}shape {shape} but {image.name} has shape {image.shape} (axes "
+        f"{image.axes}); give one of that shape, or of its planes ({n['Y']}, {n['X']})"
+    )
