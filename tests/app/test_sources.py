@@ -110,6 +110,8 @@ def test_neither_a_folder_that_holds_an_input_nor_a_place_in_one_is_written(
         ("./o/../s/i_t0.tif", "is an input"),
         (urls.place("s3://bucket/x.zarr"), "holds the input"),
         (urls.place("s3://bucket/x.zarr/0"), "is an input"),
+        ("s3a://bucket/y/../x.zarr/0", "is an input"),
+        (f"file://localhost{folder.as_posix()}/s/i_t0.tif", "is an input"),
     ):
         with pytest.raises(InputError, match=why):
             sources.refuse(place, "the model")

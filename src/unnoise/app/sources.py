@@ -55,7 +55,7 @@ class Sources:
         """
         if place is None:
             return
-        place = place if isinstance(place, Path) else Path(place)
+        place = urls.place(place)
         own, held = _found(self._names, place), _found(self._folders, place)
         around = next(filter(None, (_found(self._names, above) for above in _above(place))), None)
         if own is None and held is None and around is None:
@@ -77,7 +77,7 @@ def _found(known: Mapping[object, Path], place: Path) -> Path | None:
 def identities(path: str | Path) -> set[object]:
     """What two names of one file share."""
     if isinstance(path, urls.Url):
-        return {str(path).rstrip("/")}
+        return {urls.identity(path)}
     found: set[object] = {os.path.normcase(os.path.realpath(path))}
     try:
         status = os.stat(path)

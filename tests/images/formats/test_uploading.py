@@ -114,6 +114,41 @@ def test_what_cannot_be_written_is_refused_before_anything_is_computed(
     assert isinstance(caught.value.__cause__, OSError)  # so a result is kept elsewhere
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        "memory:///lab//a.tif",
+        "memory://lab/b/../a.tif",
+        "memory://lab",
+        "memory://lab/a.tif/b.tif",
+        "dir://a.tif::memory://lab",
+    ],
+)
+def test_the_input_is_not_overwritten_by_another_spelling(store: Any, place: str) -> None:
+    write("memory://lab/a.tif")
+    before = store.cat("/lab/a.tif")
+    source = formats.open("memory://lab/a.tif")
+    with pytest.raises(InputError, match=r"input is never overwritten|through a chain"):
+        uploading.check_address(urls.place(place), [source.path or Path()])
+    if place.endswith(".tif"):
+        with pytest.raises(InputError):
+            formats.create(place, source, overwrite=True)
+    assert store.cat("/lab/a.tif") == before
+    uploading.check_address(urls.place("memory://lab/a.tiff"), [source.path or Path()])
+
+
+def test_a_file_of_this_machine_is_not_overwritten_through_an_address(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    formats.save(path, PIXELS, axes="ZYX")
+    before, source = path.read_bytes(), formats.open(path)
+    for start in ("local://", "local:///", "file://", "file://localhost/"):
+        with pytest.raises(InputError, match="input is never overwritten"):
+            formats.create(f"{start}{path.as_posix().lstrip('/')}", source, overwrite=True)
+    with pytest.raises(InputError, match="a chain of addresses nothing is written; name with"):
+        uploading.check_address(urls.place(f"dir://a.tif::file://{tmp_path.as_posix()}"), [path])
+    assert path.read_bytes() == before
+
+
 def write_unchecked(out: Any) -> None:
     with out:
         out.write({}, IMAGE.read({}))

@@ -62,7 +62,42 @@ def test_addresses_are_paths(memory: object) -> None:
     assert urls.place(Path("s3://bucket/a.tif")) == urls.place("s3://bucket/a.tif")
     assert str(urls.place("zip://a.zarr::s3://bucket/b.zip")) == "zip://a.zarr::s3://bucket/b.zip"
     assert isinstance(urls.place("c:/data/a.tif"), urls.Url) is False
-    assert urls.place("file:///data/a.tif") == Path("/data/a.tif")
+
+
+@pytest.mark.parametrize("start", ["file:///", "file:/", "file://localhost/", "local:///"])
+def test_addresses_of_files_are_paths(tmp_path: Path, start: str) -> None:
+    path = tmp_path / "a b" / "100%.npy"
+    path.parent.mkdir()
+    np.save(path, PIXELS[0])
+    address = start + path.as_posix().lstrip("/")
+    if start.startswith("file"):
+        assert path.as_uri().endswith("/a%20b/100%25.npy")
+        address = start + path.as_uri().removeprefix("file:///")
+    assert urls.place(address) == path
+    assert formats.open(address).path == path
+    out = formats.output_path(formats.open(path), f"{start}{tmp_path.as_posix().lstrip('/')}")
+    assert out == tmp_path / "100%.npy"  # as the folder is there
+    with pytest.raises(InputError, match="a character that no name has"):
+        urls.place("file:///a%00.tif")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("s3://b/x.zarr", "s3a://b/x.zarr", True),
+        ("gs://b/x.zarr", "gcs://b/x.zarr", True),
+        ("s3://b/y/../x.zarr", "s3://b/x.zarr", True),
+        ("s3://b/x.tif?versionId=1", "s3://b/x.tif", True),
+        ("memory:///lab//a.tif", "memory://lab/a.tif", True),
+        ("ftp://ann:secret@LAB.org:21/a.tif", "ftp://lab.org/a.tif", True),
+        ("s3://b/x.zarr", "gs://b/x.zarr", False),
+        ("s3://b/x.zarr", "s3://c/x.zarr", False),
+        ("ftp://lab.org/a.tif", "ftp://other.org/a.tif", False),
+        ("s3://b/x.zarr", "s3://b/X.zarr", False),
+    ],
+)
+def test_two_addresses_of_one_thing(one: str, other: str, same: bool) -> None:
+    assert (urls.identity(urls.Url(one)) == urls.identity(urls.Url(other))) is same
 
 
 @pytest.mark.parametrize("name", ["a.zarr", "a.zarr/0", "a.ome.tif"])

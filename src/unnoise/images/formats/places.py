@@ -154,7 +154,7 @@ def output_path(
     source = source.with_name(f"{stem}{part}{ome}{suffix}")
     if out is None or place is None:
         return source.with_name(f"{stem}{part}_denoised{ome}{suffix}")
-    is_folder = os.path.isdir(out) or os.fspath(out).endswith(("/", os.sep))
+    is_folder = os.path.isdir(place) or os.fspath(out).endswith(("/", os.sep))
     is_folder = is_folder and (isinstance(place, urls.Url) or folder_format(place) is None)
     if several and not is_folder and suffix_of(out):
         raise InputError(f"{out} names one file for several inputs; name a folder with -o {out}/")

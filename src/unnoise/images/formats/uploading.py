@@ -101,7 +101,12 @@ def send(part: Path, path: Url) -> None:
 
 def check_address(path: Url, sources: Iterable[Path]) -> None:
     """InputError for addresses at which nothing can be written, or what a result is made of."""
-    if any(f"{path}/".startswith(f"{s}/") or f"{s}/".startswith(f"{path}/") for s in sources):
+    if "::" in str(path):  # it may lead to any other place, on this machine too
+        raise InputError(
+            f"{path}: through a chain of addresses nothing is written; name with -o the last one"
+        )
+    others = [urls.identity(source) for source in sources if isinstance(source, Url)]
+    if any(_holds(urls.identity(path), o) or _holds(o, urls.identity(path)) for o in others):
         raise InputError(
             f"{path} is the input itself, or holds it, and the input is never overwritten; choose "
             f"another name with -o"
@@ -112,6 +117,11 @@ def check_address(path: Url, sources: Iterable[Path]) -> None:
             f"{path}: through {protocol}:// nothing can be written; name an address of an object "
             f"store (s3://, gs://), or a path of this machine, with -o"
         )
+
+
+def _holds(outer: tuple[str, ...], inner: tuple[str, ...]) -> bool:
+    """Whether an address is another one, or lies in it, by their identities."""
+    return outer[:-1] == inner[:-1] and f"{inner[-1]}/".startswith(f"{outer[-1]}/")
 
 
 @contextmanager

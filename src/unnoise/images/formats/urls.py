@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import atexit
 import os
+import posixpath
 import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.request import url2pathname
 
 from unnoise.errors import HIDDEN, InputError, first_line, without_passwords
 
 ADDRESS = re.compile(r"([a-z][a-z0-9+]+):/+(?=[^/])")
 """A protocol has two letters at least: one is the drive of Windows."""
+THIS_MACHINE = re.compile(r"(?:file|local):(?://localhost(?=/))?/*")
+"""What stands before a path of this machine."""
 PACKAGES = {
     **dict.fromkeys(("s3", "s3a"), "s3fs"),
     **dict.fromkeys(("gs", "gcs"), "gcsfs"),
@@ -65,7 +69,7 @@ class Url(type(Path())):  # type: ignore[misc]
 
 
 def place(path: str | os.PathLike[str]) -> Path:
-    """The address or the path of a name; ``file://`` is a path.
+    """The address or the path of a name; ``file://`` and ``local://`` are paths.
 
     Raises
     ------
@@ -74,19 +78,42 @@ def place(path: str | os.PathLike[str]) -> Path:
 
     Examples
     --------
-    >>> place("memory://a.npy"), place("file:///data/a.npy").as_posix()
-    (Url('memory://a.npy'), '/data/a.npy')
+    >>> place("memory://a.npy"), place("file:///data/a%20b.npy").as_posix()
+    (Url('memory://a.npy'), '/data/a b.npy')
     """
     if isinstance(path, Url):
         return path
     text = os.fspath(path)
+    is_address = ADDRESS.match(text)
+    if is_address and (local := THIS_MACHINE.match(text)):
+        inner = "/" + text[local.end() :]
+        is_address, text = None, url2pathname(inner) if text.startswith("file:") else inner
     if "\0" in text:
         raise InputError(f"{text!r} holds a character that no name has; give another name")
-    if not ADDRESS.match(text):
-        return Path(path)
-    if text.startswith("file:"):
-        return Path("/" + text.removeprefix("file:").lstrip("/"))
-    return Url(text)
+    return Url(text) if is_address else Path(text)
+
+
+def identity(path: Url) -> tuple[str, str, str]:
+    """What two addresses of one thing share: the client, the machine and the path there.
+
+    Nobody is asked. Versions of one thing are the same thing.
+
+    Examples
+    --------
+    >>> identity(Url("memory://lab/b/../a.npy")) == identity(Url("memory://lab/a.npy"))
+    True
+    """
+    import fsspec
+
+    text = str(path).split("?")[0]
+    protocol, _, inner = text.partition("://")
+    client, machine = PACKAGES.get(protocol, protocol), ""
+    with suppress(ImportError, ValueError):  # of a client that is not there nothing is read
+        kind: Any = fsspec.get_filesystem_class(protocol)
+        client = kind.__name__
+        machine = str(kind._get_kwargs_from_urls(text).get("host") or "")
+        inner = str(kind._strip_protocol(text))
+    return client, machine.lower(), posixpath.normpath("/" + inner.strip("/"))
 
 
 def exists(path: Url) -> bool:
