@@ -226,3 +226,16 @@ def test_negative_results_become_zeros_and_what_that_adds_is_taken_from_all() ->
     assert again == correction
     with pytest.raises(ValueError, match="do not fit"):
         MeanCorrection.from_dict({"at": [[0.0]], "add": [[0.0]], "less": [0.25, 0.5]})
+
+
+def test_pixels_below_0_are_seen_wherever_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("unnoise.training.mean_correction._less", lambda *_: 0.25)
+    noisy = counts(1, 1)
+    model = unnoise.train(noisy, config=Config(method="gaussian"))
+    found = with_mean_correction(model, [Image.from_array(noisy)], torch.device("cpu"))
+    assert found.mean_correction is not None
+    assert found.mean_correction.less == (0.25,)
+    noisy[[0, -1]] = -1
+    found = with_mean_correction(model, [Image.from_array(noisy)], torch.device("cpu"))
+    assert found.mean_correction is not None
+    assert found.mean_correction.less == ()

@@ -44,11 +44,14 @@ class Brightness:
     mean, std : ndarray, shape (C,), float64
     has_structure : ndarray of bool, shape (C,)
         Where neighbours are alike: a channel without a picture, nothing but noise, suits any group.
+    lowest : ndarray, shape (C,), float64
+        The lowest pixel that was looked at; infinite where none is a measurement.
     """
 
     mean: NDArray[np.float64]
     std: NDArray[np.float64]
     has_structure: NDArray[np.bool_]
+    lowest: NDArray[np.float64]
 
     def only(self, channel: int) -> Brightness:
         """The same with one channel alone that counts."""
@@ -115,6 +118,7 @@ def brightness(image: Image, s: int | None = None, t: int | None = None) -> Brig
     both = use[..., 1:] & use[..., :-1]
     count, pairs = (np.maximum(u.sum((1, 2)), 1) for u in (use, both))
     mean = (x * use).sum((1, 2)) / count
+    lowest = x.min((1, 2), where=use, initial=np.inf)
     x = (x - mean[:, None, None]) * use
     variance = (x**2).sum((1, 2)) / count
     products = (x[..., 1:] * x[..., :-1]).sum((1, 2)) / pairs
@@ -123,7 +127,7 @@ def brightness(image: Image, s: int | None = None, t: int | None = None) -> Brig
     std = np.where(std > 1e-12 * np.abs(mean), std, 0.0)  # rounding leaves so much of a constant
     if image.alpha is not None:
         std[image.alpha] = 0.0
-    return Brightness(mean, std, (products > CERTAIN * error) & (std > 0))
+    return Brightness(mean, std, (products > CERTAIN * error) & (std > 0), lowest)
 
 
 def _squares(height: int, width: int) -> list[dict[str, slice]] | None:

@@ -18,6 +18,7 @@ from unnoise.images.neighbours import Neighbours
 from unnoise.models import backends
 from unnoise.models.joined_frames import Light, Surroundings, Window
 from unnoise.models.model import Model
+from unnoise.models.negative_pixels import not_clipped
 from unnoise.models.overlap import ahead
 from unnoise.models.short_of_memory import halved, is_out_of_memory, joint, longest, warn
 from unnoise.models.tile_results import Member, Result, mean
@@ -97,7 +98,8 @@ class Ready:
         backends.check(backend, device)
         for part in model.levels:
             backends.check_model(part, backend)
-        self.model, self.image, self.tta = model, image, tta
+        self.image, self.tta = image, tta
+        self.model = model = not_clipped(model, image)
         where_to = select_device("cpu" if backend == "onnx" else device)
         self.jobs = _Jobs(lambda level: Job.of(model.levels[level], image, where_to, backend))
         self._levels: dict[tuple[int, int], int] = {}

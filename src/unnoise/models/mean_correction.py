@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,8 @@ class MeanCorrection:
         What is added there.
     less : tuple of float or None, optional
         Of channels whose noisy pixels are all positive or 0 (counts, power): what is taken from
-        results before negative ones become 0, so that this keeps the mean too.
+        results before negative ones become 0, so that this keeps the mean too. Of an image that
+        has pixels below 0 (a background was subtracted), none of both: see `unclipped`.
     averaged : MeanCorrection, optional
         Of results that are means over flips and rotations, where these have another mean.
 
@@ -44,6 +45,14 @@ class MeanCorrection:
             return self.averaged.apply(clean)
         rows = zip(clean, self.at, self.add, self.less or (None,) * len(self.at), strict=True)
         return np.stack([_corrected(*row) for row in rows])
+
+    def unclipped(self, which: Sequence[bool]) -> MeanCorrection:
+        """The same for an image that has pixels below 0 in these channels: nothing becomes 0."""
+        less = tuple(None if c else v for c, v in zip(which, self.less, strict=False))
+        if all(value is None for value in less):
+            less = ()
+        averaged = None if self.averaged is None else self.averaged.unclipped(which)
+        return replace(self, less=less, averaged=averaged)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> MeanCorrection:

@@ -30,6 +30,7 @@ from unnoise.images.axes import Where
 from unnoise.images.image import Image
 from unnoise.models.mean_correction import MeanCorrection
 from unnoise.models.model import Model
+from unnoise.models.negative_pixels import negative_channels
 from unnoise.models.predict import predict
 from unnoise.noise.local_mean import local_mean
 from unnoise.quality.region import part_of, somewhere
@@ -85,7 +86,7 @@ def with_mean_correction(
     bare = replace(model, mean_correction=None)
     ways = (False, True) if _passes_differ(model) else (False,)
     found: list[list[list[NDArray[np.float64]]]] = [[[] for _ in model.channels] for _ in ways]
-    spent, seen, again = 0, set[object](), 0
+    spent, seen, again = 0, set[tuple[int, ...]](), 0
     while spent < BUDGET and again < AGAIN:
         which, at, part = somewhere(images, model.ndim, rng)
         place = (which, *at.values(), *(region.start for region in part.values()))
@@ -108,6 +109,11 @@ def with_mean_correction(
                 own[i].append(np.stack([pixels, result, guide])[:, used])
         spent += wanted.size
     one, *averaged = (_correction(rows, binned=binned) for rows in found)
+    if any(value is not None for way in (one, *averaged) for value in way.less):
+        # What lies below 0 may be rare, and elsewhere.
+        looked = [negative_channels(partners[which]) for which in {int(place[0]) for place in seen}]
+        negative = np.logical_or.reduce(looked)[list(model.channels)].tolist()
+        one, *averaged = (way.unclipped(negative) for way in (one, *averaged))
     return replace(model, mean_correction=replace(one, averaged=(*averaged, None)[0]))
 
 
