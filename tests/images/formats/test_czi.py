@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import struct
 from pathlib import Path
 
@@ -151,6 +152,32 @@ def test_planes_that_were_not_recorded_are_told(tmp_path: Path) -> None:
     pixels[1, 1] = 0
     np.testing.assert_array_equal(image.data[...], pixels)
     assert image.metadata["note"] == "lacks 1 planes, which are read as zeros"
+
+
+def test_tiles_and_channels_of_which_only_others_have_all_are_told(tmp_path: Path) -> None:
+    tiles = [
+        Tile(noise(20, 30), {"C": channel, "M": i}, (0, 30 * i))
+        for channel in (0, 1)
+        for i in (0, 1)
+    ]
+    image = formats.open(write(tmp_path / "a.czi", tiles[:3]))
+    assert image.metadata["note"] == "lacks 1 tiles of its planes, which are read as zeros"
+    assert not image.data[1, :, 30:].any()
+    small = Tile(noise(10, 30), {"C": 1}, (0, 0), (20, 60))  # a level of the pyramid alone
+    image = formats.open(write(tmp_path / "b.czi", [*tiles[:2], small]))
+    assert (image.axes, image.shape) == ("CYX", (2, 20, 60))
+    assert image.metadata["note"] == "lacks 1 planes, which are read as zeros"
+    whole = Tile(noise(20, 60), {"C": 1, "M": 0}, (0, 0))
+    for name, parts in {"c": tiles, "d": [*tiles[:2], whole]}.items():
+        assert "note" not in formats.open(write(tmp_path / f"{name}.czi", parts)).metadata
+
+
+def test_scenes_are_named_by_their_numbers(tmp_path: Path) -> None:
+    tiles = [Tile(noise(20, 30), {"S": scene}) for scene in (1, 2)]
+    xml = XML.replace('Index="1"', 'Index="2"').replace("<Scenes>", '<Scenes><Scene Index="1"/>')
+    for text, titles in ((xml, ["", "B2"]), (re.sub(' Index="."', "", XML), ["A1", "B2"])):
+        images = formats.open_all([write(tmp_path / "a.czi", tiles, text)])
+        assert [image.metadata["title"] for image in images] == titles
 
 
 def test_broken_metadata_cost_only_what_they_tell(tmp_path: Path) -> None:

@@ -193,3 +193,57 @@ def test_damaged_files_end_in_a_sentence(tmp_path: Path) -> None:
 def test_its_cache_holds_the_chunks_of_a_plane() -> None:
     """Decoding a chunk anew for each line of a plane would take the side of a chunk as long."""
     assert hdf5.CACHE >= 2048 * 2048 * 4
+
+
+def test_chunks_that_were_never_written_are_told(tmp_path: Path) -> None:
+    array = np.arange(2 * 40 * 50, dtype="u2").reshape(2, 40, 50)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        for name, more in (("part", {}), ("filled", {"fillvalue": 7}), ("bare", {"chunks": None})):
+            options = {"chunks": (1, 20, 50), "compression": None} | more
+            one = file.create_dataset(name, (5, 40, 50), "u2", **options)
+            one.attrs["axes"] = "tyx"
+            if name != "bare":
+                one[1:3] = array
+        file["whole"] = array
+        file["whole"].attrs["axes"] = "tyx"
+    note = {name: formats.open(f"{tmp_path}/a.h5:/{name}").metadata.get("note") for name in NOTED}
+    assert {name: (text or "").split(",")[0] for name, text in note.items()} == NOTED
+
+
+NOTED = {
+    "part": "6 of its chunks were never written and read as 0",
+    "filled": "6 of its chunks were never written and read as 7",
+    "bare": "1 of its chunks were never written and read as 0",
+    "whole": "",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "axes"),
+    [
+        ("axes", 1, ""),
+        ("axes", h5py.Empty("f"), ""),
+        ("axes", np.bytes_(b"z\xb5x"), ""),
+        ("axes", np.array([b"t", b"y", b"x"]), "TYX"),
+        ("axes", np.array([["t", "y", "x"]], object), "TYX"),
+        ("element_size_um", 0.5, ""),
+        ("element_size_um", h5py.Empty("f"), ""),
+        ("element_size_um", "1 1 1", ""),
+        ("axistags", 10**12, ""),
+        ("axistags", '{"axes": [{"key": 1}, {"key": [2]}, {"key": null}]}', ""),
+        ("axistags", "[" * 10**4, ""),
+    ],
+)
+def test_attributes_of_odd_types_cost_only_what_they_tell(
+    tmp_path: Path, name: str, value: object, axes: str
+) -> None:
+    array = np.arange(5 * 40 * 50, dtype="u2").reshape(5, 40, 50)
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["x"] = array
+        file["x"].attrs[name] = value
+    if not axes:
+        with pytest.raises(AxesError, match="are ambiguous"):
+            formats.open(tmp_path / "a.h5")
+    image = formats.open(tmp_path / "a.h5", axes=None if axes else "ZYX")
+    assert (image.axes, image.scale) == (axes or "ZYX", {})
+    np.testing.assert_array_equal(image.data[...], array)

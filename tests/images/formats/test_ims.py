@@ -114,3 +114,22 @@ def test_one_picture_by_many_names_is_looked_at_once(
     assert image.shape == (60, 60, 2, 16, 16)
     assert len(seen) < 200  # of 3600; some are looked at for the types of channels
     np.testing.assert_array_equal(image.data[59, 59], pixels[0, 0])
+
+
+def test_chunks_that_were_never_written_are_told_but_those_of_the_padding(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.ims", noise(2, 2, 5, 20, 24))
+    assert "note" not in formats.open(path).metadata
+    with h5py.File(path, "r+") as file:
+        for time, channel, depth in ((0, 0, 12), (1, 1, 12)):
+            name = f"DataSet/ResolutionLevel 0/TimePoint {time}/Channel {channel}"
+            known = file[f"{name}/Data"][...]
+            del file[f"{name}/Data"]
+            options = {"chunks": (4, 16, 16), "compression": "gzip"}
+            new = file[name].create_dataset("Data", (depth, 32, 32), "u2", **options)
+            new[:8] = known
+            if time:
+                del file[f"{name}/Data"]
+                new = file[name].create_dataset("Data", (depth, 32, 32), "u2", **options)
+                new[:4] = known[:4]
+    note = formats.open(path).metadata["note"]
+    assert note.startswith("4 of its chunks were never written and read as zeros")

@@ -97,6 +97,24 @@ def test_deflated_frames_are_unpacked_as_far_as_their_pixels_go(tmp_path: Path) 
         assert "cannot be read as ND2" in refusal(path)
 
 
+@real
+def test_frames_that_are_not_where_the_file_says_are_told(tmp_path: Path) -> None:
+    whole = formats.open(DATA / "cluster.nd2")
+    assert "note" not in whole.metadata
+    expected = whole.data[...].reshape(30, -1)
+    expected[[5, 7]] = 0
+    data = bytearray((DATA / "cluster.nd2").read_bytes())
+    listed = struct.unpack("<Q", data[-8:])[0]
+    at = data.index(b"ImageDataSeq|5!", listed)
+    data[at : at + 15] = b"ImageDataXXX|5!"
+    at = data.index(b"ImageDataSeq|7!", listed) + 15
+    struct.pack_into("<Q", data, at, len(data) - 5000)
+    (tmp_path / "a.nd2").write_bytes(data)
+    image = formats.open(tmp_path / "a.nd2")
+    np.testing.assert_array_equal(image.data[...].reshape(30, -1), expected)
+    assert image.metadata["note"] == "lacks 2 frames, which are read as zeros"
+
+
 @pytest.fixture
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
     """A file whose library gives an array: nothing else can write ND2."""

@@ -61,6 +61,30 @@ class Bounded:
             return 8 + int(self._dataset.file.id.get_create_plist().get_sizes()[0])
         return int(self._dataset.id.get_type().get_size())
 
+    def missing(self, shape: tuple[int, ...] | None = None) -> int:
+        """How many chunks were never written, so that all of their pixels are the fill value.
+
+        Parameters
+        ----------
+        shape : tuple of int, optional
+            Of the part from the first pixel on that counts, by default all.
+        """
+        dataset, shape = self._dataset, shape or self.shape
+        if dataset.external or dataset.is_virtual or 0 in self.shape:
+            return 0
+        if dataset.chunks is None:
+            return int(dataset.id.get_storage_size() == 0)
+        if dataset.id.get_num_chunks() == _count(self.shape, dataset.chunks):
+            return 0
+        there = 0
+
+        def look(chunk: Any) -> None:
+            nonlocal there
+            there += all(low < n for low, n in zip(chunk.chunk_offset, shape, strict=True))
+
+        dataset.id.chunk_iter(look)
+        return _count(shape, dataset.chunks) - there
+
     def check(self) -> None:
         """Look at all chunks that are there.
 
@@ -158,6 +182,11 @@ class Bounded:
 
     def _refuse(self) -> None:
         raise ValueError(f"a chunk of it does not have its {self._most} bytes of pixels")
+
+
+def _count(shape: tuple[int, ...], chunks: tuple[int, ...]) -> int:
+    """Chunks of an array."""
+    return math.prod(-(-n // side) for n, side in zip(shape, chunks, strict=True))
 
 
 def _unpacked(code: int, data: bytes, most: int) -> bytes:

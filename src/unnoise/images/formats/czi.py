@@ -56,8 +56,10 @@ class Scene(NamedTuple):
     ratio : tuple of float
         Size of a stored pixel along Y and X, in those of the scale.
     dtype : numpy.dtype
-    missing : int
-        Planes that were not recorded.
+    number : int
+        That of the scene in the file, by which it is named.
+    missing : str
+        Planes and tiles that were not recorded, for a note.
     """
 
     planes: dict[tuple[int, ...], list[Block]]
@@ -66,7 +68,8 @@ class Scene(NamedTuple):
     corner: tuple[int, int]
     ratio: tuple[float, float]
     dtype: np.dtype
-    missing: int
+    number: int
+    missing: str
 
     @property
     def samples(self) -> int:
@@ -85,10 +88,12 @@ def _scenes(found: Sequence[Block]) -> list[Scene]:
 def _scene(found: list[Block]) -> Scene:
     """The finest of the copies of a scene (its pyramid holds smaller ones), put in order."""
     finest = max(block.stored[1] / block.size[1] for block in found)
-    found = [block for block in found if block.stored[1] / block.size[1] > 0.9 * finest]
+    every = found
+    found = [block for block in every if block.stored[1] / block.size[1] > 0.9 * finest]
     ratios = (size / stored for size, stored in zip(found[0].size, found[0].stored, strict=True))
     samples = max(block.samples for block in found)
-    values = {a: sorted({block.at.get(a, 0) for block in found}) for a in f"{VIEWS}TCZ"}
+    values = {a: sorted({block.at.get(a, 0) for block in found}) for a in VIEWS}
+    values |= {a: sorted({block.at.get(a, 0) for block in every}) for a in "TCZ"}
     views = [a for a in VIEWS + "C" * (samples > 1) if len(values[a]) > 1]
     kinds = sorted({tuple(block.at.get(a, 0) for a in views) for block in found})
     leading = [a for a in "TCZ" if len(values[a]) > 1 and a not in views]
@@ -114,8 +119,23 @@ def _scene(found: list[Block]) -> Scene:
         (int(corner[0]), int(corner[1])),
         (next(ratios), next(ratios)),
         np.result_type(*(block.dtype for block in found)),
-        math.prod(counts) - len(planes),
+        found[0].at.get("S", 0),
+        _missing(math.prod(counts) - len(planes), list(planes.values())),
     )
+
+
+def _missing(count: int, planes: Sequence[Sequence[Block]]) -> str:
+    """What to tell of so many planes that are not there, and of tiles that only others have."""
+    tiles = [{(block.corner, block.size) for block in plane} for plane in planes]
+    areas = [sum(math.prod(size) for _, size in plane) for plane in tiles]
+    most, largest = max(map(len, tiles)), max(areas)
+    lacking = sum(
+        most - len(plane)
+        for plane, area in zip(tiles, areas, strict=True)
+        if len(plane) < most and area < largest
+    )
+    parts = [f"{count} planes"] * bool(count) + [f"{lacking} tiles of its planes"] * bool(lacking)
+    return " and ".join(parts)
 
 
 @contextmanager
@@ -157,10 +177,10 @@ def _images(path: Path) -> list[Image]:
             "source": "czi",
             "samples": is_colour,
             "holds": [described.kept],
-            "title": described.scene(number) if len(scenes) > 1 else "",
+            "title": described.scene(scene.number, number) if len(scenes) > 1 else "",
         }
         if scene.missing:
-            metadata["note"] = f"lacks {scene.missing} planes, which are read as zeros"
+            metadata["note"] = f"lacks {scene.missing}, which are read as zeros"
         images.append(
             Image(
                 planes,
@@ -220,10 +240,13 @@ class _Description:
             positive(objective.findtext("LensNA")),
         )
 
-    def scene(self, number: int) -> str:
-        """The name of a scene."""
+    def scene(self, number: int, position: int) -> str:
+        """The name of a scene by its number, or by its position where none has a number."""
         found = self._root.findall(".//Information/Image/Dimensions/S/Scenes/Scene")
-        return found[number].get("Name", "") if number < len(found) else ""
+        named = {one.get("Index", ""): one.get("Name", "") for one in found}
+        if set(named) - {""}:
+            return named.get(str(number), "")
+        return found[position].get("Name", "") if position < len(found) else ""
 
     def _values(self, name: str, count: int) -> Iterator[tuple[str, ...]]:
         """A fact of so many channels, which stands in one of two places, or in both."""

@@ -5,7 +5,6 @@ A dataset is named by its path inside the file, as in ``cells.h5:/raw/data``, or
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Set
 from contextlib import contextmanager, suppress
@@ -18,7 +17,7 @@ import numpy as np
 
 from unnoise.errors import InputError
 from unnoise.images import axes as ax
-from unnoise.images.formats import _ome_xml
+from unnoise.images.formats import _hdf5_axes, _ome_xml
 from unnoise.images.formats._hdf5_chunks import Bounded
 from unnoise.images.formats._hdf5_heaps import Checked
 from unnoise.images.formats.about import About
@@ -51,9 +50,6 @@ TEXTS = 10**5
 """Of a dataset, which are looked at."""
 CACHE = 2**26
 """Bytes of decoded chunks that are kept of a file; the 1 MB of HDF5 hold none of many chunks."""
-WORDS = {"time": "T", "frame": "T", "channel": "C", "depth": "Z", "height": "Y", "width": "X"}
-NAMES = ("axes", "axis_order", "dimension_order", "_ARRAY_DIMENSIONS", "dimension_names")
-"""Attributes in which programs write the axes of a dataset."""
 
 
 class Found(NamedTuple):
@@ -83,13 +79,20 @@ def read(path: Path, axes: str | None = None, series: int | None = None) -> Imag
         shape, dtype = tuple(map(int, dataset.shape)), np.dtype(dataset.dtype)
         check_pixels(shape, dtype, path.name)
         is_bdv = BDV.fullmatch(name) is not None and len(shape) == 3
-        letters = ax.check(axes or ("ZYX" if is_bdv else _axes(dataset)), shape)
-        scale, units = _scale(dataset, letters)
+        letters = ax.check(axes or ("ZYX" if is_bdv else _hdf5_axes.letters(dataset)), shape)
+        scale, units = _hdf5_axes.scale(dataset, letters)
         if is_bdv and letters == "ZYX":
             scale, units = _sizes_of_bdv(path, name)
         held = ["HDF5 attributes"] if len(dataset.attrs) else []
         data = PlanePixels(path, "HDF5", _regions(name), shape, dtype, plane=len(shape))
+        gone = Bounded(path, dataset).missing()
+        fill = dataset.fillvalue
     metadata: dict[str, Any] = {"source": "hdf5", "holds": held}
+    if gone:
+        metadata["note"] = (
+            f"{gone} of its chunks were never written and read as {fill}, which HDF5 allows; if it "
+            f"is still being recorded, or was copied, look whether all is there"
+        )
     if number >= len(_whole(found)) or len(_whole(found)) > 1:
         part = "_" + name.strip("/").replace("/", "_")
         metadata |= {"part": part, "which": f" ({name})"}
@@ -263,7 +266,7 @@ def _datasets(file: Any) -> list[Found]:
     def visit(_: str, one: Any) -> None:
         if isinstance(one, h5py.Dataset) and one.shape is not None and one.dtype.kind in "buifc":
             large = sum(n >= SMALLEST for n in one.shape) >= 2
-            if large or (len(one.shape) > 1 and _told(one)):
+            if large or (len(one.shape) > 1 and _hdf5_axes.told(one)):
                 found.append(Found(one.name, tuple(one.shape), np.dtype(one.dtype)))
 
     file.visititems(visit)
@@ -342,58 +345,3 @@ def check_own(path: Path, dataset: Any) -> None:
                 f"{path}:{dataset.name} is compressed by {title}, which cannot be decoded here; "
                 f"install it with pip install hdf5plugin"
             )
-
-
-def _tags(dataset: Any) -> list[dict[str, Any]]:
-    """The axes as ilastik writes them (vigra's axistags), or nothing."""
-    text = dataset.attrs.get("axistags", "")
-    try:
-        tags = json.loads(text if isinstance(text, str) else bytes(text).decode())["axes"]
-        return [dict(tag) for tag in tags] if len(tags) == len(dataset.shape) else []
-    except (ValueError, KeyError, TypeError):
-        return []
-
-
-def _told(dataset: Any) -> str:
-    """Letters that the file itself gives, or nothing."""
-    count = len(dataset.shape)
-    labels = [dim.label for dim in dataset.dims]
-    names = [labels, [tag.get("key", "") for tag in _tags(dataset)]]
-    for key in NAMES:
-        value = dataset.attrs.get(key, "")
-        value = value.decode() if isinstance(value, bytes) else value
-        names.append([str(part) for part in value] if len(value) == count else [])
-    for parts in names:
-        letters = "".join(WORDS.get(part.lower(), part.upper()) for part in parts)
-        is_whole = len(letters) == len(set(letters)) == count and set(letters) <= set(ax.CANONICAL)
-        if is_whole and {"X", "Y"} <= set(letters):
-            return letters
-    return ""
-
-
-def _axes(dataset: Any) -> str:
-    """The letters of a dataset, as it says or by its shape."""
-    told = _told(dataset)
-    if told:
-        return told
-    shape = tuple(map(int, dataset.shape))
-    if len(shape) == 3 and len(dataset.attrs.get("element_size_um", ())) == 3:
-        return "ZYX"
-    return ax.infer(shape)
-
-
-def _scale(dataset: Any, letters: str) -> tuple[dict[str, float], dict[str, str]]:
-    """Pixel size in µm as ImageJ writes it, or as the axes of ilastik tell."""
-    sizes = np.ravel(dataset.attrs.get("element_size_um", ()))
-    if len(sizes) == 3 and sizes.dtype.kind in "fiu":
-        known = dict(zip("ZYX", map(float, sizes), strict=True))
-        scale = {a: known[a] for a in "ZYX" if a in letters and 0 < known[a] < np.inf}
-        return scale, dict.fromkeys(scale, "µm")
-    tags = _tags(dataset)
-    found = {a: tag.get("resolution") for a, tag in zip(letters, tags, strict=False)}
-    scale = {
-        a: float(size)
-        for a, size in found.items()
-        if a in "TZYX" and isinstance(size, int | float) and 0 < size < np.inf
-    }
-    return scale, {}

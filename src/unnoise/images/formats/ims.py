@@ -105,15 +105,22 @@ def _sizes(path: Path, file: Any) -> dict[str, int]:
     channels = sum(name.startswith("Channel") for name in times["TimePoint 0"])
     facts = file[f"{level}/TimePoint 0/Channel 0"].attrs
     own = {letter: int(_text(facts, f"ImageSize{letter}") or 0) for letter in "ZYX"}
-    for time in _distinct(times, "TimePoint", count):
-        check_links(path, file, f"{level}/TimePoint {time}")
-        for channel in _distinct(times[f"TimePoint {time}"], "Channel", channels):
-            stored = _data(path, file, time, channel).shape
-            if len(stored) != 3 or min(own.values()) < 1 or np.less(stored, [*own.values()]).any():
-                raise ValueError(f"it should have {own} pixels but has {stored}")
+    for data in _stacks(path, file, count, channels):
+        stored = data.shape
+        if len(stored) != 3 or min(own.values()) < 1 or np.less(stored, [*own.values()]).any():
+            raise ValueError(f"it should have {own} pixels but has {stored}")
     if min(own["Y"], own["X"]) < 2:
         raise ValueError(f"it has {own} pixels, a line and no image")
     return {"T": count, "C": channels, **own}
+
+
+def _stacks(path: Path, file: Any, times: int, channels: int) -> Iterator[Bounded]:
+    """All stacks of the full resolution, each of them once."""
+    level = "DataSet/ResolutionLevel 0"
+    for time in _distinct(file[level], "TimePoint", times):
+        check_links(path, file, f"{level}/TimePoint {time}")
+        for channel in _distinct(file[f"{level}/TimePoint {time}"], "Channel", channels):
+            yield _data(path, file, time, channel)
 
 
 def _distinct(group: Any, name: str, count: int) -> Iterator[int]:
@@ -140,6 +147,14 @@ def _images(path: Path) -> list[Image]:
         scale, units = _scale(file, sizes)
         names = tuple(_text(_channel(file, c), "Name") for c in range(sizes["C"]))
         known = _acquisition(file, sizes["C"])
+        volume = sizes["Z"], sizes["Y"], sizes["X"]
+        gone = sum(one.missing(volume) for one in _stacks(path, file, sizes["T"], sizes["C"]))
+    metadata: dict[str, Any] = {"source": "ims", "holds": [KEPT]}
+    if gone:
+        metadata["note"] = (
+            f"{gone} of its chunks were never written and read as zeros, as if the recording was "
+            f"broken off"
+        )
     depth = 3 if "Z" in axes else 2
     return [
         Image(
@@ -149,7 +164,7 @@ def _images(path: Path) -> list[Image]:
             units={a: units[a] for a in axes if a in scale},
             channel_names=names if all(names) else (),
             path=path,
-            metadata={"source": "ims", "holds": [KEPT]},
+            metadata=metadata,
             acquisition=known,
         )
     ]

@@ -40,6 +40,8 @@ FRAME = "CYXS"
 KEPT = "Nikon metadata but sizes, channels, date and objective"
 HEAD = struct.Struct("<IIQ")
 """Before a chunk: its mark, and the lengths of its name and of what it holds."""
+CHUNK = HEAD.size + 4072
+"""Bytes from there to what a frame holds."""
 STAMP = 8
 """Bytes of the time of a frame before its pixels."""
 JULIAN = 2440587.5
@@ -167,7 +169,7 @@ def _images(path: Path) -> list[Image]:
 
 
 def _check(file: Any, sizes: Mapping[str, int], path: Path) -> int:
-    """How many frames were announced but not recorded; nd2 gives zeros for them.
+    """How many frames were announced but are not in the file; nd2 gives zeros for them.
 
     Raises
     ------
@@ -185,7 +187,14 @@ def _check(file: Any, sizes: Mapping[str, int], path: Path) -> int:
     size = path.stat().st_size
     if facts.compressionType is None and not file.is_legacy and frames * own > size:
         raise ValueError(f"its {frames} frames need {frames * own} bytes but it has {size}")
-    return planned - frames
+    places = _places(file)
+    if not places:
+        return planned - frames
+    row = facts.widthBytes or own // facts.heightPx
+    last = (facts.heightPx - 1) * row + own // facts.heightPx
+    least = HEAD.size if facts.compressionType else CHUNK + STAMP + last
+    there = (places[n] + least <= size for n in places if n < planned)
+    return planned - sum(there)
 
 
 class _Description:
