@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from unnoise.errors import InputError, first_line
-from unnoise.images.atomic import explained
+from unnoise.images.atomic import beside, explained
 from unnoise.images.formats import urls
 from unnoise.images.formats.registry import MARKERS
-from unnoise.images.formats.urls import Url
+from unnoise.images.formats.urls import PACKAGES, Url
 from unnoise.images.formats.writer import Writer, check_space
 
 LAST = (*MARKERS, ".zattrs", ".zmetadata")
 """What makes a folder an image, and is sent behind all else."""
+OBJECTS = tuple(p for p, package in PACKAGES.items() if package in ("s3fs", "gcsfs", "adlfs"))
+"""Protocols of object stores."""
 READ_ONLY = ("http", "https", "github", "git", "zip", "tar")
 """Protocols through which nothing can be written."""
 
@@ -25,8 +27,8 @@ READ_ONLY = ("http", "https", "github", "git", "zip", "tar")
 class Uploaded(Writer):
     """An image at an address, which appears there only when complete.
 
-    A file is one object, which a store shows when it has all of it. Of a folder what makes it an
-    image is sent last, so nobody opens half of it.
+    A file is one object, which a store shows when it has all of it, or gets its name when all of it
+    is there. Of a folder what makes it an image is sent last, so nobody opens half of it.
     """
 
     path: Url
@@ -80,6 +82,8 @@ class Uploaded(Writer):
 def send(part: Path, path: Url) -> None:
     """Copy a file or a folder to an address, where it takes the place of what is there.
 
+    What is there is kept until all of the new one has arrived.
+
     Raises
     ------
     InputError
@@ -87,16 +91,73 @@ def send(part: Path, path: Url) -> None:
     """
     with _sending(path):
         files, inner = urls.system(path)
-        if part.is_file():
-            files.put_file(str(part), inner)
+        is_there = files.exists(inner)
+        names = [file.relative_to(part) for file in part.rglob("*") if file.is_file()] or [Path()]
+        names.sort(key=lambda name: (name.as_posix() in LAST, name))
+        # An object store shows all of an object or nothing; elsewhere half a file would be seen.
+        if not (_renames(files, path) or (is_there and part.is_dir())):
+            _copy(files, names, part.as_posix(), inner, files.put_file, part.is_dir())
             return
-        if files.exists(inner):
-            files.rm(inner, recursive=True)
-        names = [file.relative_to(part) for file in part.rglob("*") if file.is_file()]
-        for name in sorted(names, key=lambda name: (name.as_posix() in LAST, name)):
-            place = f"{inner}/{name.as_posix()}"
-            files.makedirs(files._parent(place), exist_ok=True)
-            files.put_file(str(part / name), place)
+        hidden = beside(path, f"sent{''.join(path.suffixes[-1:])}")
+        waiting = urls.system(cast(Url, hidden))[1]
+        _copy(files, names, part.as_posix(), waiting, files.put_file, True)
+        try:
+            if is_there and (part.is_dir() or files.isdir(inner)):
+                files.rm(inner, recursive=True)
+            if _renames(files, path):
+                _rename(files, waiting, inner)
+                return
+            _copy(files, names, waiting, inner, files.cp_file, True)
+        except Exception as error:  # clients raise anything
+            raise InputError(
+                f"{path} cannot be replaced ({first_line(error)}); the new result is whole and "
+                f"lies at {hidden}, so give it its name there"
+            ) from (error if isinstance(error, OSError) else OSError(str(error)))
+        with suppress(Exception):  # who may write need not be allowed to remove
+            files.rm(waiting, recursive=True)
+
+
+def _renames(files: Any, path: Url) -> bool:
+    """Whether a store gives other names to what it has, as disks do, where others copy."""
+    from fsspec import AbstractFileSystem
+
+    is_objects = str(path).split("://")[0] in OBJECTS
+    return not is_objects and type(files).mv is not AbstractFileSystem.mv
+
+
+def _rename(files: Any, old: str, new: str) -> None:
+    """Give another name, which may be that of a file."""
+    try:
+        files.mv(old, new)
+    except Exception:  # some replace nothing
+        if not files.exists(new):
+            raise
+        files.rm_file(new)
+        files.mv(old, new)
+
+
+def _copy(
+    files: Any,
+    names: Sequence[Path],
+    source: str,
+    target: str,
+    copy: Callable[[str, str], object],
+    is_new: bool,
+) -> None:
+    """Copy files one by one; of what is new nothing is left if that fails."""
+    made: set[str] = set()
+    try:
+        for name in names:
+            end = "" if name == Path() else f"/{name.as_posix()}"
+            if (folder := files._parent(target + end)) not in made:
+                files.makedirs(folder, exist_ok=True)
+                made.add(folder)
+            copy(source + end, target + end)
+    except BaseException:
+        with suppress(Exception):
+            if is_new:
+                files.rm(target, recursive=True)
+        raise
 
 
 def check_address(path: Url, sources: Iterable[Path]) -> None:
