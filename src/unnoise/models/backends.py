@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
-import logging
 import threading
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,6 +12,7 @@ import torch
 from torch import Tensor
 
 from unnoise.errors import InputError, expect, first_line
+from unnoise.images.quiet import quiet, unlogged
 from unnoise.models.build import DenoisingNet, ready
 from unnoise.models.model import Model, asks_nlridge
 from unnoise.nets.device import autocast, select_device, training_dtype
@@ -190,7 +188,8 @@ def exported(model: Model) -> bytes:
     free = dict.fromkeys((0, *range(2, 2 + len(space))), torch.export.Dim.DYNAMIC)
     example = torch.zeros(2, channels, *space)
     try:
-        with _silent(), torch.no_grad():
+        # It warns of packages that no denoiser needs, and of changes inside PyTorch.
+        with quiet(), unlogged("torch.onnx"), torch.no_grad():
             program = torch.onnx.export(
                 net,
                 (example,),
@@ -205,17 +204,3 @@ def exported(model: Model) -> bytes:
     except Exception as error:  # the exporter raises whatever it stumbles over
         why = first_line(error)
         raise InputError(_refusal(model, why)) from error
-
-
-@contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """The exporter warns of packages that no denoiser needs, and of changes inside PyTorch."""
-    logger = logging.getLogger("torch.onnx")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(before)

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import importlib
 import itertools
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -26,6 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from unnoise.errors import InputError
+from unnoise.images.quiet import quiet
 from unnoise.images.robust_sigma import noise_sigma
 
 Plane = NDArray[np.float64]  # one channel, shape (y, x) or (z, y, x), normalised
@@ -100,9 +100,7 @@ def _wavelet(x: Plane, *, sigma: float) -> Plane:
 
     axes = tuple(range(x.ndim))
     total: Plane = np.zeros_like(x)
-    with warnings.catch_warnings():
-        # One pixel along a dimension has no wavelets; pywt warns, and rightly leaves it alone.
-        warnings.filterwarnings("ignore", "Level value of", UserWarning)
+    with quiet(UserWarning):  # one pixel along a dimension has no wavelets, and is left alone
         for shift in itertools.product(range(SHIFTS[x.ndim]), repeat=x.ndim):
             shifted = np.roll(x, shift, axes)
             clean = denoise_wavelet(shifted, sigma=sigma, wavelet="db1", method="BayesShrink")

@@ -7,7 +7,6 @@ import io
 import json
 import math
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from unnoise.errors import InputError
 from unnoise.images.atomic import write_whole
+from unnoise.images.quiet import quiet
 from unnoise.images.together import current
 
 if TYPE_CHECKING:
@@ -209,8 +209,7 @@ def plot(records: Sequence[Record], path: str | os.PathLike[str], title: str = "
     content = io.BytesIO()
     # The date would make two drawings of the same history differ.
     undated = {".pdf": {"CreationDate": None}, ".svg": {"Date": None}}
-    with warnings.catch_warnings():  # letters that the font lacks are drawn as boxes
-        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
+    with quiet(UserWarning):  # letters that the font lacks are drawn as boxes
         _figure(records, title).savefig(
             content, format=suffix[1:], dpi=160, metadata=undated.get(suffix)
         )

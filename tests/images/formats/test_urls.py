@@ -198,6 +198,25 @@ def test_where_addresses_are_forbidden_nobody_is_asked(monkeypatch: pytest.Monke
         thread.join()
 
 
+@pytest.mark.parametrize("before", [None, "yes"])
+def test_addresses_stay_forbidden_until_the_last_of_several_bans_ends(
+    monkeypatch: pytest.MonkeyPatch, before: str | None
+) -> None:
+    """Two servers of one process end in the order in which they began."""
+    if before is None:
+        monkeypatch.delenv(urls.LOCAL_ONLY, raising=False)
+    else:
+        monkeypatch.setenv(urls.LOCAL_ONLY, before)
+    bans = [urls.local_only(), urls.local_only()]
+    for ban in bans:
+        ban.__enter__()
+    bans[0].__exit__(None, None, None)
+    with pytest.raises(InputError, match="addresses are not opened here"):
+        urls.exists(urls.Url("memory://a.npy"))
+    bans[1].__exit__(None, None, None)
+    assert os.environ.get(urls.LOCAL_ONLY) == before
+
+
 def test_nobody_answers() -> None:
     for name in ("a.zarr", "a.tif"):
         with pytest.raises(InputError, match=rf"127\.0\.0\.1:9/{name} cannot be reached"):

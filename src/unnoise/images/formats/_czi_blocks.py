@@ -7,7 +7,6 @@ libCZI (https://zeiss.github.io/libczi/); czifile decodes not all of them in eve
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from unnoise.images.formats import _encoded_size
 from unnoise.images.formats.reader import needs, picked, recent
+from unnoise.images.quiet import quiet
 
 UNCOMPRESSED, JPEG, LZW, JPEG_XR, ZSTD, ZSTD_HEADED = 0, 1, 2, 4, 5, 6
 """Numbers of compressions."""
@@ -73,8 +73,7 @@ def opened(path: Path) -> Iterator[Any]:
         If it has no list of its subblocks.
     """
     czifile = needs("czifile", "formats")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with quiet():
         file = czifile.CziFile(str(path))
     with file:
         if not has(file, path, "directory_position", b"ZISRAWDIRECTORY"):

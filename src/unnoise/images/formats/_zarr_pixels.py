@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from unnoise.errors import InputError, first_line
 from unnoise.images.formats import _zarr_bounds, _zarr_store
 from unnoise.images.formats.reader import check_room, recent
+from unnoise.images.quiet import quiet
 
 MOST_COUNTED = 20_000
 """Chunks that are counted when an image is opened; that takes 0.1 s."""
@@ -133,7 +134,7 @@ def missing(array: Any) -> int:
     total = math.prod(-(-n // c) for n, c in zip(array.shape, whole, strict=True))
     if total > MOST_COUNTED:
         return 0
-    with _zarr_store.quiet():
+    with quiet():
         there = array.nchunks_initialized // math.prod(
             a // b for a, b in zip(whole, array.chunks, strict=True)
         )

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import itertools
 import os
-import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -20,6 +19,7 @@ from unnoise.errors import InputError, first_line
 from unnoise.images.file_version import changed
 from unnoise.images.formats import _ngff, _zarr_bounds, urls
 from unnoise.images.formats.urls import Url
+from unnoise.images.quiet import quiet
 
 MARKERS = ("zarr.json", ".zgroup", ".zarray")
 METADATA = (*MARKERS, ".zattrs", ".zmetadata")
@@ -259,14 +259,6 @@ def explained(path: Path, error: Exception) -> InputError:
         f"{path} cannot be read as Zarr, it may be truncated or damaged ({text}); copy or export "
         f"it again"
     )
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without warnings of zarr about what is beside arrays and groups."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def entries(path: Path, node: Any) -> list[Entry]:

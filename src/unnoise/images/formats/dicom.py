@@ -6,7 +6,6 @@ its slope and intercept are whole numbers.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -25,6 +24,7 @@ from unnoise.images.formats.about import About
 from unnoise.images.formats.reader import PlanePixels, check_room, needs, reading
 from unnoise.images.image import Image, cast
 from unnoise.images.pixel_types import check_pixels
+from unnoise.images.quiet import quiet
 
 ABOUT = (
     About(
@@ -56,7 +56,7 @@ def read(path: Path, axes: str | None = None) -> Image:
     AxesError
         If the axes are ambiguous or do not fit.
     """
-    with reading(path, "DICOM"), _quiet():
+    with reading(path, "DICOM"), quiet():  # values of most files break a rule
         header = _dicom_series.header(path)
         _check(path, header)
         colours = int(header.get("SamplesPerPixel", 1))
@@ -90,14 +90,6 @@ def read(path: Path, axes: str | None = None) -> Image:
         path=path, metadata=metadata, nodata=_padding(header, lines),
         acquisition=Acquisition(date=_date(header)),
     )  # fmt: skip
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Pydicom warns of values that break a rule, which most files have."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def _check(path: Path, header: Any) -> None:
@@ -206,7 +198,7 @@ def _opened(
 
     def plane(index: tuple[int, ...]) -> NDArray:
         frame = frames[int(np.ravel_multi_index(index, lead))] if lead else frames[0]
-        with reading(frame.path, "DICOM"), _quiet():
+        with reading(frame.path, "DICOM"), quiet():
             _dicom_series.check_deflated(frame.path)
             found = np.asarray(pixels.pixel_array(frame.path, index=frame.at))
             if not np.can_cast(found.dtype, stored):  # other numbers would come of them

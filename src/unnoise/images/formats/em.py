@@ -6,10 +6,8 @@ file is opened.
 
 from __future__ import annotations
 
-import logging
 import math
 import struct
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -29,6 +27,7 @@ from unnoise.images.formats.hdf5 import check_file
 from unnoise.images.formats.reader import PlanePixels, check_room, needs
 from unnoise.images.image import Image
 from unnoise.images.pixel_types import check_pixels
+from unnoise.images.quiet import quiet, unlogged
 
 READERS: dict[str, tuple[str, str, dict[str, Any]]] = {
     ".dm3": ("DM3", "digitalmicrograph", {}),
@@ -122,15 +121,8 @@ def _signals(path: Path) -> Iterator[list[dict[str, Any]]]:
         _check_blockfile(path)
     else:
         _check_series(path)
-    logger = logging.getLogger("rsciio")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            signals = list(reader.file_reader(str(path), lazy=True, **options))
-    finally:
-        logger.setLevel(level)
+    with quiet(), unlogged("rsciio"):
+        signals = list(reader.file_reader(str(path), lazy=True, **options))
     yield signals
 
 

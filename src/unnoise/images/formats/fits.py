@@ -6,9 +6,8 @@ The standard is FITS 4.0 (https://fits.gsfc.nasa.gov/fits_standard.html).
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,6 +27,7 @@ from unnoise.images.formats.reader import PlanePixels, needs
 from unnoise.images.formats.writer import Encoded, Layout, Sink, held
 from unnoise.images.image import Image
 from unnoise.images.pixel_types import check_pixels
+from unnoise.images.quiet import quiet
 from unnoise.images.units import spelled
 
 BARE, TILED = (".fits", ".fit", ".fts"), (".fits.fz", ".fit.fz", ".fz")
@@ -72,7 +72,7 @@ BLOCK = 2880
 def _parse(path: Path, axes: str | None) -> list[Image]:
     """All pictures of a file; `axes` may be "?" for any."""
     images, left = [], []
-    with _opened(path) as hdus:
+    with quiet(), _opened(path) as hdus:
         for number, hdu in enumerate(hdus):
             if hdu.is_image and len(hdu.shape) > 1:
                 name = str(hdu.header.get("EXTNAME", "")).strip()
@@ -119,16 +119,14 @@ def numbers(path: Path, series: str | int | None = None) -> tuple[list[int], str
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """The extensions of a file; astropy warns of most headers, and of what is checked here."""
+    """The extensions of a file, within `quiet`: astropy warns of most headers."""
     fits = needs("astropy.io.fits", "formats")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with (
-            _fits_packed.unpacked(path) as file,
-            fits.open(file, memmap=True, do_not_scale_image_data=True) as hdus,
-        ):
-            len(hdus)  # all of them are looked for here
-            yield hdus
+    with (
+        _fits_packed.unpacked(path) as file,
+        fits.open(file, memmap=True, do_not_scale_image_data=True) as hdus,
+    ):
+        len(hdus)  # all of them are looked for here
+        yield hdus
 
 
 def _image(path: Path, number: int, hdu: Any, axes: str | None) -> Image:
@@ -191,9 +189,11 @@ def _tiles(path: Path, number: int, hdu: Any, shape: tuple[int, ...]) -> PlanePi
 
     @contextmanager
     def opened(place: Path) -> Iterator[Any]:
-        with _opened(place) as hdus:
-            _fits_packed.check_tiles(place, number)
-            values = Values(_Section(hdus[number], shape), *line)
+        with ExitStack() as stack:  # the file stays open, and others have to be warned meanwhile
+            with quiet():
+                hdus = stack.enter_context(_opened(place))
+                _fits_packed.check_tiles(place, number)
+                values = Values(_Section(hdus[number], shape), *line)
             yield lambda _: values
 
     line = float(header.get("BSCALE", 1)), float(header.get("BZERO", 0)), header.get("BLANK")
@@ -214,7 +214,8 @@ class _Section:
         self._hdu, self.shape, self.dtype = hdu, shape, _type(hdu)
 
     def __getitem__(self, index: Any, /) -> NDArray:
-        return np.asarray(self._hdu.section[index], self.dtype)
+        with quiet():
+            return np.asarray(self._hdu.section[index], self.dtype)
 
 
 def _axes(header: Any, shape: tuple[int, ...]) -> str:

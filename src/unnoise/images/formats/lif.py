@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -23,6 +22,7 @@ from unnoise.images.formats.beside import check_beside
 from unnoise.images.formats.reader import PlanePixels, needs
 from unnoise.images.image import Image
 from unnoise.images.pixel_types import check_pixels
+from unnoise.images.quiet import unlogged
 
 ABOUT = (
     About(
@@ -106,11 +106,14 @@ def _layout(sizes: Mapping[str, int], frame: tuple[str, ...]) -> Layout:
     return Layout(axes, tuple(known[a] for a in axes), letters, views, frame)
 
 
+_unlogged = partial(unlogged, "liffile")
+"""What it logs about parts of a file that are not used is of no interest."""
+
+
 @contextmanager
 def _file(path: Path) -> Iterator[Any]:
-    """A file; what liffile logs about parts of it that are not used is of no interest."""
+    """A file, within `_unlogged`."""
     needs("liffile", "formats")
-    logging.getLogger("liffile").setLevel(logging.CRITICAL)
     try:
         with _lif_references.opened(path, _root(path)) as file:
             yield file
@@ -123,15 +126,21 @@ def _file(path: Path) -> Iterator[Any]:
 @contextmanager
 def _opened(path: Path, number: int) -> Iterator[Callable[[tuple[int, ...]], Any]]:
     """The frames of an image."""
-    with _file(path) as file:
-        image = file.images[number]
-        layout = _layout(image.sizes, image.frames.frame_dims)
-        yield lambda index: image.frame(**layout.dimensions(index))
+    with ExitStack() as stack:  # the file stays open, and what else is logged must not get lost
+        with _unlogged():
+            image = stack.enter_context(_file(path)).images[number]
+            layout = _layout(image.sizes, image.frames.frame_dims)
+
+        def frame(index: tuple[int, ...]) -> Any:
+            with _unlogged():
+                return image.frame(**layout.dimensions(index))
+
+        yield frame
 
 
 def _images(path: Path) -> list[Image]:
     images, problems = [], []
-    with _file(path) as file:
+    with _unlogged(), _file(path) as file:
         found = list(file.images)
         check_beside(_root(path), (place for one in found for place in _pixel_files(one)))
         for number, one in enumerate(found):

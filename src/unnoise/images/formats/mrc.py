@@ -6,7 +6,6 @@ The standard is MRC2014 (Cheng et al. 2015, https://doi.org/10.1016/j.jsb.2015.0
 from __future__ import annotations
 
 import re
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from unnoise.images.formats.reader import reading
 from unnoise.images.formats.writer import Layout, held
 from unnoise.images.image import Image
 from unnoise.images.pixel_types import check_pixels
+from unnoise.images.quiet import quiet
 from unnoise.images.units import spelled
 
 BARE = (".mrc", ".mrcs", ".map", ".rec", ".st")
@@ -70,8 +70,7 @@ def read(path: Path, axes: str | None = None) -> Image:
     AxesError
         If `axes` do not fit.
     """
-    with reading(path, "MRC"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of small faults in headers, which most files have
+    with reading(path, "MRC"), quiet():  # small faults in headers, which most files have
         _check_extended(path)
         with mrcfile.open(path, permissive=True, header_only=True) as file:
             header, size = file.header.copy(), file.voxel_size

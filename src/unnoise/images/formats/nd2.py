@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import struct
-import warnings
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -21,6 +20,7 @@ from unnoise.images.formats.about import About
 from unnoise.images.formats.reader import PlanePixels, check_room, needs
 from unnoise.images.image import Image
 from unnoise.images.pixel_types import check_pixels
+from unnoise.images.quiet import quiet
 
 ABOUT = (
     About(
@@ -52,10 +52,8 @@ JULIAN = 2440587.5
 def _file(path: Path) -> Iterator[Any]:
     """A file, of which nd2 warns where something in it is missing."""
     nd2 = needs("nd2", "formats")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with nd2.ND2File(path) as file:
-            yield file
+    with quiet(), nd2.ND2File(path) as file:
+        yield file
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import posixpath
 import re
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -34,6 +35,9 @@ PACKAGES = {
 LOCAL_ONLY = "UNNOISE_LOCAL_ONLY"
 """Environment variable with which a process, and those that it starts, open no address at all: for
 servers, whose users must not reach what the server can reach."""
+_lock = threading.Lock()
+_before: list[str | None] = []
+"""For each ban that lasts, in whatever thread, what the variable was before the first one."""
 _copies: dict[str, tuple[str, Path]] = {}
 """Address -> version and place of the copy; its folder goes when the program ends."""
 
@@ -210,15 +214,17 @@ def local_only() -> Iterator[None]:
     Traceback (most recent call last):
     unnoise.errors.InputError: memory://a.npy: addresses are not opened here; ...
     """
-    before = os.environ.get(LOCAL_ONLY)
-    os.environ[LOCAL_ONLY] = "1"
+    with _lock:
+        _before.append(_before[0] if _before else os.environ.get(LOCAL_ONLY))
+        os.environ[LOCAL_ONLY] = "1"
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[LOCAL_ONLY]
-        else:
-            os.environ[LOCAL_ONLY] = before
+        with _lock:
+            before = _before.pop()
+            if not _before:
+                del os.environ[LOCAL_ONLY]
+                os.environ.update({} if before is None else {LOCAL_ONLY: before})
 
 
 def unreached(path: Path, error: Exception) -> InputError:
