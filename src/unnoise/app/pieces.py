@@ -307,7 +307,8 @@ class Pieces:
             block = next(self._blocks)
             self._keep_middle(block, f"{number}.{i}")
             dtype = self.result.writer.dtype
-            results.take(block.where, self.image.finished(block.values, block.where, dtype))
+            pixels = self.image.finished(block.values, block.where, dtype, block.copied)
+            results.take(block.where, pixels)
             if self.spread is not None:
                 assert block.std is not None
                 spreads.take(block.where, self.image.spread(block.std, block.where))

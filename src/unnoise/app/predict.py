@@ -234,7 +234,8 @@ def _written(
                 with contextlib.closing(job) as blocks, Behind() as writer:
                     for block in blocks:
                         where = block.where  # the writer gets small types: blocks are float64
-                        writer(out.write, where, image.finished(block.values, where, out.dtype))
+                        pixels = image.finished(block.values, where, out.dtype, block.copied)
+                        writer(out.write, where, pixels)
                         if std:
                             assert block.std is not None
                             writer(std.write, where, image.spread(block.std, where))

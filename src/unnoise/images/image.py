@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol, overload
@@ -165,7 +165,9 @@ class Image:
             return None
         return self.mask.marks(self._picks(where), kept=True)
 
-    def finished(self, values: NDArray, where: ax.Where, dtype: DTypeLike) -> NDArray:
+    def finished(
+        self, values: NDArray, where: ax.Where, dtype: DTypeLike, copied: Sequence[int] = ()
+    ) -> NDArray:
         """A region of a result in its final type, with the pixels that come back as they were.
 
         Parameters
@@ -176,8 +178,13 @@ class Image:
             The region, as for `read`.
         dtype : dtype
             Type of the result.
+        copied : sequence of int
+            Channels of the region that are copied, to the last bit.
         """
         pixels = cast(values, dtype)
+        if copied and self.dtype.itemsize > 4:  # float64 holds all smaller types
+            channels = list(copied)
+            pixels[:, :, channels] = _unchanged(self.read(where)[:, :, channels], dtype)
         kept = self.kept(where)
         if kept is not None:
             pixels = np.where(kept, _unchanged(self.original(where), dtype), pixels)

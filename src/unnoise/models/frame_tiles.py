@@ -49,6 +49,8 @@ class Block:
     error : ndarray, float64, STCZYX, or None
         Standard deviation of the result around the clean image where the pixel itself was
         used; 0 in copied channels.
+    copied : tuple of int
+        Channels that are copied; `values` has them to the digits of float64.
     done, total : int
         Pieces finished so far and in all.
     """
@@ -59,6 +61,7 @@ class Block:
     total: int
     std: NDArray[np.float64] | None = None
     error: NDArray[np.float64] | None = None
+    copied: tuple[int, ...] = ()
 
 
 class Seen(NamedTuple):
@@ -132,7 +135,9 @@ class Ready:
                 last = noisy.noisy.shape
                 job = self.jobs[self.level(at["S"], at["T"])]
                 block = self._block(job, at, plan[i], noisy)
-                yield replace(block, done=i + 1, total=len(plan))
+                own = job.members[0].model.channels
+                copied = tuple(c for c in range(self.image.sizes["C"]) if c not in own)
+                yield replace(block, done=i + 1, total=len(plan), copied=copied)
 
     def _block(self, job: Job, at: Mapping[str, int], piece: Tile, seen: Seen) -> Block:
         """A tile as a block; where there is no memory for it, of two that are half as large.
@@ -149,8 +154,8 @@ class Ready:
                 raise
         else:
             std = results[1] if len(results) > 1 else None
-            parts = (p if p is None else _canonical(p, piece) for p in (std, error))
-            return Block(where, _canonical(results[0], piece), 0, 0, *parts)
+            std, error = (p if p is None else _canonical(p, piece) for p in (std, error))
+            return Block(where, _canonical(results[0], piece), 0, 0, std, error)
         release_memory()  # which the error's own frames held until here
         warn()
         near = self._near(at)

@@ -207,7 +207,7 @@ def _arrays(
     out = [np.empty(image.shape, pixel_type(image.dtype if t is None else t)) for t in dtypes]
     rounding = RoundingLoss()
     for block in predict(model, image, device=device, tta=tta, backend=backend):
-        pixels = [image.finished(block.values, block.where, out[0].dtype)]
+        pixels = [image.finished(block.values, block.where, out[0].dtype, block.copied)]
         if len(out) > 1:
             assert block.std is not None
             pixels.append(image.spread(block.std, block.where))
