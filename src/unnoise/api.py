@@ -14,7 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 from unnoise.config.config import Config
 from unnoise.errors import InputError, NotFiniteError, expect
 from unnoise.images import labels
-from unnoise.images.image import Image, as_image
+from unnoise.images.image import Image, as_image, masked_as
 from unnoise.models import folder as model_folder
 from unnoise.models import model as data
 from unnoise.models.predict import predict_array, predict_with_uncertainty
@@ -316,8 +316,7 @@ def denoise(
                 f"clean image), so it comes back unchanged",
                 stacklevel=2,
             )
-            pixels = np.array(opened.data[...])
-            return pixels if opened.hidden is None else np.ma.array(pixels, mask=opened.hidden)
+            return masked_as(opened, np.array(opened.data[...]))
 
 
 def _helps(model: Model, image: Image, device: str) -> bool:

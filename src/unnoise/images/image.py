@@ -65,6 +65,8 @@ class Image:
         The value by which the file marks pixels without data, where it names one.
     hidden : ndarray of bool or None
         Pixels that a masked array hides, of its shape.
+    fill_value : number or None
+        What a masked array says stands for them.
     mask : Mask or None
         Pixels that are no measurement, once `unnoise.noise.excluded_pixels` has looked for them.
     wanted : Wanted
@@ -90,6 +92,7 @@ class Image:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     nodata: float | None = None
     hidden: NDArray[np.bool_] | None = None
+    fill_value: Any = None
     mask: Mask | None = None
     wanted: Wanted = DEFAULT
     acquisition: Acquisition = UNKNOWN
@@ -106,14 +109,18 @@ class Image:
         InputError
             For arrays that hold no real numbers or no pixels, or whose axes are ambiguous.
         """
-        hidden = np.ma.getmaskarray(array) if isinstance(array, np.ma.MaskedArray) else None
-        data = as_pixels(np.ma.getdata(array) if hidden is not None else array, "the array")
+        hidden = fill_value = None
+        if isinstance(array, np.ma.MaskedArray):  # its mask may change later, and ours with it
+            hidden, fill_value = np.array(np.ma.getmaskarray(array)), array.fill_value
+            array = np.ma.getdata(array)
+        data = as_pixels(array, "the array")
         shape = tuple(data.shape)
         axes = arrays.letters(arrays.names_of(data), shape) if axes is None else axes
         axes = ax.infer(shape) if axes is None else ax.check(axes, shape)
         is_rgb = axes.endswith("YXC") and shape[-1] in (3, 4)
         scale, units = arrays.steps(data, axes)
-        return cls(data, axes, scale, units, is_rgb=is_rgb, hidden=hidden)
+        told: dict[str, Any] = {"is_rgb": is_rgb, "hidden": hidden, "fill_value": fill_value}
+        return cls(data, axes, scale, units, **told)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -352,7 +359,10 @@ def as_part(image: Image, data: ArrayLike, axes: str, part: Callable[[NDArray], 
 
 def masked_as(image: Image, pixels: NDArray) -> NDArray:
     """A result of the shape of the image: a masked array where the image came from one."""
-    return pixels if image.hidden is None else np.ma.MaskedArray(pixels, image.hidden.copy())
+    if image.hidden is None:
+        return pixels
+    value = image.fill_value if pixels.dtype == image.dtype else None
+    return np.ma.MaskedArray(pixels, image.hidden.copy(), fill_value=value)
 
 
 def _unchanged(pixels: NDArray, dtype: DTypeLike) -> NDArray:

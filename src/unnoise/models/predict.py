@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from unnoise.images import axes as ax
-from unnoise.images.image import Image
+from unnoise.images.image import Image, masked_as
 from unnoise.images.pixel_types import pixel_type
 from unnoise.models.frame_tiles import Block, Job, Ready
 from unnoise.models.model import Model
@@ -219,6 +219,4 @@ def _arrays(
             whole[region] = ax.from_canonical(values, image.axes)
     if rounding.is_large:
         warnings.warn(rounding.line(out[0].dtype), stacklevel=4)
-    if image.hidden is not None:
-        return [np.ma.MaskedArray(whole, image.hidden) for whole in out]
-    return out
+    return [masked_as(image, whole) for whole in out]
