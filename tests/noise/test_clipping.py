@@ -81,6 +81,21 @@ def test_bright_signals_come_back_from_saturation() -> None:
     assert np.abs(back - clean).max() < 1.5 < np.abs(means - clean).max()
 
 
+@pytest.mark.parametrize("unit", [1e-17, 1e30])
+def test_the_other_end_lies_beyond_all_values(unit: float) -> None:
+    rng = np.random.default_rng(0)
+    y = rng.normal(np.tile(np.linspace(0, 60, 128), (128, 1)), 10).clip(0)[None] * unit
+    curve = measure(y)
+    assert curve is not None
+    shift = declipping(curve, saturation(y))
+    assert shift is not None
+    model = shift.model()
+    assert (model.low, model.high > 100 * unit) == (0, True)
+    at = 40 * unit
+    expected = -np.log(2 * np.pi * model.variance(at)) / 2
+    assert float(model.log_likelihood(at, at)) == pytest.approx(float(expected))
+
+
 def test_where_nothing_is_cut_off_nothing_is_done() -> None:
     rng = np.random.default_rng(0)
     for y in (rng.normal(100, 5, (1, 96, 96)), rng.poisson(0.3, (1, 96, 96)).astype(float)):

@@ -118,6 +118,16 @@ def test_changed_places_are_found_and_noise_is_not_one(seed: int) -> None:
     assert compare(a, smooth(shape, 3, seed + 50, mean=100, sd=30)).changed > 0.5
 
 
+@pytest.mark.parametrize("unit", [2.0**-100, 2.0**-66, 2.0**100])
+def test_units_change_nothing(unit: float) -> None:
+    scene = smooth((64, 64), 3, 0, mean=100, sd=30)
+    a, b = scene + 10 * white((64, 64), 0), scene + 10 * white((64, 64), 1)
+    found = compare(a, b)
+    assert compare(unit * a, unit * b).correlation == found.correlation > 0.5
+    constant = np.full((64, 64), 0.1 * unit)
+    assert compare(constant, constant).correlation == 0
+
+
 def test_offsets_of_lines_are_no_changes() -> None:
     for seed in range(20):
         rows, columns = 3 * white((64, 1), seed), 2 * white((1, 64), seed + 50)

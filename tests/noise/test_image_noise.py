@@ -36,6 +36,16 @@ def test_noise_models_are_the_mean_of_the_reports() -> None:
     assert np.allclose(noise.variance(at), 25, rtol=0.15)
 
 
+@pytest.mark.parametrize(("unit", "offset"), [(1e-17, 0), (1e-30, 0), (1e30, 0), (1, 1e12)])
+def test_the_curve_of_fluxes_and_of_large_offsets_is_not_flat(unit: float, offset: float) -> None:
+    light = np.linspace(2, 100, 128)
+    y = np.random.default_rng(0).poisson(np.tile(light, (128, 1))) * unit + offset
+    (noise,) = image_noise([Image.from_array(y)], (0,), [inspect(y)]).models
+    assert noise is not None
+    at = np.array([20, 50, 90])
+    assert np.allclose(noise.variance(at * unit + offset) / unit**2, at, rtol=0.2)
+
+
 def test_noise_models_of_a_channel_that_is_copied_are_left_out() -> None:
     x = np.stack([np.full((64, 64), 7.0), photon_ground((64, 64))])
     image = Image.from_array(x, "CYX")

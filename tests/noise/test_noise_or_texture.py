@@ -55,6 +55,16 @@ def test_nothing_depends_on_unit_or_offset():
     np.testing.assert_allclose(b.variance, 1e-6 * a.variance, rtol=1e-3)
 
 
+@pytest.mark.parametrize("unit", [2.0**-280, 2.0**-57, 2.0**57, 2.0**280])
+def test_units_far_from_one_change_nothing(unit):
+    """32 bits hold none of these squares."""
+    noise, _ = gaussian((1, 96, 96), 0.8)
+    a, b = judge(noise), judge(unit * noise)
+    assert b.odds == pytest.approx(a.odds, rel=1e-9)
+    np.testing.assert_allclose(b.rho, a.rho, atol=1e-9)
+    np.testing.assert_allclose(b.variance / unit**2, a.variance, rtol=1e-9)
+
+
 def test_both_parts_of_a_block_have_their_own_noise():
     """Their energies are uncorrelated for noise alone, however it is correlated itself."""
     noise, _ = gaussian((1, 512, 512), 1.0)

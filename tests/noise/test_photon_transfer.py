@@ -108,6 +108,18 @@ def test_offsets_change_nothing(offset):
     assert measure(noise + offset).level == pytest.approx(measure(noise).level, rel=1e-3)
 
 
+@pytest.mark.parametrize(("scale", "offset"), [(1, 1e4), (1, 3e5), (1, 1e12), (1e-4, 300)])
+def test_the_gain_is_that_of_the_picture_without_its_offset(scale, offset):
+    y = camera(ramp(5, 100, (1, 128, 128)), 2, 100, 5)
+    a, b = measure(y), measure(y * scale + offset)
+    assert b.is_signal_dependent
+    assert b.gain / scale == pytest.approx(a.gain, rel=1e-4)
+    half = b.gain_high - b.gain_low
+    assert half / scale == pytest.approx(a.gain_high - a.gain_low, rel=1e-4)
+    at = np.array([110, 200])
+    np.testing.assert_allclose(b.at(at * scale + offset) / scale**2, a.at(at), rtol=1e-3)
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.float32])
 def test_types(dtype):
     y = np.random.default_rng(0).normal(120, 8, (1, 128, 128)).round().astype(dtype)

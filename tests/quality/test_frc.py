@@ -115,6 +115,12 @@ def test_an_offset_changes_nothing() -> None:
     np.testing.assert_allclose(frc(a, b).correlation, frc(a + 1e6, b + 1e6).correlation, atol=1e-8)
 
 
+@pytest.mark.parametrize("unit", [2.0**-100, 2.0**-57, 2.0**100])
+def test_a_unit_changes_nothing(unit: float) -> None:
+    a, b = np.random.default_rng(0).normal(size=(2, 32, 32))
+    np.testing.assert_array_equal(frc(a, b).correlation, frc(a * unit, b * unit).correlation)
+
+
 def test_misuse_is_refused() -> None:
     with pytest.raises(InputError, match="one shape"):
         frc(np.zeros((16, 16)), np.zeros((16, 17)))

@@ -113,6 +113,15 @@ def test_fiellers_interval_is_where_the_test_does_not_reject() -> None:
         assert abs(level - rho * m) / error == pytest.approx(q, rel=1e-6)
 
 
+@pytest.mark.parametrize("unit", [2.0**-133, 2.0**-57, 2.0**133])
+def test_a_unit_changes_nothing(unit: float) -> None:
+    truth = scene(0, (64, 64))
+    noisy, v = noised(truth, "gaussian", np.random.default_rng(0))
+    clean, _ = blurred(noisy, blind=True)
+    a, b = (gain(u * noisy, u * clean, u**2 * v, relative_error=0.03) for u in (1.0, unit))
+    assert (a.psnr, a.snr) == (b.psnr, b.snr)
+
+
 def test_a_residual_below_the_noise_is_inconsistent() -> None:
     truth = scene(0, (128, 128))
     noisy, v = noised(truth, "gaussian", np.random.default_rng(0))

@@ -134,6 +134,16 @@ def test_a_flat_clean_image_cannot_tell() -> None:
     assert result.energy > 2
 
 
+@pytest.mark.parametrize("unit", [2.0**-100, 2.0**-57, 2.0**100])
+def test_units_change_nothing(unit: float) -> None:
+    rng = np.random.default_rng(0)
+    truth = steps(0)
+    noisy, lost = truth + rng.normal(size=truth.shape), ndimage.gaussian_filter(truth, 2)
+    a, b = (residual_structure(u * noisy, u * lost, u**2) for u in (1.0, unit))
+    assert a.correlation == b.correlation
+    assert b.correlation.low > 0
+
+
 @pytest.mark.parametrize("offset", [65000, 1e6])
 def test_offsets_change_nothing(offset: float) -> None:
     rng = np.random.default_rng(0)

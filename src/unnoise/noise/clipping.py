@@ -19,6 +19,7 @@ from unnoise.noise.noise_models import Clipped
 from unnoise.noise.photon_transfer import PhotonTransfer
 
 KNOTS, NOWHERE = 257, 1e30
+"""Signals that are told of, and how far an end that cuts nothing off lies, in largest signals."""
 LEAST_MOVE = 0.05
 """Standard deviations of noise below which a shift of the mean is not worth a change."""
 
@@ -115,7 +116,8 @@ class Declipping:
 
     def model(self) -> Clipped:
         """The noise as a model that knows the ends."""
-        ends = (float(np.clip(end, -NOWHERE, NOWHERE)) for end in (self.low, self.high))
+        far = NOWHERE * float(np.abs(self.at).max())
+        ends = (float(np.clip(end, -far, far)) for end in (self.low, self.high))
         return Clipped(self.at + self.add, self.variance, *ends)
 
 

@@ -27,6 +27,8 @@ SIDES = (BLOCK, 4, 2)
 common, as of points in the dark, smaller ones, whose noise is less surely independent."""
 SURE = 0.15
 """Error of a gain from which smaller blocks are tried."""
+ROUNDING = 1e-13
+"""Deviation, over the values, that rounding alone leaves."""
 TRUSTED = 5.0
 """Standard errors of what neighbouring blocks have in common from which a gain is fitted."""
 
@@ -294,5 +296,7 @@ def _shift(
 def _correlation(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
     """Pearson correlation, 0 for constant images."""
     p, q = (a - a.mean()).ravel(), (b - b.mean()).ravel()
-    power = sqrt(float(p @ p) * float(q @ q))
-    return float(p @ q) / power if power > 1e-30 else 0.0
+    # What is left of a constant image is the rounding of its mean.
+    if any(float(x @ x) <= ROUNDING**2 * float((y**2).sum()) for x, y in ((p, a), (q, b))):
+        return 0.0
+    return float(p @ q) / sqrt(float(p @ p) * float(q @ q))

@@ -21,6 +21,8 @@ from unnoise.noise.noise_models import EMCCD, VarianceCurve, from_dict
 from unnoise.noise.photon_transfer import PhotonTransfer
 
 KNOTS = 97
+ROUNDING = 1e-12
+"""Least range of the knots over their values: float64 tells them apart, whatever the offset."""
 DOUBTFUL = 0.8
 """Believed share of a correlation, as the mean over channels, below which it is doubtful."""
 
@@ -180,7 +182,7 @@ def mean_curve(curves: Sequence[PhotonTransfer]) -> NoiseModel:
     """The mean of several measured curves, as a noise model."""
     low = min(float(curve.signal.min()) for curve in curves)
     high = max(float(curve.signal.max()) for curve in curves)
-    span = max(high - low, 1e-6 * abs(high) + 1e-9)
+    span = max(high - low, ROUNDING * abs(high), 1e-300)
     # Dense where the picture is, since a line bends where it meets its floor; and beyond, as
     # lines go on where no place is calm: bright spots seldom are.
     inside = np.linspace(low - span / 2, high, KNOTS)

@@ -205,7 +205,7 @@ class Clipped(_OnKnots):
     knots, variances : array, shape (knots,)
         Rising signals and the variance at each.
     low, high : float
-        The ends; far away (1e30) where nothing is cut off.
+        The ends; far away (1e30 signals) where nothing is cut off.
 
     Examples
     --------

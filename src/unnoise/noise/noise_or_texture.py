@@ -243,7 +243,9 @@ def _autocorrelations(
     """
     lags, matrix = mixing(SIDE, REACH)
     size = fft.next_fast_len(SIDE + REACH, real=True)
-    power = [np.abs(fft.rfft2(p.astype(np.float32), (size, size))) ** 2 for p in parts]
+    # By a power of two, which is exact: 32 bits do not hold the squares of 1e20 or 1e-25.
+    unit = 2.0 ** np.round(np.log2(max(float(energy[:, 0].max()), 1e-300)) / 2)
+    power = [np.abs(fft.rfft2((p / unit).astype(np.float32), (size, size))) ** 2 for p in parts]
     found = []
     for chosen in groups:
         total = sum(

@@ -47,6 +47,8 @@ AGREE = 2.0
 """Errors of the level from which the whole curve is moved to that of the white blocks."""
 FEW_WHITE, MOST_WHITE = 0.3, 0.6
 """Shares of white blocks from which they have a say in the level, and the whole say."""
+FAR = 30.0
+"""Mean signal over its range from which the line is fitted around that mean."""
 GROWN = 0.1
 """Change of the variance over the signals of the picture, in shares of its level, that counts."""
 Row = tuple[float, float, float]
@@ -320,14 +322,14 @@ def fitted(rows: Sequence[Row]) -> PhotonTransfer:
     """
     signal, variance, error = (np.array(column) for column in zip(*rows, strict=True))
     kept = np.ones(len(signal), bool)
-    slope, intercept, covariance = 0.0, float(variance[0]), np.zeros((2, 2))
+    slope, intercept, doubt = 0.0, float(variance[0]), 0.0
     expected = variance
     for _ in range(4):
         if kept.sum() < 3 or np.ptp(signal[kept]) == 0:
             break
         # The expected variance gives the weights: bins that came out low would get too much.
         sigma = error * np.maximum(expected, 0.2 * variance) / variance
-        slope, intercept, covariance = _line(signal[kept], variance[kept], sigma[kept])
+        slope, intercept, doubt = _line(signal[kept], variance[kept], sigma[kept])
         expected = np.maximum(slope * signal + intercept, 0.2 * variance)
         excess = (variance - expected) / np.maximum(sigma, 1e-300)
         wanted = excess < 4
@@ -341,8 +343,8 @@ def fitted(rows: Sequence[Row]) -> PhotonTransfer:
     if (~kept[1:] & ~kept[:-1]).any():  # texture is found here and there; neighbours are a bend
         p = 0.0
     if degrees > 0:
-        covariance = covariance * max(chi2 / degrees, 1.0)
-    half = 1.96 * float(np.sqrt(covariance[0, 0]))
+        doubt *= max(chi2 / degrees, 1.0)
+    half = 1.96 * float(np.sqrt(doubt))
     weights = 1 / error**2
     line = np.maximum(slope * signal + intercept, 0.2 * variance)
     level = float((line if p > 0.01 else variance).mean())  # bins hold equally many blocks
@@ -363,12 +365,14 @@ def fitted(rows: Sequence[Row]) -> PhotonTransfer:
     )
 
 
-def _line(x: NDArray, y: NDArray, sigma: NDArray) -> tuple[float, float, NDArray]:
-    """Slope, intercept and their covariance, by weighted least squares."""
-    design = np.stack([x, np.ones_like(x)], 1) / sigma[:, None]
+def _line(x: NDArray, y: NDArray, sigma: NDArray) -> tuple[float, float, float]:
+    """Slope, intercept and the variance of the slope, by weighted least squares."""
+    # Offsets far beyond the range (300 K, 1e6 counts) would leave no digits for the slope.
+    centre = float(x.mean()) if abs(float(x.mean())) > FAR * float(np.ptp(x)) else 0.0
+    design = np.stack([x - centre, np.ones_like(x)], 1) / sigma[:, None]
     inverse = np.linalg.pinv(design.T @ design)
-    slope, intercept = inverse @ design.T @ (y / sigma)
-    return float(slope), float(intercept), inverse
+    slope, middle = inverse @ design.T @ (y / sigma)
+    return float(slope), float(middle) - float(slope) * centre, float(inverse[0, 0])
 
 
 def scaled(curve: PhotonTransfer, unit: float, share: float) -> PhotonTransfer:

@@ -190,5 +190,5 @@ def _faded(image: NDArray) -> NDArray[np.float64]:
     centred = image - image.mean()
     centred = centred - (centred * window).sum() / window.sum()
     # rounding alone is no detail
-    centred[np.abs(centred) < 1e-12 * max(1.0, float(np.abs(image).max()))] = 0
+    centred[np.abs(centred) < 1e-12 * float(np.abs(image).max())] = 0
     return np.asarray(centred * window)

@@ -148,6 +148,9 @@ def _ratio(v: float, m: float, dv: float, dm: float, reach: float) -> Interval:
     ``dv^2 (1 + rho)^2 + dm^2 rho^2``; rho belongs to the interval if
     ``(v - rho m)^2 <= reach^2`` times that: ``a rho^2 - 2 b rho + c <= 0``.
     """
+    # By a power of two, which is exact: squares of squares of 1e40 leave float64.
+    unit = math.ldexp(1.0, -math.frexp(v)[1])
+    v, m, dv, dm = (x * unit for x in (v, m, dv, dm))
     value = _decibel(v / m if m > 0 else math.inf)
     if m + reach * math.hypot(dm, dv) < 0 or not math.isfinite(dm):
         return Interval(value, -math.inf, math.inf)

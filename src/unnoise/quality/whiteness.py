@@ -187,7 +187,7 @@ def _correlation(
     excess: NDArray, clean: NDArray, v: NDArray, used: NDArray, length: int
 ) -> Interval:
     """Correlation of the excess energy with the rank of the structure."""
-    scale = max(1.0, float(np.abs(clean).max()))
+    scale = float(np.abs(clean).max())
     slope = ndimage.gaussian_gradient_magnitude(clean - clean.mean(), 1.5)
     slope[slope < 1e-12 * scale] = 0  # rounding of a flat image is no structure
     e = np.where(used, excess, 0.0)
