@@ -74,6 +74,30 @@ def test_a_chunk_in_a_shard_that_is_shorter_than_it_says(tmp_path: Path) -> None
         image.data[...]
 
 
+@pytest.mark.parametrize("region", [(), (0, slice(0, 8), slice(0, 8))])
+@pytest.mark.parametrize("packed", ["blosc of zstd", None])
+def test_an_empty_shard_is_not_one_that_is_missing(
+    tmp_path: Path, region: tuple[Any, ...], packed: str | None
+) -> None:
+    """It was read as zeros; one that is missing may be, and is told of."""
+    path = tmp_path / "a.zarr"
+    codec = packed and packing(3, packed)
+    array = zarr.create_array(
+        path, data=PIXELS, shards=(1, 64, 64), chunks=(1, 32, 32), compressors=codec
+    )
+    shard = path / "c" / "0" / "0" / "0"
+    assert array.shards == (1, 64, 64)
+    shard.write_bytes(b"")
+    image = formats.open(path, axes="ZYX")
+    with pytest.raises(InputError, match=r"the chunk c/0/0/0 cannot be decoded.*\(it is empty\)"):
+        image.data[region]
+    np.testing.assert_array_equal(image.data[1], PIXELS[1])
+    shard.unlink()
+    image = formats.open(path, axes="ZYX")
+    assert "1 of its chunks are missing" in image.metadata["note"]
+    assert (image.data[0] == 0).all()
+
+
 def crc32c(data: bytes) -> int:
     """CRC-32C, bit by bit."""
     found = 0xFFFFFFFF
