@@ -142,6 +142,70 @@ def test_extensions_are_series_and_those_with_errors_are_left_out(tmp_path: Path
     assert "ERR, DQ" in images[0].metadata["note"]
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "uint16", "int32", "uint32"])
+@pytest.mark.parametrize("name", ["a.fits", "a.fits.fz", "a.tif", "a.ome.tif"])
+def test_the_value_without_data_is_kept(tmp_path: Path, dtype: str, name: str) -> None:
+    array = pixels_of((40, 50), dtype)
+    image = Image(array, "YX", nodata=float(array[2, 3]))
+    result = copy(image, tmp_path / name)
+    assert result.nodata == image.nodata
+    np.testing.assert_array_equal(result.data[...], array)
+    again = copy(result, tmp_path / f"b{name[1:]}")
+    assert again.nodata == image.nodata
+    if "fits" in name:
+        assert copy(again, tmp_path / "c.tif").nodata == image.nodata
+        number = int(name.endswith(".fz"))
+        zero = {"int8": -128, "uint16": 2**15, "uint32": 2**31}.get(dtype, 0)
+        assert fits.getheader(tmp_path / name, number)["BLANK"] == int(array[2, 3]) - zero
+
+
+@pytest.mark.parametrize(
+    ("suffix", "dtype", "nodata", "lost"),
+    [
+        (".fits", "uint16", -9999.0, True),
+        (".fits.fz", "uint16", 70000.0, True),
+        (".fits", "int16", 0.5, True),
+        (".fits", "float32", -5.0, True),
+        (".fits", "uint16", 65535.0, False),
+        (".mrc", "int16", -5.0, True),
+        (".nii", "int16", -5.0, True),
+        (".png", "uint8", 0.0, True),
+        (".tif", "uint16", -9999.0, False),
+        (".tif", "uint16", None, False),
+        (".mrc", "int16", None, False),
+    ],
+)
+def test_a_value_without_data_that_a_file_lacks_is_told(
+    tmp_path: Path, suffix: str, dtype: str, nodata: float | None, lost: bool
+) -> None:
+    image = Image(pixels_of((40, 50), dtype), "YX", nodata=nodata)
+    with formats.create(tmp_path / f"a{suffix}", image) as out:
+        out.write({}, image.read())
+    assert ("nodata value" in out.lost) == lost
+    assert formats.open(tmp_path / f"a{suffix}").nodata == (None if lost else nodata)
+
+
+@pytest.mark.parametrize("name", ["CONTINUUM", "SAMPLE_A", "TIMELAPSE", "MASKED_SCI", "VARSTAR"])
+def test_names_that_only_begin_as_those_of_errors_are_pictures(tmp_path: Path, name: str) -> None:
+    array = pixels_of((8, 9), "int16")
+    parts = [(name, array), ("ERR_2", array), ("VAR_FLAT", array), ("dq", array)]
+    hdus = [fits.ImageHDU(part, name=text) for text, part in parts]
+    fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(tmp_path / "a.fits")
+    (image,) = formats.open_all([tmp_path / "a.fits"])
+    assert image.metadata["title"] == name
+    assert "are left out: ERR_2, VAR_FLAT, DQ" in image.metadata["note"]
+
+
+def test_extensions_with_errors_are_pictures_where_there_is_nothing_else(tmp_path: Path) -> None:
+    array = pixels_of((8, 9), "int16")
+    hdus = [fits.ImageHDU(array + i, name=name) for i, name in enumerate(("ERR", "DQ"))]
+    fits.HDUList([fits.PrimaryHDU(), *hdus]).writeto(tmp_path / "a.fits")
+    images = formats.open_all([tmp_path / "a.fits"])
+    assert [image.metadata["title"] for image in images] == ["ERR", "DQ"]
+    np.testing.assert_array_equal(images[1].data[...], array + 1)
+    assert "note" not in images[0].metadata
+
+
 def test_compressed_tiles_are_read_by_region(tmp_path: Path) -> None:
     array = pixels_of((40, 50), "uint16")
     cube = fits.CompImageHDU(array, compression_type="RICE_1", tile_shape=(10, 10), uint=True)

@@ -11,6 +11,7 @@ import tifffile
 
 from unnoise.errors import InputError
 from unnoise.images.formats import _ome_xml, _tiff_metadata, _tiff_storage
+from unnoise.images.formats._tiff_tags import NODATA
 from unnoise.images.formats.writer import Encoded, Layout, Mapped
 from unnoise.images.image import Image
 
@@ -19,7 +20,7 @@ OME_TYPES = (*IMAGEJ_TYPES, "int8", "int16", "int32", "uint32", "float64", "bool
 CLASSIC_LIMIT = 2**32 - 2**25  # offsets have 32 bits; 32 MB are left for tags
 LONG8 = (16, 17, 18)  # types of tags that only BigTIFF has
 SOFTWARE = 305
-CARRIED = ("colour profile", "orientation", "lookup table")
+CARRIED = ("colour profile", "orientation", "lookup table", "nodata value")
 """What TIFF holds of other formats."""
 compressions = tuple(_tiff_storage.COMPRESSIONS)
 """What `prepare` takes for `compress`."""
@@ -148,6 +149,9 @@ def _plan(path: Path, like: Image, dtype: np.dtype) -> Plan:
         "bigtiff": is_big,
     }
     tags = [tag for tag in meta.get("tags", ()) if is_big or tag[1] not in LONG8]
+    if like.nodata is not None and all(tag[0] != NODATA for tag in tags):
+        number = int(like.nodata) if float(like.nodata).is_integer() else like.nodata
+        tags.append((NODATA, 2, 0, str(number), True))
     if tags:
         keywords["extratags"] = [*keywords.get("extratags", ()), *tags]
         if any(tag[0] == SOFTWARE for tag in tags):

@@ -48,8 +48,11 @@ LETTERS = {
     "C": ("STOKES", "FREQ", "VELO", "VRAD", "VOPT", "WAVE", "AWAV", "ENER", "WAVN", "ZOPT"),
 }
 """Letter -> how CTYPE of such an axis begins."""
-AUXILIARY = ("ERR", "DQ", "VAR", "MASK", "BPM", "WHT", "CTX", "CON", "HDRLET", "SAMP", "TIME")
-"""Extensions with errors, flags and weights of the pictures beside them."""
+AUXILIARY = re.compile(
+    r"(ERR|ERRORS?|DQ|VAR|VARIANCE|VAR_(POISSON|RNOISE|FLAT)|MASK|BPM|WHT|CTX|CON|HDRLET|SAMP|TIME)"
+    r"[_-]?\d*"
+)
+"""Names of extensions with errors, flags and weights of the pictures beside them."""
 STRUCTURE: tuple[str, ...] = (
     "SIMPLE",
     "XTENSION",
@@ -71,15 +74,13 @@ BLOCK = 2880
 
 def _parse(path: Path, axes: str | None) -> list[Image]:
     """All pictures of a file; `axes` may be "?" for any."""
-    images, left = [], []
     with quiet(), _opened(path) as hdus:
-        for number, hdu in enumerate(hdus):
-            if hdu.is_image and len(hdu.shape) > 1:
-                name = str(hdu.header.get("EXTNAME", "")).strip()
-                if number and name.upper().startswith(AUXILIARY):
-                    left.append(name)
-                else:
-                    images.append(_image(path, number, hdu, axes))
+        found = [(i, hdu) for i, hdu in enumerate(hdus) if hdu.is_image and len(hdu.shape) > 1]
+        names = {i: str(hdu.header.get("EXTNAME", "")).strip() for i, hdu in found}
+        others = [i for i, _ in found if i and AUXILIARY.fullmatch(names[i].upper())]
+        others = others if len(others) < len(found) else []  # of which one is what is wanted
+        images = [_image(path, i, hdu, axes) for i, hdu in found if i not in others]
+        left = [names[i] for i in others]
         more = len(hdus) > 1
     if not images:
         raise InputError(f"{path} holds tables or spectra, but no picture")
@@ -144,7 +145,7 @@ def _image(path: Path, number: int, hdu: Any, axes: str | None) -> Image:
     metadata: dict[str, Any] = {
         "source": "fits",
         "header": header.copy(),
-        "holds": ["FITS header"],
+        "holds": ["FITS header"] + ["nodata value"] * (nodata is not None),
         "lost": [],
     } | ({"title": name} if name else {})
     return Image(
@@ -277,7 +278,9 @@ def prepare(path: Path, like: Image, dtype: np.dtype) -> Layout:
         return Encoded(
             like.shape,
             dtype,
-            lambda part, array: _compress(part, np.asarray(array).transpose(inverse), header),
+            lambda part, array: _compress(
+                part, np.asarray(array).transpose(inverse), header, _blank(like, dtype)
+            ),
         )
     start = header.tostring(endcard=True, padding=True).encode("ascii")
     place = _stored.Place(len(start), shape, stored.newbyteorder(">"))
@@ -285,7 +288,7 @@ def prepare(path: Path, like: Image, dtype: np.dtype) -> Layout:
     return _Offset(layout, stored) if dtype != stored else layout
 
 
-def _compress(part: Path, array: NDArray, header: Any) -> None:
+def _compress(part: Path, array: NDArray, header: Any, blank: int | None) -> None:
     """Write compressed tiles, without any loss for floats too."""
     fits = needs("astropy.io.fits", "formats")
     kind = "RICE_1" if array.dtype.kind in "ui" and array.dtype.itemsize < 8 else "GZIP_2"
@@ -293,6 +296,8 @@ def _compress(part: Path, array: NDArray, header: Any) -> None:
     hdu = fits.CompImageHDU(
         np.ascontiguousarray(array), cards, compression_type=kind, quantize_level=0, uint=True
     )
+    if blank is not None:
+        hdu.header["BLANK"] = blank
     fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(part, overwrite=True, output_verify="silentfix")
 
 
@@ -330,12 +335,11 @@ def _header(like: Image, letters: str, shape: tuple[int, ...], dtype: np.dtype) 
     header["SIMPLE"], header["BITPIX"], header["NAXIS"] = True, TYPES[stored.name], count
     for i, size in enumerate(reversed(shape)):
         header[f"NAXIS{i + 1}"] = size
-    zero = 0.0
     if dtype != stored:
-        zero = float(2 ** (8 * dtype.itemsize - 1)) * (1 if dtype.kind == "u" else -1)
-        header["BSCALE"], header["BZERO"] = 1, int(zero)
-    if like.nodata is not None and dtype.kind in "ui" and float(like.nodata).is_integer():
-        header["BLANK"] = int(like.nodata - zero)
+        header["BSCALE"], header["BZERO"] = 1, _zero(dtype)
+    blank = _blank(like, dtype)
+    if blank is not None:
+        header["BLANK"] = blank
     if like.metadata.get("source") == "fits":
         own = [c for c in like.metadata["header"].cards if _is_kept(c.keyword)]
         header.extend(own, strip=False, bottom=True)
@@ -345,6 +349,20 @@ def _header(like: Image, letters: str, shape: tuple[int, ...], dtype: np.dtype) 
         _describe(header, like, count - i, letter)
     header.add_history("denoised by unnoise")
     return header
+
+
+def _zero(dtype: np.dtype) -> int:
+    """What a stored 0 stands for."""
+    half = 2 ** (8 * dtype.itemsize - 1)
+    return (half if dtype.kind == "u" else -half) if dtype.name in OFFSETS else 0
+
+
+def _blank(like: Image, dtype: np.dtype) -> int | None:
+    """The stored number of pixels without data, or None where the type of the pixels has none."""
+    if like.nodata is None or dtype.kind not in "ui" or not float(like.nodata).is_integer():
+        return None
+    number, stored = int(like.nodata) - _zero(dtype), np.dtype(OFFSETS.get(dtype.name, dtype.name))
+    return number if np.iinfo(stored).min <= number <= np.iinfo(stored).max else None
 
 
 def _is_kept(keyword: str) -> bool:
@@ -368,4 +386,5 @@ def lost(path: Path, like: Image, dtype: np.dtype) -> list[str]:
     """What is known of an image and will not be in its file."""
     kept = {"pixel size", "acquisition date"}
     kept |= {"FITS header"} if like.metadata.get("source") == "fits" else set()
+    kept |= {"nodata value"} if _blank(like, dtype) is not None else set()
     return [*like.metadata.get("lost", ()), *(name for name in held(like) if name not in kept)]

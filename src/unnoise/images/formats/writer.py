@@ -156,9 +156,14 @@ class Writer:
 
 def held(image: Image) -> list[str]:
     """Names of all that is known of an image besides its pixels."""
-    own = {"pixel size": image.scale, "channel names": image.channel_names}
+    own = {
+        "pixel size": image.scale,
+        "channel names": image.channel_names,
+        "nodata value": image.nodata is not None,
+    }
     named = [name for name, known in own.items() if known]
-    return [*named, *image.acquisition.names, *image.metadata.get("holds", ())]
+    names = [*named, *image.acquisition.names, *image.metadata.get("holds", ())]
+    return list(dict.fromkeys(names))
 
 
 @dataclass(frozen=True)
