@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from math import log
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,9 @@ FAR, APART = 8.0, 0.1
 is brighter or darker than they are."""
 SMOOTH = 2.5
 """Steps between grey levels that padding differs from what lies beside it, at least."""
+THIN, ALIKE = 16, 0.1
+"""Strips along an edge of a plane of fewer lines are looked for line by line; the next line has at
+most this share of pixels of their value, as dark and saturated places do not end at a line."""
 CONVEX = 0.98
 """Share of rows and columns that padding cuts into one piece; saturated places cut many."""
 
@@ -59,9 +63,59 @@ def padding(plane: NDArray, excluded: NDArray[np.bool_]) -> list[tuple[float, ND
             found.append((float(value), region))
     for _, region in found:
         excluded = excluded | region
+    for value, region in _strips(plane, excluded):
+        if _is_padding(plane, region, excluded, value):
+            found.append((float(value), region))
+            excluded = excluded | region
     if excluded.all():  # constant regions beside each other: a picture without noise
         return []
     return [*found, *_strokes(plane, excluded)]
+
+
+def _strips(plane: NDArray, excluded: NDArray[np.bool_]) -> Iterator[tuple[Any, NDArray[np.bool_]]]:
+    """Thin strips of one value along the edges of a plane, as the correction of motion leaves."""
+    edges = []
+    for axis in (0, 1):
+        for order in (1, -1):
+            lines, gone = (np.moveaxis(a, axis, 0)[::order] for a in (plane, excluded))
+            value, depth = _depth(lines, gone)
+            if depth:
+                edges.append((axis, order, value, depth))
+    for value in {edge[2] for edge in edges}:
+        region = np.zeros(plane.shape, np.bool_)
+        own = [edge for edge in edges if edge[2] == value]
+        for axis, order, _, depth in own:
+            np.moveaxis(region, axis, 0)[::order][:depth] = True
+        kept = np.zeros(plane.shape, np.bool_)
+        for axis, order, _, depth in own:
+            lines, gone = (np.moveaxis(a, axis, 0)[::order] for a in (plane, excluded | region))
+            if _ends_here(lines, gone, value, depth):
+                np.moveaxis(kept, axis, 0)[::order][:depth] = True
+        kept &= ~excluded
+        if kept.any():
+            yield value, kept
+
+
+def _depth(lines: NDArray, gone: NDArray[np.bool_]) -> tuple[Any, int]:
+    """The value of the first lines, and how many hold no other; 0 where that is no thin strip."""
+    first = lines[0][~gone[0]]
+    if len(first) < 8 or (first != first[0]).any():
+        return None, 0
+    same = ((lines[:THIN] == first[0]) | gone[:THIN]).all(axis=1)
+    return first[0], 0 if same.all() else int(same.argmin())
+
+
+def _ends_here(lines: NDArray, gone: NDArray[np.bool_], value: Any, depth: int) -> bool:
+    """Whether a strip of so many lines ends at once, and is no chance of what lies beside it.
+
+    Where a share c of neighbours are equal, n independent pixels are by a chance below c^(n/2).
+    """
+    beside, known = lines[depth : depth + THIN], ~gone[depth : depth + THIN]
+    if known[0].sum() < 8 or float((beside[0][known[0]] == value).mean()) > ALIKE:
+        return False
+    pairs = known[:, 1:] & known[:, :-1]
+    equal = float((beside[:, 1:] == beside[:, :-1])[pairs].mean()) if pairs.any() else 1.0
+    return bool(depth * lines.shape[1] / 2 * log(max(equal, 1e-6)) < log(CHANCE))
 
 
 def _strokes(
