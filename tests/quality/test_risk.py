@@ -99,6 +99,21 @@ def test_risk_less_noise_is_the_true_error(gain: float, read: float) -> None:
     assert (np.sign(np.diff(risks)) == np.sign(np.diff(errors)))[clear].all()
 
 
+def test_an_offset_of_the_grey_levels_changes_no_risk() -> None:
+    """As of pixels of 32 bits: in single precision an offset of 1e9 would leave steps of 64."""
+    clean, noisy = simulated(0.0, 100.0, 0)
+    here, away = (
+        judged(
+            Filter(blur(1.0), ChannelStatistics(np.array([70.0 + offset]), np.array([30.0]))),
+            noisy.round().astype(np.float64) + offset,
+            clean + offset,
+        )
+        for offset in (0.0, 1e9)
+    )
+    assert away.risk == pytest.approx(here.risk, rel=1e-5)
+    assert away.covariance.sum() == pytest.approx(here.covariance.sum(), rel=1e-5)
+
+
 def test_the_noisy_image_itself_has_twice_the_noise_and_a_blind_result_none_more() -> None:
     clean, noisy = simulated(0.0, 100.0, 0)
     share = 100 / 30**2

@@ -76,8 +76,8 @@ class Piece:
 
     Attributes
     ----------
-    noisy : ndarray, float32, shape (c, y, x)
-        All channels, image units.
+    noisy : ndarray, float32 or float64, shape (c, y, x)
+        All channels, image units; `float64` where 32 bits would round off what differs.
     held_out : ndarray of bool, shape (c, y, x)
         Pixels that were never a training target.
     redrawn : ndarray, float64, shape (denoised channels, y, x)
@@ -90,7 +90,7 @@ class Piece:
         It among neighbouring frames, for nets that see them, and which it is.
     """
 
-    noisy: NDArray[np.float32]
+    noisy: NDArray
     held_out: NDArray[np.bool_]
     redrawn: NDArray[np.float64]
     noise: NDArray[np.float64]
@@ -162,7 +162,7 @@ def judging_pieces(
     for which in sorted({0, len(images) - 1}):
         image = images[which]
         part = image.middle(SIDE)
-        noisy = image.read(part)[0, 0, :, 0].astype(np.float32)
+        noisy = _narrow(image.read(part)[0, 0, :, 0])
         corner = tuple(middle(image.sizes[k], SIDE).start for k in "YX")
         key = seed, *plane_key(which, image.middle(), 2, None)
         keys = [(*key, c) for c in range(len(noisy))]
@@ -185,7 +185,8 @@ def _independent(
     around = ndimage.convolve(noisy.astype(np.float64), AROUND[None], mode="mirror")
     mean = np.zeros((len(channels), *noisy.shape[1:]))
     for at in phases(noisy.shape):
-        mean += _result(model, np.where(at, around, noisy), device, None, False) * at[channels]
+        hidden = np.where(at, around, noisy).astype(noisy.dtype)
+        mean += _result(model, hidden, device, None, False) * at[channels]
     some = np.logical_or.reduce(list(phases(noisy.shape[1:])))
     known = model.noise.models if model.noise else (None,) * len(mean)
     rows = zip(noisy[channels] - mean, mean, known, strict=True)
@@ -276,6 +277,7 @@ def estimate_risk(model: Model, pieces: Sequence[Piece], device: torch.device) -
         for other, factor in piece.moved(channels):
             # The first result knows nothing of this noise: taking it off only removes scatter. One
             # orientation is enough, as the covariance of a mean is the mean of the covariances.
+            other = other if piece.frames else other.astype(piece.noisy.dtype)
             change = _result(model, other, device, piece.frames, False) - clean
             product += (change * factor / std**2).sum(0)
             count += (factor != 0).sum(0)
@@ -290,12 +292,19 @@ def estimate_risk(model: Model, pieces: Sequence[Piece], device: torch.device) -
     )
 
 
+def _narrow(values: NDArray) -> NDArray:
+    """In 32 bits, unless an offset, as that of pixels of 32 bits, leaves too few for the rest."""
+    with np.errstate(over="ignore"):
+        single, double = values.astype(np.float32), values.astype(np.float64)
+    return double if np.abs(single - double).max() > 1e-5 * double.std() else single
+
+
 def _result(
     model: Model, noisy: NDArray, device: torch.device, frames: Frames | None, tta: bool | None
 ) -> NDArray[np.float64]:
     """The denoised channels of a piece."""
     if frames is not None:
         return among(frames, noisy, model, device, tta=tta)
-    image = Image.from_array(noisy.astype(np.float32), axes="CYX")
+    image = Image.from_array(noisy, axes="CYX")
     clean = predict_array(model, image, device=str(device), dtype=np.float64, tta=tta)
     return np.asarray(clean[list(model.channels)])
