@@ -113,6 +113,19 @@ def test_channels_stand_alone_and_alpha_is_left_out():
     assert report.channels[1].curve.level == pytest.approx(225, rel=0.1)
 
 
+def test_frames_are_repeats_only_if_those_of_all_channels_are():
+    rng = np.random.default_rng(0)
+    scene = 200 + ndimage.gaussian_filter(rng.normal(0, 300, (96, 96)), 4)
+    still = np.stack([scene] * 6) + rng.normal(0, 9, (6, 96, 96))
+    moving = np.stack([np.roll(scene, 17 * t, 0) for t in range(6)]) + rng.normal(0, 9, still.shape)
+    for pair in ((still, moving), (moving, still)):
+        report = unnoise.inspect(np.stack(pair, 1), axes="TCYX")
+        assert report.repeats.verdict == "different"
+        assert report.advice.pairs is None
+    both = unnoise.inspect(np.stack([still, still[::-1]], 1), axes="TCYX")
+    assert both.repeats.verdict == "repeats"
+
+
 def test_all_axes_at_once():
     report = unnoise.inspect(white((2, 3, 2, 4, 32, 32)), axes="STCZYX")
     assert len(report.channels) == 2

@@ -184,6 +184,16 @@ def test_copied_and_dropped_frames_are_passed_over() -> None:
     assert "12 % of the frames are blank" in result.line()
 
 
+def test_frames_between_blank_ones_are_not_called_copies() -> None:
+    frames = np.random.default_rng(0).normal(100, 5, (9, 64, 64))
+    frames[::2] = 0
+    result = repeats(frames)
+    assert (result.found, result.copies, result.distinct) == (True, 0, (1, 3, 5, 7))
+    assert "blank frame lies between any two others" in (result.line() or "")
+    assert "copies" not in (result.line() or "")
+    assert repeats(frames[1::2]).verdict == "repeats"
+
+
 @pytest.mark.parametrize("shape", [(1, 64, 64), (4, 8, 8), (64, 64), (3, 1, 1)])
 def test_too_little_to_compare(shape) -> None:
     result = repeats(np.zeros(shape))

@@ -35,7 +35,7 @@ class NoiseReport:
     channels : tuple of ChannelNoise
         One for every channel that varies.
     repeats : Repeats or None
-        Whether neighbouring frames along `repeats_axis` show the same scene.
+        Whether neighbouring frames along `repeats_axis` show the same scene, in all channels.
     repeats_axis : str or None
         ``T`` or ``S``.
     fixed_pattern : FixedPattern or None
@@ -189,10 +189,12 @@ def inspect(
     axis = next((k for k in "TS" if n[k] > 1), None)
     repeats = fixed = None
     if axis is not None:
-        neighbours = neighboring_planes(opened, channels[0].index, axis)
-        repeats = still_frames.repeats(neighbours)
+        frames = (neighboring_planes(opened, channel.index, axis) for channel in channels)
+        looks = [still_frames.repeats(each) for each in frames]
+        repeats = still_frames.worst(looks)
         if repeats.still:
-            distinct = neighbours[list(repeats.distinct)]  # copies would look like a pattern
+            neighbours = neighboring_planes(opened, channels[0].index, axis)
+            distinct = neighbours[list(looks[0].distinct)]  # copies would look like a pattern
             if repeats.verdict == "repeats":  # nor is noise that frames share one
                 fixed = detector.fixed_pattern(distinct)
             certain = fixed is not None and (fixed.found or len(distinct) < 4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
@@ -200,15 +201,22 @@ class Search:
         some, along Z, T or S; itself where there is none.
         """
         sizes = [self.image.sizes[k] for k in "STCZ"]
+        lines: dict[tuple[int, ...], list[int]] = {}  # of planes with some, by axis and others
         found = {}
         for key in self.empty:
             for axis in (3, 1, 0):
-                line = [(*key[:axis], i, *key[axis + 1 :]) for i in range(sizes[axis])]
-                full = [i for i, other in enumerate(line) if other not in self.empty]
-                if full:
-                    rim = min(full, key=lambda i: abs(i - key[axis]))
+                line = (axis, *key[:axis], *key[axis + 1 :])
+                if line not in lines:
+                    every = ((i, (*key[:axis], i, *key[axis + 1 :])) for i in range(sizes[axis]))
+                    lines[line] = [i for i, other in every if other not in self.empty]
+                if full := lines[line]:
+                    after = bisect_left(full, key[axis])
+                    near = full[max(after - 1, 0) : after + 1]
+                    rim = min(near, key=lambda i: abs(i - key[axis]))
                     back = 2 * rim - key[axis] + (1 if key[axis] > rim else -1)
-                    found[key] = line[back if back in full else rim]
+                    place = bisect_left(full, back)
+                    there = place < len(full) and full[place] == back
+                    found[key] = (*key[:axis], back if there else rim, *key[axis + 1 :])
                     break
         return found  # type: ignore[return-value]
 

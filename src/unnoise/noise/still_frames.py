@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import erfc, exp, hypot, log, sqrt
 from typing import Any
@@ -30,6 +31,8 @@ SHARED_OF_TWO = 0.35
 """The same where there are only two frames: fine structure of the scene looks like shared noise."""
 MANY = 1 / 3
 """Share of copies from which frames are no repeats."""
+WORST = ("different", "slowly changing", "too few", "duplicates", "dependent", "repeats")
+"""Verdicts, from those that allow the least on."""
 STEADY = 5
 """Differences from which their mean is known well enough to be taken out."""
 
@@ -95,11 +98,22 @@ class Repeats:
             "than one of them, and must not be used as repeats.",
             "partly duplicates": "The frames show one scene, but many are copies of others: they "
             "are no repeats.",
+            "blank between": "A blank frame lies between any two others, so no neighbours can be "
+            "compared or train each other; leave the blank ones out (such as with --time ::2).",
             "slowly changing": "Neighbouring frames are alike but the scene moves or changes: "
             "they are no repeats; Noise2Noise between them would blur what moves.",
-        }.get("partly duplicates" if self.still and self.verdict == "duplicates" else self.verdict)
+        }.get(self._kind)
         peculiar = [f"{text[0].upper()}{text[1:]}." for text in self.peculiarities]
         return " ".join([said, *peculiar] if said else peculiar) or None
+
+    @property
+    def _kind(self) -> str:
+        """The verdict, and what of it `line` tells apart."""
+        if self.verdict == "duplicates" and self.still:
+            return "partly duplicates"
+        if self.verdict == "duplicates" and len(self.distinct) > 1:
+            return "blank between"
+        return self.verdict
 
     @property
     def peculiarities(self) -> tuple[str, ...]:
@@ -194,6 +208,20 @@ def repeats(frames: ArrayLike) -> Repeats:
     if peculiar["copies"] >= MANY:
         verdict = "duplicates"
     return Repeats(True, verdict, share, drift, alike, averaged=averaged, step=step, **peculiar)
+
+
+def worst(found: Sequence[Repeats]) -> Repeats:
+    """Of several channels the one whose frames are the least of repeats.
+
+    Frames of which one channel moves are no repeats, whichever of them comes first.
+
+    Examples
+    --------
+    >>> still, moving = (Repeats(False, v, 0, 0, 1) for v in ("repeats", "different"))
+    >>> worst([still, moving]).verdict, worst([moving, still]).verdict
+    ('different', 'different')
+    """
+    return min(found, key=lambda each: WORST.index(each.verdict))
 
 
 def _motion(tests: list[Comparison]) -> tuple[float, float, bool]:
