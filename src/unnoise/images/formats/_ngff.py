@@ -6,13 +6,14 @@ same meaning. Everything here is plain JSON: nothing is read or written.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from unnoise.errors import AxesError
 from unnoise.images import axes as ax
-from unnoise.images.acquisition import Acquisition, color
+from unnoise.images.acquisition import Acquisition, color, positive
 from unnoise.images.arrays import NAMES
 from unnoise.images.image import Image
 from unnoise.images.units import spelled
@@ -123,7 +124,7 @@ def read(
     known = {
         k: size
         for k, size in zip(letters, scale, strict=True)
-        if k in "TZYX" and size > 0 and (units.get(k) or size != 1)
+        if k in "TZYX" and positive(size) and (units.get(k) or size != 1)
     }
     channels = list(omero.get("channels") or ())
     count = dict(zip(letters, shape, strict=True)).get("C", 1)
@@ -224,7 +225,7 @@ def placed(
             offset = [o * float(f) for o, f in zip(offset, factors, strict=True)]
         elif isinstance(shifts, Sequence) and len(shifts) == ndim:
             offset = [o + float(t) for o, t in zip(offset, shifts, strict=True)]
-    return tuple(scale), tuple(offset)
+    return tuple(scale), tuple(o if math.isfinite(o) else 0.0 for o in offset)
 
 
 def order(axes: str) -> str:

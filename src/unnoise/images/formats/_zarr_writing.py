@@ -161,7 +161,7 @@ class Layout:
         shape = tuple(like.sizes[k] for k in axes)
         chunks, shards = _blocks(like, axes, shape, storage, old)
         sizes = [like.scale.get(k, 0.0) for k in axes]
-        levels = _levels(axes, shape, storage, sizes) if version else []
+        levels = _levels(axes, shape, storage, sizes, dtype.itemsize) if version else []
         keywords = {
             **_codecs(storage, dtype, compress, old),
             "chunks": chunks,
@@ -288,6 +288,7 @@ def _levels(
     shape: tuple[int, ...],
     storage: Mapping[str, Any],
     sizes: list[float],
+    itemsize: int,
 ) -> list[tuple[int, ...]]:
     """Factors of the smaller copies: those of the input, or halves until a plane is small."""
     known = storage.get("levels")
@@ -297,9 +298,15 @@ def _levels(
     found, done = [], (1,) * len(axes)
     for level in known:
         by_axis = dict(zip(own, level, strict=True))
-        steps = [max(round(by_axis[k] / d), 1) for k, d in zip(axes, done, strict=True)]
-        if max(steps) == 1:  # versions before 0.4 do not tell
+        left = _zarr_pyramid.shrunk(shape, done)
+        steps = [by_axis[k] / d for k, d in zip(axes, done, strict=True)]
+        steps = [max(round(s), 1) if s < 2 * n else 1 for s, n in zip(steps, left, strict=True)]
+        if max(steps) == 1 or math.prod(steps) * itemsize > _zarr_pyramid.AT_ONCE:
+            # Versions before 0.4 do not tell, and others may tell anything.
             steps = [2 if k in "YX" else 1 for k in axes]
+        steps = [min(s, n) for s, n in zip(steps, left, strict=True)]
+        if max(steps) == 1:
+            break
         done = tuple(d * s for d, s in zip(done, steps, strict=True))
         found.append(done)
     return found

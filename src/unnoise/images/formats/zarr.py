@@ -11,7 +11,7 @@ import numpy as np
 
 from unnoise.errors import AxesError, InputError
 from unnoise.images import arrays
-from unnoise.images.acquisition import Acquisition
+from unnoise.images.acquisition import Acquisition, positive
 from unnoise.images.formats import _ngff, _zarr_pixels, _zarr_store, listing
 from unnoise.images.formats._zarr_writing import compressions, lost, prepare, storage_of
 from unnoise.images.formats.about import About
@@ -208,12 +208,15 @@ def _described(
 
 
 def _levels(entry: _zarr_store.Entry, shape: tuple[int, ...]) -> list[tuple[float, ...]]:
-    """By how much each of the smaller levels is smaller, by axis."""
+    """By how much each of the smaller levels is smaller, by axis; 1 where that is not told."""
     sizes = [
         _ngff.placed(entry.multiscale, level, len(shape))[0]
         for level in range(len(entry.multiscale["datasets"]))
     ]
-    return [tuple(b / a for a, b in zip(sizes[0], size, strict=True)) for size in sizes[1:]]
+    return [
+        tuple(positive(a and b / a) or 1.0 for a, b in zip(sizes[0], size, strict=True))
+        for size in sizes[1:]
+    ]
 
 
 def _plain(
@@ -231,7 +234,7 @@ def _plain(
     names = tuple(map(str, own.get("channel_names", ())))
     return replace(
         image,
-        scale={k: float(v) for k, v in own.get("scale", {}).items()},
+        scale={k: float(v) for k, v in own.get("scale", {}).items() if positive(v)},
         units=dict(own.get("units", {})),
         channel_names=names if len(names) == image.sizes["C"] else (),
         acquisition=Acquisition.of(own.get("acquisition", {})),
