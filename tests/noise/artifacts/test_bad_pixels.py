@@ -56,6 +56,16 @@ def test_stretched_to_eight_bits_has_spikes_at_0_and_255() -> None:
     assert result.clipped_bottom
 
 
+@pytest.mark.parametrize("step", [1, 16])
+@pytest.mark.parametrize("level", [2**54, 2**64 - 10_000, -(2**62)])
+def test_steps_of_levels_that_no_float_holds(step: int, level: int) -> None:
+    counts = np.random.default_rng(0).poisson(50, (64, 64)) * step
+    dtype = np.uint64 if level > 2**63 else np.int64
+    far = counts.astype(dtype) + dtype(level)
+    assert levels.quantisation(far) == levels.quantisation(counts)
+    assert levels.quantisation(far).step == step
+
+
 @pytest.mark.parametrize("step", [2, 16, 64])
 def test_step_of_a_camera_of_fewer_bits(step) -> None:
     raw = np.random.default_rng(0).poisson(300, (3, 64, 64))

@@ -158,7 +158,9 @@ def steps(values: NDArray, counts: NDArray) -> tuple[float, bool, float]:
     if len(values) < 3:
         return 0.0, True, 0.0
     if values.dtype.kind in "iub":
-        ordered = values.astype(np.int64)
+        # From the lowest on, modulo 2^64: levels beyond 2^53 are no float64, nor those beyond 2^63
+        # an int64, but what lies between them is.
+        ordered = (values.astype(np.int64) - values[:1].astype(np.int64)).view(np.uint64)
         divisor = int(np.gcd.reduce(np.diff(ordered)))
         if divisor > 1:
             return float(divisor), True, 1 - 1 / divisor
