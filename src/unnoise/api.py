@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from unnoise.config.config import Config
-from unnoise.errors import InputError, NotFiniteError, expect
+from unnoise.errors import InputError, NotFiniteError, expect, warn
 from unnoise.images import labels
 from unnoise.images.image import Image, as_image, masked_as
 from unnoise.models import folder as model_folder
@@ -234,7 +233,7 @@ def train(
     for image in opened:
         text = labels.warning(image)
         if text:
-            warnings.warn(f"{image.name}: {text}", stacklevel=2)
+            warn(f"{image.name}: {text}")
     partners = None if targets is None else _opened(targets, mask, axes, "targets")
     if isinstance(settings, Auto) and (not opened or partners is not None):
         plan(opened, settings.provisional, partners)  # says what is missing or superfluous
@@ -311,10 +310,9 @@ def denoise(
         tried.append(choice.config.method)
         choice = auto.after(choice, [opened])
         if choice is None:
-            warnings.warn(
+            warn(
                 f"{opened.name}: no method helped ({', '.join(tried)} took it farther from the "
-                f"clean image), so it comes back unchanged",
-                stacklevel=2,
+                f"clean image), so it comes back unchanged"
             )
             return masked_as(opened, np.array(opened.data[...]))
 

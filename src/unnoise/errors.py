@@ -1,10 +1,13 @@
-"""How a run ends badly, told apart by the exit code."""
+"""How a run ends badly, told apart by the exit code, and how a script is warned."""
 
 from __future__ import annotations
 
 import contextlib
 import re
+import sys
+import warnings
 from collections.abc import Callable, Iterator
+from types import FrameType
 
 UNPRINTABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
@@ -163,6 +166,22 @@ class ModelError(InputError):
 
 class NotFiniteError(ModelError):
     """A model makes NaN or infinities of finite pixels."""
+
+
+def warn(text: str) -> None:
+    """Warn a script at the line of its own that led here, through whatever lies between.
+
+    Python shows a text once for each line: at one of this package it would come once in all.
+    """
+    frame: FrameType | None = sys._getframe()
+    level = caller = 1
+    while frame is not None:
+        name = str(frame.f_globals.get("__name__")).partition(".")[0]
+        # A context manager that decorates a function is called in its place.
+        if name == __package__ or (name == "contextlib" and caller == level):
+            caller = level + 1
+        frame, level = frame.f_back, level + 1
+    warnings.warn(text if _in_shell else for_scripts(text), stacklevel=caller)
 
 
 def expect(name: str, value: object, kinds: type | tuple[type, ...], wanted: str) -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from unnoise.errors import warn
 from unnoise.images.atomic import replacing
 from unnoise.images.durable import sync_names
 
@@ -50,10 +50,9 @@ def replace_files(folder: Path, files: Mapping[str, bytes | None]) -> None:
     try:
         settle_files(folder)
     except OSError as error:  # they count already, and the next writer moves them
-        warnings.warn(
+        warn(
             f"{folder}: its new files could not be moved to their places ({error.strerror}); they "
-            f"are read where they are, so copy the folder with its hidden files",
-            stacklevel=2,
+            f"are read where they are, so copy the folder with its hidden files"
         )
 
 

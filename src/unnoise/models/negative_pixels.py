@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from unnoise.errors import warn
 from unnoise.images.image import Image
 from unnoise.images.levels import brightness
 from unnoise.models.mean_correction import MeanCorrection
@@ -43,11 +43,10 @@ def not_clipped(model: Model, image: Image) -> Model:
         replace(part, mean_correction=correction and correction.unclipped(_own(part, negative)))
         for part, correction in zip((model, *model.others), known, strict=True)
     ]
-    warnings.warn(
+    warn(
         f"{image.name} has pixels below 0, which the images that the model was trained on had not, "
         f"so results may be below 0 too; if something was subtracted from it, give it as it was "
-        f"taken, or train on images like it",
-        stacklevel=4,
+        f"taken, or train on images like it"
     )
     return replace(parts[0], others=tuple(parts[1:]))
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-import warnings
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from unnoise.errors import warn
 from unnoise.images import axes as ax
 from unnoise.images.image import Image, masked_as
 from unnoise.images.pixel_types import pixel_type
@@ -218,5 +218,5 @@ def _arrays(
             region = ax.index(image.axes, block.where)
             whole[region] = ax.from_canonical(values, image.axes)
     if rounding.is_large:
-        warnings.warn(rounding.line(out[0].dtype), stacklevel=4)
+        warn(rounding.line(out[0].dtype))
     return [masked_as(image, whole) for whole in out]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from unnoise import errors
 from unnoise.models.tiles import Tile, cut
 
 WORDS = ("out of memory", "can't allocate memory", "not enough memory")
@@ -62,8 +62,7 @@ def joint(parts: Sequence[NDArray | None], axis: int) -> NDArray | None:
 
 def warn() -> None:
     """Say that tiles became smaller."""
-    warnings.warn(
+    errors.warn(
         "there was not enough memory for a tile, so its halves are computed one by one: the result "
-        "is the same and takes longer; close other programs, or choose --device cpu",
-        stacklevel=2,
+        "is the same and takes longer; close other programs, or choose --device cpu"
     )

@@ -5,12 +5,12 @@ The loss is a mean over the whole batch, so its gradient is the sum of what the 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
 
+from unnoise.errors import warn
 from unnoise.models.short_of_memory import is_out_of_memory
 
 
@@ -53,7 +53,8 @@ class BatchParts:
         ...         raise torch.OutOfMemoryError("CUDA out of memory")
         ...     return batch[part].sum()
         >>> parts = BatchParts()
-        >>> with warnings.catch_warnings(action="ignore"):
+        >>> from unnoise.images.quiet import quiet
+        >>> with quiet():
         ...     parts.over(4, work), parts.count
         ([tensor(1.), tensor(5.)], 2)
         """
@@ -65,11 +66,10 @@ class BatchParts:
                 if self.count >= size or not is_out_of_memory(problem):
                     raise
             self.count *= 2  # out here, as the error keeps what was computed in memory
-            warnings.warn(
+            warn(
                 f"there was not enough memory for a batch of {size}, so it goes through the net in "
                 f"{len(self._slices(size))} parts: the result is the same but for the order of "
-                f"sums, and the training takes longer",
-                stacklevel=2,
+                f"sums, and the training takes longer"
             )
 
     def _slices(self, size: int) -> list[slice]:

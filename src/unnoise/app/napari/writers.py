@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
@@ -15,7 +14,7 @@ import numpy as np
 
 from unnoise.app.napari import layers
 from unnoise.app.sources import Sources
-from unnoise.errors import AxesError, InputError
+from unnoise.errors import AxesError, InputError, warn
 from unnoise.images import axes as ax
 from unnoise.images import formats
 from unnoise.images.formats.saving import not_carried
@@ -123,7 +122,7 @@ def _written(path: str | os.PathLike[str], image: Image, shown: Sequence[Any]) -
         for where in _pieces(image):
             out.write(where, image.original(where))
     if out.lost:
-        warnings.warn(not_carried(out, image), stacklevel=2)
+        warn(not_carried(out, image))
     return [str(place)]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from unnoise.errors import InputError, expect
+from unnoise.errors import InputError, expect, warn
 from unnoise.images import axes as ax
 from unnoise.images.atomic import target
 from unnoise.images.formats import uploading, urls
@@ -146,7 +145,7 @@ def save(
     with create(path, image, dtype=array.dtype, overwrite=overwrite) as out:
         out.write({}, ax.to_canonical(array, image.axes))
     if out.lost:
-        warnings.warn(not_carried(out, image), stacklevel=2)
+        warn(not_carried(out, image))
 
 
 def not_carried(out: Writer, like: Image) -> str:
