@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -73,6 +76,69 @@ def test_jpeg_is_decoded_to_rgb(tmp_path: Path) -> None:
     image = formats.open(tmp_path / "a.tif")
     assert image.is_rgb
     np.testing.assert_allclose(image.data[...], pixels, atol=6)
+
+
+def j2k(pixels: np.ndarray, *, mct: bool = False) -> bytes:
+    return imagecodecs.jpeg2k_encode(pixels, level=0, codecformat="j2k", mct=mct)
+
+
+RED = np.full((64, 64, 3), (200, 30, 60), np.uint8)
+IN_YCBCR = np.full((64, 64, 3), (84, 114, 211), np.uint8)
+"""The same colour by JFIF: 0.299 R + 0.587 G + 0.114 B, and so on."""
+
+
+@pytest.mark.parametrize(
+    ("compression", "photometric", "encode"),
+    [
+        (33003, "rgb", j2k),  # Aperio: YCbCr, whatever the tag says
+        (33003, "ycbcr", j2k),
+        (33004, "ycbcr", j2k),
+        (34712, "ycbcr", j2k),
+        (50001, "ycbcr", partial(imagecodecs.webp_encode, lossless=True)),
+        (34933, "ycbcr", imagecodecs.png_encode),
+        (22610, "ycbcr", imagecodecs.jpegxr_encode),
+        (50002, "ycbcr", partial(imagecodecs.jpegxl_encode, lossless=True)),
+        (33005, "rgb", None),  # Aperio: RGB, whatever the tag says
+        (33005, "ycbcr", None),
+        (33004, "rgb", None),
+        (34712, "rgb", None),
+    ],
+)
+def test_pictures_within_tiff_are_rgb_or_refused(
+    tmp_path: Path, compression: int, photometric: str, encode: Callable[[np.ndarray], bytes] | None
+) -> None:
+    encoded = encode(IN_YCBCR) if encode else j2k(RED, mct=True)
+    tifffile.imwrite(
+        tmp_path / "a.tif", iter([encoded]), shape=RED.shape, dtype=np.uint8, tile=(64, 64),
+        photometric=photometric, compression=compression, metadata=None,
+    )  # fmt: skip
+    if encode:
+        with pytest.raises(InputError, match="has YCbCr colours; convert it to RGB first"):
+            formats.open(tmp_path / "a.tif")
+    else:
+        image = formats.open(tmp_path / "a.tif")
+        assert image.is_rgb
+        np.testing.assert_array_equal(image.data[...], RED)
+
+
+def test_planes_of_jpeg_that_stay_ycbcr_are_refused(tmp_path: Path) -> None:
+    tifffile.imwrite(
+        tmp_path / "a.tif", np.moveaxis(RED, -1, 0), photometric="rgb", planarconfig="separate",
+        compression="jpeg", metadata=None,
+    )  # fmt: skip
+    data = bytearray((tmp_path / "a.tif").read_bytes())
+    with tifffile.TiffFile(tmp_path / "a.tif") as tif:
+        place = tif.pages.first.tags[262].valueoffset
+    data[place] = tifffile.PHOTOMETRIC.YCBCR
+    (tmp_path / "a.tif").write_bytes(data)
+    with pytest.raises(InputError, match="has YCbCr colours"):
+        formats.open(tmp_path / "a.tif")
+
+
+def test_the_mosaic_of_a_sensor_is_refused(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", NOISE[0], photometric="cfa", metadata=None)
+    with pytest.raises(InputError, match=r"a\.tif holds the mosaic of a sensor.*convert it to RGB"):
+        formats.open(tmp_path / "a.tif")
 
 
 def test_palettes_that_differ_by_page(tmp_path: Path) -> None:

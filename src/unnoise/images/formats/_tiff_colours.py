@@ -13,13 +13,17 @@ from numpy.typing import NDArray
 from unnoise.errors import InputError
 from unnoise.images import axes as ax
 from unnoise.images.formats import _palette
-from unnoise.images.formats._tiff_regions import PICTURES, Regions
+from unnoise.images.formats._tiff_regions import Regions
 
 RGB = (2, 6)
-"""PhotometricInterpretation RGB and YCBCR; tifffile decodes the latter to RGB, if it is JPEG."""
+"""PhotometricInterpretation RGB and YCBCR, which is refused unless it is decoded to RGB."""
 KEPT = (0, 5)
 """MINISWHITE and SEPARATED (CMYK) are written back as such."""
-INDEXED, YCBCR, LERC = 3, 6, 34887
+INDEXED, YCBCR, CFA = 3, 6, 32803
+JPEG = (6, 7, 33007, 34892)
+"""Compressions whose YCbCr tifffile decodes to RGB."""
+APERIO_YCBCR, APERIO_RGB = 33003, 33005
+"""JPEG 2000 of Aperio, which is what its number says, whatever PhotometricInterpretation does."""
 LAB = {8: "CIELAB", 9: "ICC Lab", 10: "ITU Lab"}
 SIDE = 4096
 """Of larger pictures the middle shows what a palette is for."""
@@ -77,8 +81,16 @@ def _bytes(table: NDArray | None) -> bytes:
 
 def refusal(path: Path, page: Any) -> str:
     """Why the colours of an image cannot be denoised as they are, or nothing."""
-    kind = LAB.get(int(page.photometric), "")
-    if int(page.photometric) == YCBCR and int(page.compression) not in PICTURES - {LERC}:
+    kind, compression = LAB.get(int(page.photometric), ""), int(page.compression)
+    if int(page.photometric) == CFA:
+        return (
+            f"{path} holds the mosaic of a sensor, whose pixels are of different colours; open the "
+            f"raw photograph itself (such as .dng), or convert it to RGB first"
+        )
+    is_decoded = compression in JPEG and int(page.planarconfig) == 1 and not page.extrasamples
+    if int(page.photometric) == YCBCR and not is_decoded and compression != APERIO_RGB:
+        kind = "YCbCr"
+    if compression == APERIO_YCBCR:
         kind = "YCbCr"
     if not kind or int(page.samplesperpixel) < 3:
         return ""
