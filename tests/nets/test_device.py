@@ -16,6 +16,7 @@ from unnoise.errors import InputError
 from unnoise.nets.device import (
     autocast,
     free_memory,
+    full_precision,
     has_bfloat16,
     select_device,
     to_device,
@@ -139,3 +140,16 @@ return_memory()
 print(resident() - before < 5)
 """
     assert_in_a_process(code)
+
+
+def test_products_of_matrices_have_all_their_bits_whatever_is_allowed() -> None:
+    x = torch.randn(300, 300, generator=torch.Generator().manual_seed(0))
+    exact = x.double() @ x.double()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with full_precision():
+            assert torch.get_float32_matmul_precision() == "highest"
+            torch.testing.assert_close(x @ x, exact.float(), atol=1e-4, rtol=1e-5)
+        assert torch.get_float32_matmul_precision() == "medium"
+    finally:
+        torch.set_float32_matmul_precision("highest")

@@ -47,7 +47,20 @@ def half() -> Iterator[None]:
         assert torch.is_autocast_enabled("cpu")
 
 
+@contextlib.contextmanager
+def by_operator() -> Iterator[None]:
+    """The newer switches: once they are used, asking for the older ones is an error."""
+    conv, product = torch.backends.cudnn.conv, torch.backends.mkldnn.matmul
+    conv.fp32_precision, product.fp32_precision = "ieee", "bf16"
+    try:
+        yield
+        assert (conv.fp32_precision, product.fp32_precision) == ("ieee", "bf16")
+    finally:
+        conv.fp32_precision, product.fp32_precision = "tf32", "none"
+
+
 STATES = [torch.no_grad, torch.inference_mode, no_gradients, double, elsewhere, half]
+STATES += [by_operator] * hasattr(torch.backends.cudnn, "conv")
 
 
 @pytest.fixture(scope="module")

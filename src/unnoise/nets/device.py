@@ -6,7 +6,9 @@ import contextlib
 import ctypes
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import torch
@@ -72,29 +74,60 @@ def autocast(device: torch.device, dtype: torch.dtype) -> contextlib.AbstractCon
     return torch.autocast(device.type, dtype=dtype)
 
 
-_switch, _running, _before = threading.Lock(), 0, True
-"""How many blocks of `full_precision` run now, and what cuDNN was allowed before the first."""
+OPERATORS = ("cudnn.conv", "cudnn.rnn", "cuda.matmul", "mkldnn.conv", "mkldnn.matmul")
+"""What may compute in fewer bits, on cards or CPUs, where the program around has allowed it."""
+_switch, _running = threading.Lock(), 0
+_undo: list[Callable[[], object]] = []
+"""How many blocks of `full_precision` run now, and what puts back what was before the first."""
 
 
 @contextlib.contextmanager
 def full_precision() -> Iterator[None]:
-    """Convolutions of CUDA cards in 32 bits while this lasts, in however many threads at once.
+    """Convolutions and products of matrices in 32 bits while this lasts, in any number of threads.
 
-    The switch belongs to the process: the first block sets it, and the last one puts it back.
+    The switches belong to the process: the first block sets them, the last one puts them back.
     """
-    global _running, _before
+    global _running
     with _switch:
         if not _running:
-            _before = torch.backends.cudnn.allow_tf32
-            torch.backends.cudnn.allow_tf32 = False
+            _undo[:] = _exact()
         _running += 1
     try:
         yield
     finally:
         with _switch:
             _running -= 1
-            if not _running:
-                torch.backends.cudnn.allow_tf32 = _before
+            while not _running and _undo:
+                _undo.pop()()
+
+
+def _exact() -> list[Callable[[], object]]:
+    """Ask for 32 bits, and give what puts back what was, the last one first.
+
+    By the older switches where PyTorch tells them: it refuses to where precisions were set by
+    operator. So those are set by operator that still have fewer bits then.
+    """
+    undo: list[Callable[[], object]] = []
+    cudnn = torch.backends.cudnn
+    with contextlib.suppress(RuntimeError):
+        if cudnn.allow_tf32:
+            cudnn.allow_tf32 = False
+            undo.append(partial(setattr, cudnn, "allow_tf32", True))
+    with contextlib.suppress(RuntimeError):
+        allowed = torch.get_float32_matmul_precision()
+        if allowed != "highest":
+            torch.set_float32_matmul_precision("highest")
+            undo.append(partial(torch.set_float32_matmul_precision, allowed))
+    for name in OPERATORS:
+        try:
+            operator = attrgetter(name)(torch.backends)
+            precision = operator.fp32_precision
+        except AttributeError:  # an older PyTorch
+            continue
+        if precision not in ("none", "ieee"):
+            operator.fp32_precision = "ieee"
+            undo.append(partial(setattr, operator, "fp32_precision", precision))
+    return undo
 
 
 def training_dtype(device: torch.device, precision: str = "auto", ndim: int = 2) -> torch.dtype:
