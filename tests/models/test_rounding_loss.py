@@ -54,3 +54,14 @@ def test_much_is_lost_where_neither_contrast_nor_noise_is_large(
     masked = RoundingLoss()
     masked.see(outlier, clean, np.rint(clean), outlier == 1e20)
     assert masked.is_large == is_large
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_dim_channel_is_named_beside_a_bright_one(order: int) -> None:
+    dim = photons((48, 48), between(0.0, 0.4, (48, 48)))
+    bright = photons((48, 48), between(200, 1200, (48, 48)))
+    noisy = np.stack([dim, bright][::order])
+    model = unnoise.train(noisy, axes="CYX", method="gaussian")
+    with pytest.warns(UserWarning, match="channel [12] of the result is rounded to uint16") as told:
+        model.predict(noisy, axes="CYX")
+    assert [str(line.message)[8] for line in told] == ["1" if order == 1 else "2"]

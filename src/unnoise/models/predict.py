@@ -205,7 +205,7 @@ def _arrays(
 ) -> list[NDArray]:
     """The clean image and, with a second type, its standard deviation; None keeps the type."""
     out = [np.empty(image.shape, pixel_type(image.dtype if t is None else t)) for t in dtypes]
-    rounding = RoundingLoss()
+    rounding = {c: RoundingLoss() for c in model.channels}  # a bright one hides what others lose
     for block in predict(model, image, device=device, tta=tta, backend=backend):
         pixels = [image.finished(block.values, block.where, out[0].dtype, block.copied)]
         if len(out) > 1:
@@ -213,10 +213,15 @@ def _arrays(
             pixels.append(image.spread(block.std, block.where))
         if out[0].dtype.kind in "ui":
             noisy, excluded = image.read(block.where), image.excluded(block.where)
-            rounding.see(noisy, block.values, pixels[0], excluded)
+            for c, loss in rounding.items():
+                marks = None if excluded is None else excluded[:, :, c]
+                loss.see(noisy[:, :, c], block.values[:, :, c], pixels[0][:, :, c], marks)
         for whole, values in zip(out, pixels, strict=True):
             region = ax.index(image.axes, block.where)
             whole[region] = ax.from_canonical(values, image.axes)
-    if rounding.is_large:
-        warn(rounding.line(out[0].dtype))
+    large = [c for c, loss in rounding.items() if loss.is_large]
+    if large:
+        worst = max(large, key=lambda c: rounding[c].share)
+        what = "the result" if len(rounding) == 1 else f"channel {worst + 1} of the result"
+        warn(rounding[worst].line(out[0].dtype, what))
     return [masked_as(image, whole) for whole in out]

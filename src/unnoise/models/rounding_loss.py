@@ -13,7 +13,7 @@ OF_NOISE = 0.03
 
 
 class RoundingLoss:
-    """Squares of what rounding changes, beside those of the contrast and of the noise.
+    """Of a channel, squares of what rounding changes, beside those of its contrast and noise.
 
     Examples
     --------
@@ -60,11 +60,11 @@ class RoundingLoss:
         """Whether rounding takes away much of what denoising gained."""
         return self.share > OF_CONTRAST and self._rounding > OF_NOISE * self._noise
 
-    def line(self, dtype: np.dtype) -> str:
+    def line(self, dtype: np.dtype, what: str = "the result") -> str:
         """A sentence for people."""
         mean = self._sum / max(self._count, 1)
         return (
-            f"the result is rounded to {dtype}, and at a mean of {mean:.2g} that loses much "
+            f"{what} is rounded to {dtype}, and at a mean of {mean:.2g} that loses much "
             f"({min(self.share, 1.0):.0%} of the contrast); give the image as float32, or predict "
             f"with dtype=float32, which keeps fractions"
         )
