@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from synthetic import photon_ground, photons, smooth
+from tiny import CPU
 from unnoise.config.config import Config
 from unnoise.errors import ModelError
 from unnoise.images import axes as ax
 from unnoise.images.image import Image
 from unnoise.images.pixel_mask import PixelMask
 from unnoise.models import folder
+from unnoise.models.frame_tiles import Job, Ready
 from unnoise.models.joined_frames import AS_IS, Surroundings
 from unnoise.models.model import Model
 from unnoise.models.predict import predict, predict_array
@@ -190,3 +193,28 @@ def test_what_cannot_be_is_refused(alone: Model, tmp_path: Path) -> None:
         folder.PARTS["joined"]({"axis": "T", "reach": 1, "skewness": 3.0})
     with pytest.raises(ValueError, match="axis"):
         folder.PARTS["joined"]({"axis": "S", "reach": 1})
+
+
+def test_halves_of_a_tile_join_the_frames_of_the_whole(
+    alone: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They asked anew for these frames, while the thread that reads ahead asks for those of others,
+    so that the frames of a neighbour could be joined."""
+    model = replace(alone, joined=JoinedFrames("T", 1))
+    image = Image.from_array(movie(4, 48), "TYX")
+    expected = result(model, image)
+    (piece,) = Job.of(model, image, CPU, "torch").tiles((48, 48))
+    room = 0.99 * Job.of(model, image, CPU, "torch").memory(piece)
+    asked, true = [], Ready._near
+
+    def near(ready: Ready, at: dict[str, int]) -> object:
+        asked.append(threading.current_thread() is main)
+        return true(ready, at)
+
+    main = threading.current_thread()
+    monkeypatch.setattr(Ready, "_near", near)
+    monkeypatch.setattr("unnoise.models.frame_tiles.free_memory", lambda _: room)
+    with pytest.warns(UserWarning, match="not enough memory for a tile"):
+        np.testing.assert_array_equal(result(model, image, tile=(48, 48)), expected)
+    assert len(asked) == 4
+    assert not any(asked)

@@ -66,12 +66,13 @@ class Block:
 
 class Seen(NamedTuple):
     """What the nets see of a tile: itself, by member the tile in the frames beside it, and with
-    those that are joined.
+    those that are joined, which are named for parts of the tile.
     """
 
     noisy: NDArray
     beside: list[list[NDArray]]
     window: Window | None
+    joined: list[tuple[int, Light]] | None
 
 
 class Ready:
@@ -158,7 +159,8 @@ class Ready:
             return Block(where, _canonical(results[0], piece), 0, 0, std, error)
         release_memory()  # which the error's own frames held until here
         warn()
-        near = self._near(at)
+        # Not `_near`: whoever reads ahead is at another frame there.
+        near = seen.joined
         made = [self._block(job, at, h, job.seen(self.image, at, h, near)) for h in halves]
         where = {**made[0].where, **dict(zip("ZYX"[-job.ndim :], piece.write, strict=True))}
         axis = longest(piece) - job.ndim
@@ -299,7 +301,7 @@ class Job:
         for neighbours in self.beside:
             places = neighbours.frames(at) if neighbours else []
             beside.append(read_beside(image, places, piece, self.ndim))
-        return Seen(noisy, beside, window)
+        return Seen(noisy, beside, window, frames)
 
     def result(
         self, image: Image, at: Mapping[str, int], piece: Tile, tta: bool | None, seen: Seen
