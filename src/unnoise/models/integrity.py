@@ -12,8 +12,12 @@ from torch import Tensor
 from unnoise.images.normalization import ChannelStatistics
 from unnoise.models.build import empty_net
 from unnoise.models.model import Model
+from unnoise.models.record import WIDEST_BLUR
 
 LARGEST_PATCH = 2**16
+LIMITS = {"blur_share": (0, 1), "blur_width": (0.1, WIDEST_BLUR), "rho": (-1, 1)}
+"""Between what the values of a transform for the shipped net lie."""
+MOST_PASSES = 4
 
 
 def fault(model: Model) -> str:
@@ -66,6 +70,8 @@ def _fault(model: Model, *, grouped: bool) -> str:
     ]
     if any(count != len(channels) for count in counts):
         return "noise and record must be of as many channels as there are to denoise"
+    if model.passes is not None and not 1 <= model.passes.count <= MOST_PASSES:
+        return f"passes must be 1 to {MOST_PASSES}"
     if model.joined is not None and not model.config.is_shipped:
         return "only models of the shipped net join neighbouring frames"
     return _fault_of_weights(model, model.weights)
@@ -100,6 +106,9 @@ def _fault_of_weights(model: Model, weights: Mapping[str, Tensor]) -> str:
             return f"variances must not be below 0 ({name})"
         if name == "bins" and int(weight) not in (1, 2, 4):
             return "bins must be 1, 2 or 4"
+        low, high = LIMITS.get(name, (-np.inf, np.inf))
+        if not bool(((weight >= low) & (weight <= high)).all()):
+            return f"{name} must be from {low:g} to {high:g}"
         if name == "knots" and not bool((torch.diff(weight) > 0).all()):
             return "the knots of the transform must rise"
         if model.config.is_classical and float(weight.min()) <= 0:

@@ -63,6 +63,7 @@ class MeanCorrection:
             for x, y in zip(at, add, strict=True)
         )
         less = tuple(None if v is None else float(v) for v in values.get("less", ()))
+        whole = whole and all(v is None or 0 <= v < np.inf for v in less)
         if not whole or len(less) not in (0, len(at)):
             raise ValueError("the corrections of the mean do not fit each other")
         averaged = values.get("averaged")
