@@ -55,7 +55,7 @@ def test_settings_that_no_training_makes(edited: Path, values: dict[str, Any]) -
     [
         *(("blur_width", width) for width in (0.0, -1.0, 2000.0, 1e12)),
         *(("blur_share", share) for share in (-0.1, 50.0)),
-        *(("rho", rho) for rho in (-1.5, 100.0)),
+        *(("rho", rho) for rho in (-2.5, 100.0)),
     ],
 )
 def test_weights_that_no_training_makes(edited: Path, name: str, value: float) -> None:

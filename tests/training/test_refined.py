@@ -143,3 +143,18 @@ def test_a_budget_in_minutes_is_kept() -> None:
     # Seconds of the clock: the trainings count their own steps, and most of the rest is asking.
     assert 1 < run.step < 130
     assert {line["stage"] for line in run.history} == set(STAGES)
+
+
+def test_the_second_training_leaves_out_excluded_pixels_too() -> None:
+    x = noisy()
+    marks = np.zeros(x.shape, np.bool_)
+    marks[:, :20] = True
+    image = unnoise.with_mask(x, ~marks)
+    run = start([image], plan([image], tiny("refined", steps=4, patch=16)), CPU)
+    assert isinstance(run, RefinedRun)
+    for progress in run:
+        if progress.step == 2:
+            break
+    (learned,) = run._learned()
+    np.testing.assert_array_equal(learned.excluded()[0, 0, 0, 0], marks)
+    assert np.isfinite(learned.read()).all()

@@ -15,7 +15,7 @@ from unnoise.models.model import Model
 from unnoise.models.record import WIDEST_BLUR
 
 LARGEST_PATCH = 2**16
-LIMITS = {"blur_share": (0, 1), "blur_width": (0.1, WIDEST_BLUR), "rho": (-1, 1)}
+LIMITS = {"blur_share": (0, 1), "blur_width": (0.1, WIDEST_BLUR), "rho": (-2, 2)}
 """Between what the values of a transform for the shipped net lie."""
 MOST_PASSES = 4
 

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from unnoise.errors import InputError
 from unnoise.images.axes import middle
 from unnoise.images.image import Image
+from unnoise.images.pixel_mask import PixelMask
 from unnoise.models.build import new_weights
 from unnoise.models.model import Model
 from unnoise.models.predict import predict_array
@@ -153,7 +154,7 @@ class RefinedRun(Run):
         found = []
         for noisy, marks in _middles(self._images):
             hidden = noisy if marks is None else np.ma.array(noisy, mask=marks)
-            clean = predict_array(
+            result = predict_array(
                 self._done[-1],
                 hidden,
                 axes="CYX",
@@ -161,9 +162,14 @@ class RefinedRun(Run):
                 dtype=np.float32,
                 tta=True,
             )
+            clean = np.ma.getdata(result)  # writing to a masked array would change `marks`
             for c in self._planned.channels:
                 clean[c] = sharpened(clean[c], noisy[c])
-            found.append(Image.from_array(clean, axes="CYX"))
+            learned = Image.from_array(clean, axes="CYX")
+            if marks is not None:  # what was filled there is no picture to learn from
+                block, excluded = (x[None, None, :, None] for x in (clean, marks))
+                learned = replace(learned, mask=PixelMask.of_planes(block, excluded, None))
+            found.append(learned)
         return found
 
     def _simulated(self) -> Simulated:
