@@ -114,6 +114,23 @@ def test_a_result_is_stored_as_its_input(
     yaozarrs.validate_zarr_store(str(tmp_path / "b.zarr"))
 
 
+@pytest.mark.parametrize("shards", [None, (1, 2, 16, 16)])
+def test_an_order_of_axes_is_kept_with_the_axes(
+    tmp_path: Path, shards: tuple[int, ...] | None
+) -> None:
+    """Of one channel all was computed before it could not be written."""
+    order = zarr.codecs.TransposeCodec(order=(3, 1, 0, 2))
+    path = ngff(
+        tmp_path / "a.zarr", pixels_of((2, 3, 16, 20)), "CZYX", filters=[order], shards=shards
+    )
+    whole = formats.open(path)
+    one = replace(whole, data=whole.data[1], axes="ZYX")
+    for name, image, kept in (("b", whole, (order,)), ("c", one, ())):
+        result = copy(image, tmp_path / f"{name}.zarr")
+        np.testing.assert_array_equal(result.data[...], image.data[...])
+        assert zarr.open_group(tmp_path / f"{name}.zarr")["0"].filters == kept
+
+
 def test_what_loses_something_is_not_repeated(tmp_path: Path) -> None:
     zarr.create_array(
         tmp_path / "a.zarr",

@@ -163,7 +163,7 @@ class Layout:
         sizes = [like.scale.get(k, 0.0) for k in axes]
         levels = _levels(axes, shape, storage, sizes, dtype.itemsize) if version else []
         keywords = {
-            **_codecs(storage, dtype, compress, old),
+            **_codecs(storage, axes, dtype, compress, old),
             "chunks": chunks,
             "shards": shards,
             "chunk_key_encoding": {
@@ -313,13 +313,15 @@ def _levels(
 
 
 def _codecs(
-    storage: Mapping[str, Any], dtype: np.dtype, compress: str | None, old: bool
+    storage: Mapping[str, Any], axes: str, dtype: np.dtype, compress: str | None, old: bool
 ) -> dict[str, Any]:
     """Keywords for the compression: that of the input if there is one, or `DEFAULT`."""
     is_same = storage.get("format") == (2 if old else 3) and "compressors" in storage
     if compress is None and is_same:
         same_type = storage["dtype"] == dtype.str
         filters = storage["filters"] if same_type else []
+        if storage["axes"] != axes:  # an order of axes is that of these alone
+            filters = [codec for codec in filters if codec.get("name") != "transpose"]
         codecs = [dict(codec) for codec in storage["compressors"]]
         for codec in codecs:
             if "typesize" in codec.get("configuration", {}):
