@@ -72,3 +72,18 @@ def test_the_prediction_is_the_best_linear_one() -> None:
         expected = 1 + (1 / (seen + 1 / 4) if seen else 4.0)
         errors = squared_errors(movie, reach)
         assert errors.mean() == pytest.approx(expected, rel=0.05)
+
+
+def test_what_frames_nearby_show_of_a_hole_is_no_second_look_at_their_noise() -> None:
+    """Holes of every second frame, whose neighbours measured what they miss."""
+    rng = np.random.default_rng(0)
+    scene = smooth((128, 128), 4, mean=200, sd=20, seed=1)
+    for moves in (0, 9):
+        scenes = np.stack([np.roll(scene, moves * t, 1) for t in range(12)])
+        movie = scenes + rng.normal(0, 9, scenes.shape)
+        whole = inspect(Image.from_array(movie, "TYX"))
+        movie[1::2, :, :60] = np.nan
+        holed = inspect(Image.from_array(movie, "TYX"))
+        assert holed.correlation_axes == whole.correlation_axes == ()
+        gains = [r.advice.context.gain if r.advice.context else 0.0 for r in (whole, holed)]
+        assert gains[1] < gains[0] + 1

@@ -5,7 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from unnoise.noise.planes import block_means, blocks, calmest, centred, middle
+from unnoise.images.image import Image
+from unnoise.images.pixel_mask import fill
+from unnoise.noise.excluded_pixels import with_mask
+from unnoise.noise.planes import (
+    block_means,
+    blocks,
+    calmest,
+    centred,
+    middle,
+    neighboring_planes,
+)
 
 
 @pytest.mark.parametrize("shape", [(17, 33), (2, 16, 9), (3, 2, 8, 8)])
@@ -42,3 +52,15 @@ def test_the_calmest_keep_their_order_and_are_never_none() -> None:
     np.testing.assert_array_equal(calmest(score, 0.5), [1, 3])
     np.testing.assert_array_equal(calmest(score, 0.0), [1])
     np.testing.assert_array_equal(calmest(score, 0.1, at_least=9), [1, 3, 2, 0])
+
+
+def test_planes_alone_are_filled_from_their_own_pixels() -> None:
+    movie = np.random.default_rng(0).normal(100, 5, (4, 32, 32))
+    movie[1, :, :9], movie[2, 3, 4], movie[3] = np.nan, np.nan, np.nan
+    image = with_mask(Image.from_array(movie, "TYX"))
+    gone = np.isnan(movie)
+    alone, filled = (neighboring_planes(image, 0, "T", alone=a) for a in (True, False))
+    for t in range(3):
+        np.testing.assert_array_equal(alone[t], fill(movie[t], gone[t]))
+    assert not alone[3].any()
+    np.testing.assert_array_equal(filled[1, :, :9], movie[0, :, :9])

@@ -138,7 +138,7 @@ def measure_channel(image: Image, c: int, odds: float | None = None) -> ChannelN
     if acf is not None:
         acf = correlated_curve.without_doubt(planes, acf, sample.excluded)
     for letter in (k for k in "ZT" if image.sizes[k] > 1):
-        run = np.asarray(neighboring_planes(image, c, letter), np.float64)
+        run = np.asarray(neighboring_planes(image, c, letter, alone=True), np.float64)
         along = correlation.measure(run, letter)
         if acf is not None and along is not None:
             acf = acf.joined(along, letter)

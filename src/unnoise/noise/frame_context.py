@@ -107,7 +107,7 @@ def _best(image: Image, variances: Mapping[int, float], axis: str) -> FrameConte
     """As many frames along an axis as are worth it."""
     squares: dict[int, list[NDArray]] = {reach: [] for reach in (0, *REACHES)}
     for channel, variance in variances.items():
-        frames = _distinct(neighboring_planes(image, channel, axis))
+        frames = _distinct(neighboring_planes(image, channel, axis, alone=True))
         most = (len(frames) - 1) // 2
         if most < REACHES[0] or min(frames.shape[1:]) < SMALLEST or variance <= 0:
             return None

@@ -193,7 +193,7 @@ def inspect(
         looks = [still_frames.repeats(each) for each in frames]
         repeats = still_frames.worst(looks)
         if repeats.still:
-            neighbours = neighboring_planes(opened, channels[0].index, axis)
+            neighbours = neighboring_planes(opened, channels[0].index, axis, alone=True)
             distinct = neighbours[list(looks[0].distinct)]  # copies would look like a pattern
             if repeats.verdict == "repeats":  # nor is noise that frames share one
                 fixed = detector.fixed_pattern(distinct)

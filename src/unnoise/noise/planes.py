@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from unnoise.images import axes
 from unnoise.images.image import Image
+from unnoise.images.pixel_mask import fill
 
 MAX_PIXELS = 2**21
 """Pixels of an image that are looked at; of images of many channels a quarter of this in each."""
@@ -86,7 +87,7 @@ def sampled(image: Image, c: int) -> SampledPlanes:
     return SampledPlanes(filled, original, excluded)
 
 
-def neighboring_planes(image: Image, c: int, axis: str) -> NDArray:
+def neighboring_planes(image: Image, c: int, axis: str, *, alone: bool = False) -> NDArray:
     """Neighbouring planes along an axis, from its middle.
 
     Parameters
@@ -97,6 +98,9 @@ def neighboring_planes(image: Image, c: int, axis: str) -> NDArray:
         Channel.
     axis : str
         ``S``, ``T`` or ``Z``.
+    alone : bool
+        Whether excluded pixels are filled from their own plane, not from frames nearby, as must be
+        where noise of one frame is compared with that of another: it would be there twice.
 
     Returns
     -------
@@ -110,13 +114,15 @@ def neighboring_planes(image: Image, c: int, axis: str) -> NDArray:
     array([0., 1., 2., 3., 4., 5., 6., 7.])
     """
     places = run_places(image, axis)
-    return np.stack([plane_at(image, place | {"C": c}) for place in places])
+    return np.stack([plane_at(image, place | {"C": c}, alone) for place in places])
 
 
-def plane_at(image: Image, where: Mapping[str, Any]) -> NDArray:
+def plane_at(image: Image, where: Mapping[str, Any], alone: bool = False) -> NDArray:
     """One plane, or a part of it; 0 where nothing of it was measured, as of dropped frames."""
-    plane = image.read(where)[0, 0, 0, 0]
     marks = image.excluded(where)
+    if marks is not None and alone and not marks.all():
+        return fill(image.original(where)[0, 0, 0, 0], marks[0, 0, 0, 0])
+    plane = image.read(where)[0, 0, 0, 0]
     return np.zeros_like(plane) if marks is not None and marks.all() else plane
 
 
