@@ -242,7 +242,9 @@ def test_a_copy_needs_room(memory: object, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.slow
-def test_s3_is_read_like_other_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_s3_is_read_and_written_like_other_addresses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     moto = pytest.importorskip("moto.server")
     pytest.importorskip("s3fs")
     running = moto.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
@@ -269,6 +271,17 @@ def test_s3_is_read_like_other_addresses(tmp_path: Path, monkeypatch: pytest.Mon
             formats.open("s3://lab/b.zarr")
         with pytest.raises(InputError, match=r"no such file: s3://lab/b\.tif"):
             formats.open("s3://lab/b.tif")
+        for name in ("c.zarr", "c.tif"):
+            for pixels in (PIXELS, PIXELS + 1):
+                formats.save(f"s3://lab/{name}", pixels, axes="ZYX", overwrite=True)
+                np.testing.assert_array_equal(formats.open(f"s3://lab/{name}").data[...], pixels)
+            with pytest.raises(InputError, match="input is never overwritten"):
+                formats.create(f"s3a://lab/{name}", formats.open(f"s3://lab/{name}"))
+        files.invalidate_cache()
+        assert {p.split("/")[1] for p in files.ls("lab", False)} == {
+            *("a.zarr", "a.ome.tif"),
+            *("c.zarr", "c.tif"),
+        }
     finally:
         running.stop()
 
