@@ -17,7 +17,7 @@ from unnoise.images import axes as ax
 from unnoise.images.acquisition import UNKNOWN, Acquisition
 from unnoise.images.file_version import FileSet, FileVersion
 from unnoise.images.pixel_mask import DEFAULT, Key, Mask, Picks, PixelMask, Wanted
-from unnoise.images.pixel_types import as_pixels
+from unnoise.images.pixel_types import as_pixels, cast, unchanged
 
 
 class ArrayLike(Protocol):
@@ -74,6 +74,11 @@ class Image:
     version : FileVersion, FileSet or None
         The files as they were when the image was opened: pixels of others are refused.
 
+    Raises
+    ------
+    InputError
+        If the pixels are no array, or the axes do not fit them.
+
     Examples
     --------
     >>> image = Image.from_array(np.zeros((5, 64, 48), np.uint16), axes="ZYX")
@@ -98,6 +103,16 @@ class Image:
     acquisition: Acquisition = UNKNOWN
     version: FileVersion | FileSet | None = field(default=None, compare=False)
 
+    def __post_init__(self) -> None:
+        own, data = vars(self), self.data
+        if isinstance(data, np.ma.MaskedArray):
+            # A copy, as the mask of the caller may change later.
+            hidden = np.ma.getmaskarray(data) | (False if self.hidden is None else self.hidden)
+            own.update(data=np.ma.getdata(data), hidden=hidden, fill_value=data.fill_value)
+        elif not hasattr(data, "dtype") or not hasattr(data, "shape"):
+            own.update(data=as_pixels(data, "the array"))
+        own.update(axes=ax.check(self.axes, self.shape))
+
     @classmethod
     def from_array(cls, array: Any, axes: str | None = None) -> Image:
         """Wrap an array, with axes inferred where only one reading is possible.
@@ -109,18 +124,13 @@ class Image:
         InputError
             For arrays that hold no real numbers or no pixels, or whose axes are ambiguous.
         """
-        hidden = fill_value = None
-        if isinstance(array, np.ma.MaskedArray):  # its mask may change later, and ours with it
-            hidden, fill_value = np.array(np.ma.getmaskarray(array)), array.fill_value
-            array = np.ma.getdata(array)
         data = as_pixels(array, "the array")
         shape = tuple(data.shape)
         axes = arrays.letters(arrays.names_of(data), shape) if axes is None else axes
         axes = ax.infer(shape) if axes is None else ax.check(axes, shape)
         is_rgb = axes.endswith("YXC") and shape[-1] in (3, 4)
         scale, units = arrays.steps(data, axes)
-        told: dict[str, Any] = {"is_rgb": is_rgb, "hidden": hidden, "fill_value": fill_value}
-        return cls(data, axes, scale, units, **told)
+        return cls(data, axes, scale, units, is_rgb=is_rgb)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -191,10 +201,10 @@ class Image:
         pixels = cast(values, dtype)
         if copied and self.dtype.itemsize > 4:  # float64 holds all smaller types
             channels = list(copied)
-            pixels[:, :, channels] = _unchanged(self.read(where)[:, :, channels], dtype)
+            pixels[:, :, channels] = unchanged(self.read(where)[:, :, channels], dtype)
         kept = self.kept(where)
         if kept is not None:
-            pixels = np.where(kept, _unchanged(self.original(where), dtype), pixels)
+            pixels = np.where(kept, unchanged(self.original(where), dtype), pixels)
         return pixels
 
     def spread(self, values: NDArray, where: ax.Where) -> NDArray[np.float32]:
@@ -363,34 +373,3 @@ def masked_as(image: Image, pixels: NDArray) -> NDArray:
         return pixels
     value = image.fill_value if pixels.dtype == image.dtype else None
     return np.ma.MaskedArray(pixels, image.hidden.copy(), fill_value=value)
-
-
-def _unchanged(pixels: NDArray, dtype: DTypeLike) -> NDArray:
-    """Pixels in another type, bit for bit where it is their own; NaN is 0 in integers."""
-    dtype = np.dtype(dtype)
-    if pixels.dtype.kind == "f" and dtype.kind in "bui":
-        pixels = np.nan_to_num(pixels, posinf=np.inf, neginf=-np.inf)
-    return pixels if pixels.dtype == dtype else cast(pixels, dtype)
-
-
-def cast(block: NDArray, dtype: DTypeLike) -> NDArray:
-    """Convert floats to an image type: rounded and clipped to the range for integers.
-
-    Examples
-    --------
-    >>> cast(np.array([-3.0, 1.6, 300.0]), np.uint8)
-    array([  0,   2, 255], dtype=uint8)
-    """
-    dtype = np.dtype(dtype)
-    if dtype.kind == "b":
-        return np.asarray(block >= 0.5)
-    if dtype.kind in "ui":
-        info = np.iinfo(dtype)
-        # The largest float64 that still fits: 2**64 - 1 rounds up to 2**64 and would wrap around.
-        top = np.nextafter(float(info.max), 0) if float(info.max) > info.max else float(info.max)
-        block = np.asarray(np.rint(block.astype(np.float64, copy=False)))
-        np.clip(block, float(info.min), top, out=block)
-    elif dtype.kind == "f" and dtype.itemsize < block.dtype.itemsize:
-        top = float(np.finfo(dtype).max)  # beyond, finite values would become infinite
-        block = np.where(np.isfinite(block), np.clip(block, -top, top), block)
-    return np.asarray(block.astype(dtype))

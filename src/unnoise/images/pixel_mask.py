@@ -29,8 +29,8 @@ WIDE = 3
 """Regions that hold a square of this side are filled by mirroring, narrower ones by a mean."""
 
 NEARBY, ALIKE = 8, 0.1
-"""Frames of a movie that are looked at for what they measured in an excluded region, on either
-side, and how many standard deviations of the picture their means may differ."""
+"""Frames of a movie, on either side, that are looked at for what they measured in an excluded
+region, and how many standard deviations of the picture their means may differ."""
 
 Key = tuple[int, int, int, int]
 """Position along S, T, C, Z."""
@@ -44,12 +44,8 @@ class Wanted:
     ----------
     given : ndarray of bool or None
         Pixels that a mask excludes, of the shape of the image.
-    nodata : float or None
-        Value of pixels without a measurement; that of the image by default.
-    nan : str
-        ``keep``, ``fill`` or ``refuse``.
-    keep_outliers : bool
-        Whether outliers come back as they were.
+    nodata, nan, keep_outliers
+        Its parameters.
     """
 
     given: NDArray[np.bool_] | None = None
@@ -138,6 +134,9 @@ class PixelMask:
             bits, again = (np.packbits(marks[key], axis=-1) for marks in (excluded, replaced))
             marked[key] = PlaneMask(bits, again, at, block[key][tuple(at)])
         return cls(block.shape[-2:], marked)
+
+    def __reduce__(self) -> tuple[Any, ...]:  # without what was filled, and its lock
+        return PixelMask, tuple(vars(self).values())[:-2]
 
     @property
     def is_empty(self) -> bool:

@@ -1,4 +1,4 @@
-"""Which values and which types of numbers can be the pixels of an image."""
+"""Which values and which types of numbers can be the pixels of an image, and one in another."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 from unnoise.errors import InputError, first_line, kind_of
 
@@ -77,3 +77,34 @@ def check_pixels(shape: tuple[int, ...], dtype: np.dtype, name: str) -> None:
             f"{name} tells of more pixels than any disk holds (shape {shape}); it may be damaged: "
             f"copy or export it again"
         )
+
+
+def unchanged(pixels: NDArray, dtype: DTypeLike) -> NDArray:
+    """Pixels in another type, bit for bit where it is their own; NaN is 0 in integers."""
+    dtype = np.dtype(dtype)
+    if pixels.dtype.kind == "f" and dtype.kind in "bui":
+        pixels = np.nan_to_num(pixels, posinf=np.inf, neginf=-np.inf)
+    return pixels if pixels.dtype == dtype else cast(pixels, dtype)
+
+
+def cast(block: NDArray, dtype: DTypeLike) -> NDArray:
+    """Convert floats to an image type: rounded and clipped to the range for integers.
+
+    Examples
+    --------
+    >>> cast(np.array([-3.0, 1.6, 300.0]), np.uint8)
+    array([  0,   2, 255], dtype=uint8)
+    """
+    dtype = np.dtype(dtype)
+    if dtype.kind == "b":
+        return np.asarray(block >= 0.5)
+    if dtype.kind in "ui":
+        info = np.iinfo(dtype)
+        # The largest float64 that still fits: 2**64 - 1 rounds up to 2**64 and would wrap around.
+        top = np.nextafter(float(info.max), 0) if float(info.max) > info.max else float(info.max)
+        block = np.asarray(np.rint(block.astype(np.float64, copy=False)))
+        np.clip(block, float(info.min), top, out=block)
+    elif dtype.kind == "f" and dtype.itemsize < block.dtype.itemsize:
+        top = float(np.finfo(dtype).max)  # beyond, finite values would become infinite
+        block = np.where(np.isfinite(block), np.clip(block, -top, top), block)
+    return np.asarray(block.astype(dtype))

@@ -76,14 +76,26 @@ class LazyMask:
         self.size = n["Y"], n["X"]
         self.sides = self.size if math.prod(self.size) <= WHOLE else (CELL, CELL)
         self.lowest: dict[int, list[tuple[float, float]]] = {}
-        self._lock, self._bytes = threading.RLock(), 0
-        self._found: OrderedDict[tuple[int, ...], Found] = OrderedDict()
-        self._cells: OrderedDict[tuple[int, int], _Cell] = OrderedDict()
+        self._forget()
         tally, parts = self._look()
         counts = {name: getattr(tally, name) for name in ("nan", "nodata", "given", "outliers")}
         self.counts = counts | {"padding": sum(tally.padding.values())}
         lines = tally.notes(self.wanted.nan, self.wanted.keep_outliers)
         self.notes = tuple(f"of {parts} parts that were looked at, {line}" for line in lines)
+
+    def _forget(self) -> None:
+        """Begin without what was found, which can be found again."""
+        self._lock, self._bytes = threading.RLock(), 0
+        self._found: OrderedDict[tuple[int, ...], Found] = OrderedDict()
+        self._cells: OrderedDict[tuple[int, int], _Cell] = OrderedDict()
+
+    def __getstate__(self) -> dict[str, Any]:
+        left = ("_lock", "_bytes", "_found", "_cells")
+        return {name: value for name, value in vars(self).items() if name not in left}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._forget()
 
     def marks(self, picks: Picks, *, kept: bool = False) -> NDArray[np.bool_] | None:
         """As `PixelMask.marks`."""

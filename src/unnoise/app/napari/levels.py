@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unnoise.app.pyramid import Place, Pyramid
-from unnoise.images.image import Image, cast
+from unnoise.images.image import Image
+from unnoise.images.pixel_types import cast
 
 LARGE = 2**24
 """Pixels of a plane from which on it is shown in several levels."""

@@ -22,8 +22,8 @@ from unnoise.images.formats import _dicom_series
 from unnoise.images.formats._dicom_series import Frame, Volume
 from unnoise.images.formats.about import About
 from unnoise.images.formats.reader import PlanePixels, check_room, needs, reading
-from unnoise.images.image import Image, cast
-from unnoise.images.pixel_types import check_pixels
+from unnoise.images.image import Image
+from unnoise.images.pixel_types import cast, check_pixels
 from unnoise.images.quiet import quiet
 
 ABOUT = (

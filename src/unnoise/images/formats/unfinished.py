@@ -26,8 +26,8 @@ from unnoise.images.durable import below, make_folder, sync_all, sync_names
 from unnoise.images.formats.mapped import MappedFile
 from unnoise.images.formats.urls import Url
 from unnoise.images.formats.writer import Encoded, Mapped, Sink, Writer
-from unnoise.images.image import cast
 from unnoise.images.ledger import Ledger
+from unnoise.images.pixel_types import cast
 
 PLAN, PIXELS, OFFSET, NAMED = "plan.json", "pixels", "offset.json", "named.json"
 DAMAGED = (OSError, ValueError, LookupError, TypeError, ArithmeticError, RecursionError)

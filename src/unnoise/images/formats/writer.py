@@ -18,7 +18,8 @@ from unnoise.images import axes as ax
 from unnoise.images.atomic import check_free, explained, hidden, probe, replacing, taken, target
 from unnoise.images.durable import make_folder
 from unnoise.images.formats.mapped import MappedFile, waiting
-from unnoise.images.image import Image, cast
+from unnoise.images.image import Image
+from unnoise.images.pixel_types import cast
 
 IN_MEMORY = 2**28
 """Bytes of pixels that are held in memory until they are encoded."""

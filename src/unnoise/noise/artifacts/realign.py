@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from unnoise.images import axes as ax
-from unnoise.images.image import Image, as_part, cast, masked_as
+from unnoise.images.image import Image, as_part, masked_as
+from unnoise.images.pixel_types import cast
 from unnoise.images.robust_sigma import noise_sigma
 from unnoise.noise.artifacts.scan import ScanShift, scan_shift
 from unnoise.noise.excluded_pixels import with_mask

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from unnoise.errors import InputError
-from unnoise.images.image import Image, cast
+from unnoise.images.image import Image
+from unnoise.images.pixel_types import cast
 from unnoise.images.robust_sigma import robust_sigma
 from unnoise.noise.artifacts.histogram import sample
 from unnoise.noise.camera.repeats import check_finite
