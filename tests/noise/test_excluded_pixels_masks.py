@@ -221,3 +221,12 @@ def test_masks_whose_dimensions_have_names_are_laid_on_those() -> None:
         with_mask(image, xarray.DataArray(known, dims=("roi", "y", "x")))
     with pytest.raises(InputError, match=r"axes XY and shape \(30, 32\)"):
         with_mask(image, xarray.DataArray(known[0, :30], dims=("x", "y")))
+
+
+def test_options_of_another_kind_are_refused() -> None:
+    with pytest.raises(InputError, match=r"nodata is '5' \(str\), which cannot be; give a number"):
+        with_mask(PIXELS[0, 0], nodata="5")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"keep_outliers is 'no' \(str\), which cannot be"):
+        with_mask(PIXELS[0, 0], keep_outliers="no")  # type: ignore[arg-type]
+    for value in (np.float32(5), np.uint8(5), 5):
+        assert with_mask(PIXELS[0, 0], nodata=value, keep_outliers=np.bool_(True)).mask is not None

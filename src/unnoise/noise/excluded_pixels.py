@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from dataclasses import replace
+from numbers import Real
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unnoise.errors import InputError
+from unnoise.errors import InputError, expect
 from unnoise.images import arrays
 from unnoise.images import axes as ax
 from unnoise.images.image import Image, as_image, masked_as
@@ -76,6 +77,8 @@ def with_mask(
     >>> int(image.excluded().sum())
     1280
     """
+    expect("nodata", nodata, (Real, type(None)), "a number")
+    expect("keep_outliers", keep_outliers, (bool, np.bool_, type(None)), "True or False")
     opened = as_image(image, axes)
     given = {"nodata": nodata, "nan": nan, "keep_outliers": keep_outliers}
     options: dict[str, Any] = {k: value for k, value in given.items() if value is not None}
