@@ -16,6 +16,7 @@ from unnoise.config.sections import (
     MOST_CONTEXT,
     SECTIONS,
     SPREADS,
+    FileName,
     Frozen,
     Mask,
     Net,
@@ -48,7 +49,7 @@ class Config(Frozen):
     use_center_pixel: bool = False
     """Whether the noisy pixel itself is used beside its blind prediction, where a test on held-out
     pixels shows that it helps (n2v, n2v2, structn2v)."""
-    noise_model: str | None = None
+    noise_model: FileName | None = None
     """File of unnoise calibrate with the noise of the camera, instead of what is measured on the
     images; the center pixel is then used as with use_center_pixel. With r2r, the noise that is
     split."""

@@ -6,8 +6,9 @@ import textwrap
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
+import numpy as np
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 REPLACEMENT_ALIASES = {
     "uniform_withCP": "uniform_with_centre",
@@ -52,6 +53,16 @@ def _comment(text: str | None, indent: int) -> list[str]:
     return [" " * indent + "# " + line for line in lines]
 
 
+def _text(name: str) -> str:
+    """A name that a file of settings can hold."""
+    if name.encode("utf-8", "ignore").decode() != name:
+        raise ValueError(f"{name!r} holds bytes that are no text; give the file another name")
+    return name
+
+
+FileName = Annotated[str, AfterValidator(_text)]
+
+
 class Mask(Frozen):
     """Which pixels are hidden and what replaces them (n2v, n2v2, structn2v).
 
@@ -88,6 +99,14 @@ class Mask(Frozen):
     @classmethod
     def _alias(cls, value: Any) -> Any:
         return REPLACEMENT_ALIASES.get(value, value) if isinstance(value, str) else value
+
+    @field_validator("struct", mode="before")
+    @classmethod
+    def _plain(cls, value: Any) -> Any:
+        """Arrays as lists of numbers, which a file of settings can hold."""
+        if isinstance(value, list | tuple):
+            return [cls._plain(one) for one in value]
+        return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
 class Revisible(Frozen):
