@@ -230,3 +230,11 @@ def test_options_of_another_kind_are_refused() -> None:
         with_mask(PIXELS[0, 0], keep_outliers="no")  # type: ignore[arg-type]
     for value in (np.float32(5), np.uint8(5), 5):
         assert with_mask(PIXELS[0, 0], nodata=value, keep_outliers=np.bool_(True)).mask is not None
+
+
+def test_what_a_mask_that_is_a_masked_array_hides_is_no_measurement() -> None:
+    mask = np.ma.MaskedArray(np.ones((32, 32), np.uint8), np.tri(32) > 0)
+    mask[:3] = 0
+    bad = (np.tri(32) > 0) | (np.arange(32) < 3)[:, None]
+    for given in (mask, mask.astype(bool), Image.from_array(mask)):
+        np.testing.assert_array_equal(marks_of(with_mask(PIXELS[0, 0], given)), bad)

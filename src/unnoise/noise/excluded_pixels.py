@@ -191,9 +191,10 @@ def _given(image: Image, mask: Image | NDArray) -> NDArray[np.bool_]:
     n = image.sizes
     whole = tuple(n[k] for k in ax.CANONICAL)
     if isinstance(mask, Image):
-        pixels = np.asarray(mask.data[(slice(None),) * len(mask.shape)])
+        values = masked_as(mask, np.asarray(mask.data[(slice(None),) * len(mask.shape)]))
     else:
-        pixels = np.asarray(mask)
+        values = mask
+    pixels = np.asarray(np.ma.filled(values, 0))  # what a mask hides is no measurement
     if pixels.dtype.kind not in "buif":
         raise InputError(
             f"a mask holds numbers or truth values, not {pixels.dtype}; give an array that is "
