@@ -265,15 +265,20 @@ class Model:
                 f"the model is three-dimensional but {image.name} has no Z slices (axes "
                 f"{image.axes}, shape {image.shape}); give the right --axes or train a 2D model"
             )
-        if self.context is not None and n[self.context[0]] == 1:
+        known = {member.context for part in self.levels for member, _ in part.members}
+        along = sorted(context[0] for context in known if context and n[context[0]] == 1)
+        if along:
             raise ModelError(
-                f"the model looks at neighbouring frames along {self.context[0]} but {image.name} "
+                f"the model looks at neighbouring frames along {along[0]} but {image.name} "
                 f"has a single one (axes {image.axes}, shape {image.shape}); give the right --axes "
                 f"or train a model without --context"
             )
 
     def unlike(self, image: Image) -> str | None:
         """One sentence on an image whose brightness is far from that of the training images."""
+        copied = copied_noise(self, image)
+        if copied:
+            return copied
         n = image.sizes
         places = [(s, t) for s in range(n["S"]) for t in range(n["T"])]
         for at in places[:: -(-len(places) // FRAMES)]:
@@ -318,3 +323,30 @@ def asks_nlridge(model: Model) -> bool:
     settings = model.config.recorruption
     alone = model.ndim == 2 and model.context is None
     return bool(settings and settings.nlridge and settings.correlated and alone)
+
+
+def copied_noise(model: Model, image: Image) -> str | None:
+    """One sentence on channels that are copied, as they were constant in training, and are not now.
+
+    Examples
+    --------
+    >>> import unnoise
+    >>> noisy = np.random.default_rng(0).normal(size=(2, 48, 48))
+    >>> model = unnoise.train(noisy * [[[1]], [[0]]], axes="CYX", method="gaussian")
+    >>> str(copied_noise(model, Image.from_array(noisy, axes="CYX")))[:43]
+    'channel 2 of the image was the same everywh'
+    """
+    copied = {*range(model.n_channels)} - {*model.channels, image.alpha}
+    if not copied:
+        return None
+    std = brightness(image).std
+    varies = [c + 1 for c in sorted(copied) if std[c] > 0]
+    if not varies:
+        return None
+    one = len(varies) == 1
+    which = f"channel{'' if one else 's'} {', '.join(map(str, varies))}"
+    return (
+        f"{which} of {image.name} {'was' if one else 'were'} the same everywhere in the images "
+        f"that the model was trained on, so {'it stays' if one else 'they stay'} as noisy as "
+        f"before; train on images like it, or use unnoise denoise"
+    )

@@ -16,7 +16,7 @@ from unnoise.images import axes as ax
 from unnoise.images.image import Image, masked_as
 from unnoise.images.pixel_types import pixel_type
 from unnoise.models.frame_tiles import Block, Job, Ready
-from unnoise.models.model import Model
+from unnoise.models.model import Model, copied_noise
 from unnoise.models.rounding_loss import RoundingLoss
 from unnoise.nets.device import select_device
 from unnoise.noise.excluded_pixels import with_mask
@@ -219,6 +219,9 @@ def _arrays(
         for whole, values in zip(out, pixels, strict=True):
             region = ax.index(image.axes, block.where)
             whole[region] = ax.from_canonical(values, image.axes)
+    copied = copied_noise(model, image)
+    if copied:
+        warn(copied)
     large = [c for c, loss in rounding.items() if loss.is_large]
     if large:
         worst = max(large, key=lambda c: rounding[c].share)
