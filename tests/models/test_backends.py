@@ -199,3 +199,34 @@ def test_a_net_that_the_exporter_refuses_says_so(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(torch.onnx, "export", refuse)
     with pytest.raises(InputError, match=r"n2v cannot be exported to ONNX \(no such operator\)"):
         backends.exported(model)
+
+
+@needs_onnx
+def test_tiles_are_halved_where_onnx_runtime_has_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    import onnxruntime
+
+    class Full:
+        """A session that fails for all but small tiles, as a true one does in little memory."""
+
+        def __init__(self, *args: object, **options: object) -> None:
+            pass
+
+        def run(self, names: object, given: dict[str, np.ndarray]) -> list[np.ndarray]:
+            if given["x"].size > limit[0]:
+                raise failure[0]
+            return [given["x"]]
+
+    fail = onnxruntime.capi.onnxruntime_pybind11_state.Fail
+    limit = [np.inf]
+    failure = [fail("[ONNXRuntimeError] : 1 : FAIL : Failed to allocate memory for requested")]
+    model, x = untrained("YX", (96, 80))
+    monkeypatch.setattr(backends, "exported", lambda _: b"")
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Full)
+    monkeypatch.setattr(backends, "_exported", [])
+    expected = predict_array(model, x, backend="onnx")
+    limit[0] = 0.9 * x.size
+    with pytest.warns(UserWarning, match="not enough memory for a tile"):
+        np.testing.assert_array_equal(predict_array(model, x, backend="onnx"), expected)
+    failure[0] = fail("no such operator")
+    with pytest.raises(fail, match="no such operator"):
+        predict_array(model, x, backend="onnx")

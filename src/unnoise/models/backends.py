@@ -15,6 +15,7 @@ from unnoise.errors import InputError, expect, first_line
 from unnoise.images.quiet import quiet, unlogged
 from unnoise.models.build import DenoisingNet, ready
 from unnoise.models.model import Model, asks_nlridge
+from unnoise.models.short_of_memory import is_out_of_memory
 from unnoise.nets.device import autocast, select_device, training_dtype
 from unnoise.nets.per_channel import PerChannel
 from unnoise.nets.unet import UNet
@@ -161,7 +162,12 @@ def _session_of(model: Model, threads: int) -> Forward:
     made: Any = onnxruntime.InferenceSession(exported(model), options, providers=providers)
 
     def run(x: Tensor) -> Tensor:
-        (y,) = made.run(None, {"x": np.ascontiguousarray(x.numpy())})
+        try:
+            (y,) = made.run(None, {"x": np.ascontiguousarray(x.numpy())})
+        except Exception as error:  # it has a class of its own for every kind, none of them known
+            if is_out_of_memory(error):
+                raise MemoryError(str(error)) from error
+            raise
         return torch.from_numpy(y)
 
     _exported[:] = [(model, threads, run)]

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from unnoise import errors
 from unnoise.models.tiles import Tile, cut
 
-WORDS = ("out of memory", "can't allocate memory", "not enough memory")
-"""How PyTorch says it on CUDA and MPS, on Linux, and on Windows."""
+WORDS = ("out of memory", "can't allocate memory", "not enough memory", "failed to allocate")
+"""How PyTorch says it on CUDA and MPS, on Linux, and on Windows, and how ONNX Runtime does."""
 
 
 def is_out_of_memory(problem: BaseException) -> bool:
@@ -24,7 +24,7 @@ def is_out_of_memory(problem: BaseException) -> bool:
     >>> is_out_of_memory(RuntimeError("shapes do not fit"))
     False
     """
-    return isinstance(problem, MemoryError) or any(word in str(problem) for word in WORDS)
+    return isinstance(problem, MemoryError) or any(word in str(problem).lower() for word in WORDS)
 
 
 def longest(piece: Tile) -> int:
