@@ -13,7 +13,8 @@ from synthetic import between, photons
 from tiny import tiny
 from unnoise.images.image import Image
 from unnoise.models.mean_correction import MeanCorrection
-from unnoise.models.negative_pixels import negative_channels, not_clipped
+from unnoise.models.negative_pixels import negative_channels, unclipped
+from unnoise.models.predict import predict_array
 
 
 def sparse(seed: int) -> np.ndarray:
@@ -48,9 +49,15 @@ def test_counts_less_their_background_keep_their_mean() -> None:
 def test_counts_of_other_groups_are_not_clipped_either() -> None:
     model = clipping(unnoise.train(sparse(0), method="gaussian"))
     image = Image.from_array(sparse(0) - 0.5)
-    with pytest.warns(UserWarning, match="has pixels below 0"):
-        found = not_clipped(replace(model, others=(model,)), image)
+    found = unclipped(replace(model, others=(model,)), image)
     assert not any(part.mean_correction.less for part in (found, *found.others))
+
+
+def test_an_image_to_which_noise_was_added_is_treated_as_the_image() -> None:
+    model = clipping(unnoise.train(sparse(0), method="gaussian"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert predict_array(model, sparse(0) - 0.5, shifted=False).min() == 0
 
 
 def test_results_in_the_units_of_clean_images_are_clipped_as_those() -> None:

@@ -18,7 +18,7 @@ from unnoise.images.neighbours import Neighbours
 from unnoise.models import backends
 from unnoise.models.joined_frames import Light, Surroundings, Window
 from unnoise.models.model import Model
-from unnoise.models.negative_pixels import not_clipped
+from unnoise.models.negative_pixels import told, unclipped
 from unnoise.models.overlap import ahead
 from unnoise.models.short_of_memory import halved, is_out_of_memory, joint, longest, warn
 from unnoise.models.tile_results import Member, Result, mean
@@ -80,7 +80,7 @@ class Ready:
 
     Parameters
     ----------
-    model, image, device, tta, backend
+    model, image, device, tta, backend, shifted
         As for `predict`.
 
     Attributes
@@ -97,15 +97,18 @@ class Ready:
         device: str = "auto",
         tta: bool | None = False,
         backend: str = "torch",
+        shifted: bool = True,
     ) -> None:
         model.check(image)
         backends.check(backend, device)
         for part in model.levels:
             backends.check_model(part, backend)
         self.image, self.tta = image, tta
-        self.model = model = not_clipped(model, image)
+        self.model = unclipped(model, image) if shifted else model
+        if self.model is not model:
+            told(image)
         where_to = select_device("cpu" if backend == "onnx" else device)
-        self.jobs = _Jobs(lambda level: Job.of(model.levels[level], image, where_to, backend))
+        self.jobs = _Jobs(lambda level: Job.of(self.model.levels[level], image, where_to, backend))
         self._levels: dict[tuple[int, int], int] = {}
         self._around: tuple[Mapping[str, int], list[tuple[int, Light]] | None] = ({}, None)
         keep_memory()  # 0.8 of the time: the next tile needs maps of the same sizes

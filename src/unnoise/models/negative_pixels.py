@@ -27,7 +27,7 @@ def negative_channels(image: Image) -> NDArray[np.bool_]:
     return np.asarray(brightness(image).lowest < 0)
 
 
-def not_clipped(model: Model, image: Image) -> Model:
+def unclipped(model: Model, image: Image) -> Model:
     """The model for an image: where that has pixels below 0, its results may be below 0 too.
 
     Counts are never negative, and results of models of counts are not either. The same counts less
@@ -43,12 +43,16 @@ def not_clipped(model: Model, image: Image) -> Model:
         replace(part, mean_correction=correction and correction.unclipped(_own(part, negative)))
         for part, correction in zip((model, *model.others), known, strict=True)
     ]
+    return replace(parts[0], others=tuple(parts[1:]))
+
+
+def told(image: Image) -> None:
+    """Say that its results may be below 0."""
     warn(
         f"{image.name} has pixels below 0, which the images that the model was trained on had not, "
         f"so results may be below 0 too; if something was subtracted from it, give it as it was "
         f"taken, or train on images like it"
     )
-    return replace(parts[0], others=tuple(parts[1:]))
 
 
 def _own(model: Model, negative: NDArray[np.bool_]) -> list[bool]:

@@ -31,6 +31,7 @@ def predict(
     tta: bool | None = False,
     backend: str = "torch",
     only: Mapping[str, int] | None = None,
+    shifted: bool = True,
 ) -> Generator[Block]:
     """Denoise an image piece by piece.
 
@@ -53,6 +54,9 @@ def predict(
         about half the time, and results agree to about 0.1 % of the standard deviation.
     only : mapping, optional
         Positions along S, T or, of planes, Z that alone are denoised.
+    shifted : bool
+        Whether a model of counts keeps results below 0 where the image has pixels below 0. False
+        where noise was added to an image, whose results are compared with those of the image.
 
     Yields
     ------
@@ -75,7 +79,7 @@ def predict(
     >>> [b.values.shape for b in predict(model, Image.from_array(noisy), tile=(32, 64))]
     [(1, 1, 1, 1, 32, 64), (1, 1, 1, 1, 8, 64)]
     """
-    ready = Ready(model, image, device=device, tta=tta, backend=backend)
+    ready = Ready(model, image, device=device, tta=tta, backend=backend, shifted=shifted)
     n = image.sizes
     wanted = {k: range(n[k]) if only is None or k not in only else [only[k]] for k in "STZ"}
     depths = wanted["Z"] if model.ndim == 2 else [0]
@@ -136,6 +140,7 @@ def predict_array(
     dtype: DTypeLike | None = None,
     tta: bool | None = False,
     backend: str = "torch",
+    shifted: bool = True,
 ) -> NDArray:
     """Denoise an image in memory.
 
@@ -149,7 +154,7 @@ def predict_array(
         Axes of an array, e.g. ``"ZYX"``, where they are ambiguous.
     mask : Image or ndarray, optional
         Nonzero where pixels are measurements, as for `unnoise.with_mask`.
-    device, tta, backend
+    device, tta, backend, shifted
         As for `predict`.
     dtype : dtype, optional
         Type of the result; by default that of the image, rounded and clipped to its range.
@@ -165,7 +170,7 @@ def predict_array(
         If the model does not fit the image.
     """
     opened = with_mask(image, mask, axes=axes)
-    return _arrays(model, opened, [dtype], device, tta, backend)[0]
+    return _arrays(model, opened, [dtype], device, tta, backend, shifted=shifted)[0]
 
 
 def predict_with_uncertainty(
@@ -202,11 +207,14 @@ def _arrays(
     device: str,
     tta: bool | None,
     backend: str = "torch",
+    *,
+    shifted: bool = True,
 ) -> list[NDArray]:
     """The clean image and, with a second type, its standard deviation; None keeps the type."""
     out = [np.empty(image.shape, pixel_type(image.dtype if t is None else t)) for t in dtypes]
     rounding = {c: RoundingLoss() for c in model.channels}  # a bright one hides what others lose
-    for block in predict(model, image, device=device, tta=tta, backend=backend):
+    options = {"device": device, "tta": tta, "backend": backend, "shifted": shifted}
+    for block in predict(model, image, **options):  # type: ignore[arg-type]
         pixels = [image.finished(block.values, block.where, out[0].dtype, block.copied)]
         if len(out) > 1:
             assert block.std is not None

@@ -79,7 +79,8 @@ def dependence(
         pixels = around.read().astype(np.float64)
         pixels[place["S"], place["T"], channels, place["Z"]] = y
         clean = np.empty(pixels.shape)
-        for block in predict(model, around.with_data(pixels), device=str(device), only=only):
+        noised = around.with_data(pixels)
+        for block in predict(model, noised, device=str(device), only=only, shifted=False):
             clean[ax.index(ax.CANONICAL, block.where)] = block.values
         found: NDArray[np.float64] = clean[place["S"], place["T"], channels, place["Z"]]
         return found

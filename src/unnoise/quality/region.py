@@ -121,6 +121,8 @@ def among(
     values = image.read().astype(np.float64)
     values[ax.index(ax.CANONICAL, only)] = noisy[None, None, :, None]
     found = np.empty(noisy.shape)
-    for block in predict(model, image.with_data(values), device=str(device), tta=tta, only=only):
+    noised = image.with_data(values)
+    options = {"device": str(device), "tta": tta, "only": only, "shifted": False}
+    for block in predict(model, noised, **options):  # type: ignore[arg-type]
         found[(slice(None), *(block.where[k] for k in "YX"))] = block.values[0, 0, :, 0]
     return found[list(model.channels)]

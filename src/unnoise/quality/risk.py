@@ -306,5 +306,6 @@ def _result(
     if frames is not None:
         return among(frames, noisy, model, device, tta=tta)
     image = Image.from_array(noisy, axes="CYX")
-    clean = predict_array(model, image, device=str(device), dtype=np.float64, tta=tta)
+    where = str(device)
+    clean = predict_array(model, image, device=where, dtype=np.float64, tta=tta, shifted=False)
     return np.asarray(clean[list(model.channels)])

@@ -13,6 +13,7 @@ from unnoise.images import axes as ax
 from unnoise.images.image import Image
 from unnoise.models.frame_tiles import Block
 from unnoise.models.model import Model
+from unnoise.models.negative_pixels import unclipped
 from unnoise.models.predict import predict, predict_array
 from unnoise.quality.assess import assess
 from unnoise.quality.region import part_of
@@ -190,7 +191,9 @@ def _denoised(
     """A plane of one channel through the net, in floats."""
     planes = np.zeros((image.sizes["C"], *part.shape))
     planes[channel] = part
-    return np.asarray(predict_array(model, Image(planes, "CYX"), device=device)[channel])
+    noised = Image(planes, "CYX")
+    as_shown = unclipped(model, image)
+    return np.asarray(predict_array(as_shown, noised, device=device, shifted=False)[channel])
 
 
 def _title(image: Image) -> str:
