@@ -239,3 +239,18 @@ def test_pixels_below_0_are_seen_wherever_they_are(monkeypatch: pytest.MonkeyPat
     found = with_mean_correction(model, [Image.from_array(noisy)], torch.device("cpu"))
     assert found.mean_correction is not None
     assert found.mean_correction.less == ()
+
+
+def test_a_net_beside_the_shipped_one_has_means_of_its_own_over_flips_too() -> None:
+    noisy = counts(0.2, 1)
+    shipped = unnoise.train(noisy, config=Config(method="instant"))
+    assert shipped.mean_correction is not None
+    assert shipped.mean_correction.averaged is None
+    own = unnoise.train(noisy, config=tiny(steps=3))
+    member = unnoise.models.model.EnsembleMember(replace(own, mean_correction=None), 0.9)
+    both = replace(shipped, second=member, mean_correction=None, passes=None)
+    kept = with_mean_correction(both, [Image.from_array(noisy)], torch.device("cpu"))
+    for tta in (False, True):
+        assert kept.mean_correction is not None
+        result = predict_array(kept, noisy, dtype=np.float64, tta=tta)
+        assert result.mean() == pytest.approx(noisy.mean(), rel=1e-4)

@@ -143,8 +143,9 @@ def _passes_differ(model: Model) -> bool:
 
     The shipped net has seen pictures enough, and filters know no directions.
     """
-    entry = model.config.entry
-    return entry.run != "filter" and not entry.is_stabilized and len(model.symmetries) > 1
+    own = [m for m, _ in model.members if m.config.entry.run != "filter"]
+    made_here = any(not m.config.entry.is_stabilized for m in own)
+    return made_here and len(model.symmetries) > 1
 
 
 def keeps_mean(model: Model) -> bool:
