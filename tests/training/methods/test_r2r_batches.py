@@ -119,3 +119,22 @@ def test_mirror_images_take_the_added_noise_out_of_the_difference_of_two_nets() 
     both = ((two[0] - one[0]) + (two[1] - one[1]))[held] / 2
     assert within(both.numpy(), 0.01)
     assert both.std() < 0.25 * single.std()
+
+
+def test_the_mirror_image_of_clipped_noise_lies_around_what_was_split() -> None:
+    """Around the clipped image, inputs and targets of clipped pixels were too bright by twice what
+    had been cut off."""
+    sigma, low = 0.2, -0.1
+    noisy = torch.clamp(sigma * torch.randn(4, 1, 64, 64, generator=seeded()), min=low)
+    table = constant(sigma**2, ends=(low, np.inf))
+    x = step(noisy, torch.ones_like(noisy, dtype=torch.bool))
+    parts = Recorrupted(additive(0.5, [table])).validation(x)[:2]
+    inputs, targets = (part.chunk(2) for part in parts)
+    centre = (inputs[0] + inputs[1]) / 2
+    torch.testing.assert_close(centre, (targets[0] + targets[1]) / 2)
+    clipped = noisy == low
+    torch.testing.assert_close(centre[~clipped], noisy[~clipped])
+    assert (centre[clipped] < low).float().mean() > 0.9
+    # The signal is 0; the local mean that tells the tail is the clipped one, so not exactly.
+    means = [float(part.mean()) for part in (*inputs, *targets)]
+    assert max(map(abs, means)) < 0.03

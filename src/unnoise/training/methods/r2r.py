@@ -75,7 +75,8 @@ class Recorrupted:
     Its validation is the risk ``|f(y1) - y2|^2`` at the held-out pixels, which is the true risk of
     f(y1) plus the variance of y2, whatever the net makes of the pixel itself. There the split is
     the last one, as only risks of the same split compare; and every split comes with its mirror
-    image around y, since the noise that was added, five times as strong in y2, then cancels.
+    image around y, since the noise that was added, five times as strong in y2, then cancels. Around
+    what was split, that is: clipped pixels were drawn anew before.
 
     Attributes
     ----------
@@ -90,20 +91,27 @@ class Recorrupted:
 
     def batch(self, step: Step) -> Batch:
         """Turn noisy patches into (input, target, weight), with other draws in every step."""
-        return (*self._pair(step, step.fraction), (~step.held_out).to(step.x.dtype))
+        first, second, _ = self._parts(step, step.fraction)
+        return first, second, (~step.held_out).to(step.x.dtype)
 
     def validation(self, step: Step) -> Batch:
         """The same, compared at the held-out pixels only, and always as at the end."""
-        parts = [torch.cat([part, 2 * step.x - part]) for part in self._pair(step, 1.0)]
+        first, second, centre = self._parts(step, 1.0)
+        parts = [torch.cat([part, 2 * centre - part]) for part in (first, second)]
         return parts[0], parts[1], torch.cat([step.held_out] * 2).to(step.x.dtype)
 
-    def _pair(self, step: Step, fraction: float) -> tuple[Tensor, Tensor]:
+    def _parts(self, step: Step, fraction: float) -> tuple[Tensor, Tensor, Tensor]:
+        """Both parts, and what was split: the image, but for clipped pixels that are drawn anew."""
         start, end = WEAKENS
         done = min(max((fraction - start) / (end - start), 0.0), 1.0)
         split = self.split.weaker(1 + (self.decay - 1) * done)
-        parts = split(step.x.flatten(0, 1), step.channel_of_planes, step.generator)
-        first, second = (part.view_as(step.x) for part in parts)
-        return first, second
+        y = step.x.flatten(0, 1)
+        if isinstance(split, Additive):
+            parts = split.parts(y, step.channel_of_planes, step.generator)
+        else:
+            parts = (*split(y, step.channel_of_planes, step.generator), y)
+        first, second, centre = (part.view_as(step.x) for part in parts)
+        return first, second, centre
 
 
 @dataclass(frozen=True)
@@ -141,11 +149,17 @@ class Additive:
         self, y: Tensor, channel: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
         """Planes (n, *space) and their channels (n,) to (y1, y2)."""
+        return self.parts(y, channel, generator)[:2]
+
+    def parts(
+        self, y: Tensor, channel: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The same, and the y that was split, in which no pixel is clipped."""
         sd = self.deviation(y, channel)
         if self.ends is not None:
             y = self._restored(y, sd, channel, generator)
         noise = sd * self._draw(y, channel, generator)
-        return y + self.alpha * noise, y - noise / self.alpha
+        return y + self.alpha * noise, y - noise / self.alpha, y
 
     def weaker(self, share: float) -> Additive:
         """With this share of alpha."""
