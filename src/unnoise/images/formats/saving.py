@@ -118,7 +118,7 @@ def _refuse_source(path: Path, sources: Sequence[Path]) -> None:
 
 def save(
     path: str | os.PathLike[str],
-    array: NDArray,
+    array: NDArray | Image,
     *,
     like: Image | None = None,
     axes: str | None = None,
@@ -126,7 +126,8 @@ def save(
 ) -> None:
     """Write an array at once, with the axes and metadata of `like` or with `axes`.
 
-    What the file cannot hold of the metadata is told by a warning.
+    An image in the place of the array has its own. What the file cannot hold of the metadata is
+    told by a warning.
 
     Raises
     ------
@@ -136,14 +137,23 @@ def save(
     --------
     >>> save("clean.tif", np.zeros((5, 64, 64), np.float32), axes="ZYX")  # doctest: +SKIP
     """
-    array = as_pixels(array, "array")
     if like is not None:
         expect("like", like, Image, "an image of unnoise.open")
-    image = Image.from_array(array, axes) if like is None else like
-    if image.shape != array.shape:
-        raise InputError(f"the array has shape {array.shape} but its image {image.shape}")
-    with create(path, image, dtype=array.dtype, overwrite=overwrite) as out:
-        out.write({}, ax.to_canonical(array, image.axes))
+        if axes is not None:
+            raise InputError("the axes are those of like; leave out like or axes")
+    own = array if isinstance(array, Image) else None
+    if own is not None:
+        own = own.with_axes(axes) if axes else own
+    image = like or own or Image.from_array(array, axes)
+    pixels = np.asarray((own.data if own else as_pixels(array, "array"))[...])
+    if image.shape != pixels.shape or (own and own.axes != image.axes):
+        told = f" ({own.axes})" if own else ""
+        raise InputError(
+            f"the array has shape {pixels.shape}{told} but its image {image.shape} ({image.axes}); "
+            f"give the image that it was made from"
+        )
+    with create(path, image, dtype=pixels.dtype, overwrite=overwrite) as out:
+        out.write({}, ax.to_canonical(pixels, image.axes))
     if out.lost:
         warn(not_carried(out, image))
 
