@@ -226,7 +226,6 @@ def train(
     settings: Config | Auto
     if config is None and (method is None or (isinstance(method, str) and method == "auto")):
         settings = Auto(minutes=minutes, steps=steps, seed=seed)
-        Config().with_budget(minutes, steps, seed)  # refuses what cannot be before reading images
     else:
         settings = Config.of_method(config, method).with_budget(minutes, steps, seed)
     opened = _opened(images, mask, axes, "images")

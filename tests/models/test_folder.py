@@ -232,3 +232,9 @@ def test_values_at_the_edge_of_what_is_allowed_are_allowed() -> None:
     knots = shipped.weights["knots"].clone()
     knots[0, 1] = knots[0, 0]
     assert "rise" in fault(replace(shipped, weights={**shipped.weights, "knots": knots}))
+
+
+def test_a_name_with_a_null_character_is_refused() -> None:
+    model, _ = untrained(X, two_steps("n2v"))
+    with pytest.raises(InputError, match="holds a character that no name has"):
+        folder.save("a\0b", model)

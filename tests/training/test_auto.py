@@ -351,3 +351,14 @@ def test_what_is_tried_where_a_result_is_a_loss(
             if found.config.is_trained:
                 assert settings.steps is None or budget.steps == settings.steps
                 assert settings.minutes is None or budget.minutes == settings.minutes
+
+
+def test_a_budget_may_be_a_text_as_in_settings() -> None:
+    """The choice compared what was given, not what was checked."""
+    assert Auto(minutes="0.001", seed="3") == Auto(minutes=0.001, seed=3)  # type: ignore[arg-type]
+    image = Image.from_array(ground((64, 64)) + 10 * white((64, 64)))
+    found = Auto(minutes="0.001").resolve([image])  # type: ignore[arg-type]
+    assert found.config.method == "instant"
+    for wrong in ({"minutes": "soon"}, {"steps": 0}, {"seed": -1}, {"minutes": 1, "steps": 2}):
+        with pytest.raises(InputError):
+            Auto(**wrong)  # type: ignore[arg-type]

@@ -18,6 +18,7 @@ def as_pixels(value: Any, name: str) -> Any:
     """What has pixels of numbers, as it is or as a NumPy array; InputError for all else."""
     if isinstance(getattr(value, "dtype", None), np.dtype) and len(getattr(value, "shape", ())):
         data = value
+        _check_kind(value, name)
     else:
         try:
             data = np.asarray(value)
@@ -32,6 +33,19 @@ def as_pixels(value: Any, name: str) -> Any:
             )
     check_pixels(tuple(data.shape), np.dtype(data.dtype), name)
     return data
+
+
+def _check_kind(value: Any, name: str) -> None:
+    """Refuse what looks like an array and gives none, before whatever fails on it later."""
+    if not all(isinstance(side, int | np.integer) for side in value.shape):
+        raise InputError(
+            f"{name} has sides that are not known yet (shape {tuple(value.shape)}); have them "
+            f"computed, with compute_chunk_sizes of Dask, or give a NumPy array"
+        )
+    if hasattr(value, "todense"):
+        raise InputError(f"{name} is {kind_of(value)}, which is sparse; give it as a NumPy array")
+    if hasattr(type(value), "__cuda_array_interface__"):
+        raise InputError(f"{name} lies on a GPU ({kind_of(value)}); give it as a NumPy array")
 
 
 def pixel_type(dtype: DTypeLike) -> np.dtype:

@@ -99,8 +99,8 @@ def save(
         If the folder cannot be written, or is something else than a model folder.
     """
     expect("folder", folder, (str, os.PathLike), "a name like 'my.model'")
-    place = Path(os.path.realpath(folder))  # through a link, what it points to is replaced
     check_place(Path(folder), overwrite=True)  # and make the folders above it
+    place = Path(os.path.realpath(folder))  # through a link, what it points to is replaced
     files = _files(model, history, state)
     try:
         if place.exists() and not fresh:

@@ -57,4 +57,5 @@ def _environment() -> Environment:
 
 def _fit(value: Any) -> Any:
     """What is about to be escaped and printed, without the characters that HTML must not hold."""
-    return UNFIT.sub("\ufffd", value) if type(value) is str else value
+    is_text = isinstance(value, str) and not isinstance(value, Markup)
+    return UNFIT.sub("\ufffd", value) if is_text else value

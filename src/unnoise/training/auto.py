@@ -171,6 +171,13 @@ class Auto:
     ndim: int | None = None
     shipped: bool = True
 
+    def __post_init__(self) -> None:
+        """Refuse what cannot be before an image is read; texts become numbers."""
+        checked = Config().with_budget(self.minutes, self.steps, self.seed, self.ndim)
+        for name, value in {**vars(checked.training), "ndim": checked.ndim}.items():
+            if getattr(self, name, None) is not None:
+                object.__setattr__(self, name, value)
+
     @property
     def provisional(self) -> Config:
         """Settings to check before the images are open: those of n2v."""

@@ -33,7 +33,7 @@ from unnoise.images.formats.registry import (
     suffix_of,
 )
 from unnoise.images.formats.saving import create, not_carried, save
-from unnoise.images.image import ArrayLike, Image
+from unnoise.images.image import ArrayLike, Image, as_image
 
 __all__ = [
     "as_sequence",
@@ -97,7 +97,9 @@ def open(
     if series is not None:
         expect("series", series, int, "a number from 0 on (open_all takes several)")
     if getattr(path, "shape", ()) and hasattr(path, "dtype"):
-        return Image.from_array(path, axes)
+        if series:
+            raise InputError(f"an array is one image, so there is no series {series}")
+        return Image.from_array(path, axes) if labels else as_image(path, axes, "the array")
     expect("path", path, (str, os.PathLike), "a name like 'cells.tif', or an array")
     path = urls.place(cast(str, path))
     if sequences.is_pattern(path):
