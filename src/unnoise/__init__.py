@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from unnoise.images.formats import open as open
     from unnoise.images.formats import save as save
     from unnoise.images.image import Image as Image
-    from unnoise.noise.artifacts.realign import fix_scan as fix_scan
     from unnoise.noise.excluded_pixels import fill_missing as fill_missing
     from unnoise.noise.excluded_pixels import with_mask as with_mask
     from unnoise.noise.inspect import NoiseReport as NoiseReport
     from unnoise.noise.inspect import inspect as inspect
+    from unnoise.noise.realign import fix_scan as fix_scan
 
 __version__ = "0.1.0"
 
@@ -40,7 +40,7 @@ _HOME = {
     "open": "unnoise.images.formats",
     "save": "unnoise.images.formats",
     "fill_missing": "unnoise.noise.excluded_pixels",
-    "fix_scan": "unnoise.noise.artifacts.realign",
+    "fix_scan": "unnoise.noise.realign",
     "inspect": "unnoise.noise.inspect",
     "with_mask": "unnoise.noise.excluded_pixels",
     "Config": "unnoise.config.config",

@@ -23,9 +23,9 @@ from unnoise.images.formats.registry import suffix_of
 from unnoise.images.formats.writer import Writer
 from unnoise.images.image import Image, as_image
 from unnoise.images.pixel_types import pixel_type
-from unnoise.noise.artifacts.realign import realigned
 from unnoise.noise.excluded_pixels import with_mask
 from unnoise.noise.fractions import needs_fractions
+from unnoise.noise.realign import realigned
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import unnoise
 from synthetic import photons, scanned, smooth, white
 from unnoise.app.files import InputOptions
 from unnoise.images.image import Image
-from unnoise.noise.artifacts.realign import by_pixels, moved, realigned, straightened
 from unnoise.noise.excluded_pixels import with_mask
+from unnoise.noise.realign import by_pixels, moved, realigned, straightened
 
 SHIFTS = [0.3, 0.5, -1.0, 1.3, 2.0, -5.5, 8.0]
 
