@@ -43,7 +43,7 @@ class Filter:
     channels: tuple[int, ...] = (0,)
     noise: ImageNoise | None = None
 
-    def predict(self, image: Image, *, device: str, dtype: Any, tta: bool) -> NDArray:
+    def predict(self, image: Image, *, dtype: Any, **options: Any) -> NDArray:
         planes = [self.function(p) for p in np.asarray(image.data, np.float64)]
         return np.stack(planes).astype(dtype)
 
