@@ -115,6 +115,7 @@ def test_noise_along_z_matters_to_3d_nets_alone(n):
         (np.maximum(CAMERA * 0.3 + 20 * white(), 0), "dark parts come out too bright"),
         (np.minimum(CAMERA + 25 * white(), 180), "bright parts come out too dark"),
         (ndimage.zoom(CAMERA[:128, :128] + 20 * white()[:128, :128], 2, order=1), "interpolated"),
+        (CAMERA + 20 * np.diff(white((256, 257)), axis=1), "sharpened along X"),
         (np.where(white(seed=2) > 3, np.nan, CAMERA + 10 * white()), "NaN or infinite"),
     ],
 )

@@ -227,6 +227,7 @@ def _warnings(channels: Sequence[ChannelNoise], excluded: Sequence[str]) -> tupl
     found: list[tuple[object, str]] = []
     for c in channels:
         saturation, weak = c.found["saturation"], c.correlation.weak if c.correlation else ()
+        sharpened = c.correlation.sharpened if c.correlation else ()
         dark, bright = _shifts(c)
         found += [
             (
@@ -242,6 +243,12 @@ def _warnings(channels: Sequence[ChannelNoise], excluded: Sequence[str]) -> tupl
             (
                 weak,
                 f"noise is weakly correlated along {' and '.join(weak)}: a trace of it will stay",
+            ),
+            (
+                sharpened,
+                f"noise is sharpened along {' and '.join(sharpened)} (neighbours differ by more "
+                f"than independent noise does): a part of it can be predicted and stays; denoise "
+                f"the image before it is sharpened",
             ),
             (
                 c.found["jpeg"].found,
