@@ -18,6 +18,7 @@ from unnoise.noise import (
     excess_noise,
     linear_probe,
     photon_transfer,
+    scattered_holes,
 )
 from unnoise.noise.artifacts import bad_pixels, earlier_processing, histogram, scan, stripes
 from unnoise.noise.planes import SampledPlanes, neighboring_planes, sampled
@@ -132,17 +133,18 @@ def measure_channel(image: Image, c: int, odds: float | None = None) -> ChannelN
             f"the values of {image.name} span {span:.3g}, whose square no number holds; scale them "
             f"to about 1 first"
         )
-    acf = correlation.measure(planes, excluded=sample.excluded)
+    planes, excluded = scattered_holes.with_noise(planes, sample.excluded)
+    acf = correlation.measure(planes, excluded=excluded)
     if acf is not None and odds is not None:
         acf = dataclasses.replace(acf, odds=odds)
     if acf is not None:
-        acf = correlated_curve.without_doubt(planes, acf, sample.excluded)
+        acf = correlated_curve.without_doubt(planes, acf, excluded)
     for letter in (k for k in "ZT" if image.sizes[k] > 1):
         run = np.asarray(neighboring_planes(image, c, letter, alone=True), np.float64)
         along = correlation.measure(run, letter)
         if acf is not None and along is not None:
             acf = acf.joined(along, letter)
-    photon = correlated_curve.measure(planes, acf, sample.excluded)
+    photon = correlated_curve.measure(planes, acf, excluded)
     blind = masked = None
     if acf is not None and photon is not None:
         blind = linear_probe.linear(planes, photon.level, acf.neighbours)
@@ -158,7 +160,7 @@ def measure_channel(image: Image, c: int, odds: float | None = None) -> ChannelN
         blind=blind,
         masked=masked,
         found=_artefacts(sample, None if photon is None else math.sqrt(photon.level))
-        | {"excess_noise": _excess(planes, sample.excluded, photon, acf)},
+        | {"excess_noise": _excess(planes, excluded, photon, acf)},
         contrast=float(np.subtract(*np.percentile(measured, (99.5, 0.5)))),
     )
 
