@@ -7,6 +7,7 @@ of all pixels, or by the blocks in which `unnoise.noise.noise_or_texture` found 
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +17,8 @@ from scipy import fft
 from unnoise.noise import photon_transfer
 from unnoise.noise.correlation import CERTAIN, Correlation
 from unnoise.noise.cosine_blocks import HIGH, LOW, SIDE
-from unnoise.noise.photon_transfer import PhotonTransfer, fitted, scaled
+from unnoise.noise.photon_transfer import TEXTURE, PhotonTransfer, fitted, scaled
+from unnoise.noise.sparse_counts import Sparse, sparse
 
 LEAST_SIDE = 32
 """Where planes of pixels apart from each other are smaller, noise is measured another way."""
@@ -62,6 +64,8 @@ def measure(
     >>> round(measure(noise, correlation.measure(noise)).level ** 0.5)
     3
     """
+    if (photons := sparse(planes, excluded)) is not None:
+        return _counted(photons)
     if acf is None or not set("YX") & set(acf.along):
         # The high frequencies of noise with a correlation of 0.06 hold 0.85 of white noise's power.
         weak = (1.0, 1.0) if acf is None else shares(acf.probable)
@@ -74,6 +78,28 @@ def measure(
     if white is None or white.level >= found.level:
         return found
     return scaled(found, 1.0, (white.level / found.level) ** (1 - acf.share))
+
+
+def _counted(found: Sparse) -> PhotonTransfer:
+    """The curve of single photons in the dark, whose mean tells their variance.
+
+    Nearly all blocks of these hold none or one, and what the others show is chance.
+    """
+    rates = found.most * np.geomspace(2.0**-8, 1, MOST_RANGES)
+    error = 1 / math.sqrt(found.photons)
+    half = 1.96 * error * found.gain
+    return PhotonTransfer(
+        signal=found.offset + found.gain * rates,
+        variance=found.gain**2 * rates,
+        error=found.gain**2 * rates * error,
+        gain=found.gain,
+        gain_low=found.gain - half,
+        gain_high=found.gain + half,
+        intercept=-found.gain * found.offset,
+        curvature=1.0,
+        level=found.gain**2 * found.mean,
+        level_error=math.hypot(error, TEXTURE),
+    )
 
 
 def without_doubt(
