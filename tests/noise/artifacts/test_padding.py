@@ -90,3 +90,13 @@ def test_dark_saturated_and_flat_edges_are_no_padding(name: str, dtype: str, tur
     lines = [plane[0], plane[-1], plane[:, 0], plane[:, -1]]
     assert any((line == line[0]).all() for line in lines) or name == "few photons"
     assert not found(plane).any()
+
+
+@pytest.mark.parametrize("dtype", ["i4", "f4"])
+@pytest.mark.parametrize("turn", [0, 1, 2])
+def test_an_even_line_at_the_edge_of_a_smooth_picture_is_no_padding(dtype: str, turn: int) -> None:
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    plane = np.rot90(120 + 3000 * np.sin(y / 40) * np.cos(x / 30), turn).astype(dtype)
+    assert not found(plane).any()
+    plane[-5:] = 0
+    assert found(plane)[-5:].all()

@@ -31,6 +31,9 @@ SMOOTH = 2.5
 THIN, ALIKE = 16, 0.1
 """Strips along an edge of a plane of fewer lines are looked for line by line; the next line has at
 most this share of pixels of their value, as dark and saturated places do not end at a line."""
+STEADY = 0.5
+"""Least distance of a strip from where the two lines beside it lead to, of that to the first: in a
+smooth picture without noise, which may have an even line at its edge, it is far less."""
 CONVEX = 0.98
 """Share of rows and columns that padding cuts into one piece; saturated places cut many."""
 
@@ -109,10 +112,17 @@ def _ends_here(lines: NDArray, gone: NDArray[np.bool_], value: Any, depth: int) 
     """Whether a strip of so many lines ends at once, and is no chance of what lies beside it.
 
     Where a share c of neighbours are equal, n independent pixels are by a chance below c^(n/2).
+    Neighbours in a smooth picture without noise are not independent: its even lines lie where those
+    beside them lead to.
     """
     beside, known = lines[depth : depth + THIN], ~gone[depth : depth + THIN]
     if known[0].sum() < 8 or float((beside[0][known[0]] == value).mean()) > ALIKE:
         return False
+    if len(beside) > 1:
+        both = known[0] & known[1]
+        near, far = (line[both].astype(np.float64) - float(value) for line in beside[:2])
+        if np.sum((2 * near - far) ** 2) < STEADY**2 * np.sum(near**2):
+            return False
     pairs = known[:, 1:] & known[:, :-1]
     equal = float((beside[:, 1:] == beside[:, :-1])[pairs].mean()) if pairs.any() else 1.0
     return bool(depth * lines.shape[1] / 2 * log(max(equal, 1e-6)) < log(CHANCE))
