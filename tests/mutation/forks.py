@@ -46,6 +46,9 @@ def start(call: Callable[[], int], out: Path) -> int:
     sys.stdout.flush()
     child = os.fork()
     if child:
+        # It does the same; where the machine is busy, it could be ended before.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.setpgid(child, child)
         return child
     code = BROKEN
     try:

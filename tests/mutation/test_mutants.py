@@ -178,3 +178,21 @@ def test_a_mutant_without_an_end_is_ended_with_all_that_it_started(
     assert select.select([reading], [], [], 30) == ([reading], [], [])
     assert os.read(reading, 1) == b""
     os.close(reading)
+
+
+def test_a_fork_is_ended_before_it_did_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forks, "BUSY", 0.001)
+    join = os.setpgid
+
+    def late(process: int, group: int) -> None:
+        if process == 0:  # in the fork
+            time.sleep(20)
+            (tmp_path / "woke").touch()
+        join(process, group)
+
+    monkeypatch.setattr(os, "setpgid", late)
+    child = forks.start(int, tmp_path / "out")
+    assert forks.wait(child, 100) == "no end"
+    assert not (tmp_path / "woke").exists()
