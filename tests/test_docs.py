@@ -59,6 +59,7 @@ RESULTS = {
 QUIET = ("denoise", "train", "predict", "demo", "calibrate")
 
 
+@pytest.mark.timeout(1200)  # a dozen commands, one after the other: minutes on a busy machine
 @pytest.mark.parametrize("name", sorted(RESULTS))
 def test_commands_run(
     name: str, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
