@@ -304,6 +304,18 @@ def test_damaged_files_end_in_a_sentence(tmp_path: Path) -> None:
     check_damage(tmp_path / "a.dcm", whole.read_bytes())
 
 
+@pytest.mark.parametrize("name", ["AcquisitionDate", "PixelPaddingValue"])
+def test_a_value_of_no_known_kind_ends_in_a_sentence(tmp_path: Path, name: str) -> None:
+    tags = {"AcquisitionDate": "20210504", "PixelPaddingValue": 7}
+    path = written(tmp_path / "a.dcm", np.zeros((16, 16), np.uint16), **tags)
+    tag = pydicom.tag.Tag(name)
+    whole = path.read_bytes()
+    place = whole.index(tag.group.to_bytes(2, "little") + tag.element.to_bytes(2, "little")) + 4
+    path.write_bytes(whole[:place] + b"DE" + whole[place + 2 :])
+    with pytest.raises(InputError, match="damaged"):
+        formats.open(path)
+
+
 def test_a_header_that_promises_too_much_costs_nothing(tmp_path: Path) -> None:
     path = written(tmp_path / "a.dcm", pixels_of((3, 8, 9)), frames=True, FrameTime=1)
     one = pydicom.dcmread(path)

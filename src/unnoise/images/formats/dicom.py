@@ -84,11 +84,11 @@ def read(path: Path, axes: str | None = None) -> Image:
             metadata["photometric"] = 0
         if volume.notes:
             metadata["note"] = "; ".join(volume.notes)
+        nodata, date = _padding(header, lines), _date(header)  # values are parsed when asked for
     scale = {a: size for a, size in scale.items() if a in letters}
     return Image(
         data, letters, scale=scale, units={a: units[a] for a in scale}, is_rgb=colours == 3,
-        path=path, metadata=metadata, nodata=_padding(header, lines),
-        acquisition=Acquisition(date=_date(header)),
+        path=path, metadata=metadata, nodata=nodata, acquisition=Acquisition(date=date),
     )  # fmt: skip
 
 
