@@ -16,7 +16,7 @@ from unnoise.images.image import Image
 from unnoise.noise.channel import ChannelNoise
 from unnoise.noise.clipping import declipping
 from unnoise.noise.correlation import FADE
-from unnoise.noise.frame_context import SHARING, FrameContext, frame_context
+from unnoise.noise.frame_context import FrameContext, frame_context
 from unnoise.noise.still_frames import Repeats
 
 WIDE = 0.7
@@ -93,8 +93,10 @@ def advise(
     repeats: Repeats | None,
     repeats_axis: str | None,
     excluded: Sequence[str],
+    *,
+    shares_noise: bool = False,
 ) -> Advice:
-    """Choose a method from what was measured."""
+    """Choose a method from what was measured; frames of any channel may share noise."""
     ndim = 3 if image.sizes["Z"] >= MIN_SLICES else 2
     axes = {axis for channel in channels for axis in channel.axes}
     near_clean = all(c.snr > CLEAN for c in channels)
@@ -106,7 +108,7 @@ def advise(
         warnings=_warnings(channels, excluded),
         seconds=seconds(ndim),
     )
-    context = _context(image, channels, repeats, repeats_axis, ndim)
+    context = _context(image, channels, repeats_axis if shares_noise else None, ndim)
     # Neighbours as targets are for correlated noise: as input they tell more, and what moves unseen
     # is not blurred (still, drifting and beating movies: +1 to 2 dB at equal time).
     seen = context is not None and context.axis == repeats_axis and not axes & set("YX")
@@ -150,14 +152,11 @@ def advise(
 def _context(
     image: Image,
     channels: Sequence[ChannelNoise],
-    repeats: Repeats | None,
-    repeats_axis: str | None,
+    copied: str | None,
     ndim: int,
 ) -> FrameContext | None:
-    """Neighbouring frames whose noise is independent, and that tell more."""
-    shared = {axis for channel in channels for axis in channel.axes}
-    if repeats is not None and repeats.verdict in SHARING:
-        shared.add(repeats_axis or "")
+    """Neighbouring frames whose noise is independent, so not along `copied`, and that tell more."""
+    shared = {axis for channel in channels for axis in channel.axes} | {copied}
     axes = [axis for axis in ("TZ" if ndim == 2 else "T") if axis not in shared]
     if any(channel.curve is None for channel in channels):
         return None

@@ -27,8 +27,6 @@ WORTH = 0.1
 """Share of the squared error that the frames must save, and more of them than fewer."""
 SURE = 4.0
 """Standard errors by which they must."""
-SHARING = ("dependent", "duplicates")
-"""What `still_frames.repeats` says of frames that share noise."""
 SMALLEST = 16
 """Side of the frames from which that can be told."""
 

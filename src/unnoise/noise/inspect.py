@@ -188,6 +188,7 @@ def inspect(
         channels = together(opened, channels)
     axis = next((k for k in "TS" if n[k] > 1), None)
     repeats = fixed = None
+    looks: list[still_frames.Repeats] = []
     if axis is not None:
         frames = (neighboring_planes(opened, channel.index, axis) for channel in channels)
         looks = [still_frames.repeats(each) for each in frames]
@@ -209,7 +210,14 @@ def inspect(
         repeats_axis=axis,
         fixed_pattern=fixed,
         excluded=opened.mask.counts,
-        advice=advise(opened, channels, repeats, axis, opened.mask.notes),
+        advice=advise(
+            opened,
+            channels,
+            repeats,
+            axis,
+            opened.mask.notes,
+            shares_noise=still_frames.shares_noise(looks),
+        ),
     )
 
 

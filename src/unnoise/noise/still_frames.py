@@ -33,6 +33,8 @@ MANY = 1 / 3
 """Share of copies from which frames are no repeats."""
 WORST = ("different", "slowly changing", "too few", "duplicates", "dependent", "repeats")
 """Verdicts, from those that allow the least on."""
+SHARING = ("dependent", "duplicates")
+"""Those of frames that share noise."""
 STEADY = 5
 """Differences from which their mean is known well enough to be taken out."""
 
@@ -222,6 +224,18 @@ def worst(found: Sequence[Repeats]) -> Repeats:
     ('different', 'different')
     """
     return min(found, key=lambda each: WORST.index(each.verdict))
+
+
+def shares_noise(found: Sequence[Repeats]) -> bool:
+    """Whether frames share noise in any of several channels, as copies and running means do.
+
+    Examples
+    --------
+    >>> moving, copies = (Repeats(False, v, 0, 0, 1) for v in ("different", "duplicates"))
+    >>> shares_noise([moving, copies]), shares_noise([copies, moving]), shares_noise([moving])
+    (True, True, False)
+    """
+    return any(each.verdict in SHARING for each in found)
 
 
 def _motion(tests: list[Comparison]) -> tuple[float, float, bool]:

@@ -12,9 +12,9 @@ from unnoise.models.build import new_weights
 from unnoise.models.model import Model
 from unnoise.noise.advice import joined
 from unnoise.noise.correlation import MASK, without_gaps
-from unnoise.noise.frame_context import SHARING, common, frame_context
+from unnoise.noise.frame_context import common, frame_context
 from unnoise.noise.planes import neighboring_planes
-from unnoise.noise.still_frames import Repeats, repeats, worst
+from unnoise.noise.still_frames import repeats, shares_noise
 from unnoise.quality import risk
 from unnoise.training.auto import MASKED
 
@@ -64,13 +64,13 @@ def neighbours(images: Sequence[Image], planned: Model) -> tuple[str, int] | Non
             for axis in "TZ"
             if min(other.sizes[axis] for other in images) > 1
             and not any(axis in correlated for correlated in noise.correlated)
-            and _frames(image, planned, axis).verdict not in SHARING
+            and not _share(image, planned, axis)
         ]
         found.append(frame_context(image, variances, axes))
     context = common(found)
     return None if context is None else (context.axis, context.reach)
 
 
-def _frames(image: Image, planned: Model, axis: str) -> Repeats:
-    """What all channels tell of neighbouring frames, as `unnoise.inspect` does."""
-    return worst([repeats(neighboring_planes(image, c, axis)) for c in planned.channels])
+def _share(image: Image, planned: Model, axis: str) -> bool:
+    """Whether neighbouring frames of any channel share noise."""
+    return shares_noise([repeats(neighboring_planes(image, c, axis)) for c in planned.channels])

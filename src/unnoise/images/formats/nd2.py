@@ -61,11 +61,11 @@ def _opened(path: Path, position: int) -> Iterator[Callable[[tuple[int, ...]], A
     """The frames of a position."""
     with needs("nd2", "formats").ND2File(path) as file:
         loops = {letter: n for letter, n in file.sizes.items() if letter not in FRAME}
+        places = _places(file) if file.attributes.compressionType == "lossless" else {}
 
         def frame(index: tuple[int, ...]) -> Any:
             at = dict(zip([a for a in loops if a != "P"], index, strict=True)) | {"P": position}
             number = _number(at, loops)
-            places = _places(file) if file.attributes.compressionType == "lossless" else {}
             if number in places:
                 return _unpacked(path, places[number], file.attributes, file.dtype)
             return file.read_frame(number)
