@@ -39,7 +39,8 @@ def alive() -> dict[str, int]:
 async def visits(site: Site, count: int) -> list[dict[str, int]]:
     """What is alive after two rounds of visits, and after all of them."""
     app = application(site)
-    job = site.queue.submit(Request((str(site.workspace.root / "a.npy"),), out="made/"))
+    made = f"{site.workspace.results / 'made'}/"
+    job = site.queue.submit(Request((str(site.workspace.root / "a.npy"),), out=made))
     site.queue.stop(job.id)
     found = []
     async with (

@@ -45,6 +45,9 @@ class JobQueue:
         again. None: nowhere.
     workers : int
         How many run at a time; they share the cores.
+    allowed : callable, optional
+        Raises `InputError` for the request of a job of files that must not run; asked when it is
+        about to, as what waits on disk may have been written by anybody.
 
     Raises
     ------
@@ -64,8 +67,15 @@ class JobQueue:
     >>> queue.close(stop=True)
     """
 
-    def __init__(self, folder: Path | None, *, workers: int = 1) -> None:
+    def __init__(
+        self,
+        folder: Path | None,
+        *,
+        workers: int = 1,
+        allowed: Callable[[Request], None] | None = None,
+    ) -> None:
         self._history = History(folder)
+        self._allowed = allowed
         self._open = contextlib.ExitStack()
         self._open.enter_context(naming_options())  # errors are those of the command line
         self._lock = threading.RLock()
@@ -329,6 +339,8 @@ class JobQueue:
             self._keep(job)
             self._run_here(job, images)
             return
+        if self._allowed is not None:
+            self._allowed(job.request)
         spare = self._waiting_child()
         if spare is not None and not spare.is_alive:
             spare.dismiss()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -86,7 +87,7 @@ class Site:
         """With the queue of the workspace; at the end its jobs are stopped, as by Ctrl-C."""
         # Visitors name files and no addresses: they would reach whatever the server reaches.
         with urls.local_only(), contextlib.ExitStack() as at_the_end:
-            queue = JobQueue(workspace.queue)
+            queue = JobQueue(workspace.queue, allowed=functools.partial(check, workspace))
             at_the_end.callback(queue.close, stop=True)
             workspace.sweep()
             site = cls(settings, workspace, queue, Gallery(workspace))
@@ -166,10 +167,14 @@ class Site:
         Raises
         ------
         InputError
-            If its images are gone, or lead elsewhere by now.
+            If its images are gone, or lead elsewhere by now, or if it is none of this page.
         """
-        for name in request.inputs:
-            self.workspace.image(Path(name))
+        found = self._anew(request)
+        check(self.workspace, found)
+        return found
+
+    def _anew(self, request: Request) -> Request:
+        """The same request with other places, or the same where something is to go on."""
         out = Path(request.out or "")
         is_alone = all(job.is_over for job in self.queue.jobs() if job.request.out == request.out)
         if is_alone and any(unfinished.parts(out)):
@@ -181,6 +186,47 @@ class Site:
         if saved is not None:
             saved = str(self._free(self.workspace.models, Path(saved).name, taken))
         return replace(request, out=f"{folder}/", uncertainty=spread, save_model=saved)
+
+
+def check(workspace: Workspace, request: Request) -> None:
+    """Refuse what this page never asks for, as the record of a job may hold that somebody wrote.
+
+    Raises
+    ------
+    InputError
+        If it reads outside the workspace, or writes elsewhere than where results and models go, or
+        over what is there, or if its images are gone.
+    """
+    for name in request.inputs:
+        workspace.image(Path(name))
+    if request.model is not None:
+        workspace.inside(Path(request.model))
+    given = [*request.inputs, *filter(None, [request.out, request.model])]
+    places = [(Path(request.out or ""), workspace.results)]
+    if request.uncertainty is not None:
+        places.append((Path(request.uncertainty), workspace.results))
+    if request.save_model is not None:
+        places.append((Path(request.save_model), workspace.models))
+    if (
+        not all(Path(name).is_absolute() for name in given)  # others may be addresses
+        or not all(_is_within(place, folder) for place, folder in places)
+        or any(part.is_symlink() for place, _ in places for part in place.rglob("*"))
+        or request.overwrite
+        or request.settings  # which can name files, too
+    ):
+        raise InputError(
+            "the job reads or writes what jobs of this page do not; choose its images, and start "
+            "it from there"
+        )
+
+
+def _is_within(place: Path, folder: Path) -> bool:
+    """Whether a place, which need not be there, lies below a folder; links are followed."""
+    try:
+        real = place.resolve()
+        return real != folder.resolve() and real.is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError):  # a name that cannot be, a circle of links
+        return False
 
 
 def _stamped(path: Path) -> str:
