@@ -355,7 +355,14 @@ class _Batch:
         yield from copy_file(image, target, self.writing)
         if self.shown is not None and len(self.shown) < MOST_SHOWN:
             self.shown.append(show_unchanged(image, text))
-        yield Judged(called(image), "unchanged", "unchanged", warnings=(text,), output=target)
+        yield Judged(
+            called(image),
+            "unchanged",
+            "unchanged",
+            warnings=(text,),
+            output=target,
+            axes=image.axes,
+        )
 
 
 def _lost(image: Image, model: Model, error: NotFiniteError) -> Judged:

@@ -115,6 +115,8 @@ class Judged:
         The files with the result, where it was written.
     dropped : bool
         Whether another method is tried, since this result is no gain.
+    axes : str
+        Those of the image as it was read, which are those of its result where that tells none.
     """
 
     image: str
@@ -126,6 +128,7 @@ class Judged:
     output: Path | None = None
     uncertainty: Path | None = None
     dropped: bool = False
+    axes: str = ""
 
 
 @dataclass(frozen=True)

@@ -87,6 +87,7 @@ def judged(image: Image, model: Model, shown: DenoisedPlane | None, *, seconds: 
         gains=tuple(zip(names, known, strict=False)),
         warnings=() if shown is None else shown.warnings,
         seconds=seconds,
+        axes=image.axes,
     )
 
 

@@ -61,6 +61,7 @@ def test_a_job_comes_back_as_it_was(tmp_path: Path) -> None:
         *[("history", [line]) for line in ([1, 2], [INF, 1, 1], [1, [], 1], [1, 10**400, 1])],
         *[("judged", [{**JUDGED, "gains": gains}]) for gains in (3, [3], [[]], [["1", "much"]])],
         ("judged", [{"image": "a.tif"}]),
+        *[("judged", [{**JUDGED, name: 3}]) for name in ("output", "uncertainty")],
     ],
 )
 def test_values_that_cannot_be_cost_one_job(tmp_path: Path, name: str, value: object) -> None:

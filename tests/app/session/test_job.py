@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from unnoise.app.events import (
     Warned,
 )
 from unnoise.app.session.frames import Problem
-from unnoise.app.session.job import MOST_MESSAGES, Job
+from unnoise.app.session.job import MOST_MESSAGES, Job, Made
 from unnoise.app.session.request import Request
 from unnoise.noise.confidence_interval import Interval
 
@@ -99,6 +100,32 @@ def test_results_spreads_and_verdicts() -> None:
     assert found["gains"] == [["1", 2.0, 1.0, 3.0], ["2"]]
     assert job.verdict.startswith("closer to the clean image")
     assert ("warning", "a.tif: dark") in job.messages
+
+
+def test_results_are_known_by_what_they_are_of() -> None:
+    """The first image failed, and the second was made when the third was there."""
+
+    def of(name: str) -> list[Event]:
+        files = {"output": HERE / f"{name}.tif", "uncertainty": HERE / "std" / f"{name}.tif"}
+        found = Judged(f"/in/{name}.tif", "n2v", "better", axes="YX", **files)
+        return [Saved(files["output"]), Saved(files["uncertainty"]), found]
+
+    lost = Judged("/in/b.tif", "instant", "worse", dropped=True)
+    job = job_of(Failed(Path("/in/a.tif"), "NaN"), lost, *of("c"), *of("b"), Saved(HERE / "d.tif"))
+    spreads = [HERE / "std" / f"{name}.tif" for name in "cb"]
+    wanted = (
+        Made(HERE / "c.tif", "/in/c.tif", "YX", spreads[0]),
+        Made(HERE / "b.tif", "/in/b.tif", "YX", spreads[1]),
+        Made(HERE / "d.tif"),
+    )
+    assert job.made == wanted
+    assert job.results == tuple(one.result for one in wanted)
+    job.state = "done"
+    known = json.loads(json.dumps(job.to_dict()))
+    assert Job.from_dict(known).made == wanted
+    for one in known["judged"]:  # an older record
+        del one["axes"], one["uncertainty"]
+    assert Job.from_dict(known).made[0] == Made(HERE / "c.tif", "/in/c.tif")
 
 
 @pytest.mark.parametrize(("results", "state"), [(1, "done"), (0, "failed")])

@@ -194,6 +194,11 @@ def site(tmp_path: Path) -> Any:
         ("/job/1/result/1", 404),  # it lies outside the workspace
         ("/job/1/result/2", 404),
         ("/job/1/result/-1", 404),
+        ("/job/1/result/x", 404),
+        (f"/job/1/result/{'1' * 5000}", 404),
+        ("/job/1/uncertainty/0", 404),
+        ("/job/1/uncertainty/7", 404),
+        (f"/job/1/uncertainty/{'1' * 5000}", 404),
         ("/job/1/report", 404),
         ("/job/1/model", 404),
         ("/job/2/result/0", 404),

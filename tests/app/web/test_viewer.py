@@ -238,6 +238,22 @@ def test_modes_show_one_image_the_residual_and_the_uncertainty(page: Any, viewer
 def test_a_result_of_another_size_is_not_compared(page: Any, viewers: str) -> None:
     Seen(page, viewers, "?noisy=grey&clean=other")
     assert page.locator(".modes button").count() == 0
+    assert "another size" in page.locator(".viewer .message").text_content()
+
+
+@pytest.mark.parametrize("gone", ["clean", "spread"])
+def test_an_image_is_shown_though_what_is_beside_it_cannot_be(
+    page: Any, viewers: str, gone: str
+) -> None:
+    answer = {"status": 503, "json": {"detail": "it is gone"}}
+    page.route(f"**/tiles/{gone}", lambda route: route.fulfill(**answer))
+    seen = Seen(page, viewers, PAIR)
+    left = {"clean": ["Noisy", "Uncertainty"], "spread": ["Compare", "Noisy", "Clean", "Residual"]}
+    modes = page.locator(".modes button").all()
+    assert [button.text_content() for button in modes] == left[gone]
+    assert "it is gone" in page.locator(".viewer .message").text_content()
+    seen.place()
+    assert "noisy" in seen.readout()
 
 
 def test_the_scale_bar_is_as_long_as_it_says(page: Any, viewers: str) -> None:

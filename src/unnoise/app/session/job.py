@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import UnionType
-from typing import Any
+from typing import Any, NamedTuple
 
 from unnoise.app.events import (
     Batch,
@@ -61,6 +61,15 @@ _MOST = {
 _PLACES = ("model", "report", "uncertainty")
 
 
+class Made(NamedTuple):
+    """A result, what it is of and how that was read, and its standard deviations, where known."""
+
+    result: Path
+    image: str = ""
+    axes: str = ""
+    uncertainty: Path | None = None
+
+
 @dataclass(eq=False)
 class Job:
     """A job, alive: the queue changes it while it runs; everybody else only reads.
@@ -90,10 +99,10 @@ class Job:
         ``message``, ``warning`` or ``failure``, and a text.
     results : tuple of Path
     model, report, uncertainty : Path or None
-        What else was written.
+        What else was written; of several uncertainties the last.
     judged : tuple of dict
         Of every result the ``image``, ``method``, ``verdict`` (of `VERDICTS`), ``gains`` (channel,
-        dB, lowest, highest), ``output``.
+        dB, lowest, highest), ``output``, ``axes``, ``uncertainty``.
     error : str
         Why it failed, with what to do.
     misuse : bool
@@ -150,6 +159,18 @@ class Job:
         """What is known of the results, in words."""
         found = list(dict.fromkeys(one["verdict"] for one in self.judged))
         return "; ".join(VERDICTS.get(word, word) for word in found)
+
+    @property
+    def made(self) -> tuple[Made, ...]:
+        """The results, each with its image: some fail, and others are written later than theirs."""
+        about = {one["output"]: one for one in self.judged}
+        found = []
+        for path in self.results:
+            one = about.get(str(path), {})
+            spread = one.get("uncertainty")
+            known = one.get("image", ""), one.get("axes", "")
+            found.append(Made(path, *known, None if spread is None else Path(spread)))
+        return tuple(found)
 
     def take(self, event: Event | Problem) -> None:
         """Change with an event."""
@@ -211,8 +232,9 @@ class Job:
             for name, gain in event.gains
         ]
         about = {"image": event.image, "method": event.method, "verdict": event.verdict}
-        output = None if event.output is None else str(event.output)
-        self.judged = (*self.judged, {**about, "gains": gains, "output": output})
+        files = {"output": event.output, "uncertainty": event.uncertainty}
+        places = {k: None if at is None else str(at.absolute()) for k, at in files.items()}
+        self.judged = (*self.judged, {**about, "gains": gains, "axes": event.axes, **places})
         for text in event.warnings:
             self._say("warning", f"{Path(event.image).name}: {text}")
         if event.uncertainty is not None:
@@ -289,4 +311,7 @@ def _read_judged(one: Mapping[str, Any]) -> dict[str, Any]:
     """What is known of a result, out of a record."""
     texts = {name: str(one[name]) for name in ("image", "method", "verdict")}
     gains = [[str(name), *map(float, gain)] for name, *gain in one["gains"]]
-    return {**one, **texts, "gains": gains}
+    # Older records do not tell of all of these.
+    places = {name: one.get(name) for name in ("output", "uncertainty")}
+    places = {name: None if at is None else str(Path(at)) for name, at in places.items()}
+    return {**one, **texts, "gains": gains, "axes": str(one.get("axes", "")), **places}

@@ -33,10 +33,13 @@ class Picture:
     path : Path
         In the workspace.
     reading : InputOptions
+    which : str
+        What follows the name of the file where it holds several images; empty for the first.
     """
 
     path: Path
     reading: InputOptions = AS_IT_IS
+    which: str = ""
 
 
 class Gallery:
@@ -81,8 +84,9 @@ class Gallery:
         try:
             path = self._workspace.image(picture.path)
             screening.check([path])
-            image = picture.reading.find([path])[0]
-        except UnnoiseError:
+            found = picture.reading.find([path])
+            image = next(one for one in found if picture.which in ("", one.metadata.get("which")))
+        except (UnnoiseError, StopIteration):
             return None
         with self._lock:  # of two threads the first one counts
             image = self._images.setdefault(name, image)

@@ -10,8 +10,10 @@ from pathlib import Path
 from nicegui import ui
 
 from unnoise.app.events import Preview
+from unnoise.app.files import InputOptions
 from unnoise.app.problems import sentence
-from unnoise.app.session.job import Job
+from unnoise.app.session.job import Job, Made
+from unnoise.app.session.request import Request
 from unnoise.app.web import elements as el
 from unnoise.app.web.gallery import Picture
 from unnoise.app.web.home_page import WORDS, title, told_time
@@ -199,13 +201,14 @@ class _JobPage:
             for line in gains_of(job):
                 el.text("p", line, "muted")
             with el.tag("div", "buttons"):
-                for number, path in enumerate(job.results):
-                    name = "Download" if len(job.results) == 1 else f"Download {path.name}"
+                for number, made in enumerate(job.made):
+                    own = made.result.name if len(job.results) > 1 else ""
+                    name = f"Download {own}".strip()
                     first = "button primary" if number == 0 else "button"
                     el.link(name, f"{base}/result/{number}", first, download=True)
-                if job.uncertainty is not None:
-                    place = f"{base}/uncertainty"
-                    el.link("Download the uncertainty", place, "button", download=True)
+                    if made.uncertainty is not None:
+                        name = "Download the uncertainty" + (f" of {own}" if own else "")
+                        el.link(name, f"{base}/uncertainty/{number}", "button", download=True)
                 if job.report is not None:
                     el.link("Open the report", f"{base}/report", "button", target="_blank")
                 if job.model is not None and self._is_inside(job.model):
@@ -228,17 +231,43 @@ class _JobPage:
             el.text("span", f"Kept as '{model.name}': choose it under More options.", "muted")
 
     def _compare(self) -> None:
-        """The result beside its source."""
-        job = self._job
-        if not job.results:
-            return
-        request = job.request
+        """A result beside its source; which of several is chosen."""
+        made = self._job.made
+        if len(made) > 1:
+            names = [(str(number), one.result.name) for number, one in enumerate(made)]
+            el.choice("Shown", names, "0", lambda number: self._show(made[int(number)]))
+        self._compared = el.tag("div")
+        if made:
+            self._show(made[0])
+
+    def _show(self, made: Made) -> None:
+        """A result beside its source."""
+        noisy, clean, spread = pictures_of(self._job.request, made)
+        self._compared.clear()
+        with self._compared:
+            try:
+                show(self._site, noisy or clean, clean=noisy and clean, spread=spread)
+            except Exception as error:
+                el.notice(sentence(error))
+
+
+def pictures_of(request: Request, made: Made) -> tuple[Picture | None, Picture, Picture | None]:
+    """The image of a result, where it is known, the result, and its standard deviations."""
+    noisy = None
+    if len(request.inputs) == 1:
         noisy = Picture(Path(request.inputs[0]), request.reading())
-        spread = None if job.uncertainty is None else Picture(job.uncertainty)
-        try:
-            show(self._site, noisy, clean=Picture(job.results[0]), spread=spread)
-        except Exception as error:
-            el.notice(sentence(error))
+    for name in request.inputs:
+        rest = made.image.removeprefix(name)  # of several images of the file it tells which
+        if made.image.startswith(name) and (not rest or rest.startswith(" (")):
+            noisy = Picture(Path(name), request.reading(), rest)
+
+    def written(path: Path) -> Picture:
+        # NumPy files tell no axes, so theirs are those of the image, however that was read.
+        axes = made.axes or None
+        return Picture(path, InputOptions(axes=axes if path.suffix == ".npy" else None))
+
+    spread = None if made.uncertainty is None else written(made.uncertainty)
+    return noisy, written(made.result), spread
 
 
 def state_of(job: Job) -> str:

@@ -23,6 +23,8 @@ from unnoise.errors import InputError
 
 ASSETS = {"page.css": "text/css", "page.js": "text/javascript"}
 MOST_PLACES = 500
+MOST_DIGITS = 10
+"""Of the number of a result; Python reads no number of thousands."""
 HEAD = (
     '<link rel="stylesheet" href="/assets/page.css">'
     '<script src="/assets/page.js" defer></script>'
@@ -64,13 +66,17 @@ def routes(site: Site) -> list[Route]:
                 job = site.queue.job(request.path_params["job"])
             except InputError as error:
                 return transfer.problem(404, str(error))
-            found = path(job, request.path_params.get("number", 0))
-            return answer(site.workspace, found)
+            digits = request.path_params.get("number", "0")
+            is_number = digits.isdecimal() and len(digits) < MOST_DIGITS
+            return answer(site.workspace, path(job, int(digits)) if is_number else None)
 
         return endpoint
 
     def result(job: Job, number: int) -> Path | None:
         return job.results[number] if number < len(job.results) else None
+
+    def spread(job: Job, number: int) -> Path | None:
+        return job.made[number].uncertainty if number < len(job.made) else None
 
     def marked(word: str) -> Answer:
         return partial(transfer.download, word=word)
@@ -79,8 +85,8 @@ def routes(site: Site) -> list[Route]:
     return [
         Route("/upload", uploads.answer, methods=["POST"]),
         Route("/assets/{name}", _asset),
-        Route(f"{base}/result/{{number:int}}", made(result, marked("denoised"))),
-        Route(f"{base}/uncertainty", made(lambda job, _: job.uncertainty, marked("uncertainty"))),
+        Route(f"{base}/result/{{number}}", made(result, marked("denoised"))),
+        Route(f"{base}/uncertainty/{{number}}", made(spread, marked("uncertainty"))),
         Route(f"{base}/model", made(lambda job, _: job.model)),
         Route(f"{base}/report", made(lambda job, _: job.report, transfer.report)),
     ]

@@ -51,10 +51,15 @@ class Viewer {
   async open() {
     this.about = {};
     const names = Object.entries(this.names).filter(([, name]) => name);
-    await Promise.all(names.map(async ([key, name]) => (this.about[key] = await this.json(name))));
+    this.lasting = "";
+    const get = async ([key, name]) => (this.about[key] = await this.json(name));
+    await Promise.all(names.map((one) => get(one).catch((error) => {
+      if (one[0] === "noisy") throw error; // the others are shown beside it
+      this.lasting = `${MODES[one[0]]}: ${error.message}`;
+    })));
     const { noisy, clean, uncertainty } = this.about;
     const isAlike = (one) => one && "STCZYX".split("").every((k) => one.sizes[k] === noisy.sizes[k]);
-    if (clean && !isAlike(clean)) this.tell("The result has another size, so it is not shown beside.");
+    if (clean && !isAlike(clean)) this.lasting = "The result has another size, so it is not shown beside.";
     this.modes = Object.keys(MODES).filter((mode) => {
       if (mode === "noisy") return true;
       return mode === "uncertainty" ? isAlike(uncertainty) : isAlike(clean);
@@ -200,7 +205,7 @@ class Viewer {
     this.tiles.setLayers((layers[mode] || [this.layer(kind, "", mode)]).filter(Boolean));
     if (mode === "residual") this.tell(`Noisy minus clean: blue below zero, red above, up to ${short(this.state.high.residual)}.`);
     else if (mode === "uncertainty") this.tell(`Standard deviation of the result, bright from ${short(this.state.high.uncertainty)} on.`);
-    else this.tell("");
+    else this.tell(this.lasting);
     this.moveDivider(this.tiles.split);
   }
 
@@ -231,7 +236,7 @@ class Viewer {
     this.stage.setAttribute("aria-busy", String(busy));
     if (problem) this.tell(problem, true);
     else if (share < 1) this.tell(`An overview is being made: ${Math.floor(share * 100)} %`, true);
-    else if (this.passing) this.tell("");
+    else if (this.passing) this.tell(this.lasting);
     const { pixel, unit } = this.about.noisy;
     this.bar.hidden = !(pixel > 0);
     if (this.bar.hidden) return;
