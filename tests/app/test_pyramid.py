@@ -16,6 +16,9 @@ from unnoise.app.pyramid import TILE, Place, Pyramid, means
 from unnoise.images import formats
 from unnoise.images.image import Image
 
+FIRST = Place(0, 0, 0, (0,))
+"""The first channel of the first plane."""
+
 
 def by_loop(plane: NDArray, steps: int) -> NDArray:
     """The definition, block by block."""
@@ -62,7 +65,7 @@ def test_means_are_those_of_blocks(steps: int, dtype: type, shape: tuple[int, in
     plane = (rng.random(shape) * 1000).astype(dtype)
     if np.dtype(dtype).kind == "f":
         plane[rng.random(shape) < 0.3] = np.nan
-    found = means(plane[None], steps)[0]
+    found = means(plane[None], (steps, steps))[0]
     np.testing.assert_allclose(found, by_loop(plane, steps), rtol=1e-6)
 
 
@@ -193,3 +196,38 @@ def test_a_copy_of_another_factor_is_shown_in_place(tmp_path: Path) -> None:
     block = whole(found, 2, Place(0, 0, 0, (0,)))[0][0]
     expected = by_loop((y + x).astype(float), 4)
     assert np.abs(block - expected).max() <= 4
+
+
+@pytest.mark.parametrize("height", [3, 20, 33])
+def test_a_thin_image_that_unnoise_wrote_is_shown_in_place(tmp_path: Path, height: int) -> None:
+    ramp = np.tile(np.arange(4500, dtype=np.float32), (height, 1))
+    formats.save(tmp_path / "a.ome.zarr", Image.from_array(ramp))
+    found = Pyramid(formats.open(tmp_path / "a.ome.zarr"))
+    for level in range(found.levels):
+        block = whole(found, level, FIRST)[0][0]
+        middles = np.arange(block.shape[1] - 1) * 2**level + (2**level - 1) / 2
+        assert np.abs(block[:, :-1] - middles).max() < 0.01
+
+
+def shrunk(plane: NDArray, down: int, right: int) -> Image:
+    """A copy in which each pixel is the mean of so many."""
+    tall, wide = plane.shape
+    return Image(plane.reshape(tall // down, down, wide // right, right).mean((1, 3)), "YX")
+
+
+@pytest.mark.parametrize("factors", [[(2, 4), (4, 16)], [(4, 2), (16, 4)], [(64, 64)], [(3, 3)]])
+@pytest.mark.parametrize("at_once", [2**16, 2**20])
+def test_copies_of_any_factors_are_shown_in_place(
+    monkeypatch: pytest.MonkeyPatch, factors: list[tuple[int, int]], at_once: int
+) -> None:
+    monkeypatch.setattr(pyramid, "AT_ONCE", at_once)
+    y, x = np.mgrid[:768, :1536].astype(np.float32)
+    for ramp in (y, x):  # each value is a place
+        copies = [shrunk(ramp, *pair) for pair in factors]
+        monkeypatch.setattr(formats, "smaller", lambda image, copies=copies: copies)
+        found = Pyramid(Image(ramp, "YX"))
+        for level in range(found.levels):
+            wait(lambda level=level, found=found: whole(found, level, FIRST)[1])
+            seen = whole(found, level, FIRST)[0]
+            off = seen - means(ramp[None], (2**level, 2**level))
+            assert np.abs(off).max() <= 2**level

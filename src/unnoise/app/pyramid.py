@@ -20,8 +20,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from unnoise.app.copies import Copy, copies_of
 from unnoise.images import axes as ax
-from unnoise.images import formats
 from unnoise.images.image import Image
 
 TILE = 256
@@ -94,10 +94,8 @@ class Pyramid:
         n = image.sizes
         self._size = n["Y"], n["X"]
         self.levels = 1 + int(np.ceil(np.log2(max(max(self._size) / TILE, 1))))
-        self._copies = [(1, image)] + [
-            (round(n["Y"] / copy.sizes["Y"]), copy) for copy in formats.smaller(image)
-        ]
-        self._overviews: dict[Place, Overview] = {}
+        self._copies = copies_of(image)
+        self._overviews: dict[tuple[Place, int], Overview] = {}
         self._lock = threading.Lock()
 
     def shape(self, level: int) -> tuple[int, int]:
@@ -128,39 +126,42 @@ class Pyramid:
             If the file is damaged.
         """
         factor = 2**level
-        done, copy = max((c for c in self._copies if c[0] <= factor), key=lambda c: c[0])
-        ratio = factor / done
+        fine = [copy for copy in self._copies if max(copy.down, copy.right) <= factor]
+        copy = max(fine, key=lambda one: one.down * one.right)
+        # Pixels of an overview are means of whole pixels of a copy, and become pixels of levels.
+        whole = max((one for one in fine if one.is_whole), key=lambda one: one.down * one.right)
         height, width = (part.stop - part.start for part in (y, x))
-        overview = self._overview_factor(done)
-        if height * width * ratio**2 <= AT_ONCE or (overview and factor < overview):
-            return self._means(copy, (y, x), ratio, place), 1.0
+        overview = self._overview_factor(whole)
+        if height * width * copy.cost(factor) <= AT_ONCE or factor < overview:
+            return self._means(copy.image, (y, x), copy.steps(factor), place), 1.0
         if len(place.channels) > 1 and not self.image.is_rgb:
             parts = [self.read(level, y, x, place._replace(channels=(c,))) for c in place.channels]
             return np.concatenate([block for block, _ in parts]), min(s for _, s in parts)
-        pixels, share = self._overview(copy, overview // done, place).look()
+        pixels, share = self._overview(whole, overview, place).look()
         steps = factor // overview
         part = pixels[:, y.start * steps : y.stop * steps, x.start * steps : x.stop * steps]
-        return means(part, steps), share
+        return means(part, (steps, steps)), share
 
-    def _overview_factor(self, done: int) -> int:
+    def _overview_factor(self, copy: Copy) -> int:
         """By how much an overview is smaller than the image: little enough to be kept."""
-        factor = done
+        factor = int(max(copy.down, copy.right))
         height, width = self._size
-        while (TILE * factor // done) ** 2 <= AT_ONCE or height * width > OVERVIEW * factor**2:
+        while TILE**2 * copy.cost(factor) <= AT_ONCE or height * width > OVERVIEW * factor**2:
             factor *= 2
         return factor
 
-    def _overview(self, copy: Image, steps: int, place: Place) -> Overview:
+    def _overview(self, copy: Copy, factor: int, place: Place) -> Overview:
         with self._lock:
-            found = self._overviews.pop(place, None)
+            found = self._overviews.pop((place, factor), None)
             if found is None:
 
-                def read(y: slice, x: slice, ratio: int) -> NDArray:
-                    return self._means(copy, (y, x), ratio, place)
+                def read(y: slice, x: slice, steps: tuple[int, int]) -> NDArray:
+                    return self._means(copy.image, (y, x), steps, place)
 
-                n = copy.sizes
-                found = Overview(read, (len(place.channels), n["Y"], n["X"]), steps)
-            self._overviews[place] = found
+                n = copy.image.sizes
+                down, right = map(int, copy.steps(factor))
+                found = Overview(read, (len(place.channels), n["Y"], n["X"]), (down, right))
+            self._overviews[place, factor] = found
             while len(self._overviews) > 1 and (
                 sum(one.nbytes for one in self._overviews.values()) > KEPT
             ):
@@ -168,32 +169,37 @@ class Pyramid:
             return found
 
     def _means(
-        self, copy: Image, region: tuple[slice, slice], ratio: float, place: Place
+        self, copy: Image, region: tuple[slice, slice], ratios: tuple[float, float], place: Place
     ) -> NDArray:
-        """Means of `ratio` x `ratio` pixels of a copy."""
+        """Means of so many pixels of a copy along Y and X; the nearest one where it is no number
+        of whole pixels.
+        """
         n = copy.sizes
         where: dict[str, int | slice] = {"S": place.s, "T": place.t}
         where["Z"] = min(place.z * n["Z"] // self.image.sizes["Z"], n["Z"] - 1)
         channels = place.channels
         where["C"] = slice(min(channels), max(channels) + 1)
         kept = [c - min(channels) for c in channels]
-        if ratio == round(ratio):
-            steps, short = int(ratio), []
-            for letter, part in zip("YX", region, strict=True):
+        steps, picks = [], []
+        for letter, part, ratio in zip("YX", region, ratios, strict=True):
+            count, last = part.stop - part.start, n[letter] - 1
+            if ratio == round(ratio):
                 # The copy of an odd size may lack the last pixel; the one before stands for it.
-                start = min(part.start * steps, n[letter] - 1)
-                where[letter] = slice(start, min(part.stop * steps, n[letter]))
-                short.append(part.stop - part.start)
-            block = means(_plane(copy, where)[kept], steps)
-            missing = [a - b for a, b in zip(short, block.shape[1:], strict=True)]
-            return np.pad(block, ((0, 0), *((0, m) for m in missing)), "edge")
-        picks = []
-        for letter, part in zip("YX", region, strict=True):
-            at = ((np.arange(part.start, part.stop) + 0.5) * ratio).astype(int)
-            at = np.minimum(at, n[letter] - 1)
-            where[letter] = slice(int(at[0]), int(at[-1]) + 1)
-            picks.append(at - at[0])
-        return means(_plane(copy, where)[kept], 1)[:, picks[0]][:, :, picks[1]]
+                start = min(int(part.start * ratio), last)
+                where[letter] = slice(start, min(int(part.stop * ratio), last + 1))
+                steps.append(int(ratio))
+                picks.append(np.arange(count))
+            else:
+                at = ((np.arange(part.start, part.stop) + 0.5) * ratio).astype(int)
+                at = np.minimum(at, last)
+                where[letter] = slice(int(at[0]), int(at[-1]) + 1)
+                steps.append(1)
+                picks.append(at - at[0])
+        block = means(_plane(copy, where)[kept], (steps[0], steps[1]))
+        for axis, pick in enumerate(picks, 1):
+            if len(pick) != block.shape[axis] or pick[-1] != len(pick) - 1:
+                block = block.take(np.minimum(pick, block.shape[axis] - 1), axis)
+        return block
 
 
 class Overview:
@@ -205,24 +211,30 @@ class Overview:
         Gives a region (y, x) of so many times fewer pixels, as means.
     shape : tuple of int
         Channels, height and width of the plane.
-    steps : int
-        By how much the copy is smaller.
+    steps : tuple of int
+        By how much the copy is smaller along y and x.
 
     Examples
     --------
     >>> plane = np.arange(64.0).reshape(1, 8, 8)
-    >>> cut = lambda y, x, n: means(plane[:, y.start*n:y.stop*n, x.start*n:x.stop*n], n)
-    >>> pixels, share = Overview(cut, plane.shape, 4).look()
+    >>> def cut(y, x, steps):
+    ...     down, right = steps
+    ...     y, x = slice(y.start * down, y.stop * down), slice(x.start * right, x.stop * right)
+    ...     return means(plane[:, y, x], steps)
+    >>> pixels, share = Overview(cut, plane.shape, (4, 4)).look()
     >>> pixels.tolist(), share
     ([[[13.5, 17.5], [45.5, 49.5]]], 1.0)
     """
 
     def __init__(
-        self, read: Callable[[slice, slice, int], NDArray], shape: tuple[int, int, int], steps: int
+        self,
+        read: Callable[[slice, slice, tuple[int, int]], NDArray],
+        shape: tuple[int, int, int],
+        steps: tuple[int, int],
     ) -> None:
         self._read, self._shape, self._steps = read, shape, steps
         channels, height, width = shape
-        self._small = channels, -(-height // steps), -(-width // steps)
+        self._small = channels, -(-height // steps[0]), -(-width // steps[1])
         self.nbytes = int(np.prod(self._small)) * 4
         self._pixels: NDArray | None = None
         self._blocks = _blocks(shape, steps)
@@ -265,7 +277,7 @@ class Overview:
         for i, y in enumerate(rows):
             for j, x in enumerate(columns):
                 down, right = slice(y, min(y + PROBE, height)), slice(x, min(x + PROBE, width))
-                probes[:, i, j] = _mean(self._read(down, right, 1))
+                probes[:, i, j] = _mean(self._read(down, right, (1, 1)))
         probes = np.where(np.isnan(probes), _mean(probes)[:, None, None], probes)
         _, tall, wide = self._small
         return np.asarray(
@@ -304,12 +316,13 @@ def middles(size: int, count: int, window: int) -> list[int]:
     return [max(int((2 * i + 1) * size / (2 * count) - window / 2), 0) for i in range(count)]
 
 
-def _blocks(shape: tuple[int, int, int], steps: int) -> list[tuple[slice, slice]]:
+def _blocks(shape: tuple[int, int, int], steps: tuple[int, int]) -> list[tuple[slice, slice]]:
     """Regions of an overview, bands of rows from the middle outwards."""
     _, height, width = shape
-    side = max(BLOCK // steps, 1)
-    rows = max(min(BLOCK, BAND // width) // steps, 1)
-    tall, wide = -(-height // steps), -(-width // steps)
+    down, right = steps
+    side = max(BLOCK // right, 1)
+    rows = max(min(BLOCK, BAND // width) // down, 1)
+    tall, wide = -(-height // down), -(-width // right)
     tops = sorted(range(0, tall, rows), key=lambda top: abs(top + rows / 2 - tall / 2))
     return [
         (slice(top, min(top + rows, tall)), slice(left, min(left + side, wide)))
@@ -330,31 +343,34 @@ def _plane(image: Image, where: ax.Where) -> NDArray:
     return image.original(where)[0, 0, :, 0]
 
 
-def means(block: NDArray, steps: int) -> NDArray:
-    """Means of `steps` x `steps` pixels; fewer at the ends, and NaN does not count.
+def means(block: NDArray, steps: tuple[int, int]) -> NDArray:
+    """Means of so many pixels along y and x; fewer at the ends, and NaN does not count.
 
     Examples
     --------
-    >>> means(np.array([[[1, 3, 5], [1, 3, 5]]], np.uint8), 2).tolist()
+    >>> means(np.array([[[1, 3, 5], [1, 3, 5]]], np.uint8), (2, 2)).tolist()
     [[[2.0, 5.0]]]
     """
     # Sums of 256 numbers of 16 bit are exact in 32-bit floats; larger ones may share an offset.
     small = block.dtype.itemsize <= 2 or block.dtype == np.float32
     kind = np.float32 if small else np.float64
-    if steps == 1:
+    if steps == (1, 1):
         return block.astype(kind)
     if block.dtype.kind == "f" and np.isnan(block).any():
         number = _sums(~np.isnan(block), steps, np.float32)
         total = _sums(np.nan_to_num(block, posinf=np.inf, neginf=-np.inf), steps, kind)
         return np.where(number > 0, total / np.maximum(number, 1), np.nan).astype(kind)
-    tall, wide = (_sums(np.ones((1, 1, n)), steps, kind)[0, 0] for n in block.shape[1:])
+    tall, wide = (
+        np.minimum(step, n - np.arange(0, n, step)).astype(kind)
+        for n, step in zip(block.shape[1:], steps, strict=True)
+    )
     return np.asarray(_sums(block, steps, kind) / (tall[:, None] * wide))
 
 
-def _sums(values: NDArray, steps: int, kind: DTypeLike) -> NDArray:
-    """Sums over squares of pixels; rows first, which is 10 times quicker than `reduceat`."""
+def _sums(values: NDArray, steps: tuple[int, int], kind: DTypeLike) -> NDArray:
+    """Sums over blocks of pixels; rows first, which is 10 times quicker than `reduceat`."""
     count, tall, wide = values.shape
-    down, right = min(steps, tall), min(steps, wide)
+    down, right = min(steps[0], tall), min(steps[1], wide)
     if tall % down or wide % right:
         values = np.pad(values, ((0, 0), (0, -tall % down), (0, -wide % right)))
         count, tall, wide = values.shape
