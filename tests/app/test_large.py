@@ -15,6 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import zarr
+from numpy.typing import NDArray
 
 from synthetic import photons
 from unnoise.app import large, pieces
@@ -120,14 +121,40 @@ def test_another_file_of_the_image_is_another_image_wherever_it_lies(
         run(work)
 
 
-def test_another_mask_in_the_same_file_is_another_one(work: Work, tmp_path: Path) -> None:
-    np.save(tmp_path / "mask.npy", np.ones((96, 80), np.uint8))
-    work = replace(work, reading=replace(work.reading, mask=str(tmp_path / "mask.npy")))
+def save_mask(name: str, mask: NDArray) -> None:
+    """A mask under a name; of a pattern the second plane only, of a header its pixels only."""
+    if ".h5" in name:
+        with pytest.importorskip("h5py").File(name.partition(":")[0], "w") as file:
+            file["mask"], file["other"] = mask, mask
+    elif name.endswith(".nhdr"):
+        rows, columns = mask.shape
+        text = f"type: uint8\ndimension: 2\nsizes: {columns} {rows}\nencoding: raw"
+        if not Path(name).exists():
+            Path(name).write_text(f"NRRD0004\n{text}\ndata file: mask.raw\n")
+        Path(name).with_suffix(".raw").write_bytes(mask.tobytes())
+    else:
+        np.save(name.replace("{z}", "1"), mask)
+        for i in (0, 2, 3) if "{z}" in name else ():
+            np.save(name.replace("{z}", str(i)), np.ones_like(mask))
+
+
+@pytest.mark.parametrize("name", ["mask.npy", "mask.h5:/mask", "mask_{z}.npy", "mask.nhdr"])
+def test_another_mask_under_the_same_name_is_another_one(
+    work: Work, name: str, tmp_path: Path
+) -> None:
+    place = str(tmp_path / name)
+    save_mask(place, np.ones((96, 80), np.uint8))
+    work = replace(work, reading=replace(work.reading, mask=place))
     run(work, stop=2)
     assert isinstance(run(work, stop=1)[0], Message)  # goes on
-    np.save(tmp_path / "mask.npy", np.eye(96, 80, dtype=np.uint8))
+    save_mask(place, np.eye(96, 80, dtype=np.uint8))
     with pytest.raises(InputError, match="of another mask"):
         run(work)
+
+
+def test_names_that_lead_to_no_file_do_not_count_as_unchanged(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"b_\{t\}\.tif is gone"):
+        pieces._stamp([tmp_path / "b_{t}.tif"])
 
 
 def test_overwriting_goes_on_where_everything_is_the_same(work: Work) -> None:

@@ -58,6 +58,15 @@ def test_folders_of_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert digest([tmp_path / "gone"]) == digest([tmp_path / "gone too"])
 
 
+def test_names_stand_for_their_files(tmp_path: Path) -> None:
+    for name in ("a_1.tif", "a_2.tif", "b.h5"):
+        (tmp_path / name).write_bytes(b"1")
+    for name, file in (("a_{t}.tif", "a_2.tif"), ("b.h5:/mask", "b.h5")):
+        first = digest([tmp_path / name])
+        (tmp_path / file).write_bytes(b"2")
+        assert digest([tmp_path / name]) != first, name
+
+
 def test_images_targets_and_mask_count(tmp_path: Path) -> None:
     names = ("image", "target", "mask")
     image, target, mask = (tmp_path / f"{name}.tif" for name in names)

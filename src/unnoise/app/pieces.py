@@ -11,7 +11,7 @@ import hashlib
 import math
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -25,7 +25,7 @@ from unnoise.app.files import InputOptions, OutputOptions
 from unnoise.errors import InputError
 from unnoise.images import axes as ax
 from unnoise.images.atomic import settle
-from unnoise.images.file_digest import whole
+from unnoise.images.file_digest import mask_files, whole
 from unnoise.images.file_version import FileVersion
 from unnoise.images.formats import unfinished, urls
 from unnoise.images.formats.unfinished import Unfinished
@@ -125,13 +125,16 @@ class Work:
             "version of unnoise": version("unnoise"),
         }
         mask = self.reading.mask
-        return own | ({"mask": _stamp([urls.place(mask)])} if mask else {})
+        return own | ({"mask": _stamp(mask_files(mask))} if mask else {})
 
 
-def _stamp(named: Iterable[Path]) -> str:
+def _stamp(named: Sequence[Path]) -> str:
     """Sizes and times of all files of an image, of folders those of all below."""
     digest = hashlib.sha256()
-    for seen in filter(None, map(FileVersion.of, whole(named))):
+    found = [seen for seen in map(FileVersion.of, whole(named)) if seen is not None]
+    if not found and not any(isinstance(path, urls.Url) for path in named):
+        raise InputError(f"{named[0]} is gone; put it back, or begin anew without it")
+    for seen in found:
         # Not each disk, or way to it, keeps nanoseconds.
         own = f"{seen.path.name} {seen.size} {seen.changed // 1000}\n"
         digest.update(own.encode("utf-8", "surrogateescape"))

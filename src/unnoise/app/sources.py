@@ -8,7 +8,6 @@ from pathlib import Path
 
 from unnoise.errors import InputError
 from unnoise.images.formats import places, urls
-from unnoise.images.formats.registry import split_inside
 from unnoise.images.image import Image
 
 
@@ -102,5 +101,4 @@ def _files(one: str | Path | Image | None) -> list[Path]:
     place = urls.place(one)
     if isinstance(place, urls.Url):
         return [place]
-    found = places.files_of(place)
-    return [file if os.path.exists(file) else split_inside(file)[0] for file in found]
+    return places.files_of(place)

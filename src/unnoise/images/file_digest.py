@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from unnoise.images import formats
 from unnoise.images.durable import below
 from unnoise.images.file_version import FileVersion
 from unnoise.images.formats import urls
@@ -32,7 +33,21 @@ def digests(images: Sequence[Image], targets: Sequence[Image] | None, mask: str 
     both = [*images, *(targets or [])]
     named = [path for i in both for path in i.metadata.get("files") or [i.path] if path is not None]
     found = {"images": digest(named)}
-    return found | ({"mask": digest([urls.place(mask)])} if mask else {})
+    return found | ({"mask": digest(mask_files(mask))} if mask else {})
+
+
+def mask_files(mask: str) -> list[Path]:
+    """The files of a mask, with those that its header names; at an address nothing is looked at.
+
+    Raises
+    ------
+    InputError
+        If it cannot be opened.
+    """
+    place = urls.place(mask)
+    if isinstance(place, urls.Url):
+        return [place]
+    return formats.open(place, labels=True).metadata.get("files") or [place]
 
 
 def digest(paths: Iterable[Path]) -> str:
@@ -66,8 +81,15 @@ def digest(paths: Iterable[Path]) -> str:
 
 
 def whole(paths: Iterable[Path]) -> list[Path]:
-    """Paths, and in the place of a folder all that is below it, in the order of names."""
-    return [file for path in paths for file in (sorted(below(path)) if path.is_dir() else [path])]
+    """All files that names stand for, and of folders all that is below, in the order of names.
+
+    Names are those that `unnoise.open` takes: patterns, and places inside a file, too.
+    """
+    found = (formats.files_of(path) for path in paths)
+    parts = (
+        (sorted(below(file)) if file.is_dir() else [file]) for files in found for file in files
+    )
+    return [file for part in parts for file in part]
 
 
 def _spread(n: int, most: int) -> list[int]:

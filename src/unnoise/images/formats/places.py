@@ -103,10 +103,19 @@ def as_sequence(paths: Iterable[str | os.PathLike[str]], axes: str | None = None
 
 
 def files_of(path: Path) -> list[Path]:
-    """The files on disks of this machine that a name stands for."""
+    """The files on disks of this machine that a name stands for.
+
+    Of a pattern all that match; of a place inside a file that file.
+
+    Examples
+    --------
+    >>> [file.as_posix() for file in files_of(Path("data/a.h5:/raw"))]
+    ['data/a.h5']
+    """
     if isinstance(path, urls.Url):
         return []
-    return list(sequences.files(path)) if sequences.is_pattern(path) else [path]
+    found = list(sequences.files(path)) if sequences.is_pattern(path) else [path]
+    return [split_inside(file)[0] for file in found]
 
 
 def is_there(path: Path) -> bool:
