@@ -113,6 +113,16 @@ def test_what_cannot_be_estimated_costs_no_fact(tmp_path):
     assert "needs" in image
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_pixels_that_are_no_measurement_cost_no_estimate(tmp_path, value):
+    pixels = PIXELS[0, 0].astype(np.float32)
+    pixels[5, 6] = value
+    np.save(tmp_path / "gap.npy", pixels)
+    (image,) = facts(tmp_path / "gap.npy")["images"]
+    assert image["needs"]["seconds"] > 0
+    assert image["note"] is None
+
+
 def test_what_is_warned_of_is_a_note_of_its_image(tmp_path, monkeypatch):
     def warn(image):
         warnings.warn("mind the gap", stacklevel=1)

@@ -15,6 +15,7 @@ from unnoise.errors import InputError
 from unnoise.images import normalization
 from unnoise.images.image import Image
 from unnoise.images.normalization import ChannelStatistics, channel_statistics, planes
+from unnoise.noise.excluded_pixels import with_mask
 
 
 def channels_first(x: np.ndarray, axes: str) -> np.ndarray:
@@ -161,3 +162,12 @@ def test_denormal_numbers_of_32_bits_are_images_like_others() -> None:
     x = (np.random.default_rng(0).integers(1, 99, (32, 32)) * np.float32(1e-44)).astype(np.float32)
     assert x.max() > 0
     assert channel_statistics([Image.from_array(x)]).std[0] > 0
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_pixels_that_are_no_numbers_are_refused_unless_they_are_known(value: float) -> None:
+    x = np.random.default_rng(0).normal(5, 2, (32, 32))
+    x[3, 4] = value
+    with pytest.raises(InputError, match=r"has NaN or infinite pixels.*with_mask"):
+        channel_statistics([Image.from_array(x)])
+    assert np.isfinite(channel_statistics([with_mask(x)]).std).all()

@@ -115,7 +115,8 @@ def _file(
             except InputError as error:  # none is meant before one is named
                 used, facts["problem"] = (), str(error)
         facts["images"] = [
-            _image(image, is_used=i in used, estimate=estimate) for i, image in enumerate(images)
+            _image(image, reading, is_used=i in used, estimate=estimate)
+            for i, image in enumerate(images)
         ]
     except InputError as error:
         if alone:
@@ -145,7 +146,7 @@ def _unfinished(path: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _image(image: Image, *, is_used: bool, estimate: bool) -> dict[str, Any]:
+def _image(image: Image, reading: InputOptions, *, is_used: bool, estimate: bool) -> dict[str, Any]:
     """The facts of an image."""
     taken = image.acquisition
     numbers = ("red", "green", "blue", "alpha") if image.is_rgb else map(str, count())
@@ -176,7 +177,7 @@ def _image(image: Image, *, is_used: bool, estimate: bool) -> dict[str, Any]:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")  # they are of this image, and else would not say so
             try:
-                facts["needs"] = asdict(needs(image))
+                facts["needs"] = asdict(needs(reading.check(image)))
             except UnnoiseError as error:
                 facts["needs"] = None
                 told = [str(error)]

@@ -145,7 +145,13 @@ def channel_statistics(images: Iterable[Image]) -> ChannelStatistics:
 
 def _check_span(x: NDArray, name: str) -> None:
     """Refuse values whose variance, or the square of it, is infinite or 0 in 64 bits."""
-    span = float(x.max() / 2 - x.min() / 2) * 2 if x.size else 0.0
+    low, high = (float(x.min()), float(x.max())) if x.size else (0.0, 0.0)
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise InputError(
+            f"{name} has NaN or infinite pixels; mark them first as no measurement, with "
+            f"unnoise.with_mask"
+        )
+    span = (high / 2 - low / 2) * 2
     if span and not SPAN[0] < span < SPAN[1]:
         raise InputError(
             f"the values of {name} span {span:.3g}, too {'little' if span < 1 else 'much'} for the "
