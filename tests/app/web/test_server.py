@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -94,10 +95,29 @@ def test_ctrl_c_while_it_starts_ends_it(tmp_path: Path) -> None:
 
     page = uvicorn.Server(uvicorn.Config(lambda *asgi: None, lifespan="off", log_level="error"))
     with server._listening(settings, any_port=True) as listening:
-        server._serve(page, listening, "http://127.0.0.1/", settings, False, echo)
+        server._serve(page, listening, "http://127.0.0.1/", settings, nullcontext(), echo)
     assert page.should_exit
     assert len(said) == 2
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_the_browser_is_led_to_the_token_by_a_private_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[str] = []
+    monkeypatch.setattr(server.webbrowser, "open", opened.append)
+    settings = Settings(tmp_path)
+    access = Access(settings)
+    place = server.address(settings, 80, access)
+    with server._opened(place, tmp_path):
+        (file,) = tmp_path.iterdir()
+        assert opened == [file.as_uri()]
+        assert access.secret not in opened[0]  # all users see what programs are started with
+        if sys.platform != "win32":
+            assert file.stat().st_mode & 0o777 == 0o600
+        led = re.findall(r'content="0;url=([^"]+)"', file.read_text(encoding="utf-8"))
+        assert led == [place]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_pages_that_are_forgotten_together_are_tidied_up_once(

@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import os
 import signal
 import socket
+import tempfile
 import threading
 import webbrowser
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from html import escape
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unnoise.app.events import stopping_signals
@@ -85,7 +90,8 @@ def run(
             ssl_certfile=settings.tls_cert,
             ssl_keyfile=settings.tls_key,
         )
-        _serve(uvicorn.Server(config), listening, place, settings, open_browser, echo)
+        shown = _opened(place, workspace.incoming) if open_browser else contextlib.nullcontext()
+        _serve(uvicorn.Server(config), listening, place, settings, shown, echo)
     echo("closed; jobs that wait go on when unnoise app is started again")
 
 
@@ -94,7 +100,7 @@ def _serve(
     listening: socket.socket,
     place: str,
     settings: Settings,
-    open_browser: bool,
+    shown: AbstractContextManager[None],
     echo: Callable[[str], None],
 ) -> None:
     """Until a signal to stop, which ends it well."""
@@ -103,10 +109,30 @@ def _serve(
         if settings.password is not None:
             echo("It asks for the password.")
         echo(f"Images are chosen from {settings.workspace.resolve()}. Stop with Ctrl-C.")
-        if open_browser:
-            webbrowser.open(place)
-        with contextlib.suppress(KeyboardInterrupt):
+        with shown, contextlib.suppress(KeyboardInterrupt):
             server.run(sockets=[listening])
+
+
+@contextlib.contextmanager
+def _opened(place: str, folder: Path) -> Iterator[None]:
+    """Open an address in the browser by way of a file that leads there, which nobody else can read.
+
+    All users of a machine see the words that programs are started with, so the token must not be
+    among them.
+    """
+    handle, name = tempfile.mkstemp(".html", "open-", folder)
+    file = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as page:
+            page.write(
+                f'<!doctype html><meta charset="utf-8"><title>unnoise</title>'
+                f'<meta http-equiv="refresh" content="0;url={escape(place)}">'
+                f'<a href="{escape(place)}">Go on</a>'
+            )
+        webbrowser.open(file.as_uri())
+        yield
+    finally:
+        file.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -82,8 +82,10 @@ class Workspace:
         self.incoming.chmod(0o700)
 
     def sweep(self) -> None:
-        """Take away what an earlier run left of unfinished uploads; for who has the queue alone."""
-        for left in self.incoming.glob("*.part"):
+        """Take away what an earlier run that was killed left, as of unfinished uploads; for who has
+        the queue alone.
+        """
+        for left in (*self.incoming.glob("*.part"), *self.incoming.glob("open-*.html")):
             left.unlink(missing_ok=True)
 
     def path(self, name: str) -> Path:
