@@ -40,6 +40,15 @@ def test_a_stop_before_it_began_is_heard(tmp_path: Path) -> None:
     assert not (tmp_path / "cells_denoised.tif").exists()
 
 
+def test_what_it_refuses_names_options_as_they_are_typed(tmp_path: Path) -> None:
+    path = noisy_file(tmp_path)
+    child = Child()
+    child.begin(filtered(path, out=str(noisy_file(tmp_path, "clean.tif"))), tmp_path / "last")
+    (problem,) = (event for event in child.events() if isinstance(event, Problem))
+    assert "--overwrite" in problem.text
+    assert problem.misuse
+
+
 def test_leaving_its_events_ends_it(tmp_path: Path) -> None:
     child = Child()
     child.begin(filtered(noisy_file(tmp_path)), tmp_path / "last")

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 import unnoise
 from synthetic import photon_ground
 from unnoise.app.cli.main import app
+from unnoise.app.events import Saved, Skipped
 from unnoise.app.session.request import BUDGETS, Request
 from unnoise.errors import InputError
 from unnoise.images.image import Image
@@ -27,6 +28,7 @@ REQUESTS = [
     Request(("a.tif",), method="n2v", steps=3, settings=("mask.percent=5",), preview=(10, 20)),
     Request(("a.tif",), model="my.model", budget="five", dtype="float32", overwrite=True),
     Request(("a.tif",), method="gaussian", budget="five", device="cpu"),
+    Request(("a.tif", "b.tif"), model="my.model", out="clean/", skip_existing=True),
 ]
 
 
@@ -52,6 +54,24 @@ def test_the_command_line_takes_the_command(
         assert given["settings"] == request_.chosen()
     else:
         assert given["settings"] == list(request_.inputs)
+
+
+def test_a_method_that_is_not_installed_any_more_is_named() -> None:
+    request_ = Request(("a.tif",), method="gone", budget="five")
+    assert "--method gone" in request_.command()
+    with pytest.raises(InputError, match="gone"):
+        request_.chosen()
+
+
+def test_results_that_are_there_are_left_alone(tmp_path: Path) -> None:
+    first, second = (noisy_file(tmp_path, f"{name}.tif") for name in "ab")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "a.tif").write_bytes(b"done before")
+    asked = filtered(first, second, out=f"{out}/", skip_existing=True)
+    found = [event for event in asked.events() if isinstance(event, Skipped | Saved)]
+    assert found == [Skipped(first, out / "a.tif"), Saved(out / "b.tif")]
+    assert (out / "a.tif").read_bytes() == b"done before"
 
 
 def test_budgets_are_minutes_of_auto() -> None:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,12 @@ def test_a_large_result_goes_on_where_it_was_stopped(
     assert site.again(request).out != request.out
     part = Part("cells.npy", "cells.npy", "a.model", 1, 2)
     monkeypatch.setattr(unfinished, "parts", lambda folder: iter([part]))
-    assert site.again(request) == request
+    again = site.again(request)  # another image of it may be done
+    assert again == replace(request, skip_existing=True)
+    monkeypatch.undo()
+    once_more = site.again(again)
+    assert not once_more.skip_existing
+    assert once_more.out != request.out
 
 
 @pytest.mark.parametrize("name", ["../../elsewhere", "/etc", "..", "models/../../a"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 import shlex
@@ -77,6 +78,8 @@ class Request:
         Folder for what is trained.
     report : bool
     overwrite : bool
+    skip_existing : bool
+        Whether images are left alone whose result is there.
     preview : tuple of int or None
         Centre of the piece that is shown while it runs, (y, x) in pixels; by default the middle.
     settings : tuple of str
@@ -111,6 +114,7 @@ class Request:
     save_model: str | None = None
     report: bool = True
     overwrite: bool = False
+    skip_existing: bool = False
     preview: tuple[int, int] | None = None
     settings: tuple[str, ...] = ()
     steps: int | None = None
@@ -166,8 +170,9 @@ class Request:
         if self.method not in (None, "auto"):
             from unnoise.config.config import Config
 
-            if not Config.preset(method=str(self.method)).is_trained:
-                return None
+            with contextlib.suppress(InputError):  # a method that is not installed any more
+                if not Config.preset(method=str(self.method)).is_trained:
+                    return None
         return BUDGETS[self.budget].minutes
 
     def command(self) -> str:
@@ -188,6 +193,7 @@ class Request:
         words += [] if self.device == "auto" else ["--device", self.device]
         words += [] if self.report else ["--no-report"]
         words += ["--overwrite"] if self.overwrite else []
+        words += ["--skip-existing"] if self.skip_existing else []
         return without_passwords(shlex.join(words))
 
     def chosen(self) -> Config | Auto:
@@ -233,6 +239,7 @@ class Request:
             None if self.model is None else False,
             self.uncertainty,
             compress=self.compress,
+            skip_existing=self.skip_existing,
         )
         reporting = ReportOptions(self.report, self.command(), PreviewOptions(self.preview))
         if self.model is not None:

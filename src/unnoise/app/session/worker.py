@@ -50,16 +50,16 @@ def main() -> None:
         waiting.put(encode(event))
 
     try:
-        try:
-            with naming_options():
+        with naming_options():
+            try:
                 threading.Thread(target=_listen, daemon=True).start()
                 request = Request.from_dict(order["request"])
                 for event in thinned(request.events(), clock=time.monotonic):
                     tell(event)
-        except KeyboardInterrupt:
-            tell(Stopped("stopped; unfinished files were removed, finished ones stay"))
-        except Exception as error:
-            tell(Problem(sentence(error), misuse=exit_code(error) == 2))
+            except KeyboardInterrupt:
+                tell(Stopped("stopped; unfinished files were removed, finished ones stay"))
+            except Exception as error:
+                tell(Problem(sentence(error), misuse=exit_code(error) == 2))
     except KeyboardInterrupt:
         pass  # all is told already
     finally:

@@ -162,7 +162,8 @@ class Site:
     def again(self, request: Request) -> Request:
         """The same request, with places of its own for what it makes.
 
-        Where pieces of a large result are kept it stays as it is, and goes on from them.
+        Where pieces of a large result are kept it stays where it is, and goes on from them; other
+        images of it whose results are there are left alone.
 
         Raises
         ------
@@ -177,15 +178,17 @@ class Site:
         """The same request with other places, or the same where something is to go on."""
         out = Path(request.out or "")
         is_alone = all(job.is_over for job in self.queue.jobs() if job.request.out == request.out)
-        if is_alone and any(unfinished.parts(out)):
-            return request
+        is_ours = _is_within(out, self.workspace.results)
+        if is_alone and is_ours and any(unfinished.parts(out)):
+            return replace(request, skip_existing=True)
         taken: set[str] = set()
         folder = self._free(self.workspace.results, _stamped(Path(request.inputs[0])), taken)
         spread = None if request.uncertainty is None else f"{folder / 'uncertainty'}/"
         saved = request.save_model
         if saved is not None:
             saved = str(self._free(self.workspace.models, Path(saved).name, taken))
-        return replace(request, out=f"{folder}/", uncertainty=spread, save_model=saved)
+        moved = replace(request, out=f"{folder}/", uncertainty=spread, save_model=saved)
+        return replace(moved, skip_existing=False)
 
 
 def check(workspace: Workspace, request: Request) -> None:
