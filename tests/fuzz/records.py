@@ -39,6 +39,8 @@ def _page_of(job: Job) -> None:
     round(job.fraction, 2)
     assert all(at is None or at.name is not None for at in (job.model, job.report, job.uncertainty))
     "\n".join([job_page.state_of(job), job.verdict, *job_page.gains_of(job)])
+    for made in job.made:
+        job_page.pictures_of(job.request, made)
     "\n".join([job.error, *(text for _, text in job.messages)])
     job_page.chart(job_page.loss_chart(job.history))
     job.request.command()

@@ -93,6 +93,24 @@ def test_a_broken_record_costs_one_job(tmp_path: Path) -> None:
     queue.close(stop=True)
 
 
+def test_a_number_that_leaves_none_for_later_jobs_costs_no_job(tmp_path: Path) -> None:
+    path = noisy_file(tmp_path)
+    for name, number in (("b", 2**53), ("a", 2**52), ("c", 7)):
+        record = Job(name, filtered(path), number=number, state="done", ended=1.0).to_dict()
+        (tmp_path / "jobs").mkdir(exist_ok=True)
+        (tmp_path / "jobs" / f"{name}.json").write_text(json.dumps(record))
+    for count in (1, 2):
+        queue = JobQueue(tmp_path)
+        assert queue.problems == []
+        queue.submit(filtered(path), [unnoise.open(path)])
+        assert queue.join(200)
+        numbers = [job.number for job in queue.jobs()]
+        assert numbers == sorted(set(numbers))
+        assert (len(numbers), numbers[0]) == (3 + count, 7)
+        assert numbers[-1] < 100
+        queue.close(stop=True)
+
+
 def test_names_of_jobs_lead_nowhere_else(tmp_path: Path) -> None:
     kept = History(tmp_path)
     for name in ("../a", "", "a/b", "a.json", "a\0"):

@@ -151,6 +151,19 @@ def test_what_waits_goes_on_after_a_restart(queues: Queues, tmp_path: Path) -> N
     assert "memory" in second.job(lost.id).error
 
 
+def test_a_job_that_takes_too_long_to_end_is_interrupted(
+    queues: Queues, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = queues(tmp_path / "queue")
+    job = queue.submit(trained(noisy_file(tmp_path), steps=100_000))
+    until(lambda: job.fraction > 0)
+    monkeypatch.setattr(jobs_module, "PATIENCE", 0.0)
+    queue.close(stop=True)
+    until(lambda: job.is_over)
+    assert (job.state, job.misuse) == ("interrupted", False)
+    assert job.error == jobs_module.LATE
+
+
 def test_a_folder_has_one_queue(queues: Queues, tmp_path: Path) -> None:
     queue = queues(tmp_path)
     with pytest.raises(InputError, match="another program has the queue"):

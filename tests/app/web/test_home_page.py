@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,7 +14,10 @@ from nicegui import Client, ui
 
 from unnoise.app.session.job import Job
 from unnoise.app.session.request import Request
-from unnoise.app.web import home_page
+from unnoise.app.web import home_page, pages, server
+from unnoise.app.web.settings import Settings
+from unnoise.app.web.site import Site
+from unnoise.app.web.workspace import Workspace
 
 
 def job(number: int, state: str) -> Job:
@@ -46,3 +50,30 @@ def test_jobs_that_ended_first_are_shown_when_they_are_asked_for(
         jobs._more()
         assert len(texts(shown, "a")) == 10
         assert not [text for text in texts(shown, "button") if "older" in text]
+
+
+def test_records_that_cannot_be_read_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = Workspace(tmp_path)
+    workspace.prepare()
+    (workspace.queue / "jobs").mkdir()
+    for number in range(8):
+        (workspace.queue / "jobs" / f"{number}.json").write_text("{")
+    monkeypatch.setattr(ui, "timer", lambda *_: None)
+    with (
+        Site.opened(Settings(tmp_path), workspace) as site,
+        Client(ui.page("/problems")),
+        ui.element() as shown,
+    ):
+        home_page.build(site, "")
+        alerts = [text for text in texts(shown, "p") if "problem" in text or "record" in text]
+    assert len(alerts) == 6
+    assert alerts[0].startswith("a job is not listed, as its record ")
+    assert alerts[5] == "and 3 more problems of this kind"
+    said: list[str] = []
+    monkeypatch.setattr(pages, "application", lambda site: None)
+    monkeypatch.setattr(server, "_serve", lambda *_: None)
+    monkeypatch.setattr(server, "_tidy_after_pages", lambda: None)
+    server.run(Settings(tmp_path, port=0), any_port=True, echo=said.append)
+    assert said[:6] == alerts

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,9 +11,12 @@ from unittest.mock import MagicMock
 
 import pytest
 
+from unnoise.app.session.job import Job
 from unnoise.app.session.look import Look
+from unnoise.app.session.request import Request
 from unnoise.app.web import image_page
-from unnoise.app.web.image_page import read_facts, verdict_facts
+from unnoise.app.web.image_page import _ImagePage, read_facts, verdict_facts
+from unnoise.app.web.site import Choices
 from unnoise.app.web.workspace import Workspace
 
 LOOK = Look(
@@ -61,3 +65,34 @@ def test_memory_is_told_as_well_as_it_is_known() -> None:
     facts = dict(verdict_facts(LOOK))
     assert facts["Memory"] == "up to 500 MB"
     assert facts["Time"] == "not known before it runs"
+
+
+def test_a_double_click_starts_one_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    jobs: list[Job] = []
+
+    def submit(request: Request, owner: str) -> Job:
+        jobs.append(Job(str(len(jobs)), request, owner))
+        return jobs[-1]
+
+    queue = SimpleNamespace(jobs=lambda: list(jobs), submit=submit)
+    requests = lambda files, choices: [Request(("a.tif",), budget=choices.budget)]  # noqa: E731
+    page: Any = object.__new__(_ImagePage)
+    page._site = SimpleNamespace(queue=queue, requests=requests)
+    page._files, page._owner, page._problem = [Path("a.tif")], "me", MagicMock()
+    page._choices = Choices()
+    page._begun = page._choices, []
+    ui = MagicMock()
+    monkeypatch.setattr(image_page, "ui", ui)
+
+    def press() -> str:
+        asyncio.run(page._denoise())
+        return str(ui.navigate.to.call_args[0][0])
+
+    assert [press(), press()] == ["/job/0", "/job/0"]
+    page._choices.budget = "five"
+    assert [press(), press()] == ["/job/1", "/job/1"]
+    jobs[1].state = "done"
+    assert press() == "/job/2"
+    del jobs[2]  # removed while it waited
+    assert press() == "/job/2"
+    assert len(jobs) == 3

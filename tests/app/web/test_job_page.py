@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import MagicMock
 
 import numpy as np
 import pytest
@@ -11,8 +14,9 @@ import tifffile
 
 from unnoise.app.session.job import Job, Made
 from unnoise.app.session.request import Request
+from unnoise.app.web import job_page
 from unnoise.app.web.gallery import Gallery, Picture
-from unnoise.app.web.job_page import gains_of, pictures_of
+from unnoise.app.web.job_page import _JobPage, gains_of, pictures_of
 from unnoise.app.web.workspace import Workspace
 from unnoise.images.image import Image
 
@@ -106,3 +110,25 @@ def test_a_result_of_which_nobody_knows_the_image_is_shown_alone() -> None:
     assert pictures_of(Request(("/a/x.tif",)), made)[0] == Picture(Path("/a/x.tif"))
     known = Made(Path("/b/x.tiff"), "/a/x.tiff (series 2)")
     assert pictures_of(request, known)[0] == Picture(Path("/a/x.tiff"), which=" (series 2)")
+
+
+def test_a_double_click_starts_a_job_again_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[Job] = []
+
+    def submit(request: Request, owner: str) -> Job:
+        begun.append(Job(f"new{len(begun)}", request, owner))
+        return begun[-1]
+
+    page: Any = object.__new__(_JobPage)
+    queue = SimpleNamespace(submit=submit)
+    page._site = SimpleNamespace(queue=queue, again=lambda request: request)
+    page._job, page._owner, page._next = Job("old", Request(("a.tif",))), "me", None
+    ui = MagicMock()
+    monkeypatch.setattr(job_page, "ui", ui)
+    for _ in range(2):
+        page._again()
+    assert len(begun) == 1
+    assert ui.navigate.to.call_args[0] == ("/job/new0",)
+    begun[0].state = "failed"
+    page._again()
+    assert len(begun) == 2

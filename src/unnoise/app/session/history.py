@@ -29,6 +29,8 @@ _DAMAGED = (
     RecursionError,
 )
 """What is raised by a record that is none."""
+_LARGE = 2**52
+"""Numbers of jobs from here on are nobody's: jobs that come later must have larger ones yet."""
 _ID = re.compile(r"[0-9A-Za-z-]{1,64}")
 
 
@@ -80,8 +82,16 @@ class History:
                     raise ValueError(f"it is of job {job.id}")
                 found.append(job)
             except _DAMAGED as error:
-                problems.append(f"the record {path} of a job cannot be read ({error}); it stays")
-        return sorted(found, key=lambda job: job.number), problems
+                problems.append(
+                    f"a job is not listed, as its record {path} cannot be read "
+                    f"({str(error)[:200]}); remove the file, or put it right and start again"
+                )
+        found.sort(key=lambda job: job.number)
+        most = max((job.number for job in found if job.number < _LARGE), default=0)
+        large = [job for job in found if job.number >= _LARGE]
+        for number, job in enumerate(large, most + 1):
+            job.number = number
+        return found, problems
 
     def save(self, job: Job) -> None:
         """Write the record of a job; of one that is over, what its process told last is in it.

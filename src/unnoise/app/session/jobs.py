@@ -26,7 +26,7 @@ from unnoise.images.image import Image
 
 PATIENCE = 60.0
 """Seconds in which a job that was asked to stop must have ended when the queue is closed."""
-
+LATE = "the program was closed, and the job took too long to end; start it again"
 IDLE = 300.0
 """Seconds in which a process waits for a job."""
 REMEMBERED = 1000
@@ -88,9 +88,8 @@ class JobQueue:
         self._spare: Child | None = None
         self._idle: threading.Timer | None = None
         self._closing = False
-        self.problems: list[str] = []
-        found, unreadable = self._history.load()
-        self.problems += unreadable
+        self._late: set[str] = set()  # jobs that were ended, as they did not end in time
+        found, self.problems = self._history.load()
         self._turns = Turns(found, self._history.turns())
         self._left: list[Job] = []  # whose processes outlived an earlier program
         for job in found:
@@ -232,7 +231,8 @@ class JobQueue:
             self.stop(id_)
         for slot in self._slots:
             slot.join(PATIENCE if stop else None)
-        for child in list(self._children.values()):
+        for id_, child in list(self._children.items()):
+            self._late.add(id_)
             child.kill()  # it was asked
         for slot in self._slots:
             slot.join(PATIENCE if stop else None)
@@ -280,6 +280,8 @@ class JobQueue:
             except BaseException as error:  # whatever it is, it costs this job alone
                 job.take(_problem(error))
             with self._changed:
+                if job.id in self._late and job.outcome == "failed":
+                    job.outcome, job.error = "interrupted", LATE
                 self._end(job)
                 self._images.pop(job.id, None)
                 self._stops.pop(job.id, None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Sequence
 
 from nicegui import ui
 
@@ -19,6 +20,8 @@ EVERY = 1.0
 """Seconds between two looks at the queue."""
 SHOWN = 50
 """Jobs that have ended in the list at first: it is drawn anew, for everybody, where one changes."""
+TOLD = 5
+"""Problems of the queue that are told."""
 WORDS = {
     "waiting": "waiting",
     "running": "running",
@@ -38,6 +41,8 @@ def build(site: Site, folder: str) -> None:
             with el.section("From the workspace"):
                 _chooser(site, folder)
         with el.section("Jobs", "jobs"):
+            for problem in told(site.queue.problems):
+                el.notice(problem, "warning")
             _Jobs(site)
 
 
@@ -165,6 +170,19 @@ class _Jobs:
         with contextlib.suppress(InputError):  # another browser was faster
             self._site.queue.remove(job.id)
         self._refresh()
+
+
+def told(problems: Sequence[str]) -> list[str]:
+    """What went wrong with the queue: each problem once, the first of many.
+
+    Examples
+    --------
+    >>> told(["a", "b", "a"]), told(list("abcdefg"))[-1]
+    (['a', 'b'], 'and 2 more problems of this kind')
+    """
+    found = list(dict.fromkeys(problems))
+    more = [f"and {len(found) - TOLD} more problems of this kind"] if len(found) > TOLD else []
+    return found[:TOLD] + more
 
 
 def title(job: Job) -> str:

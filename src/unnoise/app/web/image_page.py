@@ -13,6 +13,7 @@ from nicegui import ui
 
 from unnoise.app.amounts import at_most
 from unnoise.app.problems import sentence
+from unnoise.app.session.job import Job
 from unnoise.app.session.look import MOST_OPENED, Look, look
 from unnoise.app.session.request import BUDGETS, Request
 from unnoise.app.web import elements as el
@@ -56,6 +57,7 @@ class _ImagePage:
         kept = site.models()
         self._choices = Choices(model=model if model in dict(kept) else "")
         self._asked = 0
+        self._begun: tuple[Choices, list[Job]] = self._choices, []
         self._shown = 0
         with el.tag("div", "columns"):
             with el.section("Image"):
@@ -238,15 +240,19 @@ class _ImagePage:
     async def _denoise(self) -> None:
         """Put the jobs into the queue, and go where they are shown."""
         self._problem.clear()
-        try:
-            requests = self._site.requests(self._files, self._choices)
-            jobs = []
-            for request in requests:
-                jobs.append(self._site.queue.submit(request, owner=self._owner))
-        except Exception as error:
-            with self._problem:
-                el.notice(sentence(error))
-            return
+        choices, jobs = self._begun
+        known = [job for job in self._site.queue.jobs() if job in jobs and not job.is_over]
+        if choices != self._choices or not known:  # else it is a double click
+            try:
+                requests = self._site.requests(self._files, self._choices)
+                jobs = []
+                for request in requests:
+                    jobs.append(self._site.queue.submit(request, owner=self._owner))
+            except Exception as error:
+                with self._problem:
+                    el.notice(sentence(error))
+                return
+            self._begun = replace(self._choices), jobs
         ui.navigate.to(f"/job/{jobs[0].id}" if len(jobs) == 1 else "/")
 
 

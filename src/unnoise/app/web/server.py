@@ -69,6 +69,7 @@ def run(
             "the page needs NiceGUI, which is not installed; pip install 'unnoise[app]'"
         ) from error
     listening = _listening(settings, any_port=any_port)
+    from unnoise.app.web.home_page import told
     from unnoise.app.web.pages import application
     from unnoise.app.web.site import Site
 
@@ -76,6 +77,8 @@ def run(
     workspace.prepare()
     access = Access(settings)
     with urls.local_only(), listening, Site.opened(settings, workspace) as site, _settled():
+        for problem in told(site.queue.problems):
+            echo(problem)
         place = address(settings, listening.getsockname()[1], access)
         config = uvicorn.Config(
             compressed(Guard(application(site), access)),
