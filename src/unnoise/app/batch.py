@@ -11,17 +11,20 @@ import datetime
 import functools
 import json
 import os
+from collections import defaultdict
 from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from unnoise.app.events import Batch, Event, Failed, Judged, Skipped, Warned
 from unnoise.app.files import InputOptions, OutputOptions
+from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images.durable import make_folder
 from unnoise.images.formats.urls import Url
 from unnoise.images.image import Image
 from unnoise.models.claim import tidy
+from unnoise.training.plan import choose_ndim
 
 Parameters = ParamSpec("Parameters")
 Plans = TypeVar("Plans")
@@ -112,6 +115,18 @@ def possible(
         if not kept:
             raise
     return plans(kept), failed
+
+
+def alike(
+    images: Sequence[Image], numbers: Sequence[int], each: bool, config: Config
+) -> list[list[int]]:
+    """Those of some images that can share a model, by their numbers."""
+    groups: dict[object, list[int]] = defaultdict(list)
+    for i in numbers:
+        image = images[i]
+        kind = (image.sizes["C"], image.alpha, choose_ndim([image], config))
+        groups[i if each else kind].append(i)
+    return list(groups.values())
 
 
 def place(image: Image | Path) -> Path:

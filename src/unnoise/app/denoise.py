@@ -7,7 +7,6 @@ files stay.
 from __future__ import annotations
 
 import contextlib
-from collections import defaultdict
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -43,7 +42,6 @@ from unnoise.report.middle_plane import show_unchanged
 from unnoise.report.result_page import DenoisedPlane, RunFacts
 from unnoise.training.auto import Auto, MethodChoice
 from unnoise.training.finish import finish
-from unnoise.training.plan import choose_ndim
 from unnoise.training.run import Run
 from unnoise.training.start import start
 
@@ -121,7 +119,7 @@ def denoise_files(
 
         def plans_of(numbers: Sequence[int]) -> list[tuple[list[int], tuple[MethodChoice, Model]]]:
             found = []
-            for group in _groups(images, numbers, each, config):
+            for group in batch.alike(images, numbers, each, config):
                 own = [partners[i] for i in group] if partners else None
                 found.append((group, planned([images[i] for i in group], own, settings, reading)))
             return found
@@ -164,9 +162,11 @@ def denoise_files(
                 stopped = yield from work.denoise(group, choice, model)
             except UnnoiseError as error:  # a file is another one by now, or a loss is no number
                 own = work.training and not isinstance(error.__cause__, OSError)
-                if len(plans) == 1 or not own or isinstance(error, Interrupted):
+                left = [i for i in group if i not in work.ended]  # others keep their results
+                alone = len(plans) == 1 and left == group
+                if alone or not own or isinstance(error, Interrupted):
                     raise
-                yield from (Failed(batch.place(images[i]), str(error)) for i in group)
+                yield from (Failed(batch.place(images[i]), str(error)) for i in left)
                 continue
             if stopped:
                 return
@@ -198,6 +198,7 @@ class _Batch:
     runs: list[RunFacts] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     saved: bool = False
+    ended: set[int] = field(default_factory=set)  # images with a result, or that were left behind
     training: bool = False  # when what is wrong concerns no image but those of the group
     problem: InputError | None = None
     """Why the model was not saved, while the results are still to come."""
@@ -236,7 +237,10 @@ class _Batch:
             if following is None:
                 yield Message(f"{worse} one; no method is left")
                 for i in rest:
-                    yield from self._unchanged(i, tried)
+                    try:
+                        yield from self._unchanged(i, tried)
+                    except InputError as error:
+                        yield self._left_behind(i, error)
                 return False
             choice, model = following
             yield Message(f"{worse} one, so {model.config.method} is tried")
@@ -326,24 +330,32 @@ class _Batch:
                     with contextlib.closing(job):
                         for event in job:
                             yield event
-                            if isinstance(event, Judged) and event.dropped:
-                                dropped.append(i)
+                            if isinstance(event, Judged):
+                                dropped.append(i) if event.dropped else self.ended.add(i)
                             if interrupt.requested:
                                 break
                 except InputError as error:
                     if self.tolerant and not isinstance(error.__cause__, OSError):
-                        yield Failed(batch.place(self.images[i]), str(error))
+                        yield self._left_behind(i, error)
                         continue
                     if save_model:
                         why = "" if self.problem is None else f"; {self.problem}"
                         raise InputError(f"{error}{why}") from error
-                    place = _free(self.results[i])
+                    place = rescue.free_folder(self.results[i])
                     raise rescue.kept(error, place, final, run.history) from error
             if interrupt.requested:
-                folder = Path(save_model) if save_model else _free(self.results[group[0]])
+                free = rescue.free_folder(self.results[group[0]])
+                folder = Path(save_model) if save_model else free
                 yield _stopped(run, final, folder)
                 return True
         return False
+
+    def _left_behind(self, i: int, error: InputError) -> Failed:
+        """Leave an image of several behind; what is no fault of it alone is raised again."""
+        if not self.tolerant or isinstance(error.__cause__, OSError):
+            raise error
+        self.ended.add(i)
+        return Failed(batch.place(self.images[i]), str(error))
 
     def _unchanged(self, i: int, tried: Sequence[str]) -> Generator[Event]:
         """Write an image as it is, and say so."""
@@ -381,22 +393,3 @@ def _stopped(run: Run, model: Model, folder: Path) -> Stopped:
         f"predict {folder} IMAGES",
         folder,
     )
-
-
-def _groups(
-    images: Sequence[Image], numbers: Sequence[int], each: bool, config: Config
-) -> list[list[int]]:
-    """Those of some images that can share a model, by their numbers."""
-    groups: dict[object, list[int]] = defaultdict(list)
-    for i in numbers:
-        image = images[i]
-        alike = (image.sizes["C"], image.alpha, choose_ndim([image], config))
-        groups[i if each else alike].append(i)
-    return list(groups.values())
-
-
-def _free(target: Path) -> Path:
-    """A model folder beside a result that does not exist yet."""
-    stem = target.with_suffix("")
-    names = (stem.with_name(f"{stem.name}{n}.model") for n in ("", *map(str, range(2, 1000))))
-    return next(name for name in names if not name.exists())

@@ -77,3 +77,10 @@ def kept(
                     model_folder.save(place, model, history, rest)
                     return InputError(f"{problem}; what was trained is kept in {place}")
     return problem
+
+
+def free_folder(result: Path) -> Path:
+    """A model folder beside a result that does not exist yet."""
+    stem = result.with_suffix("")
+    names = (stem.with_name(f"{stem.name}{n}.model") for n in ("", *map(str, range(2, 1000))))
+    return next(name for name in names if not name.exists())
