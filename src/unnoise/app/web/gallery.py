@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
+import itertools
+import secrets
 import threading
+import time
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +14,19 @@ from typing import Any
 from unnoise.app.files import InputOptions
 from unnoise.app.web import screening
 from unnoise.app.web.workspace import Workspace
-from unnoise.errors import UnnoiseError
+from unnoise.errors import InputError, UnnoiseError
+from unnoise.images.durable import below
+from unnoise.images.file_version import FileVersion
 from unnoise.images.image import Image
 
 NAMED = 5000
 """Images whose names are remembered; a page that was open for longer is loaded anew."""
 OPENED = 64
 """Images that stay opened; their pixels are read when they are asked for."""
-
+CHUNKS = 2000
+"""Files of a folder (Zarr) that are looked at whenever a page is loaded, in about 10 ms."""
+RENEWED = 60
+"""Seconds for which a folder of more files counts as unchanged."""
 
 AS_IT_IS = InputOptions()
 
@@ -52,12 +59,15 @@ class Gallery:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
+        self._names: OrderedDict[str, str] = OrderedDict()
         self._pictures: OrderedDict[str, Picture] = OrderedDict()
         self._images: OrderedDict[str, Image] = OrderedDict()
         self._lock = threading.Lock()
 
     def name(self, picture: Picture) -> str:
-        """The name of an image; the same for the same file, until it changes.
+        """The name of an image; the same until one of its files changes.
+
+        So what is shown of it, which is kept under its name, is of one state of the files.
 
         Raises
         ------
@@ -65,12 +75,16 @@ class Gallery:
             If it is no image in the workspace.
         """
         real = self._workspace.image(picture.path)
-        seen = real.stat()
-        key = f"{picture}|{real}|{seen.st_mtime_ns}|{seen.st_size}"
-        name = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:24]
+        key = f"{picture}|{real}|{_state(real)}"
         with self._lock:
-            self._pictures[name] = picture
+            name = self._names.get(key, "")
+            if name not in self._pictures or _is_changed(self._images.get(name)):
+                name = secrets.token_hex(12)
+            self._names[key], self._pictures[name] = name, picture
+            self._names.move_to_end(key)
             self._pictures.move_to_end(name)
+            while len(self._names) > NAMED:
+                self._names.popitem(last=False)
             while len(self._pictures) > NAMED:
                 self._pictures.popitem(last=False)
         return name
@@ -93,3 +107,25 @@ class Gallery:
             while len(self._images) > OPENED:
                 self._images.popitem(last=False)
         return image
+
+
+def _state(path: Path) -> int:
+    """A number that changes with a file, or with those in a folder."""
+    if not path.is_dir():
+        return hash(FileVersion.of(path))
+    found = list(itertools.islice(below(path), CHUNKS + 1))
+    if len(found) > CHUNKS:
+        return int(time.monotonic() // RENEWED)
+    return hash(frozenset(map(FileVersion.of, found)))
+
+
+def _is_changed(image: Image | None) -> bool:
+    """Whether one of the files has changed in which an image lies, beside the one that was named,
+    as those that a header names.
+    """
+    try:
+        if image is not None and image.version is not None:
+            image.version.check()
+    except InputError:
+        return True
+    return False
