@@ -112,7 +112,7 @@ def content(path: Path) -> dict[str, bytes]:
 def wrong_pieces(job: Work, whole: Path) -> tuple[int, int]:
     """Finished pieces of an interrupted run, and how many differ from those of the whole one."""
     opened: Pieces = job.opened()
-    if not (opened.folder / "plan.json").exists():
+    if not (opened.result.folder / "plan.json").exists():
         return 0, 0
     done, part = opened.done(), opened.result
     expected = formats.open(whole)

@@ -25,6 +25,7 @@ import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -146,12 +147,18 @@ def finishing(folder: Path, sizes: list[float]) -> list[Row]:
         words = predicting(net, image, out)
         command(*words, "--prepare")
         hidden = out.with_name(f".{out.name}.unfinished")
-        array = zarr.open_array(hidden / "pixels" / "0", mode="r+")
-        link(hidden / "pixels" / "0", array, photons(array.chunks))
+        pixels = hidden / kept(hidden)["token"] / "pixels" / "0"
+        array = zarr.open_array(pixels, mode="r+")
+        link(pixels, array, photons(array.chunks))
         mark_done(hidden)
         rows.append({"what": "finish", "gb": size, **command(*words, "--finish")})
         print(rows[-1], flush=True)
     return rows
+
+
+def kept(hidden: Path) -> Any:
+    """What lies there of an unfinished result."""
+    return json.loads((hidden / "plan.json").read_text("utf-8"))
 
 
 def mark_done(hidden: Path) -> None:
@@ -159,8 +166,8 @@ def mark_done(hidden: Path) -> None:
     from unnoise.images.ledger import Ledger
     from unnoise.models.stream import Plan
 
-    plan = Plan.from_dict(json.loads((hidden / "plan.json").read_text())["plan"])
-    with Ledger(hidden) as ledger:
+    plan = Plan.from_dict(kept(hidden)["plan"], str(hidden))
+    with Ledger(hidden / kept(hidden)["token"]) as ledger:
         ledger.add(range(plan.count))
 
 
@@ -179,7 +186,7 @@ def volume(folder: Path) -> list[Row]:
         words = predicting(nets[ndim], image, folder / f"out_{ndim}_{depth}.zarr")
         command(*words, "--prepare")
         hidden = folder / f".out_{ndim}_{depth}.zarr.unfinished"
-        plan = Plan.from_dict(json.loads((hidden / "plan.json").read_text())["plan"])
+        plan = Plan.from_dict(kept(hidden)["plan"], str(hidden))
         parts = max(plan.count // pieces, 1)  # one in the middle, where tiles are largest
         made = command(*words, "--part", f"{parts // 2}/{parts}")
         own = {"what": f"predict, default n2v, {ndim}", "gb": depth * 2048**2 * 2 / 1e9}

@@ -24,8 +24,7 @@ from unnoise.app.large import Sharing, predict_large
 from unnoise.app.pieces import Work
 from unnoise.errors import InputError, Interrupted, NotFiniteError
 from unnoise.images import formats
-from unnoise.images.formats import unfinished
-from unnoise.images.ledger import Ledger
+from unnoise.models import folder as model_folder
 
 from .piecewise import content, run
 
@@ -172,9 +171,10 @@ def test_of_a_model_that_makes_no_numbers_nothing_is_left(
 
     spread = tmp_path / "std.tif"
     work = replace(work, spread=spread)
-    for place in (work.result, spread):  # laid out as for a model with an uncertainty
-        unfinished.hidden(place).mkdir()
     prepared = work.opened()
+    for part in filter(None, (prepared.result, prepared.spread)):
+        part.create("0" * 16)  # as for a model with an uncertainty
+        part.keep({})
     monkeypatch.setattr(pieces.Pieces, "plan", SimpleNamespace(count=2), raising=False)
     with pytest.raises(NotFiniteError):
         list(large._predicted(prepared, map(partial(no_numbers, prepared), (0, 1))))
@@ -247,8 +247,9 @@ def test_pieces_that_a_disk_has_lost_are_not_told_as_finished(
     monkeypatch.setattr(pieces.Unfinished, "flush", failing)
     with pytest.raises(InputError, match="Input/output error"):
         run(work)
-    folder = tmp_path / ".out.tif.unfinished"
-    assert 2 not in Ledger(folder).done()
+    done = work.opened().done()
+    assert done
+    assert 2 not in done
     run(work)
     assert work.result.read_bytes() == (tmp_path / "whole.tif").read_bytes()
 
@@ -285,6 +286,38 @@ def test_parts_in_any_number_make_the_same_folder(zarr_work: Work, tmp_path: Pat
     assert isinstance(told[-1], Judged)
     assert content(zarr_work.result) == content(tmp_path / "whole.zarr")
     assert {p.name for p in tmp_path.iterdir()} == {"m", "noisy.zarr", "out.zarr", "whole.zarr"}
+
+
+def test_a_part_does_not_write_into_a_result_that_is_begun_anew_meanwhile(
+    zarr_work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pieces of two models would be one result."""
+    other, model = tmp_path / "m2", model_folder.load(zarr_work.model)
+    weights = {name: weight / 2 for name, weight in model.weights.items()}
+    model_folder.save(other, replace(model, weights=weights), fresh=True)
+    anew = replace(zarr_work.writing, overwrite=True)
+    second = replace(zarr_work, model=str(other), writing=anew)
+    run(replace(second, result=tmp_path / "whole.zarr"), Sharing(resume=True))
+    run(zarr_work, Sharing(prepare=True))
+    predict, count = pieces.Pieces._predict, 0
+
+    def overtaken(self: pieces.Pieces, number: int) -> None:
+        nonlocal count
+        count += 1
+        if count == 3:
+            run(second, Sharing(prepare=True))
+        predict(self, number)
+
+    monkeypatch.setattr(pieces.Pieces, "_predict", overtaken)
+    with pytest.raises(
+        InputError, match=r"was begun anew by another run.*wait for that run"
+    ) as told:
+        run(zarr_work, Sharing(part="0/1"))
+    assert "are kept" not in str(told.value)
+    monkeypatch.undo()
+    assert second.opened().done() == set()
+    run(second, Sharing(part="0/1"))
+    assert content(zarr_work.result) == content(tmp_path / "whole.zarr")
 
 
 def test_a_single_file_is_not_written_by_several_machines(work: Work) -> None:

@@ -217,12 +217,16 @@ def _nd2(data: bytes) -> None:
                 os.pwrite(file.fileno(), os.pread(right.fileno(), 1, at), at)
 
 
+TOKEN = "0123456789abcdef"
+
+
 def _plan(data: bytes) -> None:
     """What is kept with a result that is not finished, in both of its files."""
     result = folder() / "begun.npy"
     place = hidden(result)
     place.mkdir(exist_ok=True)
-    (place / unfinished.PIXELS).touch()
+    (place / TOKEN).mkdir(exist_ok=True)
+    (place / TOKEN / unfinished.PIXELS).touch()
     for name in (unfinished.PLAN, unfinished.NAMED):
         (place / name).write_bytes(data)
     list(unfinished.parts(folder()))
@@ -234,6 +238,7 @@ def _plans() -> list[bytes]:
     plan = Plan((1, 1, 1, 60, 64), (1, 1, 1, 30, 64), (30, 64)).to_dict()
     about = {"model": "m", "source": "a.npy", "result": "b.npy"}
     kept = {"identity": {"model": "1"}, "plan": plan, "about": about, "moved": "pixels"}
+    kept["token"] = TOKEN
     return [json.dumps(kept).encode()]
 
 

@@ -165,6 +165,7 @@ def predict_large(
                 return None  # another part is finishing it
             if unfinished.header(work.result) is None:
                 return None  # or has done so
+            pieces.check_current()
             return (yield from _finished(pieces, started, wanted))
     with claimed(work.result, "the result"):
         if not sharing.finish:
@@ -222,10 +223,13 @@ def _predicted(pieces: Pieces, made: Iterator[int]) -> Generator[Event]:
             done += 1
             yield Predicting(pieces.work.result, done, total)
     except ModelError:
-        for place in filter(None, (pieces.work.result, pieces.work.spread)):
+        own = pieces.work.result, pieces.work.spread
+        for place in filter(None, own if pieces.result.is_current() else ()):
             unfinished.remove(place)  # to go on would end the same way
         raise
     except InputError as error:
+        if not pieces.result.is_current():
+            raise
         raise InputError(f"{error}; {_kept(pieces)}") from (error.__cause__ or error)
     except KeyboardInterrupt:
         raise Interrupted(f"stopped; {_kept(pieces)}") from None

@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from unnoise.app.files import InputOptions, OutputOptions
 from unnoise.errors import InputError
@@ -28,7 +27,7 @@ from unnoise.images.atomic import settle
 from unnoise.images.file_digest import mask_files, whole
 from unnoise.images.file_version import FileVersion
 from unnoise.images.formats import unfinished, urls
-from unnoise.images.formats.unfinished import Unfinished
+from unnoise.images.formats.unfinished import Piece, Unfinished
 from unnoise.images.image import Image
 from unnoise.images.ledger import Ledger
 from unnoise.models import folder as model_folder
@@ -175,12 +174,13 @@ class Pieces:
         self._plan: Plan | None = None
         self._blocks: Iterator[Block] = iter(())
         self._writer = Behind()
-        self._known = Ledger(self.folder)
+        self._known: Ledger | None = None
 
     @property
     def folder(self) -> Path:
-        """Where plan and ledger lie."""
-        return self.result.folder
+        """Where pixels, ledger and middle lie, of the plan that this process has taken up."""
+        assert self.plan
+        return self.result.own
 
     @property
     def ready(self) -> Ready:
@@ -206,7 +206,7 @@ class Pieces:
                 raise InputError(
                     f"{self.work.result} is not prepared; run the same command with --prepare first"
                 )
-            self._plan = Plan.from_dict(kept.get("plan"), str(self.folder))
+            self._plan = Plan.from_dict(kept.get("plan"), str(self.result.folder))
         return self._plan
 
     def _kept(self) -> Mapping[str, Any] | None:
@@ -219,10 +219,31 @@ class Pieces:
         differs = [name for name in own if own[name] != other.get(name)]
         if differs:
             raise InputError(
-                f"{self.folder} holds an unfinished result of another {differs[0]}, so it cannot "
-                f"go on with this one; give what it was begun with, or begin anew with --overwrite"
+                f"{self.result.folder} holds an unfinished result of another {differs[0]}, so it "
+                f"cannot go on with this one; give what it was begun with, or begin anew with "
+                f"--overwrite"
             )
+        self._take(kept["token"])
         return kept
+
+    def _take(self, token: str | None) -> None:
+        """Work on those pixels that were laid out under a token, and on no later ones."""
+        self.result.token, self._known = token, None
+        if self.spread is not None:
+            self.spread.token = token
+
+    def check_current(self) -> None:
+        """Stop where another run has begun the result anew: nobody waits for these pieces.
+
+        Raises
+        ------
+        InputError
+        """
+        if not self.result.is_current():
+            raise InputError(
+                f"{self.work.result} was begun anew by another run, so what this one makes of it "
+                f"does not count; wait for that run, or choose another name with -o"
+            )
 
     def prepare(self) -> int:
         """Lay the result out, unless one lies there to go on with; how many pieces are done.
@@ -244,18 +265,22 @@ class Pieces:
         if self.spread is not None:
             others = self.spread.chunks
             chunks = {k: math.lcm(chunks[k], others[k]) for k in chunks}
-            self.spread.create()
         self.result.create()
-        self._known = Ledger(self.folder)
+        self._take(self.result.token)
+        if self.spread is not None:
+            self.spread.create(self.result.token)
         plan = Plan.of(self.ready, chunks)
         work = self.work.absolute()
         about = {"model": work.model, "source": str(work.source), "result": str(work.result)}
         own = {"identity": self.work.identity(self.image), "plan": plan.to_dict()}
         self.result.keep({**own, "about": about})  # the last tells people, see `unnoise info`
+        self._plan = plan
         return 0
 
     def done(self) -> set[int]:
         """The finished pieces."""
+        if self._known is None:
+            self._known = Ledger(self.folder)
         return self._known.done()
 
     def run(self, numbers: Iterable[int]) -> Iterator[int]:
@@ -285,9 +310,11 @@ class Pieces:
                 if problem is not None:
                     raise problem
                 self._commit(ledger, written)
-            except BaseException:
+            except BaseException as error:
                 with contextlib.suppress(InputError, OSError):
                     self._commit(ledger, written)
+                if isinstance(error, InputError | OSError):
+                    self.check_current()  # its folder is gone
                 raise
 
     def _commit(self, ledger: Ledger, written: list[int]) -> None:
@@ -297,6 +324,7 @@ class Pieces:
         """
         numbers, written[:] = written[:], []
         if numbers:
+            self.check_current()
             self.result.flush()
             if self.spread is not None:
                 self.spread.flush()
@@ -305,7 +333,7 @@ class Pieces:
     def _predict(self, number: int) -> None:
         """Predict a piece and have it written: in one go, as tiles may share a chunk."""
         where = self.plan.where(number)
-        results, spreads = (_Whole(part, where) for part in (self.result, self.spread))
+        results, spreads = (Piece(part, where) for part in (self.result, self.spread))
         for i in range(self.plan.block_count(number)):
             block = next(self._blocks)
             self._keep_middle(block, f"{number}.{i}")
@@ -369,32 +397,3 @@ class Pieces:
         self.result.finish()
         if self.spread is not None:
             unfinished.remove(self.spread.writer.path)
-
-
-class _Whole:
-    """A piece on its way to a file, of blocks in the final type."""
-
-    def __init__(self, part: Unfinished | None, where: Mapping[str, slice]) -> None:
-        self._part, self._where = part, where
-        self._pixels: NDArray | None = None
-
-    def take(self, where: ax.Where, pixels: NDArray) -> None:
-        """Take a block."""
-        sides = {k: r.stop - r.start for k, r in self._where.items()} | {"C": pixels.shape[2]}
-        shape = tuple(sides[k] for k in ax.CANONICAL)
-        if self._pixels is None:
-            self._pixels = pixels if pixels.shape == shape else np.empty(shape, pixels.dtype)
-        if pixels is self._pixels:
-            return
-        region = ax.index(ax.CANONICAL, where)
-        shift = [self._where[k].start if k in self._where else 0 for k in ax.CANONICAL]
-        inside = tuple(
-            slice(None) if k == "C" else slice(r.start - s, r.stop - s)
-            for k, r, s in zip(ax.CANONICAL, region, shift, strict=True)
-        )
-        self._pixels[inside] = pixels
-
-    def write(self) -> None:
-        """Write what was taken."""
-        if self._pixels is not None and self._part is not None:
-            self._part.write(self._where, self._pixels)

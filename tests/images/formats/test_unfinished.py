@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,7 @@ def test_pieces_of_several_runs_make_the_same_file_as_one_writer(
         first.write(region, pixels[ax.index(ax.CANONICAL, region)])
     first.flush()
     assert not path.exists()
-    assert unfinished.header(path) == {"what": 1}
+    assert (unfinished.header(path) or {})["what"] == 1
     second = Unfinished(writer(image, path))  # as another process would
     for region in REGIONS[1::2]:
         second.write(region, pixels[ax.index(ax.CANONICAL, region)])
@@ -74,6 +75,44 @@ def test_pieces_of_several_runs_make_the_same_file_as_one_writer(
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([name, "in.tif", "once"])
 
 
+def test_pixels_that_are_laid_out_anew_get_nothing_from_who_still_writes_to_earlier_ones(
+    tmp_path: Path,
+) -> None:
+    image, path = image_of(tmp_path), tmp_path / "a.zarr"
+    ones = np.ones((1, 1, 1, 5, 20, 30), np.float32)
+    first = Unfinished(writer(image, path))
+    first.create()
+    first.keep({})
+    first.write({}, ones)
+    assert first.is_current()
+    second = Unfinished(writer(image, path))
+    second.create()
+    second.keep({})
+    assert not first.is_current()
+    first.write({}, ones)
+    assert second.is_current()
+    assert (second.read({}) == 0).all()
+    second.finish()
+    assert (np.asarray(formats.open(path).data[...]) == 0).all()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.zarr", "in.tif"]
+    assert not second.is_current()
+
+
+@pytest.mark.parametrize("token", [None, 7, "..", "../../elsewhere", "0" * 15])
+def test_a_plan_that_tells_of_no_folder_of_pixels_is_nothing_to_go_on_with(
+    tmp_path: Path, token: object
+) -> None:
+    part = Unfinished(writer(image_of(tmp_path), tmp_path / "a.npy"))
+    part.create()
+    (part.folder / "pixels").touch()
+    about = dict.fromkeys(("result", "source", "model"), "")
+    known = {"token": token, "plan": {"sizes": [2], "sides": [1]}, "about": about}
+    for kept, count in ((known, 0), ({**known, "token": part.token}, 1)):
+        (part.folder / "plan.json").write_text(json.dumps(kept))
+        assert len(list(unfinished.parts(tmp_path))) == count
+        assert (unfinished.header(tmp_path / "a.npy") is not None) == bool(count)
+
+
 def test_what_was_killed_while_it_was_laid_out_is_nothing_to_go_on_with(tmp_path: Path) -> None:
     path = tmp_path / "a.npy"
     assert unfinished.header(path) is None
@@ -81,7 +120,7 @@ def test_what_was_killed_while_it_was_laid_out_is_nothing_to_go_on_with(tmp_path
     part.create()
     assert unfinished.header(path) is None
     part.keep({})
-    assert unfinished.header(path) == {}
+    assert unfinished.header(path) == {"token": part.token}
     (part.folder / "plan.json").write_text("{")
     with pytest.raises(InputError, match="cannot be read"):
         unfinished.header(path)
@@ -104,7 +143,7 @@ def test_what_a_machine_that_lost_its_power_has_spoilt_is_not_gone_on_with(
     first = Unfinished(writer(image, path))
     first.create()
     first.keep({})
-    (first.folder / broken).write_bytes(content)
+    (first.own / broken).write_bytes(content)
     second = Unfinished(writer(image, path))
     block = np.zeros((1, 1, 1, 6, 20, 30), np.float32)
     said = r"unfinished.* cannot be read .*; remove that folder, or begin anew with --overwrite"

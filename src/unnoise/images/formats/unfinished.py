@@ -1,7 +1,9 @@
 """Files that are written in pieces over several runs, or by several processes, and then get their
 name.
 
-The pixels wait in a hidden folder beside the place of the file. Where the format takes pieces in
+The pixels wait in a hidden folder beside the place of the file, there in one of their own each time
+they are laid out: whoever still writes to earlier ones reaches none of those that took their place.
+Where the format takes pieces in
 any order from anyone (bare pixels, Zarr), they lie there as they will; else as bare pixels that are
 encoded at last.
 """
@@ -11,6 +13,8 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import re
+import secrets
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -30,6 +34,8 @@ from unnoise.images.ledger import Ledger
 from unnoise.images.pixel_types import cast
 
 PLAN, PIXELS, OFFSET, NAMED = "plan.json", "pixels", "offset.json", "named.json"
+TOKEN = re.compile("[0-9a-f]{16}")
+"""The name of a folder of pixels, which each gets by chance; ``token`` in the plan."""
 DAMAGED = (OSError, ValueError, LookupError, TypeError, ArithmeticError, RecursionError)
 """What is raised by a record that is none."""
 SLAB = 2**26
@@ -45,14 +51,20 @@ def header(path: Path) -> dict[str, Any] | None:
         If it cannot be read.
     """
     folder = hidden(path)
-    if not (folder / PIXELS).exists():
-        return None
     try:
-        return dict(json.loads((folder / PLAN).read_text("utf-8")))
-    except FileNotFoundError:  # killed while it was laid out
+        values = dict(json.loads((folder / PLAN).read_text("utf-8")))
+    except FileNotFoundError:  # perhaps killed while it was laid out
         return None
     except DAMAGED as error:
         raise _unreadable(folder / PLAN, error) from error
+    own = _own(folder, values)
+    return None if own is None or not (own / PIXELS).exists() else values
+
+
+def _own(folder: Path, values: Mapping[str, Any]) -> Path | None:
+    """The folder of the pixels that a plan is about; None where it tells of none."""
+    token = values.get("token")
+    return folder / token if isinstance(token, str) and TOKEN.fullmatch(token) else None
 
 
 def _unreadable(place: Path, error: object) -> InputError:
@@ -80,7 +92,9 @@ def parts(folder: Path) -> Iterator[Part]:
             sides = zip(plan["sizes"], plan["sides"], strict=True)
             count = math.prod(-(-int(a) // int(b)) for a, b in sides)
             result, source, model = (str(about[name]) for name in ("result", "source", "model"))
-            yield Part(result, source, model, len(Ledger(kept.parent).done()), count)
+            own = _own(kept.parent, known)
+            if own is not None:
+                yield Part(result, source, model, len(Ledger(own).done()), count)
 
 
 def remove(path: Path) -> None:
@@ -130,6 +144,9 @@ class Unfinished:
     Attributes
     ----------
     folder : Path
+        The hidden one, for all who write the file.
+    token : str or None
+        Which of those pixels are meant that were laid out there; None for those of the plan.
     chunks : dict of str to int
         Sides of what only one process may write at a time, by letter.
     shared : bool
@@ -139,29 +156,60 @@ class Unfinished:
     def __init__(self, writer: Writer) -> None:
         self.writer = writer
         self.folder = hidden(writer.path)
-        self._pixels = self.folder / PIXELS
+        self.token: str | None = None
         chunks = getattr(writer.layout, "chunks", None)
         self.shared = chunks is not None
         self.chunks: dict[str, int] = dict(chunks or {})
         self._sink: Sink | None = None
 
-    def create(self) -> None:
-        """Lay the pixels out; what lay there before goes."""
+    @property
+    def own(self) -> Path:
+        """Where the pixels lie, and what tells of them, whoever lays out others.
+
+        Raises
+        ------
+        InputError
+            If none are laid out.
+        """
+        if self.token is None:
+            self.token = (header(self.writer.path) or {}).get("token")
+            if self.token is None:
+                raise _unreadable(self.folder, "nothing is laid out there")
+        return self.folder / self.token
+
+    @property
+    def _pixels(self) -> Path:
+        return self.own / PIXELS
+
+    def is_current(self) -> bool:
+        """Whether the pixels are still those of the plan: no other ones took their place."""
+        try:
+            values = header(self.writer.path) or {}
+        except InputError:
+            return False
+        return self.token is not None and values.get("token") == self.token
+
+    def create(self, token: str | None = None) -> None:
+        """Lay the pixels out, under a token of others that belong to them; earlier ones go."""
         writer = self.writer
+        self.token = token or secrets.token_hex(8)
+        self._sink = None
         with explained(writer.path, writer.nbytes):
             remove(writer.path)
             make_folder(self.folder.parent)
-            self.folder.mkdir()
+            self.folder.mkdir(exist_ok=True)  # somebody may still write to earlier pixels
+            self.own.mkdir()
             layout = writer.layout if self._is_direct else Mapped(self._bare)
             sink, _ = layout(self._pixels)
             if isinstance(sink, MappedFile):
-                _write(self.folder / OFFSET, {"offset": sink.offset, "dtype": sink.dtype.str})
-            sync_all([*below(self.folder), self.folder.parent])  # before anything tells of it
+                _write(self.own / OFFSET, {"offset": sink.offset, "dtype": sink.dtype.str})
+            # before anything tells of it
+            sync_all([*below(self.own), self.folder, self.folder.parent])
 
     def keep(self, values: Mapping[str, Any]) -> None:
         """Write what is needed to go on, when all else is laid out."""
         with explained(self.writer.path, self.writer.nbytes):
-            _write(self.folder / PLAN, values)
+            _write(self.folder / PLAN, {**values, "token": self.token})
 
     def write(self, where: ax.Where, block: NDArray) -> None:
         """Put a block in its place; it is safe only after `flush`."""
@@ -198,7 +246,8 @@ class Unfinished:
             with explained(writer.path, writer.nbytes):
                 pixels = self._complete()
                 number = pixels.stat().st_ino
-                _write(self.folder / NAMED, {"moved": pixels.name, "number": number})
+                moved = f"{self.token}/{pixels.name}"
+                _write(self.folder / NAMED, {"moved": moved, "number": number})
                 settle(pixels, target(writer.path))
         if not keep:
             remove(writer.path)
@@ -213,7 +262,7 @@ class Unfinished:
             _, complete = self._laid_out()
             complete()
         elif not self._is_direct:
-            pixels = self.folder / "encoded"
+            pixels = self.own / "encoded"
             self._encode(pixels)
         return pixels
 
@@ -226,7 +275,7 @@ class Unfinished:
         return np.memmap(part, self.writer.dtype, "w+", shape=self.writer.shape)
 
     def _bare_pixels(self) -> MappedFile:
-        place = self.folder / OFFSET
+        place = self.own / OFFSET
         try:
             kept = json.loads(place.read_text("utf-8"))
             dtype, offset = np.dtype(kept["dtype"]), int(kept["offset"])
@@ -273,6 +322,35 @@ class Unfinished:
         close = getattr(sink, "close", None)
         if close is not None:
             close()
+
+
+class Piece:
+    """A piece on its way to a file, of blocks in the final type."""
+
+    def __init__(self, part: Unfinished | None, where: Mapping[str, slice]) -> None:
+        self._part, self._where = part, where
+        self._pixels: NDArray | None = None
+
+    def take(self, where: ax.Where, pixels: NDArray) -> None:
+        """Take a block."""
+        sides = {k: r.stop - r.start for k, r in self._where.items()} | {"C": pixels.shape[2]}
+        shape = tuple(sides[k] for k in ax.CANONICAL)
+        if self._pixels is None:
+            self._pixels = pixels if pixels.shape == shape else np.empty(shape, pixels.dtype)
+        if pixels is self._pixels:
+            return
+        region = ax.index(ax.CANONICAL, where)
+        shift = [self._where[k].start if k in self._where else 0 for k in ax.CANONICAL]
+        inside = tuple(
+            slice(None) if k == "C" else slice(r.start - s, r.stop - s)
+            for k, r, s in zip(ax.CANONICAL, region, shift, strict=True)
+        )
+        self._pixels[inside] = pixels
+
+    def write(self) -> None:
+        """Write what was taken."""
+        if self._pixels is not None and self._part is not None:
+            self._part.write(self._where, self._pixels)
 
 
 def _write(path: Path, values: Mapping[str, Any]) -> None:
