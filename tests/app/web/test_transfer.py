@@ -116,6 +116,27 @@ def test_a_connection_that_breaks_leaves_nothing(workspace: Workspace) -> None:
     assert left(workspace) == []
 
 
+def test_connections_on_which_nothing_comes_make_room_for_others(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "SILENCE", 0.05)
+    uploads = Uploads(workspace, Settings(workspace.root))
+
+    async def silent() -> int:
+        coming = [{"type": "http.request", "body": b"xyz", "more_body": True}]
+
+        async def receive() -> dict:
+            return coming.pop(0) if coming else await asyncio.Event().wait()
+
+        query = {"type": "http", "method": "POST", "headers": [], "query_string": b"name=x.tif"}
+        return (await uploads.answer(Request(query, receive))).status_code
+
+    assert together(*[silent] * transfer.MOST_AT_ONCE) == [400] * transfer.MOST_AT_ONCE
+    assert left(workspace) == []
+    assert uploads._promised == {}
+    assert taken(uploads, Coming(BYTES, 100_000, True, lambda: None)) == [200]
+
+
 class Coming:
     """A request whose body comes in pieces; something may be done before each."""
 

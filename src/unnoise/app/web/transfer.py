@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import secrets
@@ -25,6 +26,8 @@ MOST_AT_ONCE = 8
 """Uploads that run at a time."""
 KEPT_FREE = 500_000_000
 """Bytes of the disk that uploads leave free."""
+SILENCE = 60.0
+"""Seconds after which an upload ends of which nothing comes; others may want its place."""
 STEP = 4_000_000
 """Bytes of an upload after which is looked again whether there is room."""
 REPORT_POLICY = (
@@ -62,6 +65,8 @@ class Uploads:
             return problem(413 if "limit" in str(error) else 400, str(error))
         except ClientDisconnect:
             return problem(400, "the upload was cancelled")
+        except TimeoutError:  # one of OSError
+            return problem(400, f"nothing came for {SILENCE:.0f} s; upload the file again")
         except OSError as error:
             return problem(507, f"the file cannot be kept ({error.strerror}); free some space")
         finally:
@@ -82,7 +87,8 @@ class Uploads:
             handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(handle, "wb") as file:
                 size, room = 0, STEP
-                async for chunk in request.stream():
+                coming = request.stream()
+                while (chunk := await asyncio.wait_for(anext(coming, None), SILENCE)) is not None:
                     size += len(chunk)
                     self._check_size(size)
                     if size > room:
