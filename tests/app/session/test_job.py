@@ -18,6 +18,7 @@ from unnoise.app.events import (
     Preview,
     Progress,
     Saved,
+    Skipped,
     Stopped,
     Trained,
     Warned,
@@ -100,6 +101,13 @@ def test_results_spreads_and_verdicts() -> None:
     assert found["gains"] == [["1", 2.0, 1.0, 3.0], ["2"]]
     assert job.verdict.startswith("closer to the clean image")
     assert ("warning", "a.tif: dark") in job.messages
+
+
+def test_a_result_that_was_there_is_one_of_the_job() -> None:
+    job = job_of(Batch(HERE, 2), Skipped(Path("a.tif"), HERE / "a.tif"), Saved(HERE / "b.tif"))
+    assert job.results == (HERE / "a.tif", HERE / "b.tif")
+    assert job.made[0] == Made(HERE / "a.tif")
+    assert job.messages == (("message", f"a.tif: left alone, as {HERE / 'a.tif'} exists"),)
 
 
 def test_results_are_known_by_what_they_are_of() -> None:

@@ -105,7 +105,8 @@ def test_a_result_whose_format_tells_no_axes_has_those_of_its_image(
 
 def test_a_result_of_which_nobody_knows_the_image_is_shown_alone() -> None:
     request = Request(("/a/x.tif", "/a/x.tiff"))
-    made = Made(Path("/b/x.tiff"))
+    assert pictures_of(request, Made(Path("/b/x.tiff")))[0] == Picture(Path("/a/x.tiff"))
+    made = Made(Path("/b/x.ome.tif"))
     assert pictures_of(request, made)[0] is None
     assert pictures_of(Request(("/a/x.tif",)), made)[0] == Picture(Path("/a/x.tif"))
     known = Made(Path("/b/x.tiff"), "/a/x.tiff (series 2)")

@@ -202,6 +202,7 @@ class Job:
             self._failed.append(f"{event.path}: {event.text}")
             self._say("failure", self._failed[-1])
         elif isinstance(event, Skipped):
+            self.results = (*self.results, event.result.absolute())
             self._say("message", f"{event.path}: left alone, as {event.result} exists")
         elif isinstance(event, Message):
             self._say("warning" if isinstance(event, Warned) else "message", event.text)

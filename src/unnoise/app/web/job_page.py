@@ -258,8 +258,10 @@ class _JobPage:
 def pictures_of(request: Request, made: Made) -> tuple[Picture | None, Picture, Picture | None]:
     """The image of a result, where it is known, the result, and its standard deviations."""
     noisy = None
-    if len(request.inputs) == 1:
-        noisy = Picture(Path(request.inputs[0]), request.reading())
+    # Of a result that an earlier job made the image is not told; in a folder both have one name.
+    alike = [name for name in request.inputs if Path(name).name == made.result.name]
+    if len(request.inputs) == 1 or (not made.image and len(alike) == 1):
+        noisy = Picture(Path((alike or request.inputs)[0]), request.reading())
     for name in request.inputs:
         rest = made.image.removeprefix(name)  # of several images of the file it tells which
         if made.image.startswith(name) and (not rest or rest.startswith(" (")):
