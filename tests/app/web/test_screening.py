@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,13 +45,13 @@ def test_what_hangs_or_crashes_is_told_and_asked_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    run = subprocess.run
+    start = subprocess.Popen
 
-    def counted(command: list[str], **options: object) -> object:
+    def counted(command: list[str], **options: Any) -> Any:
         asked.append(len(command) - len(screening.COMMAND))
-        return run(command, **options)
+        return start(command, **options)
 
-    monkeypatch.setattr(subprocess, "run", counted)
+    monkeypatch.setattr(subprocess, "Popen", counted)
     monkeypatch.setattr(screening, "COMMAND", (sys.executable, "-c", HANGS))
     monkeypatch.setattr(screening, "SECONDS", 1)
     names = ("a.h5", "hangs.h5", "crashes.h5")
@@ -63,6 +66,65 @@ def test_what_hangs_or_crashes_is_told_and_asked_once(
     os.utime(files[0], (0, 0))  # another file by now
     screening.check(files[:1])
     assert asked == [3, 1, 1]
+
+
+SLOW = """
+import os, sys, time
+for file in sys.argv[1:]:
+    time.sleep(60 if os.path.basename(file) == "stuck.h5" else 0.4)
+    os.write(1, b".")
+"""
+
+
+def test_slow_files_are_not_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has its time, and one that took longer is tried again."""
+    monkeypatch.setattr(screening, "COMMAND", (sys.executable, "-c", SLOW))
+    monkeypatch.setattr(screening, "PATIENCE", 1.5)
+    screening.check([image(tmp_path, f"{n}.h5") for n in range(5)])  # 2 s together
+    stuck = image(tmp_path, "stuck.h5")
+    with pytest.raises(InputError, match=r"^stuck\.h5 was not opened in 1\.5 s; try again"):
+        screening.check([stuck])
+    monkeypatch.setattr(screening, "COMMAND", (sys.executable, "-c", "print(end='.')"))
+    screening.check([stuck])
+
+
+def test_who_asks_for_another_file_does_not_wait(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go, asked = threading.Event(), []
+
+    def opened(files: list[Path]) -> tuple[int, str, bool]:
+        asked.extend(file.name for file in files)
+        assert "slow.h5" not in asked[-1:] or go.wait(20)
+        return len(files), "", True
+
+    monkeypatch.setattr(screening, "_opened", opened)
+    slow, other = image(tmp_path, "slow.h5"), image(tmp_path, "other.h5")
+    np.save(tmp_path / "a.npy", np.zeros((8, 8)))
+    visitors = [threading.Thread(target=screening.check, args=([slow],)) for _ in range(2)]
+    for visitor in visitors:
+        visitor.start()
+    while not asked:
+        time.sleep(0.01)
+    screening.check([tmp_path / "a.npy", other])
+    assert all(visitor.is_alive() for visitor in visitors)
+    go.set()
+    for visitor in visitors:
+        visitor.join(20)
+    assert asked == ["slow.h5", "other.h5"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals")
+def test_what_was_ended_from_outside_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = "import os; os.kill(os.getpid(), 9)"  # as where memory is full
+    monkeypatch.setattr(screening, "COMMAND", (sys.executable, "-c", killed))
+    file = image(tmp_path, "killed.h5")
+    with pytest.raises(InputError, match=r"^killed\.h5 was not opened.*\(exit code -9\); try"):
+        screening.check([file])
+    monkeypatch.setattr(screening, "COMMAND", (sys.executable, "-c", "print(end='.')"))
+    screening.check([file])
 
 
 def test_only_files_of_hdf5_are_opened_elsewhere(

@@ -29,39 +29,58 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 SECONDS = 20
 """Of the processor for each file; on a busy machine they take longer."""
 PATIENCE = 300
-"""Seconds on the clock for all of them."""
+"""Seconds on the clock for each file, which a slow disk may need."""
 MOST, KNOWN = 20, 1000
 """Images of a file that are opened, and files whose answer is remembered."""
 COMMAND = (sys.executable, "-P", "-m", "unnoise.app.web.screening")
+OTHERS = (1, -2, -9, -15)
+"""Exit codes of processes that did not start, or were ended from outside, as for want of memory."""
 _answers: OrderedDict[FileVersion, str] = OrderedDict()
-_lock = threading.Lock()
+_opening: set[FileVersion] = set()
+_ended = threading.Condition()
 
 
 def check(files: Iterable[Path]) -> None:
     """Refuse files on which a library hangs or crashes.
 
+    Only who asks for the same file waits for the process that opens it.
+
     Raises
     ------
     InputError
     """
-    with _lock:
-        versions = [version for file in files if (version := FileVersion.of(file)) is not None]
-        new = [v for v in versions if v not in _answers and _is_suspect(v.path)]
-        while new:
-            count, why = _opened([version.path for version in new])
-            _answers.update(dict.fromkeys(new[:count], ""))
-            if count < len(new):
-                _answers[new[count]] = why
-            new = new[count + 1 :]
-        found = [(version.path, _answers.get(version, "")) for version in versions]
-        while len(_answers) > KNOWN:
-            _answers.popitem(last=False)
-    for path, why in found:
+    suspects = [v for v in map(FileVersion.of, files) if v is not None and _is_suspect(v.path)]
+    with _ended:
+        while any(version in _opening for version in suspects):
+            _ended.wait()
+        found = {version: _answers.get(version) for version in suspects}
+        new = [version for version, answer in found.items() if answer is None]
+        _opening.update(new)
+    try:
+        found |= _answered(new)
+    finally:
+        with _ended:
+            _opening.difference_update(new)
+            _ended.notify_all()
+    for version, why in found.items():
         if why:
-            raise InputError(
-                f"{printable(path.name)} may be damaged: the library that reads it {why}; copy or "
-                f"export it again, or leave it out"
-            )
+            raise InputError(f"{printable(version.path.name)} {why}, or leave it out")
+
+
+def _answered(versions: list[FileVersion]) -> dict[FileVersion, str]:
+    """What is wrong with each file; what lies with the file is remembered."""
+    found: dict[FileVersion, str] = {}
+    while len(found) < len(versions):
+        left = versions[len(found) :]
+        count, why, is_proven = _opened([version.path for version in left])
+        good = dict.fromkeys(left[:count], "")
+        bad = dict.fromkeys(left[count : count + 1], why)
+        found |= good | bad
+        with _ended:
+            _answers.update(good | bad if is_proven else good)
+            while len(_answers) > KNOWN:
+                _answers.popitem(last=False)
+    return found
 
 
 def _is_suspect(path: Path) -> bool:
@@ -77,23 +96,44 @@ def _is_suspect(path: Path) -> bool:
     return False
 
 
-def _opened(files: Sequence[Path]) -> tuple[int, str]:
-    """How many files a process came to the end of, and what became of it at the next one."""
-    try:
-        ended = subprocess.run(
-            [*COMMAND, *map(str, files)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=PATIENCE,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        return len(error.stdout or b""), f"did not come to an end in {PATIENCE} s"
-    if ended.returncode == -getattr(signal, "SIGXCPU", 0):
-        return len(ended.stdout), f"did not come to an end in {SECONDS} s of the processor"
-    why = f"ended with it (exit code {ended.returncode})"
-    return (len(ended.stdout), why) if ended.returncode else (len(files), "")
+def _opened(files: Sequence[Path]) -> tuple[int, str, bool]:
+    """How many files a process came to the end of, what became of it at the next one, and whether
+    that lies with the file.
+    """
+    late = threading.Event()
+    with subprocess.Popen(
+        [*COMMAND, *map(str, files)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        bufsize=0,
+    ) as process:
+        assert process.stdout is not None
+
+        def end() -> None:
+            late.set()
+            process.kill()
+
+        count, byte = -1, b"."
+        while byte:
+            count += 1
+            watch = threading.Timer(PATIENCE, end)
+            watch.start()
+            try:
+                byte = process.stdout.read(1)
+            finally:
+                watch.cancel()
+        code = process.wait()
+    if late.is_set():
+        return count, f"was not opened in {PATIENCE} s; try again when its disk is quicker", False
+    if code in OTHERS:
+        why = f"was not opened, as the process for it was ended (exit code {code}); try again"
+        return count, why, False
+    is_hanging = code == -getattr(signal, "SIGXCPU", 0)
+    told = f"did not come to an end in {SECONDS} s of the processor"
+    told = told if is_hanging else f"ended with it (exit code {code})"
+    damaged = f"may be damaged: the library that reads it {told}; copy or export it again"
+    return (count, damaged, True) if code else (len(files), "", True)
 
 
 def main() -> None:
