@@ -75,11 +75,12 @@ def without_results(
 
 
 def readable(
-    images: Sequence[Image], reading: InputOptions
+    images: Sequence[Image], numbers: Sequence[int], reading: InputOptions
 ) -> tuple[list[int], list[Image], list[Failed]]:
-    """Numbers of the images that decode, these images checked, and the others."""
+    """Numbers of those of some images that decode, these images checked, and the others."""
     kept, checked, failed = [], [], []
-    for i, image in enumerate(images):
+    for i in numbers:
+        image = images[i]
         try:
             one = reading.check(image)
             one.read(image.middle(PROBED))

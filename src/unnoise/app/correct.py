@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from unnoise.app import dry_run
 from unnoise.app.events import Event, Message
-from unnoise.app.files import OutputOptions, check_outputs
+from unnoise.app.files import OutputOptions
+from unnoise.app.outputs import check_outputs
 from unnoise.app.predict import copy_file
 from unnoise.app.sources import Sources
 from unnoise.errors import AxesError, InputError

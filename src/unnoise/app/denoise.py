@@ -20,10 +20,10 @@ from unnoise.app.files import (
     OutputOptions,
     PreviewOptions,
     ReportOptions,
-    check_outputs,
     notes,
     open_targets,
 )
+from unnoise.app.outputs import check_outputs
 from unnoise.app.predict import MOST_SHOWN, copy_file, predict_file
 from unnoise.app.preview import with_previews
 from unnoise.app.settings import with_uncertainty
@@ -80,6 +80,7 @@ def denoise_files(
     opened, failed = batch.opened(given, reading) if tolerant else (reading.find(given), [])
     sources = reading.sources(given, opened, targets)
     results = writing.paths(opened, sources, several=bool(failed))
+    spreads = writing.spreads(opened, results, sources, several=bool(failed))
     if len(opened) + len(failed) > 1:
         sources.refuse(results[0].parent / batch.LEDGER, "the ledger")
         yield Batch(results[0].parent, len(opened) + len(failed))
@@ -93,17 +94,15 @@ def denoise_files(
         )
     if not kept:
         return
-    opened, results = [opened[i] for i in kept], [results[i] for i in kept]
     if tolerant:
-        kept, images, failed = batch.readable(opened, reading)
+        kept, images, failed = batch.readable(opened, kept, reading)
         yield from failed
         if not kept:
             return
-        opened, results = [opened[i] for i in kept], [results[i] for i in kept]
     else:
-        images = [reading.check(image) for image in opened]
-    paths = list(map(batch.place, opened))
-    spreads = writing.spreads(opened, results, sources)
+        images = [reading.check(opened[i]) for i in kept]
+    results, spreads = [results[i] for i in kept], [spreads[i] for i in kept]
+    paths = list(map(batch.place, images))
     sources.refuse(save_model, "the model", "with --save-model")
     reporting.check(sources, results, *spreads, save_model, overwrite=writing.overwrite)
     if writing.uncertainty is not None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-from collections import defaultdict
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -207,12 +205,20 @@ class OutputOptions:
         return paths
 
     def spreads(
-        self, inputs: Sequence[Image], results: Sequence[Path], sources: Sources | None = None
+        self,
+        inputs: Sequence[Image],
+        results: Sequence[Path],
+        sources: Sources | None = None,
+        *,
+        several: bool = False,
     ) -> list[Path | None]:
-        """Where the standard deviation of every input goes, if anywhere."""
+        """Where the standard deviation of every input goes, if anywhere; `several` as in `paths`.
+
+        Named before any input is left out, or the names would depend on what is left.
+        """
         if self.uncertainty is None:
             return [None] * len(inputs)
-        paths = OutputOptions(self.uncertainty).paths(inputs, sources)
+        paths = OutputOptions(self.uncertainty).paths(inputs, sources, several=several)
         clash = {_real(path) for path in results} & {_real(path) for path in paths}
         if clash:
             raise InputError(
@@ -225,6 +231,15 @@ class OutputOptions:
         """The file of a result."""
         over = self.overwrite or unfinished.is_named(place)
         return formats.create(place, image, dtype=dtype, overwrite=over, compress=self.compress)
+
+    def create_spread(self, place: Path, image: Image) -> Writer:
+        """The file of the standard deviations of a result.
+
+        It gets its name before the result does: what a run that was stopped in between has left is
+        replaced, as only images without a result are worked on.
+        """
+        writing = replace(self, overwrite=True, skip_existing=False) if self.skip_existing else self
+        return writing.create(place, image, np.dtype(np.float32))
 
     def typed(self, dtype: np.dtype | str) -> OutputOptions:
         """Results of this type where no other was asked for."""
@@ -362,38 +377,3 @@ def open_targets(
                 f"files with --targets"
             )
     return [reading.check(image) for image in others]
-
-
-def check_outputs(
-    images: Sequence[Image],
-    targets: Sequence[Path],
-    spreads: Sequence[Path | None],
-    writing: OutputOptions,
-) -> list[Message]:
-    """Find out before long work whether all results can be written, and what they do not carry."""
-    needed: dict[Path, int] = defaultdict(int)
-    told: list[Message] = []
-    for image, target, spread in zip(images, targets, spreads, strict=True):
-        kind = writing.type_of(image, target)
-        if writing.dtype is None and kind != image.dtype:
-            told.append(
-                Message(
-                    f"{target} gets {kind}: of so few grey levels the fractions matter, which "
-                    f"{image.dtype} has not; --dtype {image.dtype} keeps the type"
-                )
-            )
-        for place, dtype in ((target, kind), (spread, np.dtype(np.float32))):
-            if place is not None:
-                output = writing.create(place, image, dtype)
-                output.check()
-                needed[output.room] += output.needed
-                if place == target:
-                    texts = formats.rewritten(image, place), formats.not_carried(output, image)
-                    told += map(Message, filter(None, texts))
-    for folder, size in needed.items():
-        if shutil.disk_usage(folder).free < size:
-            raise InputError(
-                f"no space left on the disk for the results in {folder} (they need "
-                f"{size / 1e9:.1f} GB); free some space or choose another place with -o"
-            )
-    return told

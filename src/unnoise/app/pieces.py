@@ -43,7 +43,6 @@ LARGE = 256e6
 """Bytes of a result from which its pieces are kept: with two cores about ten minutes of work."""
 COMMIT_EVERY = 2.0
 """Seconds after which finished pieces are made safe; so much work a kill can cost."""
-FLOAT = np.dtype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -169,7 +168,7 @@ class Pieces:
         self.result = Unfinished(writing.create(work.result, image, dtype))
         self.spread = None
         if work.spread is not None:
-            self.spread = Unfinished(writing.create(work.spread, image, FLOAT))
+            self.spread = Unfinished(writing.create_spread(work.spread, image))
         self._ready: Ready | None = None
         self._plan: Plan | None = None
         self._blocks: Iterator[Block] = iter(())

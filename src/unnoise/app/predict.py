@@ -9,8 +9,6 @@ from collections.abc import Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from unnoise.app import batch, dry_run
 from unnoise.app.batch import recorded
 from unnoise.app.events import (
@@ -29,10 +27,10 @@ from unnoise.app.files import (
     OutputOptions,
     PreviewOptions,
     ReportOptions,
-    check_outputs,
     notes,
 )
 from unnoise.app.large import ALONE, Sharing, predict_large
+from unnoise.app.outputs import check_outputs
 from unnoise.app.pieces import Work
 from unnoise.app.preview import of_result
 from unnoise.app.rescue import elsewhere
@@ -52,7 +50,6 @@ from unnoise.nets.ranks import of_torchrun
 from unnoise.report.middle_plane import MOST_CHANNELS, MiddlePlane, show
 from unnoise.report.result_page import DenoisedPlane
 
-FLOAT = np.dtype(np.float32)
 MOST_SHOWN = 8
 """Images of a run that the report shows."""
 
@@ -93,6 +90,7 @@ def predict_files(
     opened, failed = batch.opened(given, reading)
     sources = reading.sources(given, opened)
     results = writing.paths(opened, sources, several=bool(failed))
+    spreads = writing.spreads(opened, results, sources, several=bool(failed))
     tolerant = len(opened) + len(failed) > 1
     if tolerant:
         sources.refuse(results[0].parent / batch.LEDGER, "the ledger")
@@ -108,10 +106,10 @@ def predict_files(
         kept = [i for i in kept if i not in whole]
     select_device(device)
     images, results = [opened[i] for i in kept], [results[i] for i in kept]
+    spreads = [spreads[i] for i in kept]
     if not tolerant:
         for image in images:
             model.check(image)
-    spreads = writing.spreads(images, results, sources)
     reporting.check(sources, results, *spreads, overwrite=writing.overwrite)
     for result, spread in zip(results, spreads, strict=True):
         unfinished.tidy(result, *filter(None, [spread]))
@@ -228,7 +226,7 @@ def _written(
     with contextlib.suppress(_Dropped):
         with contextlib.ExitStack() as stack:
             out = stack.enter_context(writing.create(target, image, dtype))
-            std = spread and stack.enter_context(writing.create(spread, image, FLOAT))
+            std = spread and stack.enter_context(writing.create_spread(spread, image))
             job = predict(model, image, device=device, tta=writing.tta, backend=writing.backend)
             try:
                 with contextlib.closing(job) as blocks, Behind() as writer:
