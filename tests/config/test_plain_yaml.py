@@ -9,7 +9,7 @@ import yaml
 
 from unnoise.config import plain_yaml
 from unnoise.config.config import Config
-from unnoise.config.plain_yaml import LONGEST, read_yaml
+from unnoise.config.plain_yaml import LONGEST, read_yaml, write_yaml
 from unnoise.errors import InputError
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -94,3 +94,30 @@ def test_values_are_those_of_yaml() -> None:
     alias = "a: &a [1, 2]\nb: [*a, *a]\nc: {<<: {d: 1}, e: 2}"
     assert read_yaml(alias, "x") == yaml.safe_load(alias)
     assert read_yaml("", "x") is None
+
+
+@pytest.mark.usefixtures("parser")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a.tif",
+        "",
+        "\udcff",
+        "k\udcff/\udce9t\udce9.tif",
+        chr(0xD800),
+        "\U0001f600",
+        "\x85\ufffe\x1b",
+        "12",
+    ],
+)
+def test_any_text_is_read_as_it_was_written(text: str) -> None:
+    values = {"path": text, "all": [text, {text: [None, 1.5, True]}]}
+    written = write_yaml(values, "the settings")
+    assert read_yaml(written, "the settings") == values
+    written.encode()  # a file takes it
+
+
+def test_what_could_not_be_read_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plain_yaml, "MOST_VALUES", 10)
+    with pytest.raises(InputError, match=r"config\.yaml hold more than 10 values"):
+        write_yaml(list(range(20)), "config.yaml")

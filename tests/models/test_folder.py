@@ -14,6 +14,7 @@ import torch
 
 from synthetic import white
 from tiny import CPU, tiny, two_steps, untrained
+from unnoise.config import plain_yaml
 from unnoise.config.config import Config
 from unnoise.errors import InputError, ModelError
 from unnoise.images.levels import Level
@@ -26,6 +27,27 @@ from unnoise.models.model import EnsembleMember
 from unnoise.models.provenance import Source
 
 X = white((40, 44))
+
+
+def test_names_whose_bytes_are_no_unicode_come_back(tmp_path: Path) -> None:
+    """As Latin-1 ones on a disk of Linux: a folder above the image is enough."""
+    model, _ = untrained(X, tiny())
+    source = Source("/k\udcff/a.tif", "YX", X.shape)
+    known = replace(model.provenance, data=(source,), reading={"mask": "/k\udcff/mask.tif"})
+    folder.save(tmp_path / "m", replace(model, provenance=known))
+    assert folder.load(tmp_path / "m").provenance == known
+
+
+def test_a_model_that_could_not_be_read_replaces_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, _ = untrained(X, tiny())
+    folder.save(tmp_path / "m", model)
+    monkeypatch.setattr(plain_yaml, "LONGEST", 10_000)
+    known = replace(model.provenance, data=(Source("a" * 20_000, "YX", X.shape),))
+    with pytest.raises(InputError, match=r"config\.yaml are too long"):
+        folder.save(tmp_path / "m", replace(model, provenance=known))
+    assert folder.load(tmp_path / "m").provenance == model.provenance
 
 
 def test_a_folder_is_made_with_those_above_it_and_read_through_a_link(tmp_path: Path) -> None:

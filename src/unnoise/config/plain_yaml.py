@@ -1,4 +1,4 @@
-"""Reading YAML that may be damaged, or made to fill the memory."""
+"""Writing YAML, and reading such that may be damaged, or made to fill the memory."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def read_yaml(text: str, name: str) -> Any:
             node = loader.get_single_node()
             if _count(node, {}, 0) > MOST_VALUES:
                 raise InputError(f"{name} repeat themselves too often; give a smaller file")
-            return None if node is None else loader.construct_document(node)
+            return None if node is None else _decoded(loader.construct_document(node))
         finally:
             loader.dispose()
     except RecursionError as error:
@@ -65,6 +65,59 @@ def read_yaml(text: str, name: str) -> Any:
     ) as error:
         problem = " ".join(str(error).split())
         raise InputError(f"{name} are not valid YAML ({problem})") from error
+
+
+def write_yaml(values: Any, name: str) -> str:
+    r"""Plain values as a YAML text, from which `read_yaml` gives them back.
+
+    Texts that are no Unicode, as names of files may be whose bytes are no UTF-8, have no place in
+    YAML: they become ``!!binary``.
+
+    Parameters
+    ----------
+    values : dict, list, str, int, float, bool or None
+        Nested as they may be.
+    name : str
+        What they are, for messages.
+
+    Raises
+    ------
+    InputError
+        If `read_yaml` would refuse the text.
+
+    Examples
+    --------
+    >>> read_yaml(write_yaml({"file": "a\udcff.tif"}, "the settings"), "the settings")
+    {'file': 'a\udcff.tif'}
+    """
+    text = str(yaml.safe_dump(_encoded(values), sort_keys=False))
+    read_yaml(text, name)
+    return text
+
+
+def _encoded(values: Any) -> Any:
+    """The same with bytes for what is no Unicode."""
+    if isinstance(values, dict):
+        return {_encoded(k): _encoded(v) for k, v in values.items()}
+    if isinstance(values, list | tuple):
+        return [_encoded(v) for v in values]
+    if not isinstance(values, str):
+        return values
+    found = values.encode("utf-8", "surrogatepass")
+    try:
+        found.decode()
+    except UnicodeDecodeError:
+        return found
+    return values
+
+
+def _decoded(values: Any) -> Any:
+    """What `_encoded` was given."""
+    if isinstance(values, dict):
+        return {_decoded(k): _decoded(v) for k, v in values.items()}
+    if isinstance(values, list):
+        return [_decoded(v) for v in values]
+    return values.decode("utf-8", "surrogatepass") if isinstance(values, bytes) else values
 
 
 def _counting(parser: Any) -> Any:

@@ -29,14 +29,13 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load as deserialize
 from safetensors.torch import save as serialize
 from torch import Tensor
 
 from unnoise.config.config import Config
-from unnoise.config.plain_yaml import read_yaml
+from unnoise.config.plain_yaml import read_yaml, write_yaml
 from unnoise.errors import InputError, ModelError, expect, first_line
 from unnoise.images import formats
 from unnoise.images.atomic import probe, recover, replacing
@@ -132,7 +131,7 @@ def _files(
         unfinished = buffer.getvalue()
     return {
         WEIGHTS: serialize({name: w.contiguous() for name, w in weights.items()}),
-        CONFIG: yaml.safe_dump(values, sort_keys=False).encode(),
+        CONFIG: write_yaml(values, CONFIG).encode(),
         LOG: "".join(json.dumps(line) + "\n" for line in history).encode() if history else None,
         RESUME: unfinished,
     }

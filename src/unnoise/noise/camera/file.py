@@ -131,7 +131,8 @@ class Camera:
         InputError
             If it exists or cannot be written.
         """
-        path, text = Path(path), self.to_json().encode()
+        # Names whose bytes are no UTF-8 as JSON has them: \udcff.
+        path, text = Path(path), self.to_json().encode("utf-8", "backslashreplace")
         check_place(path, overwrite=overwrite)
         with explained(path, len(text)), replacing(path) as part:
             part.write_bytes(text)
