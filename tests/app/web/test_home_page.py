@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
@@ -50,6 +51,34 @@ def test_jobs_that_ended_first_are_shown_when_they_are_asked_for(
         jobs._more()
         assert len(texts(shown, "a")) == 10
         assert not [text for text in texts(shown, "button") if "older" in text]
+
+
+def test_all_images_of_a_large_folder_can_be_reached(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(home_page, "LISTED", 3)
+    (tmp_path / "a b").mkdir()
+    for n in range(7):
+        (tmp_path / "a b" / f"{n}.npy").touch()
+    site: Any = SimpleNamespace(workspace=Workspace(tmp_path))
+    found, first = [], 0
+    while True:
+        with Client(ui.page("/folder")), ui.element() as shown:
+            home_page._chooser(site, "a b", first)
+        found += [text for text in texts(shown, "a") if text.endswith(".npy")]
+        ways = {e.text: e.props["href"] for e in shown.descendants() if e.tag == "a"}
+        assert f"{first + 1} to {len(found)} of 7" in texts(shown, "span")
+        assert ("Earlier ones" in ways) == (first > 0)
+        if "Later ones" not in ways:
+            break
+        query = parse_qs(urlsplit(ways["Later ones"]).query)
+        assert query["folder"] == ["a b"]
+        first = int(query["first"][0])
+    assert found == [f"{n}.npy" for n in range(7)]
+    for odd in (7, 10**9):
+        with Client(ui.page("/folder")), ui.element() as shown:
+            home_page._chooser(site, "a b", odd)
+        assert "0.npy" in texts(shown, "a")
 
 
 def test_records_that_cannot_be_read_are_told(

@@ -61,6 +61,27 @@ def test_the_page_is_for_images_alone(tmp_path: Path, monkeypatch: pytest.Monkey
     assert pages == [[tmp_path / "a.npy", tmp_path / "sub" / "b.npy"]]
 
 
+def test_more_images_than_can_be_chosen_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job of the first ones alone would look like one of all."""
+    monkeypatch.setattr(image_page, "MOST_PLACES", 2)
+    shown, said = MagicMock(), []
+    shown.notice = said.append
+    pages = []
+    monkeypatch.setattr(image_page, "el", shown)
+    monkeypatch.setattr(image_page, "_ImagePage", lambda site, files, *_: pages.append(files))
+    site: Any = SimpleNamespace(workspace=Workspace(tmp_path))
+    places = [f"{n}.npy" for n in range(3)]
+    for name in places:
+        (tmp_path / name).touch()
+    image_page.build(site, places, "", "")
+    assert pages == []
+    assert "3 images were chosen, and at most 2" in said[0]
+    image_page.build(site, places[:2], "", "")
+    assert len(pages[0]) == 2
+
+
 def test_memory_is_told_as_well_as_it_is_known() -> None:
     facts = dict(verdict_facts(LOOK))
     assert facts["Memory"] == "up to 500 MB"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import time
 from collections.abc import Sequence
 
@@ -20,6 +21,8 @@ EVERY = 1.0
 """Seconds between two looks at the queue."""
 SHOWN = 50
 """Jobs that have ended in the list at first: it is drawn anew, for everybody, where one changes."""
+LISTED = 2000
+"""Entries of a folder that are listed at a time."""
 TOLD = 5
 """Problems of the queue that are told."""
 WORDS = {
@@ -32,14 +35,14 @@ WORDS = {
 }
 
 
-def build(site: Site, folder: str) -> None:
-    """The page, which shows a folder of the workspace."""
+def build(site: Site, folder: str, first: str = "") -> None:
+    """The page, which shows a folder of the workspace, perhaps from a later entry on."""
     with el.page("Denoise images"):
         with el.tag("div", "columns"):
             with el.tag("div"):
                 _drop(site)
             with el.section("From the workspace"):
-                _chooser(site, folder)
+                _chooser(site, folder, int(first) if re.fullmatch("[0-9]{1,9}", first) else 0)
         with el.section("Jobs", "jobs"):
             for problem in told(site.queue.problems):
                 el.notice(problem, "warning")
@@ -65,7 +68,7 @@ def _drop(site: Site) -> None:
         el.text("button", "Cancel", "cancel-uploads", type="button")
 
 
-def _chooser(site: Site, folder: str) -> None:
+def _chooser(site: Site, folder: str, first: int) -> None:
     """Folders to enter and images to tick; an HTML form, which needs no script."""
     try:
         entries = site.workspace.listing(folder)
@@ -82,6 +85,9 @@ def _chooser(site: Site, folder: str) -> None:
     if not entries:
         el.text("p", "This folder holds no images.", "hint")
         return
+    count, first = len(entries), first if first < len(entries) else 0
+    entries = entries[first : first + LISTED]
+    _turned(folder, first, len(entries), count)
     with el.tag("form", action="/image", method="get"):
         with el.tag("ul", "files", tabindex=0, role="list", aria_label="Images and folders"):
             for entry in entries:
@@ -100,6 +106,18 @@ def _chooser(site: Site, folder: str) -> None:
                     el.text("span", amount(entry.size) if entry.size else "", "size")
         if any(not entry.is_folder for entry in entries):
             el.text("button", "Open the selected", type="submit")
+
+
+def _turned(folder: str, first: int, shown: int, count: int) -> None:
+    """Which entries of a folder are listed where not all are, and the way to the others."""
+    if shown == count:
+        return
+    with el.tag("div", "buttons"):
+        el.text("span", f"{first + 1:,} to {first + shown:,} of {count:,}", "muted")
+        ways = [("Earlier ones", max(first - LISTED, 0)), ("Later ones", first + LISTED)]
+        for name, to in ways:
+            if to != first and to < count:
+                el.link(name, el.place("/", ("folder", folder), ("first", str(to))))
 
 
 class _Jobs:

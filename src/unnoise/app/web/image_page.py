@@ -27,6 +27,8 @@ from unnoise.training.duration import in_words
 
 DTYPES = ("uint8", "uint16", "int16", "float32")
 COMPRESSIONS = ("none", "zlib", "zstd", "lzw")
+MOST_PLACES = 500
+"""Images that are chosen at once."""
 MOST_SHOWN = 12
 """Images of several that can be looked at."""
 
@@ -34,6 +36,11 @@ MOST_SHOWN = 12
 def build(site: Site, places: Sequence[str], model: str, owner: str) -> None:
     """The page of images of the workspace."""
     try:
+        if len(places) > MOST_PLACES:
+            raise InputError(
+                f"{len(places):,} images were chosen, and at most {MOST_PLACES} can be at once; "
+                f"choose fewer, or denoise whole folders with unnoise denoise"
+            )
         files = list(dict.fromkeys(site.workspace.image(site.workspace.path(p)) for p in places))
         if not files:
             raise InputError("no image was chosen; tick one, then press Open")

@@ -22,7 +22,6 @@ from unnoise.app.web.workspace import Workspace
 from unnoise.errors import InputError
 
 ASSETS = {"page.css": "text/css", "page.js": "text/javascript"}
-MOST_PLACES = 500
 MOST_DIGITS = 10
 """Of the number of a result; Python reads no number of thousands."""
 HEAD = (
@@ -107,11 +106,12 @@ def _add_pages(site: Site) -> None:
 
     def home(request: HttpRequest) -> None:
         ui.add_head_html(HEAD)
-        home_page.build(site, request.query_params.get("folder", ""))
+        query = request.query_params
+        home_page.build(site, query.get("folder", ""), query.get("first", ""))
 
     def image(request: HttpRequest) -> None:
         ui.add_head_html(HEAD)
-        places = request.query_params.getlist("place")[:MOST_PLACES]
+        places = request.query_params.getlist("place")
         model = request.query_params.get("model", "")
         image_page.build(site, places, model, _owner(request))
 

@@ -20,8 +20,6 @@ LONGEST = 150
 """Bytes of a file name that is taken; with what results add, disks take it."""
 LONGEST_TEXT = 1000
 """Characters that may be typed into a field; more would only cost memory and time."""
-MOST_ENTRIES = 2000
-"""Files of a folder that are listed."""
 
 _DEVICES = re.compile(r"(con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(\..*)?", re.IGNORECASE)
 """Names that are devices on Windows, whatever follows them."""
@@ -158,7 +156,7 @@ class Workspace:
                 if entry is not None:
                     found.append(entry)
         found.sort(key=lambda entry: (not entry.is_folder, _natural(entry.label)))
-        return found[:MOST_ENTRIES]
+        return found
 
     def _entry(self, path: Path) -> Entry | None:
         """A file or folder as it is listed, if it can be chosen."""
