@@ -222,3 +222,15 @@ def test_errors_teach(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, module, None)
         with pytest.raises(InputError, match=f"{name} needs .* {package}: pip install {package}"):
             entry(name)
+
+
+def test_the_risk_counts_where_it_is_told_to() -> None:
+    x = np.random.default_rng(0).normal(size=(32, 32))
+    every, left = np.ones(x.shape, bool), np.zeros(x.shape, bool)
+    left[:, :16] = True
+    values = {"sigma": 1.0}
+    assert risk("gaussian", x, values, every) == risk("gaussian", x, values)
+    halves = [risk("gaussian", x, values, part) for part in (left, ~left)]
+    # 16 grids of every fourth pixel: all pixels once, so that the halves weigh the same
+    assert np.mean(halves) == pytest.approx(risk("gaussian", x, values))
+    assert np.isnan(risk("gaussian", x, values, ~every))

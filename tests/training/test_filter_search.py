@@ -17,6 +17,7 @@ from unnoise.errors import InputError
 from unnoise.images.image import Image
 from unnoise.models.predict import predict_array
 from unnoise.nets.classical import FILTERS
+from unnoise.noise.excluded_pixels import with_mask
 from unnoise.training.filter_search import FilterSearch
 from unnoise.training.plan import plan
 from unnoise.training.start import start
@@ -150,6 +151,33 @@ def test_it_is_what_a_classical_model_starts_with() -> None:
     images = [Image.from_array(clean_and_noisy(40)[1])]
     run = start(images, plan(images, Config(method="gaussian")), None)
     assert isinstance(run, FilterSearch)
+
+
+def test_holes_do_not_weaken_the_blur() -> None:
+    """What is filled in repeats the pixels around it; calibrated on that, hardly anything is
+    blurred. The oracle knows the truth, and looks at measured pixels alone.
+    """
+    truth = np.tile(np.sin(np.arange(128) / 25), (128, 1))
+    x = truth + np.random.default_rng(0).normal(size=truth.shape)
+    mask = np.kron(np.ones((16, 16)), np.pad(np.zeros((4, 4)), (0, 4), constant_values=1)) > 0
+    image = with_mask(Image.from_array(x), mask)
+    run = FilterSearch([image], plan([image], Config(method="gaussian")), torch.device("cpu"))
+    list(run)
+    filled = image.read()[0, 0, 0, 0]
+    tried = [line["sigma"] for line in run.history]
+    errors = [np.mean((ndimage.gaussian_filter(filled, s) - truth)[mask] ** 2) for s in tried]
+    chosen = errors[int(np.argmin([line["held_out"] for line in run.history]))]
+    assert chosen < 2 * min(errors)  # 7 times, if what is filled in counts
+
+
+def test_an_image_with_hardly_a_measurement_is_refused() -> None:
+    x = np.random.default_rng(0).normal(size=(40, 40))
+    mask = np.zeros(x.shape, bool)
+    mask[3:5, 3:5] = True  # the rims of what is filled in touch all of them
+    image = with_mask(Image.from_array(x), mask)
+    run = FilterSearch([image], plan([image], Config(method="gaussian")), torch.device("cpu"))
+    with pytest.raises(InputError, match="hardly any pixel is a measurement"):
+        list(run)
 
 
 def test_the_seed_chooses_the_patches() -> None:

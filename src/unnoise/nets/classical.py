@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -287,7 +288,14 @@ def candidates(name: str, planes: Sequence[NDArray]) -> list[dict[str, float]]:
     return [dict(zip(values, row, strict=True)) for row in itertools.product(*values.values())]
 
 
-def risk(name: str, plane: NDArray, parameters: Mapping[str, float], *, stride: int = 4) -> float:
+def risk(
+    name: str,
+    plane: NDArray,
+    parameters: Mapping[str, float],
+    used: NDArray[np.bool_] | None = None,
+    *,
+    stride: int = 4,
+) -> float:
     """Self-supervised error of a filter: that of predicting pixels it was not shown.
 
     Every `stride`-th pixel along each dimension is replaced by the mean of its neighbours, the
@@ -303,14 +311,17 @@ def risk(name: str, plane: NDArray, parameters: Mapping[str, float], *, stride: 
         Noisy plane, shape (y, x) or (z, y, x), normalised.
     parameters : mapping
         Parameters by name.
+    used : ndarray of bool, optional
+        Of the shape of the plane, pixels at which the error counts; by default all.
     stride : int
         Distance of the hidden pixels.
 
     Returns
     -------
     float
-        Mean squared error on the hidden pixels. Which those are depends on the shape of the plane
-        alone, so that differences between parameters are known far better than the risk itself.
+        Mean squared error on the hidden pixels, NaN where none of them counts. Which those are
+        depends on the shape of the plane alone, so that differences between parameters are known
+        far better than the risk itself.
 
     Raises
     ------
@@ -346,4 +357,7 @@ def risk(name: str, plane: NDArray, parameters: Mapping[str, float], *, stride: 
         x, found.run, masks=masks, denoiser_kwargs=dict(parameters)
     )
     errors = [((y[mask] - x[mask]) ** 2).ravel() for mask in masks]
-    return float(np.concatenate(errors).mean())
+    if used is not None:
+        errors = [error[used[mask].ravel()] for error, mask in zip(errors, masks, strict=True)]
+    counted = np.concatenate(errors)
+    return float(counted.mean()) if counted.size else math.nan

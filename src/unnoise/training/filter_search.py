@@ -61,7 +61,10 @@ class FilterSearch(Run):
         crops = crops_of(images, model)
         rng = np.random.default_rng(model.config.training.seed)
         n = 1 if crops.overlap() == 1 else N_PATCHES  # there may be one patch only
-        self._planes = list(crops.batch(n, rng).noisy[:, 0].astype(np.float64))
+        batch = crops.batch(n, rng)
+        self._planes = list(batch.noisy[:, 0].astype(np.float64))
+        # What was filled in repeats the values around it, so it is predicted well with their noise.
+        self._used = [None] * n if batch.excluded is None else list(~batch.excluded[:, 0])
         self._candidates = candidates(model.config.method, self._planes)
         self.device = torch.device("cpu")
         self.history: list[dict[str, Any]] = []
@@ -77,7 +80,7 @@ class FilterSearch(Run):
             started = time.perf_counter()
             values = self._candidates[self.step]
             name = self._model.config.method
-            loss = float(np.mean([risk(name, plane, values) for plane in self._planes]))
+            loss = self._risk(name, values)
             self.step += 1
             self.seconds += time.perf_counter() - started
             self.history.append(
@@ -89,6 +92,24 @@ class FilterSearch(Run):
                 }
             )
             yield self.progress()
+
+    def _risk(self, name: str, values: dict[str, float]) -> float:
+        """The mean risk of a filter on what was measured of the patches.
+
+        Raises
+        ------
+        InputError
+            If nothing was.
+        """
+        planes = zip(self._planes, self._used, strict=True)
+        risks = [risk(name, plane, values, used) for plane, used in planes]
+        known = [found for found in risks if not math.isnan(found)]
+        if not known:
+            raise InputError(
+                "hardly any pixel is a measurement, so no filter can be calibrated; give the mask "
+                "of an image, or a part of one, that holds more"
+            )
+        return float(np.mean(known))
 
     def model(self) -> Model:
         """The model with the best parameters so far."""
