@@ -298,6 +298,21 @@ def test_the_shift_of_noise_alone_is_next_to_nothing() -> None:
     assert torch.equal(same, torch.zeros(31))
 
 
+@pytest.mark.parametrize("method", ["instant", "nlridge", "adapted"])
+def test_an_image_without_pixels_to_learn_from_is_refused_with_what_works(method: str) -> None:
+    striped = photons()
+    striped[:, 1::2] = np.nan
+    image = with_mask(striped)
+    with pytest.raises(InputError, match=r"nothing to learn; .*--method gaussian"):
+        plan([image], Config(method=method))
+    run = start([image], plan([image], Config(method="gaussian")), CPU)
+    for _ in run:
+        pass
+    assert np.isfinite(predict_array(run.model(), image, device="cpu")[:, ::2]).all()
+    image, model = with_mask(striped[:, ::2]), Config(method=method)
+    assert set(plan([image], model).weights) > {"knots", "log_sigma"}
+
+
 # Settings
 
 

@@ -84,16 +84,25 @@ def with_stabilizer(model: Model, images: Sequence[Image]) -> Model:
         not measured, noise of one strength is assumed.
     images : sequence of Image
         Noisy images.
+
+    Raises
+    ------
+    InputError
+        If hardly any pixel of a channel has measurements on all sides.
     """
     rng = np.random.default_rng([model.config.training.seed, 6])
     patches = crops_of(images, model).batch(64, rng)
-    seen = patches.noisy
-    used = np.ones(seen.shape, np.bool_) if patches.excluded is None else ~patches.excluded
+    seen, excluded = patches.noisy, patches.excluded
     noise = model.noise.models if model.noise else (None,) * len(model.channels)
     knots, log_sigma = [], []
     for place, (c, known) in enumerate(zip(model.channels, noise, strict=True)):
         mean, std = float(model.affine.mean[c]), float(model.affine.std[c])
-        values = seen[:, place][used[:, place]]
+        values = seen[:, place] if excluded is None else seen[:, place][~excluded[:, place]]
+        if not len(values):
+            raise InputError(
+                f"hardly any pixel of channel {c} has measurements on all sides, so there is "
+                f"nothing to learn; cut out rows and columns without any, or use --method gaussian"
+            )
         low, high = (float(v) for v in np.quantile(values, [0.0005, 0.9995]))
         reach = max(high - low, 1e-3) * BEYOND
         at = np.linspace(low - reach, high + reach, KNOTS)
@@ -190,10 +199,9 @@ class VstCalibration(Run):
         self._copies = max(1 + (PIECES - 1) * crops.overlap() / math.prod(apart), 1.0)
         patches = crops.batch(PIECES, np.random.default_rng([model.config.training.seed, 8]))
         self._x = torch.from_numpy(_every(apart, patches.noisy)).to(device)
-        excluded = patches.excluded
-        if excluded is not None:
-            excluded = _every(apart, excluded)
-        self._excluded = None if excluded is None else torch.from_numpy(excluded).to(device)
+        self._excluded: Tensor | None = None
+        if patches.excluded is not None:
+            self._excluded = torch.from_numpy(_every(apart, patches.excluded)).to(device)
         self._at = self._places(self._x)
         self._bends = torch.zeros_like(self._at)
         self._errors = torch.empty(0)
@@ -288,8 +296,7 @@ class VstCalibration(Run):
         """
         denoise: Callable[[Tensor], Tensor] = self._net
         if width is not None:
-            widths = torch.full_like(self._net.blur_width, width)
-            denoise = partial(blurred, width=widths)
+            denoise = partial(blurred, width=torch.full_like(self._net.blur_width, width))
         parts = [self._hidden(denoise, SPARSE, first) for first in range(0, SPARSE**2, SPARSE)]
         return torch.cat([noisy - predicted for predicted, noisy in parts], 1)
 
@@ -374,8 +381,7 @@ def _shift(knots: Tensor, predicted: Tensor, noisy: Tensor, copies: float = 1.0)
     pixels that occur so many times each.
     """
     some = noisy.isfinite()
-    if not some.all():
-        predicted, noisy = predicted[some], noisy[some]
+    predicted, noisy = predicted[some], noisy[some]
     if len(noisy) < 2:
         return torch.zeros_like(knots)
     edges = torch.quantile(predicted, torch.linspace(0, 1, 17, device=predicted.device))
