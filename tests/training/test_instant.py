@@ -303,14 +303,10 @@ def test_an_image_without_pixels_to_learn_from_is_refused_with_what_works(method
     striped = photons()
     striped[:, 1::2] = np.nan
     image = with_mask(striped)
-    with pytest.raises(InputError, match=r"nothing to learn; .*--method gaussian"):
+    with pytest.raises(InputError, match=r"nothing to learn; cut out the rows and columns"):
         plan([image], Config(method=method))
-    run = start([image], plan([image], Config(method="gaussian")), CPU)
-    for _ in run:
-        pass
-    assert np.isfinite(predict_array(run.model(), image, device="cpu")[:, ::2]).all()
-    image, model = with_mask(striped[:, ::2]), Config(method=method)
-    assert set(plan([image], model).weights) > {"knots", "log_sigma"}
+    cut = plan([with_mask(striped[:, ::2])], Config(method=method))
+    assert set(cut.weights) > {"knots", "log_sigma"}
 
 
 # Settings

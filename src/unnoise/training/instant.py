@@ -101,7 +101,7 @@ def with_stabilizer(model: Model, images: Sequence[Image]) -> Model:
         if not len(values):
             raise InputError(
                 f"hardly any pixel of channel {c} has measurements on all sides, so there is "
-                f"nothing to learn; cut out rows and columns without any, or use --method gaussian"
+                f"nothing to learn; cut out the rows and columns that hold none"
             )
         low, high = (float(v) for v in np.quantile(values, [0.0005, 0.9995]))
         reach = max(high - low, 1e-3) * BEYOND
