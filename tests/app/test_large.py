@@ -151,11 +151,6 @@ def test_another_mask_under_the_same_name_is_another_one(
         run(work)
 
 
-def test_names_that_lead_to_no_file_do_not_count_as_unchanged(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"b_\{t\}\.tif is gone"):
-        pieces._stamp([tmp_path / "b_{t}.tif"])
-
-
 def test_overwriting_goes_on_where_everything_is_the_same(work: Work) -> None:
     work = replace(work, writing=replace(work.writing, overwrite=True))
     run(work, stop=2)

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from synthetic import photons
+from unnoise.errors import InputError
 from unnoise.images import file_digest, formats
-from unnoise.images.file_digest import digest, digests
+from unnoise.images.file_digest import digest, digests, stamp
 
 
 def test_any_byte_of_a_small_file_counts_and_its_name_and_time_do_not(tmp_path: Path) -> None:
@@ -65,6 +66,11 @@ def test_names_stand_for_their_files(tmp_path: Path) -> None:
         first = digest([tmp_path / name])
         (tmp_path / file).write_bytes(b"2")
         assert digest([tmp_path / name]) != first, name
+
+
+def test_names_that_lead_to_no_file_do_not_count_as_unchanged(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"b_\{t\}\.tif is gone"):
+        stamp([tmp_path / "b_{t}.tif"])
 
 
 def test_images_targets_and_mask_count(tmp_path: Path) -> None:

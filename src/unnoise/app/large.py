@@ -16,6 +16,7 @@ from unnoise.app.files import OutputOptions
 from unnoise.app.pieces import LARGE, Pieces, Work, run_of
 from unnoise.app.telling import judged
 from unnoise.errors import InputError, Interrupted, ModelError
+from unnoise.images import formats
 from unnoise.images.formats import unfinished, urls
 from unnoise.images.image import Image
 from unnoise.models.claim import claimed
@@ -111,6 +112,21 @@ class Sharing:
         for sides in image.shape:
             size *= sides
         return size > LARGE
+
+
+def check_finished(work: Work, image: Image) -> None:
+    """Refuse a finished result that other parts than those of this command have made.
+
+    Raises
+    ------
+    InputError
+    """
+    found = formats.open(work.result).metadata.get("made_by")
+    if found != work.maker(work.reading.check(image)):
+        raise InputError(
+            f"{work.result} exists, and is of another model, image or settings than this command; "
+            f"begin anew with --prepare --overwrite, or choose another name with -o"
+        )
 
 
 THREADS = 4

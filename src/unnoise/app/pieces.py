@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import math
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -24,8 +25,7 @@ from unnoise.app.files import InputOptions, OutputOptions
 from unnoise.errors import InputError
 from unnoise.images import axes as ax
 from unnoise.images.atomic import settle
-from unnoise.images.file_digest import mask_files, whole
-from unnoise.images.file_version import FileVersion
+from unnoise.images.file_digest import mask_files, stamp
 from unnoise.images.formats import unfinished, urls
 from unnoise.images.formats.unfinished import Piece, Unfinished
 from unnoise.images.image import Image
@@ -118,25 +118,16 @@ class Work:
         files = image.metadata.get("files") or [self.source]
         own = {
             "model": model_folder.identity(self.model),
-            "image": f"{fingerprint([image])} {_stamp(files)}",
+            "image": f"{fingerprint([image])} {stamp(files)}",
             "settings": " ".join(f"{k}={v}" for k, v in sorted(kept.items())),
             "version of unnoise": version("unnoise"),
         }
         mask = self.reading.mask
-        return own | ({"mask": _stamp(mask_files(mask))} if mask else {})
+        return own | ({"mask": stamp(mask_files(mask))} if mask else {})
 
-
-def _stamp(named: Sequence[Path]) -> str:
-    """Sizes and times of all files of an image, of folders those of all below."""
-    digest = hashlib.sha256()
-    found = [seen for seen in map(FileVersion.of, whole(named)) if seen is not None]
-    if not found and not any(isinstance(path, urls.Url) for path in named):
-        raise InputError(f"{named[0]} is gone; put it back, or begin anew without it")
-    for seen in found:
-        # Not each disk, or way to it, keeps nanoseconds.
-        own = f"{seen.path.name} {seen.size} {seen.changed // 1000}\n"
-        digest.update(own.encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()[:16]
+    def maker(self, image: Image) -> str:
+        """A number for all of that, which a result of parts keeps when it is finished."""
+        return hashlib.sha256(json.dumps(self.identity(image)).encode()).hexdigest()[:16]
 
 
 def run_of(k: int, n: int, count: int) -> range:
@@ -165,7 +156,8 @@ class Pieces:
         self.work, self.model, self.image = work, model, image
         writing = work.writing
         dtype = writing.type_of(image, work.result)
-        self.result = Unfinished(writing.create(work.result, image, dtype))
+        marked = replace(image, metadata={**image.metadata, "maker": work.maker(image)})
+        self.result = Unfinished(writing.create(work.result, marked, dtype))
         self.spread = None
         if work.spread is not None:
             self.spread = Unfinished(writing.create_spread(work.spread, image))

@@ -29,7 +29,7 @@ from unnoise.app.files import (
     ReportOptions,
     notes,
 )
-from unnoise.app.large import ALONE, Sharing, predict_large
+from unnoise.app.large import ALONE, Sharing, check_finished, predict_large
 from unnoise.app.outputs import check_outputs
 from unnoise.app.pieces import Work
 from unnoise.app.preview import of_result
@@ -100,9 +100,16 @@ def predict_files(
         unfinished.tidy(result)
     kept, skipped = batch.without_results(opened, results, writing)
     yield from skipped
-    if sharing.part is not None:  # more parts than pieces, or a part that is made again
+
+    def work(image: Image, result: Path, spread: Path | None) -> Work:
+        which, source = image.metadata.get("which", ""), batch.place(image)
+        return Work(str(folder), source, which, result, spread, reading, writing, device)
+
+    if sharing.part is not None or sharing.finish:  # a part that is made again, or one too many
         whole = [i for i in kept if results[i].exists() and not hidden(results[i]).exists()]
-        yield from (Message(f"{results[i]} is finished: nothing is left to do") for i in whole)
+        for i in whole:
+            check_finished(work(opened[i], results[i], spreads[i]), opened[i])
+            yield Message(f"{results[i]} is finished: nothing is left to do")
         kept = [i for i in kept if i not in whole]
     select_device(device)
     images, results = [opened[i] for i in kept], [results[i] for i in kept]
@@ -137,11 +144,11 @@ def predict_files(
                 unlike = model.unlike(image) if sharing.part is None else None  # --prepare has told
                 if unlike:
                     yield Warned(unlike)
-                which, source = image.metadata.get("which", ""), batch.place(image)
-                work = Work(str(folder), source, which, result, spread, reading, writing, device)
                 if sharing.wanted(image, result, writing) and not in_memory:
                     wanted = shown is not None and len(shown) < MOST_SHOWN
-                    plane = yield from predict_large(work, model, image, sharing, wanted=wanted)
+                    plane = yield from predict_large(
+                        work(image, result, spread), model, image, sharing, wanted=wanted
+                    )
                     if wanted and shown is not None and plane is not None:
                         shown.append(plane)
                 else:

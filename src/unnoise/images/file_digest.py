@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from unnoise.errors import InputError
 from unnoise.images import formats
 from unnoise.images.durable import below
 from unnoise.images.file_version import FileVersion
@@ -78,6 +79,25 @@ def digest(paths: Iterable[Path]) -> str:
                 file.seek(i * BLOCK, os.SEEK_SET)
                 found.update(file.read(BLOCK))
     return found.hexdigest()[:16]
+
+
+def stamp(named: Sequence[Path]) -> str:
+    """A short hash of sizes and times of all files that names stand for, of folders of all below.
+
+    Raises
+    ------
+    InputError
+        If there is none, and no address.
+    """
+    digest = hashlib.sha256()
+    found = [seen for seen in map(FileVersion.of, whole(named)) if seen is not None]
+    if not found and not any(isinstance(path, urls.Url) for path in named):
+        raise InputError(f"{named[0]} is gone; put it back, or begin anew without it")
+    for seen in found:
+        # Not each disk, or way to it, keeps nanoseconds.
+        own = f"{seen.path.name} {seen.size} {seen.changed // 1000}\n"
+        digest.update(own.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:16]
 
 
 def whole(paths: Iterable[Path]) -> list[Path]:

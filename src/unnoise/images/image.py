@@ -60,7 +60,8 @@ class Image:
         The file the image came from.
     metadata : mapping
         What the reader of a format wants its writer to know; no other module looks inside, but for
-        ``which``, the end of `name` that tells images of one file apart.
+        ``which``, the end of `name` that tells images of one file apart, and ``made_by``, a number
+        for the run that made it.
     nodata : float or None
         The value by which the file marks pixels without data, where it names one.
     hidden : ndarray of bool or None

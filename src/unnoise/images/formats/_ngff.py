@@ -292,6 +292,7 @@ def written(
     own: dict[str, Any] = {"rgb": True, "alpha": image.alpha} if image.is_rgb else {}
     taken = {k: v for k, v in image.acquisition.as_dict().items() if k != "colors"}
     own |= {"acquisition": taken} if taken else {}
+    own |= {"made_by": image.metadata["maker"]} if "maker" in image.metadata else {}
     others = {**meta.get("others", {}), **({OWN: own} if own else {})}
     if version == "0.4":
         multiscale["version"] = version

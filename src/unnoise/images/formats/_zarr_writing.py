@@ -225,6 +225,7 @@ class Layout:
             "units": dict(like.units),
             "channel_names": list(like.channel_names),
             "acquisition": like.acquisition.as_dict(),
+            "made_by": like.metadata.get("maker"),
         }
         own = {key: value for key, value in own.items() if value}
         named = {} if self.format == 3 else {"_ARRAY_DIMENSIONS": _dimensions(like)}

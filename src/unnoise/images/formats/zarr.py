@@ -202,6 +202,7 @@ def _described(
                 "name": entry.multiscale.get("name"),
             },
             "holds": list(meta.holds),
+            "made_by": own.get("made_by"),
         },
         acquisition=meta.acquisition,
     )
@@ -244,5 +245,6 @@ def _plain(
             "dimensions": dims,
             "ngff": {"others": others},
             "holds": ["attributes"] if others else [],
+            "made_by": own.get("made_by"),
         },
     )
