@@ -13,7 +13,7 @@ from tiny import CPU, finish, run_of, seeded, start, step, tiny
 from unnoise.images.image import Image
 from unnoise.models.build import build_net
 from unnoise.models.predict import predict_array
-from unnoise.training import loop as training
+from unnoise.training import validation_patches
 from unnoise.training.crops import Crops
 from unnoise.training.loop import STEPS_PER_VALIDATION, TrainingRun
 from unnoise.training.methods.n2v import Noise2Void
@@ -197,7 +197,7 @@ def test_the_interval_is_as_wide_as_the_loss_is_uncertain(
     size: int, n: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A net that predicts 0 of white noise: its risk is 1, and other noise tells how uncertain."""
-    monkeypatch.setattr(training, "N_HELD_OUT", n)
+    monkeypatch.setattr(validation_patches, "N_HELD_OUT", n)
     losses, widths = [], []
     for seed in range(40):
         image = Image.from_array(np.random.default_rng(seed).normal(size=(size, size)))

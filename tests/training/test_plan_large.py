@@ -14,7 +14,7 @@ from unnoise.images.image import Image
 from unnoise.noise import excluded_pixels, lazy_mask
 from unnoise.noise.excluded_pixels import with_mask
 from unnoise.report.middle_plane import show_training
-from unnoise.training import levels, loop
+from unnoise.training import levels, validation_patches
 from unnoise.training.finish import finish
 from unnoise.training.start import start
 
@@ -43,7 +43,7 @@ def test_nothing_reads_the_whole_image(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(excluded_pixels, "ALL", 2**16)
     monkeypatch.setattr(lazy_mask, "LOOK", 2**15)
     monkeypatch.setattr(normalization, "MAX_PIXELS", 2**17)
-    monkeypatch.setattr(loop, "N_HELD_OUT", 1000)
+    monkeypatch.setattr(validation_patches, "N_HELD_OUT", 1000)
     frames = Frames(10_000, 48)
     size = frames.shape[0] * 48**2
     image = with_mask(Image(frames, "TYX"))

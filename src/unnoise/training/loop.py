@@ -32,11 +32,10 @@ from unnoise.training.rollback import MOST, SLOWER, diverged, go_back, is_finite
 from unnoise.training.run import Run
 from unnoise.training.saved_state import check_state
 from unnoise.training.schedule import Patience, repeats, schedule, standard_error
+from unnoise.training.validation_patches import validation_patches
 
 N_VALIDATIONS = 20
 """Most validations in a run, evenly spaced over its budget."""
-N_HELD_OUT = 16_384
-"""Held-out pixels in a validation: their mean squared error is known to about 1 %."""
 STEPS_PER_VALIDATION = 50
 """Fewest steps between validations: each costs about three steps."""
 
@@ -287,23 +286,15 @@ class TrainingRun(Run):
         return torch.cat(losses).double(), extra
 
     def _validation_batches(self) -> list[Batch]:
-        """Fixed patches with their held-out pixels hidden, enough for `N_HELD_OUT` of them."""
-        rng = np.random.default_rng([self.config.seed, 1])
+        """Fixed patches with their held-out pixels hidden."""
         generator = torch.Generator().manual_seed(self.config.seed + 1)
-        batches, count, drawn = [], 0, 0
-        pixels = sum(math.prod(image.sizes.values()) for image in self.crops.images)
-        wanted = min(N_HELD_OUT, max(pixels // 32, 64))
-        while count < wanted:
-            patches = self.crops.batch(min(self.config.batch_size, 16), rng)
+
+        def hidden(patches: Patches) -> Batch:
             step = self._prepared(patches, generator, torch.device("cpu"))
             noisy, target, weight = step.measured(self.method.validation(step))
-            some = weight.flatten(1).any(1)  # patches of hardly any measurement
-            if bool(some.any()):
-                batches.append((step.seen(noisy)[some], target[some], weight[some]))
-            count += int((weight > 0).sum()) * len(patches.noisy) // len(weight)
-            drawn += 1
-            if drawn > 100 and not count:
-                raise InputError("hardly any pixel is a measurement, so there is nothing to learn")
+            return step.seen(noisy), target, weight
+
+        batches = validation_patches(self.crops, self.config, hidden)
         self._repeats = repeats(sum(len(batch[0]) for batch in batches), self.crops.overlap())
         return batches
 
