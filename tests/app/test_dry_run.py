@@ -59,6 +59,7 @@ def everything() -> dict[str, bytes | None]:
         ("train", "a.npy", "-o", "a.npy", *TINY),
         ("train", "a.npy", "--targets", "gone.npy", "-o", "m", "--method", "care"),
         ("train", "a.npy"),
+        ("train", "a.npy", "-o", "m", *TINY, "--log", "paper"),
         ("predict", "nowhere", "a.npy"),
         ("correct", "a.npy", "--dark", "dark.npy", "-o", "b.npy"),
         ("correct", "a.npy", "--dark", "two.npy", "-o", "c.npy"),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from unnoise.errors import InputError
-from unnoise.training.loggers import LOGGERS, Logger, make
+from unnoise.training.loggers import LOGGERS, Logger, check, make
 
 RECORDS: list[dict[str, float]] = [
     {"step": 50, "seconds": 1.5, "loss": 0.5, "held_out": 0.625},
@@ -162,6 +162,8 @@ def test_errors_teach(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         with pytest.raises(InputError) as caught:
             make(name, tmp_path, {})
         assert str(caught.value) == f"--log {name} needs the package {name}: pip install {name}"
+        with pytest.raises(InputError, match=f"pip install {name}"):
+            check([name])  # before any work
     fake = ModuleType("wandb")
     fake.init = lambda **settings: 1 / 0  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "wandb", fake)

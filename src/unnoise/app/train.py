@@ -36,6 +36,7 @@ from unnoise.report.result_page import DenoisedPlane
 from unnoise.training import levels
 from unnoise.training.auto import Auto, MethodChoice
 from unnoise.training.finish import finish
+from unnoise.training.loggers import check as check_loggers
 from unnoise.training.loggers import make as make_logger
 from unnoise.training.resume import FILES, files_of
 from unnoise.training.resume import resume as resume_run
@@ -234,6 +235,7 @@ def train_files(
     """
     place = Path(folder)
     ranks = of_torchrun()
+    check_loggers(loggers)
     with claimed(place) if ranks.leads else contextlib.nullcontext():
         if ranks.leads:
             model_folder.check_place(place, overwrite=overwrite)

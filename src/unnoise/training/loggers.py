@@ -11,13 +11,16 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from unnoise.errors import InputError
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -75,7 +78,6 @@ def tensorboard(folder: Path, settings: dict[str, Any]) -> Logger:
     settings : dict
         Settings of the training, shown as text.
     """
-    _import("tensorboard", "tensorboard")
     module = _import("torch.utils.tensorboard", "tensorboard")
     writer = module.SummaryWriter(str(folder / "tensorboard"))
     rows = "".join(f"| {key} | {value} |\n" for key, value in settings.items())
@@ -109,6 +111,27 @@ def wandb(folder: Path, settings: dict[str, Any]) -> Logger:
 LOGGERS = {"tensorboard": tensorboard, "wandb": wandb}
 
 
+def check(names: Iterable[str]) -> None:
+    """Refuse loggers that cannot be, before anything is measured or trained.
+
+    Raises
+    ------
+    InputError
+        If there is none of a name, or its package is not installed.
+
+    Examples
+    --------
+    >>> check(["paper"])
+    Traceback (most recent call last):
+        ...
+    unnoise.errors.InputError: unknown logger 'paper'; choose tensorboard or wandb
+    """
+    for name in names:
+        if name not in LOGGERS:
+            raise InputError(f"unknown logger '{name}'; choose {' or '.join(LOGGERS)}")
+        _started(name, partial(_import, name, name))
+
+
 def make(name: str, folder: Path, settings: dict[str, Any]) -> Logger:
     """Open a logger by name.
 
@@ -131,17 +154,14 @@ def make(name: str, folder: Path, settings: dict[str, Any]) -> Logger:
     InputError
         If there is none of that name, its package is not installed, or it cannot start.
 
-    Examples
-    --------
-    >>> make("paper", Path("model"), {})
-    Traceback (most recent call last):
-        ...
-    unnoise.errors.InputError: unknown logger 'paper'; choose tensorboard or wandb
     """
-    if name not in LOGGERS:
-        raise InputError(f"unknown logger '{name}'; choose {' or '.join(LOGGERS)}")
+    check([name])
+    return _started(name, lambda: LOGGERS[name](folder, settings))
+
+
+def _started(name: str, start: Callable[[], T]) -> T:
     try:
-        return LOGGERS[name](folder, settings)
+        return start()
     except InputError:
         raise
     except Exception as error:  # better now than after the first hour
