@@ -107,3 +107,34 @@ def test_a_surrounded_frame_is_the_middle_of_a_movie_with_the_same_neighbours(at
     assert (marks is None) == (expected is None) == (at != 2)
     if marks is not None and expected is not None:
         np.testing.assert_array_equal(marks, expected)
+
+
+def test_a_frame_of_which_a_channel_is_a_copy_does_not_stand_beside() -> None:
+    """As where a channel is recorded at half the rate, and written twice."""
+    movie = white((8, 2, 20, 20))
+    movie[1::2, 1] = movie[0::2, 1]
+    image = Image.from_array(movie, "TCYX")
+    for reach in (1, 2):
+        found = Neighbours(image, "T", reach)
+        for i in range(8):
+            others = found({"T": i})
+            assert i not in others
+            assert not any(np.array_equal(movie[k, 1], movie[i, 1]) for k in others)
+    assert Neighbours(image, "T", 1)({"T": 2}) == [1, 4]
+    assert Neighbours(image, "T", 1, [0])({"T": 2}) == [1, 3]
+    where = {**image.middle(16), "T": 2}
+    part = surrounded(image, where, "T", 1)
+    np.testing.assert_array_equal(part.read({"T": 2}), image.read({**where, "T": 4}))
+    part = surrounded(image, where, "T", 1, [0])
+    np.testing.assert_array_equal(part.read({"T": 2}), image.read({**where, "T": 3}))
+
+
+def test_a_channel_that_is_one_picture_in_all_frames_is_refused_and_a_constant_one_is_not() -> None:
+    movie = white((4, 2, 20, 20))
+    movie[:, 1] = 3.0
+    image = Image.from_array(movie, "TCYX")
+    assert Neighbours(image, "T", 1)({"T": 1}) == [0, 2]
+    movie[:, 1] = movie[0, 0]
+    with pytest.raises(InputError, match=r"copies of one in some channel.*or that channel"):
+        Neighbours(image, "T", 1)({"T": 1})
+    assert Neighbours(image, "T", 1, [0])({"T": 1}) == [0, 2]

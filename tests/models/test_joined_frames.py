@@ -65,6 +65,18 @@ def test_frames_within_reach_are_joined_but_copies_and_blank_ones() -> None:
     assert places(pixels, at=1) == [1]
 
 
+def test_a_frame_of_which_a_channel_is_a_copy_is_not_joined() -> None:
+    """As where a channel is recorded at half the rate, and written twice."""
+    pixels = np.stack([movie(6), movie(6, seed=1)], 1)
+    pixels[1::2, 1] = pixels[0::2, 1]
+    image = Image.from_array(pixels, "TCYX")
+    for channels, expected in (([0, 1], [[0, 2], [1, 2]]), ([0], [[0, 1, 2], [0, 1, 2, 3]])):
+        found = Surroundings(JoinedFrames("T", 2), image, channels)
+        for at, wanted in enumerate(expected):
+            got = [place for place, _ in found.around({**ALL, "T": at})]
+            assert got == wanted, channels
+
+
 def test_frames_are_made_as_bright_as_the_centre() -> None:
     image = Image.from_array(movie(5, 128, np.array([1, 1, 1, 2, 1])), "TYX")
     around = Surroundings(JoinedFrames("T", 1, matched=True), image, [0])

@@ -2,14 +2,15 @@
 
 What stands beside a frame is seen while the frame itself is hidden. So a copy of it, as cameras and
 screen recorders write for frames that they dropped, must not stand there: its noise is the same.
-Nor do blank frames. Beyond the ends of a movie frames are mirrored, the frame itself left out.
+Nor may a frame of which one channel is a copy, as where channels are recorded at different rates;
+nor do blank frames. Beyond the ends of a movie frames are mirrored, the frame itself left out.
 """
 
 from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -23,7 +24,10 @@ from unnoise.images.pixel_mask import PixelMask
 SIDE = 64
 """By the middle of so many pixels frames are known to be copies; by all, where it is constant."""
 BLANK = b""
-"""The digest of a frame on which every pixel has the same value."""
+"""The digest of a channel of a frame on which every pixel has the same value."""
+
+Digests = tuple[bytes, ...]
+"""What tells a frame from others that are no copies of it, by channel."""
 
 
 class Neighbours:
@@ -37,6 +41,8 @@ class Neighbours:
         ``T`` or ``Z``.
     reach : int
         So many before, and so many after.
+    channels : sequence of int, optional
+        Those that are looked at; by default all.
 
     Examples
     --------
@@ -47,9 +53,12 @@ class Neighbours:
     ([2, 1, 1, 2], [0, 1, 4, 0])
     """
 
-    def __init__(self, image: Image, axis: str, reach: int) -> None:
+    def __init__(
+        self, image: Image, axis: str, reach: int, channels: Sequence[int] | None = None
+    ) -> None:
         self.image, self.axis, self.reach = image, axis, reach
-        self._digests: dict[tuple[int, ...], bytes] = {}
+        self.channels = list(range(image.sizes["C"])) if channels is None else list(channels)
+        self._digests: dict[tuple[int, ...], Digests] = {}
 
     def __call__(self, at: Mapping[str, int]) -> list[int]:
         """Positions along the axis: those before the frame in their order, then those after it.
@@ -62,7 +71,7 @@ class Neighbours:
         Raises
         ------
         InputError
-            If all frames are copies of this one.
+            If all frames are copies of this one, or a channel of each is.
         """
         own, n = at.get(self.axis, 0), self.image.sizes[self.axis]
         before = list(itertools.islice(self._distinct(at, range(own - 1, -1, -1)), self.reach))
@@ -85,7 +94,7 @@ class Neighbours:
         own = last = self._digest(at, at.get(self.axis, 0))
         for i in order:
             found = self._digest(at, i)
-            if found not in (own, last, BLANK):
+            if found != last and any(found) and not _tells(found, own):
                 last = found
                 yield i
 
@@ -93,25 +102,40 @@ class Neighbours:
         """Any frame that does not tell the noise of this one; next to a blank frame, all do."""
         own = self._digest(at, at.get(self.axis, 0))
         for i in range(self.image.sizes[self.axis]):
-            if i != at.get(self.axis, 0) and (own == BLANK or self._digest(at, i) != own):
+            if i != at.get(self.axis, 0) and not _tells(self._digest(at, i), own):
                 return [i]
+        some = " in some channel" if len(self.channels) > 1 else ""
         raise InputError(
-            f"all frames of {self.image.name} along {self.axis} are copies of one, so none can be "
-            f"looked at beside another; leave out the context"
+            f"all frames of {self.image.name} along {self.axis} are copies of one{some}, so none "
+            f"can be looked at beside another; leave out the context{some and ', or that channel'}"
         )
 
-    def _digest(self, at: Mapping[str, int], i: int) -> bytes:
+    def _digest(self, at: Mapping[str, int], i: int) -> Digests:
         """What tells a frame from others that are no copies of it."""
         n = self.image.sizes
         place = {k: at.get(k, n[k] // 2) for k in "STZ"} | {self.axis: i}
         key = tuple(place.values())
         if key not in self._digests:
             middle: ax.Where = {**place, **{k: ax.middle(n[k], SIDE) for k in "YX"}}
-            blocks = (self.image.original(part) for part in (middle, place))
-            block = next((b for b in blocks if not _is_constant(b)), None)
-            digest = BLANK if block is None else hashlib.blake2b(block.tobytes()).digest()[:16]
-            self._digests[key] = digest
+            found = _digests(self.image.original(middle)[:, :, self.channels])
+            if BLANK in found:
+                wide = _digests(self.image.original(place)[:, :, self.channels])
+                found = [a or b for a, b in zip(found, wide, strict=True)]
+            self._digests[key] = tuple(found)
         return self._digests[key]
+
+
+def _tells(one: Digests, other: Digests) -> bool:
+    """Whether a channel of a frame is a copy, so that it tells the noise of the other."""
+    return any(a == b != BLANK for a, b in zip(one, other, strict=True))
+
+
+def _digests(block: NDArray) -> list[bytes]:
+    """By channel of an STCZYX block."""
+    channels = (block[:, :, i] for i in range(block.shape[2]))
+    return [
+        BLANK if _is_constant(c) else hashlib.blake2b(c.tobytes()).digest()[:16] for c in channels
+    ]
 
 
 def _is_constant(block: NDArray) -> bool:
@@ -120,7 +144,13 @@ def _is_constant(block: NDArray) -> bool:
     return bool(np.isnan(block).all() if np.isnan(first) else (block == first).all())
 
 
-def surrounded(image: Image, where: ax.Where, axis: str, reach: int) -> Image:
+def surrounded(
+    image: Image,
+    where: ax.Where,
+    axis: str,
+    reach: int,
+    channels: Sequence[int] | None = None,
+) -> Image:
     """A part of one frame with the same part of the frames beside it, as an image in memory.
 
     Parameters
@@ -129,7 +159,7 @@ def surrounded(image: Image, where: ax.Where, axis: str, reach: int) -> Image:
         Movie or stack.
     where : mapping
         The part, an integer along `axis`.
-    axis, reach
+    axis, reach, channels
         As of `Neighbours`.
 
     Returns
@@ -138,7 +168,7 @@ def surrounded(image: Image, where: ax.Where, axis: str, reach: int) -> Image:
         Of ``2 * reach + 1`` frames, STCZYX; the frame itself is the one in the middle.
     """
     at = {k: v for k, v in where.items() if isinstance(v, int)}
-    beside = Neighbours(image, axis, reach)(at)
+    beside = Neighbours(image, axis, reach, channels)(at)
     order = [*beside[:reach], at[axis], *beside[reach:]]
     frames = [image.part({**where, axis: i}) for i in order]
     along = ax.CANONICAL.index(axis)

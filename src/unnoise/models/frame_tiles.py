@@ -244,7 +244,10 @@ class Job:
             if image.sizes[model.joined.axis] == 1:
                 model, surroundings = replace(model, joined=None), None
         members = [Member.of(m, share, device, backend) for m, share in model.members]
-        beside = [Neighbours(image, *m.context) if m.context else None for m, _ in model.members]
+        beside = [
+            Neighbours(image, *m.context, m.channels) if m.context else None
+            for m, _ in model.members
+        ]
         n, ndim = image.sizes, model.ndim
         shape = tuple(n[letter] for letter in "ZYX"[-ndim:])
         halo = tuple(max(sides) for sides in zip(*(m.halo for m in members), strict=True))

@@ -53,7 +53,8 @@ class Window:
 class Surroundings:
     """The frames of an image that are joined with each.
 
-    Frames that bring no noise of their own, copies and blank ones, are left out.
+    Frames that bring no noise of their own in one of the channels, copies and blank ones, are left
+    out.
 
     Parameters
     ----------
@@ -92,7 +93,7 @@ class Surroundings:
         for place in [*places[middle + 1 :][:reach], *places[:middle][::-1][:reach]]:
             other = {**at, axis: place}
             plane = self._plane(other)
-            if any(is_copy(plane, seen) for seen in known) or any(map(is_blank, plane)):
+            if any(_tells(plane, seen) for seen in known) or any(map(is_blank, plane)):
                 continue
             known.append(plane)
             chosen.append((place, self._light(at, other)))
@@ -147,6 +148,11 @@ class Surroundings:
         self._lights = {
             pair: light for pair, light in self._lights.items() if set(pair) <= set(self._planes)
         }
+
+
+def _tells(plane: NDArray, other: NDArray) -> bool:
+    """Whether one of the channels of a frame, shape (c, y, x), is a copy."""
+    return any(is_copy(a, b) for a, b in zip(plane, other, strict=True))
 
 
 def _key(at: Mapping[str, int]) -> tuple[int, ...]:

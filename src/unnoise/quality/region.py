@@ -73,7 +73,7 @@ def read_beside(
     """The same piece of the frames that the net sees beside it, as `read_piece` gives them."""
     if model.context is None:
         return []
-    frames = Neighbours(image, *model.context).frames(at)
+    frames = Neighbours(image, *model.context, model.channels).frames(at)
     return [read_piece(image, frame, part, model) for frame in frames]
 
 
@@ -88,7 +88,7 @@ def part_of(image: Image, where: Where, model: Model) -> Frames:
         return image.part(where), {}
     axis = seen[0][0]  # of a net that cannot do without; frames are joined where there are any
     reach = max(far for along, far in seen if along == axis)
-    return surrounded(image, where, axis, reach), {axis: reach}
+    return surrounded(image, where, axis, reach, model.channels), {axis: reach}
 
 
 def read_excluded(

@@ -172,7 +172,9 @@ def judging_pieces(
             held &= ~marks[0, 0, :, 0]
         make = _correlated if shaped(model.noise) else _independent
         redrawn, noise = make(model, noisy, device, rng)
-        frames = (surrounded(image, part, *context), dict([context])) if context else None
+        frames = None
+        if context is not None:
+            frames = surrounded(image, part, *context, model.channels), dict([context])
         found.append(Piece(noisy, held, redrawn, noise, make is _correlated, frames))
     return found
 

@@ -150,7 +150,9 @@ class Crops:
         self._weights = weights / weights.sum()
         self._keeps = weights.sum() <= KNOWN
         self._known: dict[tuple[int, ...], NDArray[np.bool_]] = {}
-        self._neighbours = [Neighbours(image, *context) for image in images] if context else []
+        self._neighbours = (
+            [Neighbours(image, *context, self.channels) for image in images] if context else []
+        )
         self._frames = 2 * context[1] if context else 0
 
     def batch(self, size: int, rng: np.random.Generator) -> Patches:

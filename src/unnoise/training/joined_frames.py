@@ -83,7 +83,8 @@ class _Place:
         if model.context is None:
             return []
         y, x = self.apart
-        axis, frames = model.context[0], Neighbours(self.image, *model.context).frames(self.at)
+        axis = model.context[0]
+        frames = Neighbours(self.image, *model.context, model.channels).frames(self.at)
         read = {at[axis]: read_tile(self.image, at, self.tile, 2)[..., ::y, ::x] for at in frames}
         return [read[at[axis]] for at in frames]
 
