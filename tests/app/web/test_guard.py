@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from unnoise.app.web import access as access_module
@@ -215,6 +217,33 @@ def test_guesses_wait_for_one_another(access: Access, monkeypatch: pytest.Monkey
     answers = together(*[lambda: access.enter("wrong")] * 50)
     assert answers == [None] * 50
     assert len(tried) == access_module.MOST_WAITING  # the others were not even compared
+
+
+def test_who_comes_while_many_guess_is_not_told_that_the_password_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access_module, "PAUSE", 0.2)
+    guard = Guard(inner, Access(Settings(tmp_path, password="correct horse battery")))
+    answers: list[httpx.Response] = []
+
+    async def post(guess: str, after: float) -> None:
+        await asyncio.sleep(after)
+        transport = httpx.ASGITransport(guard)
+        async with httpx.AsyncClient(transport=transport, base_url=LOCAL) as client:
+            sent = {"secret": guess}
+            answers.append(await client.post("/login", data=sent, headers={"Origin": LOCAL}))
+
+    async def crowd() -> None:
+        guesses = [asyncio.create_task(post("wrong", 0)) for _ in range(access_module.MOST_WAITING)]
+        await post("correct horse battery", 0.1)
+        for guess in guesses:
+            guess.cancel()
+        await asyncio.gather(*guesses, return_exceptions=True)
+
+    asyncio.run(crowd())
+    assert answers[0].status_code == 429
+    assert "try again in a minute" in answers[0].text
+    assert "not right" not in answers[0].text
 
 
 def test_old_sessions_make_room(access: Access, monkeypatch: pytest.MonkeyPatch) -> None:

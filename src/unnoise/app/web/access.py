@@ -98,9 +98,14 @@ class Access:
         """Whether a guess is right, in a time that tells nothing."""
         return hmac.compare_digest(_digest(guess), _digest(self.secret))
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether so many attempts wait that a further one is turned away."""
+        return self._waiting >= MOST_WAITING
+
     async def enter(self, guess: str) -> str | None:
-        """A new session's cookie, or None after a pause."""
-        if self._waiting >= MOST_WAITING:
+        """A new session's cookie, or None: after a pause, or at once where too many wait."""
+        if self.is_busy:
             return None
         self._waiting += 1
         try:

@@ -105,6 +105,9 @@ class Guard:
             guess, to = await _typed(receive), "/"
         elif scope["method"] != "GET":
             guess = None
+        if guess is not None and self.access.is_busy:  # right or not, nobody has looked
+            await self._ask(send, "Many are trying to get in; try again in a minute.", 429)
+            return
         if guess is not None:
             value = await self.access.enter(guess)
             if value is not None:
@@ -115,9 +118,10 @@ class Guard:
                 cookie = ("Set-Cookie", self.access.set_cookie(value))
                 await _page(send, 200, "Welcome", link, head=entry, more=(cookie,))
                 return
-        await self._ask(send, wrong=guess is not None)
+        name = "password" if self.access.settings.password is not None else "token"
+        await self._ask(send, "" if guess is None else f"That {name} is not right.")
 
-    async def _ask(self, send: Send, *, wrong: bool) -> None:
+    async def _ask(self, send: Send, problem: str, status: int = 401) -> None:
         """The page with the field for a password or token."""
         if self.access.settings.password is None:
             name = "Token"
@@ -125,13 +129,13 @@ class Guard:
             what += "or paste the token from its end."
         else:
             name, what = "Password", "This server asks for its password."
-        problem = f'<p role="alert">That {name.lower()} is not right.</p>' if wrong else ""
+        problem = f'<p role="alert">{problem}</p>' if problem else ""
         form = (
             f'<p>{what}</p>{problem}<form method="post" action="/login">'
             f'<label for="secret">{name}</label><input id="secret" name="secret" type="password" '
             f'autocomplete="current-password" autofocus required><button>Enter</button></form>'
         )
-        await _page(send, 401, "unnoise", form)
+        await _page(send, status, "unnoise", form)
 
 
 class _Answer:
