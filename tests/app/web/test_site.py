@@ -131,7 +131,10 @@ def test_names_of_models_are_plain(site: Site) -> None:
 
 
 def test_models_that_were_kept_are_offered(site: Site) -> None:
-    for place in (site.workspace.models / "net", site.workspace.results / "job" / "cells.model"):
+    results, models = site.workspace.results, site.workspace.models
+    done = models / "net", results / "job" / "cells.model"
+    unfinished = models / ".net.1.part", results / "job" / ".cells.model.1.part"
+    for place in done + unfinished:
         place.mkdir(parents=True)
         (place / "config.yaml").touch()
     keys = dict(site.models())

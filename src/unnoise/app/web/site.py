@@ -146,10 +146,10 @@ class Site:
 
     def models(self) -> list[tuple[str, str]]:
         """The models that can be used, as pairs of key and label: those that were kept, then those
-        of stopped jobs.
+        of stopped jobs. What is hidden is being written.
         """
-        kept = sorted(self.workspace.models.glob("*/config.yaml"))
-        stopped = sorted(self.workspace.results.glob("*/*/config.yaml"), reverse=True)
+        kept = sorted(self.workspace.models.glob("[!.]*/config.yaml"))
+        stopped = sorted(self.workspace.results.glob("*/[!.]*/config.yaml"), reverse=True)
         return [
             *((self.key(p.parent), p.parent.name) for p in kept),
             *((self.key(p.parent), f"of the stopped job {p.parent.parent.name}") for p in stopped),
