@@ -143,6 +143,12 @@ def test_slices_by_slider_and_keys(page: Any, viewers: str) -> None:
     assert seen.pixels().mean() < 0.8 * bright
 
 
+def test_whole_numbers_are_told_whole(page: Any, viewers: str) -> None:
+    seen = Seen(page, viewers, "?noisy=counts")
+    seen.place()
+    assert "123456" in seen.readout()
+
+
 def test_channels_are_hidden_and_take_other_colours(page: Any, viewers: str) -> None:
     seen = Seen(page, viewers, "?noisy=noisy")
     assert seen.pixels()[:, 640].max(axis=0).min() > 100  # green and magenta

@@ -44,6 +44,7 @@ def images() -> dict[str, Image]:
         "clean": Image(noisy + np.float32(500), "ZCYX", **KNOWN),
         "spread": Image(np.sqrt(noisy).astype(np.float32), "ZCYX", **KNOWN),
         "grey": Image(noisy[2, 0], "YX"),
+        "counts": Image(noisy[2, 0].astype(np.uint32) + 120_456, "YX"),
         "other": Image(noisy[2, 0, :-1], "YX"),
         "slow": Image(Slow(), "YX"),
     }

@@ -31,7 +31,10 @@ function roundLength(longest) {
   return [5, 2, 1].map((m) => m * power).find((length) => length <= longest) || power;
 }
 
-const short = (value) => (value === null ? "no value" : Number(value.toPrecision(5)).toString());
+const short = (value) => {
+  if (value === null) return "no value";
+  return (Number.isSafeInteger(value) ? value : Number(value.toPrecision(5))).toString();
+};
 
 class Viewer {
   constructor(root, { noisy, clean, uncertainty, base, label }) {
