@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -135,6 +137,25 @@ def test_transparency_is_not_shown() -> None:
     pixels = np.zeros((8, 8, 4), np.uint8)
     image = Image(pixels, "YXC", is_rgb=True, alpha=3)
     assert [one.channel for one in rendering.shown(image)] == [0, 1, 2]
+
+
+def test_a_grey_image_with_transparency_is_grey() -> None:
+    image = Image(np.zeros((2, 8, 8), np.uint8), "CYX", alpha=1)
+    assert [(one.channel, one.color) for one in rendering.shown(image)] == [(0, "FFFFFF")]
+    own = replace(image, acquisition=Acquisition(colors=("00FF00", "")))
+    assert [one.color for one in rendering.shown(own)] == ["FFFFFF"]
+    two = Image(np.zeros((3, 8, 8), np.uint8), "CYX", alpha=0)
+    assert [one.color for one in rendering.shown(two)] == ["00FF00", "FF00FF"]
+
+
+def test_a_sample_of_many_channels_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rendering, "SAMPLED", 2**19)
+    pixels = np.broadcast_to(np.arange(100, dtype=np.uint8)[:, None, None], (100, 600, 600))
+    found = rendering.sample(Image(pixels, "CYX"))
+    assert 2**18 < sum(one.size for one in found) <= 2**19
+    assert [one.tolist() == [c] * one.size for c, one in enumerate(found)] == [True] * 100
+    few = rendering.sample(Image(pixels[:2], "CYX"))
+    assert [one.size for one in few] == [(rendering.WINDOWS * rendering.WINDOW) ** 2] * 2
 
 
 def test_channels_have_their_own_colours_or_ones_that_differ() -> None:

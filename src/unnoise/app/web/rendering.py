@@ -21,6 +21,8 @@ PERCENT = 0.1, 99.9
 """What is black and white at first: all but one pixel in a thousand at either end."""
 WINDOWS, WINDOW = PROBES, 64
 """Windows along Y and X that tell the limits, and their pixels: 262,144 of each channel."""
+SAMPLED = 2**22
+"""Pixels of all channels that a sample has: windows of more than 16 channels are smaller."""
 PLANES = 4
 """Planes over which they are spread, as formats without tiles decode whole planes."""
 DEFAULTS = {
@@ -64,11 +66,15 @@ def colors(image: Image) -> tuple[str, ...]:
     if image.is_rgb:
         return ("FF0000", "00FF00", "0000FF", "FFFFFF")[:count]
     own = image.acquisition.colors
-    ours = DEFAULTS.get(count, MORE)
-    if len(own) == count and any(own):
-        # A single channel is grey: a colour tells channels apart, and costs brightness.
-        return ("FFFFFF",) if count == 1 else tuple(c or "FFFFFF" for c in own)
-    return tuple(ours[c % len(ours)] for c in range(count))
+    shown = measured(image)
+    ours = DEFAULTS.get(len(shown), MORE)
+    if len(shown) == 1:  # grey: a colour tells channels apart, and costs brightness
+        found = {}
+    elif len(own) == count and any(own):
+        found = {c: own[c] for c in shown}
+    else:
+        found = {c: ours[i % len(ours)] for i, c in enumerate(shown)}
+    return tuple(found.get(c) or "FFFFFF" for c in range(count))
 
 
 def measured(image: Image) -> tuple[int, ...]:
@@ -79,7 +85,8 @@ def measured(image: Image) -> tuple[int, ...]:
 def sample(image: Image) -> list[NDArray]:
     """Some finite pixels of each channel, from places all over the image.
 
-    At most `WINDOWS` x `WINDOWS` windows are read, so it takes as long for 1 GB as for 100 GB.
+    At most `WINDOWS` x `WINDOWS` windows are read, so it takes as long for 1 GB as for 100 GB, and
+    at most `SAMPLED` pixels of all channels together.
     """
     pixels = _windows(image)
     return [p[np.isfinite(p)] if p.dtype.kind == "f" else p for p in pixels]
@@ -89,11 +96,13 @@ def _windows(image: Image) -> NDArray:
     """The pixels of windows all over an image, (channel, pixel)."""
     n = image.sizes
     planes = [{k: (2 * i + 1) * n[k] // (2 * PLANES) for k in "STZ"} for i in range(PLANES)]
-    rows, columns = (middles(n[k], WINDOWS, WINDOW) for k in "YX")
+    share = SAMPLED / (n["C"] * (WINDOWS * WINDOW) ** 2)
+    side = max(int(WINDOW * min(share, 1) ** 0.5), 1)
+    rows, columns = (middles(n[k], WINDOWS, side) for k in "YX")
     parts = []
     for i, y in enumerate(rows):
         for j, x in enumerate(columns):
-            where = {"Y": slice(y, y + WINDOW), "X": slice(x, x + WINDOW)}
+            where = {"Y": slice(y, y + side), "X": slice(x, x + side)}
             block = image.original({**planes[(i + j) % PLANES], **where})
             parts.append(block[0, 0].reshape(n["C"], -1))
     return np.concatenate(parts, axis=1)
