@@ -37,7 +37,7 @@ def drawn(frames: np.ndarray, axes: str = "TYX", patch=(32, 32), other=None, n: 
     image = Image.from_array(frames, axes)
     partner = None if other is None else [Image.from_array(other, axes)]
     axis = None if partner else "T"
-    pairs = FramePairs.of([image], partner, axis, 0)
+    pairs = FramePairs.of([image], partner, axis, [0])
     source = Crops(
         [image],
         ONE,
@@ -142,6 +142,31 @@ def test_frames_of_a_running_mean_are_paired_at_a_distance() -> None:
     assert any("3 apart" in note for note in pairs.notes)
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_every_channel_is_looked_at(order: int) -> None:
+    """Channel 2 alone is a running mean: the first one would be paired with its neighbour."""
+    frames = np.stack([SCENE + 20 * white((16, 64, 64)), running(3, 16, 64)], 1)[:, ::order]
+    image = Image.from_array(frames, "TCYX")
+    pairs = FramePairs.of([image], None, "T", [0, 1])
+    assert pairs.step == 3
+    channel = {1: "channel 2: ", -1: "channel 1: "}[order]
+    assert any(note.startswith(channel) and "3 apart" in note for note in pairs.notes)
+    alone = FramePairs.of([image], None, "T", [0 if order == 1 else 1])
+    assert (alone.step, alone.notes) == (1, ())
+    flickers = noisy(LIGHTS["flicker"][:, None, None] * SCENE)[:, None].repeat(2, 1)
+    (note,) = FramePairs.of([Image.from_array(flickers, "TCYX")], None, "T", [0, 1]).notes
+    assert not note.startswith("channel")
+
+
+def test_a_channel_that_holds_no_pairs_is_refused_beside_one_that_does() -> None:
+    still = SCENE + 20 * white((6, 64, 64))
+    scenes = np.stack([smooth((64, 64), 3, s, mean=100, sd=40) for s in range(6)])
+    for other in (running(24, 6, 64), noisy(scenes.clip(0))):
+        image = Image.from_array(np.stack([still, other], 1), "TCYX")
+        with pytest.raises(InputError, match=r"auto"):
+            FramePairs.of([image], None, "T", [0, 1])
+
+
 def test_what_holds_no_pairs_is_refused_with_a_remedy() -> None:
     copies = np.stack([noisy(SCENE)] * 4)
     with pytest.raises(InputError, match=r"copies.*auto"):
@@ -218,7 +243,7 @@ def test_frames_without_a_measurement_are_no_pairs_and_padding_has_no_brightness
     frames[4] = 0
     frames[:, :, :16] = 0
     image = with_mask(Image.from_array(frames, "TYX"))
-    pairs = FramePairs.of([image], None, "T", 0)
+    pairs = FramePairs.of([image], None, "T", [0])
     assert not pairs.usable(0, {"S": 0, "T": 3, "Z": 0}, [0])
     assert not pairs.usable(0, {"S": 0, "T": 4, "Z": 0}, [0])
     assert pairs.usable(0, {"S": 0, "T": 5, "Z": 0}, [0])
@@ -242,7 +267,7 @@ def test_where_no_held_out_pixel_is_measured_frames_are_not_compared(
     x[8:] = np.nan
     images, targets = ([with_mask(y, axes="YX")] for y in (x, x + 1))
     model = plan(images, tiny("n2n", steps=1), targets)
-    frames = FramePairs.of(images, targets, None, model.channels[0])
+    frames = FramePairs.of(images, targets, None, model.channels)
     paired = PairedImages(model.affine, targets, None, frames)
     crops = crops_of(images, model, partners=paired)
     calls = {"_drawn": 0, "relation": 0}

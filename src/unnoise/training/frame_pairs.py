@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,9 +87,9 @@ class FramePairs:
         images: Sequence[Image],
         partners: Sequence[Image] | None,
         axis: str | None,
-        channel: int,
+        channels: Sequence[int],
     ) -> FramePairs:
-        """Look at some pairs of the first, the middle and the last image.
+        """Look at some pairs of the first, the middle and the last image, in every channel.
 
         Raises
         ------
@@ -96,15 +97,18 @@ class FramePairs:
             If they do not show the same scene, or all frames share their noise.
         """
         seconds = images if partners is None else partners
-        step, notes = 1, []
+        step = 1
+        notes: dict[str, list[int]] = {}  # and the channels of which they are true
         spreads, changed = [1.0], [0.0]
-        for i in sorted({0, len(images) // 2, len(images) - 1}):
+        looked = sorted({0, len(images) // 2, len(images) - 1})
+        for i, channel in product(looked, channels):
             frames = _frames(images[i], seconds[i], axis, channel)
             look = repeats(frames)
             _check(look, images[i], seconds[i], axis)
             if axis and look.verdict == "dependent" and look.step:
                 step = max(step, look.step)
-            notes += _notes(look, axis)
+            for note in _notes(look, axis):
+                notes.setdefault(note, []).append(channel)
             changed.append(look.changed)
             if look.verdict not in ("too few", "duplicates"):
                 spreads.append(compare(frames[look.distinct[0]], frames[look.distinct[-1]]).spread)
@@ -116,7 +120,8 @@ class FramePairs:
                 f"method, or leave it to --method auto"
             )
         masks = max(changed) <= CHANGED
-        return cls(images, seconds, axis, step, max(spreads), tuple(dict.fromkeys(notes)), masks)
+        told = tuple(_told(note, true, channels, images[0]) for note, true in notes.items())
+        return cls(images, seconds, axis, step, max(spreads), told, masks)
 
     def usable(self, which: int, at: Mapping[str, int], channels: Sequence[int]) -> bool:
         """Whether the planes at a place are a pair: no copies, none of them blank."""
@@ -198,6 +203,15 @@ def _check(look: Repeats, image: Image, partner: Image, axis: str | None) -> Non
             f"{look.averaged:.0f} frames or more), so Noise2Noise would keep it; give the frames "
             f"as recorded, or leave the method to auto"
         )
+
+
+def _told(note: str, true: Sequence[int], channels: Sequence[int], image: Image) -> str:
+    """A note, and of which channels it is true where that is not all of them."""
+    some = sorted(set(true))
+    if len(some) == len(channels):
+        return note
+    names = image.channel_names or tuple(str(c + 1) for c in range(image.sizes["C"]))
+    return f"channel {', '.join(names[c] for c in some)}: {note}"
 
 
 def _notes(look: Repeats, axis: str | None) -> list[str]:

@@ -84,7 +84,7 @@ class TrainingRun(Run):
         axis = config.pairs.axis if config.pairs else None
         self._frames = None
         if config.entry.pairs == "noisy":
-            self._frames = FramePairs.of(images, targets, axis, model.channels[0])
+            self._frames = FramePairs.of(images, targets, axis, model.channels)
         affine = model.target_affine or model.affine
         paired = PairedImages(affine, targets, axis, self._frames)
         turns = config.symmetries(model.ndim) if t.augment else ((0, False),)
