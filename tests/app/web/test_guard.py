@@ -222,7 +222,7 @@ def test_guesses_wait_for_one_another(access: Access, monkeypatch: pytest.Monkey
 def test_who_comes_while_many_guess_is_not_told_that_the_password_is_wrong(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(access_module, "PAUSE", 0.2)
+    monkeypatch.setattr(access_module, "PAUSE", 60)
     guard = Guard(inner, Access(Settings(tmp_path, password="correct horse battery")))
     answers: list[httpx.Response] = []
 

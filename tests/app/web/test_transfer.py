@@ -134,6 +134,7 @@ def test_connections_on_which_nothing_comes_make_room_for_others(
     assert together(*[silent] * transfer.MOST_AT_ONCE) == [400] * transfer.MOST_AT_ONCE
     assert left(workspace) == []
     assert uploads._promised == {}
+    monkeypatch.undo()
     assert taken(uploads, Coming(BYTES, 100_000, True, lambda: None)) == [200]
 
 
