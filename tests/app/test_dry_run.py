@@ -75,6 +75,38 @@ def test_refusals_are_those_of_the_real_run(run: Run, arguments: tuple[str, ...]
     assert code == 2
 
 
+def test_results_that_are_shared_are_refused_as_by_the_real_run(run: Run) -> None:
+    for model in ("m", "other"):
+        training = ("train", "a.npy", "-o", model, *TINY, "--no-report", "-q")
+        assert run(*training, "--seed", str(len(model)))[0] == 0
+    assert run("predict", "m", "a.npy", "-o", "laid.zarr", "--prepare")[0] == 0
+    for words, text in (
+        ("m a.npy -o x.tif --prepare", "a folder of chunks"),
+        ("m a.npy -o x.tif --part 0/2", "a folder of chunks"),
+        ("m a.npy -o x.zarr --part 0/2", "is not prepared"),
+        ("m a.npy -o x.zarr --finish", "is not prepared"),
+        ("m a.npy -o laid.zarr --finish", "1 of 1 pieces"),
+        ("other a.npy -o laid.zarr --part 0/2", "of another model"),
+        ("other a.npy -o laid.zarr --resume", "of another model"),
+        ("m b.npy -o laid.zarr --prepare", "of another image"),
+    ):
+        before = everything()
+        code, _, told = run("predict", *words.split(), "--dry-run")
+        assert (code, everything()) == (2, before), words
+        assert text in told
+        assert run("predict", *words.split())[2].splitlines()[-1] == told.splitlines()[-1]
+    before = everything()
+    for words in (
+        "m a.npy -o laid.zarr --part 0/2",
+        "m a.npy -o laid.zarr --resume",
+        "other a.npy -o laid.zarr --prepare --overwrite",
+        "m a.npy -o x.zarr --prepare",
+        "m a.npy -o x.tif --resume",
+    ):
+        assert run("predict", *words.split(), "--dry-run")[0] == 0, words
+        assert everything() == before
+
+
 def test_what_is_told_is_what_then_happens(run: Run) -> None:
     line = ("denoise", "a.npy", "b.npy", "-o", "out/deep", *GAUSSIAN, "--no-report")
     before = everything()

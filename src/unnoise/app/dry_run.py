@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,16 +115,20 @@ def of_prediction(
     reading: InputOptions,
     device: torch.device,
     tolerant: bool,
+    refuse: Callable[[int, Image], None],
 ) -> Generator[Event]:
-    """What ``predict`` would do; images that do not fit the model are told as they would fail."""
+    """What ``predict`` would do; images that do not fit the model, or that `refuse` refuses by
+    their numbers, are told as they would fail.
+    """
     good: list[int] = []
     checked: list[Image] = []
     for i, image in enumerate(places.images):
         try:
             model.check(image)
             own = reading.check(image)
+            refuse(i, own)
         except InputError as error:
-            if not tolerant:
+            if not tolerant or isinstance(error.__cause__, OSError):
                 raise
             yield Failed(image.path or Path(image.name), str(error))
             continue

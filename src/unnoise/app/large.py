@@ -161,13 +161,7 @@ def predict_large(
     """
     started = time.monotonic()
     ranks = of_torchrun()
-    pieces = Pieces(work.on_card(ranks.local_rank) if ranks.size > 1 else work, model, image)
-    several = ranks.local_size < ranks.size or (sharing.in_parts and not sharing.finish)
-    if (several or sharing.dask not in (None, "local")) and not pieces.result.shared:
-        raise InputError(
-            f"{work.result}: several machines can only write to a folder of chunks; choose a name "
-            f"that ends in .zarr with -o"
-        )
+    pieces = _opened(work, model, image, sharing)
     if ranks.size > 1:
         return (yield from _with_others(pieces, ranks, started, wanted))
     if sharing.part is not None:
@@ -197,6 +191,43 @@ def predict_large(
         if not sharing.finish:
             yield from _predicted(pieces, _made(pieces, sharing))
         return (yield from _finished(pieces, started, wanted))
+
+
+def check_large(work: Work, model: Model, image: Image, sharing: Sharing) -> None:
+    """Refuse what `predict_large` would, for a dry run.
+
+    Raises
+    ------
+    InputError
+    """
+    pieces = _opened(work, model, image, sharing)
+    later = sharing.part is not None or sharing.finish
+    if later or (not work.writing.overwrite and unfinished.header(work.result) is not None):
+        pieces.done()  # if what lies there is of the same model and image
+    if sharing.finish:
+        _check_whole(pieces)
+
+
+def _opened(work: Work, model: Model, image: Image, sharing: Sharing) -> Pieces:
+    """The pieces of a result that those who share it can write."""
+    ranks = of_torchrun()
+    pieces = Pieces(work.on_card(ranks.local_rank) if ranks.size > 1 else work, model, image)
+    several = ranks.local_size < ranks.size or (sharing.in_parts and not sharing.finish)
+    if (several or sharing.dask not in (None, "local")) and not pieces.result.shared:
+        raise InputError(
+            f"{work.result}: several machines can only write to a folder of chunks; choose a name "
+            f"that ends in .zarr with -o"
+        )
+    return pieces
+
+
+def _check_whole(pieces: Pieces) -> None:
+    missing = pieces.plan.count - len(pieces.done())
+    if missing:
+        raise InputError(
+            f"{missing} of {pieces.plan.count} pieces of {pieces.work.result} are not finished; "
+            f"run the parts that are missing again, then --finish"
+        )
 
 
 def _made(pieces: Pieces, sharing: Sharing) -> Iterator[int]:
@@ -260,6 +291,7 @@ def _finished(
     pieces: Pieces, started: float, wanted: bool
 ) -> Generator[Event, None, DenoisedPlane | None]:
     """Complete a result, and judge it."""
+    _check_whole(pieces)
     work, model, image = pieces.work, pieces.model, pieces.image
     found = problem = None
     try:

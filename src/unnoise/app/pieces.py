@@ -370,19 +370,7 @@ class Pieces:
         return plane
 
     def finish(self) -> None:
-        """Give the result its name; what `middle` reads goes.
-
-        Raises
-        ------
-        InputError
-            If pieces are missing.
-        """
-        missing = self.plan.count - len(self.done())
-        if missing:
-            raise InputError(
-                f"{missing} of {self.plan.count} pieces of {self.work.result} are not finished; "
-                f"run the parts that are missing again, then --finish"
-            )
+        """Give the result its name, when all pieces are finished; what `middle` reads goes."""
         if self.spread is not None:
             self.spread.finish(keep=True)  # a run that is killed now goes on with the result
         self.result.finish()

@@ -29,7 +29,7 @@ from unnoise.app.files import (
     ReportOptions,
     notes,
 )
-from unnoise.app.large import ALONE, Sharing, check_finished, predict_large
+from unnoise.app.large import ALONE, Sharing, check_finished, check_large, predict_large
 from unnoise.app.outputs import check_outputs
 from unnoise.app.pieces import Work
 from unnoise.app.preview import of_result
@@ -130,9 +130,13 @@ def predict_files(
         yield from map(Message, joined)
         if dry:
             places = dry_run.Places(images, results, spreads, writing)
-            yield from dry_run.of_prediction(
-                model, places, reading, select_device(device), tolerant
-            )
+            where = select_device(device)
+
+            def refuse(i: int, image: Image) -> None:
+                if sharing.wanted(image, results[i], writing) and not in_memory:
+                    check_large(work(image, results[i], spreads[i]), model, image, sharing)
+
+            yield from dry_run.of_prediction(model, places, reading, where, tolerant, refuse)
             return
         shown: list[DenoisedPlane] | None = [] if reporting.wanted else None
         done: list[Image] = []
