@@ -89,6 +89,7 @@ def test_planes_are_what_the_search_of_the_whole_finds(
         if all(len(range(n[k])[where[k]]) for k in axes):
             agree(image, whole, where)
     agree(image, whole, {})
+    np.testing.assert_array_equal(image.read(alone=True), whole.read(alone=True))
     assert dict(image.mask.counts) == dict(whole.mask.counts)  # type: ignore[union-attr]
 
 

@@ -154,15 +154,16 @@ class Image:
         own = self.path.name if self.path else "the image"
         return f"{own}{self.metadata.get('which', '')}"
 
-    def read(self, where: ax.Where | None = None) -> NDArray:
+    def read(self, where: ax.Where | None = None, *, alone: bool = False) -> NDArray:
         """Pixels of a region as an STCZYX block in the dtype of the image.
 
-        Pixels that are no measurement are filled from around, once they were looked for.
+        Pixels that are no measurement are filled once they were looked for: from frames nearby or
+        from around; `alone` from their own frame, as must be beside a frame that is hidden.
         """
         block = self.original(where)
         if self.mask is None or self.mask.is_empty:
             return block
-        return self.mask.filled(block, self._picks(where), self._plane)
+        return self.mask.filled(block, self._picks(where), self._plane, alone=alone)
 
     def original(self, where: ax.Where | None = None) -> NDArray:
         """Pixels of a region as they are, whether measurements or not."""
@@ -298,9 +299,9 @@ class Image:
         region = ax.index(self.axes, where)
         return as_part(self, _Window(self.data, region), self.axes, lambda marks: marks[region])
 
-    def part(self, where: ax.Where) -> Image:
+    def part(self, where: ax.Where, *, alone: bool = False) -> Image:
         """A region as an image in memory, STCZYX, with what is known of its pixels."""
-        block, excluded = self.read(where), self.excluded(where)
+        block, excluded = self.read(where, alone=alone), self.excluded(where)
         mask = None if self.mask is None else PixelMask(block.shape[-2:])
         if excluded is not None:
             mask = PixelMask.of_planes(block, excluded, self.kept(where))

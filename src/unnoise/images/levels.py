@@ -252,10 +252,11 @@ class FrameSelection(Image):
             place += (", " if place else "") + f"T {shown}{more}"
         return f"{self.whole.name} ({place})"
 
-    def read(self, where: ax.Where | None = None) -> NDArray:
+    def read(self, where: ax.Where | None = None, *, alone: bool = False) -> NDArray:
         """Pixels of a region as an STCZYX block in the dtype of the image."""
         assert self.whole is not None
-        return np.concatenate([self.whole.read(at) for at in self._places(where or {})], axis=1)
+        places = self._places(where or {})
+        return np.concatenate([self.whole.read(at, alone=alone) for at in places], axis=1)
 
     def original(self, where: ax.Where | None = None) -> NDArray:
         """Pixels of a region as they are."""

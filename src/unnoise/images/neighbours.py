@@ -117,12 +117,21 @@ class Neighbours:
         key = tuple(place.values())
         if key not in self._digests:
             middle: ax.Where = {**place, **{k: ax.middle(n[k], SIDE) for k in "YX"}}
-            found = _digests(self.image.original(middle)[:, :, self.channels])
+            found = self._told(middle)
             if BLANK in found:
-                wide = _digests(self.image.original(place)[:, :, self.channels])
+                wide = self._told(place)
                 found = [a or b for a, b in zip(found, wide, strict=True)]
             self._digests[key] = tuple(found)
         return self._digests[key]
+
+    def _told(self, where: ax.Where) -> list[bytes]:
+        """The digests of a part of a frame, of a channel that was not measured there, too."""
+        digests = _digests(self.image.original(where)[:, :, self.channels])
+        marks = self.image.excluded(where)
+        if marks is None:
+            return digests
+        lost = [bool(marks[:, :, c].all()) for c in self.channels]
+        return [BLANK if gone else found for gone, found in zip(lost, digests, strict=True)]
 
 
 def _tells(one: Digests, other: Digests) -> bool:
@@ -170,7 +179,7 @@ def surrounded(
     at = {k: v for k, v in where.items() if isinstance(v, int)}
     beside = Neighbours(image, axis, reach, channels)(at)
     order = [*beside[:reach], at[axis], *beside[reach:]]
-    frames = [image.part({**where, axis: i}) for i in order]
+    frames = [image.part({**where, axis: i}, alone=i != at[axis]) for i in order]
     along = ax.CANONICAL.index(axis)
     block = np.concatenate([frame.read() for frame in frames], along)
     if all(frame.excluded() is None for frame in frames):

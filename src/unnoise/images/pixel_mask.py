@@ -27,13 +27,13 @@ SPARSE = 0.002
 """Up to this share of excluded pixels a plane keeps their fillings instead of a filled plane."""
 WIDE = 3
 """Regions that hold a square of this side are filled by mirroring, narrower ones by a mean."""
-
 NEARBY, ALIKE = 8, 0.1
 """Frames of a movie, on either side, that are looked at for what they measured in an excluded
 region, and how many standard deviations of the picture their means may differ."""
 
 Key = tuple[int, int, int, int]
 """Position along S, T, C, Z."""
+Raw = Callable[[Key], NDArray]  # a whole plane as it is
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +118,7 @@ class PixelMask:
     stand_ins: Mapping[Key, Key] = field(default_factory=dict)
     frames: int = 1
     cache: int | None = None
-    _filled: OrderedDict[Key, NDArray] = field(default_factory=OrderedDict, repr=False)
+    _filled: OrderedDict[tuple[Key, bool], NDArray] = field(default_factory=OrderedDict, repr=False)
     _lock: Any = field(default_factory=threading.Lock, repr=False)
 
     @classmethod
@@ -170,7 +170,7 @@ class PixelMask:
             out[place] = np.unpackbits(bits, axis=-1, count=self.size[1])[:, picks[5]]
         return out if out.any() else None
 
-    def filled(self, block: NDArray, picks: Picks, raw: Callable[[Key], NDArray]) -> NDArray:
+    def filled(self, block: NDArray, picks: Picks, raw: Raw, *, alone: bool = False) -> NDArray:
         """A region with its excluded pixels filled.
 
         Parameters
@@ -180,7 +180,9 @@ class PixelMask:
         picks : six arrays of int
             Their positions.
         raw : callable
-            A whole plane as it is, by its position.
+            A whole plane, by its position.
+        alone : bool
+            Without pixels of other frames; planes without a measurement are constant.
         """
         places = self._places(picks)
         if not places:
@@ -190,7 +192,9 @@ class PixelMask:
             plane = self.planes[key]
             if plane.at is None:
                 other = self.stand_ins.get(key, key)
-                whole = self._plane(other, raw) if other in self.planes else raw(other)
+                whole = self._plane(other, raw, alone) if other in self.planes else raw(other)
+                if alone and other != key:  # its level, as it may be the frame that is hidden
+                    whole = np.full_like(whole, whole.mean(dtype=np.float64))
                 block[place] = whole[np.ix_(picks[4], picks[5])]
                 continue
             rows, columns = (
@@ -210,19 +214,18 @@ class PixelMask:
         pairs = ((at, tuple(int(p[i]) for p, i in zip(picks, at, strict=False))) for at in every)
         return [(at, key) for at, key in pairs if key in self.planes]  # type: ignore[misc]
 
-    def _plane(self, key: Key, raw: Callable[[Key], NDArray]) -> NDArray:
+    def _plane(self, key: Key, raw: Raw, alone: bool) -> NDArray:
         """A whole plane, filled; the last ones are kept."""
         with self._lock:
-            if key in self._filled:
-                self._filled.move_to_end(key)
-                return self._filled[key]
-        excluded = self._excluded(key)
-        plane = raw(key)
-        if self.frames > 1:
+            if (key, alone) in self._filled:
+                self._filled.move_to_end((key, alone))
+                return self._filled[key, alone]
+        plane, excluded = raw(key), self._excluded(key)
+        if self.frames > 1 and not alone:
             plane, excluded = self._from_other_frames(key, plane, excluded, raw)
         plane = fill(plane, excluded)
         with self._lock:
-            self._filled[key] = plane
+            self._filled[key, alone] = plane
             most = CACHE if self.cache is None else self.cache
             while len(self._filled) > 1 and sum(p.nbytes for p in self._filled.values()) > most:
                 self._filled.popitem(last=False)
@@ -234,7 +237,7 @@ class PixelMask:
         return bits.astype(np.bool_)
 
     def _from_other_frames(
-        self, key: Key, plane: NDArray, excluded: NDArray[np.bool_], raw: Callable[[Key], NDArray]
+        self, key: Key, plane: NDArray, excluded: NDArray[np.bool_], raw: Raw
     ) -> tuple[NDArray, NDArray[np.bool_]]:
         """Excluded pixels that frames nearby measured, as at the borders of a movie whose motion
         was corrected; only of frames that are as bright.
@@ -280,7 +283,7 @@ class Mask(Protocol):
     def marks(self, picks: Picks, *, kept: bool = False) -> NDArray[np.bool_] | None:
         """Excluded pixels of a region, or those of them that come back as they were."""
 
-    def filled(self, block: NDArray, picks: Picks, raw: Callable[[Key], NDArray]) -> NDArray:
+    def filled(self, block: NDArray, picks: Picks, raw: Raw, *, alone: bool = False) -> NDArray:
         """A region with its excluded pixels filled."""
 
 

@@ -12,6 +12,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,9 +156,13 @@ def choose(
     return tuple(tile)
 
 
-def read_tile(image: Image, at: Mapping[str, int], piece: Tile, ndim: int) -> NDArray:
-    """The mirrored read region of a tile of a frame (along S, T, Z), shape (c, *space)."""
-    found = _mirrored(image, image.read, at, piece, ndim)
+def read_tile(
+    image: Image, at: Mapping[str, int], piece: Tile, ndim: int, *, alone: bool = False
+) -> NDArray:
+    """The mirrored read region of a tile of a frame (along S, T, Z), shape (c, *space); `alone` as
+    of `Image.read`.
+    """
+    found = _mirrored(image, partial(image.read, alone=alone), at, piece, ndim)
     assert found is not None
     return found
 
@@ -166,7 +171,7 @@ def read_beside(
     image: Image, frames: Sequence[Mapping[str, int]], piece: Tile, ndim: int
 ) -> list[NDArray]:
     """The same of several frames; one that is named twice is read once, and the same array."""
-    read = {k: read_tile(image, dict(k), piece, ndim) for k in map(_key, frames)}
+    read = {k: read_tile(image, dict(k), piece, ndim, alone=True) for k in map(_key, frames)}
     return [read[_key(at)] for at in frames]
 
 

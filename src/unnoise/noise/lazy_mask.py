@@ -108,13 +108,18 @@ class LazyMask:
         return out
 
     def filled(
-        self, block: NDArray, picks: Picks, raw: Callable[[Key], NDArray] | None = None
+        self,
+        block: NDArray,
+        picks: Picks,
+        raw: Callable[[Key], NDArray] | None = None,
+        *,
+        alone: bool = False,
     ) -> NDArray:
         """As `PixelMask.filled`; planes are read cell by cell."""
         new = block
         for cell, inside, at in self._touched(picks):
             part = block[at]
-            filled = cell.mask.filled(part, inside, cell.raw)
+            filled = cell.mask.filled(part, inside, cell.raw, alone=alone)
             if filled is not part:
                 new = np.array(block) if new is block else new
                 new[at] = filled

@@ -61,9 +61,11 @@ def somewhere(
     return which, {k: int(rng.integers(n[k])) for k in "STZ"[: 5 - ndim]}, part
 
 
-def read_piece(image: Image, at: dict[str, int], part: dict[str, slice], model: Model) -> NDArray:
-    """The denoised channels of a piece, shape (channels, *space)."""
-    block: NDArray = image.read({**at, **part})[0, 0][list(model.channels)]
+def read_piece(
+    image: Image, at: dict[str, int], part: dict[str, slice], model: Model, *, alone: bool = False
+) -> NDArray:
+    """The denoised channels of a piece, shape (channels, *space); `alone` as of `Image.read`."""
+    block: NDArray = image.read({**at, **part}, alone=alone)[0, 0][list(model.channels)]
     return block if model.ndim == 3 else block[:, 0]
 
 
@@ -74,7 +76,7 @@ def read_beside(
     if model.context is None:
         return []
     frames = Neighbours(image, *model.context, model.channels).frames(at)
-    return [read_piece(image, frame, part, model) for frame in frames]
+    return [read_piece(image, frame, part, model, alone=True) for frame in frames]
 
 
 def part_of(image: Image, where: Where, model: Model) -> Frames:

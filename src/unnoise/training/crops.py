@@ -301,9 +301,10 @@ class Crops:
         corner: tuple[int, int],
         channels: list[int],
         affine: ChannelStatistics,
+        alone: bool = False,
     ) -> NDArray[np.float32]:
         """A normalised patch, shape (c, *patch)."""
-        block = image.read(self._where(at, corner))[0, 0]
+        block = image.read(self._where(at, corner), alone=alone)[0, 0]
         return affine.select(channels).apply(block[channels].reshape(-1, *self.patch))
 
     def _beside(
@@ -314,7 +315,8 @@ class Crops:
             return None
         frames = self._neighbours[which].frames(at)
         image, affine = self.images[which], self.affine
-        return np.concatenate([self._read(image, f, corner, channels, affine) for f in frames])
+        read = [self._read(image, f, corner, channels, affine, alone=True) for f in frames]
+        return np.concatenate(read)
 
     def _excluded(
         self, image: Image, at: dict[str, int], corner: tuple[int, int], channels: list[int]

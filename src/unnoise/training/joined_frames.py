@@ -83,10 +83,13 @@ class _Place:
         if model.context is None:
             return []
         y, x = self.apart
-        axis = model.context[0]
-        frames = Neighbours(self.image, *model.context, model.channels).frames(self.at)
-        read = {at[axis]: read_tile(self.image, at, self.tile, 2)[..., ::y, ::x] for at in frames}
-        return [read[at[axis]] for at in frames]
+        axis, frames = model.context[0], Neighbours(self.image, *model.context, model.channels)
+        places = [place[axis] for place in frames.frames(self.at)]
+        read = {
+            i: read_tile(self.image, {**self.at, axis: i}, self.tile, 2, alone=True)[..., ::y, ::x]
+            for i in places
+        }
+        return [read[i] for i in places]
 
 
 def with_joined_frames(
