@@ -71,14 +71,31 @@ def test_dark_and_bright_single_frames_are_sorted_by_level(tmp_path: Path) -> No
     assert model.read_variance == pytest.approx(READ**2, rel=0.05)
 
 
-def test_dark_and_bright_stacks(tmp_path: Path) -> None:
-    dark = save(tmp_path / "d" / "dark.tif", record(np.zeros((96, 96)), 16), "TYX")
-    bright = save(tmp_path / "b" / "bright.tif", record(scene(), 8, 1), "TYX")
+@pytest.mark.parametrize(("axes", "n"), [("TYX", 16), ("ZYX", 16), ("ZYX", 8)])
+def test_dark_and_bright_stacks(tmp_path: Path, axes: str, n: int) -> None:
+    dark = save(tmp_path / "d" / "dark.tif", record(np.zeros((96, 96)), n), axes)
+    bright = save(tmp_path / "b" / "bright.tif", record(scene(), 8, 1), axes)
     _, text = run([bright, dark], tmp_path / "camera.json")
     model = only(tmp_path / "camera.json")
     assert "dark.tif" in text
     assert model.offset == pytest.approx(OFFSET, abs=0.1)
     assert model.gain == pytest.approx(GAIN, rel=0.03)
+
+
+def test_slices_of_a_stack_beside_single_dark_frames(tmp_path: Path) -> None:
+    bright = save(tmp_path / "bright.tif", record(scene(), 8, 1), "ZYX")
+    for i, frame in enumerate(record(np.zeros((96, 96)), 8)):
+        save(tmp_path / "dark" / f"{i}.tif", frame, "YX")
+    _, text = run([bright, tmp_path / "dark"], tmp_path / "camera.json")
+    assert "8 frames at level 100 are taken as dark frames" in text
+    assert only(tmp_path / "camera.json").gain == pytest.approx(GAIN, rel=0.04)
+
+
+def test_volumes_in_files_of_their_own_are_repeats(tmp_path: Path) -> None:
+    for i, volume in enumerate(record(scene(6, 48, 48), 8)):
+        save(tmp_path / "v" / f"{i}.tif", volume, "ZYX")
+    run([tmp_path / "v"], tmp_path / "camera.json")
+    assert only(tmp_path / "camera.json").gain == pytest.approx(GAIN, rel=0.05)
 
 
 def test_flickering_frames_of_one_scene_are_no_levels(tmp_path: Path) -> None:

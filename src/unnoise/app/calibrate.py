@@ -41,6 +41,14 @@ class _Frames:
     def level(self) -> float:
         return float(self.pixels.mean(dtype=np.float64))
 
+    @property
+    def depth(self) -> int:
+        return int(self.pixels.shape[2])
+
+    def slices(self) -> _Frames:
+        """The slices of a single frame as the repeats."""
+        return _Frames(self.pixels.swapaxes(0, 2), self.names)
+
 
 def calibrate_files(
     inputs: Sequence[str | Path],
@@ -52,9 +60,10 @@ def calibrate_files(
 ) -> Generator[Event]:
     """Measure the noise from repeated frames, with dark frames if there are any.
 
-    A file with several time points or samples is a stack of repeats; without these its Z slices
-    are. Single-frame files are sorted into levels by their mean. The darkest stack counts as dark
-    frames if there are brighter ones and it shows no structure.
+    A file with several time points or samples is a stack of repeats. Files without these are sorted
+    into levels by their mean; where no level has several, or their depths differ, the Z slices of
+    a file are repeats. The darkest stack counts as dark frames if there are brighter ones and it
+    shows no structure.
 
     Parameters
     ----------
@@ -83,6 +92,8 @@ def calibrate_files(
     _check_alike(images)
     yield from notes(images)
     stacks = _stacks(images)
+    if all(len(stack.pixels) < 2 for stack in stacks):
+        stacks = [stack.slices() for stack in stacks]
     lonely = [stack for stack in stacks if len(stack.pixels) < 2]
     stacks = [stack for stack in stacks if len(stack.pixels) >= 2]
     if not stacks:
@@ -137,6 +148,9 @@ def _stacks(images: Sequence[Image]) -> list[_Frames]:
     several = [_read(image, len(images)) for image in images]
     ready = [frames for frames in several if len(frames.pixels) > 1]
     single = [frames for frames in several if len(frames.pixels) == 1]
+    if len({frames.depth for frames in single}) > 1:  # then they repeat no others
+        ready += [frames.slices() for frames in single if frames.depth > 1]
+        single = [frames for frames in single if frames.depth == 1]
     levels: list[list[_Frames]] = []
     for frames in sorted(single, key=lambda f: f.level):
         if not levels or _is_step(levels[-1][-1], frames):
@@ -163,10 +177,7 @@ def _read(image: Image, files: int) -> _Frames:
             f"{image.name} has NaN or infinite pixels, and a camera gives none; calibrate with the "
             f"frames as they were recorded"
         )
-    frames = block.reshape(-1, *block.shape[2:])  # (s t, c, z, y, x)
-    if len(frames) == 1 and files == 1:
-        frames = frames.swapaxes(0, 2)  # (z, c, s t, y, x): slices are the repeats
-    return _Frames(frames, (image.name,))
+    return _Frames(block.reshape(-1, *block.shape[2:]), (image.name,))  # (s t, c, z, y, x)
 
 
 def _channel(stack: _Frames, c: int) -> NDArray:
