@@ -99,7 +99,7 @@ def test_an_unfinished_result_is_told_with_how_to_go_on(work, tmp_path):
     (found,) = facts(work.source, estimate=False)["unfinished"]
     assert found["result"] == str(work.result)
     assert (found["pieces_done"], found["pieces"]) == (3, 16)
-    assert found["resume"].startswith(f"unnoise predict {work.model} {work.source} -o ")
+    assert found["resume"].startswith(f"unnoise predict {work.model} {work.source} --")
     text = info.run([work.source], InputOptions(), estimate=False)
     assert "unfinished: 3 of 16 pieces of" in text
     run(work)

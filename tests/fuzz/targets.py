@@ -236,7 +236,7 @@ def _plan(data: bytes) -> None:
 
 def _plans() -> list[bytes]:
     plan = Plan((1, 1, 1, 60, 64), (1, 1, 1, 30, 64), (30, 64)).to_dict()
-    about = {"model": "m", "source": "a.npy", "result": "b.npy"}
+    about = {"model": "m", "source": "a.npy", "result": "b.npy", "command": ["a"]}
     kept = {"identity": {"model": "1"}, "plan": plan, "about": about, "moved": "pixels"}
     kept["token"] = TOKEN
     return [json.dumps(kept).encode()]

@@ -139,7 +139,7 @@ def _unfinished(path: Path) -> list[dict[str, Any]]:
             "model": one.model,
             "pieces_done": one.done,
             "pieces": one.pieces,
-            "resume": shlex.join(["unnoise", "predict", one.model, one.source, "-o", one.result]),
+            "resume": shlex.join(one.command),
         }
         for one in found
         if source in (one.source, one.result)
@@ -232,7 +232,7 @@ def _text(facts: dict[str, Any]) -> str:
         lines += _lines(image)
     lines += [
         f"  unfinished: {one['pieces_done']} of {one['pieces']} pieces of {one['result']} are "
-        f"kept; go on with the same command and options as before ({one['resume']} ...)"
+        f"kept; go on with: {one['resume']}"
         for one in facts["unfinished"]
     ]
     return "\n".join(printable(line) for line in lines)

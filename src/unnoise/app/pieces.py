@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from unnoise.app.files import InputOptions, OutputOptions
+from unnoise.app.settings import words
 from unnoise.errors import InputError
 from unnoise.images import axes as ax
 from unnoise.images.atomic import settle
@@ -92,6 +93,17 @@ class Work:
             reading=replace(self.reading, mask=mask and os.fspath(urls.place(mask).absolute())),
         )
 
+    def command(self) -> list[str]:
+        """A command that goes on with it from any folder, where all is absolute."""
+        writing, source = self.writing, str(self.source)
+        if self.which and not self.which.startswith(" (series "):  # named within its file
+            source += f":/{self.which[2:-1].lstrip('/')}"
+        out, spread = (os.path.abspath(p) if p else p for p in (writing.out, writing.uncertainty))
+        writing = replace(writing, out=out, uncertainty=spread)
+        options = [*words(replace(self.reading, sequence=False)), *words(writing)]
+        options += [] if self.device == "auto" else ["--device", self.device]
+        return ["unnoise", "predict", self.model, source, *options, "--resume"]
+
     def opened(self) -> Pieces:
         """Open model and image in this process.
 
@@ -122,8 +134,7 @@ class Work:
             "settings": " ".join(f"{k}={v}" for k, v in sorted(kept.items())),
             "version of unnoise": version("unnoise"),
         }
-        mask = self.reading.mask
-        return own | ({"mask": stamp(mask_files(mask))} if mask else {})
+        return own | ({"mask": stamp(mask_files(mask))} if (mask := self.reading.mask) else {})
 
     def maker(self, image: Image) -> str:
         """A number for all of that, which a result of parts keeps when it is finished."""
@@ -254,8 +265,7 @@ class Pieces:
             return len(self.done())
         chunks = self.result.chunks
         if self.spread is not None:
-            others = self.spread.chunks
-            chunks = {k: math.lcm(chunks[k], others[k]) for k in chunks}
+            chunks = {k: math.lcm(chunks[k], self.spread.chunks[k]) for k in chunks}
         self.result.create()
         self._take(self.result.token)
         if self.spread is not None:
@@ -264,14 +274,14 @@ class Pieces:
         work = self.work.absolute()
         about = {"model": work.model, "source": str(work.source), "result": str(work.result)}
         own = {"identity": self.work.identity(self.image), "plan": plan.to_dict()}
-        self.result.keep({**own, "about": about})  # the last tells people, see `unnoise info`
+        # The last is for people, see `unnoise info`.
+        self.result.keep({**own, "about": {**about, "command": work.command()}})
         self._plan = plan
         return 0
 
     def done(self) -> set[int]:
         """The finished pieces."""
-        if self._known is None:
-            self._known = Ledger(self.folder)
+        self._known = self._known or Ledger(self.folder)
         return self._known.done()
 
     def run(self, numbers: Iterable[int]) -> Iterator[int]:

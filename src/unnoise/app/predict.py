@@ -268,6 +268,8 @@ def _written(
             if must_help and result.verdict == "worse":
                 yield replace(result, dropped=True)
                 raise _Dropped
+        for place in filter(None, (target, spread)):
+            unfinished.remove(place)  # which an earlier run had begun
         yield Saved(target)
         if spread:
             yield Saved(spread)
@@ -286,6 +288,7 @@ def copy_file(image: Image, target: Path, writing: OutputOptions) -> Generator[E
             where = {k: slice(i, i + 1) for k, i in zip("STZ", at, strict=True)}
             out.write(where, image.original(where))
             yield Predicting(target, done, len(places))
+    unfinished.remove(target)
     yield Saved(target)
 
 

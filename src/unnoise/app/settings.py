@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unnoise.errors import InputError
 
@@ -117,3 +117,30 @@ def with_uncertainty(settings: Config | Auto) -> Config | Auto:
     if isinstance(settings, Auto):
         return replace(settings, assignments=(*settings.assignments, "training.loss=gaussian"))
     return config.replace(training={"loss": "gaussian"})
+
+
+def words(options: Any) -> list[str]:
+    """Options as a command line has them, without those that are left at their defaults.
+
+    Parameters
+    ----------
+    options : InputOptions or OutputOptions
+
+    Examples
+    --------
+    >>> from unnoise.app.files import InputOptions, OutputOptions
+    >>> words(InputOptions("ZYX", keep_outliers=True))
+    ['--axes', 'ZYX', '--keep-outliers']
+    >>> words(OutputOptions("clean/", tta=False))
+    ['--out', 'clean/', '--no-tta']
+    """
+    found: list[str] = []
+    for field in fields(options):
+        value, option = getattr(options, field.name), f"--{field.name.replace('_', '-')}"
+        if value is False:
+            found += ["--no-tta"] if field.name == "tta" else []
+        elif value is True:
+            found.append(option)
+        elif value is not None and value != field.default:
+            found += [option, str(value)]
+    return found

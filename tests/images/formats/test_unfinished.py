@@ -105,7 +105,7 @@ def test_a_plan_that_tells_of_no_folder_of_pixels_is_nothing_to_go_on_with(
     part = Unfinished(writer(image_of(tmp_path), tmp_path / "a.npy"))
     part.create()
     (part.folder / "pixels").touch()
-    about = dict.fromkeys(("result", "source", "model"), "")
+    about = dict.fromkeys(("result", "source", "model", "command"), "")
     known = {"token": token, "plan": {"sizes": [2], "sides": [1]}, "about": about}
     for kept, count in ((known, 0), ({**known, "token": part.token}, 1)):
         (part.folder / "plan.json").write_text(json.dumps(kept))

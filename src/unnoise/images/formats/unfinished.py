@@ -74,13 +74,16 @@ def _unreadable(place: Path, error: object) -> InputError:
 
 
 class Part(NamedTuple):
-    """An unfinished result: where it will lie, of which file, by which model, and how far it is."""
+    """An unfinished result: where it will lie, of which file, by which model, how far it is, and
+    the words of a command that goes on with it.
+    """
 
     result: str
     source: str
     model: str
     done: int
     pieces: int
+    command: tuple[str, ...] = ()
 
 
 def parts(folder: Path) -> Iterator[Part]:
@@ -94,11 +97,14 @@ def parts(folder: Path) -> Iterator[Part]:
             result, source, model = (str(about[name]) for name in ("result", "source", "model"))
             own = _own(kept.parent, known)
             if own is not None:
-                yield Part(result, source, model, len(Ledger(own).done()), count)
+                command = tuple(map(str, about["command"]))
+                yield Part(result, source, model, len(Ledger(own).done()), count, command)
 
 
 def remove(path: Path) -> None:
     """Take away what is unfinished of a file; first what says that it can go on."""
+    if isinstance(path, Url):
+        return
     folder = hidden(path)
     with contextlib.suppress(OSError):
         (folder / PLAN).unlink()
