@@ -270,6 +270,7 @@ def image_of(layer: Any, axes: str | None = None) -> Image:
         "scale": {letter: step for letter, (step, _) in told.items()},
         "units": {letter: _short(name) for letter, (_, name) in told.items() if name != "pixel"},
         "is_rgb": bool(layer.rgb),
+        "alpha": 3 if layer.rgb and own.sizes["C"] == 4 else None,
     }
     if isinstance(source, Source):
         known |= _carried(source, axes)
