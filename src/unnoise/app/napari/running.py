@@ -75,7 +75,7 @@ class Running:
             for path in self.job.results[:MOST]:
                 self._open(path)
         elif self.job.results:
-            result = formats.open(self.job.results[0], labels=True)
+            result = self._opened(self.job.results[0], labels=True)
             said = {
                 "unnoise_command": self.job.request.command(),
                 "unnoise_verdict": self.job.verdict,
@@ -92,8 +92,14 @@ class Running:
     def add_uncertainty(self) -> None:
         """Show the standard deviation of every pixel."""
         if self._noisy is not None and self.job.uncertainty is not None:
-            spread = formats.open(self.job.uncertainty)
+            spread = self._opened(self.job.uncertainty)
             results.add_uncertainty(self._viewer, self._targets, self._noisy, spread)
+
+    def _opened(self, path: Path, **options: Any) -> Image:
+        """A file that was made of the image; NumPy files tell no axes, so they are its own."""
+        assert self._noisy is not None
+        axes = self._noisy.axes if path.suffix == ".npy" else None
+        return formats.open(path, axes=axes, **options)
 
     def _open(self, path: Path) -> None:
         for data, about, kind in read_images(str(path)):
