@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -43,12 +44,12 @@ def write_image(path: str, data: Any, about: dict[str, Any]) -> list[str]:
 
 
 def write_images(path: str, layer_data: Sequence[tuple[Any, dict[str, Any], str]]) -> list[str]:
-    """Write layers of one size as the channels of one file.
+    """Write layers of one size as the channels of one file; a warning tells if places differ.
 
     Raises
     ------
     InputError
-        As `write_image`, and if the layers differ in size or type.
+        As `write_image`, and if the layers differ in size, type or pixel size.
     """
     found = [_layer(data, about) for data, about, _ in layer_data]
     if len(found) == 1:
@@ -61,10 +62,20 @@ def write_images(path: str, layer_data: Sequence[tuple[Any, dict[str, Any], str]
             "layers that are saved as one file are its channels, so they must have the same axes, "
             "shape and type of pixels, and no colours; save them one by one"
         )
+    if not all(_same_pixels(image, first) for image in images):
+        raise InputError(
+            "layers that are saved as one file are its channels, so they must have pixels of the "
+            "same size; give them the same scale and units, or save them one by one"
+        )
+    if len({_place(layer) for layer in found}) > 1:
+        warn(
+            "the layers do not lie in the same place, which the file cannot hold: as its channels "
+            "their first pixels coincide"
+        )
     names = tuple(str(layer.name) for layer in found)
     colors = tuple(next(iter(image.acquisition.colors), "") for image in images)
     whole = layers.joined(found)
-    at = first.axes.index("Y") - ("Z" in first.axes)
+    at = max(first.axes.index("Y") - ("Z" in first.axes), 0)
     if whole is not None:
         at, names = whole.axes.index("C"), whole.channel_names
     stacked = replace(
@@ -92,6 +103,19 @@ class _Stacked:
         rest = index[: self._at] + index[self._at + 1 :]
         chosen = self._parts[index[self._at]]
         return np.stack([np.asarray(part[rest]) for part in chosen], self._at)
+
+
+def _same_pixels(a: Image, b: Image) -> bool:
+    """Whether two images have the same pixel size, in the same units."""
+    known = a.scale.keys() == b.scale.keys() and a.units == b.units
+    return known and all(math.isclose(a.scale[k], b.scale[k], rel_tol=1e-6) for k in a.scale)
+
+
+def _place(layer: Any) -> tuple[float, ...]:
+    """Where a layer lies, beside its pixel size; nothing where it lies as any layer does."""
+    parts = (getattr(layer, name, None) for name in ("translate", "rotate", "shear", "affine"))
+    values = [np.ravel(getattr(part, "affine_matrix", part)) for part in parts if part is not None]
+    return tuple(float(value) for part in values for value in part)
 
 
 def _layer(data: Any, about: dict[str, Any]) -> Any:
