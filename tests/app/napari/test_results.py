@@ -37,6 +37,48 @@ def test_a_preview_lies_where_its_pixels_are(viewer: Any) -> None:
     assert len(viewer.layers) == 2
 
 
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"rotate": 30},
+        {"shear": [0.3]},
+        {"rotate": -50, "shear": [0.2], "scale": (2, 3), "translate": (5, 7)},
+    ],
+)
+def test_a_preview_of_a_turned_or_sheared_layer_lies_over_it(
+    viewer: Any, place: dict[str, Any]
+) -> None:
+    pixels = RNG.integers(0, 99, (3, 64, 64)).astype(np.float32)
+    flat = viewer.add_image(pixels[0], **place)
+    deep = viewer.add_image(pixels)
+    deep.scale, deep.translate = ((1, *getattr(flat, name)) for name in ("scale", "translate"))
+    deep.rotate = np.block([[np.eye(1), np.zeros((1, 2))], [np.zeros((2, 1)), flat.rotate]])
+    deep.shear = [0, 0, *np.ravel(flat.shear)]
+    clean = pixels[0, 32:, 16:48]
+    for layer in (flat, deep):
+        axes = "ZYX"[-layer.ndim :]
+        image = unnoise.Image.from_array(layer.data, axes)
+        (target,) = results.targets(Choice("a", (layer,)), image)
+        shown = results.show_preview(viewer, target, Preview("a", 5, 0.1, (32, 16), clean, clean))
+        for y, x in ((0, 0), (10, 3), (31, 31)):
+            there = layer.data_to_world((0, y + 32, x + 16)[-layer.ndim :])
+            assert shown.data_to_world((y, x)) == pytest.approx(there[-2:], abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", [np.uint32, np.int32, np.float64])
+def test_a_residual_of_large_values_is_exact(viewer: Any, kind: type) -> None:
+    """float32 holds 2^30 in steps of 64."""
+    noise = RNG.integers(-20, 20, (20, 24))
+    pixels = (2**30 + noise).astype(kind)
+    layer = viewer.add_image(pixels, name="a")
+    image = unnoise.Image.from_array(pixels, "YX")
+    made = results.targets(Choice("a", (layer,)), image)
+    clean = results.add_result(viewer, made, image, image.with_data(pixels - noise.astype(kind)))
+    (shown,) = results.add_residual(viewer, made, clean)
+    assert np.array_equal(np.asarray(shown.data), noise)
+    assert shown.data.dtype == np.float32
+
+
 def test_a_result_lies_in_the_order_of_its_source(viewer: Any) -> None:
     pixels = RNG.integers(0, 99, (4, 1, 20, 24)).astype(np.uint16)
     layer = viewer.add_image(pixels, name="a")

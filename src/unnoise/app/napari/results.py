@@ -114,7 +114,7 @@ def add_residual(viewer: Any, made: Sequence[Target], results: Sequence[Any]) ->
     added = []
     for target, layer in zip(made, results, strict=True):
         noisy, clean = (da.asarray(one) for one in (target.noisy, la.pixels_of(layer)))
-        residual = noisy.astype(np.float32) - clean.astype(np.float32)
+        residual = (noisy.astype(np.float64) - clean.astype(np.float64)).astype(np.float32)
         spread = _spread(residual, target.axes)
         about = {name: value for name, value in target.about.items() if name in COPIED[:7]}
         if not target.rgb:
@@ -169,7 +169,11 @@ def show_preview(
         layer.data = pixels
         return layer
     matrix = np.asarray(target.about["affine"].affine_matrix)[-3:, -3:]
-    place = np.asarray(target.about["translate"])[-2:] + scale * preview.origin
+    turned = np.asarray(target.about["rotate"])[-2:, -2:]
+    # Of several axes napari lists the shears pair by pair, that of Y and X last.
+    shear = float(np.asarray(target.about["shear"]).ravel()[-1])
+    corner = turned @ [[1, shear], [0, 1]] @ (scale * preview.origin)
+    place = np.asarray(target.about["translate"])[-2:] + corner
     kept = {n: target.about[n] for n in ("colormap", *LOOKS) if n in target.about}
     if not is_first:
         kept["blending"] = target.about["blending"]
@@ -179,6 +183,8 @@ def show_preview(
         rgb=target.rgb,
         scale=scale,
         translate=place,
+        rotate=turned,
+        shear=[shear],
         affine=matrix,
         units=target.about["units"][-2:],
         metadata={SHOWS: "preview"},
