@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -234,3 +235,20 @@ def test_the_risk_counts_where_it_is_told_to() -> None:
     # 16 grids of every fourth pixel: all pixels once, so that the halves weigh the same
     assert np.mean(halves) == pytest.approx(risk("gaussian", x, values))
     assert np.isnan(risk("gaussian", x, values, ~every))
+
+
+def test_runs_are_shared_out_among_planes(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = np.random.default_rng(0).normal(size=(64, 64))
+    runs = []
+
+    def counted(plane: np.ndarray, **values: float) -> np.ndarray:
+        runs.append(values)
+        return np.asarray(ndimage.gaussian_filter(plane, values["sigma"]))
+
+    monkeypatch.setitem(FILTERS, "gaussian", replace(FILTERS["gaussian"], run=counted))
+    found = []
+    for planes, expected in ((1, 16), (3, 6), (99, 1)):
+        runs.clear()
+        found.append(risk("gaussian", x, {"sigma": 2.0}, planes=planes))
+        assert len(runs) == expected
+    np.testing.assert_allclose(found, found[0], rtol=0.2)

@@ -191,3 +191,19 @@ def test_the_seed_chooses_the_patches() -> None:
 
     assert risks(0) == risks(0)
     assert risks(0) != risks(1)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_no_channel_is_forgotten_whatever_the_seed(seed: int) -> None:
+    """Beside a channel of noise alone, which wants the widest blur, fine lines stay."""
+    rng = np.random.default_rng(0)
+    lines = np.tile(np.sin(np.arange(128) / 1.5), (128, 1))
+    x = np.stack([rng.normal(size=lines.shape), lines + rng.normal(0, 0.1, lines.shape)])
+    image = Image.from_array(x, "CYX")
+    config = Config(method="gaussian").replace(training={"seed": seed})
+    run = FilterSearch([image], plan([image], config), torch.device("cpu"))
+    assert len(run._planes) % 2 == 0
+    assert max(plane.std() for plane in run._planes) < 1.1
+    list(run)
+    kept = ndimage.gaussian_filter(lines, float(run.model().weights["sigma"]))
+    assert kept.std() > 0.5 * lines.std()

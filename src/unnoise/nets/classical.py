@@ -293,6 +293,7 @@ def risk(
     plane: NDArray,
     parameters: Mapping[str, float],
     used: NDArray[np.bool_] | None = None,
+    planes: int = 1,
     *,
     stride: int = 4,
 ) -> float:
@@ -313,6 +314,8 @@ def risk(
         Parameters by name.
     used : ndarray of bool, optional
         Of the shape of the plane, pixels at which the error counts; by default all.
+    planes : int
+        Among so many planes the runs of the filter are shared out.
     stride : int
         Distance of the hidden pixels.
 
@@ -347,7 +350,7 @@ def risk(
     steps = [min(stride, n) for n in plane.shape]
     starts = list(np.ndindex(*steps))
     # In fixed disorder: evenly spaced ones would all lie in odd columns. Stacks have more pixels.
-    n = found.n_masks if plane.ndim == 2 else -(-found.n_masks // 4)
+    n = -(-found.n_masks // (planes if plane.ndim == 2 else 4 * planes))
     order = np.random.default_rng(0).permutation(len(starts))[:n]
     masks = [
         tuple(slice(a, None, step) for a, step in zip(starts[i], steps, strict=True)) for i in order

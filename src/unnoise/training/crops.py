@@ -342,9 +342,8 @@ def crops_of(images: Sequence[Image], model: Model, **options: Any) -> Crops:
         model.affine,
         patch=model.patch,
         channels=model.channels,
-        one_by_one=model.is_one_by_one,
         seed=model.config.training.seed,
         box=model.config.training.held_out,
         context=model.context,
-        **options,
+        **{"one_by_one": model.is_one_by_one} | options,
     )

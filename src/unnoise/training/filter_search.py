@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from unnoise.errors import InputError
 from unnoise.images.image import Image
@@ -19,7 +20,7 @@ from unnoise.training.progress import Progress
 from unnoise.training.run import Run
 
 N_PATCHES = 2
-"""Patches on which the filters are compared."""
+"""Patches of every channel on which the filters are compared."""
 
 
 class FilterSearch(Run):
@@ -58,13 +59,15 @@ class FilterSearch(Run):
         targets: Sequence[Image] | None = None,
     ) -> None:
         self._model = model
-        crops = crops_of(images, model)
+        crops = crops_of(images, model, one_by_one=False)  # all channels have one filter
         rng = np.random.default_rng(model.config.training.seed)
         n = 1 if crops.overlap() == 1 else N_PATCHES  # there may be one patch only
         batch = crops.batch(n, rng)
-        self._planes = list(batch.noisy[:, 0].astype(np.float64))
+        self._planes = list(batch.noisy.reshape(-1, *model.patch).astype(np.float64))
         # What was filled in repeats the values around it, so it is predicted well with their noise.
-        self._used = [None] * n if batch.excluded is None else list(~batch.excluded[:, 0])
+        self._used: list[NDArray[np.bool_] | None] = [None] * len(self._planes)
+        if batch.excluded is not None:
+            self._used = list(~batch.excluded.reshape(-1, *model.patch))
         self._candidates = candidates(model.config.method, self._planes)
         self.device = torch.device("cpu")
         self.history: list[dict[str, Any]] = []
@@ -102,7 +105,8 @@ class FilterSearch(Run):
             If nothing was.
         """
         planes = zip(self._planes, self._used, strict=True)
-        risks = [risk(name, plane, values, used) for plane, used in planes]
+        channels = len(self._model.channels)
+        risks = [risk(name, plane, values, used, channels) for plane, used in planes]
         known = [found for found in risks if not math.isnan(found)]
         if not known:
             raise InputError(
