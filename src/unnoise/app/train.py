@@ -24,6 +24,7 @@ from unnoise.app.telling import announced, facts, judged, reported, shifted_rows
 from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images import formats
+from unnoise.images.formats.registry import split_inside
 from unnoise.images.image import Image
 from unnoise.models import folder as model_folder
 from unnoise.models.claim import claimed
@@ -296,24 +297,33 @@ def resume(
         if not model_folder.is_resumable(place):
             yield Message(f"{place} is finished: nothing is left to train")
             return
-        paths = formats.find(inputs) if inputs else model_folder.data_paths(place, model)
         try:
             reading = InputOptions(**model.provenance.reading)
         except TypeError as error:
             raise InputError(
                 f"{place} does not say how its images were read ({error}); train anew"
             ) from error
+        paths = formats.find(inputs) if inputs else _learned(place, model, reading)
         images = [reading.check(image) for image in reading.find(list(dict.fromkeys(paths)))]
         paths = [image.path or Path(image.name) for image in images]
         partners = None
         if targets is not None:
             partners = yield from open_targets(paths, targets, reading, model.config)
         elif model.provenance.targets:
-            names = model_folder.data_paths(place, model, targets=True)
-            found = reading.find(list(dict.fromkeys(names)))
+            found = reading.find(_learned(place, model, reading, targets=True))
             partners = [reading.check(image) for image in found]
         reporting.check(Sources(paths, images, partners or (), [reading.mask]), [], place)
         where = ranks.device(select_device(device))
         run = resume_run(place, model, images, where, partners)
         yield Message(f"{place}: going on after step {run.step}")
         yield from train(run, place, images, (), partners, fresh=False, reporting=reporting)
+
+
+def _learned(
+    folder: Path, model: Model, reading: InputOptions, *, targets: bool = False
+) -> list[Path]:
+    """The files that a model was trained on, each once."""
+    paths = model_folder.data_paths(folder, model, targets=targets)
+    if reading.positions is not None or reading.series not in (None, "all"):
+        paths = [split_inside(path)[0] for path in paths]  # these options tell which are meant
+    return list(dict.fromkeys(paths))

@@ -106,4 +106,8 @@ def fingerprint(images: Sequence[Image]) -> str:
 
 
 def _source(image: Image) -> Source:
-    return Source(str(image.path.absolute()) if image.path else None, image.axes, image.shape)
+    """Where an image lies; of a dataset of HDF5 as it is named, as ``a.h5:/raw``."""
+    which = str(image.metadata.get("which", ""))
+    inside = f":{which[2:-1]}" if which.startswith(" (/") else ""
+    path = f"{image.path.absolute()}{inside}" if image.path else None
+    return Source(path, image.axes, image.shape)

@@ -122,7 +122,7 @@ def is_there(path: Path) -> bool:
     """Whether a name that was kept still leads to an image, as far as can be told without it."""
     if isinstance(path, urls.Url) or sequences.is_pattern(path):
         return True
-    return _is_image(path)
+    return _is_image(split_inside(path)[0])
 
 
 def output_path(
