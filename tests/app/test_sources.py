@@ -39,6 +39,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         "dark.tif", rng.integers(1, 9, (4, 40, 48)).astype(np.uint16), photometric="minisblack"
     )
     Picture.fromarray(rng.integers(1, 99, (40, 48)).astype(np.uint8)).save("m.png")
+    header = "type: uint8\ndimension: 2\nsizes: 48 40\nencoding: raw\ndata file: pixels.tif\n"
+    Path("m.nhdr").write_text(f"NRRD0004\n{header}")
+    Path("pixels.tif").write_bytes(b"\1" * 48 * 40)
     Path("broken.tif").write_bytes(b"II*\0")
     Path("o/broken.tif").write_bytes(Path("b.tif").read_bytes())
     before = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
@@ -79,6 +82,7 @@ CASES: dict[str, Callable[[], object]] = {
     "dark frames": lambda: correct("dark.tif", "dark.tif", "b.tif"),
     "flat frames": lambda: correct("b.tif", "dark.tif", "b.tif"),
     "mask": lambda: denoise("a.tif", mask="mask.tif", out="mask.tif"),
+    "pixels of the mask": lambda: denoise("a.tif", mask="m.nhdr", out="pixels.tif"),
     "mask by another name": lambda: denoise("a.tif", mask="mask.tif", out=link("x.tif")),
     "mask by the preview": lambda: denoise("a.tif", mask="m.png", preview="m.png"),
     "mask by the uncertainty": lambda: denoise("a.tif", mask="mask.tif", uncertainty="mask.tif"),

@@ -16,6 +16,7 @@ from unnoise.app.sources import Sources, identities
 from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images import formats, labels, selection
+from unnoise.images.file_digest import mask_files
 from unnoise.images.formats import unfinished, urls
 from unnoise.images.formats.registry import suffix_of
 from unnoise.images.formats.writer import Writer
@@ -126,7 +127,8 @@ class InputOptions:
     ) -> Sources:
         """All files that a run reads: those that it cannot open, targets and mask are of them."""
         others = formats.find(targets or [])
-        return Sources(given, opened, others, self.find(others), [self.mask])
+        mask = [] if self.mask is None else mask_files(self.mask)
+        return Sources(given, opened, others, self.find(others), mask)
 
     def check(self, image: Image) -> Image:
         """The image, which then knows which of its pixels are no measurement."""

@@ -170,3 +170,15 @@ def test_nodata_of_some_files_alone_is_refused(tmp_path: Path) -> None:
         tifffile.imwrite(tmp_path / f"n_{t}.tif", PIXELS[0, t], extratags=tags)
     with pytest.raises(InputError, match=r"n_1\.tif has nodata 0.*, but n_0\.tif has None"):
         formats.open(tmp_path / "n_{t}.tif")
+
+
+def test_all_files_of_members_are_known(tmp_path: Path) -> None:
+    """Headers whose pixels lie beside them: neither are these written over, nor changed unseen."""
+    for t in range(2):
+        text = "NRRD0004\ntype: uint16\ndimension: 2\nsizes: 24 20\nencoding: raw\nendian: little\n"
+        (tmp_path / f"a{t}.nhdr").write_text(f"{text}data file: a{t}.raw\n")
+        (tmp_path / f"a{t}.raw").write_bytes(PIXELS[t, 0].astype("<u2").tobytes())
+    image = formats.open(tmp_path / "a{t}.nhdr")
+    np.testing.assert_array_equal(image.data[...], PIXELS[:, 0])
+    names = [file.name for file in image.metadata["files"]]
+    assert names == ["a0.nhdr", "a0.raw", "a1.nhdr", "a1.raw"]

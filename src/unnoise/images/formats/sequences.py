@@ -115,7 +115,7 @@ def read(path: Path, axes: str | None, opened: Opened) -> Image:
     first = opened(next(iter(files.values())), given or None)
     own, gone = _axes_of_members(path, letters, first)
     parts, versions = list[ArrayLike](), list[FileVersion | FileSet | None]()
-    differ = dict[str, str]()
+    differ, members = dict[str, str](), dict[Path, None]()
     for file in files.values():
         image = opened(file, first.axes) if parts else first
         found = (image.shape, image.dtype, image.axes)
@@ -135,10 +135,11 @@ def read(path: Path, axes: str | None, opened: Opened) -> Image:
                 differ.setdefault(word, file.name)
         parts.append(image.data)
         versions.append(image.version)
+        members |= dict.fromkeys([file, *image.metadata.get("files", ())])
     shape = tuple(len(texts[k]) for k in letters)
     names = tuple(texts["C"]) if "C" in letters else first.channel_names
     named = not all(name.isdecimal() for name in names)
-    metadata = {**first.metadata, "files": list(files.values())}
+    metadata = {**first.metadata, "files": list(members)}
     metadata.pop("which", None)
     if differ:
         others = ", ".join(f"{word} of {name}" for word, name in differ.items())
