@@ -130,6 +130,18 @@ class Judged:
     dropped: bool = False
     axes: str = ""
 
+    @property
+    def name(self) -> str:
+        """The image without the folders of its file; a dataset is named within that.
+
+        Examples
+        --------
+        >>> Judged("data/a.h5 (/raw/cells)", "n2v", "unknown").name
+        'a.h5 (/raw/cells)'
+        """
+        file, mark, inside = self.image.partition(" (/")
+        return f"{Path(file).name}{mark}{inside}"
+
 
 @dataclass(frozen=True)
 class Facts:

@@ -98,3 +98,22 @@ def test_a_run_draws_while_it_goes_on(
         assert shown.mode == "RGB"
         width, height = shown.size
     assert (height, width) == (40 * 6, 2 * 48 * 6 + GAP)
+
+
+def test_a_training_that_goes_on_replaces_a_picture_only_when_it_may(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("p.png").write_bytes(b"a photograph")
+
+    def told(*options: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["unnoise", "train", "--resume", "gone", *options])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        assert stop.value.code == 2
+        return capsys.readouterr().err
+
+    assert "p.png exists; add --overwrite" in told("--preview", "p.png")
+    assert "no model folder gone" in told("--preview", "p.png", "--overwrite")
+    assert "leave out the other training options" in told("--overwrite")
+    assert Path("p.png").read_bytes() == b"a photograph"

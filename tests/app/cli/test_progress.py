@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import json
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from unnoise.app.cli import progress
-from unnoise.app.events import Message, Predicting, Saved
+from unnoise.app.events import Event, Judged, Message, Predicting, Saved
+from unnoise.errors import Interrupted
 from unnoise.training.loop import Progress
 
 EVENTS = [
@@ -72,3 +75,38 @@ def test_what_is_only_calibrated_is_not_said_to_be_trained(monkeypatch: pytest.M
         "calibrating: step 1/60  10.0 steps/s  0:05 left",
         "training: step 10/100  5.0 steps/s  loss 0.5000  held-out -  0:18 left",
     ]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(Interrupted("2 of 6 pieces are kept"), "2 of 6"), (KeyboardInterrupt(), "stop")],
+)
+def test_a_document_is_printed_where_a_job_is_interrupted(
+    capsys: pytest.CaptureFixture[str], error: BaseException, told: str
+) -> None:
+    def job() -> Generator[Event]:
+        yield Saved(Path("a.tif"))
+        raise error
+
+    with pytest.raises(type(error)):
+        progress.show(job(), quiet=True, as_json="predict")
+    found = json.loads(capsys.readouterr().out)
+    assert found["written"] == ["a.tif"]
+    assert told in found["stopped"]
+    with pytest.raises(type(error)):
+        progress.show(job(), quiet=True)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("image", "name"),
+    [
+        ("in/a.tif", "a.tif"),
+        ("in/a.h5 (/raw/data)", "a.h5 (/raw/data)"),
+        ("x (series 1)", "x (series 1)"),
+    ],
+)
+def test_warnings_name_their_image(monkeypatch: pytest.MonkeyPatch, image: str, name: str) -> None:
+    warned = Judged(image, "n2v", "unknown", warnings=("mind the gap",))
+    monkeypatch.setattr(f"{__name__}.EVENTS", [warned])
+    assert shown(monkeypatch, terminal=False, quiet=True) == f"warning: {name}: mind the gap\n"

@@ -64,7 +64,8 @@ def train(
     from unnoise.app.cli.preview import wanted as wanted_preview
 
     if resume is not None:
-        if overwrite or out is not None or log or given(reading) or given(training):
+        over = overwrite and preview is None  # else it is about that
+        if over or out is not None or log or given(reading) or given(training):
             raise InputError(
                 "--resume goes on with the settings of its model folder; leave out the other "
                 "training options"
@@ -76,7 +77,7 @@ def train(
         from unnoise.nets.ranks import of_torchrun
 
         leads = of_torchrun().leads
-        drawn, previews = wanted_preview(preview, overwrite=True)
+        drawn, previews = wanted_preview(preview, overwrite=overwrite)
         options = files.ReportOptions(report, command_line(), previews)
         show(
             go_on(resume, inputs or [], targets=targets, device=device, reporting=options),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Generator, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from unnoise.app.batch import LEDGER
@@ -46,20 +45,25 @@ def show(
     With the name of a command as `as_json`, what it did is printed to stdout in the end.
     """
     stopped, failed, total, dry = None, 0, 0, False
-    document = Document(as_json) if as_json else None
-    with reporter(quiet) as report, contextlib.closing(events):
-        for event in events:
-            if isinstance(event, Preview):
-                problem = "" if preview is None else preview.show(event)
-                event = Warned(problem) if problem else event
-            report(event)
-            if document is not None:
+    document = Document(as_json or "")
+    try:
+        with reporter(quiet) as report, contextlib.closing(events):
+            for event in events:
+                if isinstance(event, Preview):
+                    problem = "" if preview is None else preview.show(event)
+                    event = Warned(problem) if problem else event
+                report(event)
                 document.take(event)
-            stopped = event if isinstance(event, Stopped) else None
-            failed += isinstance(event, Failed)
-            total = event.total if isinstance(event, Batch) else total
-            dry = dry or (isinstance(event, Facts) and event.key == "dry_run")
-    if document is not None:
+                stopped = event if isinstance(event, Stopped) else None
+                failed += isinstance(event, Failed)
+                total = event.total if isinstance(event, Batch) else total
+                dry = dry or (isinstance(event, Facts) and event.key == "dry_run")
+    except (Interrupted, KeyboardInterrupt) as error:
+        document.take(Stopped(str(error) or "stopped"))
+        if as_json:
+            print(document.to_json(), flush=True)
+        raise
+    if as_json:
         print(document.to_json(), flush=True)
     if stopped is not None:
         raise Interrupted(stopped.text)
@@ -133,7 +137,7 @@ def _warn(console: Console, event: Event) -> None:
     """What endangers a result, quiet or not; another result takes the place of a dropped one."""
     lines: tuple[str, ...] = (event.text,) if isinstance(event, Warned) else ()
     if isinstance(event, Judged) and not event.dropped:
-        lines = tuple(f"{Path(event.image).name}: {text}" for text in event.warnings)
+        lines = tuple(f"{event.name}: {text}" for text in event.warnings)
     if isinstance(event, Failed):
         console.print(printable(f"failed: {event.path}: {event.text}"), markup=False)
     for line in lines:
