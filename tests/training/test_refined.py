@@ -16,6 +16,7 @@ from unnoise.config.config import Config
 from unnoise.errors import InputError
 from unnoise.images.image import Image
 from unnoise.models.predict import predict_array
+from unnoise.training.loop import TrainingRun
 from unnoise.training.plan import plan
 from unnoise.training.refined import STAGES, RefinedRun
 from unnoise.training.start import start
@@ -158,3 +159,34 @@ def test_the_second_training_leaves_out_excluded_pixels_too() -> None:
     (learned,) = run._learned()
     np.testing.assert_array_equal(learned.excluded()[0, 0, 0, 0], marks)
     assert np.isfinite(learned.read()).all()
+
+
+def test_a_run_that_goes_on_keeps_its_budget_in_minutes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps take 0.1 s, the results to learn from 6 s each time they are made."""
+    now = [0.0]
+    advance, learned = TrainingRun.advance, RefinedRun._learned
+
+    def step(run: TrainingRun) -> None:
+        now[0] += 0.1
+        advance(run)
+
+    def results(run: RefinedRun) -> list[Image]:
+        now[0] += 6
+        return learned(run)
+
+    monkeypatch.setattr(TrainingRun, "advance", step)
+    monkeypatch.setattr(RefinedRun, "_learned", results)
+    image = Image.from_array(noisy())
+    config = tiny("refined", minutes=0.25, patch=16, validate_every=1000)
+    model = plan([image], config)
+    run = RefinedRun([image], model, CPU, clock=lambda: now[0])
+    for stop in (70, 75, 80):
+        for progress in run:
+            if progress.step == stop:
+                break
+        again = RefinedRun([image], model, CPU, clock=lambda: now[0])
+        again.restore(stored(run.state()))
+        assert again.fraction == pytest.approx(run.fraction, abs=1e-6)
+        run = again
+    assert run._run is not None
+    assert run._run.config.minutes == pytest.approx((15 - 6 - 6) / 60, abs=0.01)

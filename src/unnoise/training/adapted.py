@@ -153,12 +153,12 @@ class CandidateSearch(Run):
         first = self._first.progress()
         return replace(found, steps=calibration.STEPS, remaining=first.remaining, work=first.work)
 
-    def _training(self, spent: float = 0.0) -> TrainingRun:
-        """The run of an untrained net on the same images, with what is left of the budget."""
-        minutes = self._planned.config.training.minutes
+    def _training(self, spent: float = 0.0, minutes: float | None = None) -> TrainingRun:
+        """The run of an untrained net, with what is left of the budget, or the one it had."""
+        whole = self._planned.config.training.minutes
         model = self_trained(self._planned, self._context)
-        if minutes is not None:
-            left = max(minutes - spent / 60, 0.01)
+        if whole is not None:
+            left = minutes or max(whole - spent / 60, 0.01)
             model = replace(model, config=model.config.with_budget(minutes=left))
         return TrainingRun(self._images, model, self.device, clock=self._clock)
 
@@ -313,6 +313,7 @@ class CandidateSearch(Run):
             "trained": self._trained is not None,
             "instant": None if self._instant is None else dict(self._instant.weights),
             "run": self._trained if self._run is None else self._run.state(),
+            "minutes": None if self._run is None else self._run.config.minutes,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -335,7 +336,8 @@ class CandidateSearch(Run):
                 self._instant = self._planned.with_weights(state["instant"])
                 self.step = calibration.STEPS
             if run is not None:
-                self._run = self._training(self.seconds - float(run["seconds"]))
+                spent = self.seconds - float(run["seconds"])
+                self._run = self._training(spent, state.get("minutes"))  # which older ones lack
                 self._run.restore(run)
                 self.step, self._looked = int(state["step"]), bool(state["looked"])
                 self.history = list(state["history"])

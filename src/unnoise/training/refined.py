@@ -129,8 +129,8 @@ class RefinedRun(Run):
             found = replace(found, held_out=self._run.history[-1]["held_out"])
         return found
 
-    def _begun(self, spent: float) -> TrainingRun:
-        """The next training, with its part of what is left of the budget."""
+    def _begun(self, spent: float, minutes: float | None = None) -> TrainingRun:
+        """The next training, with its part of what is left of the budget, or the one it had."""
         t, started = self._planned.config.training, self._clock()
         images, method = self._images, None
         if self._done:
@@ -140,7 +140,7 @@ class RefinedRun(Run):
         budget: dict[str, Any] = {}
         if t.minutes is not None:
             spent += self._clock() - started  # the results to learn from take their time
-            budget["minutes"] = max(part * (t.minutes - spent / 60), 0.01)
+            budget["minutes"] = minutes or max(part * (t.minutes - spent / 60), 0.01)
         else:
             assert t.steps is not None
             budget["steps"] = max(round(part * (t.steps - self._before)), 1)
@@ -224,6 +224,7 @@ class RefinedRun(Run):
             "held_out": [model.provenance.held_out for model in self._done],
             "told": self._told,
             "run": None if self._run is None else self._run.state(),
+            "minutes": None if self._run is None else self._run.config.minutes,
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -245,7 +246,9 @@ class RefinedRun(Run):
             self._told = list(state.get("told", []))  # older ones lack both
             run = state["run"]
             if run is not None:
-                self._run = self._begun(self.seconds - float(run["seconds"]))
+                # Computed anew, the budget would lack the time of a stop, and of going on.
+                minutes = state.get("minutes")  # which older ones lack
+                self._run = self._begun(self.seconds - float(run["seconds"]), minutes)
                 self._run.restore(run)
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
             raise InputError(
