@@ -7,10 +7,12 @@ import errno
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from unnoise.errors import InputError
+from unnoise.images import formats
 from unnoise.images.formats.urls import Url
 from unnoise.models.claim import MOST, all_claimed, claimed, tidy
 
@@ -82,3 +84,25 @@ def test_what_another_user_has_claimed_is_refused_though_its_file_cannot_be_writ
     (tmp_path / ".a.lock").touch()
     monkeypatch.setattr(FileLock, "acquire", refused)
     assert is_free(tmp_path / "a"), "what a killed run left locks nothing"
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder that takes no files")
+def test_a_place_that_takes_no_file_is_not_said_to_be_in_use() -> None:
+    place = Path("/proc/cells.tif")
+    with claimed(place):
+        pass
+    with pytest.raises(InputError, match=r"cells\.tif cannot be written"):
+        formats.save(place, np.zeros((8, 8), np.uint8))
+
+
+def test_a_lock_that_goes_while_it_is_waited_for_is_still_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run that had it may have ended: who came second does not write without a lock."""
+
+    def late(self: FileLock, *_: object, **__: object) -> None:
+        raise Timeout(self.lock_file)
+
+    monkeypatch.setattr(FileLock, "acquire", late)
+    with pytest.raises(InputError, match="another run is writing"), claimed(tmp_path / "a.tif"):
+        pass

@@ -54,7 +54,8 @@ def claimed(folder: Path, what: str = "the model") -> Iterator[None]:
         make_folder(file.parent)
         lock.acquire()
     except (OSError, NotImplementedError) as error:
-        if isinstance(error, Timeout) or _is_held(file):
+        # filelock waits, too, where no file can be made.
+        if (isinstance(error, Timeout) and _can_be(file)) or _is_held(file):
             raise InputError(
                 f"another run is writing {what} {folder}; wait until it has ended, or choose "
                 f"another name with -o"
@@ -101,6 +102,16 @@ def tidy(place: Path) -> None:
     if _file(place).exists():
         with contextlib.suppress(InputError), claimed(place):
             pass
+
+
+def _can_be(file: Path) -> bool:
+    """Whether there is a file, or can be."""
+    try:
+        if not file.exists():
+            file.touch()
+    except OSError:
+        return False
+    return True
 
 
 def _is_held(file: Path) -> bool:
