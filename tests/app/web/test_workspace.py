@@ -109,7 +109,7 @@ def test_folders_that_lead_elsewhere_are_not_written_to(tmp_path: Path) -> None:
 
 
 def test_unfinished_uploads_of_an_earlier_run_go(workspace: Workspace) -> None:
-    left = [workspace.incoming / name for name in ("1.part", "open-1.html")]
+    left = [workspace.incoming / "1.part", workspace.own / "open-1.html"]
     for file in left:
         file.touch()
     workspace.sweep()

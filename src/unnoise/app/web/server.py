@@ -93,7 +93,7 @@ def run(
             ssl_certfile=settings.tls_cert,
             ssl_keyfile=settings.tls_key,
         )
-        shown = _opened(place, workspace.incoming) if open_browser else contextlib.nullcontext()
+        shown = _opened(place, workspace.own) if open_browser else contextlib.nullcontext()
         _serve(uvicorn.Server(config), listening, place, settings, shown, echo)
     echo("closed; jobs that wait go on when unnoise app is started again")
 
@@ -121,7 +121,7 @@ def _opened(place: str, folder: Path) -> Iterator[None]:
     """Open an address in the browser by way of a file that leads there, which nobody else can read.
 
     All users of a machine see the words that programs are started with, so the token must not be
-    among them.
+    among them. The folder is not hidden: browsers of snap read nothing in those that are.
     """
     handle, name = tempfile.mkstemp(".html", "open-", folder)
     file = Path(name)

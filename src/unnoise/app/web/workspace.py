@@ -83,7 +83,7 @@ class Workspace:
         """Take away what an earlier run that was killed left, as of unfinished uploads; for who has
         the queue alone.
         """
-        for left in (*self.incoming.glob("*.part"), *self.incoming.glob("open-*.html")):
+        for left in (*self.incoming.glob("*.part"), *self.own.glob("open-*.html")):
             left.unlink(missing_ok=True)
 
     def path(self, name: str) -> Path:
