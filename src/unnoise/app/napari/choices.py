@@ -11,6 +11,7 @@ from typing import Any
 
 from unnoise.app.napari import layers as la
 from unnoise.app.session.request import Request
+from unnoise.errors import InputError
 from unnoise.images.image import Image
 
 SHOWS = "unnoise_shows"
@@ -65,7 +66,19 @@ class Choice:
 
         A layer that still has the pixels of its file is denoised from there, in a process of its
         own; the axes are told where they are not those of the file.
+
+        Raises
+        ------
+        AxesError
+            As `image`.
+        InputError
+            If layers of one file were changed, so that they are its channels no more.
         """
+        if len(self.layers) > 1 and not self._as_read():
+            raise InputError(
+                "layers of the file were changed after it was opened, so they are no longer its "
+                "channels; denoise them one by one, or save them as one file and open that"
+            )
         source = self.layers[0].metadata.get(la.KEY)
         if not isinstance(source, la.Source) or source.image.path is None or not self._as_read():
             return Request((stem(self.name),)), [self.image(axes)]
@@ -84,7 +97,7 @@ class Choice:
         """Whether the layers show what was read of the file, and nothing else."""
         sources = [layer.metadata[la.KEY] for layer in self.layers]
         pixels = zip(sources, self.layers, strict=True)
-        return all(source.pixels is la.pixels_of(layer) for source, layer in pixels)
+        return all(source.has(la.pixels_of(layer)) for source, layer in pixels)
 
 
 FILES = Choice("files on the disk ...")

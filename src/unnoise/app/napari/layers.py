@@ -7,7 +7,7 @@ attributes are asked for by name.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -42,7 +42,7 @@ class Source:
     series : int or None
         Its number in a file that holds several.
     pixels : object
-        What the layer was given, to see whether it still has it.
+        What the layer was given.
     is_certain : bool
         Whether the axes are known, and not the first that would fit.
     """
@@ -52,6 +52,15 @@ class Source:
     series: int | None = None
     pixels: Any = None
     is_certain: bool = True
+    _name: Any = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # An array of Dask that is painted on stays the same object, under another name.
+        object.__setattr__(self, "_name", getattr(self.pixels, "name", None))
+
+    def has(self, pixels: Any) -> bool:
+        """Whether these are what the layer was given, as it was."""
+        return self.pixels is pixels and self._name == getattr(pixels, "name", None)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Source:
         return self  # open files cannot be copied; duplicates of a layer share them
@@ -152,9 +161,9 @@ def limits(image: Image, channel: int = 0) -> tuple[float, float]:
     """
     where = {**image.middle(LOOK), "C": channel}
     pixels = image.original(where).astype(np.float64)
-    pixels = pixels[np.isfinite(pixels)]
+    pixels = pixels[np.isfinite(pixels) & (pixels != image.nodata)]
     low, high = np.percentile(pixels, PERCENT) if pixels.size else (0.0, 1.0)
-    return float(low), float(high if high > low else low + 1)
+    return float(low), float(high if high > low else low + max(1.0, 1e-6 * abs(low)))
 
 
 def colors(image: Image) -> tuple[str, ...]:
