@@ -247,7 +247,8 @@ class Training(Frozen):
     the processor computes with them (CPUs in 2D only), 0.5 to 0.7 of the time of float32
     (docs/performance.md)."""
     held_out: Annotated[int, Field(ge=4)] = 64
-    """One pixel in so many is never a target, and judges the result."""
+    """One pixel in so many is never a target, and judges the result: one in every square, in 3D
+    cube, of about so many (50 are 49, in 3D 64)."""
     augment: bool = True
     """Flips and rotations by 90 degrees in YX, as far as a structN2V mask allows them."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
