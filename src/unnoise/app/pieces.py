@@ -96,11 +96,12 @@ class Work:
     def command(self) -> list[str]:
         """A command that goes on with it from any folder, where all is absolute."""
         writing, source = self.writing, str(self.source)
-        if self.which and not self.which.startswith(" (series "):  # named within its file
-            source += f":/{self.which[2:-1].lstrip('/')}"
+        reading = replace(self.reading, sequence=False)
+        if self.which.startswith(" (/"):  # a dataset of HDF5, as `provenance` names it
+            source, reading = f"{source}:{self.which[2:-1]}", replace(reading, series=None)
         out, spread = (os.path.abspath(p) if p else p for p in (writing.out, writing.uncertainty))
         writing = replace(writing, out=out, uncertainty=spread)
-        options = [*words(replace(self.reading, sequence=False)), *words(writing)]
+        options = [*words(reading), *words(writing)]
         options += [] if self.device == "auto" else ["--device", self.device]
         return ["unnoise", "predict", self.model, source, *options, "--resume"]
 

@@ -237,7 +237,7 @@ class Job:
         places = {k: None if at is None else str(at.absolute()) for k, at in files.items()}
         self.judged = (*self.judged, {**about, "gains": gains, "axes": event.axes, **places})
         for text in event.warnings:
-            self._say("warning", f"{Path(event.image).name}: {text}")
+            self._say("warning", f"{event.name}: {text}")
         if event.uncertainty is not None:
             self.uncertainty = event.uncertainty.absolute()
             self.results = tuple(path for path in self.results if path != self.uncertainty)
