@@ -25,7 +25,7 @@ ROADS: dict[str, tuple[str, ...]] = {
 }
 KINDS: dict[str, tuple[str, tuple[int, ...], str]] = {
     "2D": ("YX", (24, 28), "uint16"),
-    "stack": ("ZYX", (9, 20, 24), "uint16"),
+    "stack": ("ZYX", (5, 20, 24), "uint16"),
     "RGB": ("YXS", (20, 24, 3), "uint8"),
     "two channels": ("CYX", (2, 20, 24), "float32"),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -46,6 +47,12 @@ def finished(run: CandidateSearch) -> CandidateSearch:
     for _ in run:
         pass
     return run
+
+
+@functools.cache
+def whole_run() -> CandidateSearch:
+    """A whole run on `photons()`, which tests share as they only look at it."""
+    return finished(made(photons()))
 
 
 def result(model: Model, array: NDArray, axes: str | None = None) -> NDArray:

@@ -35,7 +35,7 @@ from unnoise.training.nl_ridge import RIDGE
 from unnoise.training.plan import plan
 from unnoise.training.resume import resume as resume_run
 
-from .adapted_runs import SMALL, STEPS, finished, judging, made, photons, result, scene
+from .adapted_runs import SMALL, STEPS, finished, judging, made, photons, result, scene, whole_run
 
 pytestmark = pytest.mark.usefixtures("few_steps")
 
@@ -244,8 +244,7 @@ def states(run: CandidateSearch) -> tuple[object, ...]:
 @pytest.mark.parametrize("where", STOPS)
 def test_going_on_equals_the_uninterrupted_run(tmp_path: Path, where: str) -> None:
     """Through a model folder, as the command line does it."""
-    array = photons()
-    whole = finished(made(array))
+    array, whole = photons(), whole_run()
     broken = made(array)
     events = 0
     for _ in broken:
@@ -285,8 +284,7 @@ def test_what_was_trained_is_only_judged_again(
 
 def test_a_judged_run_of_an_earlier_version_trains_again(tmp_path: Path) -> None:
     """It kept the model that was chosen, and nothing of what was trained."""
-    array = photons()
-    whole = finished(made(array))
+    array, whole = photons(), whole_run()
     gone = {k: v for k, v in whole.state().items() if k not in ("hopeless", "trained")}
     second = EnsembleMember(whole._own, 0.5)
     chosen = replace(whole._instant, second=second, choice=Choice("both", {}))
@@ -303,7 +301,7 @@ def test_a_judged_run_of_an_earlier_version_trains_again(tmp_path: Path) -> None
 
 def test_between_the_stages_it_can_stop_too() -> None:
     array = photons()
-    whole, broken = finished(made(array)), made(array)
+    whole, broken = whole_run(), made(array)
     for _ in broken:
         if broken._instant is not None:
             break

@@ -40,7 +40,7 @@ def spoilt(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
 
 METHODS: list[tuple[str, dict[str, Any], tuple[int, ...]]] = [
     ("n2v", {"steps": 2}, (64, 80)),
-    ("n2v", {"steps": 2}, (20, 64, 64)),
+    ("n2v", {"steps": 2}, (12, 48, 56)),
     ("n2v2", {"steps": 2}, (64, 80)),
     ("structn2v", {"steps": 2}, (64, 80)),
     ("b2u", {"steps": 2}, (64, 80)),
