@@ -44,9 +44,9 @@ def _copy(image: Image, smaller: Image) -> Copy:
     """
     pairs = [(image.sizes[k], smaller.sizes[k]) for k in "YX"]
     own = [_factor(*pair) for pair in pairs]
-    for short in sorted((0, 1), key=lambda axis: pairs[axis])[:1]:
-        if _may_be(*pairs[short], own[1 - short]):
-            own[short] = own[1 - short]
+    short = int(pairs[1] < pairs[0])
+    if _may_be(*pairs[short], own[1 - short]):
+        own[short] = own[1 - short]
     return Copy(smaller, *own)
 
 
