@@ -171,7 +171,8 @@ def _read(place: Path) -> None:
         images = [formats.open(place, axes=AXES[-_dimensions(place) :])]
     for image in images:
         for copy in (image, *formats.smaller(image)):
-            if np.prod([min(n, 64) for n in copy.shape]) < LARGEST:
+            region = 16 * 16 * copy.sizes["C"]
+            if region < LARGEST > np.prod([min(n, 64) for n in copy.shape]):
                 copy.read(copy.middle(16))
 
 

@@ -115,3 +115,13 @@ def test_sizes_are_those_of_the_part(text, step):
     assert part.metadata.get("lost", []) == ["frame interval"] * (step == 0)
     again = select(replace(image(), **known), {"T": "::2"})
     assert select(again, {"T": "0,2"}).scale["T"] == 2.0
+
+
+def test_billions_of_positions_cost_nothing() -> None:
+    """What headers tell may not be true."""
+    endless = np.broadcast_to(PIXELS[0, 0, 0], (2**40, 3, 8, 9))
+    whole = Image(endless, "TCYX")
+    assert select(whole, {}) is whole
+    part = select(whole, {"C": "1"})
+    assert part.shape == (2**40, 8, 9)
+    assert np.array_equal(part.data[2**39], PIXELS[0, 0, 0])

@@ -109,7 +109,7 @@ def select(image: Image, wanted: Mapping[str, str]) -> Image:
                 f"cannot select along it; leave it out, or name the axes with --axes"
             )
         picks[image.axes.index(letter)] = numbers(text, image.sizes[letter], option)
-    if all(list(p) == list(range(n)) for p, n in zip(picks, image.shape, strict=True)):
+    if all(map(_is_all, picks, image.shape)):
         return image
     # One of several leaves no axis: programs that read the result know none of length 1.
     gone = [i for i, pick in enumerate(picks) if len(pick) == 1 < image.shape[i]]
@@ -125,12 +125,18 @@ def select(image: Image, wanted: Mapping[str, str]) -> Image:
     return part
 
 
+def _is_all(pick: Sequence[int], count: int) -> bool:
+    """Whether positions are all of an axis, in order; headers may tell of billions of them."""
+    every = range(count)
+    return pick == every or (len(pick) == count and list(pick) == list(every))
+
+
 def _moved(image: Image, picks: Sequence[Sequence[int]]) -> Image:
     """An image whose pixel sizes and place are those of a part of it."""
     parts = {
         letter: geometry.picks(i, pick)
         for i, (letter, pick) in enumerate(zip(image.axes, picks, strict=True))
-        if list(pick) != list(range(image.shape[i]))
+        if not _is_all(pick, image.shape[i])
     }
     steps = {letter: part.step for letter, part in parts.items()}
     scale = {a: size * steps.get(a, 1) for a, size in image.scale.items() if steps.get(a, 1)}
@@ -162,7 +168,7 @@ class _Selected:
         self, data: ArrayLike, picks: Sequence[Sequence[int]], gone: Sequence[int]
     ) -> None:
         self._data, self._gone = data, gone
-        self._picks = [np.asarray(pick) for pick in picks]
+        self._picks = [pick if isinstance(pick, range) else np.asarray(pick) for pick in picks]
         self.shape = tuple(len(pick) for i, pick in enumerate(picks) if i not in gone)
         self.dtype = np.dtype(data.dtype)
 
@@ -176,7 +182,7 @@ class _Selected:
         index = tuple(given)
         squeezed = tuple(i for i, part in enumerate(index) if not isinstance(part, slice))
         wanted = [
-            pick[part] if isinstance(part, slice) else pick[[part]]
+            np.asarray(pick[part] if isinstance(part, slice) else [pick[part]])
             for pick, part in zip(self._picks, index, strict=True)
         ]
         found = np.empty([len(w) for w in wanted], self.dtype)

@@ -18,6 +18,8 @@ from unnoise.images.formats import reader
 from unnoise.images.formats.reader import Pixels, PlanePixels, needs, picked
 from unnoise.images.pixel_types import check_pixels
 
+U2 = np.dtype("u2")
+
 
 def test_pixels_are_decoded_once_while_few_are_open(monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[int] = []
@@ -255,3 +257,12 @@ def test_two_threads_read_one_file_in_turn() -> None:
 def test_a_missing_library_is_told_with_what_to_install() -> None:
     with pytest.raises(InputError, match=r"no_such_library.*pip install 'unnoise\[formats\]'"):
         needs("no_such_library", "formats")
+
+
+def test_more_planes_than_memory_has_are_a_sentence() -> None:
+    planes = PlanePixels(Path("a.toy"), "toy", lambda _: nullcontext(None), (2**50, 4, 5), U2)
+    with pytest.raises(reader.TooLarge, match=r"^a\.toy asks for more memory than is free"):
+        planes[:]
+    wide = PlanePixels(Path("a.toy"), "toy", lambda _: nullcontext(None), (1, 2**30, 2**30), U2)
+    with pytest.raises(reader.TooLarge, match=r"^a\.toy asks for more memory than is free"):
+        wide[:]

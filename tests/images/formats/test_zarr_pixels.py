@@ -11,7 +11,8 @@ import zarr
 
 from unnoise.errors import InputError
 from unnoise.images import formats
-from unnoise.images.formats import _zarr_pixels, _zarr_store
+from unnoise.images.formats import MOST_PLANES, _zarr_pixels, _zarr_store
+from unnoise.images.formats.reader import TooLarge
 
 from .zarr_stores import ngff, pixels_of
 
@@ -72,3 +73,27 @@ def test_chunks_of_two_images_are_not_mixed(
         image.read({"Z": 1})
     if what != "metadata":
         np.testing.assert_array_equal(image.read({"Z": 2})[0, 0, 0, 0], pixels[2])
+
+
+def test_more_pixels_than_memory_has_are_a_sentence(tmp_path: Path) -> None:
+    """A smaller region may be read then, so it is an error of memory, too."""
+    zarr.create_array(
+        tmp_path / "a.zarr", shape=(2**21, 2**14, 2**14), chunks=(1, 8, 8), dtype="u2"
+    )
+    image = formats.open(tmp_path / "a.zarr", axes="TYX")
+    with pytest.raises(TooLarge, match=r"a\.zarr asks for more memory than is free"):
+        image.read()
+    assert image.read({"T": 2**20, "Y": slice(8), "X": slice(8)}).sum() == 0
+
+
+def test_more_planes_than_can_be_looked_at_are_refused(tmp_path: Path) -> None:
+    """Nothing came to an end of the billions that 160 bytes told of."""
+    for count, is_fine in ((MOST_PLANES // 2, True), (MOST_PLANES // 2 + 1, False)):
+        zarr.create_array(
+            tmp_path / f"{count}.zarr", shape=(count, 2, 8, 8), chunks=(99, 1, 8, 8), dtype="u2"
+        )
+        if is_fine:
+            assert formats.open(tmp_path / f"{count}.zarr", axes="TCYX").sizes["T"] == count
+        else:
+            with pytest.raises(InputError, match="tells of 16,777,218 planes, and 16,777,216 are"):
+                formats.open(tmp_path / f"{count}.zarr", axes="TCYX")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -52,6 +53,8 @@ __all__ = [
     "save",
     "smaller",
 ]
+MOST_PLANES = 2**24
+"""Of an image; damaged headers tell of billions. Python counts to it in a second."""
 
 
 def open(
@@ -118,6 +121,7 @@ def open(
             image = found.read(inner, axes, series)
         if not labels:
             _refuse_labels(image)
+        _refuse_endless(image)
         version = version_of(own, image.metadata.get("files", ()))
     where = image.path if file == path else path
     return _noted(replace(image, path=where, version=version), note)
@@ -297,6 +301,16 @@ def _refuse_labels(image: Image) -> None:
         raise InputError(
             f"{image.path} holds pixels of one bit, black or white: a mask or a drawing has no "
             f"noise to remove; give the image that it was made from"
+        )
+
+
+def _refuse_endless(image: Image) -> None:
+    """InputError for what has more planes than anything could look at one by one."""
+    count = math.prod(n for letter, n in image.sizes.items() if letter not in "YX")
+    if count > MOST_PLANES:
+        raise InputError(
+            f"{image.path} tells of {count:,} planes, and {MOST_PLANES:,} are the most that an "
+            f"image may have; it may be damaged: copy or export it again, or in smaller parts"
         )
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from unnoise.errors import InputError, first_line
 from unnoise.images.formats import _zarr_bounds, _zarr_store
-from unnoise.images.formats.reader import check_room, recent
+from unnoise.images.formats.reader import check_room, recent, within_memory
 from unnoise.images.quiet import quiet
 
 MOST_COUNTED = 20_000
@@ -68,8 +68,9 @@ class ZarrPixels:
         ]
         try:
             _zarr_store.check(self._array)
-            block = self._read([pick if pick.step > 0 else pick[::-1] for pick in picks])
-        except (InputError, MemoryError):
+            with within_memory(self._path):
+                block = self._read([pick if pick.step > 0 else pick[::-1] for pick in picks])
+        except InputError:
             raise
         except Exception as error:  # a codec raises anything
             raise self._explained(error) from error

@@ -84,6 +84,26 @@ class TooLarge(InputError, MemoryError):
     """
 
 
+@contextmanager
+def within_memory(path: Path) -> Iterator[None]:
+    """Name the file where memory is short, as headers may ask for any amount of it.
+
+    Raises
+    ------
+    TooLarge
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except MemoryError as error:
+        reason = f" ({error})" if str(error) else ""
+        raise TooLarge(
+            f"{path} asks for more memory than is free{reason}; close other programs, or copy or "
+            f"export it again if it is not that large"
+        ) from error
+
+
 class Pixels:
     """Pixels that are decoded or mapped when needed, and leave in the native byte order.
 
@@ -184,11 +204,14 @@ class PlanePixels:
         index = (*named[:at], *rest, *named[at:])
         region = index[self._lead :]
         leading = zip(self.shape[: self._lead], index[: self._lead], strict=True)
-        picks = [picked(n, part) for n, part in leading]
+        path = self._source[0]
+        with within_memory(path):
+            picks = [picked(n, part) for n, part in leading]
         form = tuple(len(pick) for pick in picks if pick.ndim)
         # A block is filled plane by plane: a list of parts would keep all of their planes.
         kept = np.broadcast_to(np.zeros((), self.dtype), self.shape[self._lead :])[region].shape
-        block = np.empty((math.prod(form), *kept), self.dtype)
+        with within_memory(path):
+            block = np.empty((math.prod(form), *kept), self.dtype)
         reader = self._reader()
         for i, where in enumerate(product(*map(np.atleast_1d, picks))):
             block[i] = reader.part(tuple(map(int, where)), region, self.shape[self._lead :])
@@ -307,15 +330,10 @@ def reading(path: Path, kind: str) -> Iterator[None]:
         Also where memory is short, as headers may ask for any amount of it.
     """
     try:
-        yield
+        with within_memory(path):
+            yield
     except InputError:
         raise
-    except MemoryError as error:
-        reason = f" ({error})" if str(error) else ""
-        raise TooLarge(
-            f"{path} asks for more memory than is free{reason}; close other programs, or copy or "
-            f"export it again if it is not that large"
-        ) from error
     except Exception as error:  # decoders raise anything: struct.error, KeyError, zlib.error, ...
         if isinstance(error, OSError) and error.errno:
             raise InputError(f"{path} cannot be opened: {error.strerror}") from error
