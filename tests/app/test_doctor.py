@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -55,6 +56,8 @@ def test_packages_that_are_missing_old_or_broken(monkeypatch: pytest.MonkeyPatch
 def test_little_room_and_too_many_threads_are_notes(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (doctor, cgroup):
         monkeypatch.setattr(module, "limits", lambda: Limits(10**9, 4 * 10**8, 0.5))
+    machine = SimpleNamespace(available=10**10, total=10**11)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: machine)
     monkeypatch.setattr("torch.get_num_threads", lambda: 8)
     facts = examine()
     assert facts["healthy"]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
 import subprocess
 import sys
 from dataclasses import replace
+from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,16 +22,27 @@ from unnoise.errors import UnnoiseError
 from .piecewise import content, run
 
 
-def test_a_worker_that_dies_costs_its_pieces_alone(work: Work, tmp_path: Path) -> None:
+def test_a_worker_that_dies_costs_its_pieces_alone(
+    work: Work, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Two processes load PyTorch: about 6 s."""
     run(replace(work, result=tmp_path / "whole.tif"), Sharing(resume=True))
     opened = work.opened()
     opened.prepare()
     count = opened.plan.count
+    start, started = SpawnProcess.start, []
+
+    def halted(process: Any) -> None:
+        """The second one makes nothing: who is late would find that both had made all."""
+        start(process)
+        started.append(process)
+        if len(started) == 2:
+            os.kill(process.pid, signal.SIGSTOP)
+
+    monkeypatch.setattr(SpawnProcess, "start", halted)
     made = workers.predicted(work, range(count), 2, 1)
     first = next(made) // (count // 2)
-    both = sorted(multiprocessing.active_children(), key=lambda process: process.pid or 0)
-    both[1 - first].kill()
+    started[1 - first].kill()
     with pytest.raises(UnnoiseError, match=r"SIGKILL, as the system does.*run the same command"):
         list(made)
     assert opened.done() >= set(pieces.run_of(first, 2, count))

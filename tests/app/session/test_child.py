@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from unnoise.app.events import Saved, Stopped
 from unnoise.app.session.child import Child
-from unnoise.app.session.frames import Problem
+from unnoise.app.session.frames import Problem, decode
 
 from .noisy_files import filtered, noisy_file
 
@@ -55,3 +58,31 @@ def test_leaving_its_events_ends_it(tmp_path: Path) -> None:
     with contextlib.closing(child.events()) as events:
         next(events)
     assert not child.is_alive
+
+
+INTERRUPTED = """
+import signal
+from unnoise.app import problems
+from unnoise.app.session import worker
+problems.sentence = lambda error: signal.raise_signal(signal.SIGINT)
+worker.main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signals")
+def test_a_stop_while_it_tells_what_went_wrong_is_told(tmp_path: Path) -> None:
+    """Once nothing was told, and the job was done without a result."""
+    order = {"request": filtered(tmp_path / "none.tif").to_dict(), "last": str(tmp_path / "last")}
+    with subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(json.dumps(order).encode() + b"\n")
+        process.stdin.flush()  # and open: its end is the wish to stop
+        events = []
+        while (event := decode(process.stdout)) is not None:
+            events.append(event)
+        process.stdin.close()
+        assert process.wait(60) == 0
+    assert [type(event) for event in events[-1:]] == [Stopped]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from collections import Counter
 from collections.abc import Generator
 from pathlib import Path
@@ -39,7 +41,10 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
 
 
 @pytest.mark.parametrize("workers", [1, 3])
-def test_no_job_is_lost(tmp_path: Path, gate: threading.Event, workers: int) -> None:
+def test_no_job_is_lost(
+    tmp_path: Path, gate: threading.Event, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # 1,362 times, whatever the disk
     queue = JobQueue(tmp_path, workers=workers)
     gate.set()
 
@@ -128,4 +133,42 @@ def test_the_last_jobs_alone_keep_their_previews(monkeypatch: pytest.MonkeyPatch
     jobs = [queue.submit(filtered(Path("a")), IMAGES) for _ in range(PREVIEWS + 3)]
     assert queue.join(60)
     assert [job.preview is None for job in jobs] == [True] * 3 + [False] * PREVIEWS
+    queue.close(stop=True)
+
+
+def test_a_job_that_is_removed_while_the_queue_closes(
+    tmp_path: Path, gate: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once the queue stayed locked, and a front end ended with a traceback."""
+    queue = JobQueue(tmp_path)
+    job = queue.submit(filtered(Path("1")), IMAGES)
+    while job.state != "running":
+        time.sleep(0.01)
+    stop = JobQueue.stop
+
+    def late(self: JobQueue, id_: str) -> None:
+        gate.set()
+        assert self.join(60)
+        self.remove(id_)  # by its page, before it is asked to stop
+        stop(self, id_)
+
+    monkeypatch.setattr(JobQueue, "stop", late)
+    queue.close(stop=True)
+    JobQueue(tmp_path).close(stop=False)
+
+
+def test_who_waits_for_all_jobs_hears_of_one_that_never_began(gate: threading.Event) -> None:
+    queue = JobQueue(None)
+    running, waiting = (queue.submit(filtered(Path("1")), IMAGES) for _ in range(2))
+    while running.state != "running":
+        time.sleep(0.01)
+    told = []
+    with queue._changed:  # nothing else tells of it meanwhile
+        tell = queue._changed.notify_all
+        queue._changed.notify_all = lambda: told.append(waiting.state)  # type: ignore[method-assign]
+        queue.stop(waiting.id)
+        queue._changed.notify_all = tell  # type: ignore[method-assign]
+    assert told == ["stopped"]
+    gate.set()
+    assert queue.join(60)
     queue.close(stop=True)

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,7 @@ def test_what_hangs_or_crashes_is_told_and_asked_once(
 SLOW = """
 import os, sys, time
 for file in sys.argv[1:]:
-    time.sleep(60 if os.path.basename(file) == "stuck.h5" else 0.6)
+    time.sleep(60 if os.path.basename(file) == "stuck.h5" else 0)
     os.write(1, b".")
 """
 
@@ -79,8 +80,21 @@ for file in sys.argv[1:]:
 def test_slow_files_are_not_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each has its time, and one that took longer is tried again."""
     monkeypatch.setattr(screening, "COMMAND", (sys.executable, "-c", SLOW))
-    monkeypatch.setattr(screening, "PATIENCE", 2.5)
-    screening.check([image(tmp_path, f"{n}.h5") for n in range(5)])  # 3 s together
+    watches = []
+
+    class Watch(threading.Timer):
+        def start(self) -> None:
+            watches.append(f"{self.interval}")
+            super().start()
+
+        def cancel(self) -> None:
+            watches.append("over")
+            super().cancel()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading, "Timer", Watch)
+        screening.check([image(tmp_path, f"{n}.h5") for n in range(5)])
+    assert watches == [f"{screening.PATIENCE}", "over"] * 6  # of each file, and of the end
     monkeypatch.setattr(screening, "PATIENCE", 0.3)
     stuck = image(tmp_path, "stuck.h5")
     with pytest.raises(InputError, match=r"^stuck\.h5 was not opened in 0\.3 s; try again"):
@@ -141,3 +155,16 @@ def test_only_files_of_hdf5_are_opened_elsewhere(
     (tmp_path / "bad.h5").write_bytes(good.read_bytes()[:300])  # which its reader will tell
     assert screening._is_suspect(other)
     screening.check([good, tmp_path / "bad.h5", other])
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limit of time of the processor")
+@pytest.mark.parametrize("used", [0.0, 0.9995, 3.0, 3.001])
+def test_every_file_has_all_of_its_seconds(monkeypatch: pytest.MonkeyPatch, used: float) -> None:
+    """The system counts whole ones; once part of the first was lost, and a good file damaged."""
+    spent = SimpleNamespace(ru_utime=used / 2, ru_stime=used / 2)
+    limits = {}
+    monkeypatch.setattr("resource.getrusage", lambda _: spent)
+    monkeypatch.setattr("resource.setrlimit", lambda what, most: limits.update({what: most}))
+    screening._limit()
+    most = next(soft for soft, hard in limits.values() if hard)
+    assert used + screening.SECONDS <= most < used + screening.SECONDS + 1

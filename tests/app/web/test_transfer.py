@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import threading
 import tracemalloc
 import zipfile
 from collections.abc import AsyncIterator, Callable
@@ -25,6 +26,7 @@ from unnoise.app.web.site import Site
 from unnoise.app.web.transfer import Uploads
 from unnoise.app.web.workspace import Workspace
 from unnoise.errors import InputError
+from unnoise.images import atomic
 
 from .browserless import asked, pieces, together
 
@@ -38,6 +40,12 @@ def workspace(tmp_path: Path) -> Workspace:
     found = Workspace(tmp_path / "work")
     found.prepare()
     return found
+
+
+@pytest.fixture(autouse=True)
+def _room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However full the disk of the tests is."""
+    monkeypatch.setattr(transfer, "KEPT_FREE", 0)
 
 
 def server(workspace: Workspace, **changed: Any) -> Starlette:
@@ -134,7 +142,7 @@ def test_connections_on_which_nothing_comes_make_room_for_others(
     assert together(*[silent] * transfer.MOST_AT_ONCE) == [400] * transfer.MOST_AT_ONCE
     assert left(workspace) == []
     assert uploads._promised == {}
-    monkeypatch.undo()
+    monkeypatch.setattr(transfer, "SILENCE", 60.0)
     assert taken(uploads, Coming(BYTES, 100_000, True, lambda: None)) == [200]
 
 
@@ -325,3 +333,36 @@ def test_a_report_is_shut_off_from_the_page(workspace: Workspace) -> None:
     assert "allow-same-origin" not in policy
     assert "default-src 'none'" in policy
     assert asked(serving(transfer.report(workspace, path.with_suffix(".tif")))).status_code == 404
+
+
+def test_an_upload_that_has_its_name_already_counts_once(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the disk takes its time, it is in the folder and on its way."""
+    for name in "ab":
+        (workspace.uploads / f"{name}.tif").write_bytes(b"x")
+    others, answers = [threading.Event(), threading.Event()], []
+    sync = atomic.sync_names
+
+    def late(folder: Path) -> None:
+        others[0].set()
+        assert others[1].wait(60)
+        sync(folder)
+
+    monkeypatch.setattr(atomic, "sync_names", late)
+    uploads = Uploads(workspace, Settings(workspace.root, upload_count=4))
+
+    async def second() -> Any:
+        while not others[0].is_set():
+            await asyncio.sleep(0.01)
+        monkeypatch.setattr(atomic, "sync_names", sync)
+        request: Any = Coming(b"x", 1, True, lambda: None)
+        for _ in range(2):  # the fourth, and one too many
+            answers.append((await uploads.answer(request)).status_code)
+        others[1].set()
+        return SimpleNamespace(status_code=0)
+
+    first: Any = Coming(b"x", 1, True, lambda: None)
+    found = together(lambda: uploads.answer(first), second)
+    assert (found[0].status_code, answers) == (200, [200, 413])
+    assert len(left(workspace)) == 4

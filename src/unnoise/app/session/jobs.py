@@ -168,6 +168,7 @@ class JobQueue:
             if job.state == "waiting":
                 job.take(Stopped("stopped before it began"))
                 self._end(job)
+                self._changed.notify_all()
                 ask = None
             else:
                 job.stopping = job.state == "running"
@@ -228,7 +229,8 @@ class JobQueue:
             self._changed.notify_all()
             running = [job.id for job in self._jobs.values() if job.state == "running"]
         for id_ in running if stop else ():
-            self.stop(id_)
+            with contextlib.suppress(InputError):  # it ended, and somebody removed it
+                self.stop(id_)
         for slot in self._slots:
             slot.join(PATIENCE if stop else None)
         for id_, child in list(self._children.items()):

@@ -34,8 +34,14 @@ def main() -> None:
 
     out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no event
+    is_over = False
+
+    def interrupt(*_: object) -> None:
+        if not is_over:  # else what is told last would be lost, and the writer wait for it
+            raise KeyboardInterrupt
+
     # Shells start what runs in the background with this signal ignored.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGINT, interrupt)
     with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as orders:
         line = orders.readline()
     if not line:  # no job came
@@ -49,6 +55,7 @@ def main() -> None:
     def tell(event: Framed) -> None:
         waiting.put(encode(event))
 
+    last: Framed | None = Stopped("stopped; unfinished files were removed, finished ones stay")
     try:
         with naming_options():
             try:
@@ -56,14 +63,15 @@ def main() -> None:
                 request = Request.from_dict(order["request"])
                 for event in thinned(request.events(), clock=time.monotonic):
                     tell(event)
-            except KeyboardInterrupt:
-                tell(Stopped("stopped; unfinished files were removed, finished ones stay"))
+                last = None
             except Exception as error:
-                tell(Problem(sentence(error), misuse=exit_code(error) == 2))
+                last = Problem(sentence(error), misuse=exit_code(error) == 2)
     except KeyboardInterrupt:
-        pass  # all is told already
+        pass  # at any moment: `last` is what is true of it
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        is_over = True
+        if last is not None:
+            tell(last)
         waiting.put(None)
         writer.join()
 

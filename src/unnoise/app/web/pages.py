@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import partial
 from importlib import resources
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from fastapi import FastAPI
 from fastapi import Request as HttpRequest
-from nicegui import ui
+from nicegui import binding, ui
 from nicegui.page import page as nicegui_page
 from starlette.responses import Response
 from starlette.routing import Route
@@ -37,6 +38,8 @@ Answer = Callable[[Workspace, Path | None], Response]
 
 def application(site: Site) -> FastAPI:
     """Everything that the guard stands before."""
+    # Else it prints how long it took to look at none whenever the machine is busy.
+    binding.MAX_PROPAGATION_TIME = math.inf
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None)
     app.router.routes.extend(routes(site))
     app.include_router(tiles.router(site.gallery.image, prefix=TILES))

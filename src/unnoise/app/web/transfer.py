@@ -53,6 +53,8 @@ class Uploads:
         self._running = 0
         self._promised: dict[Path, int] = {}
         """Bytes for which each running upload has room."""
+        self._named: dict[Path, Path] = {}
+        """Names of running uploads that are whole, under which they count."""
 
     async def answer(self, request: Request) -> Response:
         """``POST /upload?name=cells.tif`` with the bytes of the file as its body."""
@@ -100,12 +102,14 @@ class Uploads:
             return await run_in_threadpool(self._keep, part, wanted)
         finally:
             self._promised.pop(part, None)
+            self._named.pop(part, None)
             part.unlink(missing_ok=True)
 
     def _keep(self, part: Path, wanted: str) -> Path:
         """Give a finished file its name, which nobody else took meanwhile."""
         while True:
             path = self._workspace.uploads / self._workspace.free_name(wanted)
+            self._named[part] = path  # before it has it: the disk may take its time
             with contextlib.suppress(FileExistsError):
                 atomic.settle_new(part, path)
                 return path
@@ -121,7 +125,9 @@ class Uploads:
 
     def _check_count(self) -> None:
         """Refuse more files; those that are on their way count, too."""
-        kept = sum(1 for _ in self._workspace.uploads.iterdir()) + self._running - 1
+        files = set(self._workspace.uploads.iterdir())
+        named = self._named.copy().values()
+        kept = len(files.union(named)) + self._running - len(named) - 1
         if kept >= self._settings.upload_count:
             raise InputError(
                 f"{kept} uploaded files are kept, which is the limit; delete some of "
