@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,10 @@ import hypothesis  # noqa: E402
 import pytest  # noqa: E402
 
 from unnoise.errors import naming_options  # noqa: E402
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As in what a shell starts in the background; the programs that tests start would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # How long examples take tells of the machine and its other work, not of the code. The same ones are
 # tried every time, so that a suite that passed passes again; `make flaky` draws new ones.

@@ -24,6 +24,8 @@ from unnoise.api import Model
 SIDE = 32
 SAMPLES = 200
 """How often is looked at the process."""
+LOOKS = 5
+"""Looks of which the least counts, at threads and files."""
 WARM = 0.2
 """Share of the work after which it should have all that it needs."""
 RUN = 10_000
@@ -62,7 +64,11 @@ def told(what: str, at: list[int], sizes: list[Size], blocks: list[int]) -> dict
     if found.low > 0 and found.high > LEAST / 100:
         losses.append(f"memory grows by {found} MB per 10,000 {what}")
     for name in ("threads", "files"):
-        early, late = getattr(sizes[first], name), getattr(sizes[-1], name)
+        # One that is just going is in some looks, and one that stays is in all.
+        early, late = (
+            min(getattr(size, name) for size in looks)
+            for looks in (sizes[first : first + LOOKS], sizes[-LOOKS:])
+        )
         if late > early:
             losses.append(f"{early} {name} became {late} over {what}")
     return {

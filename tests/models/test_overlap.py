@@ -143,7 +143,8 @@ def test_calls_that_wait_are_not_made_where_the_block_fails() -> None:
             writer(first)
             assert begun.wait(WAIT)
             writer(found.append, 2)
-            threading.Timer(0.05, go.set).start()
+            after = threading.Thread(target=lambda: (writer._stopped.wait(WAIT), go.set()))
+            after.start()
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -42,8 +42,8 @@ def test_is_near_the_time_of_the_processor() -> None:
 
 def test_grows_with_steps() -> None:
     few, many = (
-        expected_duration(plan([image()], settings("adapted", steps=steps)), [image()], CPU)
-        for steps in (100, 20_000)
+        expected_duration(planned, [image()], CPU, clock=time.process_time)
+        for planned in (plan([image()], settings("adapted", steps=n)) for n in (100, 20_000))
     )
     assert few is not None
     assert many is not None

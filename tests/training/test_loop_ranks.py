@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -39,11 +40,21 @@ print(run.step, run.seconds)
 """
 
 
+def free_port() -> int:
+    """A port that nobody has, below those that the system gives to whoever asks for any.
+
+    One of these could be given away before the processes have loaded PyTorch.
+    """
+    for port in range(20_000 + os.getpid() % 10_000, 32_000):
+        with contextlib.suppress(OSError), socket.socket() as one:
+            one.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
+
+
 def test_two_processes_train_the_weights_of_one(tmp_path: Path) -> None:
     """Two processes load PyTorch: about 6 s."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
+    port = free_port()
     shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "TORCHELASTIC_RUN_ID": "none"}
     shared |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
     shared |= {"PYTHONPATH": os.pathsep.join([str(SOURCES), str(HERE)])}
@@ -57,7 +68,11 @@ def test_two_processes_train_the_weights_of_one(tmp_path: Path) -> None:
         )
         for rank in range(2)
     ]
-    told = [process.communicate(timeout=250) for process in processes]
+    try:
+        told = [process.communicate(timeout=250) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
     assert all(process.returncode == 0 for process in processes), told
     assert told[0][0] == told[1][0], "a budget in minutes is spent by the clock of one"
     alone = finish(run_of(tiny(**SETTINGS), clean_and_noisy(64)[1])).weights
