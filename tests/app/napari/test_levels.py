@@ -78,7 +78,7 @@ def test_what_was_guessed_is_drawn_again_until_it_is_exact(
         multiscale=True, data=[np.zeros((8, 8)), level], data_level=1, visible=True, refresh=refresh
     )
     refining.refine(SimpleNamespace(layers=[layer]), [level])
-    qtbot.waitUntil(lambda: level.share == 1, timeout=30_000)
+    qtbot.waitUntil(lambda: level.share == 1, timeout=120_000)
     qtbot.wait(200)
     assert drawn == [0.2, 0.5, 0.7, 1.0]
     layer.data_level = 0  # of what is in the file nothing is guessed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ def noisy(*shape: int) -> np.ndarray:
     return np.random.default_rng(0).poisson(np.broadcast_to(ramp, shape)).astype(np.uint16)
 
 
-def run(widget: Any, qtbot: Any, budget: str = "instant", timeout: int = 60_000) -> Any:
+def run(widget: Any, qtbot: Any, budget: str = "instant", timeout: int = 120_000) -> Any:
     """Press the button, and wait for the end."""
     widget.budget.setCurrentIndex(widget.budget.findData(budget))
     qtbot.waitUntil(widget.start_button.isEnabled, timeout=timeout)
@@ -59,7 +59,7 @@ def test_from_a_file_to_a_saved_result(
     like = unnoise.Image(image.data, "YX", {"Y": 0.2, "X": 0.1}, {"Y": "µm", "X": "µm"})
     unnoise.save(path, image.data, like=like)
     viewer.open(path, plugin="unnoise")
-    qtbot.waitUntil(lambda: "noise:" in denoise.verdict.text(), timeout=60_000)
+    qtbot.waitUntil(lambda: "noise:" in denoise.verdict.text(), timeout=120_000)
     assert "cells.ome.tif: axes YX, 64 x 64, uint16" in denoise.verdict.text()
     job = run(denoise, qtbot)
     assert (job.state, job.in_memory) == ("done", False), job.error
@@ -188,12 +188,12 @@ def test_a_model_is_saved_and_used_again(
 
 def test_axes_that_are_unknown_are_asked_for(viewer: Any, denoise: Any, qtbot: Any) -> None:
     viewer.add_image(noisy(5, 48, 48), name="stack")
-    qtbot.waitUntil(lambda: "ambiguous" in denoise.verdict.text(), timeout=30_000)
+    qtbot.waitUntil(lambda: "ambiguous" in denoise.verdict.text(), timeout=120_000)
     assert not denoise.start_button.isEnabled()
     denoise.image.axes.setText("ZYX")
     denoise.image.axes.textEdited.emit("ZYX")
-    qtbot.waitUntil(denoise.start_button.isEnabled, timeout=30_000)
-    qtbot.waitUntil(lambda: "5 x 48 x 48" in denoise.verdict.text(), timeout=60_000)
+    qtbot.waitUntil(denoise.start_button.isEnabled, timeout=120_000)
+    qtbot.waitUntil(lambda: "5 x 48 x 48" in denoise.verdict.text(), timeout=120_000)
 
 
 def test_an_error_is_a_sentence_here_and_a_notification(
@@ -202,11 +202,11 @@ def test_an_error_is_a_sentence_here_and_a_notification(
     from napari.utils.notifications import notification_manager
 
     viewer.add_image(np.full((48, 48), 7.0), name="flat")
-    qtbot.waitUntil(lambda: "color" in denoise.verdict.text(), timeout=30_000)
+    qtbot.waitUntil(lambda: "color" in denoise.verdict.text(), timeout=120_000)
     before = len(notification_manager.records)
     denoise.denoise()
-    qtbot.waitUntil(lambda: denoise.job.is_over, timeout=30_000)
-    qtbot.waitUntil(lambda: len(notification_manager.records) > before, timeout=30_000)
+    qtbot.waitUntil(lambda: denoise.job.is_over, timeout=120_000)
+    qtbot.waitUntil(lambda: len(notification_manager.records) > before, timeout=120_000)
     assert denoise.job.state == "failed"
     assert notification_manager.records[-1].message == denoise.job.error
     assert "color" in denoise.state.text()
@@ -217,30 +217,39 @@ def test_the_window_lives_while_a_job_runs_and_a_stopped_one_keeps_its_model(
 ) -> None:
     viewer.add_image(noisy(96, 96), name="cells")
     denoise.budget.setCurrentIndex(denoise.budget.findData("five"))
-    qtbot.waitUntil(denoise.start_button.isEnabled, timeout=30_000)
-    ticks: list[float] = []
+    qtbot.waitUntil(denoise.start_button.isEnabled, timeout=120_000)
+    ticks: list[int] = []
+    beats, over = [0], threading.Event()
+
+    def beat() -> None:
+        """The time of this process: a machine that is busy elsewhere stops it, too."""
+        while not over.wait(0.01):
+            beats[0] += 1
+
+    threading.Thread(target=beat, daemon=True).start()
     timer = QTimer()
-    timer.timeout.connect(lambda: ticks.append(time.monotonic()))
+    timer.timeout.connect(lambda: ticks.append(beats[0]))
     timer.start(10)
     denoise.denoise()
     assert not denoise.start_button.isEnabled()
-    qtbot.waitUntil(lambda: denoise.job.phase == "training", timeout=60_000)
+    qtbot.waitUntil(lambda: denoise.job.phase == "training", timeout=120_000)
     qtbot.wait(1500)
     denoise.stop_button.click()
-    qtbot.waitUntil(lambda: denoise.job.is_over, timeout=60_000)
+    qtbot.waitUntil(lambda: denoise.job.is_over, timeout=120_000)
     timer.stop()
+    over.set()
     assert denoise.job.state == "stopped", denoise.job.error
     assert len(ticks) > 50
-    assert np.diff(ticks).max() < 3
+    assert np.diff(ticks).max() < 300  # 3 s
     assert denoise.job.model is not None
     assert denoise.job.model.is_dir()
-    qtbot.waitUntil(denoise.save_model_button.isEnabled, timeout=30_000)
+    qtbot.waitUntil(denoise.save_model_button.isEnabled, timeout=120_000)
 
 
 def test_the_command_is_copied(viewer: Any, denoise: Any, qtbot: Any) -> None:
     viewer.add_image(noisy(48, 48), name="my cells")
     denoise.budget.setCurrentIndex(denoise.budget.findData("minute"))
-    qtbot.waitUntil(denoise.copy_button.isEnabled, timeout=30_000)
+    qtbot.waitUntil(denoise.copy_button.isEnabled, timeout=120_000)
     denoise.copy_button.click()
     command = "unnoise denoise my_cells.ome.tif --minutes 1"
     assert QApplication.clipboard().text() == command
@@ -273,7 +282,7 @@ def test_a_file_that_does_not_tell_its_axes_opens_and_is_asked_for_them(
     tags = [(65000, "s", 0, "laser at 3 %", True)]
     tifffile.imwrite(path, noisy(5, 48, 48), extratags=tags, photometric="minisblack")
     (layer,) = viewer.open(path, plugin="unnoise")
-    qtbot.waitUntil(lambda: "ambiguous" in denoise.verdict.text(), timeout=30_000)
+    qtbot.waitUntil(lambda: "ambiguous" in denoise.verdict.text(), timeout=120_000)
     denoise.image.axes.setText("TYX")
     denoise.image.axes.textEdited.emit("TYX")
     denoise.image.axes.editingFinished.emit()
