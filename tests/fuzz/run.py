@@ -246,6 +246,8 @@ def fuzz(name: str, kept: Path, shown: Shown, runs: int, seconds: float) -> None
         f"-rss_limit_mb={MEMORY}",
         f"-max_len={LARGEST}",
         f"-artifact_prefix={targets.folder()}/",
+        # Else libFuzzer ends with a code of its own where a library ends the process by a signal.
+        *(f"-handle_{name}=0" for name in ("segv", "bus", "abrt", "ill", "fpe")),
         f"-seed={time.time_ns() % 2**31}",
     ]
 
