@@ -22,15 +22,16 @@ h5py = pytest.importorskip("h5py")
 HANGS = """
 import os
 from unnoise.app.web import screening
+from unnoise.errors import AxesError
 from unnoise.images import formats
-def opened(paths, **options):
-    name = os.path.basename(paths[0])
+def opened(path, axes, series):
+    name = os.path.basename(path)
     while name == "hangs.h5":
         pass
-    if name == "crashes.h5":
+    if name in ("crashes.h5", "ambiguous.h5") and (name == "crashes.h5" or axes == "ZYX"):
         os.abort()
-    return []
-formats.open_all, screening.SECONDS = opened, 1
+    raise AxesError("say which they are")
+formats.open, screening.SECONDS = opened, 1
 screening.main()
 """
 
@@ -67,6 +68,8 @@ def test_what_hangs_or_crashes_is_told_and_asked_once(
     os.utime(files[0], (0, 0))  # another file by now
     screening.check(files[:1])
     assert asked == [3, 1, 1]
+    with pytest.raises(InputError, match=r"^ambiguous\.h5 may be damaged"):  # once it is opened
+        screening.check([image(tmp_path, "ambiguous.h5")])
 
 
 SLOW = """

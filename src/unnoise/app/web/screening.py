@@ -11,7 +11,6 @@ of their own anyway.
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
 import os
 import signal
@@ -22,8 +21,10 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from unnoise.errors import InputError, printable
+from unnoise.errors import AxesError, InputError, printable
+from unnoise.images import axes as ax
 from unnoise.images.file_version import FileVersion
+from unnoise.images.image import Image
 
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 """Of HDF5, at the beginning, or behind 512, 1024, 2048 ... bytes of something else."""
@@ -143,10 +144,22 @@ def main() -> None:
 
     for file in sys.argv[1:]:
         _limit()
-        with contextlib.suppress(Exception):  # which is told when it is opened next
-            for image in itertools.islice(formats.open_all([file], series="all"), MOST):
-                image.original(image.middle() | {"Y": 0})
+        with contextlib.suppress(Exception), formats.listing.once():  # told when it is opened next
+            for number in formats.numbers(Path(file), "all")[:MOST]:
+                with contextlib.suppress(Exception):
+                    image = _opened_as_said(file, number)
+                    image.original(image.middle() | {"Y": 0})
         os.write(sys.stdout.fileno(), b".")
+
+
+def _opened_as_said(file: str, number: int) -> Image:
+    """An image; where its axes are ambiguous under some that fit, as a person will name them."""
+    from unnoise.images import formats
+
+    for letters in (None, *(ax.CANONICAL[-count:] for count in range(2, len(ax.CANONICAL)))):
+        with contextlib.suppress(AxesError):
+            return formats.open(file, axes=letters, series=number)
+    return formats.open(file, axes=ax.CANONICAL, series=number)
 
 
 def _limit() -> None:
