@@ -31,6 +31,7 @@ from urllib.parse import urlencode
 import numpy as np
 import psutil
 
+from load import traced
 from load.gate import Gate
 from load.ledger import SOURCE, arguments, run_once
 from load.series import Series
@@ -41,7 +42,9 @@ from unnoise.app.session.job import Job
 from unnoise.app.session.request import Request
 
 BEFORE = 0.05
-"""Share of the time before the server is killed, and again before it is stopped."""
+"""Share of the time before the server is killed, and again before it is stopped,"""
+AT_MOST = 180.0
+"""but no more seconds."""
 WIDE = 2048
 FEWEST = 3
 """Jobs that wait when the server is killed or stopped."""
@@ -62,8 +65,10 @@ names the server remembers at most, each about 1 kB; and jobs, each two pages of
 class Host:
     """The server, which is started again after it was stopped."""
 
-    def __init__(self, folder: Path, *, plain: bool = False) -> None:
-        self.environment = {"PYTHONMALLOC": "malloc"} if plain else {}
+    def __init__(self, folder: Path, *, plain: bool = False, traced: bool = False) -> None:
+        self.environment = {"PYTHONMALLOC": "malloc"} if plain or traced else {}
+        self.environment |= {"LOAD_TRACED": "1"} if traced else {}
+        self.is_traced = traced
         self.workspace = folder / "workspace"
         self.workspace.mkdir(parents=True)
         self.said, self.held = folder / "server.log", folder / "held.jsonl"
@@ -122,6 +127,15 @@ class Host:
         """Bytes that are in use in it, as it said in the last ten seconds; 0 if it does not."""
         lines = self.held.read_text("utf-8").splitlines() if self.held.exists() else ["{}"]
         return int(json.loads(lines[-1]).get("in use", 0))
+
+    async def trace(self) -> None:
+        """Have it write what every line of Python holds, which takes it some seconds."""
+        asked = self.held.with_name(f"{self.held.name}.ask")
+        asked.touch()
+        for _ in range(600):
+            if not asked.exists():
+                return
+            await asyncio.sleep(0.2)
 
     def states(self) -> list[str]:
         """What the queue wrote of its jobs."""
@@ -226,6 +240,8 @@ async def rest(host: Host, series: Series) -> None:
         await asyncio.sleep(max(gone + FORGOTTEN - time.monotonic(), FORGOTTEN / 10))
         assert host.process is not None
         await series.rest(host.process, host.used())
+        if host.is_traced:
+            await host.trace()
 
 
 async def first_of(work: Coroutine[Any, Any, Any], tasks: list[asyncio.Task[None]]) -> Any:
@@ -250,7 +266,7 @@ async def house(host: Host, book: Diary, series: Series, waited: list[int], want
         wanted.chromium = Path(Window.program).exists()
         lives += [Window(host, book, wanted.clients, wanted.think * 2)] * wanted.chromium
     tasks = [asyncio.create_task(life.live()) for life in lives]
-    waited += await first_of(restarts(host, book, seconds * BEFORE), tasks)
+    waited += await first_of(restarts(host, book, min(seconds * BEFORE, AT_MOST)), tasks)
     if wanted.fill:
         await fill(host)
     assert host.process is not None
@@ -272,7 +288,7 @@ def measured(wanted: Any) -> dict[str, Any]:
     """Open the house, and count afterwards."""
     folder = wanted.folder / "page"
     shutil.rmtree(folder, ignore_errors=True)
-    host, book = Host(folder, plain=wanted.plain), diary()
+    host, book = Host(folder, plain=wanted.plain, traced=wanted.traced), diary()
     wide = np.random.default_rng(0).poisson(100, (WIDE, WIDE)).astype(np.uint16)
     np.save(host.workspace / "wide.npy", wide)
     series, waited, is_stopped = Series(folder / SERIES), list[int](), False
@@ -286,6 +302,10 @@ def measured(wanted: Any) -> dict[str, Any]:
     finally:
         host.close()
     about, losses = series.told()
+    if wanted.traced:  # which takes memory that is no fixed part of what is traced
+        text, grown = traced.told(host.held.with_name(f"{host.held.name}.lines"))
+        about["told"] += f"; {text}"
+        losses = grown + [loss for loss in losses if not loss.startswith("memory")]
     losses += book.losses
     if not is_stopped:
         losses += [f"job {job} was lost" for job, record in book.jobs.items() if not record]
@@ -335,6 +355,11 @@ def main() -> int:
         action="store_true",
         help="with the memory of C in place of Python's, which returns it by 4 kB, not by 1 MB",
     )
+    parser.add_argument(
+        "--traced",
+        action="store_true",
+        help="tell what each line of Python holds, in place of the size, which that changes",
+    )
     parser.add_argument("--told", action="store_true", help="what the last run has seen so far")
     options = parser.parse_args()
     if options.told:
@@ -345,7 +370,7 @@ def main() -> int:
     for name in ("think", "work"):
         value = getattr(options, name)
         key += f" --{name} {value:g}" if value != parser.get_default(name) else ""
-    key += " --plain" if options.plain else ""
+    key += "".join(f" --{name}" for name in ("plain", "traced") if getattr(options, name))
     return run_once("page", options, key, partial(measured, options))
 
 

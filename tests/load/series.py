@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,19 @@ WARM = 1 / 3
 """Share of the time in which the server may still take what it needs: its caches are full before,
 but a table of Python's names doubles once, by 2 MB, after ten minutes or so.
 """
+WARM_AT_MOST = 0.5
+"""Hours of it."""
 MOST_GROWTH = 1.0
 """MB an hour."""
 FEWEST = 8
 """Rests that tell something."""
 LOOKS, BETWEEN = 5, 0.2
 """Looks during a rest, of whose sizes the middle one counts, and seconds between them."""
+
+
+def warm(at: Sequence[float]) -> float:
+    """When a process that was looked at at these times, in hours, is warm."""
+    return at[0] + min((at[-1] - at[0]) * WARM, WARM_AT_MOST) if at else 0.0
 
 
 @dataclass
@@ -93,7 +101,7 @@ class Series:
     def rested(self) -> tuple[list[float], list[Size]]:
         """When it rested after it was warm, and its size then: the middle one of some."""
         found: dict[int, list[int]] = {}
-        first = self.at[0] + (self.at[-1] - self.at[0]) * WARM if self.at else 0
+        first = warm(self.at)
         for look, number in enumerate(self.rests):
             if number and self.at[look] >= first:
                 found.setdefault(number, []).append(look)

@@ -3,7 +3,8 @@
     python -m load.server HELD --workspace DIR --port 0
 
 with `tests` on the path and a pipe as its standard input: its end is that of the parent. HELD is a
-file for a line of JSON now and then; while a file HELD.ask exists, the objects are counted, too.
+file for a line of JSON now and then; while a file HELD.ask exists, the objects are counted, too;
+or, with LOAD_TRACED in the environment, HELD.lines gets what each line of Python holds.
 """
 
 from __future__ import annotations
@@ -17,9 +18,12 @@ import signal
 import sys
 import threading
 import time
+import tracemalloc
 from collections import Counter
 from pathlib import Path
 from typing import Any
+
+from load import traced
 
 EVERY = 10.0
 """Seconds between two lines."""
@@ -78,10 +82,16 @@ def held(*, objects: bool) -> dict[str, Any]:
 
 def attend(path: Path) -> None:
     """Tell, until the parent is gone."""
+    is_traced = "LOAD_TRACED" in os.environ
     while not select.select([0], [], [], EVERY)[0]:
+        if is_traced and not tracemalloc.is_tracing():  # what is imported before is held for good
+            tracemalloc.start()
         asked = path.with_name(f"{path.name}.ask")
+        found = held(objects=asked.exists() and not is_traced)
         with path.open("a") as file:
-            file.write(json.dumps(held(objects=asked.exists())) + "\n")
+            file.write(json.dumps(found) + "\n")
+        if asked.exists() and is_traced:
+            traced.write(path.with_name(f"{path.name}.lines"), found["used"] + found["mapped"])
         asked.unlink(missing_ok=True)
     os.kill(os.getpid(), signal.SIGTERM)  # as a system that is shut down
     time.sleep(PATIENCE)

@@ -14,7 +14,7 @@ import pytest
 
 from load.growth import Size
 from load.ledger import Ledger, arguments, run_once
-from load.series import LOOKS, Series
+from load.series import LOOKS, Series, warm
 from load.server import held
 
 ATTEND = (
@@ -78,6 +78,12 @@ def test_a_rest_is_looked_at_some_times_and_the_middle_counts(tmp_path: Path) ->
     seen.sizes[-3:] = [Size(9, 1, 1, size) for size in (1, 2, 3)]
     seen.sizes[-5:-3] = [Size(9, 1, 1, size) for size in (5, 4)]
     assert seen.rested()[1][-1] == Size(9, 1, 1, 3)
+
+
+def test_a_third_of_the_time_is_for_warming_up_and_half_an_hour_at_most() -> None:
+    assert warm([]) == 0
+    assert warm([1.0, 1.3]) == pytest.approx(1.1)
+    assert warm([1.0, 2.0, 4.0]) == pytest.approx(1.5)
 
 
 def test_a_load_that_is_stopped_counts_for_nothing(tmp_path: Path) -> None:
