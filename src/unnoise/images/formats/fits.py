@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from unnoise.errors import InputError
 from unnoise.images import axes as ax
 from unnoise.images.acquisition import Acquisition
-from unnoise.images.formats import _fits_packed, _stored
+from unnoise.images.formats import _fits_packed, _fits_tiles, _stored
 from unnoise.images.formats._series import Series
 from unnoise.images.formats._values import Values, flipped
 from unnoise.images.formats.about import About
@@ -190,6 +190,7 @@ def _tiles(path: Path, number: int, hdu: Any, shape: tuple[int, ...]) -> PlanePi
 
     @contextmanager
     def opened(place: Path) -> Iterator[Any]:
+        _fits_tiles.guard()
         with ExitStack() as stack:  # the file stays open, and others have to be warned meanwhile
             with quiet():
                 hdus = stack.enter_context(_opened(place))
