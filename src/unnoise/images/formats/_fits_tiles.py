@@ -6,6 +6,7 @@ has lengths of its own, was written over eight times the memory of its pixels.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import math
 import threading
@@ -15,8 +16,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-PLACES = ("astropy.io.fits.hdu.compressed._", "astropy.io.fits._tiled_compression.")
-"""How names of the modules begin where astropy has them, and had them before."""
+PLACE = "astropy.io.fits.hdu.compressed"
+"""Where astropy has its decoders; elsewhere nothing can be done to them."""
 MOST_BYTES = 2**31 - 1
 """Bytes of a tile: lengths are `int` there."""
 MOST_BLOCK = 4096
@@ -36,17 +37,12 @@ def guard() -> None:
 
     Pixels are the same; tiles that would be read or written beyond their ends raise `ValueError`.
     """
-    for place in PLACES:
-        try:
-            for (module, name), check in CHECKS.items():
-                library = importlib.import_module(place + module)
-                with _one:
-                    decode = getattr(library, name)
-                    if not isinstance(decode, partial):
-                        setattr(library, name, partial(check, decode))
-        except ImportError:  # another version
-            continue
-        return
+    for (module, name), check in CHECKS.items():
+        with contextlib.suppress(ImportError, AttributeError), _one:
+            library = importlib.import_module(f"{PLACE}.{module}")
+            decode = getattr(library, name)
+            if not isinstance(decode, partial):
+                setattr(library, name, partial(check, decode))
 
 
 def _padded(data: bytes, room: int, value: int) -> NDArray[np.uint8]:
@@ -105,9 +101,9 @@ def _dithered(decode: Decode, data: bytes, row: int, *more: object) -> bytes:
 
 
 CHECKS: dict[tuple[str, str], Callable[..., bytes]] = {
-    ("codecs", "decompress_rice_1_c"): _rice,
-    ("codecs", "decompress_plio_1_c"): _plio,
-    ("codecs", "decompress_hcompress_1_c"): _hcompress,
-    ("quantization", "unquantize_float_c"): _dithered,
-    ("quantization", "unquantize_double_c"): _dithered,
+    ("_codecs", "decompress_rice_1_c"): _rice,
+    ("_codecs", "decompress_plio_1_c"): _plio,
+    ("_codecs", "decompress_hcompress_1_c"): _hcompress,
+    ("_quantization", "unquantize_float_c"): _dithered,
+    ("_quantization", "unquantize_double_c"): _dithered,
 }
