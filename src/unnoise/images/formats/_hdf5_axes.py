@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from unnoise.images import axes as ax
+from unnoise.images.formats import _hdf5_types
 
 WORDS = {"time": "T", "frame": "T", "channel": "C", "depth": "Z", "height": "Y", "width": "X"}
 NAMES = ("axes", "axis_order", "dimension_order", "_ARRAY_DIMENSIONS", "dimension_names")
@@ -25,7 +26,8 @@ def tags(dataset: Any) -> list[dict[str, Any]]:
 
 
 def told(dataset: Any) -> str:
-    """Letters that the file itself gives, or nothing."""
+    """Letters that the file itself gives, or nothing; `ValueError` for damaged types."""
+    _hdf5_types.check(dataset)
     count = len(dataset.shape)
     names = [_labels(dataset), [str(tag.get("key", "")) for tag in tags(dataset)]]
     for key in NAMES:

@@ -17,7 +17,7 @@ import numpy as np
 
 from unnoise.errors import InputError
 from unnoise.images import axes as ax
-from unnoise.images.formats import _hdf5_axes, _ome_xml
+from unnoise.images.formats import _hdf5_axes, _hdf5_types, _ome_xml
 from unnoise.images.formats._hdf5_chunks import Bounded
 from unnoise.images.formats._hdf5_heaps import Checked
 from unnoise.images.formats.about import About
@@ -211,6 +211,7 @@ def check_file(path: Path, bounded: str = "") -> None:
 
 def _read_texts(one: Any) -> None:
     """Read all texts of any length of a group or dataset, which tells of damaged ones."""
+    _hdf5_types.check(one)
     for name in one.attrs:
         with suppress(TypeError):  # what NumPy has not
             if one.attrs.get_id(name).dtype.hasobject:
@@ -318,13 +319,14 @@ def _listed(found: list[Found]) -> str:
 
 
 def check_own(path: Path, dataset: Any) -> None:
-    """Refuse pixels that lie elsewhere, and those that cannot be decoded.
+    """Refuse pixels that lie elsewhere, those that cannot be decoded, and damaged types.
 
     Raises
     ------
-    InputError
+    InputError, ValueError
     """
     h5py = needs("h5py", "formats")
+    _hdf5_types.check(dataset)
     if dataset.external:
         elsewhere = dataset.external[0][0]
     elif dataset.is_virtual:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from unnoise.images.acquisition import Acquisition, color, positive
+from unnoise.images.formats import _hdf5_types
 from unnoise.images.formats._hdf5_chunks import Bounded
 from unnoise.images.formats._series import Series
 from unnoise.images.formats.about import About
@@ -103,7 +104,7 @@ def _sizes(path: Path, file: Any) -> dict[str, int]:
     times = file[level]
     count = sum(name.startswith("TimePoint") for name in times)
     channels = sum(name.startswith("Channel") for name in times["TimePoint 0"])
-    facts = file[f"{level}/TimePoint 0/Channel 0"].attrs
+    facts = _facts(file[f"{level}/TimePoint 0/Channel 0"])
     own = {letter: int(_text(facts, f"ImageSize{letter}") or 0) for letter in "ZYX"}
     for data in _stacks(path, file, count, channels):
         stored = data.shape
@@ -179,14 +180,20 @@ def _text(attributes: Any, name: str) -> str:
     return text.strip("\0 ")
 
 
+def _facts(group: Any) -> Any:
+    """What is told of a group, once its types were looked at."""
+    _hdf5_types.check(group)
+    return group.attrs
+
+
 def _channel(file: Any, number: int) -> Any:
     group = file.get(f"DataSetInfo/Channel {number}")
-    return {} if group is None else group.attrs
+    return {} if group is None else _facts(group)
 
 
 def _scale(file: Any, sizes: dict[str, int]) -> tuple[dict[str, float], dict[str, str]]:
     """The extent of the image by its pixels, and the mean time between frames."""
-    facts = file["DataSetInfo/Image"].attrs
+    facts = _facts(file["DataSetInfo/Image"])
     scale: dict[str, float] = {}
     for i, letter in enumerate("XYZ"):
         with suppress(ValueError):
@@ -207,7 +214,7 @@ def _time(file: Any, number: int) -> datetime | None:
     group = file.get("DataSetInfo/TimeInfo")
     with suppress(ValueError):
         return datetime.fromisoformat(
-            _text({} if group is None else group.attrs, f"TimePoint{number}")
+            _text({} if group is None else _facts(group), f"TimePoint{number}")
         )
     return None
 
@@ -220,7 +227,7 @@ def _acquisition(file: Any, count: int) -> Acquisition:
             text = _text(_channel(file, number), "Color")
             parts = [round(255 * float(part)) for part in text.split()]
         colors.append(color(parts))
-    date = _text(file["DataSetInfo/Image"].attrs, "RecordingDate").replace(" ", "T")
+    date = _text(_facts(file["DataSetInfo/Image"]), "RecordingDate").replace(" ", "T")
     with suppress(ValueError):
         datetime.fromisoformat(date)
         return Acquisition(tuple(colors) if any(colors) else (), date)
