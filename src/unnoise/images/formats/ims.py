@@ -104,7 +104,7 @@ def _sizes(path: Path, file: Any) -> dict[str, int]:
     times = file[level]
     count = sum(name.startswith("TimePoint") for name in times)
     channels = sum(name.startswith("Channel") for name in times["TimePoint 0"])
-    facts = _facts(file[f"{level}/TimePoint 0/Channel 0"])
+    facts = file[f"{level}/TimePoint 0/Channel 0"].attrs
     own = {letter: int(_text(facts, f"ImageSize{letter}") or 0) for letter in "ZYX"}
     for data in _stacks(path, file, count, channels):
         stored = data.shape
@@ -173,6 +173,8 @@ def _images(path: Path) -> list[Image]:
 
 def _text(attributes: Any, name: str) -> str:
     """An attribute, which Imaris writes letter by letter; nothing where it is missing."""
+    if name in attributes:
+        _hdf5_types.check_type(attributes.get_id(name).get_type())
     value = attributes.get(name, b"")
     if isinstance(value, np.ndarray):
         value = value.astype("S1").tobytes() if value.dtype.kind == "S" else str(value.ravel()[0])
@@ -180,20 +182,14 @@ def _text(attributes: Any, name: str) -> str:
     return text.strip("\0 ")
 
 
-def _facts(group: Any) -> Any:
-    """What is told of a group, once its types were looked at."""
-    _hdf5_types.check(group)
-    return group.attrs
-
-
 def _channel(file: Any, number: int) -> Any:
     group = file.get(f"DataSetInfo/Channel {number}")
-    return {} if group is None else _facts(group)
+    return {} if group is None else group.attrs
 
 
 def _scale(file: Any, sizes: dict[str, int]) -> tuple[dict[str, float], dict[str, str]]:
     """The extent of the image by its pixels, and the mean time between frames."""
-    facts = _facts(file["DataSetInfo/Image"])
+    facts = file["DataSetInfo/Image"].attrs
     scale: dict[str, float] = {}
     for i, letter in enumerate("XYZ"):
         with suppress(ValueError):
@@ -214,7 +210,7 @@ def _time(file: Any, number: int) -> datetime | None:
     group = file.get("DataSetInfo/TimeInfo")
     with suppress(ValueError):
         return datetime.fromisoformat(
-            _text({} if group is None else _facts(group), f"TimePoint{number}")
+            _text({} if group is None else group.attrs, f"TimePoint{number}")
         )
     return None
 
@@ -227,7 +223,7 @@ def _acquisition(file: Any, count: int) -> Acquisition:
             text = _text(_channel(file, number), "Color")
             parts = [round(255 * float(part)) for part in text.split()]
         colors.append(color(parts))
-    date = _text(_facts(file["DataSetInfo/Image"]), "RecordingDate").replace(" ", "T")
+    date = _text(file["DataSetInfo/Image"].attrs, "RecordingDate").replace(" ", "T")
     with suppress(ValueError):
         datetime.fromisoformat(date)
         return Acquisition(tuple(colors) if any(colors) else (), date)
