@@ -13,7 +13,7 @@ from typing import Any
 
 LARGE = 0.01
 """MB an hour from which on a line is named,"""
-NAMED = 12
+NAMED = 30
 """and so many of them."""
 KEPT = {__file__, tracemalloc.__file__, str(Path(__file__).with_name("server.py"))}
 
