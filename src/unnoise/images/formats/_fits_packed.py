@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import re
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unnoise.errors import InputError
 from unnoise.images.formats import _stored
@@ -25,6 +27,8 @@ MOST_EXPANSION, SMALL = 1032, 2**28
 MOST_PIXELS = 4096
 """Pixels that a byte of a tile becomes at most; HCOMPRESS has no such bound for a constant one."""
 COLUMNS = ("COMPRESSED_DATA", "GZIP_COMPRESSED_DATA")
+WIDTHS = {"B": 1, "I": 2, "J": 4, "K": 8, "E": 4, "D": 8}
+"""Bytes of a number of a tile, by the letter behind P or Q in the format of its column."""
 
 
 @contextmanager
@@ -60,12 +64,13 @@ class _Packed(gzip.GzipFile):
 
 
 def check_tiles(path: Path, number: int) -> None:
-    """Refuse tiles that cannot be unpacked, or to more than their pixels if they are gzipped.
+    """Refuse tiles that lie outside, or are gzipped and unpack to more than their pixels.
 
     Raises
     ------
     ValueError
-        If the tiles are larger than the file can hold, or hold more than the header says.
+        If a tile lies before or behind the data of the file, which astropy would read there, is
+        larger than the file can hold, or holds more than the header says.
     InputError
         If there is less free memory than a tile takes.
     """
@@ -78,6 +83,7 @@ def check_tiles(path: Path, number: int) -> None:
         columns = COLUMNS[not packer.startswith("GZIP") :]
         names = [name for name in columns if name in table.columns.names]
         kind = table.columns.dtype.newbyteorder(">")
+        formats = [(one.name, str(one.format)) for one in table.columns]
     axes = range(1, int(header["ZNAXIS"]) + 1)
     sides = {n: int(header[f"ZNAXIS{n}"]) for n in axes}
     # At the edge of the picture tiles end with it; by default they are rows.
@@ -89,6 +95,9 @@ def check_tiles(path: Path, number: int) -> None:
     check_room(path, most, "the pixels of one tile")
     heap = start + int(header.get("THEAP", header["NAXIS1"] * header["NAXIS2"]))
     rows = np.memmap(path, kind, "r", start, (int(header["NAXIS2"]),))
+    for name, form in formats:
+        if found := re.match(r"\d*[PQ](\w)", form):
+            _check_places(rows[name], (start, heap, size), WIDTHS.get(found[1], 1))
     with open(path, "rb") as file:
         for name in names:
             sizes, offsets = rows[name].T.astype(np.int64)
@@ -97,3 +106,13 @@ def check_tiles(path: Path, number: int) -> None:
                 data = zlib.decompressobj(31).decompress(file.read(int(sizes[i])), most + 1)
                 if len(data) > most:
                     raise ValueError(f"a tile of it unpacks to more than {most} bytes")
+
+
+def _check_places(rows: NDArray, ends: tuple[int, int, int], width: int) -> None:
+    """Refuse tiles outside of the data: `ends` are where these begin, the heap, and the file's."""
+    start, heap, end = ends
+    sizes, offsets = rows.T.astype(np.int64)
+    is_there = sizes != 0
+    sizes, low = sizes[is_there], heap + offsets[is_there]
+    if np.any((sizes < 0) | (sizes > end) | (low < start) | (low > end - sizes * width)):
+        raise ValueError("a tile of it lies outside of its data")
