@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -122,19 +121,21 @@ def test_a_stream_of_hcompress_with_other_sides_is_refused(tmp_path: Path) -> No
         np.asarray(unnoise.open(path).data[...])
 
 
-def test_runs_of_plio_that_end_behind_the_tile_are_refused() -> None:
+@pytest.mark.parametrize(
+    "words", [[0, 7, -100, 0, 9], [0, 7, -100, 8, 0], [0, -1, -100, 7, 0], [0, 0, 8]]
+)
+def test_runs_of_plio_that_end_behind_the_tile_are_refused(words: list[int]) -> None:
     def never(*_: object) -> bytes:
         raise AssertionError
 
-    check = partial(_fits_tiles._plio, never)
-    for words in ([0, 7, -100, 0, 9], [0, 7, -100, 8, 0], [0, -1, -100, 7, 0], [0, 0, 8], [0, 7]):
-        data = np.array([*words, *[0] * (7 - len(words))], np.int16).tobytes()
-        data = data[: 2 * len(words)] if len(words) == 2 else data
-        if len(words) == 2:  # no word tells of an end: none is read
-            assert _fits_tiles._plio(lambda tile, _: bytes(tile), data, 5) == data
-            continue
-        with pytest.raises(ValueError, match="its runs are the words"):
-            check(data, 5)
+    data = np.array([*words, *[0] * (7 - len(words))], np.int16).tobytes()
+    with pytest.raises(ValueError, match="its runs are the words"):
+        _fits_tiles._plio(never, data, 5)
+
+
+def test_runs_of_plio_without_words_that_tell_of_an_end_are_none() -> None:
+    data = np.array([0, 7], np.int16).tobytes()
+    assert _fits_tiles._plio(lambda tile, _: bytes(tile), data, 5) == data
 
 
 def test_what_lies_behind_a_tile_ends_its_decoding() -> None:

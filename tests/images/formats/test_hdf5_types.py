@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import h5py
@@ -65,7 +66,10 @@ def opened(*paths: Path) -> list[str]:
     return done.stdout.splitlines()
 
 
-@pytest.mark.parametrize("write", [h5, emd, ims])
+NEEDS_READER = pytest.mark.skipif(find_spec("rsciio") is None, reason="RosettaSciIO is not there")
+
+
+@pytest.mark.parametrize("write", [h5, pytest.param(emd, marks=NEEDS_READER), ims])
 def test_a_third_kind_of_values_of_any_length_is_refused(tmp_path: Path, write: object) -> None:
     suffix = write.__name__  # type: ignore[attr-defined]
     path = write(tmp_path / f"whole.{suffix}")  # type: ignore[operator]
